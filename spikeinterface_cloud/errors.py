@@ -1,7 +1,7 @@
-"""Every way a job can end badly, each with the exit code that the README and the job definition's retry rules use.
+"""Every way a job can end badly, each with the exit code that the retry rules use.
 
-A message is one line: what happened, why, and what to do about it. Anything that is not a `CloudJobError` is a bug of
-this program and leaves with code 1 and its traceback.
+A message is one line: what happened, why, and what to do about it. Anything that is not a
+`CloudJobError` is a bug of this program and leaves with code 1 and its traceback.
 """
 
 import os

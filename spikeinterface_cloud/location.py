@@ -1,6 +1,7 @@
-"""Where a recording comes from and where results go: each location is parsed once, into one of these types.
+"""Where a recording comes from and where results go: each is parsed once, into one of these types.
 
-Nothing downstream sees a raw URL. This module opens no connection and needs nothing but the standard library.
+Nothing downstream sees a raw URL. This module opens no connection and needs nothing but the
+standard library.
 """
 
 import re
@@ -31,7 +32,7 @@ class S3Location:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DandiBlob:
-    """The blob of an asset, named by its place in the archive's own bucket: public, and content-addressed by its ETag."""
+    """The blob of an asset, named by its place in the archive's own public bucket."""
 
     bucket: str
     key: str
@@ -70,7 +71,7 @@ class SimulatedRecording:
 
 Source = S3Location | DandiBlob | DandiAsset | LocalFolder | SimulatedRecording
 
-#: Letters, digits, dots and hyphens, 3 to 63 long: what S3 accepts, and what keeps a URL out of a bucket's name.
+#: what S3 accepts, and what keeps a URL out of a bucket's name
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 BLOB_KEY = re.compile(r"blobs/[0-9a-f]{3}/[0-9a-f]{3}/[0-9a-f-]{36}")
@@ -79,7 +80,7 @@ S3_HOST = re.compile(r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+
 
 
 def parse_s3(bucket: str, folder: str | None) -> S3Location:
-    """Read a bucket's name and a folder (or object) in it, each with or without an `s3://` prefix and slashes.
+    """Read a bucket's name and a folder (or object) in it, with or without `s3://` and slashes.
 
     >>> parse_s3("lab-data", "/raw/session1/")
     S3Location(bucket='lab-data', key='raw/session1')
@@ -88,15 +89,20 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
     """
     name, _, prefix = bucket.removeprefix("s3://").partition("/")
     if not BUCKET_NAME.fullmatch(name):
-        raise ValueError(f"{bucket!r} is not the name of an S3 bucket; give the name alone, like my-lab-data")
+        raise ValueError(
+            f"{bucket!r} is not the name of an S3 bucket; give the name alone, like my-lab-data"
+        )
     key = (folder or "").removeprefix(f"s3://{name}/")
-    return S3Location(bucket=name, key="/".join(part.strip("/") for part in (prefix, key) if part.strip("/")))
+    return S3Location(
+        bucket=name, key="/".join(part.strip("/") for part in (prefix, key) if part.strip("/"))
+    )
 
 
 def parse_dandi(url: str) -> DandiBlob | DandiAsset:
-    """Tell the S3 URL of an asset's blob, which the archive's client refuses, from all that its client resolves.
+    """Tell the S3 URL of an asset's blob from what the archive's own client resolves.
 
-    >>> parse_dandi("https://dandiarchive.s3.amazonaws.com/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991")
+    >>> host = "https://dandiarchive.s3.amazonaws.com"
+    >>> parse_dandi(f"{host}/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991")
     DandiBlob(bucket='dandiarchive', key='blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991')
     >>> parse_dandi("dandi://dandi/000006@draft/sub-anm369962/a.nwb")
     DandiAsset(url='dandi://dandi/000006@draft/sub-anm369962/a.nwb')
@@ -105,7 +111,9 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
     if blob is not None:
         return blob
     scheme = urlsplit(url).scheme
-    if scheme in ("http", "https", "dandi") or re.fullmatch(r"DANDI:\d{6}(/\S+)?|\d{6}|[0-9a-f-]{36}", url):
+    if scheme in ("http", "https", "dandi") or re.fullmatch(
+        r"DANDI:\d{6}(/\S+)?|\d{6}|[0-9a-f-]{36}", url
+    ):
         return DandiAsset(url=url)
     raise ValueError(
         f"{url!r} does not name a DANDI asset; give its S3 URL, its API or web URL, "
@@ -119,7 +127,11 @@ def _parse_blob(url: str) -> DandiBlob | None:
     if parts.scheme == "s3":
         bucket, key = parts.netloc, path
     elif host := S3_HOST.fullmatch(parts.netloc):
-        bucket, key = (host["bucket"], path) if host["bucket"] else (path.partition("/")[0], path.partition("/")[2])
+        bucket, key = (
+            (host["bucket"], path)
+            if host["bucket"]
+            else (path.partition("/")[0], path.partition("/")[2])
+        )
     else:
         return None
     if BLOB_KEY.fullmatch(key):
@@ -127,6 +139,7 @@ def _parse_blob(url: str) -> DandiBlob | None:
     if parts.scheme == "s3" or key.startswith("blobs/"):
         raise ValueError(
             f"{url!r} is not the URL of an asset's blob: expected "
-            "https://dandiarchive.s3.amazonaws.com/blobs/<3 hex>/<3 hex>/<uuid>; copy it from the asset's page"
+            "https://dandiarchive.s3.amazonaws.com/blobs/<3 hex>/<3 hex>/<uuid>; "
+            "copy it from the asset's page"
         )
     return None

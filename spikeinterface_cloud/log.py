@@ -1,7 +1,7 @@
 """Logging for the job: UTC, one fact a line, to standard error and to `run.log`.
 
-`step` is how the story reports itself: it logs the start of a step, then its seconds and bytes, or its failure, and leaves
-the same figures behind for `run.json`.
+`step` is how the story reports itself: it logs the start of a step, then its seconds and bytes, or
+its failure, and leaves the same figures behind for `run.json`.
 """
 
 import logging

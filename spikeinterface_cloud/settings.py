@@ -1,6 +1,80 @@
-"""The contract: every environment variable of a job, read into one frozen `JobSettings`, and written back."""
+"""The contract: every variable of a job, read into one frozen `JobSettings`, and written back.
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+This is the only module that knows a variable's name: a field's name in capitals is its variable.
+It needs neither SpikeInterface nor torch, so that a laptop refuses a bad job before a machine is
+paid for.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import ValidationError as PydanticValidationError
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.location import (
+    LocalFolder,
+    S3Location,
+    SimulatedRecording,
+    Source,
+    parse_dandi,
+    parse_s3,
+)
+from spikeinterface_cloud.variables import (
+    Boolean,
+    JsonObject,
+    Names,
+    load_json,
+    misspelt,
+    nearest,
+    parse_boolean,
+    parse_names,
+)
+
+#: other names of the same variables
+SYNONYMS = {
+    "SOURCE_AWS_S3_BUCKET": "AWS_S3_BUCKET",
+    "SOURCE_AWS_S3_BUCKET_FOLDER": "AWS_S3_BUCKET_FOLDER",
+}
+
+#: the variables that name a source, with what each of them is
+SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_TOY_RECORDING")
+
+
+def _parse_preprocessing(value: object) -> object:
+    if not isinstance(value, str) or value in ("default", "none"):
+        return value
+    if value.lower() in ("default", "none"):
+        return value.lower()
+    if not value.lstrip().startswith("{"):
+        raise ValueError(f"{value!r} is not a pipeline; write default, none, or a JSON object")
+    return load_json(value)
+
+
+def _check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
+    if not sorters:
+        raise ValueError("names no sorter; write at least one, like kilosort4")
+    if twice := {name for name in sorters if sorters.count(name) > 1}:
+        raise ValueError(f"lists {', '.join(sorted(twice))} more than once; name each sorter once")
+    return sorters
+
+
+def _check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
+    for name, parameters in kwargs.items():
+        if not isinstance(parameters, dict):
+            raise ValueError(
+                f"{name} has {json.dumps(parameters)} for parameters; "
+                f'write {{"{name}": {{"parameter": value}}}}'
+            )
+    return kwargs
+
+
+def _check_dandi(url: str) -> str:
+    parse_dandi(url)
+    return url
 
 
 class AwsSettings(BaseModel):
@@ -9,7 +83,293 @@ class AwsSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     region_name: str | None = Field(default=None, description="region of the buckets")
-    access_key_id: str | None = Field(default=None, description="key of an AWS user; a job role is better")
+    access_key_id: SecretStr | None = Field(default=None, description="key of an AWS user")
     secret_access_key: SecretStr | None = Field(default=None, description="secret of that key")
-    session_token: SecretStr | None = Field(default=None, description="token of temporary credentials")
+    session_token: SecretStr | None = Field(default=None, description="of temporary credentials")
     endpoint_url: str | None = Field(default=None, description="an S3 server other than AWS")
+
+
+class JobSettings(BaseModel):
+    """One job: where its recording is, what to do with it, and where the results go."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    aws_s3_bucket: str | None = Field(default=None, description="source on S3: the bucket")
+    aws_s3_bucket_folder: str | None = Field(
+        default=None, description="source on S3: the folder, or the one object, in that bucket"
+    )
+    dandiset_s3_file_url: Annotated[str, AfterValidator(_check_dandi)] | None = Field(
+        default=None,
+        description="source on DANDI: the asset's S3 URL, its API or web URL, "
+        "or `dandi://instance/dandiset@version/path`",
+    )
+    source_folder: Path | None = Field(
+        default=None, description="source in a folder (or file) mounted into the container"
+    )
+    test_with_toy_recording: Boolean = Field(
+        default=False,
+        description="source simulated with known ground truth (the demo); "
+        "`READ_RECORDING_KWARGS` then goes to SpikeInterface's generator",
+    )
+    data_type: str | None = Field(
+        default=None,
+        description="the SpikeInterface reader: `spikeglx`, `openephys`, `nwb`, `intan`, ..., "
+        "`binary` or `zarr` for folders that SpikeInterface saved",
+    )
+    read_recording_kwargs: JsonObject = Field(
+        default_factory=dict, description="JSON, passed to that reader"
+    )
+    probe_file: str | None = Field(
+        default=None,
+        description="a probeinterface JSON, when the data carries no probe: its path inside the "
+        "source, or on S3 (`s3://bucket/probe.json`)",
+    )
+    test_with_sub_recording: Boolean = Field(
+        default=False, description="sort only the first frames; a remote NWB is then streamed"
+    )
+    test_sub_recording_n_frames: int = Field(
+        default=300_000, gt=0, description="how many frames that is"
+    )
+    preprocessing: Annotated[
+        Literal["default", "none"] | dict[str, Any], BeforeValidator(_parse_preprocessing)
+    ] = Field(
+        default="default",
+        description="`default` (chosen by probe and sorters), `none`, or JSON in the form of "
+        "SpikeInterface's `PreprocessingPipeline`",
+    )
+    sorters: Annotated[Names, AfterValidator(_check_sorters)] = Field(
+        description="the sorters, in order: comma-separated names, or a JSON list"
+    )
+    sorters_kwargs: Annotated[JsonObject, AfterValidator(_check_sorters_kwargs)] = Field(
+        default_factory=dict, description="JSON, parameters by sorter name"
+    )
+    exports: Annotated[tuple[Literal["nwb", "phy"], ...], BeforeValidator(parse_names)] = Field(
+        default=(), description="any of `nwb`, `phy`"
+    )
+    target_aws_s3_bucket: str | None = Field(
+        default=None, description="results go to this bucket; unset: to the results folder only"
+    )
+    target_aws_s3_bucket_folder: str | None = Field(
+        default=None, description="and to this folder in it"
+    )
+    target_dandiset: str | None = Field(
+        default=None,
+        description="a draft dandiset that the units' NWB file is uploaded to, besides",
+    )
+    results_folder: Path | None = Field(
+        default=None, description="default: `/results` in the container, `./results` outside"
+    )
+    scratch_folder: Path | None = Field(
+        default=None,
+        description="default: `/scratch` where there is one, else a temporary folder",
+    )
+    run_identifier: str | None = Field(
+        default=None, description="a name for the run, in its logs and `run.json`"
+    )
+    manifest_url: str | None = Field(
+        default=None,
+        description="many recordings: the list that `AWS_BATCH_JOB_ARRAY_INDEX` selects from",
+    )
+    n_jobs: int | None = Field(
+        default=None, gt=0, description="CPU workers; default: the CPUs this container may use"
+    )
+    aws_region_name: str | None = Field(default=None, description="the region of the buckets")
+    aws_access_key_id: SecretStr | None = Field(
+        default=None, description="credentials, where no job role gives them"
+    )
+    aws_secret_access_key: SecretStr | None = Field(default=None, description="the same")
+    aws_session_token: SecretStr | None = Field(default=None, description="the same")
+    aws_endpoint_url: str | None = Field(default=None, description="an S3 server other than AWS")
+    aws_endpoint_url_s3: str | None = Field(
+        default=None, description="the same, for S3 alone; stronger than `AWS_ENDPOINT_URL`"
+    )
+    dandi_api_key: SecretStr | None = Field(default=None, description="for embargoed dandisets")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "JobSettings":
+        """Read the variables of `environ`; an empty one is an unset one.
+
+        Raises
+        ------
+        SettingsError
+            with every problem at once, a line each, by variable name.
+        """
+        given = {SYNONYMS.get(name, name): text for name, text in environ.items() if text.strip()}
+        known = variable_names()
+        problems = [
+            f"{name}: not a variable of this program; did you mean {meant}?"
+            for name, meant in sorted(misspelt(given, [*known, *SYNONYMS]).items())
+        ]
+        problems += [*_ambiguous_synonyms(environ), *_contradictions(given)]
+        values = {name.lower(): text for name, text in given.items() if name in known}
+        try:
+            settings = cls.model_validate(values)
+        except PydanticValidationError as error:
+            problems += [_describe(problem) for problem in error.errors()]
+        else:
+            problems += settings._inconsistencies()
+        if problems:
+            raise SettingsError("\n".join(problems))
+        return settings
+
+    def to_env(self) -> dict[str, str]:
+        """Write the variables that give these settings again; secrets never travel this way."""
+        return {
+            name.upper(): _write(value)
+            for name, value in self._given()
+            if not isinstance(value, SecretStr)
+        }
+
+    def masked(self) -> dict[str, str]:
+        """The variables that were given, for logs and `run.json`: secrets and signatures hidden."""
+        return {name.upper(): _mask(value) for name, value in self._given()}
+
+    def _given(self) -> Iterator[tuple[str, Any]]:
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if name in self.model_fields_set and value != field.get_default(
+                call_default_factory=True
+            ):
+                yield name, value
+
+    def _inconsistencies(self) -> list[str]:
+        """What only shows when every variable by itself is right."""
+        problems = [
+            f"SORTERS_KWARGS: has parameters for {name}, which SORTERS does not list"
+            f"{nearest(name, self.sorters)}"
+            for name in self.sorters_kwargs
+            if name not in self.sorters
+        ]
+        if self.target is not None and self.target == self.source:
+            problems.append(
+                f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is the source itself, which results "
+                "must not be mixed with; name another folder"
+            )
+        return problems
+
+    @property
+    def source(self) -> Source:
+        """Where the recording comes from."""
+        if self.aws_s3_bucket is not None:
+            return parse_s3(self.aws_s3_bucket, self.aws_s3_bucket_folder)
+        if self.dandiset_s3_file_url is not None:
+            return parse_dandi(self.dandiset_s3_file_url)
+        if self.source_folder is not None:
+            return LocalFolder(path=self.source_folder)
+        return SimulatedRecording()
+
+    @property
+    def target(self) -> S3Location | None:
+        """Where the results go besides the results folder."""
+        if self.target_aws_s3_bucket is None:
+            return None
+        return parse_s3(self.target_aws_s3_bucket, self.target_aws_s3_bucket_folder)
+
+    @property
+    def sub_recording_n_frames(self) -> int | None:
+        """How many frames to sort, or None for all of them."""
+        return self.test_sub_recording_n_frames if self.test_with_sub_recording else None
+
+    @property
+    def aws(self) -> AwsSettings:
+        """How to reach S3."""
+        return AwsSettings(
+            region_name=self.aws_region_name,
+            access_key_id=self.aws_access_key_id,
+            secret_access_key=self.aws_secret_access_key,
+            session_token=self.aws_session_token,
+            endpoint_url=self.aws_endpoint_url_s3 or self.aws_endpoint_url,
+        )
+
+
+def variable_names() -> list[str]:
+    """Every variable that this program reads, in the order of the contract."""
+    return [name.upper() for name in JobSettings.model_fields]
+
+
+def settings_table() -> str:
+    """The variables as the Markdown table of the README."""
+    rows = [
+        f"| `{name.upper()}` | {field.description} |"
+        for name, field in JobSettings.model_fields.items()
+    ]
+    return "\n".join(["| variable | meaning |", "|---|---|", *rows])
+
+
+def _ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
+    for synonym, name in SYNONYMS.items():
+        values = {environ[key] for key in (synonym, name) if environ.get(key, "").strip()}
+        if len(values) > 1:
+            yield f"{synonym}: differs from {name}, which means the same; give one of them"
+
+
+def _contradictions(given: Mapping[str, str]) -> Iterator[str]:
+    """What the variables say against each other, as far as their text tells."""
+    sources = [name for name in SOURCES if name in given]
+    if "TEST_WITH_TOY_RECORDING" in sources and not _is_true(given["TEST_WITH_TOY_RECORDING"]):
+        sources.remove("TEST_WITH_TOY_RECORDING")
+    if len(sources) > 1:
+        yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
+    elif not sources and "MANIFEST_URL" not in given:
+        yield f"no source: give one of {', '.join(SOURCES)}"
+    elif sources and sources != ["TEST_WITH_TOY_RECORDING"] and "DATA_TYPE" not in given:
+        yield "DATA_TYPE: missing; name the SpikeInterface reader, like spikeglx or nwb"
+    for folder, bucket in (
+        ("AWS_S3_BUCKET_FOLDER", "AWS_S3_BUCKET"),
+        ("TARGET_AWS_S3_BUCKET_FOLDER", "TARGET_AWS_S3_BUCKET"),
+    ):
+        if folder in given and bucket not in given:
+            yield f"{folder}: given without {bucket}; name the bucket as well"
+    for one, other in (
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+    ):
+        if one in given and other not in given:
+            yield f"{other}: missing, though {one} is given; give both, or use a job role instead"
+    if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
+        yield (
+            "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
+            "sorted; set TEST_WITH_SUB_RECORDING=true as well"
+        )
+    yield from _unparsable_locations(given)
+
+
+def _is_true(text: str) -> bool:
+    try:
+        return parse_boolean(text) is True
+    except ValueError:
+        return False
+
+
+def _unparsable_locations(given: Mapping[str, str]) -> Iterator[str]:
+    for name in ("AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"):
+        if name in given:
+            try:
+                parse_s3(given[name], given.get(f"{name}_FOLDER"))
+            except ValueError as error:
+                yield f"{name}: {error}"
+
+
+def _describe(problem: Any) -> str:
+    """One line for one problem that pydantic found."""
+    name = str(problem["loc"][0]).upper()
+    if problem["type"] == "missing":
+        return f"{name}: missing; {JobSettings.model_fields[name.lower()].description}"
+    reason = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] != "value_error":
+        reason = f"{reason[0].lower()}{reason[1:]}, got {problem['input']!r}"
+    return f"{name}: {reason}"
+
+
+def _write(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, tuple):
+        return json.dumps(value) if any("," in name for name in value) else ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mask(value: Any) -> str:
+    if isinstance(value, SecretStr):
+        return "***"
+    return re.sub(r"\?[^\s\"]*(?:[Ss]ignature|[Tt]oken)=[^\s\"]*", "?***", _write(value))
