@@ -1,0 +1,93 @@
+"""What this machine, or the container on it, really lets the job use: CPUs, memory, disk, GPU.
+
+Inside a container the host's figures are wrong; the control group's are right.
+"""
+
+import os
+import resource
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+#: the shared memory that one worker may need: 400 units x 90 samples x 384 channels of float32
+SHARED_MEMORY_PER_WORKER_BYTES = 64 * 1024**2
+
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- its size is read, nothing is written there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpu:
+    """The first CUDA device that torch can use."""
+
+    name: str
+    memory_bytes: int
+
+
+def usable_cpus(control_group: Path = CONTROL_GROUP) -> int:
+    """The CPUs that this process may use: its affinity, bounded by the control group's quota."""
+    cpus = len(os.sched_getaffinity(0))
+    quota = _cpu_quota(control_group)
+    return cpus if quota is None else max(1, min(cpus, int(quota)))
+
+
+def _cpu_quota(control_group: Path) -> float | None:
+    unified = _read_words(control_group / "cpu.max")
+    if len(unified) == 2 and unified[0] != "max":
+        return int(unified[0]) / int(unified[1])
+    quota = _read_words(control_group / "cpu" / "cpu.cfs_quota_us")
+    period = _read_words(control_group / "cpu" / "cpu.cfs_period_us")
+    if quota and period and int(quota[0]) > 0:
+        return int(quota[0]) / int(period[0])
+    return None
+
+
+def usable_memory_bytes(control_group: Path = CONTROL_GROUP) -> int:
+    """The memory that this process may fill: the machine's, within the container's limit."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        words = _read_words(control_group / limit)
+        if words and words[0] != "max":
+            memory = min(memory, int(words[0]))
+    return memory
+
+
+def workers(n_jobs: int | None, control_group: Path = CONTROL_GROUP) -> int:
+    """How many worker processes to run: those asked for, or the CPUs, bounded by `/dev/shm`."""
+    wanted = n_jobs or usable_cpus(control_group)
+    return max(1, min(wanted, shared_memory_bytes() // SHARED_MEMORY_PER_WORKER_BYTES))
+
+
+def shared_memory_bytes() -> int:
+    """The size of `/dev/shm`, which is 64 MiB in a container that asks for no more."""
+    return shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
+
+
+def free_disk_bytes(folder: Path) -> int:
+    """The space left where `folder` is, or where it will be made."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
+
+
+def find_gpu() -> Gpu | None:
+    """The CUDA device that a sorter would get, or None; None as well where torch is missing."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
+    properties = torch.cuda.get_device_properties(0)
+    return Gpu(name=properties.name, memory_bytes=properties.total_memory)
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held at once."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _read_words(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

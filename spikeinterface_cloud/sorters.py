@@ -1,0 +1,138 @@
+"""Which sorters this image has, and whether their parameters are right, before any download.
+
+Parameters are compared with the sorter's own defaults as SpikeInterface gives them
+(`spikeinterface.sorters.get_default_sorter_params`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import spikeinterface.sorters as ss
+from spikeinterface.sorters.sorterlist import sorter_dict
+
+from spikeinterface_cloud.errors import SettingsError, UnavailableError
+from spikeinterface_cloud.machine import Gpu
+from spikeinterface_cloud.variables import nearest
+
+
+def check_names(sorters: Sequence[str]) -> None:
+    """Refuse a sorter that SpikeInterface does not know (78), or that this image lacks (69)."""
+    known = ss.available_sorters()
+    for name in sorters:
+        if name not in known:
+            raise SettingsError(
+                f"SORTERS: {name} is not a sorter of SpikeInterface{nearest(name, known)}; "
+                f"this image has {', '.join(ss.installed_sorters())}"
+            )
+    missing = [name for name in sorters if not sorter_dict[name].is_installed()]
+    if missing:
+        raise UnavailableError(
+            f"SORTERS: {', '.join(missing)} not installed in this image, which has "
+            f"{', '.join(ss.installed_sorters())}; use one of those, or an image with the sorter"
+        )
+
+
+def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse parameters that their sorter does not have, or that are of the wrong type (78)."""
+    problems = [
+        problem
+        for sorter, parameters in sorters_kwargs.items()
+        for problem in _parameter_problems(sorter, parameters)
+    ]
+    if problems:
+        raise SettingsError("; ".join(f"SORTERS_KWARGS: {problem}" for problem in problems))
+
+
+def _parameter_problems(sorter: str, parameters: Mapping[str, Any]) -> Iterator[str]:
+    defaults = ss.get_default_sorter_params(sorter)
+    for name, value in parameters.items():
+        if name not in defaults:
+            yield (
+                f"{sorter} has no parameter {name}{nearest(name, defaults)}"
+                f" (it has {', '.join(sorted(defaults))})"
+            )
+        else:
+            yield from _type_problems(f"{sorter}: {name}", value, defaults[name])
+
+
+def _type_problems(name: str, value: Any, default: Any) -> Iterator[str]:
+    """Compare with the type of the default; a default of None takes anything."""
+    if default is None:
+        return
+    if isinstance(default, dict):
+        if not isinstance(value, dict):
+            yield f"{name} is {value!r}; it takes an object, like {default!r}"
+            return
+        for key in value.keys() & default.keys():
+            yield from _type_problems(f"{name}.{key}", value[key], default[key])
+    elif not _is_like(value, default):
+        yield f"{name} is {value!r}; it takes {_kind(default)}, like {default!r}"
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, int):
+        # Kilosort4 calls thresholds integers that its own documentation sets to fractions
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))
+
+
+def _kind(default: Any) -> str:
+    match default:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case _:
+            return "a list"
+
+
+def check_gpu(
+    sorters: Sequence[str], sorters_kwargs: Mapping[str, Mapping[str, Any]], gpu: Gpu | None
+) -> None:
+    """Refuse a job whose sorter would need a GPU, or silently run hours without it (69)."""
+    needy = [name for name in sorters if needs_gpu(name, sorters_kwargs.get(name, {}))]
+    if needy and gpu is None:
+        remedy = (
+            '; to run it on the CPU all the same, set SORTERS_KWARGS={"kilosort4": '
+            '{"torch_device": "cpu"}}'
+            if "kilosort4" in needy
+            else ""
+        )
+        raise UnavailableError(
+            f"{', '.join(needy)}: no CUDA device here; run the GPU image on a GPU instance "
+            f"(docker run --gpus all ...){remedy}"
+        )
+
+
+def needs_gpu(sorter: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether this sorter has to find a GPU; Kilosort4 only does without one when told to."""
+    capability = sorter_dict[sorter].gpu_capability
+    return capability == "nvidia-required" or (
+        capability == "nvidia-optional" and parameters.get("torch_device") != "cpu"
+    )
+
+
+def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run_sorter` is given: the user's parameters, and nothing left to silent choices.
+
+    An object within the parameters (like `filtering` of spykingcircus2) replaces only the entries
+    that it names; Kilosort4's device is named, so that it cannot fall back to the CPU.
+    """
+    defaults = ss.get_default_sorter_params(sorter)
+    completed = {
+        name: {**defaults[name], **value}
+        if isinstance(value, dict) and isinstance(defaults[name], dict)
+        else value
+        for name, value in parameters.items()
+    }
+    if sorter == "kilosort4" and completed.get("torch_device", "auto") == "auto":
+        completed["torch_device"] = "cuda"
+    return completed
