@@ -1,0 +1,141 @@
+"""Every way of naming an asset on DANDI, read into what to ask the archive for.
+
+The archive's own parser knows the instances. It does not know the address that a browser shows,
+escaped paths, a bare identifier, or the sandbox's former names, and it spends minutes of retries on
+a URL that it cannot place. So a name is split here, without opening a connection: a `url` that the
+parser reads at once, and the `pattern` that selects among the assets found there.
+"""
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from spikeinterface_cloud.errors import SettingsError
+
+logger = logging.getLogger(__name__)
+
+VERSION = r"(?:draft|\d+\.\d+\.\d+)"
+ASSET_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+DANDISET = re.compile(
+    rf"(?:DANDI:)?(?P<dandiset>\d{{6}})(?:[/@](?P<version>{VERSION}))?/?", re.IGNORECASE
+)
+DANDI_URL = re.compile(
+    rf"dandi://(?P<instance>[\w.-]+)/(?P<dandiset>\d{{6}})(?:@(?P<version>{VERSION}))?"
+    r"(?:/(?P<path>.*))?"
+)
+CITATION = re.compile(
+    r"https?://(?:identifiers\.org/dandi:|(?:dx\.)?doi\.org/10\.48324/dandi\.)(?P<dandiset>.+)",
+    re.IGNORECASE,
+)
+WEB_PAGE = re.compile(rf"(?P<page>https?://[^/]+/dandiset/\d{{6}}(?:/{VERSION})?)(?:/[a-z-]*)?/?")
+API_ASSET = re.compile(
+    rf"(?P<asset>(?P<server>https?://[^/]+/(?:api/)?)"
+    rf"(?:dandisets/\d{{6}}/versions/{VERSION}/)?assets/{ASSET_ID})(?:/(?:download|info)?)?/?"
+)
+API_ASSETS = re.compile(
+    rf"(?P<dandiset>https?://[^/]+/(?:api/)?dandisets/\d{{6}}(?:/versions/{VERSION})?)"
+    r"(?:/versions)?(?:/assets)?/?"
+)
+
+#: names that the archive gave up, each with the one that serves the same data now
+FORMER_NAMES = {
+    "dandi://dandi-staging/": "dandi://dandi-sandbox/",
+    "://api-staging.dandiarchive.org/": "://api.sandbox.dandiarchive.org/",
+    "://gui-staging.dandiarchive.org/": "://sandbox.dandiarchive.org/",
+    "://gui.dandiarchive.org/": "://dandiarchive.org/",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssetName:
+    """Where to look for an asset, and which of those found there is meant."""
+
+    #: for the archive's parser: a dandiset, a version of it, or an asset by its identifier
+    url: str
+    #: `whole`: all that `url` holds; `path`: a file, or a folder's files; `prefix`: a path's start
+    selects: Literal["whole", "path", "prefix", "glob"] = "whole"
+    pattern: str = ""
+
+    def covers(self, path: str) -> bool:
+        """Tell whether an asset that the archive found is meant: it looks for prefixes, not files.
+
+        >>> AssetName(url="dandi://dandi/000006", selects="path", pattern="a.nwb").covers("a.nwb2")
+        False
+        """
+        if self.selects != "path":
+            return True
+        return path == self.pattern or path.startswith(f"{self.pattern}/")
+
+
+def parse_asset_name(text: str) -> AssetName:
+    """Read any form of naming an asset.
+
+    Raises
+    ------
+    SettingsError
+        When `text` is none of them.
+
+    >>> parse_asset_name("dandi://dandi/000006@draft/sub-1/a.nwb")
+    AssetName(url='dandi://dandi/000006@draft', selects='path', pattern='sub-1/a.nwb')
+    >>> parse_asset_name("https://dandiarchive.org/dandiset/000006?location=a.nwb&page=1").pattern
+    'a.nwb'
+    """
+    name = _replace_former_name(text.strip())
+    if citation := CITATION.fullmatch(name):
+        name = citation["dandiset"]
+    found = _parse_identifier(name) or _parse_address(name)
+    if found is None:
+        raise SettingsError(
+            f"DANDISET_S3_FILE_URL {text!r} does not name a DANDI asset; give the S3 URL of "
+            "its blob, its API or web URL, or dandi://dandi/000006@draft/sub-1/sub-1_ecephys.nwb"
+        )
+    return found
+
+
+def _replace_former_name(text: str) -> str:
+    for former, current in FORMER_NAMES.items():
+        if former in text:
+            logger.warning("%s: the archive renamed %s to %s", text, former, current)
+            return text.replace(former, current, 1)
+    return text
+
+
+def _parse_identifier(text: str) -> AssetName | None:
+    if re.fullmatch(ASSET_ID, text):
+        return AssetName(url=f"https://api.dandiarchive.org/api/assets/{text}")
+    if dandiset := DANDISET.fullmatch(text):
+        return AssetName(url=_dandi_url("dandi", dandiset["dandiset"], dandiset["version"]))
+    if parts := DANDI_URL.fullmatch(text):
+        url = _dandi_url(parts["instance"], parts["dandiset"], parts["version"])
+        return _select(url, "path", unquote(parts["path"] or ""))
+    return None
+
+
+def _dandi_url(instance: str, dandiset: str, version: str | None) -> str:
+    return f"dandi://{instance.lower()}/{dandiset}" + (f"@{version.lower()}" if version else "")
+
+
+def _parse_address(text: str) -> AssetName | None:
+    # the web application's older addresses put everything, the query too, behind a fragment
+    parts = urlsplit(text.replace("/#/", "/", 1))
+    address = f"{parts.scheme}://{parts.netloc}{parts.path}"
+    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    if page := WEB_PAGE.fullmatch(address):
+        return _select(page["page"], "path", query.get("location", ""))
+    if asset := API_ASSET.fullmatch(address):
+        return AssetName(url=asset["asset"])
+    if assets := API_ASSETS.fullmatch(address):
+        url = f"{assets['dandiset']}/"
+        if "glob" in query:
+            return _select(url, "glob", query["glob"])
+        return _select(url, "prefix", query.get("path", ""))
+    return None
+
+
+def _select(url: str, selects: Literal["path", "prefix", "glob"], pattern: str) -> AssetName:
+    """Select by `pattern`; an empty one selects all."""
+    bare = pattern.lstrip("/") if selects == "prefix" else pattern.strip("/")
+    return AssetName(url=url, selects=selects, pattern=bare) if bare else AssetName(url=url)
