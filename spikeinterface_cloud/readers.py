@@ -1,0 +1,230 @@
+"""The table of DATA_TYPE: every reader of `spikeinterface.extractors` that gives a recording.
+
+The table is read off SpikeInterface itself, so that a reader which it gains is a DATA_TYPE here
+without a change, and READ_RECORDING_KWARGS is checked against the reader's own signature before
+anything is downloaded.
+"""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePath
+from typing import Any
+
+from neo import rawio
+from spikeinterface import extractors
+from spikeinterface.core import BaseRecording
+from spikeinterface.core.zarrextractors import read_zarr
+from spikeinterface.extractors.neoextractors import neo_recording_extractors_dict
+
+from spikeinterface_cloud.errors import SettingsError
+
+#: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
+EXECUTES_THE_SOURCE = frozenset({"shybrid", "sinaps_research_platform"})
+
+#: what the job decides itself: where the data are, and whether they are streamed
+DECIDED_BY_THE_JOB = frozenset(
+    {
+        "file",
+        "stream_mode",
+        "stream_cache_path",
+        "cache",
+        "storage_options",
+        "cbin_file_path",
+        "file_timestamps_paths",
+    }
+)
+
+PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
+
+#: the other names under which a format goes
+OTHER_NAMES = {
+    "openephysbinary": "openephys",
+    "openephyslegacy": "openephys",
+    "compressedbinaryibl": "cbin_ibl",
+    "binaryfolder": "binary",
+}
+
+#: what the files of a format are called, to tell someone what a folder looks like
+TELLING_ENDINGS = {
+    ".nwb": "nwb",
+    ".ap.meta": "spikeglx",
+    ".ap.cbin": "cbin_ibl",
+    "structure.oebin": "openephys",
+    ".continuous": "openephys",
+    "binary.json": "binary",
+    ".zmetadata": "zarr",
+    ".rhd": "intan",
+    ".rhs": "intan",
+    ".ns5": "blackrock",
+    ".ns6": "blackrock",
+    ".ncs": "neuralynx",
+    ".plx": "plexon",
+    ".pl2": "plexon2",
+    ".rec": "spikegadgets",
+    ".raw.h5": "maxwell",
+    ".brw": "biocam",
+    ".tsq": "tdt",
+    ".mda": "mda",
+    ".edf": "edf",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reader:
+    """How SpikeInterface opens one kind of data."""
+
+    #: the DATA_TYPE
+    name: str
+    #: called with the path and READ_RECORDING_KWARGS
+    function: Callable[..., Any]
+    #: the parameter that takes the path
+    path_parameter: str
+    #: what READ_RECORDING_KWARGS may name
+    parameters: tuple[str, ...]
+    #: what it has to name
+    required: tuple[str, ...]
+    #: the classes that list a format's streams, when the reader stands on neo
+    neo_classes: tuple[Any, ...] = ()
+
+    @property
+    def takes_a_file(self) -> bool:
+        """Whether the reader wants one file rather than the folder of a recording."""
+        return self.path_parameter != "folder_path"
+
+    @property
+    def extensions(self) -> tuple[str, ...]:
+        """Endings of the files it reads, the telling one first; empty when it does not say."""
+        if self.name == "nwb":
+            return (".nwb",)
+        if not self.neo_classes:
+            return ()
+        neo_class = getattr(rawio, self.neo_classes[0].NeoRawIOClass)
+        return tuple(f".{extension.lower()}" for extension in neo_class.extensions if extension)
+
+
+def reader_names() -> list[str]:
+    """Every DATA_TYPE, in alphabetical order."""
+    return sorted(_readers())
+
+
+def find_reader(data_type: str) -> Reader:
+    """The reader of `data_type`; `SettingsError` with the nearest names when there is none."""
+    wanted = data_type.strip().lower().removeprefix("read_").replace("-", "_")
+    short = wanted.removesuffix("_recording")
+    if short in EXECUTES_THE_SOURCE:
+        raise SettingsError(
+            f"DATA_TYPE={data_type}: its reader runs text of the source as a program; "
+            "convert the recording to nwb, or to binary with SpikeInterface, first"
+        )
+    squeezed = short.replace("_", "").replace(" ", "")
+    for name in (short, OTHER_NAMES.get(squeezed, ""), squeezed):
+        if name in _readers():
+            return _readers()[name]
+    near = difflib.get_close_matches(squeezed, reader_names(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "choose one of the known ones"
+    raise SettingsError(
+        f"DATA_TYPE={data_type} is not a reader of SpikeInterface; {hint} "
+        f"Known are {', '.join(reader_names())}"
+    )
+
+
+def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
+    """The reader of `data_type`, once READ_RECORDING_KWARGS is known to fit its signature.
+
+    Raises `SettingsError` for an unknown reader, and for a parameter that the reader does not
+    take, that it is missing, or that is the job's own to decide.
+    """
+    reader = find_reader(data_type)
+    accepted = ", ".join(reader.parameters) or "no parameter"
+    for name in kwargs:
+        if name not in reader.parameters:
+            raise SettingsError(
+                f"READ_RECORDING_KWARGS names {name!r}, {_why_not(reader, name)}; "
+                f"accepted for DATA_TYPE={reader.name}: {accepted}"
+            )
+    missing = [name for name in reader.required if name not in kwargs]
+    # without parameters, binary is a folder that SpikeInterface saved and that describes itself
+    if missing and not (reader.name == "binary" and not kwargs):
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS lacks {', '.join(missing)}, which DATA_TYPE={reader.name} "
+            f"needs; accepted: {accepted}"
+        )
+    return reader
+
+
+def likely_data_type(names: Iterable[PurePath]) -> str | None:
+    """The DATA_TYPE that these files look like, from their names alone.
+
+    >>> from pathlib import PurePosixPath
+    >>> likely_data_type([PurePosixPath("notes.txt"), PurePosixPath("a_g0_t0.imec0.ap.meta")])
+    'spikeglx'
+    """
+    for name in names:
+        for ending, data_type in TELLING_ENDINGS.items():
+            if name.name.endswith(ending):
+                return data_type
+    return None
+
+
+@cache
+def _readers() -> dict[str, Reader]:
+    readers = {"zarr": _describe("zarr", read_zarr, (read_zarr,))}
+    for attribute in dir(extractors):
+        function = getattr(extractors, attribute)
+        name = attribute.removeprefix("read_").removesuffix("_recording")
+        sources = _recording_classes(function) if attribute.startswith("read_") else ()
+        if sources and name not in EXECUTES_THE_SOURCE and _path_parameter(sources[0]):
+            readers[name] = _describe(name, function, sources)
+    return readers
+
+
+def _recording_classes(function: object) -> tuple[Callable[..., Any], ...]:
+    """The recording classes behind a `read_X`: most are their class, neo's others wrap several."""
+    if inspect.isclass(function):
+        return (function,) if issubclass(function, BaseRecording) else ()
+    entries = neo_recording_extractors_dict.items()
+    return tuple(cls for cls, entry in entries if entry["wrapper_class"] is function)
+
+
+def _describe(
+    name: str, function: Callable[..., Any], sources: tuple[Callable[..., Any], ...]
+) -> Reader:
+    signatures = [inspect.signature(source).parameters for source in sources]
+    path_parameter = _path_parameter(sources[0])
+    assert path_parameter is not None
+    union = {key: parameter for parameters in signatures for key, parameter in parameters.items()}
+    union.pop(path_parameter)
+    kept = {key: value for key, value in union.items() if key not in DECIDED_BY_THE_JOB}
+    return Reader(
+        name=name,
+        # a wrapper of one class may return more than the recording (MEArec: its sorting as well)
+        function=sources[0] if len(sources) == 1 else function,
+        path_parameter=path_parameter,
+        parameters=tuple(kept),
+        required=tuple(
+            key for key, value in kept.items() if value.default is inspect.Parameter.empty
+        ),
+        neo_classes=tuple(cls for cls in sources if cls in neo_recording_extractors_dict),
+    )
+
+
+def _path_parameter(source: Callable[..., Any]) -> str | None:
+    """The parameter that takes the path; None for a reader of what is not in files (IBL's API)."""
+    for name in inspect.signature(source).parameters:
+        if name in PATH_PARAMETERS:
+            return name
+    return None
+
+
+def _why_not(reader: Reader, name: str) -> str:
+    if name == reader.path_parameter or name in DECIDED_BY_THE_JOB:
+        return "which the job sets itself"
+    near = difflib.get_close_matches(name, reader.parameters, n=1)
+    return (
+        f"which its reader does not take (did you mean {near[0]}?)"
+        if near
+        else ("which its reader does not take")
+    )

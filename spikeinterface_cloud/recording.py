@@ -1,0 +1,182 @@
+"""Open a recording: in a file, in a folder, or streamed from a URL.
+
+What a reader cannot make sense of leaves here as a `RecordingError` of one line.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from probeinterface import ProbeGroup, read_probeinterface
+from spikeinterface.core import BaseRecording
+from spikeinterface.core.binaryfolder import BinaryFolderRecording
+from spikeinterface.extractors import read_nwb_recording
+
+from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
+from spikeinterface_cloud.readers import Reader, check_reader, likely_data_type
+from spikeinterface_cloud.recording_files import (
+    check_complete,
+    find_path,
+    refuse_foreign_files,
+    refuse_pickles,
+)
+from spikeinterface_cloud.streams import (
+    CHOOSING,
+    choose_stream,
+    list_electrical_series,
+    needed_files,
+    select_stream,
+)
+
+logger = logging.getLogger(__name__)
+
+#: a reader's message is quoted up to here
+LONGEST_REASON = 400
+
+
+def open_recording(
+    path: Path, data_type: str, kwargs: Mapping[str, Any], probe_file: Path | None = None
+) -> BaseRecording:
+    """Open what was fetched to `path` (a file or a folder), and attach the probe of `probe_file`.
+
+    Raises `SettingsError` for a reader, parameter or stream that is not there or has to be
+    chosen, and `RecordingError` when the data cannot be read as a recording.
+    """
+    reader = check_reader(data_type, kwargs)
+    with _reading(reader, path):
+        location = find_path(reader, path)
+        if location.is_dir():
+            needed_files(reader.name, _listing(location), kwargs)
+            refuse_pickles(location)
+        recording = _read(reader, location, select_stream(reader, location, kwargs))
+        check_complete(reader, recording)
+    return attach_probe(recording, probe_file) if probe_file is not None else recording
+
+
+def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
+    """Open an NWB file at `url` without downloading it.
+
+    Raises what `open_recording` does, `SourceError` when the server refuses the file and
+    `TransferError` when it cannot be reached. The query of a signed URL is never shown.
+    """
+    check_reader("nwb", kwargs)
+    asked = {name: kwargs[name] for name in CHOOSING if kwargs.get(name) is not None}
+    with _streaming(url):
+        series = choose_stream(list_electrical_series(url, stream_mode="remfile"), asked)
+        passed = {**kwargs, "electrical_series_path": series.identifier}
+        recording = read_nwb_recording(url, stream_mode="remfile", **passed)
+    recording.annotate(stream_name=series.identifier)
+    return recording
+
+
+def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
+    """Give `recording` the probe that a probeinterface JSON describes.
+
+    A probe without wiring is taken to list its contacts in the order of the channels. Raises
+    `RecordingError` when the file is no such JSON, or has another number of contacts.
+    """
+    try:
+        probegroup = read_probeinterface(probe_file)
+    except Exception as error:  # probeinterface checks nothing: any malformed JSON shows itself so
+        raise RecordingError(
+            f"PROBE_FILE {probe_file.name} is not a probeinterface JSON: {one_line(error)}; "
+            "write one with probeinterface.write_probeinterface"
+        ) from error
+    n_channels = recording.get_num_channels()
+    n_contacts = _wire(probegroup)
+    if n_contacts != n_channels:
+        raise RecordingError(
+            f"PROBE_FILE {probe_file.name} connects {n_contacts} contacts and the recording has "
+            f"{n_channels} channels; give a probe with one contact for each channel"
+        )
+    try:
+        recording.set_probegroup(probegroup)
+    except (ValueError, AssertionError) as error:
+        raise RecordingError(
+            f"PROBE_FILE {probe_file.name} does not fit the recording: {one_line(error)}"
+        ) from error
+    return recording
+
+
+def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
+    """The first `n_frames` frames of the first segment, or all of it when it is shorter."""
+    first = recording.select_segments([0]) if recording.get_num_segments() > 1 else recording
+    n_samples = first.get_num_samples(0)
+    if n_frames >= n_samples:
+        logger.info("the first segment has %d frames, fewer than asked: all are used", n_samples)
+        return first
+    return first.frame_slice(start_frame=0, end_frame=n_frames)
+
+
+def one_line(error: BaseException) -> str:
+    """The message of another library's error on one line, of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
+
+
+def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
+    if reader.name == "binary" and location.is_dir():
+        recording = BinaryFolderRecording(location)
+        refuse_foreign_files(recording, location)
+    else:
+        recording = reader.function(**{reader.path_parameter: location}, **kwargs)
+    if not isinstance(recording, BaseRecording):
+        raise RecordingError(f"{location.name} holds a {type(recording).__name__}, no recording")
+    stream = kwargs.get("electrical_series_path") or getattr(recording, "stream_name", None)
+    if stream is not None:
+        recording.annotate(stream_name=str(stream))
+    return recording
+
+
+def _wire(probegroup: ProbeGroup) -> int:
+    """Number the contacts of an unwired probe group; the number of connected contacts."""
+    if all(probe.device_channel_indices is None for probe in probegroup.probes):
+        probegroup.set_global_device_channel_indices(np.arange(probegroup.get_contact_count()))
+        logger.info("the probe says nothing of its wiring: contact n is taken to be channel n")
+    indices = probegroup.get_global_device_channel_indices()["device_channel_indices"]
+    return int(np.count_nonzero(indices >= 0))
+
+
+def _listing(folder: Path) -> list[PurePosixPath]:
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [PurePosixPath(file.relative_to(folder).as_posix()) for file in files]
+
+
+@contextmanager
+def _reading(reader: Reader, path: Path) -> Iterator[None]:
+    """Turn what a reader raises into one line that says what to do."""
+    try:
+        yield
+    except CloudJobError:
+        raise
+    except Exception as error:  # readers raise anything, bare Exception and AssertionError included
+        likely = likely_data_type(_listing(path) if path.is_dir() else [PurePosixPath(path.name)])
+        remedy = "check that the file is whole (compare its size and checksum with the original)"
+        if likely is not None and likely != reader.name:
+            remedy = f"it looks like {likely}: set DATA_TYPE={likely} if that is what it is"
+        raise RecordingError(
+            f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; {remedy}"
+        ) from error
+
+
+@contextmanager
+def _streaming(url: str) -> Iterator[None]:
+    """Turn what reading over HTTP raises into one line, without the signature in the URL."""
+    shown = urlsplit(url)._replace(query="", fragment="").geturl()
+    try:
+        yield
+    except CloudJobError:
+        raise
+    except Exception as error:  # remfile raises bare Exception, h5py OSError, requests its own
+        reason = one_line(error).replace(url, shown)
+        if any(code in reason for code in ("401", "403", "404", "410")):
+            raise SourceError(
+                f"{shown} cannot be read: {reason}; check that it exists and may be read"
+            ) from error
+        if isinstance(error, RuntimeError | KeyError | ValueError):
+            raise RecordingError(f"{shown} cannot be read as NWB: {reason}") from error
+        raise TransferError("stream", shown, "this machine", reason) from error

@@ -1,0 +1,156 @@
+"""The files of a recording on this machine: which one to open, whether they are whole, and safe.
+
+A reader of a raw format believes whatever length a file has, and two of SpikeInterface's own
+formats can carry pickles, which run as a program when they are loaded. Both are looked at here.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.readers import Reader
+
+
+def find_path(reader: Reader, path: Path) -> Path:
+    """The file or folder inside `path` that `reader` is to be given.
+
+    Raises `RecordingError` when there is no such file, `SettingsError` when there are several.
+    """
+    if not path.exists():
+        raise RecordingError(f"{path} is not there")
+    if reader.name == "binary" and path.is_dir() and any(path.rglob("binary.json")):
+        return _only([file.parent for file in path.rglob("binary.json")], reader)
+    if path.is_file():
+        return path if reader.takes_a_file else path.parent
+    if not reader.takes_a_file:
+        return path if reader.neo_classes else _descend(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    for extension in reader.extensions:
+        matches = [file for file in files if file.name.lower().endswith(extension)]
+        if matches:
+            return _only(matches, reader)
+    if not files:
+        raise RecordingError(f"{path} holds no file")
+    if len(files) > 1 and reader.extensions:
+        raise RecordingError(
+            f"none of the {len(files)} files is one that DATA_TYPE={reader.name} reads "
+            f"({', '.join(reader.extensions[:4])})"
+        )
+    return _only(files, reader)
+
+
+def refuse_pickles(path: Path) -> None:
+    """Raise `RecordingError` if a folder that SpikeInterface saved would load a pickle."""
+    if path.is_file():
+        return
+    for file in path.glob("properties/*.npy"):
+        try:
+            np.load(file, allow_pickle=False)
+        except ValueError as error:
+            raise RecordingError(
+                f"{file.name} among the properties of {path.name} holds pickled Python objects, "
+                "which could run any program when loaded; save the recording without them"
+            ) from error
+    for file in [*path.glob(".zmetadata"), *path.rglob(".zarray")]:
+        if _names_pickle(json.loads(file.read_text())):
+            raise RecordingError(
+                f"{file.relative_to(path.parent)} declares pickled Python objects, which could "
+                "run any program when loaded; save the recording without them (NWB: as HDF5)"
+            )
+
+
+def refuse_foreign_files(recording: BaseRecording, folder: Path) -> None:
+    """Raise `RecordingError` if a saved binary folder points to files outside itself."""
+    for file in recording.get_binary_description()["file_paths"]:
+        if not Path(file).resolve().is_relative_to(folder.resolve()):
+            raise RecordingError(
+                f"{folder.name}/binary.json points to {file}, which is not part of the source; "
+                "save the recording with its traces: recording.save(folder=...)"
+            )
+
+
+def check_complete(reader: Reader, recording: Any) -> None:
+    """Raise `RecordingError` if a file is shorter than its own metadata say.
+
+    The readers do not: they take the length of the file for the length of the recording.
+    """
+    if reader.name == "spikeglx":
+        _check_spikeglx(recording)
+    elif reader.name == "openephys":
+        _check_open_ephys(recording)
+    elif reader.name == "zarr":
+        _check_zarr(recording)
+
+
+def _only(paths: list[Path], reader: Reader) -> Path:
+    if len(paths) > 1:
+        names = ", ".join(sorted(path.name for path in paths)[:10])
+        raise SettingsError(
+            f"there are {len(paths)} recordings of DATA_TYPE={reader.name} here: {names}; "
+            "name one of them as the source (it can be a single file)"
+        )
+    return paths[0]
+
+
+def _descend(folder: Path) -> Path:
+    """The folder that holds something: a copied folder often comes inside another."""
+    content = list(folder.iterdir())
+    while len(content) == 1 and content[0].is_dir():
+        folder = content[0]
+        content = list(folder.iterdir())
+    return folder
+
+
+def _names_pickle(metadata: object) -> bool:
+    if isinstance(metadata, dict):
+        if metadata.get("id") == "pickle":
+            return True
+        return any(_names_pickle(value) for value in metadata.values())
+    return isinstance(metadata, list) and any(_names_pickle(value) for value in metadata)
+
+
+def _check_spikeglx(recording: Any) -> None:
+    stream = str(recording.stream_id)
+    for info in recording.neo_reader.signals_info_list:
+        if info["stream_name"] != stream or "fileSizeBytes" not in info["meta"]:
+            continue
+        file = Path(info["bin_file"])
+        size, expected = file.stat().st_size, int(info["meta"]["fileSizeBytes"])
+        if size < expected or size % (2 * info["num_chan"]):
+            raise RecordingError(
+                f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
+                f"meta file says {format_bytes(expected)} ({expected} bytes, "
+                f"{info['num_chan']} channels); copy it again from the acquisition machine, or "
+                "correct fileSizeBytes in the meta file if it was cut on purpose"
+            )
+
+
+def _check_open_ephys(recording: Any) -> None:
+    for segment, folder in enumerate(getattr(recording, "_stream_folders", ())):
+        for name in ("sample_numbers.npy", "timestamps.npy"):
+            file = Path(folder) / name
+            if not file.is_file():
+                continue
+            expected = np.load(file, mmap_mode="r", allow_pickle=False).shape[0]
+            n_samples = recording.get_num_samples(segment)
+            if n_samples < expected:
+                raise RecordingError(
+                    f"{folder.name}/continuous.dat is truncated: it has {n_samples} samples "
+                    f"where {name} has {expected}; copy it again from the acquisition machine"
+                )
+            break
+
+
+def _check_zarr(recording: Any) -> None:
+    for segment in range(recording.get_num_segments()):
+        array = recording._root[f"traces_seg{segment}"]
+        if array.nchunks_initialized < array.nchunks:
+            raise RecordingError(
+                f"{array.nchunks - array.nchunks_initialized} of {array.nchunks} chunks of "
+                f"traces_seg{segment} are missing, and would be read as zeros; copy it again"
+            )

@@ -1,0 +1,136 @@
+"""The files of a SpikeGLX run, told apart by their names, before any of them is here.
+
+Names follow `<run>_g<gate>_t<trigger>.<stream>.<ending>`; an offline tool (CatGT) writes `tcat` for
+the trigger, and people drop the gate and trigger when they rename a file.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from spikeinterface_cloud.errors import RecordingError, SettingsError
+
+NAME = re.compile(
+    r"(?P<run>.+?)(?:_g(?P<gate>\d+)_t(?P<trigger>\d+|cat))?"
+    r"\.(?P<stream>imec\d*\.(?:ap|lf)|nidq|obx\d*)(?:\.obx)?\.(?P<ending>bin|meta|cbin|ch)"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpikeGlxFile:
+    """One file of a run."""
+
+    path: PurePosixPath
+    run: str
+    #: None in a file that was renamed
+    gate: str | None
+    #: a number, `cat`, or None in a file that was renamed
+    trigger: str | None
+    #: `imec0.ap`, `imec0.lf`, `nidq`, `obx0`
+    stream: str
+    #: `bin`, `meta`, or `cbin` and `ch` when compressed
+    ending: str
+
+
+def parse_name(path: PurePosixPath) -> SpikeGlxFile | None:
+    """Read what the name of a file says; None when SpikeGLX did not write it.
+
+    >>> parse_name(PurePosixPath("day1/mouse_g0_t1.imec0.ap.bin")).stream
+    'imec0.ap'
+    """
+    match = NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    return SpikeGlxFile(path=path, **match.groupdict())
+
+
+def files_of_stream(
+    names: Sequence[PurePosixPath], kwargs: Mapping[str, object]
+) -> list[PurePosixPath]:
+    """The files that the chosen stream is read from: its binary files, each with its meta file.
+
+    The stream is the one that `kwargs` names, or the only AP band. `SettingsError` when there is
+    none of that name, or one has to be chosen; `RecordingError` when there is nothing to sort.
+    """
+    files = [file for name in names if (file := parse_name(name)) is not None]
+    if not files and any(name.suffix == ".meta" for name in names):
+        return list(names)  # renamed beyond recognition: the meta files themselves will tell
+    streams = sorted({file.stream for file in files if file.ending in ("bin", "cbin")})
+    chosen = _choose(streams, kwargs)
+    kept = [file for file in files if file.stream == chosen]
+    _refuse_compressed(kept)
+    _refuse_several_runs(kept)
+    _require_meta(kept)
+    return [file.path for file in kept]
+
+
+def _choose(streams: list[str], kwargs: Mapping[str, object]) -> str:
+    asked = kwargs.get("stream_id") or kwargs.get("stream_name")
+    listing = ", ".join(streams)
+    if not streams:
+        raise RecordingError(
+            "no SpikeGLX recording here: expected files like run_g0_t0.imec0.ap.bin "
+            "and run_g0_t0.imec0.ap.meta"
+        )
+    if asked is not None:
+        if asked in streams:
+            return str(asked)
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS names the stream {asked!r}, which is not among: {listing}"
+        )
+    bands = [stream for stream in streams if stream.endswith(".ap")]
+    if not bands:
+        raise RecordingError(
+            f"there is no AP band to sort, only {listing}: an LFP, NI-DAQ or OneBox stream is "
+            "never the recording unless READ_RECORDING_KWARGS names it as stream_id"
+        )
+    if len(bands) > 1:
+        raise SettingsError(
+            f"there are {len(bands)} AP bands: {', '.join(bands)}; choose one, "
+            f'READ_RECORDING_KWARGS={{"stream_id": "{bands[0]}"}}'
+        )
+    return bands[0]
+
+
+def _refuse_compressed(files: Sequence[SpikeGlxFile]) -> None:
+    if any(file.ending == "cbin" for file in files) and not any(f.ending == "bin" for f in files):
+        raise SettingsError(
+            f"{files[0].stream} is compressed (.cbin), which another reader opens: "
+            "set DATA_TYPE=cbin_ibl"
+        )
+
+
+def _refuse_several_runs(files: Sequence[SpikeGlxFile]) -> None:
+    """Gates and triggers of one run are its segments; anything else would sort data twice."""
+    runs = sorted({file.run for file in files})
+    if len(runs) > 1:
+        raise SettingsError(
+            f"{files[0].stream} is here from {len(runs)} runs: {', '.join(runs)}; "
+            "name the folder of one of them as the source"
+        )
+    if len({file.trigger == "cat" for file in files}) > 1:
+        raise SettingsError(
+            f"{files[0].stream} is here twice, as recorded and as joined by CatGT (tcat); "
+            "name a folder with only one of the two as the source"
+        )
+    places = defaultdict(list)
+    for file in files:
+        places[file.gate, file.trigger, file.ending].append(str(file.path))
+    for paths in places.values():
+        if len(paths) > 1:
+            raise SettingsError(
+                f"the same file is here {len(paths)} times: {', '.join(paths)}; "
+                "name the folder of one of them as the source"
+            )
+
+
+def _require_meta(files: Sequence[SpikeGlxFile]) -> None:
+    present = {file.path.with_suffix("") for file in files if file.ending == "meta"}
+    for file in files:
+        if file.ending == "bin" and file.path.with_suffix("") not in present:
+            raise RecordingError(
+                f"{file.path} cannot be read without {file.path.with_suffix('.meta').name}; "
+                "put the meta file that SpikeGLX wrote beside it, and name their folder"
+            )
