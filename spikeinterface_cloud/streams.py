@@ -113,7 +113,7 @@ def choose_stream(streams: Sequence[Stream], asked: Mapping[str, object]) -> Str
             f'READ_RECORDING_KWARGS={{"{parameter}": "{candidates[0].identifier}"}}'
         )
     if len(streams) > 1:
-        others = ", ".join(s.identifier for s in streams if s is not candidates[0])
+        others = ", ".join(s.name for s in streams if s is not candidates[0])
         logger.info("stream: %s; never the recording: %s", candidates[0], others)
     return candidates[0]
 

@@ -1,0 +1,377 @@
+"""Writers of recordings in the formats of real acquisition systems, with a known ground truth.
+
+`simulate` makes spikes on the contacts of a Neuropixels 1.0 probe, in the units that its amplifier
+would give; the `write_*` functions lay the same traces out as SpikeGLX, Open Ephys, NWB and
+SpikeInterface do, so that a test can follow known spikes from a file to the results.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spikeinterface as si
+from probeinterface import Probe, write_probeinterface
+from probeinterface.neuropixels_tools import build_neuropixels_probe
+from pynwb import NWBHDF5IO, H5DataIO, NWBFile
+from pynwb.ecephys import LFP, ElectricalSeries
+from spikeinterface.core import BaseRecording, BaseSorting, NumpyRecording
+
+#: Neuropixels 1.0: a range of 0.6 V over 512 steps, amplified 500 times (AP) and 250 times (LF)
+AP_GAIN_UV = 0.6 / 512 / 500 * 1e6
+LF_RATE_DIVISOR = 12
+NIDQ_RATE_HZ = 25000.0
+
+
+def neuropixels_probe(n_channels: int) -> Probe:
+    """The first contacts of a Neuropixels 1.0 probe, wired in order."""
+    probe = build_neuropixels_probe("NP1000").get_slice(np.arange(n_channels))
+    probe.set_device_channel_indices(np.arange(n_channels))
+    return probe
+
+
+def simulate(
+    *,
+    duration_s: float | Sequence[float] = 4.0,
+    n_channels: int = 16,
+    n_units: int = 4,
+    seed: int = 0,
+    probe: Probe | None = None,
+) -> tuple[BaseRecording, BaseSorting]:
+    """Spikes in noise, as int16 samples of a Neuropixels probe, and the spikes' true times.
+
+    Several durations make several segments.
+    """
+    durations = [duration_s] if isinstance(duration_s, int | float) else list(duration_s)
+    recording, sorting = si.generate_ground_truth_recording(
+        durations=durations,
+        sampling_frequency=30000.0,
+        num_units=n_units,
+        probe=probe or neuropixels_probe(n_channels),
+        seed=seed,
+    )
+    return quantise(recording, AP_GAIN_UV), sorting
+
+
+def quantise(recording: BaseRecording, gain_uv: float) -> BaseRecording:
+    """The same recording as int16 samples of `gain_uv` microvolts each, in memory."""
+    traces = []
+    for segment in range(recording.get_num_segments()):
+        microvolts = recording.get_traces(segment_index=segment)
+        traces.append(np.clip(np.round(microvolts / gain_uv), -32768, 32767).astype("int16"))
+    quantised = NumpyRecording(
+        traces, recording.sampling_frequency, channel_ids=recording.channel_ids
+    )
+    quantised.set_channel_gains(gain_uv)
+    quantised.set_channel_offsets(0.0)
+    quantised.set_probegroup(recording.get_probegroup())
+    return quantised
+
+
+# ----- SpikeGLX ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpikeGlxRun:
+    """How a run is laid out."""
+
+    name: str = "mouse"
+    gate: int = 0
+    #: one AP and LF pair of files for each trigger of the run
+    triggers: tuple[int, ...] = (0,)
+    with_lf: bool = True
+    with_nidq: bool = False
+    #: sample at which SpikeGLX says that the file begins
+    first_sample: int = 0
+
+
+def write_spikeglx(
+    folder: Path, probes: BaseRecording | Sequence[BaseRecording], run: SpikeGlxRun | None = None
+) -> Path:
+    """Write a run with a folder for each probe, as SpikeGLX does; the run's folder.
+
+    `probes` are recordings on contacts of a Neuropixels 1.0 probe in order; a recording of
+    several segments fills the run's triggers. A sync channel closes every imec file.
+    """
+    run = run or SpikeGlxRun()
+    recordings = [probes] if isinstance(probes, BaseRecording) else list(probes)
+    run_folder = folder / f"{run.name}_g{run.gate}"
+    for number, recording in enumerate(recordings):
+        probe_folder = run_folder / f"{run_folder.name}_imec{number}"
+        probe_folder.mkdir(parents=True)
+        for segment, trigger in enumerate(run.triggers):
+            traces = _in_steps(recording, segment, AP_GAIN_UV)
+            stem = probe_folder / f"{run_folder.name}_t{trigger}.imec{number}"
+            rate = recording.sampling_frequency
+            _write_imec(stem, "ap", traces, rate, run.first_sample)
+            if run.with_lf:
+                slow = np.ascontiguousarray(traces[::LF_RATE_DIVISOR])
+                first = run.first_sample // LF_RATE_DIVISOR
+                _write_imec(stem, "lf", slow, rate / LF_RATE_DIVISOR, first)
+    if run.with_nidq:
+        for trigger in run.triggers:
+            _write_nidq(run_folder / f"{run_folder.name}_t{trigger}", seconds=1.0)
+    return run_folder
+
+
+def _in_steps(recording: BaseRecording, segment: int, gain_uv: float) -> np.ndarray:
+    traces = recording.get_traces(segment_index=segment)
+    if traces.dtype == np.int16 and np.allclose(recording.get_channel_gains(), gain_uv):
+        return traces
+    scaled = recording.get_traces(segment_index=segment, return_in_uV=True) / gain_uv
+    return np.clip(np.round(scaled), -32768, 32767).astype("int16")
+
+
+def _write_imec(stem: Path, band: str, traces: np.ndarray, rate: float, first_sample: int) -> None:
+    n_channels = traces.shape[1]
+    n_saved = n_channels + 1
+    file = stem.with_name(f"{stem.name}.{band}.bin")
+    sync = np.zeros((len(traces), 1), dtype="int16")
+    np.hstack([traces, sync]).tofile(file)
+    kind = "AP" if band == "ap" else "LF"
+    first_line = 0 if band == "ap" else 384
+    counts = (n_channels, 0, 1) if band == "ap" else (0, n_channels, 1)
+    channels = "".join(f"({kind}{c};{first_line + c}:{c})" for c in range(n_channels))
+    imro = "".join(f"({c} 0 0 500 250 1)" for c in range(384))
+    meta = {
+        "appVersion": "20201103",
+        "fileName": f"D:/data/{file.name}",
+        "fileSizeBytes": file.stat().st_size,
+        "fileTimeSecs": len(traces) / rate,
+        "firstSample": first_sample,
+        "imAiRangeMax": 0.6,
+        "imAiRangeMin": -0.6,
+        "imDatPrb_pn": "NP1000",
+        "imDatPrb_port": 1,
+        "imDatPrb_slot": 2,
+        "imDatPrb_sn": 18194814141,
+        "imDatPrb_type": 0,
+        "imMaxInt": 512,
+        "imSampRate": rate,
+        "nSavedChans": n_saved,
+        "snsApLfSy": ",".join(map(str, counts)),
+        "snsSaveChanSubset": f"{first_line}:{first_line + n_channels - 1},768",
+        "typeThis": "imec",
+        "~imroTbl": f"(0,384){imro}",
+        "~snsChanMap": f"(384,384,1){channels}(SY0;768:{n_channels})",
+    }
+    if band == "lf":  # the reader takes the probe from the AP band's meta file
+        meta["snsSaveChanSubset"] = f"384:{384 + n_channels - 1},768"
+    _write_meta(file, meta)
+
+
+def _write_nidq(stem: Path, seconds: float) -> None:
+    traces = np.zeros((int(seconds * NIDQ_RATE_HZ), 3), dtype="int16")
+    file = stem.with_name(f"{stem.name}.nidq.bin")
+    traces.tofile(file)
+    _write_meta(
+        file,
+        {
+            "fileName": f"D:/data/{file.name}",
+            "fileSizeBytes": file.stat().st_size,
+            "firstSample": 0,
+            "nSavedChans": 3,
+            "niAiRangeMax": 5,
+            "niMAGain": 1,
+            "niMNGain": 1,
+            "niSampRate": NIDQ_RATE_HZ,
+            "niXDChans1": "",
+            "snsMnMaXaDw": "0,0,3,0",
+            "snsSaveChanSubset": "0:2",
+            "typeThis": "nidq",
+            "~snsChanMap": "(0,0,1,3,0)(XA0;0:0)(XA1;1:1)(XA2;2:2)",
+        },
+    )
+
+
+def _write_meta(file: Path, meta: Mapping[str, object]) -> None:
+    text = "".join(f"{key}={value}\n" for key, value in meta.items())
+    file.with_suffix(".meta").write_text(text)
+
+
+# ----- Open Ephys --------------------------------------------------------------------------------
+
+
+def write_open_ephys(folder: Path, recording: BaseRecording, n_adc: int = 2) -> Path:
+    """Write the binary format of the Open Ephys GUI; the session's folder.
+
+    The neural channels share a stream with `n_adc` analog inputs, as on an acquisition board, and
+    a slow NI-DAQ stream lies beside. Segments become recordings of one experiment. There is no
+    probe in it: the GUI knows none of an acquisition board.
+    """
+    session = folder / "2024-05-01_10-00-00"
+    n_neural = recording.get_num_channels()
+    names = [f"CH{c + 1}" for c in range(n_neural)] + [f"ADC{c + 1}" for c in range(n_adc)]
+    scales = [AP_GAIN_UV] * n_neural + [0.00015] * n_adc
+    for segment in range(recording.get_num_segments()):
+        place = session / "Record Node 101" / "experiment1" / f"recording{segment + 1}"
+        traces = _in_steps(recording, segment, AP_GAIN_UV)
+        adc = np.zeros((len(traces), n_adc), dtype="int16")
+        rate = recording.sampling_frequency
+        streams = [
+            _write_continuous(
+                place,
+                "Acquisition_Board-100.acquisition_board",
+                np.hstack([traces, adc]),
+                {"rate": rate, "names": names, "scales": scales},
+            ),
+            _write_continuous(
+                place,
+                "NI-DAQmx-103.PXIe-6341",
+                np.zeros((len(traces), 2), dtype="int16"),
+                {"rate": rate, "names": ["AI0", "AI1"], "scales": [0.00015] * 2},
+            ),
+        ]
+        structure = {"GUI version": "0.6.6", "continuous": streams, "events": [], "spikes": []}
+        (place / "structure.oebin").write_text(json.dumps(structure, indent=2))
+    return session
+
+
+def _write_continuous(
+    place: Path, stream: str, traces: np.ndarray, channels: Mapping[str, Any]
+) -> dict[str, object]:
+    folder = place / "continuous" / stream
+    folder.mkdir(parents=True)
+    traces.tofile(folder / "continuous.dat")
+    sample_numbers = np.arange(len(traces), dtype="int64")
+    np.save(folder / "sample_numbers.npy", sample_numbers)
+    np.save(folder / "timestamps.npy", sample_numbers / channels["rate"])
+    pairs = zip(channels["names"], channels["scales"], strict=True)
+    return {
+        "folder_name": f"{stream}/",
+        "sample_rate": channels["rate"],
+        "source_processor_name": stream.partition("-")[0],
+        "source_processor_id": 100,
+        "stream_name": stream.partition(".")[2],
+        "recorded_processor": "Record Node",
+        "recorded_processor_id": 101,
+        "num_channels": traces.shape[1],
+        "channels": [
+            {"channel_name": name, "bit_volts": scale, "units": ""} for name, scale in pairs
+        ],
+    }
+
+
+# ----- NWB ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NwbLayout:
+    """What an NWB file says, and what it leaves out."""
+
+    #: `conversion` of the series, in volts; None leaves it out (NWB then takes 1.0)
+    conversion: float | None = AP_GAIN_UV * 1e-6
+    #: `x_y` in `rel_x` and `rel_y`, or None for no positions
+    positions: np.ndarray | None | str = "probe"
+    #: names of the electrode groups, shared out over the channels in order
+    groups: tuple[str, ...] = ("probe0",)
+    #: seconds; ignored with `timestamps`
+    starting_time: float = 0.0
+    #: seconds of each sample, in place of a rate
+    timestamps: np.ndarray | None = None
+    compression: str | None = "gzip"
+    with_lfp: bool = False
+    dtype: str = "int16"
+
+
+def write_nwb(
+    file: Path,
+    recordings: BaseRecording | Mapping[str, BaseRecording],
+    layout: NwbLayout | None = None,
+) -> Path:
+    """Write an NWB file with one acquired electrical series for each recording; the file."""
+    layout = layout or NwbLayout()
+    series = (
+        {"ElectricalSeries": recordings} if isinstance(recordings, BaseRecording) else recordings
+    )
+    nwbfile = NWBFile(
+        session_description="simulated spikes",
+        identifier="simulated",
+        session_start_time=datetime(2024, 5, 1, 10, tzinfo=UTC),
+    )
+    first = next(iter(series.values()))
+    region = _add_electrodes(nwbfile, first, layout)
+    for name, recording in series.items():
+        nwbfile.add_acquisition(_electrical_series(name, recording, layout, region))
+    if layout.with_lfp:
+        _add_lfp(nwbfile, first, region)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with NWBHDF5IO(str(file), "w") as io:
+        io.write(nwbfile)
+    return file
+
+
+def _add_electrodes(nwbfile: NWBFile, recording: BaseRecording, layout: NwbLayout) -> Any:
+    positions = layout.positions
+    if isinstance(positions, str):
+        positions = recording.get_channel_locations()
+    device = nwbfile.create_device("probe", description="simulated")
+    groups = [
+        nwbfile.create_electrode_group(name, description=name, location="CA1", device=device)
+        for name in layout.groups
+    ]
+    if positions is not None:
+        nwbfile.add_electrode_column("rel_x", "micrometers")
+        nwbfile.add_electrode_column("rel_y", "micrometers")
+    n_channels = recording.get_num_channels()
+    for channel in range(n_channels):
+        group = groups[channel * len(groups) // n_channels]
+        place = {}
+        if positions is not None:
+            place = {"rel_x": positions[channel, 0], "rel_y": positions[channel, 1]}
+        nwbfile.add_electrode(group=group, location="CA1", **place)
+    return nwbfile.create_electrode_table_region(list(range(n_channels)), "all electrodes")
+
+
+def _electrical_series(
+    name: str, recording: BaseRecording, layout: NwbLayout, region: Any
+) -> ElectricalSeries:
+    traces = recording.get_traces(segment_index=0).astype(layout.dtype)
+    chunks = (min(len(traces), 30000), traces.shape[1])
+    data = H5DataIO(traces, compression=layout.compression, chunks=chunks)
+    said = {} if layout.conversion is None else {"conversion": layout.conversion}
+    if layout.timestamps is not None:
+        said["timestamps"] = layout.timestamps
+    else:
+        said["rate"] = recording.sampling_frequency
+        said["starting_time"] = layout.starting_time
+    return ElectricalSeries(name=name, data=data, electrodes=region, **said)
+
+
+def _add_lfp(nwbfile: NWBFile, recording: BaseRecording, region: Any) -> None:
+    slow = recording.get_traces(segment_index=0)[::LF_RATE_DIVISOR]
+    module = nwbfile.create_processing_module("ecephys", "field potential")
+    lfp = LFP(name="LFP")
+    module.add(lfp)
+    lfp.add_electrical_series(
+        ElectricalSeries(
+            name="ElectricalSeriesLFP",
+            data=H5DataIO(slow, compression="gzip"),
+            electrodes=region,
+            rate=recording.sampling_frequency / LF_RATE_DIVISOR,
+        )
+    )
+
+
+# ----- SpikeInterface ----------------------------------------------------------------------------
+
+
+def write_binary_folder(folder: Path, recording: BaseRecording) -> Path:
+    """Save with `recording.save(format="binary")`; the folder."""
+    recording.save(folder=folder, format="binary", progress_bar=False)
+    return folder
+
+
+def write_zarr_folder(folder: Path, recording: BaseRecording) -> Path:
+    """Save with `recording.save(format="zarr")`; the folder, which ends in `.zarr`."""
+    recording.save(folder=folder, format="zarr", progress_bar=False)
+    return folder
+
+
+def write_probe(file: Path, recording: BaseRecording) -> Path:
+    """Write the probe of `recording` as a PROBE_FILE; the file."""
+    write_probeinterface(file, recording.get_probegroup())
+    return file
