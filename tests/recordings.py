@@ -118,11 +118,12 @@ def write_spikeglx(
 
 
 def _in_steps(recording: BaseRecording, segment: int, gain_uv: float) -> np.ndarray:
-    traces = recording.get_traces(segment_index=segment)
+    traces: np.ndarray = recording.get_traces(segment_index=segment)
     if traces.dtype == np.int16 and np.allclose(recording.get_channel_gains(), gain_uv):
         return traces
     scaled = recording.get_traces(segment_index=segment, return_in_uV=True) / gain_uv
-    return np.clip(np.round(scaled), -32768, 32767).astype("int16")
+    steps: np.ndarray = np.clip(np.round(scaled), -32768, 32767).astype("int16")
+    return steps
 
 
 def _write_imec(stem: Path, band: str, traces: np.ndarray, rate: float, first_sample: int) -> None:
@@ -264,8 +265,8 @@ class NwbLayout:
 
     #: `conversion` of the series, in volts; None leaves it out (NWB then takes 1.0)
     conversion: float | None = AP_GAIN_UV * 1e-6
-    #: `x_y` in `rel_x` and `rel_y`, or None for no positions
-    positions: np.ndarray | None | str = "probe"
+    #: `rel_x` and `rel_y` of each channel; `probe` takes the recording's, None leaves them out
+    positions: np.ndarray | str | None = "probe"
     #: names of the electrode groups, shared out over the channels in order
     groups: tuple[str, ...] = ("probe0",)
     #: seconds; ignored with `timestamps`
@@ -319,7 +320,7 @@ def _add_electrodes(nwbfile: NWBFile, recording: BaseRecording, layout: NwbLayou
     n_channels = recording.get_num_channels()
     for channel in range(n_channels):
         group = groups[channel * len(groups) // n_channels]
-        place = {}
+        place: dict[str, float] = {}
         if positions is not None:
             place = {"rel_x": positions[channel, 0], "rel_y": positions[channel, 1]}
         nwbfile.add_electrode(group=group, location="CA1", **place)
@@ -332,7 +333,7 @@ def _electrical_series(
     traces = recording.get_traces(segment_index=0).astype(layout.dtype)
     chunks = (min(len(traces), 30000), traces.shape[1])
     data = H5DataIO(traces, compression=layout.compression, chunks=chunks)
-    said = {} if layout.conversion is None else {"conversion": layout.conversion}
+    said: dict[str, Any] = {} if layout.conversion is None else {"conversion": layout.conversion}
     if layout.timestamps is not None:
         said["timestamps"] = layout.timestamps
     else:

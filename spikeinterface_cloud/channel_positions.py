@@ -1,0 +1,75 @@
+"""Where the channels of a recording are: every sorter that localises spikes depends on it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from probeinterface import ProbeGroup
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import RecordingError
+
+#: probes that share positions are set apart by this, far beyond any sorter's radius
+PROBE_SPACING_UM = 2000.0
+
+
+def check_positions(recording: BaseRecording, notes: list[str]) -> None:
+    """Refuse a recording whose channels have no place, or share one; set probes apart.
+
+    The probe group of `recording` is replaced when its probes share positions, and `notes` gains a
+    line. Raises `RecordingError` when a probe has to be given.
+    """
+    remedy = "give the probe as PROBE_FILE, a probeinterface JSON with a contact for each channel"
+    if not recording.has_probe():
+        raise RecordingError(f"the recording does not say where its channels are; {remedy}")
+    positions = recording.get_channel_locations()
+    unplaced = ~np.isfinite(positions).all(axis=1)
+    if unplaced.any():
+        channels = some(recording.channel_ids[unplaced])
+        raise RecordingError(
+            f"{np.count_nonzero(unplaced)} of {unplaced.size} channels have no position (NaN): "
+            f"{channels}; {remedy}"
+        )
+    if len(np.unique(positions, axis=0)) == len(positions):
+        return
+    probegroup = recording.get_probegroup()
+    if any(_repeats(probe.contact_positions) for probe in probegroup.probes):
+        raise RecordingError(f"several channels have the same position on one probe; {remedy}")
+    _set_apart(recording, probegroup)
+    notes.append(
+        f"{len(probegroup.probes)} probes share positions, each being measured from its own origin:"
+        f" they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them"
+    )
+
+
+def _repeats(positions: npt.NDArray[np.float64]) -> bool:
+    return len(np.unique(positions, axis=0)) < len(positions)
+
+
+def _set_apart(recording: BaseRecording, probegroup: ProbeGroup) -> None:
+    groups = recording.get_property("group")
+    apart = ProbeGroup()
+    right_edge = 0.0
+    for probe in probegroup.probes:
+        moved = probe.copy()
+        moved.set_device_channel_indices(probe.device_channel_indices)
+        left = float(moved.contact_positions[:, 0].min())
+        shift = np.zeros(moved.ndim)
+        shift[0] = right_edge - left
+        moved.move(shift)
+        right_edge = float(moved.contact_positions[:, 0].max()) + PROBE_SPACING_UM
+        apart.add_probe(moved)
+    recording.set_probegroup(apart, check_overlap=False)
+    if groups is not None:
+        recording.set_property("group", groups)
+
+
+def some(channels: Sequence[object] | npt.NDArray[Any]) -> str:
+    """The first few channels by name, and how many more there are.
+
+    >>> some(["AP0", "AP1"])
+    'AP0, AP1'
+    """
+    names = [str(channel) for channel in channels]
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
