@@ -1,0 +1,260 @@
+"""Files on DANDI: finding the one that a name means, and reading it, embargoed or not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import requests
+
+from spikeinterface_cloud.dandi_client import (
+    connect,
+    download_url,
+    explained,
+    is_unauthorised,
+    parse_archive_url,
+)
+from spikeinterface_cloud.dandi_names import AssetName, parse_asset_name
+from spikeinterface_cloud.digests import Digest, etag_digest
+from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
+from spikeinterface_cloud.remote import http_file
+
+if TYPE_CHECKING:
+    from dandi.consts import DandiInstance
+    from dandi.dandiapi import BaseRemoteAsset, DandiAPIClient
+    from dandi.dandiarchive import ParsedDandiURL
+    from pydantic import SecretStr
+
+    from spikeinterface_cloud.connection import Patience
+    from spikeinterface_cloud.location import DandiAsset
+    from spikeinterface_cloud.remote import RemoteFile
+
+logger = logging.getLogger(__name__)
+
+#: how many of several candidates an error lists
+LISTED = 10
+
+NWB_SUFFIX = ".nwb"
+ZARR_SUFFIXES = (".zarr", ".ngff")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveFile:
+    """One NWB file on DANDI, as the archive describes it."""
+
+    #: the archive it is on, like `dandi` or `dandi-sandbox`; host and port of one without a name
+    instance: str
+    #: None when the asset was named by its identifier alone
+    dandiset: str | None
+    #: `draft`, or that of a publication
+    version: str | None
+    #: within the dandiset
+    path: str
+    #: of the asset, a UUID
+    identifier: str
+    #: a name that finds the file again
+    address: str
+    size_bytes: int
+    dandi_etag: str
+    #: of fresh assets the archive has none yet
+    sha256: str | None
+    #: readable only with a key, so that its URL has to be signed
+    embargoed: bool
+    #: gives a URL of the bytes that serves for some hours, a fresh one each time
+    content_url: Callable[[], str] = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.address
+
+
+def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
+    """Ask the archive for the one NWB file that a name means; the key is sent only if it is needed.
+
+    Raises
+    ------
+    SettingsError
+        The name cannot be read, or means several files.
+    SourceError
+        There is no such file, or it may not be read with the key at hand.
+    RecordingError
+        It is no NWB file, or one in the form of a Zarr folder.
+    TransferError
+        The archive did not answer.
+    """
+    name = parse_asset_name(asset.url)
+    if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):
+        raise _zarr_refusal(asset.url)
+    parsed = parse_archive_url(name.url)
+    with explained(asset.url), connect(parsed.instance) as client:
+        try:
+            return _find(name, parsed, client)
+        except requests.HTTPError as error:
+            if not is_unauthorised(error):
+                raise
+        if api_key is None:
+            raise SourceError(
+                f"{asset.url} is embargoed: set DANDI_API_KEY to a key that may read it"
+            )
+        logger.info("%s is embargoed: using DANDI_API_KEY at %s", asset.url, client.api_url)
+        client.authenticate(api_key.get_secret_value())
+        return _find(name, parsed, client, api_key)
+
+
+def remote_file(file: ArchiveFile, *, patience: Patience | None = None) -> RemoteFile:
+    """The file as `transfer.download` takes it, under its own name, checked against its digest."""
+    return http_file(
+        PurePosixPath(file.path).name,
+        file.content_url,
+        size_bytes=file.size_bytes,
+        digest=_digest(file),
+        patience=patience,
+    )
+
+
+def streaming_url(file: ArchiveFile) -> str:
+    """The URL of the bytes themselves, for readers that fetch parts of a file.
+
+    That of an embargoed file is a secret, and serves for some hours only.
+    """
+    url = file.content_url()
+    return url if file.embargoed else urlunsplit(urlsplit(url)._replace(query="", fragment=""))
+
+
+def _find(
+    name: AssetName,
+    parsed: ParsedDandiURL,
+    client: DandiAPIClient,
+    api_key: SecretStr | None = None,
+) -> ArchiveFile:
+    """Ask by a client, which carries the key if there is one."""
+    from dandi.dandiarchive import DandisetURL
+
+    if isinstance(parsed, DandisetURL):
+        asset = _choose(name, _candidates(name, parsed, client), parsed.instance)
+    else:
+        asset = next(iter(parsed.get_assets(client, strict=True)))
+    _check_form(asset)
+    return _describe(asset, parsed.instance, api_key)
+
+
+def _candidates(
+    name: AssetName, parsed: ParsedDandiURL, client: DandiAPIClient
+) -> Iterable[BaseRemoteAsset]:
+    """What the archive finds: for a path, all that begin like it."""
+    dandiset = client.get_dandiset(parsed.dandiset_id, parsed.version_id, lazy=False)
+    found: Iterable[BaseRemoteAsset]
+    match name.selects:
+        case "whole":
+            found = dandiset.get_assets()
+        case "glob":
+            found = dandiset.get_assets_by_glob(name.pattern)
+        case "path" | "prefix":
+            found = dandiset.get_assets_with_path_prefix(name.pattern)
+    return found
+
+
+def _choose(
+    name: AssetName, candidates: Iterable[BaseRemoteAsset], instance: DandiInstance
+) -> BaseRemoteAsset:
+    """The asset of exactly that path, or the one NWB file among the others."""
+    files: list[BaseRemoteAsset] = []
+    other: BaseRemoteAsset | None = None
+    for asset in candidates:
+        if asset.path == name.pattern:
+            return asset
+        if not name.covers(asset.path):
+            continue
+        if asset.path.endswith(NWB_SUFFIX):
+            files.append(asset)
+        else:
+            other = asset
+        if len(files) > LISTED:
+            break
+    if len(files) > 1:
+        raise _several(files, instance)
+    if not files and other is None:
+        raise SourceError(
+            f"{name.url} holds no asset {name.pattern}; "
+            "check the dandiset, its version, and the path"
+        )
+    return files[0] if files else other
+
+
+def _several(files: Sequence[BaseRemoteAsset], instance: DandiInstance) -> SettingsError:
+    number = f"more than {LISTED}" if len(files) > LISTED else str(len(files))
+    paths = ", ".join(sorted(asset.path for asset in files[:LISTED]))
+    return SettingsError(
+        f"DANDISET_S3_FILE_URL means {number} NWB files ({paths}); name one of them, "
+        f"like {_address(files[0], instance)}"
+    )
+
+
+def _check_form(asset: BaseRemoteAsset) -> None:
+    """Raise RecordingError for an asset that is not one NWB file."""
+    from dandi.dandiapi import AssetType
+
+    if asset.asset_type is AssetType.ZARR:
+        raise _zarr_refusal(asset.path)
+    if not asset.path.endswith(NWB_SUFFIX):
+        raise RecordingError(f"{asset.path} is not an NWB file; name an asset that ends in .nwb")
+
+
+def _zarr_refusal(name: str) -> RecordingError:
+    return RecordingError(
+        f"{name} is a Zarr folder, which cannot be read from DANDI yet; fetch it with "
+        "'dandi download' and give the folder as SOURCE_FOLDER"
+    )
+
+
+def _describe(
+    asset: BaseRemoteAsset, instance: DandiInstance, api_key: SecretStr | None
+) -> ArchiveFile:
+    digests = asset.get_raw_metadata()["digest"]
+    return ArchiveFile(
+        instance=instance.name,
+        dandiset=getattr(asset, "dandiset_id", None),
+        version=getattr(asset, "version_id", None),
+        path=asset.path,
+        identifier=asset.identifier,
+        address=_address(asset, instance),
+        size_bytes=asset.size,
+        dandi_etag=digests["dandi:dandi-etag"],
+        sha256=digests.get("dandi:sha2-256"),
+        embargoed=api_key is not None,
+        content_url=partial(download_url, instance, api_key, asset.identifier),
+    )
+
+
+def _address(asset: BaseRemoteAsset, instance: DandiInstance) -> str:
+    """The shortest name that finds an asset again."""
+    from dandi.consts import known_instances
+
+    api = instance.api.rstrip("/")
+    dandiset = getattr(asset, "dandiset_id", None)
+    if dandiset is None:
+        return f"{api}/assets/{asset.identifier}/"
+    version = asset.version_id
+    if instance.name in known_instances:
+        return f"dandi://{instance.name}/{dandiset}@{version}/{asset.path}"
+    return f"{api}/dandisets/{dandiset}/versions/{version}/assets/?path={quote(asset.path)}"
+
+
+def _digest(file: ArchiveFile) -> Digest:
+    """What the bytes must add up to. Raises RecordingError when the archive contradicts itself."""
+    from dandischema.digests.dandietag import PartGenerator
+
+    part_size_bytes = PartGenerator.for_file_size(file.size_bytes).initial_part_size
+    digest = etag_digest(
+        file.dandi_etag, size_bytes=file.size_bytes, part_size_bytes=part_size_bytes
+    )
+    if digest is None:
+        raise RecordingError(
+            f"{file} cannot be verified: its digest {file.dandi_etag} is not one of a file of "
+            f"{file.size_bytes} bytes; ask the dandiset's owner to upload it again"
+        )
+    return digest

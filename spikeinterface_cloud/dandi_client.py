@@ -1,0 +1,161 @@
+"""The archive's own client, with the manners that a container needs.
+
+Left to itself it prompts for a key, looks into keyrings, waits for ever on a silent server, and
+shows tracebacks. Here it gets a key only from the job, and its errors become the job's own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+import requests
+
+from spikeinterface_cloud.errors import (
+    CloudJobError,
+    SettingsError,
+    SourceError,
+    TransferError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from dandi.consts import DandiInstance
+    from dandi.dandiapi import DandiAPIClient
+    from dandi.dandiarchive import ParsedDandiURL
+    from pydantic import SecretStr
+
+#: seconds to open a connection to the archive, and to wait for a byte of its answer
+REQUEST_TIMEOUT_S = (10, 60)
+
+#: characters of one of the client's log lines: it quotes whole error pages
+LOGGED_CHARACTERS = 300
+
+
+def parse_archive_url(url: str) -> ParsedDandiURL:
+    """Find out which archive `url` is on, and which dandiset or asset it names.
+
+    Raises SettingsError for an archive that is not known or that is none, UnavailableError for one
+    that needs a newer client, and TransferError when it does not answer.
+    """
+    from dandi.dandiarchive import parse_dandi_url
+    from dandi.exceptions import CliVersionError, UnknownURLError
+
+    try:
+        with quiet_client():
+            return parse_dandi_url(url)
+    except UnknownURLError as error:
+        raise SettingsError(
+            f"{url} is on no archive that is known: {_first_line(error)}"
+        ) from error
+    except CliVersionError as error:
+        raise UnavailableError(f"{url} cannot be read: {error}; use a newer image") from error
+    except RuntimeError as error:
+        cause = error.__context__
+        if isinstance(cause, requests.RequestException) and _is_passing(cause):
+            raise TransferError("look up", url, "DANDI", _first_line(cause)) from error
+        raise SettingsError(
+            f"{url} is not on a DANDI archive: its server does not say that it is one; "
+            "check the address"
+        ) from error
+
+
+def connect(instance: DandiInstance) -> DandiAPIClient:
+    """A client of the archive without a key; close it, or use it as a context."""
+    from dandi.dandiapi import DandiAPIClient
+
+    os.environ.setdefault("DANDI_NO_ET", "1")  # its look for newer versions is a call to a stranger
+    client = DandiAPIClient(dandi_instance=instance)
+    client.session.request = partial(client.session.request, timeout=REQUEST_TIMEOUT_S)
+    return client
+
+
+def download_url(instance: DandiInstance, api_key: SecretStr | None, identifier: str) -> str:
+    """A URL of an asset's bytes, signed for some hours; a secret when the asset is embargoed.
+
+    Raises SourceError when it may not be read, and TransferError when the archive does not answer.
+    """
+    with explained(f"asset {identifier}"), connect(instance) as client:
+        if api_key is not None:
+            client.authenticate(api_key.get_secret_value())
+        path = f"/assets/{identifier}/download/"
+        reply = client.request("HEAD", path, json_resp=False, allow_redirects=False)
+        return str(urljoin(reply.url, reply.headers.get("Location", "")))
+
+
+@contextmanager
+def explained(subject: str) -> Iterator[None]:
+    """Turn the client's errors into ours, about `subject`."""
+    from dandi.exceptions import NotFoundError
+
+    try:
+        with quiet_client():
+            yield
+    except NotFoundError as error:
+        raise _missing(subject) from error
+    except requests.HTTPError as error:
+        raise _refusal(subject, error) from error
+    except requests.RequestException as error:
+        raise TransferError("look up", subject, "DANDI", _first_line(error)) from error
+
+
+def is_unauthorised(error: requests.HTTPError) -> bool:
+    """Tell whether the archive wants a key."""
+    return error.response is not None and error.response.status_code == 401
+
+
+@contextmanager
+def quiet_client() -> Iterator[None]:
+    """Log the client's retries, a line each, and not the errors, which it also raises."""
+
+    def pass_on(record: logging.LogRecord) -> bool:
+        record.msg = " ".join(record.getMessage().split())[:LOGGED_CHARACTERS]
+        record.args = ()
+        return record.levelno < logging.ERROR
+
+    client_logger = logging.getLogger("dandi")
+    client_logger.addFilter(pass_on)
+    try:
+        yield
+    finally:
+        client_logger.removeFilter(pass_on)
+
+
+def _refusal(subject: str, error: requests.HTTPError) -> CloudJobError:
+    status = error.response.status_code if error.response is not None else None
+    if _is_passing(error):
+        return TransferError("look up", subject, "DANDI", f"the archive answered {status}")
+    if status == 401:
+        return SourceError(
+            f"{subject} cannot be read: the archive does not accept DANDI_API_KEY; copy the "
+            "key anew from your account's menu on the archive's page (each archive has its own)"
+        )
+    if status == 403:
+        return SourceError(
+            f"{subject} may not be read by the owner of DANDI_API_KEY; ask an owner of the "
+            "dandiset to add that account"
+        )
+    if status == 404:
+        return _missing(subject)
+    return SourceError(f"{subject} cannot be read: the archive answered {status}; check the name")
+
+
+def _missing(subject: str) -> SourceError:
+    return SourceError(
+        f"{subject} is not in the archive; check the dandiset, its version, and the asset's path"
+    )
+
+
+def _is_passing(error: requests.RequestException) -> bool:
+    """Tell whether another attempt may mend it: no answer, or a server with too much to do."""
+    status = None if error.response is None else error.response.status_code
+    return status is None or status == 429 or status >= 500
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n", maxsplit=1)[0].split()).rstrip(".")

@@ -1,0 +1,53 @@
+"""Looking at the start of a remote file before a long download: is it HDF5, as an NWB file is?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spikeinterface_cloud.connection import Patience
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.event_loop import run_coroutine
+from spikeinterface_cloud.ranges import ObjectChanged, ObjectReader, RangesNotSupported
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.remote import RemoteFile
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+#: HDF5 may stand behind a block of the user's, of 512 bytes or of a power of two times that
+USER_BLOCK_BYTES = (0, 512, 1024, 2048)
+
+#: read of a file's start; longer user blocks are not known of NWB
+START_BYTES = 2048 + len(SIGNATURE)
+
+
+def check_remote_hdf5(file: RemoteFile, patience: Patience | None = None) -> None:
+    """Read the start of `file`, on S3 or DANDI, by one request, and check that it is HDF5.
+
+    Raises RecordingError when it is not, SourceError and TransferError as a download does.
+    """
+    reader = ObjectReader(file, "the start of the file", patience or Patience())
+    try:
+        start = run_coroutine(reader.read(0, min(START_BYTES, file.size_bytes)))
+    except (ObjectChanged, RangesNotSupported):
+        return  # what that means to the file is for the download to find out
+    check_hdf5(bytes(start), file.url)
+
+
+def check_hdf5(start: bytes, name: str) -> None:
+    """Raise RecordingError when a file that starts like that is not HDF5.
+
+    >>> check_hdf5(b"<!DOCTYPE html>", "a.nwb")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    spikeinterface_cloud.errors.RecordingError: a.nwb is a web page, not an NWB file; ...
+    """
+    if any(start[offset:].startswith(SIGNATURE) for offset in USER_BLOCK_BYTES):
+        return
+    beginning = start.lstrip()[:5].lower()
+    if beginning.startswith((b"<!doc", b"<html", b"<?xml")):
+        raise RecordingError(
+            f"{name} is a web page, not an NWB file; give the address of the file itself"
+        )
+    raise RecordingError(
+        f"{name} is not an NWB file: it does not begin like HDF5; check the name and DATA_TYPE"
+    )

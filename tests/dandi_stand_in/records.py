@@ -1,0 +1,68 @@
+"""What the archive's stand-in and its two servers tell each other."""
+
+import uuid
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pathlib import Path
+from typing import Literal
+
+#: keys of two users: the first owns every dandiset, the second none
+OWNER_KEY = "0123456789abcdef0123456789abcdef01234567"
+STRANGER_KEY = "76543210fedcba9876543210fedcba9876543210"
+
+BUCKET = "dandiarchive"
+
+ServerName = Literal["api", "store"]
+
+
+class Fault(Enum):
+    """What can go wrong with a GET."""
+
+    #: 503, with Retry-After
+    UNAVAILABLE = auto()
+    #: the connection ends in the middle of the body
+    SHORT_BODY = auto()
+    #: the last byte of the body is another one
+    WRONG_BYTES = auto()
+    #: the signature is good no more, as after its six hours; nothing happens to a URL without one
+    EXPIRED_SIGNATURE = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset:
+    """A file, or the name of a Zarr folder, in a version of a dandiset."""
+
+    dandiset: str
+    version: str
+    path: str
+    #: None for a Zarr folder
+    file: Path | None
+    size_bytes: int
+    digests: dict[str, str]
+    identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: of its blob, or of its Zarr folder
+    content: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def etag(self) -> str:
+        """DANDI's digest, which is also the ETag of the blob."""
+        return self.digests["dandi:dandi-etag"]
+
+    @property
+    def key(self) -> str:
+        """Of its blob in the bucket."""
+        return f"blobs/{self.content[:3]}/{self.content[3:6]}/{self.content}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request that was answered, without its secrets."""
+
+    server: ServerName
+    method: str
+    path: str
+    status: int
+    #: the Range header
+    range: str | None
+    #: it carried a key, or a signature
+    authorised: bool
