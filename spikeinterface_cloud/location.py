@@ -7,7 +7,7 @@ standard library.
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +107,7 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
     >>> parse_dandi("dandi://dandi/000006@draft/sub-anm369962/a.nwb")
     DandiAsset(url='dandi://dandi/000006@draft/sub-anm369962/a.nwb')
     """
+    url = _viewed(url)
     blob = _parse_blob(url)
     if blob is not None:
         return blob
@@ -119,6 +120,18 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
         f"{url!r} does not name a DANDI asset; give its S3 URL, its API or web URL, "
         "or dandi://dandi/000006@0.220126.1855/sub-1/a.nwb"
     )
+
+
+def _viewed(url: str) -> str:
+    """The file that a page of the Neurosift viewer shows, or `url` itself when it is no such page.
+
+    >>> _viewed("https://neurosift.app/nwb?url=https://api.dandiarchive.org/api/assets/1/download/")
+    'https://api.dandiarchive.org/api/assets/1/download/'
+    """
+    parts = urlsplit(url)
+    if "neurosift" not in parts.netloc + parts.path:
+        return url
+    return parse_qs(parts.query).get("url", [url])[0]
 
 
 def _parse_blob(url: str) -> DandiBlob | None:
