@@ -1,0 +1,56 @@
+"""How long the network is waited for, in one place for boto3, obstore and our own retries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Patience:
+    """Seconds that a transfer waits for a network in trouble before it gives up."""
+
+    #: to open a connection
+    connect_s: float = 10
+    #: without a byte on an open connection, before it counts as stalled
+    stall_s: float = 30
+    #: of failures of one request, counted from its first attempt, before the transfer ends
+    give_up_s: float = 180
+    #: at most between two attempts
+    longest_wait_s: float = 20
+
+
+#: A request that has begun moving is bounded by its stalls, never by its whole length: obstore
+#: would cut it at 30 s.
+WHOLE_REQUEST = timedelta(days=7)
+
+#: obstore repeats a failed request this often by itself; what outlives that is repeated by the
+#: transfer, with a log line.
+QUICK_RETRIES = 2
+
+
+def client_options(patience: Patience, *, allow_http: bool) -> ClientConfig:
+    """The HTTP options of an obstore store."""
+    return {
+        "allow_http": allow_http,
+        "connect_timeout": timedelta(seconds=patience.connect_s),
+        "read_timeout": timedelta(seconds=patience.stall_s),
+        "timeout": WHOLE_REQUEST,
+    }
+
+
+def retry_config(patience: Patience) -> RetryConfig:
+    """The retries that an obstore store makes by itself."""
+    return {
+        "max_retries": QUICK_RETRIES,
+        "retry_timeout": timedelta(seconds=patience.give_up_s),
+        "backoff": {
+            "init_backoff": timedelta(milliseconds=100),
+            "max_backoff": timedelta(seconds=min(2.0, patience.longest_wait_s)),
+            "base": 2,
+        },
+    }

@@ -1,0 +1,225 @@
+"""Digests of files: what S3 and DANDI state about an object, and the same computed from the bytes
+that arrived.
+
+An S3 ETag is the MD5 of an object that was uploaded in one piece, and the MD5 of its parts' MD5s,
+followed by `-` and the number of parts, of one that was uploaded in parts. DANDI's own digest of an
+asset is the latter, with parts of 64 MiB. An object that is encrypted with a key of KMS or of the
+customer has an ETag that says nothing about its bytes.
+"""
+
+import hashlib
+import os
+import re
+import threading
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+Algorithm = Literal["md5", "etag", "sha256", "crc32"]
+
+#: bytes read from a file at once while hashing: small enough for a processor's cache
+BLOCK_BYTES = 256 * 1024
+
+MD5_HEX = re.compile(r"[0-9a-f]{32}")
+MULTIPART_ETAG = re.compile(r"[0-9a-f]{32}-(?P<parts>[1-9][0-9]*)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Digest:
+    """What the bytes of a file must add up to."""
+
+    #: `etag` is the digest of an upload in parts
+    algorithm: Algorithm
+    #: lower-case hexadecimal, with `-<number of parts>` after that of an upload in parts
+    value: str
+    #: of every part but the last; for `etag` alone
+    part_size_bytes: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.value}"
+
+
+def plain_etag(etag: str | None) -> str | None:
+    """An ETag without its quotes or its mark of weakness.
+
+    >>> plain_etag('W/"abc"'), plain_etag(None)
+    ('abc', None)
+    """
+    return etag.removeprefix("W/").strip('"') if etag else None
+
+
+def number_of_parts(etag: str | None) -> int | None:
+    """How many parts an ETag says the object was uploaded in; None for one that was not uploaded in
+    parts.
+
+    >>> number_of_parts("9b2cf535f27731c974343645a3985328-3")
+    3
+    >>> number_of_parts("9b2cf535f27731c974343645a3985328")
+    """
+    found = MULTIPART_ETAG.fullmatch(etag or "")
+    return int(found["parts"]) if found else None
+
+
+def etag_digest(etag: str | None, *, size_bytes: int, part_size_bytes: int | None) -> Digest | None:
+    """The digest that an ETag stands for, or None when it cannot be one or when its parts cannot be
+    of that size."""
+    if etag is not None and MD5_HEX.fullmatch(etag):
+        return Digest(algorithm="md5", value=etag)
+    parts = number_of_parts(etag)
+    if etag is None or parts is None or not part_size_bytes:
+        return None
+    if max(1, -(-size_bytes // part_size_bytes)) != parts:
+        return None
+    return Digest(algorithm="etag", value=etag, part_size_bytes=part_size_bytes)
+
+
+def digest_of_bytes(data: bytes | memoryview, like: Digest) -> str:
+    """The value that `data` has by the algorithm of `like`."""
+    view = memoryview(data)
+    parts = []
+    for start, end in part_bounds(len(view), like):
+        part = new_hash(like.algorithm)
+        part.update(view[start:end])
+        parts.append(part)
+    return combine(parts, like)
+
+
+def digest_of_file(file: Path, like: Digest) -> str:
+    """The value that the bytes of `file` have by the algorithm of `like`."""
+    parts = []
+    with file.open("rb", buffering=0) as stream:
+        for start, end in part_bounds(file.stat().st_size, like):
+            part = new_hash(like.algorithm)
+            hash_range(stream.fileno(), start, end, part)
+            parts.append(part)
+    return combine(parts, like)
+
+
+def part_bounds(size_bytes: int, like: Digest) -> Iterator[tuple[int, int]]:
+    """The bounds of the parts that are hashed each for itself; an empty file has one empty part."""
+    part_size_bytes = like.part_size_bytes or max(size_bytes, 1)
+    for start in range(0, max(size_bytes, 1), part_size_bytes):
+        yield start, min(start + part_size_bytes, size_bytes)
+
+
+class Hash(Protocol):
+    """What hashlib's objects can do, as far as it is needed here."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class Crc32:
+    """CRC-32 with the manners of a hashlib object."""
+
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Take in more bytes."""
+        self._value = zlib.crc32(data, self._value)
+
+    def digest(self) -> bytes:
+        """The four bytes, the highest first, as S3 writes them."""
+        return self._value.to_bytes(4, "big")
+
+
+def new_hash(algorithm: Algorithm) -> Hash:
+    """A fresh hash of one part."""
+    if algorithm == "sha256":
+        return hashlib.sha256()
+    if algorithm == "crc32":
+        return Crc32()
+    return hashlib.md5(usedforsecurity=False)
+
+
+def hash_range(descriptor: int, start: int, end: int, into: Hash) -> None:
+    """Feed the bytes from `start` to `end` of an open file to a hash, block by block."""
+    block = memoryview(bytearray(BLOCK_BYTES))
+    while start < end:
+        count = os.preadv(descriptor, [block[: end - start]], start)
+        if count == 0:
+            raise EOFError(f"a file ended at byte {start}, before its recorded size of {end}")
+        into.update(block[:count])
+        start += count
+
+
+def combine(parts: list[Hash], like: Digest) -> str:
+    """The digest of a file from those of its parts."""
+    if like.algorithm != "etag":
+        return parts[0].digest().hex()
+    whole = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
+    return f"{whole.hexdigest()}-{len(parts)}"
+
+
+@dataclass(kw_only=True, slots=True)
+class _Part:
+    """One part on its way: how far it is hashed, and whether a thread is at it."""
+
+    position: int
+    end: int
+    hash: Hash
+    busy: bool = False
+
+
+class RunningDigest:
+    """The digest of a file while its ranges are written in any order, computed as far as they leave
+        no gap.
+
+    It reads the ranges back, out of the page cache, so that what is verified is the file and not
+    what was in memory, and so that nothing has to be held until its turn comes. Threads may report
+    ranges at the same time; a part is hashed by one of them at a time, and hashlib lets the others
+    run meanwhile.
+    """
+
+    def __init__(self, file: Path, *, size_bytes: int, range_bytes: int, like: Digest) -> None:
+        self._descriptor = os.open(file, os.O_RDONLY)
+        self._range_bytes = range_bytes
+        self._size_bytes = size_bytes
+        self._like = like
+        self._written = bytearray(-(-size_bytes // range_bytes))
+        self._lock = threading.Lock()
+        self._parts = [
+            _Part(position=start, end=end, hash=new_hash(like.algorithm))
+            for start, end in part_bounds(size_bytes, like)
+        ]
+
+    def close(self) -> None:
+        """Close the file; nothing can be reported after this."""
+        os.close(self._descriptor)
+
+    def range_written(self, index: int) -> None:
+        """Note that range `index` is in the file, and hash what that has closed the gap to."""
+        part_bytes = self._like.part_size_bytes or self._size_bytes
+        start = index * self._range_bytes
+        end = min(start + self._range_bytes, self._size_bytes)
+        with self._lock:
+            self._written[index] = 1
+        for number in range(start // part_bytes, -(-end // part_bytes)):
+            self._advance(self._parts[number])
+
+    def value(self) -> str:
+        """The digest; every range must have been reported and every report must have returned."""
+        if any(part.position < part.end for part in self._parts):
+            raise ValueError("a digest was asked for before all of the file was written")
+        return combine([part.hash for part in self._parts], self._like)
+
+    def _advance(self, part: _Part) -> None:
+        with self._lock:
+            if part.busy:
+                return
+            part.busy = True
+        while True:
+            with self._lock:
+                reach = self._reach(part)
+                if reach == part.position:
+                    part.busy = False
+                    return
+            hash_range(self._descriptor, part.position, reach, part.hash)
+            part.position = reach
+
+    def _reach(self, part: _Part) -> int:
+        gap = self._written.find(0, part.position // self._range_bytes)
+        return part.end if gap < 0 else max(part.position, min(gap * self._range_bytes, part.end))

@@ -1,0 +1,186 @@
+"""A file at the other end of the network, as the transfer needs to know it, and the ways to
+describe one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from obstore.store import HTTPStore
+
+from spikeinterface_cloud.connection import Patience, client_options, retry_config
+from spikeinterface_cloud.digests import Digest, etag_digest
+from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.location import S3Location
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+    from spikeinterface_cloud.storage import Storage, StoredObject
+
+#: what a file is called beside its final name until it is complete and verified, and the record of
+#: what is in it
+PART_SUFFIX = ".part"
+RECORD_SUFFIX = ".part.ranges"
+
+DRIVE = re.compile(r"[A-Za-z]:")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RemoteFile:
+    """One file to fetch."""
+
+    #: relative path below the destination
+    name: PurePosixPath
+    size_bytes: int
+    #: for messages: never with a signed query
+    url: str
+    #: gives the obstore store; asked again when the permission has run out in mid-transfer
+    store: Callable[[], ObjectStore]
+    #: of the object in that store
+    path: str
+    #: what the bytes must add up to; None when `refresh` has to be asked
+    digest: Digest | None = None
+    #: without quotes; an object with another one is another object
+    etag: str | None = None
+    #: asks the server for the file as it is now; its digest is then None only if the server can
+    #: state none
+    refresh: Callable[[], RemoteFile] | None = None
+
+
+def s3_files(
+    storage: Storage, objects: Sequence[StoredObject], folder: S3Location
+) -> list[RemoteFile]:
+    """The objects of a listing as files, named by their place below `folder`.
+
+    Raises SourceError for a name that no file can have.
+    """
+    prefix = f"{folder.key}/" if folder.key else ""
+    files = []
+    for stored in objects:
+        key = stored.location.key
+        single = key == folder.key
+        name = key.rpartition("/")[2] if single else key.removeprefix(prefix)
+        files.append(s3_file(storage, stored, file_name(name, str(stored.location))))
+    return files
+
+
+def s3_file(storage: Storage, stored: StoredObject, name: PurePosixPath) -> RemoteFile:
+    """One object of S3 as a file called `name`."""
+    location = stored.location
+
+    def refresh() -> RemoteFile:
+        return _s3_file(storage, storage.head(location), name, storage.stored_digest(location))
+
+    digest = etag_digest(stored.etag, size_bytes=stored.size_bytes, part_size_bytes=None)
+    return _s3_file(storage, stored, name, digest, refresh)
+
+
+def _s3_file(
+    storage: Storage,
+    stored: StoredObject,
+    name: PurePosixPath,
+    digest: Digest | None,
+    refresh: Callable[[], RemoteFile] | None = None,
+) -> RemoteFile:
+    return RemoteFile(
+        name=name,
+        size_bytes=stored.size_bytes,
+        url=str(stored.location),
+        store=lambda: storage.object_store(stored.location.bucket),
+        path=stored.location.key,
+        digest=digest,
+        etag=stored.etag,
+        refresh=refresh,
+    )
+
+
+def http_file(
+    name: str,
+    url: Callable[[], str],
+    *,
+    size_bytes: int,
+    digest: Digest | None = None,
+    etag: str | None = None,
+    patience: Patience | None = None,
+) -> RemoteFile:
+    """A file behind an HTTP URL, signed or not; `url` is asked again when the signature has run
+    out.
+
+    Raises SourceError for a name that no file can have.
+    """
+    first = url()
+    shown = urlunsplit(urlsplit(first)._replace(query="", fragment=""))
+    unused = [first]
+
+    def store() -> HTTPStore:
+        return _http_store(unused.pop() if unused else url(), patience or Patience())
+
+    return RemoteFile(
+        name=file_name(name, shown),
+        size_bytes=size_bytes,
+        url=shown,
+        store=store,
+        path="",
+        digest=digest,
+        etag=etag,
+    )
+
+
+def _http_store(url: str, patience: Patience) -> HTTPStore:
+    return HTTPStore(
+        url,
+        client_options=client_options(patience, allow_http=url.startswith("http:")),
+        retry_config=retry_config(patience),
+    )
+
+
+def file_name(text: str, url: str) -> PurePosixPath:
+    """Read the name that a file is to have below a folder.
+
+    Raises SourceError for one that would lie outside it, or that is no name of a file; `url` is for
+    the message.
+    """
+    parts = text.split("/")
+    if (
+        not text
+        or "\0" in text
+        or "\\" in text
+        or DRIVE.match(text)
+        or {"", ".", ".."} & set(parts)
+    ):
+        raise SourceError(
+            f"{url} would be written as {text!r}, outside of its folder; rename it at the source"
+        )
+    if len(text.encode()) > 4000 or any(len(part.encode()) > 240 for part in parts):
+        raise SourceError(f"{url} has a name that is too long for a file; rename it at the source")
+    return PurePosixPath(text)
+
+
+def check_names(files: Sequence[RemoteFile]) -> None:
+    """Raise SourceError for names that escape the folder, and for two files that cannot lie side by
+    side."""
+    taken: dict[str, RemoteFile] = {}
+    for file in files:
+        name = str(file_name(str(file.name), file.url))
+        if name in taken:
+            raise SourceError(f"{file.url} and {taken[name].url} would both be written as {name!r}")
+        taken[name] = file
+    for name, file in taken.items():
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in taken:
+                raise SourceError(
+                    f"{taken[str(parent)].url} is a file where {file.url} needs a folder; "
+                    "rename one of them"
+                )
+        for suffix in (PART_SUFFIX, RECORD_SUFFIX):
+            if f"{name}{suffix}" in taken:
+                other = taken[f"{name}{suffix}"]
+                raise SourceError(
+                    f"{other.url} is named like an unfinished download of {file.url}; "
+                    "rename or remove it at the source"
+                )

@@ -1,0 +1,240 @@
+"""Fetching files into a folder: many at a time, resumed, verified, and under their final names only
+when complete.
+
+At most 128 MiB are in memory, whatever is fetched (landing.py). Each file lands as `<name>.part`;
+an interrupted large one continues where it was, in this process or in the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from spikeinterface_cloud.connection import Patience
+from spikeinterface_cloud.digests import Digest, digest_of_file
+from spikeinterface_cloud.errors import RecordingError, SourceError, UnavailableError
+from spikeinterface_cloud.event_loop import first_error, run_coroutine
+from spikeinterface_cloud.landing import Landed, Resources, land
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.part_file import disk_errors
+from spikeinterface_cloud.progress import Progress, Share
+from spikeinterface_cloud.ranges import ObjectChanged, ObjectReader
+from spikeinterface_cloud.remote import (
+    PART_SUFFIX,
+    RemoteFile,
+    check_names,
+    file_name,
+    http_file,
+    s3_file,
+    s3_files,
+)
+
+__all__ = [
+    "Downloaded",
+    "RemoteFile",
+    "check_space",
+    "download",
+    "file_name",
+    "http_file",
+    "s3_file",
+    "s3_files",
+]
+
+logger = logging.getLogger(__name__)
+
+#: Files that are opened at once; the requests they make share the slots of landing.py.
+FILES_AT_ONCE = 48
+
+#: threads for questions to the server about single files
+QUESTIONS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Downloaded:
+    """What a download has left in its folder."""
+
+    #: of all the files
+    size_bytes: int
+    #: of what had to be moved: less, where an earlier download had left something
+    moved_bytes: int
+    #: in the order asked for
+    files: tuple[Path, ...]
+
+
+def download(
+    files: Sequence[RemoteFile],
+    folder: Path,
+    *,
+    patience: Patience | None = None,
+    progress_interval_s: float = 30,
+) -> Downloaded:
+    """Fetch `files` into `folder`, which is made when it is not there.
+
+    Raises SourceError (a name that escapes the folder, a file that is missing, forbidden, or keeps
+    changing), UnavailableError (the disk), RecordingError (a digest that does not match, twice),
+    TransferError (the network).
+    """
+    check_names(files)
+    with disk_errors(folder):
+        for parent in {(folder / file.name).parent for file in files} | {folder}:
+            parent.mkdir(parents=True, exist_ok=True)
+    check_space(folder, sum(_missing_bytes(file, folder) for file in files))
+    with Progress(
+        "fetch", sum(file.size_bytes for file in files), interval_s=progress_interval_s
+    ) as progress:
+        transfer = _Transfer(folder, progress, patience or Patience())
+        run_coroutine(transfer.run(files))
+    transfer.log_unverified()
+    return Downloaded(
+        size_bytes=transfer.size_bytes,
+        moved_bytes=progress.moved_bytes,
+        files=tuple(folder / file.name for file in files),
+    )
+
+
+def check_space(folder: Path, needed_bytes: int) -> None:
+    """Raise UnavailableError when the disk of `folder` has less than that free."""
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise UnavailableError(
+            f"the recording needs {format_bytes(needed_bytes)} and the disk of {folder} has "
+            f"{format_bytes(free_bytes)} free; give the job more scratch space (SCRATCH_FOLDER)"
+        )
+
+
+def _missing_bytes(file: RemoteFile, folder: Path) -> int:
+    """What the file will add to what it has on the disk already, finished or not."""
+    final = folder / file.name
+    present = 0
+    for path in (final, final.with_name(final.name + PART_SUFFIX)):
+        if path.is_file():
+            present += path.stat().st_blocks * 512
+    return max(0, file.size_bytes - present)
+
+
+class DigestMismatch(Exception):
+    """The bytes that came are not those whose digest the server states."""
+
+
+class _Transfer:
+    """One call of `download`."""
+
+    def __init__(self, folder: Path, progress: Progress, patience: Patience) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._patience = patience
+        self._unverified: list[RemoteFile] = []
+        #: of the files that are complete
+        self.size_bytes = 0
+
+    async def run(self, files: Sequence[RemoteFile]) -> None:
+        """Fetch all files; the first that cannot be had ends the others."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(QUESTIONS_AT_ONCE))
+        shared = Resources()
+        waiting = iter(files)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(FILES_AT_ONCE, len(files))):
+                    tasks.create_task(self._fetch_each(waiting, shared))
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+        finally:
+            shared.close()
+
+    def log_unverified(self) -> None:
+        """Say once which files could be checked by their size only."""
+        if self._unverified:
+            logger.warning(
+                "%d files were checked by their size only: the server states no digest (first: %s)",
+                len(self._unverified),
+                self._unverified[0].url,
+            )
+
+    async def _fetch_each(self, waiting: Iterator[RemoteFile], shared: Resources) -> None:
+        for file in waiting:
+            await self._fetch(file, shared)
+
+    async def _fetch(self, file: RemoteFile, shared: Resources) -> None:
+        """Fetch one file; once more from scratch if it changed meanwhile or does not match its
+        digest."""
+        try:
+            await self._fetch_once(file, shared)
+        except (ObjectChanged, DigestMismatch) as failure:
+            logger.warning("%s %s; it is fetched again from the start", file.url, failure)
+            fresh = await asyncio.to_thread(file.refresh) if file.refresh else file
+            try:
+                await self._fetch_once(fresh, shared)
+            except ObjectChanged as error:
+                raise SourceError(
+                    f"{file.url} keeps changing while it is fetched; "
+                    "run the job when its upload is finished"
+                ) from error
+            except DigestMismatch as error:
+                raise RecordingError(
+                    f"checksum of {file.url} {error}, twice; "
+                    "the stored file is damaged, so upload it again"
+                ) from error
+
+    async def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
+        if file.digest is None and file.refresh is not None:
+            file = await asyncio.to_thread(file.refresh)
+        final = self._folder / file.name
+        if await self._is_there(file, final, shared):
+            self._progress.skip(file.size_bytes)
+        else:
+            share = Share(self._progress)
+            try:
+                reader = ObjectReader(file, str(final), self._patience)
+                await self._verify(file, await land(file, final, reader, shared, share), shared)
+            except (ObjectChanged, DigestMismatch):
+                share.take_back()
+                raise
+        self.size_bytes += file.size_bytes
+
+    async def _is_there(self, file: RemoteFile, final: Path, shared: Resources) -> bool:
+        """Whether an earlier download has left the file, complete; without a digest nobody can
+        tell."""
+        digest = file.digest
+        if digest is None or not final.is_file() or final.stat().st_size != file.size_bytes:
+            return False
+        return await shared.hashing(partial(digest_of_file, final, digest)) == digest.value
+
+    async def _verify(self, file: RemoteFile, landed: Landed, shared: Resources) -> None:
+        """Give the file its final name, or delete it and raise DigestMismatch."""
+        if file.digest is None or landed.digest_value == file.digest.value:
+            if file.digest is None:
+                self._unverified.append(file)
+            landed.part.finish()
+            return
+        try:
+            digest = await self._confirmed(file)
+            if digest is None:
+                self._unverified.append(file)
+            elif digest == file.digest:
+                raise DigestMismatch(
+                    f"does not match: {landed.digest_value} came instead of {digest}"
+                )
+            else:
+                value = await shared.hashing(partial(digest_of_file, landed.part.path, digest))
+                if value != digest.value:
+                    raise DigestMismatch(f"does not match: {value} came instead of {digest}")
+        except (ObjectChanged, DigestMismatch):
+            landed.part.discard()
+            raise
+        landed.part.finish()
+
+    async def _confirmed(self, file: RemoteFile) -> Digest | None:
+        """Ask whether what a listing gave as an ETag is a digest at all, now that the bytes
+        disagree with it."""
+        if file.refresh is None:
+            return file.digest
+        now = await asyncio.to_thread(file.refresh)
+        if now.etag != file.etag:
+            raise ObjectChanged
+        return now.digest
