@@ -9,7 +9,7 @@ Faults are injected by request, and every request is recorded.
         archive.asset_url(asset), archive.web_url("000123", asset.path), archive.blob_url(asset)
 """
 
-from dandi_stand_in.archive import DandiStandIn
-from dandi_stand_in.records import BUCKET, OWNER_KEY, STRANGER_KEY, Asset, Fault, Request
+from tests.dandi_stand_in.archive import DandiStandIn
+from tests.dandi_stand_in.records import BUCKET, OWNER_KEY, STRANGER_KEY, Asset, Fault, Request
 
 __all__ = ["BUCKET", "OWNER_KEY", "STRANGER_KEY", "Asset", "DandiStandIn", "Fault", "Request"]

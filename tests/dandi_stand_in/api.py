@@ -8,8 +8,8 @@ import uuid
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from dandi_stand_in.handler import Handler
-from dandi_stand_in.records import OWNER_KEY, STRANGER_KEY, Asset, Fault
+from tests.dandi_stand_in.handler import Handler
+from tests.dandi_stand_in.records import OWNER_KEY, STRANGER_KEY, Asset, Fault
 
 CREATED = "2024-01-02T03:04:05.678901Z"
 

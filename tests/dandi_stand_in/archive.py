@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from dandischema.digests.dandietag import DandiETag
 
-from dandi_stand_in.api import ApiHandler
-from dandi_stand_in.records import BUCKET, Asset, Fault, Request, ServerName
-from dandi_stand_in.store import StoreHandler
+from tests.dandi_stand_in.api import ApiHandler
+from tests.dandi_stand_in.records import BUCKET, Asset, Fault, Request, ServerName
+from tests.dandi_stand_in.store import StoreHandler
 
 
 @dataclass(kw_only=True)

@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from dandi_stand_in.records import Request, ServerName
+from tests.dandi_stand_in.records import Request, ServerName
 
 if TYPE_CHECKING:
-    from dandi_stand_in.archive import DandiStandIn
+    from tests.dandi_stand_in.archive import DandiStandIn
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from email.utils import formatdate
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from dandi_stand_in.handler import Handler
-from dandi_stand_in.records import BUCKET, Asset, Fault
+from tests.dandi_stand_in.handler import Handler
+from tests.dandi_stand_in.records import BUCKET, Asset, Fault
 
 BLOCK_BYTES = 256 * 1024
 
