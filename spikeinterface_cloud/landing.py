@@ -17,10 +17,10 @@ from spikeinterface_cloud.progress import Share
 from spikeinterface_cloud.ranges import (
     ObjectChanged,
     ObjectReader,
-    PassingFailure,
     RangesNotSupported,
 )
 from spikeinterface_cloud.remote import RemoteFile
+from spikeinterface_cloud.retries import PassingFailure
 
 Result = TypeVar("Result")
 

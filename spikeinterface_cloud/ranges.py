@@ -4,7 +4,6 @@ they are read."""
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -17,19 +16,17 @@ from obstore.exceptions import (
     PreconditionError,
     UnauthenticatedError,
 )
-from tenacity import (
-    AsyncRetrying,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    stop_after_delay,
-    stop_all,
-    wait_random_exponential,
-)
 
 from spikeinterface_cloud.connection import Patience
 from spikeinterface_cloud.digests import plain_etag
 from spikeinterface_cloud.errors import SourceError, TransferError
+from spikeinterface_cloud.retries import (
+    PassingFailure,
+    error_name,
+    final_status,
+    first_line,
+    persist,
+)
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions, GetResult
@@ -37,19 +34,9 @@ if TYPE_CHECKING:
 
     from spikeinterface_cloud.remote import RemoteFile
 
-logger = logging.getLogger(__name__)
-
 Result = TypeVar("Result")
 
-#: A request is tried at least this often, however long its attempts take.
-LEAST_ATTEMPTS = 4
-
 EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|InvalidToken|Request has expired")
-STATUS = re.compile(r"status code: (?P<status>\d{3})")
-SIGNED_QUERY = re.compile(r"\?\S+")
-
-#: answers below 500 that another attempt may mend
-PASSING = re.compile(r"status code: (408|429)|RequestTimeout|SlowDown")
 
 
 class ObjectChanged(Exception):
@@ -61,11 +48,6 @@ class ObjectChanged(Exception):
 
 class RangesNotSupported(Exception):
     """The server answered a request for a range with something else."""
-
-
-class PassingFailure(Exception):
-    """A failure of the network, or of a server with too much to do, which another attempt may
-    mend."""
 
 
 class PermissionLost(PassingFailure):
@@ -117,19 +99,9 @@ class ObjectReader:
         return result
 
     async def persist(self, action: Callable[[], Awaitable[Result]]) -> Result:
-        """Do `action` until it succeeds, waiting longer and longer in between, or until patience
-        ends."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(PassingFailure),
-            stop=stop_all(
-                stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(self._patience.give_up_s)
-            ),
-            wait=wait_random_exponential(multiplier=0.5, max=self._patience.longest_wait_s),
-            before_sleep=self._log_retry,
-            reraise=True,
-        )
+        """Do `action` until it succeeds or patience ends."""
         try:
-            return await retrying(self._attempt, action)
+            return await persist(lambda: self._attempt(action), self._patience, self._file.url)
         except PassingFailure as error:
             raise TransferError("fetch", self._file.url, self._destination, str(error)) from error
 
@@ -160,33 +132,19 @@ class ObjectReader:
             self._permission += 1
             self._permission_worked = False
 
-    def _log_retry(self, state: RetryCallState) -> None:
-        assert state.outcome is not None
-        wait_s = state.next_action.sleep if state.next_action else 0
-        logger.info(
-            "%s: %s; trying again in %.1f s", self._file.url, state.outcome.exception(), wait_s
-        )
-
 
 def translate(error: Exception, url: str) -> Exception:
     """What an error of obstore means to a transfer from `url`."""
     text = str(error)
-    status = STATUS.search(text)
+    status = final_status(error)
     if isinstance(error, FileNotFoundError):
         return SourceError(f"{url} is missing: the server answered 404; check its name")
-    if isinstance(error, PreconditionError) or (status and status["status"] == "416"):
+    if isinstance(error, PreconditionError) or status == 416:
         return ObjectChanged()
     if isinstance(error, NotSupportedError) or "non-partial response" in text:
         return RangesNotSupported()
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or EXPIRED.search(text):
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or EXPIRED.search(text):
         return PermissionLost("access denied")
-    if status and status["status"] < "500" and not PASSING.search(text):
-        return SourceError(f"{url} cannot be read: the server answered {status['status']}")
-    return PassingFailure(first_line(text))
-
-
-def first_line(text: str) -> str:
-    """An error's own words on one line, without the signed part of a URL."""
-    return SIGNED_QUERY.sub("", " ".join(text.partition("\n\nDebug source")[0].split())).rstrip(
-        ": "
-    )
+    if status is not None:
+        return SourceError(f"{url} cannot be read: the server answered {error_name(error)}")
+    return PassingFailure(first_line(error))

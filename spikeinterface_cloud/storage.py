@@ -66,7 +66,7 @@ class Storage:
     ) -> None:
         """Connect to nothing yet; `unsigned` leaves credentials out, as public buckets of strangers
         want it."""
-        self._patience = patience or Patience()
+        self.patience = patience or Patience()
         self._session = boto3.Session(
             aws_access_key_id=_secret(access.access_key_id),
             aws_secret_access_key=_secret(access.secret_access_key),
@@ -132,6 +132,11 @@ class Storage:
                 Bucket=location.bucket, Key=location.key, Body=body, **described
             )
 
+    def remove_object(self, location: S3Location) -> None:
+        """Delete an object; one that is not there is no error. Raises TargetError."""
+        with self._explained("delete", location, TargetError):
+            self._client.delete_object(Bucket=location.bucket, Key=location.key)
+
     def check_writable(self, target: S3Location) -> None:
         """Write a tiny object into `target` and delete it again. Raises TargetError. A role that
         may write but not delete passes, with a warning that names what it leaves behind.
@@ -188,8 +193,8 @@ class Storage:
         unsigned = {"signature_version": UNSIGNED} if self._unsigned else {}
         return Config(
             retries={"mode": "standard", "total_max_attempts": 5},
-            connect_timeout=self._patience.connect_s,
-            read_timeout=self._patience.stall_s,
+            connect_timeout=self.patience.connect_s,
+            read_timeout=self.patience.stall_s,
             max_pool_connections=32,
             **unsigned,
         )
@@ -212,8 +217,8 @@ class Storage:
         return S3Store(
             bucket,
             config=config,
-            client_options=client_options(self._patience, allow_http=endpoint.startswith("http:")),
-            retry_config=retry_config(self._patience),
+            client_options=client_options(self.patience, allow_http=endpoint.startswith("http:")),
+            retry_config=retry_config(self.patience),
             credential_provider=provider,
         )
 

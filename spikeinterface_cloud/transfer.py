@@ -25,26 +25,7 @@ from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.part_file import disk_errors
 from spikeinterface_cloud.progress import Progress, Share
 from spikeinterface_cloud.ranges import ObjectChanged, ObjectReader
-from spikeinterface_cloud.remote import (
-    PART_SUFFIX,
-    RemoteFile,
-    check_names,
-    file_name,
-    http_file,
-    s3_file,
-    s3_files,
-)
-
-__all__ = [
-    "Downloaded",
-    "RemoteFile",
-    "check_space",
-    "download",
-    "file_name",
-    "http_file",
-    "s3_file",
-    "s3_files",
-]
+from spikeinterface_cloud.remote import PART_SUFFIX, RemoteFile, check_names
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,91 @@
+"""What is tried again: failures of the network and of servers with too much to do, told from
+obstore's errors."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    stop_after_attempt,
+    stop_after_delay,
+    stop_all,
+    wait_random_exponential,
+)
+
+from spikeinterface_cloud.connection import Patience
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+#: A request is tried at least this often, however long its attempts take.
+LEAST_ATTEMPTS = 4
+
+#: seconds that the first wait is below
+FIRST_WAIT_S = 0.5
+
+STATUS = re.compile(r"status code: (?P<status>\d{3})")
+SIGNED_QUERY = re.compile(r"\?\S+")
+
+#: answers below 500 that another attempt may mend
+PASSING = re.compile(r"status code: (408|429)|RequestTimeout|SlowDown")
+
+#: the name of S3's error in the answer's body, for messages
+CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
+
+
+class PassingFailure(Exception):
+    """A failure of the network, or of a server with too much to do, which another attempt may
+    mend."""
+
+
+async def persist(action: Callable[[], Awaitable[Result]], patience: Patience, url: str) -> Result:
+    """Do `action` until it succeeds, waiting longer and longer in between; `url` is for the log.
+
+    Raises the last PassingFailure when patience ends, and any other error at once.
+    """
+
+    def log_retry(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        wait_s = state.next_action.sleep if state.next_action else 0
+        logger.info("%s: %s; trying again in %.1f s", url, state.outcome.exception(), wait_s)
+
+    async def attempt() -> Result:  # a function that tenacity knows to be a coroutine's
+        return await action()
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(PassingFailure),
+        stop=stop_all(stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(patience.give_up_s)),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=patience.longest_wait_s),
+        before_sleep=log_retry,
+        reraise=True,
+    )
+    return await retrying(attempt)
+
+
+def final_status(error: Exception) -> int | None:
+    """The HTTP status of an answer that another attempt would only repeat; None where one may
+    help."""
+    text = str(error)
+    found = STATUS.search(text)
+    if found is None or int(found["status"]) >= 500 or PASSING.search(text):
+        return None
+    return int(found["status"])
+
+
+def error_name(error: Exception) -> str:
+    """S3's own name of an error, or its HTTP status."""
+    code, status = CODE.search(str(error)), STATUS.search(str(error))
+    return code["code"] if code else status["status"] if status else type(error).__name__
+
+
+def first_line(error: Exception) -> str:
+    """An error's own words on one line, without the signed part of a URL."""
+    words = " ".join(str(error).partition("\n\nDebug source")[0].split())
+    return SIGNED_QUERY.sub("", words).rstrip(": ")

@@ -1,0 +1,236 @@
+"""Sending files to S3: many at a time, large ones in parts, each checked against what S3 says it
+has stored.
+
+At most 128 MiB are in memory: two large files with 3 parts of 16 MiB under way each, and 32 small
+ones of up to 1 MiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import mimetypes
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import obstore
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+
+from spikeinterface_cloud.digests import (
+    Digest,
+    Hash,
+    combine,
+    digest_of_bytes,
+    digest_of_file,
+    new_hash,
+    plain_etag,
+)
+from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
+from spikeinterface_cloud.event_loop import first_error, run_coroutine
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.progress import Progress, Share
+from spikeinterface_cloud.retries import (
+    PassingFailure,
+    error_name,
+    final_status,
+    first_line,
+    persist,
+)
+from spikeinterface_cloud.storage import Storage
+from spikeinterface_cloud.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
+
+logger = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+
+PART_BYTES = 16 * MIB
+PARTS_AT_ONCE = 3
+LARGE_AT_ONCE = 2
+SMALL_BYTES = MIB
+SMALL_AT_ONCE = 32
+
+#: S3 takes no more parts than this for one object
+MOST_PARTS = 10_000
+
+
+class StoredDifferently(Exception):
+    """What S3 has stored is not what the file holds."""
+
+
+def upload(
+    files: Sequence[tuple[Path, S3Location]], storage: Storage, *, progress_interval_s: float = 30
+) -> int:
+    """Send each file to its location and return the bytes sent.
+
+    Raises TargetError (no bucket, denied), TransferError (the network, or an object that does not
+    match its file twice).
+    """
+    total_bytes = sum(file.stat().st_size for file, _ in files)
+    with Progress("upload", total_bytes, interval_s=progress_interval_s) as progress:
+        run_coroutine(_Upload(storage, progress).run(files))
+    return total_bytes
+
+
+class _Upload:
+    """One call of `upload`."""
+
+    def __init__(self, storage: Storage, progress: Progress) -> None:
+        self._storage = storage
+        self._progress = progress
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._small = asyncio.Semaphore(SMALL_AT_ONCE)
+
+    async def run(self, files: Sequence[tuple[Path, S3Location]]) -> None:
+        """Send all files; the first that cannot be sent ends the others."""
+        waiting = iter(files)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(min(SMALL_AT_ONCE + LARGE_AT_ONCE, len(files))):
+                    tasks.create_task(self._send_each(waiting))
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+
+    async def _send_each(self, waiting: Iterator[tuple[Path, S3Location]]) -> None:
+        for file, location in waiting:
+            size_bytes = file.stat().st_size
+            async with self._small if size_bytes <= SMALL_BYTES else self._large:
+                await self._send(file, location)
+
+    async def _send(self, file: Path, location: S3Location) -> None:
+        """Send one file; once more when S3 has stored something else."""
+        sending = _Sending(file, location, self._storage, Share(self._progress))
+        try:
+            await sending.send()
+        except StoredDifferently:
+            logger.warning("%s was not stored as it is in %s; it is sent again", location, file)
+            try:
+                await sending.send()
+            except StoredDifferently as error:
+                raise TransferError(
+                    "upload",
+                    str(file),
+                    str(location),
+                    "what was stored differs from the file, twice",
+                ) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sent:
+    """What the request that stored a file has told."""
+
+    size_bytes: int
+    #: computed here from the bytes that were sent
+    expected: Digest
+    #: as S3 answered, without quotes
+    etag: str | None
+
+
+class _Sending:
+    """One file on its way to S3."""
+
+    def __init__(self, file: Path, location: S3Location, storage: Storage, share: Share) -> None:
+        self._file = file
+        self._location = location
+        self._storage = storage
+        self._share = share
+
+    async def send(self) -> None:
+        """Send the file and make sure that it was stored as it is. Raises StoredDifferently."""
+        try:
+            sent = await persist(self._attempt, self._storage.patience, str(self._location))
+        except PassingFailure as error:
+            raise TransferError(
+                "upload", str(self._file), str(self._location), str(error)
+            ) from error
+        if sent.etag != sent.expected.value and not await asyncio.to_thread(self._is_stored, sent):
+            self._share.take_back()
+            raise StoredDifferently
+
+    async def _attempt(self) -> _Sent:
+        self._share.take_back()
+        size_bytes = self._file.stat().st_size
+        if size_bytes <= PART_BYTES:
+            return await self._put_whole()
+        return await self._put_parts(size_bytes)
+
+    async def _put_whole(self) -> _Sent:
+        data = await asyncio.to_thread(self._file.read_bytes)
+        value = digest_of_bytes(data, Digest(algorithm="md5", value=""))
+        etag = await self._put(data, chunk_bytes=None)
+        self._share.advance(len(data))
+        return _Sent(size_bytes=len(data), expected=Digest(algorithm="md5", value=value), etag=etag)
+
+    async def _put_parts(self, size_bytes: int) -> _Sent:
+        """Send the file in parts that are hashed as they are read."""
+        part_bytes = max(PART_BYTES, -(-size_bytes // MOST_PARTS))
+        hashes: list[Hash] = []
+
+        async def parts() -> AsyncIterator[bytes]:
+            with self._file.open("rb") as stream:
+                while part := await asyncio.to_thread(_read_hashed, stream, part_bytes, hashes):
+                    yield part
+                    self._share.advance(len(part))
+
+        etag = await self._put(parts(), chunk_bytes=part_bytes)
+        like = Digest(algorithm="etag", value="", part_size_bytes=part_bytes)
+        expected = replace(like, value=combine(hashes, like))
+        return _Sent(size_bytes=size_bytes, expected=expected, etag=etag)
+
+    async def _put(
+        self, source: bytes | AsyncIterator[bytes], *, chunk_bytes: int | None
+    ) -> str | None:
+        """One put; return the ETag that S3 answers."""
+        store = await asyncio.to_thread(self._storage.object_store, self._location.bucket)
+        content_type = mimetypes.guess_type(self._file.name)[0] or "application/octet-stream"
+        try:
+            result = await obstore.put_async(
+                store,
+                self._location.key,
+                source,
+                attributes={"Content-Type": content_type},
+                use_multipart=chunk_bytes is not None,
+                chunk_size=chunk_bytes or PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+        except (BaseError, FileNotFoundError) as error:
+            raise translate(error, self._location) from error
+        return plain_etag(result["e_tag"])
+
+    def _is_stored(self, sent: _Sent) -> bool:
+        """Ask S3 what it holds, where its answer was not the expected ETag, as with some
+        encryption."""
+        try:
+            stored = self._storage.stored_digest(self._location)
+            if stored is not None:
+                return digest_of_file(self._file, stored) == stored.value
+            return self._storage.head(self._location).size_bytes == sent.size_bytes
+        except SourceError as error:
+            logger.warning("%s could not be checked after its upload: %s", self._location, error)
+            return True
+
+
+def _read_hashed(stream: BinaryIO, size_bytes: int, hashes: list[Hash]) -> bytes:
+    """The next part of a file, its MD5 appended to `hashes`; nothing at the end of the file."""
+    part = stream.read(size_bytes)
+    if part:
+        hashes.append(new_hash("md5"))
+        hashes[-1].update(part)
+    return part
+
+
+def translate(error: Exception, location: S3Location) -> Exception:
+    """What an error of obstore means to an upload."""
+    name = error_name(error)
+    if isinstance(error, FileNotFoundError):
+        reason = f"there is no bucket {location.bucket}; check its name and the region"
+    elif name in CREDENTIALS:
+        reason = f"S3 refused the credentials ({name}); {CREDENTIALS_REMEDY}"
+    elif isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        reason = f"access denied ({name}); allow the job's role or user s3:PutObject there"
+    elif final_status(error) is not None:
+        reason = f"S3 answered {name}"
+    else:
+        return PassingFailure(first_line(error))
+    return TargetError(f"cannot write {location}: {reason}")
