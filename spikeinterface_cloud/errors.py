@@ -64,7 +64,10 @@ class TransferError(CloudJobError, OSError):
         self.destination = destination
 
 
-class Interrupted(CloudJobError):
-    """The machine is being taken back (75); Batch tries the job again elsewhere."""
+class Interrupted(KeyboardInterrupt):
+    """The machine is being taken back (75); Batch tries the job again elsewhere.
+
+    Rooted in `KeyboardInterrupt`, as no library that catches every `Exception` may swallow it.
+    """
 
     exit_code = os.EX_TEMPFAIL

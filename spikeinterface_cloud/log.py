@@ -30,8 +30,7 @@ class Step:
 
 def configure_logging(log_file: Path | None = None) -> None:
     """Send the job's own log lines to standard error and, when given, to `log_file`."""
-    formatter = logging.Formatter(FORMAT, datefmt="%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
+    formatter = _Formatter(FORMAT, datefmt="%Y-%m-%dT%H:%M:%SZ")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +40,17 @@ def configure_logging(log_file: Path | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("spikeinterface_cloud").setLevel(logging.INFO)
     logging.captureWarnings(True)
+
+
+class _Formatter(logging.Formatter):
+    """UTC, and other libraries' warnings on one line."""
+
+    converter = staticmethod(time.gmtime)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        if record.name == "py.warnings":
+            record.message = " ".join(record.message.split())
+        return super().formatMessage(record)
 
 
 @contextmanager

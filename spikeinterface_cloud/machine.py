@@ -6,8 +6,9 @@ Inside a container the host's figures are wrong; the control group's are right.
 import os
 import resource
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 #: the shared memory that one worker may need: 400 units x 90 samples x 384 channels of float32
 SHARED_MEMORY_PER_WORKER_BYTES = 64 * 1024**2
@@ -79,6 +80,17 @@ def find_gpu() -> Gpu | None:
         return None
     properties = torch.cuda.get_device_properties(0)
     return Gpu(name=properties.name, memory_bytes=properties.total_memory)
+
+
+def describe_machine() -> dict[str, Any]:
+    """The figures of this machine for `run.json`."""
+    gpu = find_gpu()
+    return {
+        "cpus": usable_cpus(),
+        "memory_bytes": usable_memory_bytes(),
+        "shared_memory_bytes": shared_memory_bytes(),
+        "gpu": None if gpu is None else asdict(gpu),
+    }
 
 
 def peak_memory_bytes() -> int:

@@ -43,15 +43,26 @@ SYNONYMS = {
 #: the variables that name a source, with what each of them is
 SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_TOY_RECORDING")
 
+#: those whose format nothing but DATA_TYPE tells
+NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
+
 
 def _parse_preprocessing(value: object) -> object:
     if not isinstance(value, str) or value in ("default", "none"):
         return value
     if value.lower() in ("default", "none"):
         return value.lower()
-    if not value.lstrip().startswith("{"):
-        raise ValueError(f"{value!r} is not a pipeline; write default, none, or a JSON object")
-    return load_json(value)
+    if not value.lstrip().startswith(("{", "[")):
+        raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
+    steps = load_json(value)
+    if isinstance(steps, list) and not all(
+        isinstance(step, dict) and "name" in step for step in steps
+    ):
+        raise ValueError(
+            'each step of a list is an object with a name: [{"name": "highpass_filter", '
+            '"params": {"freq_min": 300}}]'
+        )
+    return steps
 
 
 def _check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
@@ -131,7 +142,8 @@ class JobSettings(BaseModel):
         default=300_000, gt=0, description="how many frames that is"
     )
     preprocessing: Annotated[
-        Literal["default", "none"] | dict[str, Any], BeforeValidator(_parse_preprocessing)
+        Literal["default", "none"] | dict[str, Any] | list[dict[str, Any]],
+        BeforeValidator(_parse_preprocessing),
     ] = Field(
         default="default",
         description="`default` (chosen by probe and sorters), `none`, or JSON in the form of "
@@ -266,6 +278,11 @@ class JobSettings(BaseModel):
         return parse_s3(self.target_aws_s3_bucket, self.target_aws_s3_bucket_folder)
 
     @property
+    def reader(self) -> str:
+        """The SpikeInterface reader; DANDI has NWB."""
+        return self.data_type or "nwb"
+
+    @property
     def sub_recording_n_frames(self) -> int | None:
         """How many frames to sort, or None for all of them."""
         return self.test_sub_recording_n_frames if self.test_with_sub_recording else None
@@ -312,7 +329,7 @@ def _contradictions(given: Mapping[str, str]) -> Iterator[str]:
         yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
     elif not sources and "MANIFEST_URL" not in given:
         yield f"no source: give one of {', '.join(SOURCES)}"
-    elif sources and sources != ["TEST_WITH_TOY_RECORDING"] and "DATA_TYPE" not in given:
+    elif sources and sources[0] in NEED_DATA_TYPE and "DATA_TYPE" not in given:
         yield "DATA_TYPE: missing; name the SpikeInterface reader, like spikeglx or nwb"
     for folder, bucket in (
         ("AWS_S3_BUCKET_FOLDER", "AWS_S3_BUCKET"),
@@ -362,7 +379,7 @@ def _describe(problem: Any) -> str:
 
 
 def _write(value: Any) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, dict | list):
         return json.dumps(value)
     if isinstance(value, tuple):
         return json.dumps(value) if any("," in name for name in value) else ",".join(value)

@@ -1,0 +1,199 @@
+"""Sort one recording: the container's program, steered by environment variables (see README.md).
+
+python run_script.py            run the job
+python run_script.py --check    check everything that needs no download, and print a table
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import dotenv
+import spikeinterface as si
+
+from spikeinterface_cloud.analysis import AnalysisFolders, analyse
+from spikeinterface_cloud.comparison import compare, compare_with_truth
+from spikeinterface_cloud.errors import CloudJobError, Interrupted
+from spikeinterface_cloud.interruption import interruptible
+from spikeinterface_cloud.log import configure_logging, step
+from spikeinterface_cloud.machine import describe_machine, workers
+from spikeinterface_cloud.opening import OpenedRecording, open_source
+from spikeinterface_cloud.preflight import Preflight, raise_failures, table
+from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
+from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
+from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.sorters import complete_parameters
+from spikeinterface_cloud.sorting import SortingTask, sort
+from spikeinterface_cloud.sources import fetch_source
+from spikeinterface_cloud.storage import Storage
+from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
+from spikeinterface_cloud.workplace import open_results_folder, scratch_folder
+
+logger = logging.getLogger("spikeinterface_cloud.run_script")
+
+#: where on scratch the fetched recording is
+SOURCE = "source"
+
+
+def main() -> int:
+    """Run the job, or only its checks, and give the exit code of the contract."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="run only the checks")
+    only_check = parser.parse_args().check
+    configure_logging()
+    try:
+        with interruptible():
+            dotenv.load_dotenv(Path(".env"))
+            settings = JobSettings.from_env(os.environ)
+            return check_job(settings) if only_check else run_job(settings)
+    except (CloudJobError, Interrupted) as error:
+        for line in str(error).splitlines():
+            logger.error("%s", line)
+        return error.exit_code
+
+
+def check_job(settings: JobSettings) -> int:
+    """Print how every check ended; the exit code is that of the first that failed."""
+    with scratch_folder(settings.scratch_folder) as scratch:
+        results = open_results(settings)
+        preflight = Preflight(settings, scratch)
+        findings = preflight.run(results.check_target)
+    sys.stdout.write(f"{table(findings)}\n")
+    errors = [finding.error for finding in findings if finding.error is not None]
+    return errors[0].exit_code if errors else os.EX_OK
+
+
+def run_job(settings: JobSettings) -> int:
+    """Run the job from its settings to its results, which leave whichever way it ends."""
+    results = open_results(settings)
+    results.clear(settings.sorters)
+    configure_logging(results.log_file)
+    log_preamble(results.record)
+    si.set_global_job_kwargs(
+        n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
+    )
+    with scratch_folder(settings.scratch_folder) as scratch, publishing(results):
+        opened = fetch_and_open(settings, results, scratch)
+        preprocessed = prepare(settings, opened, results, scratch)
+        sortings = {}
+        for sorter in settings.sorters:
+            sorting = sort_and_analyse(settings, sorter, preprocessed, results, scratch)
+            results.publish(sorter)
+            if sorting is not None:
+                sortings[sorter] = sorting
+        compare_all(sortings, opened.ground_truth, results)
+        log_summary(results.record, str(results))
+        results.record.raise_for_failures()
+    return os.EX_OK
+
+
+def open_results(settings: JobSettings) -> Results:
+    """The results folder, and the target as far as settings tell of it."""
+    return Results(
+        open_results_folder(settings.results_folder),
+        settings.target,
+        Storage(settings.aws) if settings.target else None,
+        RunRecord(
+            settings=settings.masked(),
+            run_identifier=settings.run_identifier,
+            machine=describe_machine(),
+        ),
+    )
+
+
+def fetch_and_open(settings: JobSettings, results: Results, scratch: Path) -> OpenedRecording:
+    """Refuse early what cannot end well, then bring the recording here and open it."""
+    record = results.record
+    with step("check", record.steps):
+        preflight = Preflight(settings, scratch)
+        raise_failures(preflight.run(results.check_target))
+        results.withdraw_record()
+    source = preflight.found_source()
+    record.source = source.provenance
+    with step("fetch", record.steps) as fetching:
+        fetched = fetch_source(source, scratch / SOURCE)
+        fetching.size_bytes = fetched.size_bytes
+    with step("open", record.steps):
+        opened = open_source(
+            fetched,
+            settings.reader,
+            settings.read_recording_kwargs,
+            settings.sub_recording_n_frames,
+        )
+    record.recording = {**opened.facts, "notes": list(opened.notes)}
+    return opened
+
+
+def prepare(
+    settings: JobSettings, opened: OpenedRecording, results: Results, scratch: Path
+) -> PreprocessedRecording:
+    """Preprocess the recording into the one file that every sorter reads."""
+    record = results.record
+    with step("preprocess", record.steps) as preprocessing:
+        preprocessed = preprocess(
+            opened.recording,
+            settings.preprocessing,
+            {name: settings.sorters_kwargs.get(name, {}) for name in settings.sorters},
+            scratch / "preprocessed",
+        )
+        preprocessing.size_bytes = preprocessed.size_bytes
+    record.preprocessing = {
+        "steps": preprocessed.steps,
+        "bad_channels": preprocessed.bad_channels,
+    }
+    if preprocessed.size_bytes:  # nothing reads the source any more, and sorters need the space
+        shutil.rmtree(scratch / SOURCE, ignore_errors=True)
+    return preprocessed
+
+
+def sort_and_analyse(
+    settings: JobSettings,
+    sorter: str,
+    preprocessed: PreprocessedRecording,
+    results: Results,
+    scratch: Path,
+) -> si.BaseSorting | None:
+    """Run one sorter and analyse what it found; whatever goes wrong with it stays with it."""
+    record = results.record
+    task = SortingTask(
+        sorter=sorter,
+        parameters=complete_parameters(sorter, settings.sorters_kwargs.get(sorter, {})),
+        n_jobs=workers(settings.n_jobs),
+        scratch_folder=scratch / sorter,
+        results_folder=results.folder / sorter,
+    )
+    with step(f"sort with {sorter}", record.steps):
+        run, sorting = sort(preprocessed.for_sorting, preprocessed.for_analysis, task)
+    if sorting is not None:
+        folders = AnalysisFolders(scratch=scratch / "analyzer", results=results.folder / sorter)
+        with step(f"analyse {sorter}", record.steps):
+            run = analyse(run, sorting, preprocessed.for_analysis, folders)
+    record.sorters.append(run)
+    log_outcome(run)
+    shutil.rmtree(task.scratch_folder, ignore_errors=True)
+    return sorting
+
+
+def compare_all(
+    sortings: Mapping[str, si.BaseSorting], ground_truth: si.BaseSorting | None, results: Results
+) -> None:
+    """Compare the sorters with each other and, where it is known, with the truth."""
+    record = results.record
+    folder = results.folder / COMPARISON
+    with step("compare", record.steps):
+        record.n_consensus_units = compare(sortings, folder)
+        if ground_truth is not None:
+            record.ground_truth = {
+                sorter: compare_with_truth(sorting, ground_truth, folder / f"{sorter}_accuracy.csv")
+                for sorter, sorting in sortings.items()
+            }
+    results.publish(COMPARISON)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

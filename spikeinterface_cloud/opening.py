@@ -1,0 +1,87 @@
+"""From what was fetched to a recording that can be preprocessed and sorted."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import spikeinterface as si
+
+from spikeinterface_cloud.recording import (
+    attach_probe,
+    first_frames,
+    open_recording,
+    open_streamed_nwb,
+)
+from spikeinterface_cloud.recording_checks import check_recording
+from spikeinterface_cloud.recording_facts import describe
+from spikeinterface_cloud.simulation import simulate
+from spikeinterface_cloud.sources import FetchedSource
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenedRecording:
+    """A recording without a flaw that would spoil the sorting, and what was noticed of it."""
+
+    recording: si.BaseRecording
+    #: channels, rate, duration, gain, probe, ... for `run.json`
+    facts: Mapping[str, Any]
+    #: what was mended or should be known, a sentence each
+    notes: Sequence[str]
+    #: the true spikes of a simulated recording
+    ground_truth: si.BaseSorting | None = None
+
+
+def open_source(
+    source: FetchedSource,
+    data_type: str,
+    kwargs: Mapping[str, Any],
+    n_frames: int | None,
+) -> OpenedRecording:
+    """Open the source with the reader `data_type`, check it, and cut it to its first frames.
+
+    Parameters
+    ----------
+    kwargs
+        for the reader, or for the generator of a simulated recording
+    n_frames
+        how many frames to keep; None for all
+
+    Raises
+    ------
+    RecordingError
+        it cannot be read, or cannot be sorted as it is
+    SettingsError
+        the stream asked for is not there, or has to be chosen
+    """
+    recording, ground_truth = _open(source, data_type, kwargs)
+    if n_frames is not None:
+        recording = first_frames(recording, n_frames)
+        if ground_truth is not None:
+            ground_truth = ground_truth.frame_slice(0, recording.get_num_samples(0))
+    recording, notes = check_recording(recording)
+    for note in notes:
+        logger.warning("%s", note)
+    facts = describe(recording)
+    logger.info("recording: %s", " ".join(str(recording).split()))
+    return OpenedRecording(
+        recording=recording,
+        facts=asdict(facts),
+        notes=notes,
+        ground_truth=ground_truth,
+    )
+
+
+def _open(
+    source: FetchedSource, data_type: str, kwargs: Mapping[str, Any]
+) -> tuple[si.BaseRecording, si.BaseSorting | None]:
+    if source.stream is not None:
+        recording = open_streamed_nwb(source.stream(), kwargs)
+        if source.probe_file is not None:
+            recording = attach_probe(recording, source.probe_file)
+        return recording, None
+    if source.path is None:
+        return simulate(kwargs)
+    return open_recording(source.path, data_type, kwargs, source.probe_file), None

@@ -1,0 +1,202 @@
+"""Every check that needs no download, before a machine's time is spent on a hopeless job.
+
+The same checks open every job; `run_script.py --check` runs them alone and prints their table.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
+from spikeinterface_cloud.location import SimulatedRecording
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.machine import (
+    SHARED_MEMORY,
+    SHARED_MEMORY_PER_WORKER_BYTES,
+    find_gpu,
+    free_disk_bytes,
+    shared_memory_bytes,
+    usable_cpus,
+    usable_memory_bytes,
+    workers,
+)
+from spikeinterface_cloud.preprocessing import check_pipeline
+from spikeinterface_cloud.readers import check_reader
+from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.simulation import check_simulation
+from spikeinterface_cloud.sorters import check_gpu, check_names, check_parameters, needs_gpu
+from spikeinterface_cloud.sources import FoundSource, SourceRequest, find_source
+
+#: Python with SpikeInterface, and what each worker holds besides
+BASE_MEMORY_BYTES = 1024**3
+WORKER_MEMORY_BYTES = 512 * 1024**2
+
+#: what is fetched, its preprocessed copy, and the sorters' and the analyzer's own files
+DISK_FACTOR = 2.3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """How one check ended."""
+
+    name: str
+    #: what was found, where all is well
+    detail: str = ""
+    #: why it failed, with the remedy
+    error: CloudJobError | None = None
+
+
+class Preflight:
+    """The checks of one job, in the order in which a user would mend what they find."""
+
+    def __init__(self, settings: JobSettings, scratch: Path) -> None:
+        self._settings = settings
+        self._scratch = scratch
+        self._found: FoundSource | None = None
+
+    def run(self, check_target: Callable[[], None]) -> list[Finding]:
+        """Run every check; none stops the others.
+
+        Parameters
+        ----------
+        check_target
+            raises TargetError where the target cannot be written
+        """
+        checks: list[tuple[str, Callable[[], str]]] = [
+            ("sorters", self._sorters),
+            ("parameters", self._parameters),
+            ("reader", self._reader),
+            ("preprocessing", self._preprocessing),
+            ("exports", self._exports),
+            ("target", lambda: self._target(check_target)),
+            ("GPU", self._gpu),
+            ("source", self._source),
+            ("disk", self._disk),
+            ("memory", self._memory),
+            ("shared memory", self._shared_memory),
+        ]
+        return [_try(name, check) for name, check in checks]
+
+    def found_source(self) -> FoundSource:
+        """The source, once the checks have passed."""
+        assert self._found is not None, "the checks have to pass first"
+        return self._found
+
+    def _sorters(self) -> str:
+        check_names(self._settings.sorters)
+        return ", ".join(self._settings.sorters)
+
+    def _parameters(self) -> str:
+        check_parameters(self._settings.sorters_kwargs)
+        return "known to the sorters" if self._settings.sorters_kwargs else "the sorters' own"
+
+    def _reader(self) -> str:
+        kwargs = self._settings.read_recording_kwargs
+        if isinstance(self._settings.source, SimulatedRecording):
+            check_simulation(kwargs)
+            return "none, the recording is simulated"
+        return check_reader(self._settings.reader, kwargs).name
+
+    def _preprocessing(self) -> str:
+        check_pipeline(self._settings.preprocessing)
+        choice = self._settings.preprocessing
+        return choice if isinstance(choice, str) else f"{len(choice)} steps"
+
+    def _exports(self) -> str:
+        for name in ("exports", "target_dandiset", "manifest_url"):
+            if getattr(self._settings, name):
+                raise SettingsError(
+                    f"{name.upper()}: this version does not do that yet; leave it out"
+                )
+        return "none"
+
+    def _target(self, check_target: Callable[[], None]) -> str:
+        check_target()
+        return str(self._settings.target or "the results folder only")
+
+    def _gpu(self) -> str:
+        parameters = self._settings.sorters_kwargs
+        if not any(needs_gpu(name, parameters.get(name, {})) for name in self._settings.sorters):
+            return "none needed"
+        gpu = find_gpu()
+        check_gpu(self._settings.sorters, parameters, gpu)
+        assert gpu is not None
+        return f"{gpu.name}, {format_bytes(gpu.memory_bytes)}"
+
+    def _source(self) -> str:
+        request = source_request(self._settings)
+        self._found = find_source(request, self._settings.aws, self._settings.dandi_api_key)
+        return f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
+
+    def _disk(self) -> str:
+        free = free_disk_bytes(self._scratch)
+        needed = int((self._found.size_bytes if self._found else 0) * DISK_FACTOR)
+        if free < needed:
+            raise UnavailableError(
+                f"{self._scratch}: {format_bytes(free)} free, the job needs about "
+                f"{format_bytes(needed)}; give it more scratch space (SCRATCH_FOLDER)"
+            )
+        return f"{format_bytes(free)} free, about {format_bytes(needed)} needed"
+
+    def _memory(self) -> str:
+        usable = usable_memory_bytes()
+        needed = BASE_MEMORY_BYTES + workers(self._settings.n_jobs) * WORKER_MEMORY_BYTES
+        if usable < needed:
+            raise UnavailableError(
+                f"{format_bytes(usable)} of memory, the job needs {format_bytes(needed)} at least; "
+                "give the container more, or set N_JOBS lower"
+            )
+        return f"{format_bytes(usable)} usable"
+
+    def _shared_memory(self) -> str:
+        size = shared_memory_bytes()
+        n_workers = workers(self._settings.n_jobs)
+        wanted = self._settings.n_jobs or usable_cpus()
+        if n_workers == wanted:
+            return f"{format_bytes(size)} in {SHARED_MEMORY}, {n_workers} workers"
+        enough = format_bytes(wanted * SHARED_MEMORY_PER_WORKER_BYTES)
+        return (
+            f"{format_bytes(size)} in {SHARED_MEMORY} bound {wanted} workers to {n_workers}; "
+            f"docker run --shm-size {enough.replace(' ', '')} lets them all work"
+        )
+
+
+def source_request(settings: JobSettings) -> SourceRequest:
+    """What the settings say of the source."""
+    simulated = isinstance(settings.source, SimulatedRecording)
+    return SourceRequest(
+        location=settings.source,
+        data_type=None if simulated else settings.reader,
+        read_recording_kwargs=settings.read_recording_kwargs,
+        probe_file=settings.probe_file,
+        only_first_frames=settings.test_with_sub_recording,
+    )
+
+
+def raise_failures(findings: Sequence[Finding]) -> None:
+    """Raise what the checks found: the first failure's class and code, the message of all."""
+    errors = [finding.error for finding in findings if finding.error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        together = "; ".join(str(error) for error in errors)
+        combined = CloudJobError(together)
+        combined.exit_code = errors[0].exit_code
+        raise combined
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """The findings as a table: the check, ok or failed, what was found or what to do."""
+    width = max(len(finding.name) for finding in findings)
+    return "\n".join(
+        f"{finding.name:<{width}}  {'failed' if finding.error else 'ok':<6}  "
+        f"{finding.error or finding.detail}"
+        for finding in findings
+    )
+
+
+def _try(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name=name, detail=check())
+    except CloudJobError as error:
+        return Finding(name=name, error=error)

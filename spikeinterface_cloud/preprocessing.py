@@ -1,0 +1,262 @@
+"""What happens to the recording between opening and sorting, and the one file that results.
+
+The steps are in the form of SpikeInterface's `PreprocessingPipeline`. Every sorter reads the same
+file; the analysis looks at it through a high-pass filter where the file was written without one.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import spikeinterface as si
+import spikeinterface.preprocessing as spre
+from spikeinterface.preprocessing.pipeline import pp_names_to_functions
+
+from spikeinterface_cloud.bad_channels import find_bad_channels
+from spikeinterface_cloud.errors import RecordingError, SettingsError, UnavailableError
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.variables import nearest
+
+logger = logging.getLogger(__name__)
+
+Step = dict[str, Any]
+
+#: sorters that high-pass filter and reference their input, with the parameter that switches it off
+#: and the value that does
+OWN_FILTER = {
+    "kilosort": None,
+    "kilosort2": None,
+    "kilosort2_5": None,
+    "kilosort3": None,
+    "kilosort4": ("skip_kilosort_preprocessing", True),
+    "lupin": ("apply_preprocessing", False),
+    "simple": ("apply_preprocessing", False),
+    "spykingcircus2": ("apply_preprocessing", False),
+    "tridesclous2": ("apply_preprocessing", False),
+}
+
+HIGH_PASS: list[Step] = [
+    {"name": "highpass_filter", "params": {"freq_min": 300.0}},
+    {"name": "common_reference", "params": {"reference": "global", "operator": "median"}},
+]
+
+#: the two types of samples that every sorter takes
+SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
+
+#: how far apart the groups are put whose probes claim the same place, in um
+GROUP_DISTANCE_UM = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreprocessedRecording:
+    """The recording as the sorters and the analysis see it."""
+
+    #: one segment in one binary file: what every sorter reads
+    for_sorting: si.BaseRecording
+    #: the same samples in the original segments, filtered as spikes have to be looked at
+    for_analysis: si.BaseRecording
+    #: what was done, in the form of SpikeInterface's `PreprocessingPipeline`
+    steps: Sequence[Step]
+    #: what was found bad and removed: label by channel id
+    bad_channels: Mapping[str, str]
+    #: bytes written to scratch; 0 where the input was already what the sorters read
+    size_bytes: int
+
+
+def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
+    """Refuse a pipeline with a step that SpikeInterface does not have (78)."""
+    if isinstance(choice, str):
+        return
+    for step in _as_steps(choice):
+        if step["name"] not in pp_names_to_functions:
+            raise SettingsError(
+                f"PREPROCESSING: {step['name']} is not a step of SpikeInterface"
+                f"{nearest(step['name'], pp_names_to_functions)} "
+                f"(it has {', '.join(sorted(pp_names_to_functions))})"
+            )
+
+
+def preprocess(
+    recording: si.BaseRecording,
+    choice: str | Sequence[Step] | Mapping[str, Any],
+    sorters: Mapping[str, Mapping[str, Any]],
+    folder: Path,
+) -> PreprocessedRecording:
+    """Apply the chosen steps, and write the result to `folder` where that is needed.
+
+    Parameters
+    ----------
+    recording
+        as opened and checked, with one or more segments
+    choice
+        `default`, `none`, or the steps of a `PreprocessingPipeline`
+    sorters
+        the parameters by name of the sorters that will read the result
+    folder
+        where on scratch the binary file is written
+
+    Raises
+    ------
+    RecordingError
+        a step cannot be applied to this recording
+    UnavailableError
+        scratch has not the space
+    """
+    separated = separate_groups(recording)
+    bad_channels: dict[str, str] = {}
+    if choice == "default":
+        steps, bad_channels = default_steps(separated, sorters)
+    else:
+        steps = [] if isinstance(choice, str) else _as_steps(choice)
+    logger.info(
+        "preprocessing %s: %s", choice if isinstance(choice, str) else "given", _tell(steps)
+    )
+    processed = _apply(separated, steps)
+    n_samples = [
+        processed.get_num_samples(segment_index=index)
+        for index in range(processed.get_num_segments())
+    ]
+    for_sorting, size_bytes = _in_one_file(processed, folder)
+    return PreprocessedRecording(
+        for_sorting=for_sorting,
+        for_analysis=_view_for_analysis(for_sorting, n_samples, steps),
+        steps=steps,
+        bad_channels=bad_channels or _removed(separated, processed),
+        size_bytes=size_bytes,
+    )
+
+
+def default_steps(
+    recording: si.BaseRecording, sorters: Mapping[str, Mapping[str, Any]]
+) -> tuple[list[Step], dict[str, str]]:
+    """The steps that this probe and these sorters need, and the bad channels with their labels.
+
+    A phase shift where the probe samples its channels one after the other; the removal of bad
+    channels; a high-pass filter and a common reference only for a sorter that has none of its own.
+    """
+    steps: list[Step] = []
+    shifts = recording.get_property("inter_sample_shift")
+    if shifts is not None and np.ptp(shifts) > 0:
+        steps.append({"name": "phase_shift", "params": {}})
+    bad_channels = find_bad_channels(_apply(recording, steps))
+    if bad_channels:
+        steps.append(
+            {
+                "name": "detect_and_remove_bad_channels",
+                "params": {"bad_channel_ids": list(bad_channels)},
+            }
+        )
+    if not all(filters_itself(name, parameters) for name, parameters in sorters.items()):
+        steps += HIGH_PASS
+    return steps, {str(channel_id): label for channel_id, label in bad_channels.items()}
+
+
+def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether this sorter, with these parameters, high-pass filters and references by itself."""
+    if sorter not in OWN_FILTER:
+        return False
+    switch = OWN_FILTER[sorter]
+    return switch is None or parameters.get(switch[0]) != switch[1]
+
+
+def separate_groups(recording: si.BaseRecording) -> si.BaseRecording:
+    """Put groups whose contacts claim the same places side by side, as sorters demand.
+
+    Several tetrodes or probes in one file are usually each described around its own origin.
+    """
+    locations = recording.get_channel_locations()
+    groups = recording.get_channel_groups()
+    if len(np.unique(locations, axis=0)) == len(locations) or len(np.unique(groups)) == 1:
+        return recording
+    moved = locations.astype(float)
+    left = 0.0
+    for group in np.unique(groups):
+        chosen = groups == group
+        moved[chosen, 0] += left - moved[chosen, 0].min()
+        left = moved[chosen, 0].max() + GROUP_DISTANCE_UM
+    logger.info(
+        "%d groups claim the same places; they are put %g um apart for the sorters",
+        len(np.unique(groups)),
+        GROUP_DISTANCE_UM,
+    )
+    separated = recording.clone()
+    separated.set_dummy_probe_from_locations(moved)
+    separated.set_property("group", groups)
+    return separated
+
+
+def _as_steps(choice: Sequence[Step] | Mapping[str, Any]) -> list[Step]:
+    if isinstance(choice, Mapping):
+        return [{"name": name, "params": params or {}} for name, params in choice.items()]
+    return [{"name": step["name"], "params": step.get("params", {})} for step in choice]
+
+
+def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:
+    try:
+        return spre.apply_preprocessing_pipeline(recording, list(steps))
+    except Exception as error:  # whatever a step raises, it is about this recording and this step
+        raise RecordingError(
+            f"PREPROCESSING: {_tell(steps)} cannot be applied: {error}; change the steps, "
+            "or set PREPROCESSING=none"
+        ) from error
+
+
+def _removed(before: si.BaseRecording, after: si.BaseRecording) -> dict[str, str]:
+    kept = set(after.channel_ids)
+    return {str(name): "removed" for name in before.channel_ids if name not in kept}
+
+
+def _in_one_file(recording: si.BaseRecording, folder: Path) -> tuple[si.BaseRecording, int]:
+    """The recording as one segment in one binary file, written only where it is not that yet."""
+    whole = recording
+    if recording.get_num_segments() > 1:
+        whole = si.concatenate_recordings([recording], ignore_times=True)
+    if whole.get_dtype() in SORTER_DTYPES and whole.binary_compatible_with(
+        time_axis=0, file_paths_length=1
+    ):
+        logger.info("the sorters read the input as it is; nothing is copied")
+        return whole, 0
+    whole = _as_sorters_read(whole)
+    size_bytes = whole.get_total_memory_size()
+    if size_bytes > free_disk_bytes(folder):
+        raise UnavailableError(
+            f"{folder}: the preprocessed recording takes {format_bytes(size_bytes)} and only "
+            f"{format_bytes(free_disk_bytes(folder))} are free; give the job more scratch space"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    return whole.save(folder=folder, format="binary", verbose=False), size_bytes
+
+
+def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:
+    """16-bit integers, or 32-bit floats, the two types that every sorter takes."""
+    dtype = recording.get_dtype()
+    if dtype in SORTER_DTYPES:
+        return recording
+    smaller = dtype.kind in "iu" and dtype.itemsize == 1
+    return spre.astype(recording, dtype="int16" if smaller else "float32")
+
+
+def _view_for_analysis(
+    written: si.BaseRecording, n_samples: Sequence[int], steps: Sequence[Step]
+) -> si.BaseRecording:
+    """The written samples in their original segments, high-pass filtered if they are not yet."""
+    view = written
+    if len(n_samples) > 1:
+        ends = np.cumsum(n_samples)
+        view = si.append_recordings(
+            [
+                written.frame_slice(start_frame=int(end - length), end_frame=int(end))
+                for end, length in zip(ends, n_samples, strict=True)
+            ]
+        )
+    filtered = any("pass_filter" in step["name"] for step in steps)
+    return view if filtered else _apply(view, HIGH_PASS)
+
+
+def _tell(steps: Sequence[Step]) -> str:
+    return " -> ".join(step["name"] for step in steps) or "no steps"

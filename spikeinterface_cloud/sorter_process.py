@@ -1,0 +1,72 @@
+"""One sorter, in a process of its own: `python -m spikeinterface_cloud.sorter_process REQUEST`.
+
+A process of its own gives its memory and its GPU back when it ends, can be stopped at any moment,
+and, should the kernel kill it for its memory, leaves the job and what other sorters found alive.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikeinterface_cloud.machine import peak_memory_bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SorterRequest:
+    """What the job asks of the process; written to a file, as everything in it is plain JSON."""
+
+    sorter: str
+    #: the recording, as SpikeInterface dumps it
+    recording_file: str
+    #: where SpikeInterface puts the sorter's own files
+    folder: str
+    parameters: dict[str, Any]
+    n_jobs: int
+    #: where the process leaves its figures
+    usage_file: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SorterUsage:
+    """The most memory that the process held at once."""
+
+    peak_memory_bytes: int
+    #: None where the sorter did not use torch on a GPU
+    peak_gpu_memory_bytes: int | None
+
+
+def main(request_file: Path) -> None:
+    """Run the sorter that `request_file` asks for; its files are the result."""
+    import spikeinterface as si
+    from spikeinterface.sorters import run_sorter
+
+    request = SorterRequest(**json.loads(request_file.read_text()))
+    si.set_global_job_kwargs(n_jobs=request.n_jobs, chunk_duration="1s", progress_bar=False)
+    try:
+        run_sorter(
+            request.sorter,
+            si.load(Path(request.recording_file)),
+            folder=request.folder,
+            remove_existing_folder=True,
+            verbose=True,
+            with_output=False,
+            **request.parameters,
+        )
+    finally:
+        usage = SorterUsage(
+            peak_memory_bytes=peak_memory_bytes(), peak_gpu_memory_bytes=_peak_gpu_memory_bytes()
+        )
+        Path(request.usage_file).write_text(json.dumps(asdict(usage)))
+
+
+def _peak_gpu_memory_bytes() -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,223 @@
+"""Run one sorter on the preprocessed recording, and say how it ended.
+
+A sorter that fails is a value, not an exception: the next one has to run all the same.
+"""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import spikeinterface as si
+import spikeinterface.sorters as ss
+from spikeinterface.curation import remove_excess_spikes
+from spikeinterface.sorters.sorterlist import sorter_dict
+
+from spikeinterface_cloud.silence import has_no_spikes
+from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
+
+logger = logging.getLogger(__name__)
+
+Outcome = Literal["sorted", "no_units", "failed", "resumed"]
+
+#: a line in the job's log at least this often while a sorter runs
+HEARTBEAT_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SorterRun:
+    """How one sorter ended, and what it took; `run.json` has one of these a sorter."""
+
+    sorter: str
+    outcome: Outcome
+    n_units: int = 0
+    #: why it failed, or why no units were found; None where it sorted
+    reason: str | None = None
+    #: wall-clock seconds of the sorter alone
+    seconds: float = 0.0
+    #: what it was run with, besides its own defaults
+    parameters: Mapping[str, Any]
+    version: str | None = None
+    peak_memory_bytes: int | None = None
+    peak_gpu_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SortingTask:
+    """One sorter and what it needs to run."""
+
+    sorter: str
+    parameters: Mapping[str, Any]
+    n_jobs: int
+    #: on scratch: the sorter's own files
+    scratch_folder: Path
+    #: in the results: its logs
+    results_folder: Path
+
+
+def sort(
+    recording: si.BaseRecording, for_analysis: si.BaseRecording, task: SortingTask
+) -> tuple[SorterRun, si.BaseSorting | None]:
+    """Run the sorter, and split what it found into the segments of the original recording.
+
+    Parameters
+    ----------
+    recording
+        one segment in one binary file
+    for_analysis
+        the same samples in their original segments, high-pass filtered
+    task
+        the sorter, its parameters and folders
+
+    Returns
+    -------
+    tuple
+        how it ended, and the sorting if there are units
+    """
+    started = time.monotonic()
+    exit_status, usage = _run_process(recording, task)
+    run = SorterRun(
+        sorter=task.sorter,
+        outcome="sorted",
+        parameters=task.parameters,
+        version=_version(task.sorter),
+        seconds=time.monotonic() - started,
+        peak_memory_bytes=usage.peak_memory_bytes if usage else None,
+        peak_gpu_memory_bytes=usage.peak_gpu_memory_bytes if usage else None,
+    )
+    _keep_logs(task)
+    if exit_status != 0:
+        return _explain_failure(run, exit_status, for_analysis, task), None
+    try:
+        sorting = _read_sorting(for_analysis, task)
+    except Exception as error:  # whatever a sorter left behind, the next one has to run
+        logger.exception("%s finished, but its result cannot be read", task.sorter)
+        reason = f"finished, but its result cannot be read: {_one_line(error)}"
+        return replace(run, outcome="failed", reason=reason), None
+    if sorting.get_num_units() == 0:
+        return replace(run, outcome="no_units", reason="the sorter found no units"), None
+    return replace(run, n_units=sorting.get_num_units()), sorting
+
+
+def _run_process(recording: si.BaseRecording, task: SortingTask) -> tuple[int, SorterUsage | None]:
+    task.scratch_folder.mkdir(parents=True, exist_ok=True)
+    task.results_folder.mkdir(parents=True, exist_ok=True)
+    request = SorterRequest(
+        sorter=task.sorter,
+        recording_file=str(task.scratch_folder / "recording.json"),
+        folder=str(task.scratch_folder / "sorter"),
+        parameters=dict(task.parameters),
+        n_jobs=task.n_jobs,
+        usage_file=str(task.scratch_folder / "usage.json"),
+    )
+    recording.dump_to_json(request.recording_file)
+    request_file = task.scratch_folder / "request.json"
+    request_file.write_text(json.dumps(asdict(request)))
+    exit_status = _watch(
+        [sys.executable, "-m", "spikeinterface_cloud.sorter_process", str(request_file)], task
+    )
+    usage_file = Path(request.usage_file)
+    usage = SorterUsage(**json.loads(usage_file.read_text())) if usage_file.is_file() else None
+    return exit_status, usage
+
+
+def _watch(command: list[str], task: SortingTask) -> int:
+    """Run the command, its output to `output.log`, and show life in the job's log meanwhile."""
+    started = time.monotonic()
+    with (
+        (task.results_folder / "output.log").open("wb") as output,
+        _own_process_group(command, output.fileno()) as process,
+    ):
+        while True:
+            try:
+                return process.wait(timeout=HEARTBEAT_S)
+            except subprocess.TimeoutExpired:
+                elapsed = time.monotonic() - started
+                logger.info("%s has been running for %.0f s", task.sorter, elapsed)
+
+
+@contextmanager
+def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is stopped, with all that it started, when this block is left early."""
+    package_parent = str(Path(__file__).parent.parent)
+    search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": search_path},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _keep_logs(task: SortingTask) -> None:
+    """Copy what the sorter itself said into the results."""
+    folder = task.scratch_folder / "sorter"
+    log_file = folder / "spikeinterface_log.json"
+    if log_file.is_file():
+        shutil.copyfile(log_file, task.results_folder / "sorter_log.json")
+    for file in sorted(folder.rglob("*.log")):
+        shutil.copyfile(file, task.results_folder / file.name)
+
+
+def _read_sorting(recording: si.BaseRecording, task: SortingTask) -> si.BaseSorting:
+    sorting = ss.read_sorter_folder(
+        task.scratch_folder / "sorter", register_recording=False, sorting_info=False
+    )
+    if recording.get_num_segments() > 1:
+        sorting = si.split_sorting(sorting, [recording])
+    sorting = remove_excess_spikes(sorting, recording).remove_empty_units()
+    # in memory, as the sorter's own files on scratch do not outlive it
+    return si.NumpySorting.from_sorting(sorting)
+
+
+def _explain_failure(
+    run: SorterRun, exit_status: int, recording: si.BaseRecording, task: SortingTask
+) -> SorterRun:
+    """Tell a sorter that failed from one that failed because there was nothing to find."""
+    if exit_status < 0:
+        name = signal.Signals(-exit_status).name
+        reason = f"killed by {name}"
+        if exit_status == -signal.SIGKILL:
+            reason += ", as the kernel does when memory runs out; ask for more memory"
+        return replace(run, outcome="failed", reason=reason)
+    error = _last_error(task)
+    if has_no_spikes(recording):
+        reason = f"no more peaks than noise alone has; the sorter stopped on that with: {error}"
+        return replace(run, outcome="no_units", reason=reason)
+    return replace(run, outcome="failed", reason=f"{error}; see {task.sorter}/output.log")
+
+
+def _last_error(task: SortingTask) -> str:
+    """The last line of the sorter's own traceback, or of its output."""
+    log_file = task.results_folder / "sorter_log.json"
+    if log_file.is_file():
+        lines = json.loads(log_file.read_text()).get("error_trace") or []
+    else:
+        lines = (task.results_folder / "output.log").read_text(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+
+
+def _version(sorter: str) -> str | None:
+    version = sorter_dict[sorter].get_sorter_version()
+    return None if version is None else str(version)
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,271 @@
+"""Where the recording comes from: what is there is known before the first byte of it is fetched."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, assert_never
+
+from pydantic import SecretStr
+
+from spikeinterface_cloud.dandi_archive import remote_file, resolve, streaming_url
+from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.location import (
+    DandiAsset,
+    DandiBlob,
+    LocalFolder,
+    S3Location,
+    SimulatedRecording,
+    Source,
+    parse_s3,
+)
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.remote import RemoteFile, s3_file, s3_files
+from spikeinterface_cloud.settings import AwsSettings
+from spikeinterface_cloud.storage import Storage
+from spikeinterface_cloud.streams import needed_files
+from spikeinterface_cloud.transfer import download
+
+logger = logging.getLogger(__name__)
+
+#: how long a URL may be used that a streaming reader is given
+STREAMING_S = 12 * 3600
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceRequest:
+    """What the job says of its source."""
+
+    location: Source
+    data_type: str | None
+    read_recording_kwargs: Mapping[str, Any]
+    #: a path inside the source, or an S3 URL
+    probe_file: str | None
+    #: only the first frames are wanted, so that a remote NWB is streamed
+    only_first_frames: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundSource:
+    """A source that exists, and what it takes to have it here."""
+
+    location: Source
+    #: what has to be fetched; empty for what is on this machine already
+    files: Sequence[RemoteFile] = ()
+    #: the probe, where it is a file of its own on S3
+    probe: RemoteFile | None = None
+    #: the probe's path inside the source
+    probe_name: str | None = None
+    #: gives a URL to stream from, where the recording is streamed
+    stream: Callable[[], str] | None = None
+    #: where a local source is
+    path: Path | None = None
+    #: what `run.json` says of it
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """What has to be fetched."""
+        return 0 if self.stream else sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchedSource:
+    """A source that is on this machine, or is streamed."""
+
+    #: a folder or a file; None where it is streamed or simulated
+    path: Path | None = None
+    stream: Callable[[], str] | None = None
+    probe_file: Path | None = None
+    #: what was moved
+    size_bytes: int = 0
+
+
+def find_source(
+    request: SourceRequest, aws: AwsSettings, dandi_api_key: SecretStr | None
+) -> FoundSource:
+    """Find the source, without fetching any of it.
+
+    Raises
+    ------
+    SourceError
+        it is missing, empty or forbidden
+    SettingsError
+        the stream that is asked for is not there, or has to be chosen
+    """
+    match request.location:
+        case S3Location():
+            return _find_on_s3(request.location, request, Storage(aws))
+        case DandiBlob():
+            return _find_blob(request.location, request, Storage(aws, unsigned=True))
+        case DandiAsset():
+            return _find_asset(request.location, request, dandi_api_key)
+        case LocalFolder():
+            return _find_locally(request.location, request)
+        case SimulatedRecording():
+            return FoundSource(location=request.location, provenance={"location": "simulated"})
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
+    """Bring the source to `folder` on this machine, verified; nothing is moved for a local one.
+
+    Raises
+    ------
+    SourceError, TransferError, RecordingError, UnavailableError
+        see `spikeinterface_cloud.transfer.download`
+    """
+    probe_file = _fetch_probe(found, folder)
+    if found.stream is not None:
+        logger.info("only the first frames are wanted: %s is streamed", found.location)
+        return FetchedSource(stream=found.stream, probe_file=probe_file)
+    if not found.files:
+        return FetchedSource(path=found.path, probe_file=probe_file)
+    logger.info(
+        "fetching %d files, %s, from %s",
+        len(found.files),
+        format_bytes(found.size_bytes),
+        found.location,
+    )
+    recording_folder = folder / "recording"
+    fetched = download(found.files, recording_folder)
+    only_file = fetched.files[0] if _is_one_file(found) else None
+    return FetchedSource(
+        path=only_file or recording_folder, probe_file=probe_file, size_bytes=fetched.moved_bytes
+    )
+
+
+def _is_one_file(found: FoundSource) -> bool:
+    return len(found.files) == 1 and found.files[0].name.parent == PurePosixPath()
+
+
+def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) -> FoundSource:
+    objects = storage.list_objects(location)
+    files = s3_files(storage, objects, location)
+    chosen = _choose(files, request)
+    if request.only_first_frames and request.data_type == "nwb" and len(chosen) == 1:
+        only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
+        return FoundSource(
+            location=location,
+            files=chosen,
+            probe=_probe_on_s3(request, storage),
+            stream=lambda: storage.presigned_url(only.location, STREAMING_S),
+            provenance=_describe(location, chosen),
+        )
+    return FoundSource(
+        location=location,
+        files=chosen,
+        probe=_probe_on_s3(request, storage),
+        probe_name=_probe_inside(request),
+        provenance=_describe(location, chosen),
+    )
+
+
+def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:
+    place = S3Location(bucket=location.bucket, key=location.key)
+    stored = storage.head(place)
+    # a blob's name has no ending, and SpikeInterface goes by the ending
+    file = s3_file(storage, stored, PurePosixPath(f"{place.key.rpartition('/')[2]}.nwb"))
+    return FoundSource(
+        location=location,
+        files=[file],
+        probe=_probe_on_s3(request, storage),
+        stream=(lambda: storage.presigned_url(place, STREAMING_S))
+        if request.only_first_frames
+        else None,
+        provenance=_describe(location, [file]),
+    )
+
+
+def _find_asset(
+    location: DandiAsset, request: SourceRequest, api_key: SecretStr | None
+) -> FoundSource:
+    found = resolve(location, api_key)
+    file = remote_file(found)
+    return FoundSource(
+        location=location,
+        files=[file],
+        stream=(lambda: streaming_url(found)) if request.only_first_frames else None,
+        provenance={
+            **_describe(location, [file]),
+            "instance": found.instance,
+            "dandiset": found.dandiset,
+            "version": found.version,
+            "path": found.path,
+            "asset": found.identifier,
+            "dandi_etag": found.dandi_etag,
+        },
+    )
+
+
+def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
+    path = location.path
+    if not path.exists():
+        raise SourceError(
+            f"SOURCE_FOLDER: {path} does not exist; mount it into the container "
+            f"(docker run -v <folder on the host>:{path} ...)"
+        )
+    if path.is_dir() and not any(path.iterdir()):
+        raise SourceError(f"SOURCE_FOLDER: {path} is empty; name the folder of the recording")
+    probe = _probe_inside(request)
+    if probe and not (path / probe).is_file():
+        raise SourceError(f"PROBE_FILE: there is no {probe} in {path}; give its path inside it")
+    return FoundSource(
+        location=location,
+        path=path,
+        probe_name=probe,
+        provenance={"location": str(location)},
+    )
+
+
+def _choose(files: Sequence[RemoteFile], request: SourceRequest) -> list[RemoteFile]:
+    """Those files that the recording is read from, and the probe's."""
+    by_name = {file.name: file for file in files}
+    if len(files) == 1 or request.data_type is None:
+        return list(files)
+    needed = needed_files(request.data_type, list(by_name), request.read_recording_kwargs)
+    probe = _probe_inside(request)
+    if probe is not None:
+        if PurePosixPath(probe) not in by_name:
+            raise SourceError(
+                f"PROBE_FILE: there is no {probe} in {request.location}; "
+                "give its path inside the source, or an s3:// URL"
+            )
+        needed = [*needed, PurePosixPath(probe)]
+    if len(needed) < len(files):
+        logger.info("%d of the %d files there are needed", len(needed), len(files))
+    return [by_name[name] for name in dict.fromkeys(needed)]
+
+
+def _probe_inside(request: SourceRequest) -> str | None:
+    probe = request.probe_file
+    return None if probe is None or probe.startswith("s3://") else probe
+
+
+def _probe_on_s3(request: SourceRequest, storage: Storage) -> RemoteFile | None:
+    if request.probe_file is None or not request.probe_file.startswith("s3://"):
+        return None
+    location = parse_s3(request.probe_file, None)
+    return s3_file(storage, storage.head(location), PurePosixPath("probe.json"))
+
+
+def _fetch_probe(found: FoundSource, folder: Path) -> Path | None:
+    if found.probe is not None:
+        return download([found.probe], folder / "probe").files[0]
+    if found.probe_name is not None:
+        return (found.path or folder / "recording") / found.probe_name
+    return None
+
+
+def _describe(location: Source, files: Sequence[RemoteFile]) -> dict[str, Any]:
+    """What tells later whether the same bytes were sorted: names, sizes and ETags in one digest."""
+    contents = "\n".join(f"{file.name} {file.size_bytes} {file.etag}" for file in files)
+    return {
+        "location": str(location),
+        "n_files": len(files),
+        "size_bytes": sum(file.size_bytes for file in files),
+        "etag": files[0].etag if len(files) == 1 else None,
+        "sha256_of_listing": hashlib.sha256(contents.encode()).hexdigest(),
+    }
