@@ -47,6 +47,14 @@ OTHER_NAMES = {
     "binaryfolder": "binary",
 }
 
+#: endings where neo does not know, or does not put first, the file that the reader is given
+ENDINGS = {
+    "nwb": (".nwb",),
+    "axona": (".set",),
+    "neuronexus": (".xdat.json",),
+    "neuroscope": (".xml", ".dat"),
+}
+
 #: what the files of a format are called, to tell someone what a folder looks like
 TELLING_ENDINGS = {
     ".nwb": "nwb",
@@ -97,8 +105,8 @@ class Reader:
     @property
     def extensions(self) -> tuple[str, ...]:
         """Endings of the files it reads, the telling one first; empty when it does not say."""
-        if self.name == "nwb":
-            return (".nwb",)
+        if self.name in ENDINGS:
+            return ENDINGS[self.name]
         if not self.neo_classes:
             return ()
         neo_class = getattr(rawio, self.neo_classes[0].NeoRawIOClass)

@@ -4,6 +4,7 @@ What a reader cannot make sense of leaves here as a `RecordingError` of one line
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+import requests
 from probeinterface import ProbeGroup, read_probeinterface
 from spikeinterface.core import BaseRecording
 from spikeinterface.core.binaryfolder import BinaryFolderRecording
@@ -112,9 +114,10 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
     return first.frame_slice(start_frame=0, end_frame=n_frames)
 
 
-def one_line(error: BaseException) -> str:
-    """The message of another library's error on one line, of bearable length."""
+def one_line(error: BaseException, hide: str = "") -> str:
+    """The message of another library's error on one line, of bearable length, without `hide`."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = text.replace(hide, "...") if hide else text
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
@@ -166,17 +169,18 @@ def _reading(reader: Reader, path: Path) -> Iterator[None]:
 @contextmanager
 def _streaming(url: str) -> Iterator[None]:
     """Turn what reading over HTTP raises into one line, without the signature in the URL."""
-    shown = urlsplit(url)._replace(query="", fragment="").geturl()
+    parts = urlsplit(url)
+    shown = parts._replace(query="", fragment="").geturl()
     try:
         yield
     except CloudJobError:
         raise
     except Exception as error:  # remfile raises bare Exception, h5py OSError, requests its own
-        reason = one_line(error).replace(url, shown)
-        if any(code in reason for code in ("401", "403", "404", "410")):
+        reason = one_line(error, hide=parts.query)
+        if re.search(r"\b(401|403|404|410)\b", reason):
             raise SourceError(
                 f"{shown} cannot be read: {reason}; check that it exists and may be read"
             ) from error
-        if isinstance(error, RuntimeError | KeyError | ValueError):
-            raise RecordingError(f"{shown} cannot be read as NWB: {reason}") from error
-        raise TransferError("stream", shown, "this machine", reason) from error
+        if isinstance(error, requests.RequestException) or type(error) is Exception:
+            raise TransferError("stream", shown, "this machine", reason) from error
+        raise RecordingError(f"{shown} cannot be read as NWB: {reason}") from error

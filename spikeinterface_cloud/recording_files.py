@@ -27,7 +27,12 @@ def find_path(reader: Reader, path: Path) -> Path:
         return _only([file.parent for file in path.rglob("binary.json")], reader)
     if path.is_file():
         return path if reader.takes_a_file else path.parent
-    if not reader.takes_a_file:
+    if reader.name == "nwb" and any(path.glob("**/.zgroup")):
+        raise RecordingError(
+            f"{path.name} is NWB in Zarr, whose texts are pickled Python objects that could run "
+            "any program when loaded; export it as HDF5 (.nwb)"
+        )
+    if not reader.takes_a_file or reader.name == "zarr_array":
         return path if reader.neo_classes else _descend(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
     for extension in reader.extensions:
