@@ -6,7 +6,7 @@ Also what is wrong with them: each failure is a `CloudJobError` with its exit co
 import json
 import pickle
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -18,6 +18,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
 from spikeinterface_cloud.recording import first_frames, open_recording
 from spikeinterface_cloud.recording_facts import describe
+from spikeinterface_cloud.streams import needed_files
 from tests.recordings import (
     NwbLayout,
     SpikeGlxRun,
@@ -99,6 +100,23 @@ def test_two_probes_are_told_apart(tmp_path: Path, simulated: BaseRecording) -> 
     assert "imec0.ap, imec1.ap" in message
     assert_same(open_recording(folder, "spikeglx", {"stream_id": "imec1.ap"}), other)
     refusal(SettingsError, lambda: open_recording(folder, "spikeglx", {"stream_id": "imec2.ap"}))
+
+
+def test_the_needed_files_are_enough(tmp_path: Path, simulated: BaseRecording) -> None:
+    """What is left out of the download is not missed when the recording is opened."""
+    other = simulate(duration_s=2.0, n_channels=12, n_units=2, seed=1)[0]
+    folder = write_spikeglx(tmp_path / "all", [simulated, other], SpikeGlxRun(with_nidq=True))
+    kwargs = {"stream_id": "imec1.ap"}
+    names = [PurePosixPath(file.relative_to(folder)) for file in folder.rglob("*.*")]
+    needed = needed_files("spikeglx", names, kwargs)
+    assert len(needed) == 2
+    for name in needed:
+        target = tmp_path / "some" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((folder / name).read_bytes())
+    recording = open_recording(tmp_path / "some", "spikeglx", kwargs)
+    assert_same(recording, other)
+    assert recording.has_probe()
 
 
 def test_triggers_become_segments(tmp_path: Path) -> None:
