@@ -161,12 +161,10 @@ def _candidates(
 def _choose(
     name: AssetName, candidates: Iterable[BaseRemoteAsset], instance: DandiInstance
 ) -> BaseRemoteAsset:
-    """The asset of exactly that path, or the one NWB file among the others."""
+    """The one NWB file among the candidates, or else a file of another form."""
     files: list[BaseRemoteAsset] = []
     other: BaseRemoteAsset | None = None
     for asset in candidates:
-        if asset.path == name.pattern:
-            return asset
         if not name.covers(asset.path):
             continue
         if asset.path.endswith(NWB_SUFFIX):

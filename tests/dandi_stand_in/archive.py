@@ -27,7 +27,8 @@ class PlannedFault:
 class DandiStandIn:
     """The archive, which runs while its context is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, api_port: int = 0) -> None:
+        """Take the ports, any free ones unless one is named, and answer nothing yet."""
         self.assets: list[Asset] = []
         self.embargoed: set[str] = set()
         self.requests: list[Request] = []
@@ -36,8 +37,8 @@ class DandiStandIn:
         self._faults: dict[ServerName, list[PlannedFault]] = {"api": [], "store": []}
         self._lock = threading.Lock()
         self._servers = {
-            name: ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, self))
-            for name, handler in (("api", ApiHandler), ("store", StoreHandler))
+            name: ThreadingHTTPServer(("127.0.0.1", port), functools.partial(handler, self))
+            for name, port, handler in (("api", api_port, ApiHandler), ("store", 0, StoreHandler))
         }
         self._threads = [
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from email.utils import formatdate
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from dandischema.digests.dandietag import PartGenerator
+
 from tests.dandi_stand_in.handler import Handler
 from tests.dandi_stand_in.records import BUCKET, Asset, Fault
 
@@ -53,18 +55,26 @@ class StoreHandler(Handler):
         if demanded != "*" and demanded.strip('"') != asset.etag:
             self._refuse(412, "PreconditionFailed", "The ETag is another one.")
             return
-        status, start, end = 200, 0, asset.size_bytes
-        if wanted := self.headers.get("Range"):
-            status = 206
-            start, end = _bounds(wanted, asset.size_bytes)
-            headers["Content-Range"] = f"bytes {start}-{end - 1}/{asset.size_bytes}"
-        if start >= end and status == 206:
+        start, end = self._wanted(asset)
+        status = 206 if (start, end) != (0, asset.size_bytes) or "Range" in self.headers else 200
+        if status == 206 and start >= end:
             whole = {"Content-Range": f"bytes */{asset.size_bytes}"}
             self._refuse(416, "InvalidRange", "The requested range is not satisfiable", whole)
             return
+        if status == 206:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{asset.size_bytes}"
         self.begin(status, headers, end - start)
         if self.command == "GET":
             self._send_bytes(asset, start, end, fault)
+
+    def _wanted(self, asset: Asset) -> tuple[int, int]:
+        """The bytes that are asked for: a range, a part of the upload, or all."""
+        if wanted := self.headers.get("Range"):
+            return _bounds(wanted, asset.size_bytes)
+        if number := parse_qs(urlsplit(self.path).query).get("partNumber"):
+            part = PartGenerator.for_file_size(asset.size_bytes)[int(number[0])]
+            return part.offset, part.offset + part.size
+        return 0, asset.size_bytes
 
     def _send_bytes(self, asset: Asset, start: int, end: int, fault: Fault | None) -> None:
         assert asset.file is not None
