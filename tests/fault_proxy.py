@@ -1,0 +1,214 @@
+"""An HTTP proxy in front of a server, which counts what passes and fails as a test has asked it
+to."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+BLOCK_BYTES = 64 * 1024
+
+#: Headers that belong to one connection and are not passed on.
+HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One request that came through."""
+
+    method: str
+    #: with the query
+    path: str
+    headers: Mapping[str, str]
+
+    @property
+    def range(self) -> str | None:
+        """The range it asked for."""
+        return self.headers.get("range")
+
+
+def is_read(request: Request) -> bool:
+    """Whether the request reads an object, or a part of one, rather than a listing."""
+    return request.method == "GET" and "list-type" not in request.path
+
+
+def is_write(request: Request) -> bool:
+    """Whether the request carries bytes to store."""
+    return request.method == "PUT"
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """What goes wrong, with which requests, and how many times."""
+
+    kind: Literal["reset", "truncate", "stall", "corrupt", "status"]
+    #: bytes of the body that arrive before; for `corrupt` the position of the wrong byte
+    after_bytes: int = 0
+    #: for `status`
+    status: int = 503
+    times: int = 1
+    matches: Callable[[Request], bool] = is_read
+
+
+@dataclass(kw_only=True)
+class Counts:
+    """What has come through, since the start or the last `clear`."""
+
+    requests: list[Request] = field(default_factory=list)
+    #: of bodies, towards the client
+    sent_bytes: int = 0
+
+
+class FaultProxy(ThreadingHTTPServer):
+    """The proxy; a context manager that serves while it is entered."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        parts = urlsplit(upstream)
+        assert parts.hostname is not None
+        self.upstream = (parts.hostname, parts.port or 80)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.counts = Counts()
+        #: called with each request before it is passed on
+        self.on_request: Callable[[Request], None] = lambda _: None
+        self.closing = threading.Event()
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self.shutdown()
+        self.server_close()
+
+    def inject(self, fault: Fault) -> None:
+        """Let `fault` happen to the next requests that it matches."""
+        with self._lock:
+            self._faults.append(fault)
+
+    def clear(self) -> None:
+        """Forget faults and counts."""
+        with self._lock:
+            self._faults.clear()
+            self.counts = Counts()
+
+    def reads(self) -> list[Request]:
+        """The requests that read objects."""
+        return [request for request in self.counts.requests if is_read(request)]
+
+    def take(self, request: Request) -> Fault | None:
+        """Count a request and return what is to happen to it."""
+        with self._lock:
+            self.counts.requests.append(request)
+            for fault in self._faults:
+                if fault.times > 0 and fault.matches(request):
+                    fault.times -= 1
+                    return fault
+        return None
+
+    def count_sent(self, size_bytes: int) -> None:
+        """Count bytes of a body."""
+        with self._lock:
+            self.counts.sent_bytes += size_bytes
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: FaultProxy
+
+    def _pass_on(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = Request(method=self.command, path=self.path, headers=headers)
+        body = self.rfile.read(int(headers.get("content-length", 0)))
+        fault = self.server.take(request)
+        self.server.on_request(request)
+        if fault is not None and fault.kind == "status":
+            self._answer_status(fault.status)
+            return
+        upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)
+        try:
+            upstream.request(
+                self.command, self.path, body or None, headers | {"connection": "close"}
+            )
+            self._answer(upstream.getresponse(), fault)
+        finally:
+            upstream.close()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
+
+    def _answer_status(self, status: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _answer(self, response: http.client.HTTPResponse, fault: Fault | None) -> None:
+        self.send_response_only(response.status)
+        for name, value in response.getheaders():
+            if name.lower() not in HOP_BY_HOP:
+                self.send_header(name, value)
+        whole = b"" if response.getheader("content-length") else response.read()
+        if not response.getheader("content-length") and self.command != "HEAD":
+            self.send_header("Content-Length", str(len(whole)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        position = 0
+        while block := whole or response.read(BLOCK_BYTES):
+            whole = b""
+            if fault is not None and self._broke(fault, position, block):
+                return
+            self._send(_corrupted(block, position, fault))
+            position += len(block)
+
+    def _broke(self, fault: Fault, position: int, block: bytes) -> bool:
+        """Send the last bytes before a break and break, when it is due in this block."""
+        last = fault.after_bytes - position
+        if fault.kind == "corrupt" or last > len(block):
+            return False
+        self._send(block[: max(last, 0)])
+        self.wfile.flush()
+        if fault.kind == "stall":
+            self.server.closing.wait(60)
+        if fault.kind == "reset":  # a linger of zero seconds makes close() send a reset
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        self.close_connection = True
+        return True
+
+    def _send(self, block: bytes) -> None:
+        self.wfile.write(block)
+        self.server.count_sent(len(block))
+
+    def finish(self) -> None:
+        with suppress(OSError):
+            super().finish()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' output clean."""
+
+
+def _corrupted(block: bytes, position: int, fault: Fault | None) -> bytes:
+    """The block, one byte of it changed when that is the fault and the byte is in it."""
+    if fault is None or fault.kind != "corrupt":
+        return block
+    at = fault.after_bytes - position
+    if not 0 <= at < len(block):
+        return block
+    return block[:at] + bytes([block[at] ^ 0xFF]) + block[at + 1 :]

