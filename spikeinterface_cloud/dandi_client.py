@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -58,7 +58,7 @@ def parse_archive_url(url: str) -> ParsedDandiURL:
     except RuntimeError as error:
         cause = error.__context__
         if isinstance(cause, requests.RequestException) and _is_passing(cause):
-            raise TransferError("look up", url, "DANDI", _first_line(cause)) from error
+            raise TransferError("look up", url, "DANDI", _silence(cause)) from error
         raise SettingsError(
             f"{url} is not on a DANDI archive: its server does not say that it is one; "
             "check the address"
@@ -101,7 +101,7 @@ def explained(subject: str) -> Iterator[None]:
     except requests.HTTPError as error:
         raise _refusal(subject, error) from error
     except requests.RequestException as error:
-        raise TransferError("look up", subject, "DANDI", _first_line(error)) from error
+        raise TransferError("look up", subject, "DANDI", _silence(error)) from error
 
 
 def is_unauthorised(error: requests.HTTPError) -> bool:
@@ -155,6 +155,16 @@ def _is_passing(error: requests.RequestException) -> bool:
     """Tell whether another attempt may mend it: no answer, or a server with too much to do."""
     status = None if error.response is None else error.response.status_code
     return status is None or status == 429 or status >= 500
+
+
+def _silence(error: requests.RequestException) -> str:
+    """What became of a request that got no answer, or a bad one."""
+    host = "the archive" if error.request is None else urlsplit(str(error.request.url)).netloc
+    if error.response is not None:
+        return f"{host} answered {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"{host} did not answer in time"
+    return f"no connection to {host}"
 
 
 def _first_line(error: Exception) -> str:

@@ -350,6 +350,7 @@ def test_an_archive_that_does_not_answer_is_a_failure_of_the_network() -> None:
         host = f"127.0.0.1:{unused.getsockname()[1]}"
         error = refusal(f"http://{host}/api/assets/0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f/")
     assert isinstance(error, TransferError)
+    assert f"no connection to {host}" in str(error)
 
 
 def test_a_busy_archive_is_asked_again(archive: DandiStandIn, nwb_file: Path) -> None:
