@@ -7,8 +7,8 @@ import http.client
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, Self
@@ -18,6 +18,9 @@ BLOCK_BYTES = 64 * 1024
 
 #: Headers that belong to one connection and are not passed on.
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
+
+#: Faults that end the connection.
+BREAKS = frozenset({"reset", "truncate", "stall"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +50,16 @@ def is_write(request: Request) -> bool:
 
 @dataclass(kw_only=True)
 class Fault:
-    """What goes wrong, with which requests, and how many times."""
+    """What goes wrong, with which requests, and how many times.
 
-    kind: Literal["reset", "truncate", "stall", "corrupt", "status"]
-    #: bytes of the body that arrive before; for `corrupt` the position of the wrong byte
+    The answer breaks off (`reset`, `truncate`), stands still (`stall`), has a wrong byte
+    (`corrupt`) or is a mere `status`; or the request's own body is stored with a wrong byte
+    (`damage`).
+    """
+
+    kind: Literal["reset", "truncate", "stall", "corrupt", "status", "damage"]
+    #: bytes of the body that arrive before, none of the headers either when it is 0;
+    #: for `corrupt` the position of the wrong byte
     after_bytes: int = 0
     #: for `status`
     status: int = 503
@@ -82,6 +91,9 @@ class FaultProxy(ThreadingHTTPServer):
         self.counts = Counts()
         #: called with each request before it is passed on
         self.on_request: Callable[[Request], None] = lambda _: None
+        #: headers that every answer of the server has instead of its own; names in lower case
+        self.answer_headers: dict[str, str] = {}
+        self.requests_under_way = 0
         self.closing = threading.Event()
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -120,6 +132,17 @@ class FaultProxy(ThreadingHTTPServer):
                     return fault
         return None
 
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a request as under way."""
+        with self._lock:
+            self.requests_under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.requests_under_way -= 1
+
     def count_sent(self, size_bytes: int) -> None:
         """Count bytes of a body."""
         with self._lock:
@@ -138,16 +161,23 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(method=self.command, path=self.path, headers=headers)
         body = self.rfile.read(int(headers.get("content-length", 0)))
         fault = self.server.take(request)
-        self.server.on_request(request)
+        with self.server.under_way():
+            self.server.on_request(request)
         if fault is not None and fault.kind == "status":
             self._answer_status(fault.status)
             return
+        if fault is not None and fault.kind == "damage" and body:
+            body = bytes([body[0] ^ 0xFF]) + body[1:]
         upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)
         try:
             upstream.request(
                 self.command, self.path, body or None, headers | {"connection": "close"}
             )
-            self._answer(upstream.getresponse(), fault)
+            response = upstream.getresponse()
+            if fault is not None and fault.kind in BREAKS and fault.after_bytes == 0:
+                self._break(fault)
+            else:
+                self._answer(response, fault)
         finally:
             upstream.close()
 
@@ -160,9 +190,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, response: http.client.HTTPResponse, fault: Fault | None) -> None:
         self.send_response_only(response.status)
+        changed = self.server.answer_headers
         for name, value in response.getheaders():
             if name.lower() not in HOP_BY_HOP:
-                self.send_header(name, value)
+                self.send_header(name, changed.get(name.lower(), value))
         whole = b"" if response.getheader("content-length") else response.read()
         if not response.getheader("content-length") and self.command != "HEAD":
             self.send_header("Content-Length", str(len(whole)))
@@ -180,17 +211,20 @@ class _Handler(BaseHTTPRequestHandler):
     def _broke(self, fault: Fault, position: int, block: bytes) -> bool:
         """Send the last bytes before a break and break, when it is due in this block."""
         last = fault.after_bytes - position
-        if fault.kind == "corrupt" or last > len(block):
+        if fault.kind not in BREAKS or last > len(block):
             return False
         self._send(block[: max(last, 0)])
         self.wfile.flush()
+        self._break(fault)
+        return True
+
+    def _break(self, fault: Fault) -> None:
         if fault.kind == "stall":
             self.server.closing.wait(60)
         if fault.kind == "reset":  # a linger of zero seconds makes close() send a reset
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
         self.close_connection = True
-        return True
 
     def _send(self, block: bytes) -> None:
         self.wfile.write(block)
