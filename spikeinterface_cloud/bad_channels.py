@@ -9,11 +9,17 @@ import spikeinterface.preprocessing as spre
 
 logger = logging.getLogger(__name__)
 
-#: from this many channels in a column on, a channel can be compared with its neighbours
+#: from this many channels on, a channel is compared with its neighbours
 DENSE_PROBE_CHANNELS = 64
+
+#: with fewer, a channel's noise is compared with the median channel's: dead below, noisy above
+DEAD_FACTOR = 0.1
+NOISY_FACTOR = 5.0
 
 #: above this part of all channels, it is the detector that is wrong
 LARGEST_BAD_PART = 0.5
+
+CHUNK_S = 0.3
 
 
 def find_bad_channels(recording: si.BaseRecording) -> dict[Any, str]:
@@ -21,37 +27,59 @@ def find_bad_channels(recording: si.BaseRecording) -> dict[Any, str]:
 
     Dense probes: coherence with the neighbours and power at high frequencies (the method of the
     International Brain Laboratory, `spikeinterface.preprocessing.detect_bad_channels`). Others: a
-    deviation far from that of the other channels. Where more than half would be bad, none is: a
+    noise far from that of the median channel. Where more than half would be bad, none is: a
     detector that finds nothing good in a recording is more often wrong than right.
     """
     dense = recording.get_num_channels() >= DENSE_PROBE_CHANNELS
-    try:
-        ids, labels = spre.detect_bad_channels(
-            recording if dense else spre.highpass_filter(recording, freq_min=300.0),
-            method="coherence+psd" if dense else "mad",
-            num_random_chunks=_chunks(recording),
-            seed=0,
-        )
-    except ValueError as error:
-        logger.warning("bad channels could not be looked for (%s); all are kept", error)
-        return {}
-    if len(ids) > LARGEST_BAD_PART * recording.get_num_channels():
+    labels = _compare_with_neighbours(recording) if dense else _compare_with_median(recording)
+    found = {
+        channel_id: str(label)
+        for channel_id, label in zip(recording.channel_ids, labels, strict=True)
+        if label != "good"
+    }
+    if len(found) > LARGEST_BAD_PART * recording.get_num_channels():
         logger.warning(
             "%d of %d channels look bad, which is not believed: all are kept; name those to leave "
             "out in PREPROCESSING if they are bad",
-            len(ids),
+            len(found),
             recording.get_num_channels(),
         )
         return {}
-    by_id = dict(zip(recording.channel_ids, labels, strict=True))
-    found = {channel_id: str(by_id[channel_id]) for channel_id in ids}
     for label in sorted(set(found.values())):
         named = [str(channel_id) for channel_id, its in found.items() if its == label]
         logger.info("%d bad channels removed (%s): %s", len(named), label, ", ".join(named))
     return found
 
 
-def _chunks(recording: si.BaseRecording) -> int:
-    """As many chunks of 0.3 s as the recording holds, 100 at the most."""
-    seconds = float(np.sum([segment.get_num_samples() for segment in recording.segments]))
-    return int(np.clip(seconds / recording.sampling_frequency / 0.3 / 2, 1, 100))
+def _compare_with_neighbours(recording: si.BaseRecording) -> list[str]:
+    _, labels = spre.detect_bad_channels(
+        recording,
+        method="coherence+psd",
+        chunk_duration_s=CHUNK_S,
+        num_random_chunks=_n_chunks(recording),
+        seed=0,
+    )
+    return [str(label) for label in labels]
+
+
+def _compare_with_median(recording: si.BaseRecording) -> list[str]:
+    noise = si.get_noise_levels(
+        spre.highpass_filter(recording, freq_min=300.0),
+        return_in_uV=False,
+        random_slices_kwargs={"seed": 0, "num_chunks_per_segment": _n_chunks(recording)},
+    )
+    typical = float(np.median(noise))
+    return [_label(float(level), typical) for level in noise]
+
+
+def _label(noise: float, typical: float) -> str:
+    if noise < DEAD_FACTOR * typical:
+        return "dead"
+    return "noise" if noise > NOISY_FACTOR * typical else "good"
+
+
+def _n_chunks(recording: si.BaseRecording) -> int:
+    """As many chunks as half of the shortest segment holds, 100 at the most."""
+    shortest = min(segment.get_num_samples() for segment in recording.segments)
+    seconds = shortest / recording.sampling_frequency
+    return int(np.clip(seconds / CHUNK_S / 2, 1, 100))

@@ -40,16 +40,11 @@ OWN_FILTER = {
     "tridesclous2": ("apply_preprocessing", False),
 }
 
-HIGH_PASS: list[Step] = [
-    {"name": "highpass_filter", "params": {"freq_min": 300.0}},
-    {"name": "common_reference", "params": {"reference": "global", "operator": "median"}},
-]
+#: below it lies what is not spikes, in Hz
+HIGH_PASS_HZ = 300.0
 
 #: the two types of samples that every sorter takes
 SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
-
-#: how far apart the groups are put whose probes claim the same place, in um
-GROUP_DISTANCE_UM = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,16 +102,15 @@ def preprocess(
     UnavailableError
         scratch has not the space
     """
-    separated = separate_groups(recording)
     bad_channels: dict[str, str] = {}
     if choice == "default":
-        steps, bad_channels = default_steps(separated, sorters)
+        steps, bad_channels = default_steps(recording, sorters)
     else:
         steps = [] if isinstance(choice, str) else _as_steps(choice)
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "given", _tell(steps)
     )
-    processed = _apply(separated, steps)
+    processed = _apply(recording, steps)
     n_samples = [
         processed.get_num_samples(segment_index=index)
         for index in range(processed.get_num_segments())
@@ -124,9 +118,9 @@ def preprocess(
     for_sorting, size_bytes = _in_one_file(processed, folder)
     return PreprocessedRecording(
         for_sorting=for_sorting,
-        for_analysis=_view_for_analysis(for_sorting, n_samples, steps),
+        for_analysis=_view_for_analysis(for_sorting, n_samples),
         steps=steps,
-        bad_channels=bad_channels or _removed(separated, processed),
+        bad_channels=bad_channels or _removed(recording, processed),
         size_bytes=size_bytes,
     )
 
@@ -152,8 +146,24 @@ def default_steps(
             }
         )
     if not all(filters_itself(name, parameters) for name, parameters in sorters.items()):
-        steps += HIGH_PASS
+        steps += high_pass(_apply(recording, steps))
     return steps, {str(channel_id): label for channel_id, label in bad_channels.items()}
+
+
+def high_pass(recording: si.BaseRecording) -> list[Step]:
+    """A high-pass filter and a common median reference, within each group where there are several.
+
+    What two probes or shanks pick up has little in common, so neither is a reference for the other.
+    """
+    groups = recording.get_channel_groups()
+    members = [recording.channel_ids[groups == group].tolist() for group in np.unique(groups)]
+    reference: dict[str, Any] = {"reference": "global", "operator": "median"}
+    if len(members) > 1:
+        reference["groups"] = members
+    return [
+        {"name": "highpass_filter", "params": {"freq_min": HIGH_PASS_HZ}},
+        {"name": "common_reference", "params": reference},
+    ]
 
 
 def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
@@ -162,32 +172,6 @@ def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
         return False
     switch = OWN_FILTER[sorter]
     return switch is None or parameters.get(switch[0]) != switch[1]
-
-
-def separate_groups(recording: si.BaseRecording) -> si.BaseRecording:
-    """Put groups whose contacts claim the same places side by side, as sorters demand.
-
-    Several tetrodes or probes in one file are usually each described around its own origin.
-    """
-    locations = recording.get_channel_locations()
-    groups = recording.get_channel_groups()
-    if len(np.unique(locations, axis=0)) == len(locations) or len(np.unique(groups)) == 1:
-        return recording
-    moved = locations.astype(float)
-    left = 0.0
-    for group in np.unique(groups):
-        chosen = groups == group
-        moved[chosen, 0] += left - moved[chosen, 0].min()
-        left = moved[chosen, 0].max() + GROUP_DISTANCE_UM
-    logger.info(
-        "%d groups claim the same places; they are put %g um apart for the sorters",
-        len(np.unique(groups)),
-        GROUP_DISTANCE_UM,
-    )
-    separated = recording.clone()
-    separated.set_dummy_probe_from_locations(moved)
-    separated.set_property("group", groups)
-    return separated
 
 
 def _as_steps(choice: Sequence[Step] | Mapping[str, Any]) -> list[Step]:
@@ -241,9 +225,7 @@ def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:
     return spre.astype(recording, dtype="int16" if smaller else "float32")
 
 
-def _view_for_analysis(
-    written: si.BaseRecording, n_samples: Sequence[int], steps: Sequence[Step]
-) -> si.BaseRecording:
+def _view_for_analysis(written: si.BaseRecording, n_samples: Sequence[int]) -> si.BaseRecording:
     """The written samples in their original segments, high-pass filtered if they are not yet."""
     view = written
     if len(n_samples) > 1:
@@ -254,8 +236,7 @@ def _view_for_analysis(
                 for end, length in zip(ends, n_samples, strict=True)
             ]
         )
-    filtered = any("pass_filter" in step["name"] for step in steps)
-    return view if filtered else _apply(view, HIGH_PASS)
+    return view if written.is_filtered() else _apply(view, high_pass(view))
 
 
 def _tell(steps: Sequence[Step]) -> str:

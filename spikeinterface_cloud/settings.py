@@ -327,7 +327,7 @@ def _contradictions(given: Mapping[str, str]) -> Iterator[str]:
         sources.remove("TEST_WITH_TOY_RECORDING")
     if len(sources) > 1:
         yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
-    elif not sources and "MANIFEST_URL" not in given:
+    elif not sources and not given.keys() & {"MANIFEST_URL", "AWS_S3_BUCKET_FOLDER"}:
         yield f"no source: give one of {', '.join(SOURCES)}"
     elif sources and sources[0] in NEED_DATA_TYPE and "DATA_TYPE" not in given:
         yield "DATA_TYPE: missing; name the SpikeInterface reader, like spikeglx or nwb"

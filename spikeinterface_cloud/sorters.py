@@ -17,18 +17,19 @@ from spikeinterface_cloud.variables import nearest
 
 def check_names(sorters: Sequence[str]) -> None:
     """Refuse a sorter that SpikeInterface does not know (78), or that this image lacks (69)."""
-    known = ss.available_sorters()
+    known, installed = ss.available_sorters(), ss.installed_sorters()
     for name in sorters:
         if name not in known:
             raise SettingsError(
-                f"SORTERS: {name} is not a sorter of SpikeInterface{nearest(name, known)}; "
-                f"this image has {', '.join(ss.installed_sorters())}"
+                f"SORTERS: {name} is not a sorter of SpikeInterface"
+                f"{nearest(name, installed) or nearest(name, known)}; "
+                f"this image has {', '.join(installed)}"
             )
-    missing = [name for name in sorters if not sorter_dict[name].is_installed()]
+    missing = [name for name in sorters if name not in installed]
     if missing:
         raise UnavailableError(
             f"SORTERS: {', '.join(missing)} not installed in this image, which has "
-            f"{', '.join(ss.installed_sorters())}; use one of those, or an image with the sorter"
+            f"{', '.join(installed)}; use one of those, or an image with the sorter"
         )
 
 

@@ -1,0 +1,154 @@
+"""Which steps are chosen, what is written, and how the analysis sees it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spikeinterface as si
+import spikeinterface.preprocessing as spre
+
+from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.preprocessing import (
+    check_pipeline,
+    default_steps,
+    filters_itself,
+    high_pass,
+    preprocess,
+)
+
+# recordings in memory leave no provenance behind, which SpikeInterface remarks
+pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
+
+SELF_FILTERING = {"kilosort4": {}, "spykingcircus2": {}}
+
+
+def recording(durations: tuple[float, ...] = (2.0,), n_channels: int = 8) -> si.BaseRecording:
+    floats, _ = si.generate_ground_truth_recording(
+        durations=list(durations), num_channels=n_channels, sampling_frequency=30000.0, seed=0
+    )
+    integers = spre.scale(floats, gain=5.0, dtype="int16")
+    integers.set_channel_gains(0.2)
+    integers.set_channel_offsets(0.0)
+    return integers
+
+
+def names(steps: list[dict[str, object]]) -> list[object]:
+    return [step["name"] for step in steps]
+
+
+@pytest.mark.parametrize(
+    ("sorter", "parameters", "expected"),
+    [
+        ("kilosort4", {}, True),
+        ("kilosort4", {"skip_kilosort_preprocessing": True}, False),
+        ("spykingcircus2", {"apply_preprocessing": False}, False),
+        ("tridesclous2", {}, True),
+        ("kilosort2_5", {}, True),
+        ("herdingspikes", {}, False),
+    ],
+)
+def test_which_sorters_filter_by_themselves(
+    sorter: str, parameters: dict[str, object], expected: bool
+) -> None:
+    assert filters_itself(sorter, parameters) is expected
+
+
+def test_nothing_is_done_that_the_sorters_do_themselves() -> None:
+    assert default_steps(recording(), SELF_FILTERING) == ([], {})
+
+
+def test_a_sorter_without_a_filter_of_its_own_gets_one() -> None:
+    steps, _ = default_steps(recording(), {**SELF_FILTERING, "herdingspikes": {}})
+    assert names(steps) == ["highpass_filter", "common_reference"]
+
+
+def test_a_probe_that_samples_in_turn_is_phase_shifted() -> None:
+    shifted = recording()
+    shifted.set_property("inter_sample_shift", np.arange(8) / 8)
+    steps, _ = default_steps(shifted, SELF_FILTERING)
+    assert names(steps) == ["phase_shift"]
+
+
+def test_a_dead_channel_is_found_and_removed(tmp_path: Path) -> None:
+    traces = recording().get_traces().copy()
+    traces[:, 3] = 0
+    dead = si.NumpyRecording(traces, 30000.0)
+    dead.set_probe(recording().get_probe())
+    done = preprocess(dead, "default", SELF_FILTERING, tmp_path / "p")
+    assert list(done.bad_channels) == ["3"]
+    assert done.for_sorting.get_num_channels() == 7
+    assert done.for_analysis.get_num_channels() == 7
+
+
+def test_one_segment_in_one_file_for_the_sorters_and_all_segments_for_the_analysis(
+    tmp_path: Path,
+) -> None:
+    original = recording(durations=(2.0, 1.0, 1.5))
+    done = preprocess(original, "default", SELF_FILTERING, tmp_path / "p")
+    assert done.for_sorting.get_num_segments() == 1
+    assert done.for_sorting.binary_compatible_with(time_axis=0, file_paths_length=1)
+    assert done.size_bytes == original.get_total_memory_size()
+    lengths = [done.for_analysis.get_num_samples(index) for index in range(3)]
+    assert lengths == [60000, 30000, 45000]
+    second = original.get_traces(segment_index=1)
+    assert np.array_equal(done.for_sorting.get_traces(start_frame=60000, end_frame=90000), second)
+
+
+def test_the_analysis_sees_filtered_samples_whatever_was_written(tmp_path: Path) -> None:
+    slow = recording()
+    traces = slow.get_traces() + 1000
+    lifted = si.NumpyRecording(traces.astype("int16"), 30000.0)
+    lifted.set_probe(slow.get_probe())
+    done = preprocess(lifted, "none", SELF_FILTERING, tmp_path / "p")
+    assert done.for_sorting.get_traces().mean() > 900
+    assert abs(done.for_analysis.get_traces().mean()) < 10
+    filtered = preprocess(lifted, {"highpass_filter": {}}, SELF_FILTERING, tmp_path / "q")
+    assert filtered.for_analysis is filtered.for_sorting
+
+
+def test_what_is_already_as_sorters_read_it_is_not_copied(tmp_path: Path) -> None:
+    saved = recording().save(folder=tmp_path / "saved", verbose=False)
+    done = preprocess(saved, "none", SELF_FILTERING, tmp_path / "p")
+    assert done.size_bytes == 0
+    assert not (tmp_path / "p").exists()
+    assert (
+        done.for_sorting.get_binary_description()["file_paths"]
+        == (saved.get_binary_description()["file_paths"])
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32"])
+def test_samples_of_other_types_become_what_sorters_read(tmp_path: Path, dtype: str) -> None:
+    other = spre.astype(recording(), dtype=dtype)
+    done = preprocess(other, "none", SELF_FILTERING, tmp_path / "p")
+    assert done.for_sorting.get_dtype() == np.dtype("float32")
+    assert np.allclose(done.for_sorting.get_traces(), other.get_traces())
+
+
+def test_a_list_of_steps_and_an_object_of_steps_are_the_same(tmp_path: Path) -> None:
+    as_object = {"bandpass_filter": {"freq_min": 400.0}, "common_reference": {}}
+    as_list = [
+        {"name": "bandpass_filter", "params": {"freq_min": 400.0}},
+        {"name": "common_reference"},
+    ]
+    one = preprocess(recording(), as_object, SELF_FILTERING, tmp_path / "p")
+    other = preprocess(recording(), as_list, SELF_FILTERING, tmp_path / "q")
+    assert one.steps == other.steps
+    assert np.array_equal(one.for_sorting.get_traces(), other.for_sorting.get_traces())
+
+
+def test_groups_are_referenced_each_for_itself() -> None:
+    grouped = recording()
+    grouped.set_property("group", [0, 0, 0, 0, 1, 1, 1, 1])
+    reference = high_pass(grouped)[1]["params"]
+    assert [len(group) for group in reference["groups"]] == [4, 4]
+
+
+def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
+    with pytest.raises(SettingsError, match="did you mean bandpass_filter"):
+        check_pipeline({"bandpas_filter": {}})
+
+
+def test_a_step_that_does_not_fit_is_a_problem_of_the_recording(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"PREPROCESSING: phase_shift cannot be applied"):
+        preprocess(recording(), {"phase_shift": {}}, SELF_FILTERING, tmp_path / "p")
