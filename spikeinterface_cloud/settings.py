@@ -14,8 +14,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
+from spikeinterface_cloud.dandi_names import parse_asset_name
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import (
+    DandiAsset,
     LocalFolder,
     S3Location,
     SimulatedRecording,
@@ -84,7 +86,8 @@ def _check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_dandi(url: str) -> str:
-    parse_dandi(url)
+    if isinstance(parse_dandi(url), DandiAsset):
+        parse_asset_name(url)
     return url
 
 
@@ -372,7 +375,7 @@ def _describe(problem: Any) -> str:
     name = str(problem["loc"][0]).upper()
     if problem["type"] == "missing":
         return f"{name}: missing; {JobSettings.model_fields[name.lower()].description}"
-    reason = problem["msg"].removeprefix("Value error, ")
+    reason = problem["msg"].removeprefix("Value error, ").removeprefix(f"{name} ")
     if problem["type"] != "value_error":
         reason = f"{reason[0].lower()}{reason[1:]}, got {problem['input']!r}"
     return f"{name}: {reason}"

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from spikeinterface_cloud.dandi_archive import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.hdf5_start import check_remote_hdf5
 from spikeinterface_cloud.location import (
     DandiAsset,
     DandiBlob,
@@ -145,6 +146,8 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     objects = storage.list_objects(location)
     files = s3_files(storage, objects, location)
     chosen = _choose(files, request)
+    if request.data_type == "nwb" and len(chosen) == 1:
+        check_remote_hdf5(chosen[0])
     if request.only_first_frames and request.data_type == "nwb" and len(chosen) == 1:
         only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
         return FoundSource(
@@ -168,6 +171,7 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
     stored = storage.head(place)
     # a blob's name has no ending, and SpikeInterface goes by the ending
     file = s3_file(storage, stored, PurePosixPath(f"{place.key.rpartition('/')[2]}.nwb"))
+    check_remote_hdf5(file)
     return FoundSource(
         location=location,
         files=[file],
@@ -184,6 +188,7 @@ def _find_asset(
 ) -> FoundSource:
     found = resolve(location, api_key)
     file = remote_file(found)
+    check_remote_hdf5(file)
     return FoundSource(
         location=location,
         files=[file],
@@ -261,11 +266,15 @@ def _fetch_probe(found: FoundSource, folder: Path) -> Path | None:
 
 def _describe(location: Source, files: Sequence[RemoteFile]) -> dict[str, Any]:
     """What tells later whether the same bytes were sorted: names, sizes and ETags in one digest."""
-    contents = "\n".join(f"{file.name} {file.size_bytes} {file.etag}" for file in files)
+    contents = "\n".join(f"{file.name} {file.size_bytes} {_identity(file)}" for file in files)
     return {
         "location": str(location),
         "n_files": len(files),
         "size_bytes": sum(file.size_bytes for file in files),
-        "etag": files[0].etag if len(files) == 1 else None,
+        "etag": _identity(files[0]) if len(files) == 1 else None,
         "sha256_of_listing": hashlib.sha256(contents.encode()).hexdigest(),
     }
+
+
+def _identity(file: RemoteFile) -> str | None:
+    return file.etag or (file.digest.value if file.digest else None)

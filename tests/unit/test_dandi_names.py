@@ -123,7 +123,7 @@ def test_reads_a_path_a_prefix_or_a_glob(text: str, parts: tuple[str, str, str])
 
 @pytest.mark.parametrize("text", NOT_NAMES)
 def test_refuses_what_is_no_name(text: str) -> None:
-    with pytest.raises(SettingsError, match="DANDISET_S3_FILE_URL .* does not name a DANDI asset"):
+    with pytest.raises(SettingsError, match=r"DANDISET_S3_FILE_URL .* does not name a DANDI asset"):
         parse_asset_name(text)
 
 
