@@ -194,9 +194,10 @@ def test_secrets_are_masked_and_never_travel() -> None:
 
 
 def test_the_signature_of_a_url_is_masked() -> None:
-    url = "https://example.org/api/assets/1?X-Amz-Signature=planted"
-    settings = JobSettings.from_env({"DANDISET_S3_FILE_URL": url, "SORTERS": "simple"})
-    assert settings.masked()["DANDISET_S3_FILE_URL"] == "https://example.org/api/assets/1?***"
+    settings = JobSettings.from_env(
+        {"DANDISET_S3_FILE_URL": f"{BLOB}?X-Amz-Signature=planted", "SORTERS": "simple"}
+    )
+    assert settings.masked()["DANDISET_S3_FILE_URL"] == f"{BLOB}?***"
 
 
 NAMES = st.text("abcdefghijklmnop0123456789_", min_size=1, max_size=12)
