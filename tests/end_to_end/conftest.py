@@ -1,0 +1,41 @@
+"""Recordings with known spikes, and servers, that several modules of whole jobs share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from spikeinterface.core import BaseRecording, BaseSorting
+
+from tests.dandi_stand_in import DandiStandIn
+from tests.fault_proxy import FaultProxy
+from tests.recordings import simulate
+from tests.servers import S3Server
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Simulated:
+    """A recording, and the spikes that are in it."""
+
+    recording: BaseRecording
+    truth: BaseSorting
+
+
+@pytest.fixture(scope="session")
+def simulated() -> Simulated:
+    """Ten seconds of three units that the quick sorters find."""
+    recording, truth = simulate(duration_s=10.0, n_channels=16, n_units=3, seed=1)
+    return Simulated(recording=recording, truth=truth)
+
+
+@pytest.fixture(scope="module")
+def s3_proxy(moto_s3: S3Server) -> Iterator[FaultProxy]:
+    """moto's server behind a proxy that records what a module's jobs ask of it."""
+    with FaultProxy(moto_s3.url) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def archive() -> Iterator[DandiStandIn]:
+    """A DANDI archive for one module."""
+    with DandiStandIn() as running:
+        yield running

@@ -1,0 +1,85 @@
+"""What came out of a job, looked at as a user does: from the bucket, with SpikeInterface."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import spikeinterface as si
+from spikeinterface.comparison import compare_sorter_to_ground_truth
+
+#: a true unit counts as found from this accuracy on
+FOUND_ACCURACY = 0.8
+
+#: what every analyzer can be asked for
+EXTENSIONS = {
+    "random_spikes",
+    "waveforms",
+    "templates",
+    "noise_levels",
+    "spike_amplitudes",
+    "spike_locations",
+    "unit_locations",
+    "template_similarity",
+    "correlograms",
+    "isi_histograms",
+    "quality_metrics",
+}
+
+
+def upload_folder(client: Any, folder: Path, bucket: str, prefix: str) -> None:
+    """Put every file of `folder` into the bucket, below `prefix`."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            key = f"{prefix}/{file.relative_to(folder).as_posix()}"
+            client.upload_file(str(file), bucket, key)
+
+
+def download_folder(client: Any, bucket: str, prefix: str, folder: Path) -> Path:
+    """Fetch every object below `prefix` with boto3 alone; the folder."""
+    for key in keys_below(client, bucket, prefix):
+        file = folder / key.removeprefix(f"{prefix}/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, key, str(file))
+    return folder
+
+
+def keys_below(client: Any, bucket: str, prefix: str) -> list[str]:
+    """The keys of every object below `prefix`."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+
+def n_true_units_found(results: Path, sorter: str, truth: si.BaseSorting) -> int:
+    """How many true units the sorting in `results` has with an accuracy of 0.8 or more."""
+    comparison = compare_sorter_to_ground_truth(
+        truth, si.load(results / sorter / "sorting"), exhaustive_gt=True
+    )
+    performance = comparison.get_performance(method="by_unit", output="pandas")
+    return int((performance["accuracy"].astype(float) >= FOUND_ACCURACY).sum())
+
+
+def assert_complete(results: Path, sorters: Sequence[str]) -> None:
+    """The whole tree of the contract is there, and SpikeInterface opens what is meant for it."""
+    assert (results / "run.json").is_file()
+    assert (results / "run.log").is_file()
+    for sorter in sorters:
+        sorting = si.load(results / sorter / "sorting")
+        analyzer = si.load_sorting_analyzer(results / sorter / "analyzer.zarr")
+        assert EXTENSIONS <= set(analyzer.get_loaded_extension_names())
+        assert list(analyzer.unit_ids) == list(sorting.unit_ids)
+        metrics = (results / sorter / "quality_metrics.csv").read_text().splitlines()
+        assert len(metrics) == 1 + sorting.get_num_units() > 1
+        assert (results / sorter / "sorter_log.json").is_file()
+        assert (results / sorter / "output.log").is_file()
+    if len(sorters) > 1:
+        assert (results / "comparison" / "agreement.csv").is_file()
+        si.load(results / "comparison" / "consensus")
+
+
+def files_with(folder: Path, secret: str) -> list[Path]:
+    """The files of `folder` in which `secret` can be read."""
+    return [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and secret.encode() in file.read_bytes()
+    ]
