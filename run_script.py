@@ -22,7 +22,7 @@ from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
 from spikeinterface_cloud.machine import describe_machine, workers
 from spikeinterface_cloud.opening import OpenedRecording, open_source
-from spikeinterface_cloud.preflight import Preflight, raise_failures, table
+from spikeinterface_cloud.preflight import Finding, Preflight, check_settings, raise_failures, table
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
 from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
 from spikeinterface_cloud.run_record import RunRecord
@@ -49,27 +49,33 @@ def main() -> int:
     try:
         with interruptible():
             dotenv.load_dotenv(Path(".env"))
-            settings = JobSettings.from_env(os.environ)
-            return check_job(settings) if only_check else run_job(settings)
+            return check_job(os.environ) if only_check else run_job(os.environ)
     except (CloudJobError, Interrupted) as error:
         for line in str(error).splitlines():
             logger.error("%s", line)
         return error.exit_code
 
 
-def check_job(settings: JobSettings) -> int:
+def check_job(environ: Mapping[str, str]) -> int:
     """Print how every check ended; the exit code is that of the first that failed."""
-    with scratch_folder(settings.scratch_folder) as scratch:
-        results = open_results(settings)
-        preflight = Preflight(settings, scratch)
-        findings = preflight.run(results.check_target)
+    findings = [check_settings(environ)]
+    if findings[0].error is None:
+        findings += check_surroundings(JobSettings.from_env(environ))
     sys.stdout.write(f"{table(findings)}\n")
     errors = [finding.error for finding in findings if finding.error is not None]
     return errors[0].exit_code if errors else os.EX_OK
 
 
-def run_job(settings: JobSettings) -> int:
+def check_surroundings(settings: JobSettings) -> list[Finding]:
+    """Hold the settings against what is there: the source, the target, this machine."""
+    with scratch_folder(settings.scratch_folder) as scratch:
+        results = open_results(settings)
+        return Preflight(settings, scratch).run(results.check_target)
+
+
+def run_job(environ: Mapping[str, str]) -> int:
     """Run the job from its settings to its results, which leave whichever way it ends."""
+    settings = JobSettings.from_env(environ)
     results = open_results(settings)
     results.clear(settings.sorters)
     configure_logging(results.log_file)

@@ -3,7 +3,7 @@
 The same checks open every job; `run_script.py --check` runs them alone and prints their table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,6 +161,16 @@ class Preflight:
         )
 
 
+def check_settings(environ: Mapping[str, str]) -> Finding:
+    """Whether the variables make a job; the other checks need that."""
+
+    def read() -> str:
+        settings = JobSettings.from_env(environ)
+        return f"{len(settings.masked())} variables"
+
+    return _try("settings", read)
+
+
 def source_request(settings: JobSettings) -> SourceRequest:
     """What the settings say of the source."""
     simulated = isinstance(settings.source, SimulatedRecording)
@@ -188,10 +198,14 @@ def raise_failures(findings: Sequence[Finding]) -> None:
 def table(findings: Sequence[Finding]) -> str:
     """The findings as a table: the check, ok or failed, what was found or what to do."""
     width = max(len(finding.name) for finding in findings)
-    return "\n".join(
-        f"{finding.name:<{width}}  {'failed' if finding.error else 'ok':<6}  "
-        f"{finding.error or finding.detail}"
+    rows = [
+        (finding, line)
         for finding in findings
+        for line in str(finding.error or finding.detail).splitlines()
+    ]
+    return "\n".join(
+        f"{finding.name:<{width}}  {'failed' if finding.error else 'ok':<6}  {line}"
+        for finding, line in rows
     )
 
 

@@ -45,6 +45,8 @@ def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def _parameter_problems(sorter: str, parameters: Mapping[str, Any]) -> Iterator[str]:
+    if sorter not in ss.installed_sorters():
+        return  # check_names refuses it; its parameters cannot be known here
     defaults = ss.get_default_sorter_params(sorter)
     for name, value in parameters.items():
         if name not in defaults:
@@ -115,6 +117,8 @@ def check_gpu(
 
 def needs_gpu(sorter: str, parameters: Mapping[str, Any]) -> bool:
     """Whether this sorter has to find a GPU; Kilosort4 only does without one when told to."""
+    if sorter not in sorter_dict:
+        return False  # check_names refuses it
     capability = sorter_dict[sorter].gpu_capability
     return capability == "nvidia-required" or (
         capability == "nvidia-optional" and parameters.get("torch_device") != "cpu"

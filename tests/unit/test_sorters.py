@@ -63,6 +63,11 @@ def test_good_parameters_are_accepted() -> None:
     check_parameters({"simple": {"freq_min": 300, "seed": 3, "job_kwargs": {"n_jobs": 2}}})
 
 
+def test_only_the_check_of_names_speaks_of_a_sorter_that_is_not_there() -> None:
+    check_parameters({"no_such_sorter": {"a": 1}})
+    check_gpu(["no_such_sorter"], {}, gpu=None)
+
+
 def test_kilosort4_needs_a_gpu_unless_it_is_told_otherwise() -> None:
     assert needs_gpu("kilosort4", {})
     assert needs_gpu("kilosort4", {"torch_device": "auto"})
