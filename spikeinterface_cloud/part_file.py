@@ -31,6 +31,7 @@ class PartFile:
         self._range_bytes = range_bytes
         self._data: int | None = None
         self._record: int | None = None
+        self._recording = False
 
     def open(self, identity: str | None) -> list[int]:
         """Open for writing; return the ranges that an earlier download of the object `identity` has
@@ -46,6 +47,7 @@ class PartFile:
             self._record = os.open(
                 self._record_path, flags | os.O_APPEND | (0 if done else os.O_TRUNC), 0o644
             )
+            self._recording = True
             if not done:
                 os.write(self._record, self._header(identity))
         return done
@@ -75,7 +77,8 @@ class PartFile:
         self.close()
         with disk_errors(self.final):
             self.path.replace(self.final)
-        self._record_path.unlink(missing_ok=True)
+            if self._recording:
+                self._record_path.unlink()
 
     def close(self) -> None:
         """Close, and leave what was written for the next attempt."""
@@ -126,5 +129,9 @@ def disk_errors(file: Path) -> Iterator[None]:
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise UnavailableError(
                 f"{file} may not be written; give a SCRATCH_FOLDER that the job's user can write to"
+            ) from error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            raise UnavailableError(
+                f"{file} needs a folder where there is a file; remove it, or give another folder"
             ) from error
         raise

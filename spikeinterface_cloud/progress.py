@@ -1,14 +1,17 @@
 """Progress of a transfer: a bar on a terminal, a log line every half minute everywhere else."""
 
+from __future__ import annotations
+
 import logging
 import sys
 import threading
 import time
-from typing import Self
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Self
 
 from spikeinterface_cloud.log import format_bytes
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ class Progress:
     def __enter__(self) -> Self:
         self._started = time.monotonic()
         if sys.stderr.isatty():
+            from tqdm import tqdm  # slow to import, and jobs have no terminal
+
             self._bar = tqdm(
                 total=self._total_bytes,
                 desc=self._label,

@@ -66,21 +66,46 @@ class ObjectReader:
         self._permission = 0
         self._permission_worked = False
         self._renewal = asyncio.Lock()
+        self._refused_ranges = False
 
-    async def read(self, start: int, end: int) -> Bytes:
+    async def read(self, start: int, end: int) -> Bytes | bytes:
         """The bytes from `start` to before `end`; the whole object is asked for without a range.
+
         Raises ObjectChanged, RangesNotSupported, SourceError, or TransferError when the network
         gave out.
         """
+        if not self._refused_ranges:
+            try:
+                return await self.persist(lambda: self._read(start, end))
+            except RangesNotSupported:
+                if self._file.read_range is None:
+                    raise
+                self._refused_ranges = True
+        return await self.persist(lambda: self._read_by_boto3(start, end))
 
-        async def once() -> Bytes:
-            result = await self.open(start, end)
-            data = await result.buffer_async()
-            if len(data) != end - start:
-                raise PassingFailure(f"{len(data)} bytes came instead of {end - start}")
-            return data
+    async def _read(self, start: int, end: int) -> Bytes:
+        result = await self.open(start, end)
+        data = await result.buffer_async()
+        if len(data) != end - start:
+            raise PassingFailure(f"{len(data)} bytes came instead of {end - start}")
+        return data
 
-        return await self.persist(once)
+    async def _read_by_boto3(self, start: int, end: int) -> bytes:
+        """Some servers (rclone's) answer a range with the range, but not with status 206."""
+        assert self._file.read_range is not None
+        try:
+            found = await asyncio.to_thread(self._file.read_range, start, end)
+        except TransferError as error:
+            raise PassingFailure(str(error.__cause__)) from error
+        if found.content_range is None:
+            raise RangesNotSupported
+        if found.content_range != f"bytes {start}-{end - 1}/{self._file.size_bytes}" or (
+            self._etag and found.etag != self._etag
+        ):
+            raise ObjectChanged
+        if len(found.data) != end - start:
+            raise PassingFailure(f"{len(found.data)} bytes came instead of {end - start}")
+        return found.data
 
     async def open(self, start: int, end: int) -> GetResult:
         """Ask once for the bytes from `start` to before `end`; for use inside `persist`."""
@@ -107,11 +132,12 @@ class ObjectReader:
 
     async def _attempt(self, action: Callable[[], Awaitable[Result]]) -> Result:
         if self._store is None:
-            await self._renew(0)
+            self._store = self._file.store()
+            self._permission = 1
         permission = self._permission
         try:
             return await action()
-        except (BaseError, OSError) as error:
+        except (BaseError, FileNotFoundError) as error:
             translated = translate(error, self._file.url)
             if isinstance(translated, PermissionLost):
                 await self._renew(permission)

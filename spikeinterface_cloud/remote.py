@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -20,7 +21,7 @@ from spikeinterface_cloud.location import S3Location
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.storage import Storage, StoredObject
+    from spikeinterface_cloud.storage import Storage, StoredObject, StoredRange
 
 #: what a file is called beside its final name until it is complete and verified, and the record of
 #: what is in it
@@ -47,6 +48,8 @@ class RemoteFile:
     digest: Digest | None = None
     #: without quotes; an object with another one is another object
     etag: str | None = None
+    #: reads from one byte to before another, for servers whose answers to ranges obstore refuses
+    read_range: Callable[[int, int], StoredRange] | None = None
     #: asks the server for the file as it is now; its digest is then None only if the server can
     #: state none
     refresh: Callable[[], RemoteFile] | None = None
@@ -95,6 +98,7 @@ def _s3_file(
         path=stored.location.key,
         digest=digest,
         etag=stored.etag,
+        read_range=partial(storage.read_range, stored.location),
         refresh=refresh,
     )
 

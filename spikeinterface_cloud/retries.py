@@ -56,7 +56,14 @@ async def persist(action: Callable[[], Awaitable[Result]], patience: Patience, u
         wait_s = state.next_action.sleep if state.next_action else 0
         logger.info("%s: %s; trying again in %.1f s", url, state.outcome.exception(), wait_s)
 
-    async def attempt() -> Result:  # a function that tenacity knows to be a coroutine's
+    try:
+        return await action()  # nearly always enough, and 1,500 times cheaper than setting up more
+    except PassingFailure as error:
+        failures = [error]
+
+    async def again() -> Result:
+        if failures:
+            raise failures.pop()
         return await action()
 
     retrying = AsyncRetrying(
@@ -66,7 +73,7 @@ async def persist(action: Callable[[], Awaitable[Result]], patience: Patience, u
         before_sleep=log_retry,
         reraise=True,
     )
-    return await retrying(attempt)
+    return await retrying(again)
 
 
 def final_status(error: Exception) -> int | None:

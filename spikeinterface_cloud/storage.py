@@ -58,6 +58,17 @@ class StoredObject:
     etag: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredRange:
+    """Some bytes of an object, and the object they are of."""
+
+    data: bytes
+    #: without quotes
+    etag: str | None
+    #: as `Content-Range` states it; None when the server sent no such header
+    content_range: str | None
+
+
 class Storage:
     """S3, or a server that speaks its language, with one set of credentials."""
 
@@ -121,6 +132,18 @@ class Storage:
         with self._explained("read", location, SourceError):
             reply = self._client.get_object(Bucket=location.bucket, Key=location.key)
             return bytes(reply["Body"].read())
+
+    def read_range(self, location: S3Location, start: int, end: int) -> StoredRange:
+        """The bytes from `start` to before `end` of an object. Raises SourceError."""
+        with self._explained("read", location, SourceError):
+            reply = self._client.get_object(
+                Bucket=location.bucket, Key=location.key, Range=f"bytes={start}-{end - 1}"
+            )
+            return StoredRange(
+                data=reply["Body"].read(),
+                etag=plain_etag(reply.get("ETag")),
+                content_range=reply.get("ContentRange"),
+            )
 
     def write_object(
         self, location: S3Location, body: bytes, content_type: str | None = None
@@ -196,6 +219,8 @@ class Storage:
             connect_timeout=self.patience.connect_s,
             read_timeout=self.patience.stall_s,
             max_pool_connections=32,
+            # digests are checked here, and rclone's server states the whole object's for a range
+            response_checksum_validation="when_required",
             **unsigned,
         )
 

@@ -191,7 +191,7 @@ class _Transfer:
         if file.digest is None or landed.digest_value == file.digest.value:
             if file.digest is None:
                 self._unverified.append(file)
-            landed.part.finish()
+            await shared.disk(landed.part.finish)
             return
         try:
             digest = await self._confirmed(file)
@@ -208,7 +208,7 @@ class _Transfer:
         except (ObjectChanged, DigestMismatch):
             landed.part.discard()
             raise
-        landed.part.finish()
+        await shared.disk(landed.part.finish)
 
     async def _confirmed(self, file: RemoteFile) -> Digest | None:
         """Ask whether what a listing gave as an ETag is a digest at all, now that the bytes

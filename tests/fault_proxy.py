@@ -93,6 +93,8 @@ class FaultProxy(ThreadingHTTPServer):
         self.on_request: Callable[[Request], None] = lambda _: None
         #: headers that every answer of the server has instead of its own; names in lower case
         self.answer_headers: dict[str, str] = {}
+        #: whether requests for ranges are passed on as such, or as requests for the whole
+        self.knows_ranges = True
         self.requests_under_way = 0
         self.closing = threading.Event()
         self._faults: list[Fault] = []
@@ -166,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.kind == "status":
             self._answer_status(fault.status)
             return
+        if not self.server.knows_ranges:
+            headers.pop("range", None)
         if fault is not None and fault.kind == "damage" and body:
             body = bytes([body[0] ^ 0xFF]) + body[1:]
         upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)

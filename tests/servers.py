@@ -20,7 +20,6 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from spikeinterface_cloud.settings import AwsSettings
 
@@ -79,6 +78,10 @@ def client_of(access: AwsSettings, service: str = "s3", **options: Any) -> Any:
 @contextmanager
 def moto_server() -> Iterator[S3Server]:
     """moto's server in a thread of this process: it allows everything."""
+    from moto.server import (
+        ThreadedMotoServer,  # the benchmarks do without it, and its import is slow
+    )
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -144,45 +144,45 @@ def test_an_upload_in_parts_is_verified_by_its_parts(
     assert "size only" not in caplog.text
 
 
-def test_a_server_that_answers_no_ranges_is_read_in_one_stream(
+def test_a_server_that_answers_ranges_with_status_200_is_read_in_ranges(
     rclone_s3: S3Server, rclone_bucket: str, tmp_path: Path
 ) -> None:
     put(rclone_s3, rclone_bucket, "large.bin", LARGE)
     put(rclone_s3, rclone_bucket, "small.bin", b"small")
-    fetch(rclone_s3.url, rclone_bucket, tmp_path)
+    with FaultProxy(rclone_s3.url) as proxy:
+        proxy.inject(Fault(kind="reset", after_bytes=RANGE // 2, matches=_is_last_range))
+        fetch(proxy.url, rclone_bucket, tmp_path)
+        assert proxy.counts.sent_bytes < len(LARGE) + 2 * RANGE
     assert tree(tmp_path) == {"large.bin": LARGE, "small.bin": b"small"}
 
 
-def test_a_stream_that_breaks_goes_on_where_it_broke(
-    rclone_s3: S3Server, rclone_bucket: str, tmp_path: Path
+def test_a_server_that_knows_no_ranges_is_read_in_one_stream(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
-    put(rclone_s3, rclone_bucket, "large.bin", LARGE)
-    with FaultProxy(rclone_s3.url) as proxy:
-        proxy.inject(Fault(kind="reset", after_bytes=2 * RANGE, matches=_is_whole_read))
-        fetch(proxy.url, rclone_bucket, tmp_path)
-        assert proxy.counts.sent_bytes < len(LARGE) + MIB
-    assert tree(tmp_path) == {"large.bin": LARGE}
-
-
-def test_a_stream_that_cannot_go_on_begins_again(
-    rclone_s3: S3Server, rclone_bucket: str, tmp_path: Path
-) -> None:
-    put(rclone_s3, rclone_bucket, "large.bin", LARGE)
-    with FaultProxy(rclone_s3.url) as proxy:
-        proxy.inject(Fault(kind="reset", after_bytes=2 * RANGE, matches=_is_whole_read))
-        proxy.inject(Fault(kind="status", times=3, matches=_is_rest))
-        got = fetch(proxy.url, rclone_bucket, tmp_path)
-        assert sum(map(_is_whole_read, proxy.reads())) == 2
+    put(moto_s3, bucket, "large.bin", LARGE)
+    proxied_s3.knows_ranges = False
+    got = fetch(proxied_s3.url, bucket, tmp_path)
     assert got.moved_bytes == len(LARGE)
     assert tree(tmp_path) == {"large.bin": LARGE}
 
 
-def _is_whole_read(request: Request) -> bool:
-    return "large.bin" in request.path and request.range is None
-
-
-def _is_rest(request: Request) -> bool:
-    return request.range is not None and not request.range.startswith("bytes=0-")
+@pytest.mark.parametrize("kind", ["reset", "truncate"])
+def test_a_stream_that_breaks_is_read_again(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, kind: str
+) -> None:
+    put(moto_s3, bucket, "large.bin", LARGE)
+    proxied_s3.knows_ranges = False
+    for _ in range(2):
+        proxied_s3.inject(
+            Fault(
+                kind=kind,  # type: ignore[arg-type]
+                after_bytes=2 * RANGE + 1,
+                matches=lambda request: "large.bin" in request.path and request.range is None,
+            )
+        )
+    got = fetch(proxied_s3.url, bucket, tmp_path)
+    assert got.moved_bytes == len(LARGE)
+    assert tree(tmp_path) == {"large.bin": LARGE}
 
 
 # What is there already
