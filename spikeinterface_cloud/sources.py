@@ -168,7 +168,13 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
 
 def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:
     place = S3Location(bucket=location.bucket, key=location.key)
-    stored = storage.head(place)
+    try:
+        stored = storage.head(place)
+    except SourceError as error:
+        raise SourceError(
+            f"DANDISET_S3_FILE_URL: {location} is not there, or not public; check the URL, or name "
+            "an embargoed asset by the URL of its API and set DANDI_API_KEY"
+        ) from error
     # a blob's name has no ending, and SpikeInterface goes by the ending
     file = s3_file(storage, stored, PurePosixPath(f"{place.key.rpartition('/')[2]}.nwb"))
     check_remote_hdf5(file)
