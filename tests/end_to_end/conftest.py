@@ -11,6 +11,9 @@ from tests.fault_proxy import FaultProxy
 from tests.recordings import simulate
 from tests.servers import S3Server
 
+#: SpikeInterface cannot save where simulated traces come from, and need not
+UNSAVED_PROVENANCE = pytest.mark.filterwarnings("ignore:The extractor is not serializable")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Simulated:
