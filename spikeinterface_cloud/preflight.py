@@ -184,12 +184,12 @@ def source_request(settings: JobSettings) -> SourceRequest:
 
 
 def raise_failures(findings: Sequence[Finding]) -> None:
-    """Raise what the checks found: the first failure's class and code, the message of all."""
+    """Raise what the checks found: the first failure's exit code, and a line for each failure."""
     errors = [finding.error for finding in findings if finding.error is not None]
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        together = "; ".join(str(error) for error in errors)
+        together = "\n".join(str(error) for error in errors)
         combined = CloudJobError(together)
         combined.exit_code = errors[0].exit_code
         raise combined

@@ -4,6 +4,7 @@ The steps are in the form of SpikeInterface's `PreprocessingPipeline`. Every sor
 file; the analysis looks at it through a high-pass filter where the file was written without one.
 """
 
+import inspect
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ class PreprocessedRecording:
 
 
 def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
-    """Refuse a pipeline with a step that SpikeInterface does not have (78)."""
+    """Refuse a pipeline with a step, or a parameter, that SpikeInterface does not have (78)."""
     if isinstance(choice, str):
         return
     for step in _as_steps(choice):
@@ -73,6 +74,32 @@ def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
                 f"PREPROCESSING: {step['name']} is not a step of SpikeInterface"
                 f"{nearest(step['name'], pp_names_to_functions)} "
                 f"(it has {', '.join(sorted(pp_names_to_functions))})"
+            )
+        _check_parameters(step)
+
+
+def _check_parameters(step: Step) -> None:
+    """Refuse a parameter that the step does not have, as far as its signature tells."""
+    if not isinstance(step["params"], Mapping):
+        raise SettingsError(
+            f"PREPROCESSING: {step['name']} has {step['params']!r} for parameters; "
+            f'write {{"{step["name"]}": {{"parameter": value}}}}'
+        )
+    parameters = inspect.signature(pp_names_to_functions[step["name"]]).parameters.values()
+    passes_on = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    known = [
+        each.name
+        for each in parameters
+        if each.kind is not each.VAR_KEYWORD
+        and each.name != "recording"
+        and not each.name.startswith("_")
+    ]
+    for name in step["params"]:
+        meant = nearest(name, known, cutoff=0.85)
+        if name not in known and (meant or not passes_on):
+            raise SettingsError(
+                f"PREPROCESSING: {step['name']} has no parameter {name}{meant} "
+                f"(it has {', '.join(known)})"
             )
 
 
@@ -177,7 +204,7 @@ def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
 def _as_steps(choice: Sequence[Step] | Mapping[str, Any]) -> list[Step]:
     if isinstance(choice, Mapping):
         return [{"name": name, "params": params or {}} for name, params in choice.items()]
-    return [{"name": step["name"], "params": step.get("params", {})} for step in choice]
+    return [{"name": step["name"], "params": step.get("params") or {}} for step in choice]
 
 
 def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:

@@ -116,7 +116,8 @@ def publishing(results: Results) -> Iterator[Results]:
 def _note_error(record: RunRecord, error: BaseException) -> None:
     record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     record.exit_code = error.exit_code if isinstance(error, CloudJobError | Interrupted) else 1
-    record.error = " ".join(str(error).split()) or type(error).__name__
+    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    record.error = "; ".join(filter(None, lines)) or type(error).__name__
     if record.exit_code == 1:
         logger.error("a bug of this program:\n%s", traceback.format_exc().rstrip())
 
