@@ -255,7 +255,11 @@ class JobSettings(BaseModel):
             for name in self.sorters_kwargs
             if name not in self.sorters
         ]
-        if self.target is not None and self.target == self.source:
+        try:
+            mixed = self.target is not None and self.target == self.source
+        except ValueError:  # a location that cannot be read is a problem of its own
+            mixed = False
+        if mixed:
             problems.append(
                 f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is the source itself, which results "
                 "must not be mixed with; name another folder"
