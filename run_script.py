@@ -5,6 +5,7 @@ python run_script.py --check    check everything that needs no download, and pri
 """
 
 import argparse
+import gc
 import logging
 import os
 import shutil
@@ -83,6 +84,7 @@ def run_job(environ: Mapping[str, str]) -> int:
     si.set_global_job_kwargs(
         n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
     )
+    gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
     with scratch_folder(settings.scratch_folder) as scratch, publishing(results):
         opened = fetch_and_open(settings, results, scratch)
         preprocessed = prepare(settings, opened, results, scratch)

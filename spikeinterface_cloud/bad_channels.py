@@ -21,6 +21,10 @@ LARGEST_BAD_PART = 0.5
 
 CHUNK_S = 0.3
 
+#: chunks that are looked at: coherence takes many, the noise of a channel shows in a few
+COHERENCE_CHUNKS = 100
+NOISE_CHUNKS = 20
+
 
 def find_bad_channels(recording: si.BaseRecording) -> dict[Any, str]:
     """The bad channels with their labels: `dead`, `noise` or `out`.
@@ -56,7 +60,7 @@ def _compare_with_neighbours(recording: si.BaseRecording) -> list[str]:
         recording,
         method="coherence+psd",
         chunk_duration_s=CHUNK_S,
-        num_random_chunks=_n_chunks(recording),
+        num_random_chunks=_n_chunks(recording, COHERENCE_CHUNKS),
         seed=0,
     )
     return [str(label) for label in labels]
@@ -66,7 +70,11 @@ def _compare_with_median(recording: si.BaseRecording) -> list[str]:
     noise = si.get_noise_levels(
         spre.highpass_filter(recording, freq_min=300.0),
         return_in_uV=False,
-        random_slices_kwargs={"seed": 0, "num_chunks_per_segment": _n_chunks(recording)},
+        random_slices_kwargs={
+            "seed": 0,
+            "num_chunks_per_segment": _n_chunks(recording, NOISE_CHUNKS),
+            "chunk_duration": f"{CHUNK_S}s",
+        },
     )
     typical = float(np.median(noise))
     return [_label(float(level), typical) for level in noise]
@@ -78,8 +86,8 @@ def _label(noise: float, typical: float) -> str:
     return "noise" if noise > NOISY_FACTOR * typical else "good"
 
 
-def _n_chunks(recording: si.BaseRecording) -> int:
-    """As many chunks as half of the shortest segment holds, 100 at the most."""
+def _n_chunks(recording: si.BaseRecording, most: int) -> int:
+    """As many chunks as half of the shortest segment holds, and `most` at the most."""
     shortest = min(segment.get_num_samples() for segment in recording.segments)
     seconds = shortest / recording.sampling_frequency
-    return int(np.clip(seconds / CHUNK_S / 2, 1, 100))
+    return int(np.clip(seconds / CHUNK_S / 2, 1, most))

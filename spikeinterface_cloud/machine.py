@@ -3,6 +3,7 @@
 Inside a container the host's figures are wrong; the control group's are right.
 """
 
+import ctypes
 import os
 import resource
 import shutil
@@ -12,6 +13,9 @@ from typing import Any
 
 #: the shared memory that one worker may need: 400 units x 90 samples x 384 channels of float32
 SHARED_MEMORY_PER_WORKER_BYTES = 64 * 1024**2
+
+#: NVIDIA's own library, which comes with the driver of the host
+CUDA_DRIVER = "libcuda.so.1"
 
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- its size is read, nothing is written there
@@ -73,8 +77,9 @@ def free_disk_bytes(folder: Path) -> int:
 def find_gpu() -> Gpu | None:
     """The CUDA device that a sorter would get, or None; None as well where torch is missing."""
     try:
+        ctypes.CDLL(CUDA_DRIVER)  # without it torch finds none either, after seconds of importing
         import torch
-    except ImportError:
+    except (OSError, ImportError):
         return None
     if not torch.cuda.is_available():
         return None
