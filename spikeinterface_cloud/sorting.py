@@ -123,7 +123,9 @@ def _run_process(recording: si.BaseRecording, task: SortingTask) -> tuple[int, S
     request_file = task.scratch_folder / "request.json"
     request_file.write_text(json.dumps(asdict(request)))
     exit_status = _watch(
-        [sys.executable, "-m", "spikeinterface_cloud.sorter_process", str(request_file)], task
+        # -P: what lies in the working folder is not imported in place of a library
+        [sys.executable, "-P", "-m", "spikeinterface_cloud.sorter_process", str(request_file)],
+        task,
     )
     usage_file = Path(request.usage_file)
     usage = SorterUsage(**json.loads(usage_file.read_text())) if usage_file.is_file() else None
