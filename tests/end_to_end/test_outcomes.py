@@ -105,7 +105,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recording = si.NumpyRecording([noise], sampling_frequency=30000.0)
     recording.set_channel_gains(1.0)
     recording.set_channel_offsets(0.0)
-    recording = recording.set_probe(neuropixels_probe(16))
+    recording.set_probe(neuropixels_probe(16))
     folder = tmp_path_factory.mktemp("noise") / "source"
     return write_binary_folder(folder, quantise(recording, gain_uv=0.195))
 
