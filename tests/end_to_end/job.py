@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,24 +70,27 @@ class Job:
         return dict(found)
 
 
-def run_job(folder: Path, variables: Mapping[str, str], *arguments: str) -> Job:
+def run_job(
+    folder: Path, variables: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
+) -> Job:
     """Run the program to its end, with nothing in its environment but `variables`.
 
-    Its results, scratch and home are folders in `folder`, unless `variables` say otherwise.
+    Its results, scratch and home are folders in `folder`, unless `variables` say otherwise; a
+    `launcher` is a command that starts the command that follows it.
     """
-    with started_job(folder, variables, *arguments) as process:
+    with started_job(folder, variables, *arguments, launcher=launcher) as process:
         output, log = process.communicate(timeout=TIMEOUT_S)
     return Job(folder=folder, exit_code=process.returncode, output=output, log=log)
 
 
 @contextmanager
 def started_job(
-    folder: Path, variables: Mapping[str, str], *arguments: str
+    folder: Path, variables: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
     """The program while it runs; whatever is left of it is killed in the end."""
     folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, str(PROGRAM), *arguments],
+        [*launcher, sys.executable, str(PROGRAM), *arguments],
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],

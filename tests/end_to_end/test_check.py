@@ -1,0 +1,118 @@
+"""`--check` tells of every problem at once, and leaves everything as it was."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import UNSAVED_PROVENANCE
+from tests.end_to_end.job import Job, run_job, s3_access
+from tests.end_to_end.sorted_results import keys_below, upload_folder
+from tests.fault_proxy import FaultProxy
+from tests.recordings import simulate, write_spikeglx
+from tests.servers import S3Server
+
+pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
+
+BUCKET = "checks"
+
+
+@pytest.fixture(scope="module")
+def checked_s3(tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server) -> S3Server:
+    """moto's server with a SpikeGLX run below `raw`, and the record of an earlier run."""
+    recording, _ = simulate(duration_s=1.0, n_channels=8, n_units=2)
+    moto_s3.client.create_bucket(Bucket=BUCKET)
+    run_folder = write_spikeglx(tmp_path_factory.mktemp("check"), recording)
+    upload_folder(moto_s3.client, run_folder, BUCKET, "raw")
+    moto_s3.client.put_object(Bucket=BUCKET, Key="results/run.json", Body=b"earlier")
+    return moto_s3
+
+
+def check(folder: Path, url: str, **changes: str) -> Job:
+    variables = {
+        "AWS_S3_BUCKET": BUCKET,
+        "AWS_S3_BUCKET_FOLDER": "raw",
+        "DATA_TYPE": "spikeglx",
+        "SORTERS": "simple,spykingcircus2",
+        "TARGET_AWS_S3_BUCKET": BUCKET,
+        "TARGET_AWS_S3_BUCKET_FOLDER": "results",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return run_job(folder, s3_access(url) | variables | changes, "--check")
+
+
+def rows(job: Job) -> dict[str, tuple[str, str]]:
+    """The table: how each check ended and what was said, by name."""
+    matches = [re.match(r"(.+?)  +(ok|failed) +(.*)", line) for line in job.output.splitlines()]
+    assert all(matches), job.output
+    return {match[1]: (match[2], match[3]) for match in matches if match}
+
+
+def test_a_sound_job_is_ok_in_every_row(tmp_path: Path, checked_s3: S3Server) -> None:
+    job = check(tmp_path, checked_s3.url)
+    assert job.exit_code == 0, job.log
+    assert job.errors == []
+    table = rows(job)
+    assert {state for state, _ in table.values()} == {"ok"}
+    assert {
+        "sorters",
+        "parameters",
+        "reader",
+        "preprocessing",
+        "target",
+        "GPU",
+        "source",
+        "disk",
+        "memory",
+        "shared memory",
+    } <= table.keys()
+    assert table["sorters"][1] == "simple, spykingcircus2"
+    assert table["target"][1] == f"s3://{BUCKET}/results"
+    assert table["source"][1].startswith(f"s3://{BUCKET}/raw, ")
+    assert table["GPU"][1] == "none needed"
+
+
+def test_nothing_is_fetched_and_nothing_is_left(tmp_path: Path, checked_s3: S3Server) -> None:
+    with FaultProxy(checked_s3.url) as proxy:
+        job = check(tmp_path, proxy.url)
+        reads = [request.path for request in proxy.reads()]
+    assert job.exit_code == 0, job.log
+    assert [path for path in reads if ".bin" in path] == []
+    assert keys_below(checked_s3.client, BUCKET, "results") == ["results/run.json"]
+    record = checked_s3.client.get_object(Bucket=BUCKET, Key="results/run.json")
+    assert record["Body"].read() == b"earlier"
+    assert list(job.scratch.iterdir()) == []
+    assert list(job.results.iterdir()) == []
+
+
+def test_every_problem_has_its_row_and_its_remedy(tmp_path: Path, checked_s3: S3Server) -> None:
+    job = check(
+        tmp_path,
+        checked_s3.url,
+        SORTERS="simple,kilosort4",
+        SORTERS_KWARGS='{"simple": {"detect_treshold": 5}}',
+        AWS_S3_BUCKET_FOLDER="rw",
+        TARGET_AWS_S3_BUCKET="no-such-bucket",
+        PREPROCESSING='[{"name": "highpass_filte"}]',
+    )
+    table = rows(job)
+    failed = {name: said for name, (state, said) in table.items() if state == "failed"}
+    assert failed.keys() == {"parameters", "preprocessing", "target", "GPU", "source"}
+    assert "did you mean detect_threshold?" in failed["parameters"]
+    assert "did you mean highpass_filter?" in failed["preprocessing"]
+    assert "there is no bucket no-such-bucket" in failed["target"]
+    assert '"torch_device": "cpu"' in failed["GPU"]
+    assert f"s3://{BUCKET}/rw holds no objects" in failed["source"]
+    assert table["sorters"] == ("ok", "simple, kilosort4")
+    assert job.exit_code == os.EX_CONFIG
+    assert "Traceback" not in job.log
+
+
+def test_settings_are_a_row_as_well(tmp_path: Path, checked_s3: S3Server) -> None:
+    job = check(tmp_path, checked_s3.url, N_JOBS="many", EXPORT="nwb")
+    assert job.exit_code == os.EX_CONFIG
+    [*lines] = job.output.splitlines()
+    assert len(lines) == 2
+    assert all(re.match(r"settings +failed +(N_JOBS|EXPORT): ", line) for line in lines)
+    assert "did you mean EXPORTS?" in job.output
