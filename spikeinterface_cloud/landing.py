@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,57 +20,43 @@ from spikeinterface_cloud.ranges import (
     RangesNotSupported,
 )
 from spikeinterface_cloud.remote import RemoteFile
-from spikeinterface_cloud.retries import PassingFailure
 
 Result = TypeVar("Result")
 
 MIB = 1024 * 1024
 
 #: What one request of a large file asks for: long enough that the wait for its first byte hardly
-#: counts.
+#: counts, short enough that little is fetched twice after a break.
 RANGE_BYTES = 8 * MIB
 
-#: Requests at once. Together they hold at most 12 x 8 MiB + 32 x 1 MiB = 128 MiB, whatever is
-#: fetched.
-LARGE_AT_ONCE = 12
-SMALL_AT_ONCE = 32
+#: Files up to this size are held in memory; of larger ones a block or two of each request is.
 SMALL_BYTES = MIB
 
-#: blocks of a stream, for servers that do not answer ranges
-BLOCK_BYTES = 2 * MIB
+#: Requests at once: for small files, and for the ranges of large ones.
+SMALL_AT_ONCE = 32
+LARGE_AT_ONCE = 12
 
 
 class Resources:
-    """What the files of one transfer share: slots for requests, and threads for the disk and for
-    hashing."""
+    """What the files of one transfer share: slots for requests, and threads for hashing."""
 
     def __init__(self) -> None:
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
-        self._small = asyncio.Semaphore(SMALL_AT_ONCE)
-        self._disk = ThreadPoolExecutor(4, thread_name_prefix="disk")
+        self.small = asyncio.Semaphore(SMALL_AT_ONCE)
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._hashing = ThreadPoolExecutor(4, thread_name_prefix="hash")
 
-    def slot(self, size_bytes: int) -> asyncio.Semaphore:
-        """The slots that a request of that size waits for."""
-        return self._small if size_bytes <= SMALL_BYTES else self._large
-
-    def disk(self, action: Callable[[], Result]) -> asyncio.Future[Result]:
-        """Do something to a file in a thread."""
-        return asyncio.get_running_loop().run_in_executor(self._disk, action)
-
-    def hashing(self, action: Callable[[], Result]) -> asyncio.Future[Result]:
-        """Hash something in a thread."""
-        return asyncio.get_running_loop().run_in_executor(self._hashing, action)
+    def hashing(self, action: Callable[[], Result]) -> Future[Result]:
+        """Hash something in a thread; may be called from any thread."""
+        return self._hashing.submit(action)
 
     def close(self) -> None:
         """End the threads, when they have done what they are at."""
-        self._disk.shutdown(cancel_futures=True)
         self._hashing.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Landed:
-    """A complete file that still has its temporary name."""
+    """A complete file, which may still have its temporary name."""
 
     part: PartFile
     #: by the algorithm of the file's digest; None when the file has none
@@ -86,25 +72,29 @@ async def land(
     what has arrived of a large file stays for the next attempt.
     """
     part = PartFile(final, size_bytes=file.size_bytes, range_bytes=RANGE_BYTES)
-    if file.size_bytes <= RANGE_BYTES:
-        return await _land_whole(file, part, reader, shared, share)
+    if file.size_bytes <= SMALL_BYTES:
+        return await _land_small(file, part, reader, shared, share)
     return await _LargeFile(file, part, reader, shared, share).land()
 
 
-async def _land_whole(
+async def _land_small(
     file: RemoteFile, part: PartFile, reader: ObjectReader, shared: Resources, share: Share
 ) -> Landed:
-    def write(data: memoryview) -> str | None:
-        part.write_whole(data)
-        return digest_of_bytes(data, file.digest) if file.digest else None
+    async with shared.small:
+        data = memoryview(await reader.read_whole() if file.size_bytes else b"")
 
-    if file.size_bytes == 0:
-        return Landed(part=part, digest_value=await shared.disk(lambda: write(memoryview(b""))))
-    async with shared.slot(file.size_bytes):
-        data = await reader.read(0, file.size_bytes)
-        value = await shared.disk(lambda: write(memoryview(data)))
+        value = await asyncio.to_thread(_write_small, file, part, data)
     share.advance(file.size_bytes)
     return Landed(part=part, digest_value=value)
+
+
+def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | None:
+    """Write, hash and, when that is all there is to it, finish a file in one go."""
+    part.write_whole(data)
+    value = digest_of_bytes(data, file.digest) if file.digest else None
+    if file.digest is not None and value == file.digest.value:
+        part.finish()
+    return value
 
 
 class _LargeFile:
@@ -126,14 +116,14 @@ class _LargeFile:
         self._ranges = -(-file.size_bytes // RANGE_BYTES)
         self._streamed = 0
         self._digest: RunningDigest | None = None
-        self._hashed: list[asyncio.Future[None]] = []
+        self._hashed: list[Future[None]] = []
 
     async def land(self) -> Landed:
         """Fetch what is missing of the file, and leave it there, resumable, when that fails."""
         file = self._file
         identity = file.etag or (file.digest.value if file.digest else None)
         try:
-            done = await self._shared.disk(partial(self._part.open, identity))
+            done = await asyncio.to_thread(self._part.open, identity)
             if file.digest is not None:
                 self._digest = RunningDigest(
                     self._part.path,
@@ -142,7 +132,7 @@ class _LargeFile:
                     like=file.digest,
                 )
             await self._fetch(done)
-            await asyncio.gather(*self._hashed)
+            await asyncio.gather(*map(asyncio.wrap_future, self._hashed))
             return Landed(
                 part=self._part, digest_value=self._digest.value() if self._digest else None
             )
@@ -152,7 +142,7 @@ class _LargeFile:
         finally:
             self._part.close()
             if self._digest is not None:
-                await asyncio.gather(*self._hashed, return_exceptions=True)
+                await asyncio.to_thread(wait, self._hashed)
                 self._digest.close()
 
     async def _fetch(self, done: Sequence[int]) -> None:
@@ -167,11 +157,12 @@ class _LargeFile:
             if (first := next(missing, None)) is not None:
                 await self._fetch_range(first)
         except RangesNotSupported:
-            await self._reader.persist(self._stream)
+            async with self._shared.large:
+                await self._reader.read_range(0, self._file.size_bytes, self._write_streamed)
             return
         try:
             async with asyncio.TaskGroup() as tasks:
-                for _ in range(LARGE_AT_ONCE):
+                for _ in range(min(LARGE_AT_ONCE, self._ranges)):
                     tasks.create_task(self._fetch_ranges(missing))
         except BaseExceptionGroup as group:
             raise first_error(group) from None
@@ -181,53 +172,26 @@ class _LargeFile:
             await self._fetch_range(index)
 
     async def _fetch_range(self, index: int) -> None:
-        start, end = self._bounds(index)
-        async with self._shared.slot(RANGE_BYTES):
-            data = await self._reader.read(start, end)
-            await self._store(start, memoryview(data), range(index, index + 1))
+        async with self._shared.large:
+            await self._reader.read_range(*self._bounds(index), self._part.write)
+            await asyncio.to_thread(self._complete, index)
 
-    async def _stream(self) -> None:
-        """Fetch the whole file in one request, the next block on its way while the last one is
-        written."""
-        position = 0
-        writing: asyncio.Task[None] | None = None
-        async with self._shared.slot(RANGE_BYTES):
-            result = await self._reader.open(0, self._file.size_bytes)
-            try:
-                async for block in result.stream(BLOCK_BYTES):
-                    if writing:
-                        await writing
-                    writing = asyncio.create_task(self._store_block(position, block))
-                    position += len(block)
-            finally:
-                if writing:
-                    await writing
-        if position != self._file.size_bytes:
-            raise PassingFailure(f"{position} bytes came instead of {self._file.size_bytes}")
-
-    async def _store_block(self, start: int, block: bytes) -> None:
-        """Write a block of a stream, and count the ranges that it completes, unless an earlier
-        attempt did."""
+    def _write_streamed(self, start: int, block: bytes) -> None:
+        """Write a block of a stream, and complete the ranges that it reaches the end of, unless an
+        earlier attempt did."""
+        self._part.write(start, block)
         end = start + len(block)
         reached = self._ranges if end == self._file.size_bytes else end // RANGE_BYTES
-        completed = range(self._streamed, max(self._streamed, reached))
-        await self._store(start, memoryview(block), completed)
-        self._streamed = completed.stop
+        for index in range(self._streamed, reached):
+            self._complete(index)
+        self._streamed = max(self._streamed, reached)
 
-    async def _store(self, start: int, data: memoryview, completed: range) -> None:
-        """Write `data`, which completes those ranges, and let them be hashed while the transfer
-        goes on."""
-
-        def write() -> None:
-            self._part.write(start, data)
-            for index in completed:
-                self._part.range_written(index)
-
-        await self._shared.disk(write)
-        for index in completed:
-            range_start, range_end = self._bounds(index)
-            self._share.advance(range_end - range_start)
-            self._hash(index)
+    def _complete(self, index: int) -> None:
+        """Record and count a range that is written, and let it be hashed meanwhile."""
+        self._part.range_written(index)
+        start, end = self._bounds(index)
+        self._share.advance(end - start)
+        self._hash(index)
 
     def _hash(self, index: int) -> None:
         if self._digest is not None:

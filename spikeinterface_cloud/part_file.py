@@ -32,6 +32,7 @@ class PartFile:
         self._data: int | None = None
         self._record: int | None = None
         self._recording = False
+        self.finished = False
 
     def open(self, identity: str | None) -> list[int]:
         """Open for writing; return the ranges that an earlier download of the object `identity` has
@@ -52,10 +53,11 @@ class PartFile:
                 os.write(self._record, self._header(identity))
         return done
 
-    def write(self, start: int, data: memoryview) -> None:
+    def write(self, start: int, block: bytes) -> None:
         """Write bytes at their place. Raises UnavailableError when the disk is full."""
         assert self._data is not None
         with disk_errors(self.final):
+            data = memoryview(block)
             while data:
                 written = os.pwrite(self._data, data, start)
                 data = data[written:]
@@ -73,12 +75,15 @@ class PartFile:
             self.path.write_bytes(data)
 
     def finish(self) -> None:
-        """Give the file its final name."""
+        """Give the file its final name, if it has not got it yet."""
+        if self.finished:
+            return
         self.close()
         with disk_errors(self.final):
             self.path.replace(self.final)
             if self._recording:
                 self._record_path.unlink()
+        self.finished = True
 
     def close(self) -> None:
         """Close, and leave what was written for the next attempt."""

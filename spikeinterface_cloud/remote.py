@@ -49,7 +49,7 @@ class RemoteFile:
     #: without quotes; an object with another one is another object
     etag: str | None = None
     #: reads from one byte to before another, for servers whose answers to ranges obstore refuses
-    read_range: Callable[[int, int], StoredRange] | None = None
+    open_range: Callable[[int, int], StoredRange] | None = None
     #: asks the server for the file as it is now; its digest is then None only if the server can
     #: state none
     refresh: Callable[[], RemoteFile] | None = None
@@ -98,7 +98,7 @@ def _s3_file(
         path=stored.location.key,
         digest=digest,
         etag=stored.etag,
-        read_range=partial(storage.read_range, stored.location),
+        open_range=partial(storage.open_range, stored.location),
         refresh=refresh,
     )
 

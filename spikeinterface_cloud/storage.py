@@ -33,12 +33,16 @@ from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.storage_errors import MISSING, error_code, explain
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from obstore.store import S3Config
     from pydantic import SecretStr
 
     from spikeinterface_cloud.settings import AwsSettings
 
 logger = logging.getLogger(__name__)
+
+#: read from a connection at once
+BLOCK_BYTES = 1024 * 1024
 
 #: boto3 renews temporary credentials ten minutes before they end: what obstore keeps is never that
 #: old
@@ -62,7 +66,8 @@ class StoredObject:
 class StoredRange:
     """Some bytes of an object, and the object they are of."""
 
-    data: bytes
+    #: the next ones are read when they are asked for
+    blocks: Iterator[bytes]
     #: without quotes
     etag: str | None
     #: as `Content-Range` states it; None when the server sent no such header
@@ -133,17 +138,24 @@ class Storage:
             reply = self._client.get_object(Bucket=location.bucket, Key=location.key)
             return bytes(reply["Body"].read())
 
-    def read_range(self, location: S3Location, start: int, end: int) -> StoredRange:
-        """The bytes from `start` to before `end` of an object. Raises SourceError."""
+    def open_range(self, location: S3Location, start: int, end: int) -> StoredRange:
+        """The bytes from `start` to before `end` of an object, as they come.
+
+        Raises SourceError or TransferError, here and from the blocks.
+        """
         with self._explained("read", location, SourceError):
             reply = self._client.get_object(
                 Bucket=location.bucket, Key=location.key, Range=f"bytes={start}-{end - 1}"
             )
-            return StoredRange(
-                data=reply["Body"].read(),
-                etag=plain_etag(reply.get("ETag")),
-                content_range=reply.get("ContentRange"),
-            )
+        return StoredRange(
+            blocks=self._blocks(location, reply["Body"]),
+            etag=plain_etag(reply.get("ETag")),
+            content_range=reply.get("ContentRange"),
+        )
+
+    def _blocks(self, location: S3Location, body: StreamingBody) -> Iterator[bytes]:
+        with self._explained("read", location, SourceError), body:
+            yield from body.iter_chunks(BLOCK_BYTES)
 
     def write_object(
         self, location: S3Location, body: bytes, content_type: str | None = None

@@ -1,8 +1,9 @@
 """Fetching files into a folder: many at a time, resumed, verified, and under their final names only
 when complete.
 
-At most 128 MiB are in memory, whatever is fetched (landing.py). Each file lands as `<name>.part`;
-an interrupted large one continues where it was, in this process or in the next.
+At most some 60 MiB are in memory at once, whatever is fetched (landing.py, ranges.py). Each file
+lands as `<name>.part`; an interrupted large one continues where it was, in this process or in the
+next.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from spikeinterface_cloud.connection import Patience
@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 #: Files that are opened at once; the requests they make share the slots of landing.py.
 FILES_AT_ONCE = 48
 
-#: threads for questions to the server about single files
-QUESTIONS_AT_ONCE = 16
+#: for the disk, and for questions to the server about single files
+THREADS = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,13 +110,15 @@ class _Transfer:
         self._folder = folder
         self._progress = progress
         self._patience = patience
+        #: looked at once, as looking while the folder is written to takes a hundred times as long
+        self._present = {path for path in folder.rglob("*") if path.is_file()}
         self._unverified: list[RemoteFile] = []
         #: of the files that are complete
         self.size_bytes = 0
 
     async def run(self, files: Sequence[RemoteFile]) -> None:
         """Fetch all files; the first that cannot be had ends the others."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(QUESTIONS_AT_ONCE))
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         shared = Resources()
         waiting = iter(files)
         try:
@@ -166,32 +168,33 @@ class _Transfer:
         if file.digest is None and file.refresh is not None:
             file = await asyncio.to_thread(file.refresh)
         final = self._folder / file.name
-        if await self._is_there(file, final, shared):
+        if await self._is_there(file, final):
             self._progress.skip(file.size_bytes)
         else:
             share = Share(self._progress)
             try:
                 reader = ObjectReader(file, str(final), self._patience)
-                await self._verify(file, await land(file, final, reader, shared, share), shared)
+                await self._verify(file, await land(file, final, reader, shared, share))
             except (ObjectChanged, DigestMismatch):
                 share.take_back()
                 raise
         self.size_bytes += file.size_bytes
 
-    async def _is_there(self, file: RemoteFile, final: Path, shared: Resources) -> bool:
+    async def _is_there(self, file: RemoteFile, final: Path) -> bool:
         """Whether an earlier download has left the file, complete; without a digest nobody can
         tell."""
         digest = file.digest
-        if digest is None or not final.is_file() or final.stat().st_size != file.size_bytes:
+        if digest is None or final not in self._present or final.stat().st_size != file.size_bytes:
             return False
-        return await shared.hashing(partial(digest_of_file, final, digest)) == digest.value
+        return await asyncio.to_thread(digest_of_file, final, digest) == digest.value
 
-    async def _verify(self, file: RemoteFile, landed: Landed, shared: Resources) -> None:
+    async def _verify(self, file: RemoteFile, landed: Landed) -> None:
         """Give the file its final name, or delete it and raise DigestMismatch."""
         if file.digest is None or landed.digest_value == file.digest.value:
             if file.digest is None:
                 self._unverified.append(file)
-            await shared.disk(landed.part.finish)
+            if not landed.part.finished:
+                await asyncio.to_thread(landed.part.finish)
             return
         try:
             digest = await self._confirmed(file)
@@ -202,13 +205,13 @@ class _Transfer:
                     f"does not match: {landed.digest_value} came instead of {digest}"
                 )
             else:
-                value = await shared.hashing(partial(digest_of_file, landed.part.path, digest))
+                value = await asyncio.to_thread(digest_of_file, landed.part.path, digest)
                 if value != digest.value:
                     raise DigestMismatch(f"does not match: {value} came instead of {digest}")
         except (ObjectChanged, DigestMismatch):
             landed.part.discard()
             raise
-        await shared.disk(landed.part.finish)
+        await asyncio.to_thread(landed.part.finish)
 
     async def _confirmed(self, file: RemoteFile) -> Digest | None:
         """Ask whether what a listing gave as an ETag is a digest at all, now that the bytes
