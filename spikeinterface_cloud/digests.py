@@ -7,15 +7,16 @@ asset is the latter, with parts of 64 MiB. An object that is encrypted with a ke
 customer has an ETag that says nothing about its bytes.
 """
 
+import base64
 import hashlib
 import os
 import re
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Algorithm = Literal["md5", "etag", "sha256", "crc32"]
 
@@ -73,6 +74,24 @@ def etag_digest(etag: str | None, *, size_bytes: int, part_size_bytes: int | Non
     if max(1, -(-size_bytes // part_size_bytes)) != parts:
         return None
     return Digest(algorithm="etag", value=etag, part_size_bytes=part_size_bytes)
+
+
+def checksum_digest(headers: Mapping[str, Any]) -> Digest | None:
+    """The checksum of the whole object that boto3's answer to a HEAD states, or None.
+
+    One of an upload in parts covers only the parts' checksums, and is of no use here.
+    """
+    if headers.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+        return None
+    checksums: tuple[tuple[str, Algorithm], ...] = (
+        ("ChecksumSHA256", "sha256"),
+        ("ChecksumCRC32", "crc32"),
+    )
+    for header, algorithm in checksums:
+        value = headers.get(header)
+        if value and "-" not in value:
+            return Digest(algorithm=algorithm, value=base64.b64decode(value).hex())
+    return None
 
 
 def digest_of_bytes(data: bytes | memoryview, like: Digest) -> str:

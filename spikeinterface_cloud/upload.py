@@ -13,7 +13,7 @@ import mimetypes
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -40,6 +40,9 @@ from spikeinterface_cloud.retries import (
 )
 from spikeinterface_cloud.storage import Storage
 from spikeinterface_cloud.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +185,7 @@ class _Sending:
         self, source: bytes | AsyncIterator[bytes], *, chunk_bytes: int | None
     ) -> str | None:
         """One put; return the ETag that S3 answers."""
-        store = await asyncio.to_thread(self._storage.object_store, self._location.bucket)
+        store = await self._store()
         content_type = mimetypes.guess_type(self._file.name)[0] or "application/octet-stream"
         try:
             result = await obstore.put_async(
@@ -197,6 +200,12 @@ class _Sending:
         except (BaseError, FileNotFoundError) as error:
             raise translate(error, self._location) from error
         return plain_etag(result["e_tag"])
+
+    async def _store(self) -> S3Store:
+        try:
+            return await asyncio.to_thread(self._storage.object_store, self._location.bucket)
+        except SourceError as error:  # its words are about any bucket, its code is not
+            raise TargetError(str(error)) from error
 
     def _is_stored(self, sent: _Sent) -> bool:
         """Ask S3 what it holds, where its answer was not the expected ETag, as with some
