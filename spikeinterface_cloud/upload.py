@@ -1,8 +1,7 @@
-"""Sending files to S3: many at a time, large ones in parts, each checked against what S3 says it
-has stored.
+"""Sending files to S3: many at a time, each checked against what S3 says it has stored.
 
-At most 128 MiB are in memory: two large files with 3 parts of 16 MiB under way each, and 32 small
-ones of up to 1 MiB.
+At most some 130 MiB are in memory: two large files with 4 parts of 8 MiB under way each, and about
+as much again that obstore holds of them. Parts grow only for files above 78 GiB.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ logger = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 
-PART_BYTES = 16 * MIB
-PARTS_AT_ONCE = 3
+PART_BYTES = 8 * MIB
+PARTS_AT_ONCE = 4
 LARGE_AT_ONCE = 2
 SMALL_BYTES = MIB
 SMALL_AT_ONCE = 32

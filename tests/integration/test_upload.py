@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 MIB = 1024 * 1024
 
 #: two parts and a bit
-LARGE = random.Random(4).randbytes(2 * 16 * MIB + 1234)
+LARGE = random.Random(4).randbytes(2 * 8 * MIB + 1234)
 
 IMPATIENT = Patience(connect_s=1, stall_s=1, give_up_s=2, longest_wait_s=0.2)
 
@@ -57,7 +57,7 @@ def test_a_folder_is_stored_with_its_tree(moto_s3: S3Server, bucket: str, tmp_pa
         "simple/analyzer.zarr/é x+#%/0.0": b"chunk",
         "simple/empty": b"",
         "simple/units.nwb": LARGE,
-        "exactly one part": LARGE[: 16 * MIB],
+        "exactly one part": LARGE[: 8 * MIB],
     }
     assert send(moto_s3.url, bucket, files, tmp_path) == sum(map(len, files.values()))
     assert stored(moto_s3, bucket) == files
