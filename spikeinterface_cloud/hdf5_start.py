@@ -27,8 +27,13 @@ def check_remote_hdf5(file: RemoteFile, patience: Patience | None = None) -> Non
     Raises RecordingError when it is not, SourceError and TransferError as a download does.
     """
     reader = ObjectReader(file, "the start of the file", patience or Patience())
+    start = bytearray(min(START_BYTES, file.size_bytes))
+
+    def keep(position: int, block: bytes) -> None:
+        start[position : position + len(block)] = block
+
     try:
-        start = run_coroutine(reader.read(0, min(START_BYTES, file.size_bytes)))
+        run_coroutine(reader.read_range(0, len(start), keep))
     except (ObjectChanged, RangesNotSupported):
         return  # what that means to the file is for the download to find out
     check_hdf5(bytes(start), file.url)
