@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from probeinterface import ProbeGroup
+from probeinterface import Probe, ProbeGroup
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
 
 #: probes that share positions are set apart by this, far beyond any sorter's radius
 PROBE_SPACING_UM = 2000.0
+
+#: of contacts whose shape is lost when probes are joined; it is only ever drawn
+CONTACT_RADIUS_UM = 5.0
 
 
 def check_positions(recording: BaseRecording, notes: list[str]) -> None:
@@ -63,6 +66,26 @@ def _set_apart(recording: BaseRecording, probegroup: ProbeGroup) -> None:
     recording.set_probegroup(apart, check_overlap=False)
     if groups is not None:
         recording.set_property("group", groups)
+
+
+def join_probes(recording: BaseRecording) -> None:
+    """Make several probes the shanks of one: there are sorters that stop when there is more.
+
+    The probe group of `recording` is replaced; positions and groups stay what they are.
+    """
+    if len(recording.get_probes()) < 2:
+        return
+    groups = recording.get_channel_groups()
+    joined = Probe(ndim=2, si_units="um")
+    joined.set_contacts(
+        positions=recording.get_channel_locations(),
+        shapes="circle",
+        shape_params={"radius": CONTACT_RADIUS_UM},
+        shank_ids=groups.astype(str),
+    )
+    joined.set_device_channel_indices(np.arange(len(groups)))
+    recording.set_probe(joined)
+    recording.set_property("group", groups)
 
 
 def some(channels: Sequence[object] | npt.NDArray[Any]) -> str:

@@ -18,6 +18,7 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.bad_channels import find_bad_channels
+from spikeinterface_cloud.channel_positions import join_probes
 from spikeinterface_cloud.errors import RecordingError, SettingsError, UnavailableError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import free_disk_bytes
@@ -142,6 +143,7 @@ def preprocess(
         processed.get_num_samples(segment_index=index)
         for index in range(processed.get_num_segments())
     ]
+    join_probes(processed)
     for_sorting, size_bytes = _in_one_file(processed, folder)
     return PreprocessedRecording(
         for_sorting=for_sorting,
