@@ -22,17 +22,17 @@ from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
 from spikeinterface_cloud.machine import describe_machine, workers
-from spikeinterface_cloud.opening import OpenedRecording, open_source
 from spikeinterface_cloud.preflight import Finding, Preflight, check_settings, raise_failures, table
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
 from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
+from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorters import complete_parameters
 from spikeinterface_cloud.sorting import SortingTask, sort
 from spikeinterface_cloud.sources import fetch_source
-from spikeinterface_cloud.storage import Storage
 from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
+from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.workplace import open_results_folder, scratch_folder
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")

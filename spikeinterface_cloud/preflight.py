@@ -21,9 +21,9 @@ from spikeinterface_cloud.machine import (
     workers,
 )
 from spikeinterface_cloud.preprocessing import check_pipeline
-from spikeinterface_cloud.readers import check_reader
+from spikeinterface_cloud.recording.readers import check_reader
+from spikeinterface_cloud.recording.simulation import check_simulation
 from spikeinterface_cloud.settings import JobSettings
-from spikeinterface_cloud.simulation import check_simulation
 from spikeinterface_cloud.sorters import check_gpu, check_names, check_parameters, needs_gpu
 from spikeinterface_cloud.sources import FoundSource, SourceRequest, find_source
 

@@ -18,10 +18,10 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.bad_channels import find_bad_channels
-from spikeinterface_cloud.channel_positions import join_probes
 from spikeinterface_cloud.errors import RecordingError, SettingsError, UnavailableError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.recording.channel_positions import join_probes
 from spikeinterface_cloud.variables import nearest
 
 logger = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.machine import peak_memory_bytes
 from spikeinterface_cloud.run_record import RunRecord
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.upload import upload
+from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.transfer.upload import upload
 
 logger = logging.getLogger(__name__)
 

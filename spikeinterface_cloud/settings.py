@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
-from spikeinterface_cloud.dandi_names import parse_asset_name
+from spikeinterface_cloud.dandi.names import parse_asset_name
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import (
     DandiAsset,

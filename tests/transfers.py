@@ -9,11 +9,11 @@ import sys
 import textwrap
 from pathlib import Path
 
-from spikeinterface_cloud.connection import Patience
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.remote import RemoteFile, s3_files
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.transfer import Downloaded, download
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.download import Downloaded, download
+from spikeinterface_cloud.transfer.remote import RemoteFile, s3_files
+from spikeinterface_cloud.transfer.storage import Storage
 from tests.fault_proxy import Request
 from tests.servers import S3Server, access_to
 

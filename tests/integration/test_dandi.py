@@ -15,9 +15,8 @@ import remfile
 import requests
 from pydantic import SecretStr
 
-from spikeinterface_cloud.connection import Patience
-from spikeinterface_cloud.dandi_archive import ArchiveFile, remote_file, resolve, streaming_url
-from spikeinterface_cloud.dandi_client import explained
+from spikeinterface_cloud.dandi.archive import ArchiveFile, remote_file, resolve, streaming_url
+from spikeinterface_cloud.dandi.client import explained
 from spikeinterface_cloud.errors import (
     CloudJobError,
     RecordingError,
@@ -25,11 +24,12 @@ from spikeinterface_cloud.errors import (
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.hdf5_start import check_remote_hdf5
 from spikeinterface_cloud.location import DandiAsset, S3Location
 from spikeinterface_cloud.settings import AwsSettings
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.transfer import download
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
+from spikeinterface_cloud.transfer.storage import Storage
 from tests.dandi_stand_in import (
     BUCKET,
     OWNER_KEY,
@@ -267,7 +267,7 @@ def test_says_why_an_embargoed_file_may_not_be_read(
 ASK = """
 import sys
 import keyring, keyring.backend
-from spikeinterface_cloud.dandi_archive import resolve
+from spikeinterface_cloud.dandi.archive import resolve
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.location import DandiAsset
 

@@ -11,9 +11,9 @@ from probeinterface import Probe, ProbeGroup, generate_multi_shank
 from spikeinterface.core import BaseRecording, NumpyRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording import open_recording
-from spikeinterface_cloud.recording_checks import check_recording
-from spikeinterface_cloud.recording_facts import describe
+from spikeinterface_cloud.recording.checks import check_recording
+from spikeinterface_cloud.recording.facts import describe
+from spikeinterface_cloud.recording.reading import open_recording
 from tests.recordings import (
     AP_GAIN_UV,
     NwbLayout,

@@ -11,12 +11,12 @@ from typing import Any
 import obstore
 import pytest
 
-from spikeinterface_cloud.connection import Patience
-from spikeinterface_cloud.digests import Digest
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.settings import AwsSettings
-from spikeinterface_cloud.storage import Storage
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.digests import Digest
+from spikeinterface_cloud.transfer.storage import Storage
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import (
     S3Server,

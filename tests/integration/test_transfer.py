@@ -17,12 +17,12 @@ import obstore
 import obstore.store
 import pytest
 
-from spikeinterface_cloud.connection import Patience
 from spikeinterface_cloud.errors import (
     TransferError,
 )
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.transfer import download
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.transfer.storage import Storage
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server
 from tests.transfers import (

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.digests import Digest
 from spikeinterface_cloud.errors import (
     RecordingError,
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.transfer import download
+from spikeinterface_cloud.transfer.digests import Digest
+from spikeinterface_cloud.transfer.download import download
 from tests.fault_proxy import Fault, FaultProxy, Request
 from tests.servers import S3Server, client_of
 from tests.transfers import IMPATIENT, LARGE, RANGE, STEADY, fetch, files_of, put, tree

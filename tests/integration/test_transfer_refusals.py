@@ -17,9 +17,9 @@ from spikeinterface_cloud.errors import (
     UnavailableError,
 )
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.remote import RemoteFile, s3_files
-from spikeinterface_cloud.storage import Storage, StoredObject
-from spikeinterface_cloud.transfer import download
+from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.transfer.remote import RemoteFile, s3_files
+from spikeinterface_cloud.transfer.storage import Storage, StoredObject
 from tests.fault_proxy import FaultProxy, Request
 from tests.servers import S3Server
 from tests.transfers import LARGE, MIB, RANGE, fetch, put

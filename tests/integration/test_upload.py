@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.connection import Patience
 from spikeinterface_cloud.errors import TargetError, TransferError
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.upload import upload
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.transfer.upload import upload
 from tests.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.servers import S3Server, access_to, free_port
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from spikeinterface_cloud.dandi_names import AssetName, parse_asset_name
+from spikeinterface_cloud.dandi.names import AssetName, parse_asset_name
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import DandiAsset, DandiBlob, parse_dandi
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dandischema.digests.dandietag import DandiETag
 
-from spikeinterface_cloud.digests import (
+from spikeinterface_cloud.transfer.digests import (
     Algorithm,
     Digest,
     RunningDigest,

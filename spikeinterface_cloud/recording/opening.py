@@ -7,15 +7,15 @@ from typing import Any
 
 import spikeinterface as si
 
-from spikeinterface_cloud.recording import (
+from spikeinterface_cloud.recording.checks import check_recording
+from spikeinterface_cloud.recording.facts import describe
+from spikeinterface_cloud.recording.reading import (
     attach_probe,
     first_frames,
     open_recording,
     open_streamed_nwb,
 )
-from spikeinterface_cloud.recording_checks import check_recording
-from spikeinterface_cloud.recording_facts import describe
-from spikeinterface_cloud.simulation import simulate
+from spikeinterface_cloud.recording.simulation import simulate
 from spikeinterface_cloud.sources import FetchedSource
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
-from spikeinterface_cloud.digests import (
+from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.transfer.digests import (
     Digest,
     Hash,
     combine,
@@ -26,19 +28,17 @@ from spikeinterface_cloud.digests import (
     new_hash,
     plain_etag,
 )
-from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.event_loop import first_error, run_coroutine
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.progress import Progress, Share
-from spikeinterface_cloud.retries import (
+from spikeinterface_cloud.transfer.event_loop import first_error, run_coroutine
+from spikeinterface_cloud.transfer.progress import Progress, Share
+from spikeinterface_cloud.transfer.retries import (
     PassingFailure,
     error_name,
     final_status,
     first_line,
     persist,
 )
-from spikeinterface_cloud.storage import Storage
-from spikeinterface_cloud.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
+from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.transfer.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
 
 if TYPE_CHECKING:
     from obstore.store import S3Store

@@ -13,7 +13,7 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.readers import Reader
+from spikeinterface_cloud.recording.readers import Reader
 
 
 def find_path(reader: Reader, path: Path) -> Path:

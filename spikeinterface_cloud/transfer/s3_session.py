@@ -19,10 +19,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
-from spikeinterface_cloud.connection import Patience, client_options, retry_config
 from spikeinterface_cloud.errors import CloudJobError, SourceError
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.storage_errors import explain
+from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
+from spikeinterface_cloud.transfer.storage_errors import explain
 
 if TYPE_CHECKING:
     from obstore.store import S3Config

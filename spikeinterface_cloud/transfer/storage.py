@@ -1,7 +1,7 @@
 """The only code that speaks to S3 through boto3: listing, small objects, permissions and what S3
 states of an object.
 
-The bytes of recordings and results move through obstore (transfer.py, upload.py), over the stores
+The bytes of recordings and results move through obstore (download.py, upload.py), over the stores
 that are made here.
 """
 
@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spikeinterface_cloud.connection import Patience
-from spikeinterface_cloud.digests import (
+from spikeinterface_cloud.errors import SourceError, TargetError
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.digests import (
     Digest,
     checksum_digest,
     etag_digest,
     number_of_parts,
     plain_etag,
 )
-from spikeinterface_cloud.errors import SourceError, TargetError
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.s3_session import S3Session
-from spikeinterface_cloud.storage_errors import MISSING, error_code
+from spikeinterface_cloud.transfer.s3_session import S3Session
+from spikeinterface_cloud.transfer.storage_errors import MISSING, error_code
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody

@@ -19,14 +19,14 @@ from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
-from spikeinterface_cloud.readers import Reader, check_reader, likely_data_type
-from spikeinterface_cloud.recording_files import (
+from spikeinterface_cloud.recording.files import (
     check_complete,
     find_path,
     refuse_foreign_files,
     refuse_pickles,
 )
-from spikeinterface_cloud.streams import (
+from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
+from spikeinterface_cloud.recording.streams import (
     CHOOSING,
     choose_stream,
     list_electrical_series,

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 from spikeinterface.preprocessing import unsigned_to_signed
 
-from spikeinterface_cloud.channel_positions import check_positions, some
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording_times import find_gaps
-from spikeinterface_cloud.streams import LOWEST_SAMPLING_FREQUENCY_HZ
+from spikeinterface_cloud.recording.channel_positions import check_positions, some
+from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
+from spikeinterface_cloud.recording.times import find_gaps
 
 SHORTEST_RECORDING_S = 1.0
 

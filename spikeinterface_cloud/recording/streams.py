@@ -16,8 +16,8 @@ from typing import Any
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.readers import Reader, find_reader, likely_data_type
-from spikeinterface_cloud.spikeglx import files_of_stream
+from spikeinterface_cloud.recording.readers import Reader, find_reader, likely_data_type
+from spikeinterface_cloud.recording.spikeglx import files_of_stream
 
 logger = logging.getLogger(__name__)
 

@@ -12,17 +12,17 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import requests
 
-from spikeinterface_cloud.dandi_client import (
+from spikeinterface_cloud.dandi.client import (
     connect,
     download_url,
     explained,
     is_unauthorised,
     parse_archive_url,
 )
-from spikeinterface_cloud.dandi_names import AssetName, parse_asset_name
-from spikeinterface_cloud.digests import Digest, etag_digest
+from spikeinterface_cloud.dandi.names import AssetName, parse_asset_name
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
-from spikeinterface_cloud.remote import http_file
+from spikeinterface_cloud.transfer.digests import Digest, etag_digest
+from spikeinterface_cloud.transfer.remote import http_file
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from dandi.dandiarchive import ParsedDandiURL
     from pydantic import SecretStr
 
-    from spikeinterface_cloud.connection import Patience
     from spikeinterface_cloud.location import DandiAsset
-    from spikeinterface_cloud.remote import RemoteFile
+    from spikeinterface_cloud.transfer.connection import Patience
+    from spikeinterface_cloud.transfer.remote import RemoteFile
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from spikeinterface_cloud.connection import Patience
+from spikeinterface_cloud.transfer.connection import Patience
 
 logger = logging.getLogger(__name__)
 

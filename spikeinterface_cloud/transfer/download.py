@@ -16,16 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeinterface_cloud.connection import Patience
-from spikeinterface_cloud.digests import Digest, digest_of_file
 from spikeinterface_cloud.errors import RecordingError, SourceError, UnavailableError
-from spikeinterface_cloud.event_loop import first_error, run_coroutine
-from spikeinterface_cloud.landing import Landed, Resources, land
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.part_file import disk_errors
-from spikeinterface_cloud.progress import Progress, Share
-from spikeinterface_cloud.ranges import ObjectChanged, ObjectReader
-from spikeinterface_cloud.remote import PART_SUFFIX, RemoteFile, check_names
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
+from spikeinterface_cloud.transfer.event_loop import first_error, run_coroutine
+from spikeinterface_cloud.transfer.landing import Landed, Resources, land
+from spikeinterface_cloud.transfer.part_file import disk_errors
+from spikeinterface_cloud.transfer.progress import Progress, Share
+from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader
+from spikeinterface_cloud.transfer.remote import PART_SUFFIX, RemoteFile, check_names
 
 logger = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from spikeinterface_cloud.connection import Patience
-from spikeinterface_cloud.digests import plain_etag
 from spikeinterface_cloud.errors import SourceError, TransferError
-from spikeinterface_cloud.retries import (
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.digests import plain_etag
+from spikeinterface_cloud.transfer.retries import (
     PassingFailure,
     error_name,
     final_status,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from obstore import Bytes, GetOptions, GetResult
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.remote import RemoteFile
+    from spikeinterface_cloud.transfer.remote import RemoteFile
 
 Result = TypeVar("Result")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spikeinterface_cloud.connection import Patience
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.event_loop import run_coroutine
-from spikeinterface_cloud.ranges import ObjectChanged, ObjectReader, RangesNotSupported
+from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.event_loop import run_coroutine
+from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader, RangesNotSupported
 
 if TYPE_CHECKING:
-    from spikeinterface_cloud.remote import RemoteFile
+    from spikeinterface_cloud.transfer.remote import RemoteFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

@@ -13,15 +13,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 from obstore.store import HTTPStore
 
-from spikeinterface_cloud.connection import Patience, client_options, retry_config
-from spikeinterface_cloud.digests import Digest, etag_digest
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
+from spikeinterface_cloud.transfer.digests import Digest, etag_digest
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.storage import Storage, StoredObject, StoredRange
+    from spikeinterface_cloud.transfer.storage import Storage, StoredObject, StoredRange
 
 #: what a file is called beside its final name until it is complete and verified, and the record of
 #: what is in it

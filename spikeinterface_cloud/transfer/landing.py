@@ -10,16 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from spikeinterface_cloud.digests import RunningDigest, digest_of_bytes
-from spikeinterface_cloud.event_loop import first_error
-from spikeinterface_cloud.part_file import PartFile
-from spikeinterface_cloud.progress import Share
-from spikeinterface_cloud.ranges import (
+from spikeinterface_cloud.transfer.digests import RunningDigest, digest_of_bytes
+from spikeinterface_cloud.transfer.event_loop import first_error
+from spikeinterface_cloud.transfer.part_file import PartFile
+from spikeinterface_cloud.transfer.progress import Share
+from spikeinterface_cloud.transfer.ranges import (
     ObjectChanged,
     ObjectReader,
     RangesNotSupported,
 )
-from spikeinterface_cloud.remote import RemoteFile
+from spikeinterface_cloud.transfer.remote import RemoteFile
 
 Result = TypeVar("Result")
 

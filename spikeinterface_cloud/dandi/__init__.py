@@ -1,0 +1,1 @@
+"""Finding an asset in a DANDI archive by any of its names."""
