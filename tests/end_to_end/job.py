@@ -158,6 +158,16 @@ def processes_with(variable: str, value: str) -> list[int]:
     return found
 
 
+def sorter_process(identifier: str) -> int:
+    """The process in which the sorter of the job with this RUN_IDENTIFIER runs."""
+    [number] = [
+        number
+        for number in processes_with("RUN_IDENTIFIER", identifier)
+        if b"spikeinterface_cloud.sorter_process" in Path(f"/proc/{number}/cmdline").read_bytes()
+    ]
+    return number
+
+
 def wait_for_log(process: subprocess.Popen[str], text: str, timeout_s: float = 120) -> str:
     """Read the log of a running job until a line has `text`; what was read."""
     assert process.stderr is not None

@@ -1,6 +1,8 @@
 """A network that breaks in the middle, and a disk that fills up."""
 
+import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import spikeinterface as si
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.end_to_end.job import assert_refused, assert_succeeded, run_job, s3_access
 from tests.end_to_end.sorted_results import n_true_units_found
-from tests.fault_proxy import Fault, FaultProxy, Request, is_read
+from tests.fault_proxy import Fault, FaultProxy, Request, is_read, is_write
 from tests.recordings import AP_GAIN_UV, write_nwb, write_spikeglx
 from tests.servers import S3Server
 
@@ -48,6 +50,36 @@ def test_a_broken_connection_and_a_busy_server_do_not_matter(
     assert_succeeded(job)
     assert n_true_units_found(job.results, "simple", simulated.truth) == 3
     assert len(reads) >= 3, "no connection was broken"
+
+
+@pytest.mark.sorting
+def test_a_target_that_is_lost_on_the_way_leaves_the_results_folder(
+    tmp_path: Path, moto_s3: S3Server, simulated: Simulated
+) -> None:
+    def writes_results(request: Request) -> bool:
+        return is_write(request) and "/simple/" in request.path
+
+    moto_s3.client.create_bucket(Bucket="lost-target")
+    source = write_spikeglx(tmp_path / "source", simulated.recording)
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.inject(Fault(kind="status", status=403, times=1000, matches=writes_results))
+        job = run_job(
+            tmp_path / "job",
+            s3_access(proxy.url)
+            | {
+                "SOURCE_FOLDER": str(source),
+                "DATA_TYPE": "spikeglx",
+                "SORTERS": "simple",
+                "TARGET_AWS_S3_BUCKET": "lost-target",
+            },
+        )
+    assert job.exit_code == 73, job.log
+    assert "Traceback" not in job.log
+    assert re.search("cannot .*s3://lost-target/simple/.*: access denied .*allow", job.errors[-1])
+    assert n_true_units_found(job.results, "simple", simulated.truth) == 3
+    assert job.outcomes() == {"simple": "sorted"}
+    stored = moto_s3.client.get_object(Bucket="lost-target", Key="run.json")["Body"].read()
+    assert json.loads(stored)["status"] == "failed"
 
 
 #: starts a command with 8 MiB of memory in place of the disk of SCRATCH_FOLDER

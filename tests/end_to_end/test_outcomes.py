@@ -1,5 +1,9 @@
 """How sorters end: sorted, without units, or failed, and what the job makes of it."""
 
+import os
+import signal
+import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +11,15 @@ import pytest
 import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.end_to_end.job import Job, assert_succeeded, run_job, s3_access
+from tests.end_to_end.job import (
+    Job,
+    assert_succeeded,
+    run_job,
+    s3_access,
+    sorter_process,
+    started_job,
+    wait_for_log,
+)
 from tests.end_to_end.sorted_results import (
     assert_complete,
     download_folder,
@@ -128,3 +140,26 @@ def test_a_recording_without_spikes_is_no_failure(tmp_path: Path, noise: Path) -
         assert (job.results / run["sorter"] / "output.log").is_file()
         assert not (job.results / run["sorter"] / "sorting").exists()
     assert job.record["n_consensus_units"] is None
+
+
+def test_a_sorter_that_is_killed_does_not_take_the_job_along(tmp_path: Path, noise: Path) -> None:
+    """As the kernel kills one that needs more memory than there is."""
+    variables = {
+        "SOURCE_FOLDER": str(noise),
+        "DATA_TYPE": "binary",
+        "SORTERS": "tridesclous2,simple",
+        "RUN_IDENTIFIER": str(uuid.uuid4()),
+    }
+    with started_job(tmp_path, variables) as process:
+        log = wait_for_log(process, "sort with tridesclous2 ...")
+        time.sleep(1.0)  # until it has started
+        os.kill(sorter_process(variables["RUN_IDENTIFIER"]), signal.SIGKILL)
+        output, rest = process.communicate(timeout=120)
+    job = Job(folder=tmp_path, exit_code=process.returncode, output=output, log=log + rest)
+    assert job.exit_code == 70
+    assert "Traceback" not in job.log
+    assert job.outcomes() == {"tridesclous2": "failed", "simple": "no_units"}
+    reason = job.record["sorters"][0]["reason"]
+    assert reason == (
+        "killed by SIGKILL, as the kernel does when memory runs out; ask for more memory"
+    )
