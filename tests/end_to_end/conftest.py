@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
-from spikeinterface.core import BaseRecording, BaseSorting
+from spikeinterface.core import BaseRecording, BaseSorting, NumpyRecording
 
 from tests.dandi_stand_in import DandiStandIn
 from tests.fault_proxy import FaultProxy
-from tests.recordings import simulate
+from tests.recordings import AP_GAIN_UV, neuropixels_probe, quantise, simulate
 from tests.servers import S3Server
 
 #: SpikeInterface cannot save where simulated traces come from, and need not
@@ -28,6 +29,17 @@ def simulated() -> Simulated:
     """Ten seconds of three units that the quick sorters find."""
     recording, truth = simulate(duration_s=10.0, n_channels=16, n_units=3, seed=1)
     return Simulated(recording=recording, truth=truth)
+
+
+@pytest.fixture(scope="session")
+def noise() -> BaseRecording:
+    """Ten seconds in which there is nothing but the noise of 16 contacts."""
+    samples = np.random.default_rng(0).normal(0.0, 10.0, size=(300_000, 16)).astype("float32")
+    recording = NumpyRecording([samples], sampling_frequency=30000.0)
+    recording.set_channel_gains(1.0)
+    recording.set_channel_offsets(0.0)
+    recording.set_probe(neuropixels_probe(16))
+    return quantise(recording, AP_GAIN_UV)
 
 
 @pytest.fixture(scope="module")

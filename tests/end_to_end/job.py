@@ -20,6 +20,9 @@ PROGRAM = Path(__file__).parents[2] / "run_script.py"
 #: a job that takes longer than this hangs
 TIMEOUT_S = 400
 
+#: numba compiles for many seconds in every job; on short recordings that does not pay
+QUICK_START = {"NUMBA_OPT": "0"}
+
 #: `2024-05-01T10:00:00Z ERROR   module: `, before each message in the log
 LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +\w+: ", re.MULTILINE)
 
@@ -73,7 +76,7 @@ class Job:
 def run_job(
     folder: Path, variables: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
 ) -> Job:
-    """Run the program to its end, with nothing in its environment but `variables`.
+    """Run the program to its end, with nothing of this process in its environment.
 
     Its results, scratch and home are folders in `folder`, unless `variables` say otherwise; a
     `launcher` is a command that starts the command that follows it.
@@ -97,6 +100,7 @@ def started_job(
             "HOME": str(folder / "home"),
             "RESULTS_FOLDER": str(folder / "results"),
             "SCRATCH_FOLDER": str(folder / "scratch"),
+            **QUICK_START,
             **variables,
         },
         stdout=subprocess.PIPE,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import spikeinterface as si
+from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.end_to_end.job import assert_refused, assert_succeeded, run_job, s3_access
-from tests.end_to_end.sorted_results import n_true_units_found
 from tests.fault_proxy import Fault, FaultProxy, Request, is_read, is_write
 from tests.recordings import AP_GAIN_UV, write_nwb, write_spikeglx
 from tests.servers import S3Server
@@ -27,11 +27,11 @@ def reads_traces(request: Request) -> bool:
 
 @pytest.mark.sorting
 def test_a_broken_connection_and_a_busy_server_do_not_matter(
-    tmp_path: Path, moto_s3: S3Server, simulated: Simulated
+    tmp_path: Path, moto_s3: S3Server, noise: BaseRecording
 ) -> None:
     client = moto_s3.client
     client.create_bucket(Bucket=BUCKET)
-    for file in write_spikeglx(tmp_path / "source", simulated.recording).rglob("*.ap.*"):
+    for file in write_spikeglx(tmp_path / "source", noise).rglob("*.ap.*"):
         client.upload_file(str(file), BUCKET, f"raw/{file.name}")
     with FaultProxy(moto_s3.url) as proxy:
         proxy.inject(Fault(kind="status", status=503, times=4, matches=lambda _: True))
@@ -48,19 +48,20 @@ def test_a_broken_connection_and_a_busy_server_do_not_matter(
         )
         reads = [request for request in proxy.reads() if reads_traces(request)]
     assert_succeeded(job)
-    assert n_true_units_found(job.results, "simple", simulated.truth) == 3
+    assert job.outcomes() == {"simple": "no_units"}
+    assert job.step("fetch")["size_bytes"] >= 300_000 * 17 * 2
     assert len(reads) >= 3, "no connection was broken"
 
 
 @pytest.mark.sorting
 def test_a_target_that_is_lost_on_the_way_leaves_the_results_folder(
-    tmp_path: Path, moto_s3: S3Server, simulated: Simulated
+    tmp_path: Path, moto_s3: S3Server, noise: BaseRecording
 ) -> None:
     def writes_results(request: Request) -> bool:
         return is_write(request) and "/simple/" in request.path
 
     moto_s3.client.create_bucket(Bucket="lost-target")
-    source = write_spikeglx(tmp_path / "source", simulated.recording)
+    source = write_spikeglx(tmp_path / "source", noise)
     with FaultProxy(moto_s3.url) as proxy:
         proxy.inject(Fault(kind="status", status=403, times=1000, matches=writes_results))
         job = run_job(
@@ -76,8 +77,8 @@ def test_a_target_that_is_lost_on_the_way_leaves_the_results_folder(
     assert job.exit_code == 73, job.log
     assert "Traceback" not in job.log
     assert re.search("cannot .*s3://lost-target/simple/.*: access denied .*allow", job.errors[-1])
-    assert n_true_units_found(job.results, "simple", simulated.truth) == 3
-    assert job.outcomes() == {"simple": "sorted"}
+    assert job.outcomes() == {"simple": "no_units"}
+    assert (job.results / "simple" / "output.log").is_file()
     stored = moto_s3.client.get_object(Bucket="lost-target", Key="run.json")["Body"].read()
     assert json.loads(stored)["status"] == "failed"
 
@@ -90,7 +91,7 @@ SMALL_DISK = [
 ]
 
 
-def coarse(recording: si.BaseRecording) -> si.BaseRecording:
+def coarse(recording: BaseRecording) -> BaseRecording:
     """The same spikes in steps so coarse that a file of them compresses to a few per cent."""
     traces = recording.get_traces() // 32
     coarse = si.NumpyRecording([traces], recording.sampling_frequency)

@@ -6,9 +6,9 @@ import time
 import uuid
 from pathlib import Path
 
-import numpy as np
 import pytest
 import spikeinterface as si
+from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.end_to_end.job import (
@@ -26,7 +26,7 @@ from tests.end_to_end.sorted_results import (
     keys_below,
     n_true_units_found,
 )
-from tests.recordings import neuropixels_probe, quantise, write_binary_folder
+from tests.recordings import write_binary_folder
 from tests.servers import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
@@ -111,22 +111,15 @@ def test_those_that_ended_well_are_compared(one_failed: Job, simulated: Simulate
 
 
 @pytest.fixture(scope="module")
-def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds in which there is nothing but the noise of 16 contacts."""
-    noise = np.random.default_rng(0).normal(0.0, 10.0, size=(300_000, 16)).astype("float32")
-    recording = si.NumpyRecording([noise], sampling_frequency=30000.0)
-    recording.set_channel_gains(1.0)
-    recording.set_channel_offsets(0.0)
-    recording.set_probe(neuropixels_probe(16))
-    folder = tmp_path_factory.mktemp("noise") / "source"
-    return write_binary_folder(folder, quantise(recording, gain_uv=0.195))
+def silent(tmp_path_factory: pytest.TempPathFactory, noise: BaseRecording) -> Path:
+    return write_binary_folder(tmp_path_factory.mktemp("silent") / "source", noise)
 
 
-def test_a_recording_without_spikes_is_no_failure(tmp_path: Path, noise: Path) -> None:
+def test_a_recording_without_spikes_is_no_failure(tmp_path: Path, silent: Path) -> None:
     job = run_job(
         tmp_path,
         {
-            "SOURCE_FOLDER": str(noise),
+            "SOURCE_FOLDER": str(silent),
             "DATA_TYPE": "binary",
             "SORTERS": "simple,tridesclous2",
         },
@@ -142,10 +135,10 @@ def test_a_recording_without_spikes_is_no_failure(tmp_path: Path, noise: Path) -
     assert job.record["n_consensus_units"] is None
 
 
-def test_a_sorter_that_is_killed_does_not_take_the_job_along(tmp_path: Path, noise: Path) -> None:
+def test_a_sorter_that_is_killed_does_not_take_the_job_along(tmp_path: Path, silent: Path) -> None:
     """As the kernel kills one that needs more memory than there is."""
     variables = {
-        "SOURCE_FOLDER": str(noise),
+        "SOURCE_FOLDER": str(silent),
         "DATA_TYPE": "binary",
         "SORTERS": "tridesclous2,simple",
         "RUN_IDENTIFIER": str(uuid.uuid4()),

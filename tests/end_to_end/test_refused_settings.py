@@ -1,13 +1,14 @@
 """Settings that cannot work are refused before anything is fetched, with the remedy on one line."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.end_to_end.job import assert_refused, run_job
+from tests.end_to_end.job import Job, assert_refused, run_job
 from tests.recordings import simulate, write_binary_folder
 
 pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
@@ -140,12 +141,26 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_binary_folder(tmp_path_factory.mktemp("settings") / "source", recording)
 
 
-@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=list(REFUSALS))
-def test_refused_with_the_remedy(tmp_path: Path, source: Path, refusal: Refusal) -> None:
-    sound = {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
-    job = run_job(tmp_path, sound | refusal.changes)
-    assert_refused(job, refusal.exit_code, *refusal.messages)
-    assert "fetch ..." not in job.log
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory, source: Path) -> dict[str, Job]:
+    """The jobs of `REFUSALS`, which were run two at a time."""
+
+    def run(refusal: Refusal) -> Job:
+        return run_job(tmp_path_factory.mktemp("job"), sound(source) | refusal.changes)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(REFUSALS, pool.map(run, REFUSALS.values()), strict=True))
+
+
+def sound(source: Path) -> dict[str, str]:
+    """The variables of a job that would succeed."""
+    return {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_refused_with_the_remedy(jobs: dict[str, Job], name: str) -> None:
+    assert_refused(jobs[name], REFUSALS[name].exit_code, *REFUSALS[name].messages)
+    assert "fetch ..." not in jobs[name].log
 
 
 def test_a_variable_of_the_env_file_counts(tmp_path: Path, source: Path) -> None:
@@ -155,28 +170,14 @@ def test_a_variable_of_the_env_file_counts(tmp_path: Path, source: Path) -> None
 
 
 def test_false_is_false(tmp_path: Path, source: Path) -> None:
-    variables = {
-        "SOURCE_FOLDER": str(source),
-        "DATA_TYPE": "binary",
-        "SORTERS": "simple",
-        "TEST_WITH_TOY_RECORDING": "False",
-    }
-    job = run_job(tmp_path, variables, "--check")
+    job = run_job(tmp_path, sound(source) | {"TEST_WITH_TOY_RECORDING": "False"}, "--check")
     assert job.exit_code == 0, job.output
 
 
 def test_a_results_folder_that_cannot_be_written(tmp_path: Path, source: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "results"
-    job = run_job(
-        tmp_path / "job",
-        {
-            "SOURCE_FOLDER": str(source),
-            "DATA_TYPE": "binary",
-            "SORTERS": "simple",
-            "RESULTS_FOLDER": str(folder),
-        },
-    )
+    job = run_job(tmp_path / "job", sound(source) | {"RESULTS_FOLDER": str(folder)})
     assert_refused(
         job,
         73,

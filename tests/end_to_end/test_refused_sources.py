@@ -225,7 +225,9 @@ def test_a_source_that_is_larger_than_the_disk(
     tmp_path: Path, archive: DandiStandIn, nwb_file: Path
 ) -> None:
     asset = archive.add_asset("000125", "sub-1/huge.nwb", nwb_file)
-    archive.assets[-1] = huge = replace(asset, size_bytes=5 * 1024**4)
+    # 5 TiB, the largest that S3 holds, in its 10,000 parts
+    digests = {"dandi:dandi-etag": f"{'0' * 32}-10000"}
+    archive.assets[-1] = huge = replace(asset, size_bytes=5 * 1024**4, digests=digests)
     variables = {"DANDISET_S3_FILE_URL": archive.asset_url(huge), "SORTERS": "simple"}
     job = run_job(tmp_path, variables)
     assert_refused(
