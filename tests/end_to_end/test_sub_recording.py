@@ -44,6 +44,16 @@ def assert_streamed(job: Job) -> None:
     assert job.record["sorters"][0]["n_units"] >= 2
 
 
+def assert_only_parts_were_asked_for(ranges: list[str | None], file: Path) -> None:
+    """Ranges of less than a quarter of the file, and a few questions for its size.
+
+    A signed URL serves for GET only, so that the size is asked with a GET that is hung up on; how
+    much of the file is on its way by then is the network's affair.
+    """
+    assert ranges.count(None) <= 4
+    assert 0 < sum(range_bytes(asked) for asked in ranges) < file.stat().st_size / 4
+
+
 def test_from_s3(tmp_path: Path, moto_s3: S3Server, nwb_file: Path) -> None:
     moto_s3.client.create_bucket(Bucket=BUCKET)
     moto_s3.client.upload_file(str(nwb_file), BUCKET, "raw/recording.nwb")
@@ -53,9 +63,9 @@ def test_from_s3(tmp_path: Path, moto_s3: S3Server, nwb_file: Path) -> None:
             "AWS_S3_BUCKET_FOLDER": "raw",
         }
         job = run_job(tmp_path, FIRST_FRAMES | variables)
-        sent_bytes = proxy.counts.sent_bytes
+        asked = [request.range for request in proxy.reads() if ".nwb" in request.path]
     assert_streamed(job)
-    assert sent_bytes < nwb_file.stat().st_size / 4
+    assert_only_parts_were_asked_for(asked, nwb_file)
     assert "X-Amz-Signature" not in job.log
     assert "X-Amz-Signature" not in (job.results / "run.json").read_text()
 
@@ -70,9 +80,7 @@ def test_from_dandi(tmp_path: Path, archive: DandiStandIn, nwb_file: Path) -> No
         for request in archive.requests
         if (request.server, request.method) == ("store", "GET")
     ]
-    # a signed URL serves for GET only, so that its size is asked with one that is hung up on
-    assert [request.range for request in served].count(None) <= 4
-    assert 0 < sum(range_bytes(request.range) for request in served) < nwb_file.stat().st_size / 4
+    assert_only_parts_were_asked_for([request.range for request in served], nwb_file)
     for signature in archive.signatures:
         assert signature not in job.log + (job.results / "run.json").read_text()
 
