@@ -1,7 +1,9 @@
 """Noise is told from spikes, whatever a sorter says on it."""
 
+import numpy as np
 import pytest
 import spikeinterface as si
+import spikeinterface.preprocessing as spre
 from spikeinterface.generation import NoiseGeneratorRecording
 
 from spikeinterface_cloud.silence import has_no_spikes
@@ -13,6 +15,13 @@ def test_noise_alone_holds_no_spikes(n_channels: int) -> None:
         num_channels=n_channels, sampling_frequency=30000.0, durations=[5.0], seed=1
     )
     assert has_no_spikes(noise)
+
+
+def test_noise_of_a_few_steps_holds_no_spikes() -> None:
+    """As Neuropixels 1.0 has it, behind a median reference: 10 uV in steps of 2.3."""
+    samples = np.random.default_rng(0).normal(0.0, 10.0 / 2.34, size=(300_000, 16))
+    noise = si.NumpyRecording([np.round(samples).astype("int16")], sampling_frequency=30000.0)
+    assert has_no_spikes(spre.common_reference(spre.highpass_filter(noise, freq_min=300.0)))
 
 
 def test_a_recording_with_units_holds_spikes() -> None:
