@@ -20,9 +20,6 @@ PROGRAM = Path(__file__).parents[2] / "run_script.py"
 #: a job that takes longer than this hangs
 TIMEOUT_S = 400
 
-#: numba compiles for many seconds in every job; on short recordings that does not pay
-QUICK_START = {"NUMBA_OPT": "0"}
-
 #: `2024-05-01T10:00:00Z ERROR   module: `, before each message in the log
 LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +\w+: ", re.MULTILINE)
 
@@ -100,7 +97,6 @@ def started_job(
             "HOME": str(folder / "home"),
             "RESULTS_FOLDER": str(folder / "results"),
             "SCRATCH_FOLDER": str(folder / "scratch"),
-            **QUICK_START,
             **variables,
         },
         stdout=subprocess.PIPE,
