@@ -1,0 +1,92 @@
+"""The list of an array job, as it is written and as each child reads it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.manifest import line_index, manifest_bytes, manifest_name, select_line
+
+JOB_ID = "6dd4a2b0-6b1c-4f0e-9c3e-1b5e6f7a8b9c"
+TWO = manifest_bytes([{"RUN_IDENTIFIER": "a"}, {"RUN_IDENTIFIER": "b"}])
+
+variables = st.dictionaries(
+    st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True).filter(
+        lambda name: name != "MANIFEST_URL"
+    ),
+    st.text(),
+)
+
+
+@given(st.lists(variables, min_size=1, max_size=20))
+def test_every_child_reads_back_the_variables_of_its_line(lines: list[dict[str, str]]) -> None:
+    data = manifest_bytes(lines)
+    read = [
+        select_line(data, {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)}) for index in range(len(lines))
+    ]
+    assert read == lines
+
+
+@pytest.mark.parametrize(
+    ("environ", "name"),
+    [
+        ({"AWS_BATCH_JOB_ARRAY_INDEX": "0"}, "a"),
+        ({"AWS_BATCH_JOB_ARRAY_INDEX": "1", "AWS_BATCH_JOB_ID": f"{JOB_ID}:1"}, "b"),
+        ({"AWS_BATCH_JOB_ID": f"{JOB_ID}:1"}, "b"),
+        ({"AWS_BATCH_JOB_ARRAY_INDEX": "", "AWS_BATCH_JOB_ID": f"{JOB_ID}:0"}, "a"),
+    ],
+)
+def test_the_child_is_known_by_its_index_or_its_identifier(
+    environ: dict[str, str], name: str
+) -> None:
+    assert select_line(TWO, environ) == {"RUN_IDENTIFIER": name}
+
+
+@pytest.mark.parametrize("environ", [{}, {"AWS_BATCH_JOB_ID": JOB_ID}])
+def test_a_single_job_reads_a_list_of_one_line(environ: dict[str, str]) -> None:
+    assert select_line(manifest_bytes([{"SORTERS": "simple"}]), environ) == {"SORTERS": "simple"}
+
+
+def test_a_job_that_is_no_child_has_no_index() -> None:
+    assert line_index({"AWS_BATCH_JOB_ID": JOB_ID}) is None
+
+
+def test_a_list_that_was_written_by_hand_is_read_too() -> None:
+    by_hand = '\ufeff{"SORTERS": "simple"}\r\n{"SORTERS": "kilosort4"}\r\n\r\n'.encode()
+    assert select_line(by_hand, {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}) == {"SORTERS": "kilosort4"}
+
+
+@pytest.mark.parametrize(
+    ("data", "environ", "message"),
+    [
+        (b"", {}, "the list is empty; write a line for each job"),
+        (b"\n\n", {}, "the list is empty"),
+        (b"\xff\xfe\x00", {}, "not a list of jobs, as it is no text"),
+        (b"SORTERS=simple", {}, "line 1 is not JSON"),
+        (TWO, {}, "has 2 lines, and nothing says which is this job's; submit it as an array job"),
+        (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "2"}, "has 2 lines, and this is child 2 of the array"),
+        (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "-1"}, "'-1' is no line's number"),
+        (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "first"}, "'first' is no line's number"),
+        (b'["SORTERS"]', {}, "line 1 is not an object"),
+        (b'{"N_JOBS": 4}', {}, 'line 1: N_JOBS is not text; write {"N_JOBS": "4"}'),
+        (b'{"MANIFEST_URL": "s3://lab/a.jsonl"}', {}, "line 1 names another list; leave"),
+        (b'{"A": "1"}\n\n{"A": "3"}', {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}, "line 2 is not JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_said_in_one_line(
+    data: bytes, environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)) as refusal:
+        select_line(data, environ)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_same_jobs_have_the_same_name_and_others_another() -> None:
+    again = manifest_bytes([{"RUN_IDENTIFIER": "a"}, {"RUN_IDENTIFIER": "b"}])
+    other = manifest_bytes([{"RUN_IDENTIFIER": "b"}, {"RUN_IDENTIFIER": "a"}])
+    assert manifest_name(again) == manifest_name(TWO)
+    assert manifest_name(other) != manifest_name(TWO)
