@@ -17,6 +17,7 @@ import dotenv
 import spikeinterface as si
 
 from spikeinterface_cloud.analysis import AnalysisFolders, analyse
+from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.interruption import interruptible
@@ -59,9 +60,8 @@ def main() -> int:
 
 def check_job(environ: Mapping[str, str]) -> int:
     """Print how every check ended; the exit code is that of the first that failed."""
-    findings = [check_settings(environ)]
-    if findings[0].error is None:
-        findings += check_surroundings(JobSettings.from_env(environ))
+    finding, settings = check_settings(environ)
+    findings = [finding, *(check_surroundings(settings) if settings else [])]
     sys.stdout.write(f"{table(findings)}\n")
     errors = [finding.error for finding in findings if finding.error is not None]
     return errors[0].exit_code if errors else os.EX_OK
@@ -76,8 +76,9 @@ def check_surroundings(settings: JobSettings) -> list[Finding]:
 
 def run_job(environ: Mapping[str, str]) -> int:
     """Run the job from its settings to its results, which leave whichever way it ends."""
-    settings = JobSettings.from_env(environ)
+    settings = JobSettings.from_env(assigned(environ))
     results = open_results(settings)
+    results.record.manifest = place_in_manifest(environ)
     results.clear(settings.sorters)
     configure_logging(results.log_file)
     log_preamble(results.record)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikeinterface_cloud.assignment import assigned
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
@@ -103,7 +104,7 @@ class Preflight:
         return choice if isinstance(choice, str) else f"{len(choice)} steps"
 
     def _exports(self) -> str:
-        for name in ("exports", "target_dandiset", "manifest_url"):
+        for name in ("exports", "target_dandiset"):
             if getattr(self._settings, name):
                 raise SettingsError(
                     f"{name.upper()}: this version does not do that yet; leave it out"
@@ -161,14 +162,13 @@ class Preflight:
         )
 
 
-def check_settings(environ: Mapping[str, str]) -> Finding:
-    """Whether the variables make a job; the other checks need that."""
-
-    def read() -> str:
-        settings = JobSettings.from_env(environ)
-        return f"{len(settings.masked())} variables"
-
-    return _try("settings", read)
+def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | None]:
+    """Whether the variables make a job, and the job that they make; the other checks need it."""
+    try:
+        settings = JobSettings.from_env(assigned(environ))
+    except CloudJobError as error:
+        return Finding(name="settings", error=error), None
+    return Finding(name="settings", detail=f"{len(settings.masked())} variables"), settings
 
 
 def source_request(settings: JobSettings) -> SourceRequest:

@@ -29,6 +29,8 @@ class RunRecord:
     #: the variables of the job, secrets masked
     settings: Mapping[str, str]
     run_identifier: str | None
+    #: of one of many recordings: the list's `url` and, in an array, the line's `index` from 0
+    manifest: Mapping[str, Any] | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended: datetime | None = None
     status: Status = "failed"

@@ -1,6 +1,6 @@
 """The contract: every variable of a job, read into one frozen `JobSettings`, and written back.
 
-This is the only module that knows a variable's name: a field's name in capitals is its variable.
+A field's name in capitals is its variable; only contradictions.py knows some of the names besides.
 It needs neither SpikeInterface nor torch, so that a laptop refuses a bad job before a machine is
 paid for.
 """
@@ -14,6 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
+from spikeinterface_cloud.contradictions import (
+    SYNONYMS,
+    ambiguous_synonyms,
+    contradictions,
+    partial_credentials,
+)
 from spikeinterface_cloud.dandi.names import parse_asset_name
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import (
@@ -32,21 +38,8 @@ from spikeinterface_cloud.variables import (
     load_json,
     misspelt,
     nearest,
-    parse_boolean,
     parse_names,
 )
-
-#: other names of the same variables
-SYNONYMS = {
-    "SOURCE_AWS_S3_BUCKET": "AWS_S3_BUCKET",
-    "SOURCE_AWS_S3_BUCKET_FOLDER": "AWS_S3_BUCKET_FOLDER",
-}
-
-#: the variables that name a source, with what each of them is
-SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_TOY_RECORDING")
-
-#: those whose format nothing but DATA_TYPE tells
-NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
 
 
 def _parse_preprocessing(value: object) -> object:
@@ -101,6 +94,22 @@ class AwsSettings(BaseModel):
     secret_access_key: SecretStr | None = Field(default=None, description="secret of that key")
     session_token: SecretStr | None = Field(default=None, description="of temporary credentials")
     endpoint_url: str | None = Field(default=None, description="an S3 server other than AWS")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "AwsSettings":
+        """Read these variables alone, for what has to be fetched before a job is known.
+
+        Raises
+        ------
+        SettingsError
+            half of a pair of credentials is missing
+        """
+        given = {name: text for name, text in environ.items() if text.strip()}
+        if problems := list(partial_credentials(given)):
+            raise SettingsError("\n".join(problems))
+        values = {name: given.get(f"AWS_{name.upper()}") for name in cls.model_fields}
+        endpoint = given.get("AWS_ENDPOINT_URL_S3") or values["endpoint_url"]
+        return cls.model_validate(values | {"endpoint_url": endpoint})
 
 
 class JobSettings(BaseModel):
@@ -183,7 +192,8 @@ class JobSettings(BaseModel):
     )
     manifest_url: str | None = Field(
         default=None,
-        description="many recordings: the list that `AWS_BATCH_JOB_ARRAY_INDEX` selects from",
+        description="many recordings: the list on S3 that `AWS_BATCH_JOB_ARRAY_INDEX` selects a "
+        "line from; what the line says is stronger than the other variables",
     )
     n_jobs: int | None = Field(
         default=None, gt=0, description="CPU workers; default: the CPUs this container may use"
@@ -215,7 +225,7 @@ class JobSettings(BaseModel):
             f"{name}: not a variable of this program; did you mean {meant}?"
             for name, meant in sorted(misspelt(given, [*known, *SYNONYMS]).items())
         ]
-        problems += [*_ambiguous_synonyms(environ), *_contradictions(given)]
+        problems += [*ambiguous_synonyms(environ), *contradictions(given)]
         values = {name.lower(): text for name, text in given.items() if name in known}
         try:
             settings = cls.model_validate(values)
@@ -318,60 +328,6 @@ def settings_table() -> str:
         for name, field in JobSettings.model_fields.items()
     ]
     return "\n".join(["| variable | meaning |", "|---|---|", *rows])
-
-
-def _ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
-    for synonym, name in SYNONYMS.items():
-        values = {environ[key] for key in (synonym, name) if environ.get(key, "").strip()}
-        if len(values) > 1:
-            yield f"{synonym}: differs from {name}, which means the same; give one of them"
-
-
-def _contradictions(given: Mapping[str, str]) -> Iterator[str]:
-    """What the variables say against each other, as far as their text tells."""
-    sources = [name for name in SOURCES if name in given]
-    if "TEST_WITH_TOY_RECORDING" in sources and not _is_true(given["TEST_WITH_TOY_RECORDING"]):
-        sources.remove("TEST_WITH_TOY_RECORDING")
-    if len(sources) > 1:
-        yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
-    elif not sources and not given.keys() & {"MANIFEST_URL", "AWS_S3_BUCKET_FOLDER"}:
-        yield f"no source: give one of {', '.join(SOURCES)}"
-    elif sources and sources[0] in NEED_DATA_TYPE and "DATA_TYPE" not in given:
-        yield "DATA_TYPE: missing; name the SpikeInterface reader, like spikeglx or nwb"
-    for folder, bucket in (
-        ("AWS_S3_BUCKET_FOLDER", "AWS_S3_BUCKET"),
-        ("TARGET_AWS_S3_BUCKET_FOLDER", "TARGET_AWS_S3_BUCKET"),
-    ):
-        if folder in given and bucket not in given:
-            yield f"{folder}: given without {bucket}; name the bucket as well"
-    for one, other in (
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-        ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
-    ):
-        if one in given and other not in given:
-            yield f"{other}: missing, though {one} is given; give both, or use a job role instead"
-    if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
-        yield (
-            "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
-            "sorted; set TEST_WITH_SUB_RECORDING=true as well"
-        )
-    yield from _unparsable_locations(given)
-
-
-def _is_true(text: str) -> bool:
-    try:
-        return parse_boolean(text) is True
-    except ValueError:
-        return False
-
-
-def _unparsable_locations(given: Mapping[str, str]) -> Iterator[str]:
-    for name in ("AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"):
-        if name in given:
-            try:
-                parse_s3(given[name], given.get(f"{name}_FOLDER"))
-            except ValueError as error:
-                yield f"{name}: {error}"
 
 
 def _describe(problem: Any) -> str:

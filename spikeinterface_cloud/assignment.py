@@ -1,0 +1,58 @@
+"""Which job this is: the one of the environment, or that of its line in a manifest on S3."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from spikeinterface_cloud.contradictions import overlay
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.location import S3Location, parse_s3
+from spikeinterface_cloud.manifest import MANIFEST_URL, line_index, select_line
+from spikeinterface_cloud.settings import AwsSettings
+from spikeinterface_cloud.transfer.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+
+def assigned(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The variables of this job: those of `environ`, and over them those of its line.
+
+    Raises
+    ------
+    SettingsError
+        The manifest or the line cannot be read, or nothing says which line.
+    SourceError
+        There is no such manifest, or it is forbidden.
+    TransferError
+        The network gave out.
+    """
+    url = _url(environ)
+    if url is None:
+        return environ
+    data = Storage(AwsSettings.from_env(environ)).read_object(_location(url))
+    line = select_line(data, environ)
+    logger.info("this job is line %d of %s", (line_index(environ) or 0) + 1, url)
+    return overlay(environ, line)
+
+
+def place_in_manifest(environ: Mapping[str, str]) -> dict[str, Any] | None:
+    """The URL of this job's manifest, and the index of its line where it is an array's child."""
+    url = _url(environ)
+    return None if url is None else {"url": url, "index": line_index(environ)}
+
+
+def _url(environ: Mapping[str, str]) -> str | None:
+    return environ.get(MANIFEST_URL, "").strip() or None
+
+
+def _location(url: str) -> S3Location:
+    try:
+        location = parse_s3(url, None)
+    except ValueError as error:
+        raise SettingsError(f"{MANIFEST_URL}: {error}") from error
+    if not url.startswith("s3://") or not location.key:
+        raise SettingsError(
+            f"{MANIFEST_URL}: {url!r} does not name an object on S3; write "
+            "s3://bucket/folder/jobs.jsonl"
+        )
+    return location

@@ -1,0 +1,97 @@
+"""What variables say against each other, as far as their text alone tells."""
+
+from collections.abc import Iterator, Mapping
+
+from spikeinterface_cloud.location import parse_s3
+from spikeinterface_cloud.variables import parse_boolean
+
+#: other names of the same variables
+SYNONYMS = {
+    "SOURCE_AWS_S3_BUCKET": "AWS_S3_BUCKET",
+    "SOURCE_AWS_S3_BUCKET_FOLDER": "AWS_S3_BUCKET_FOLDER",
+}
+
+#: the variables that name a source, each by itself
+SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_TOY_RECORDING")
+
+#: those whose format nothing but DATA_TYPE tells
+NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
+
+#: variables that say one thing together: one of them makes what the others said elsewhere void
+TOGETHER = (
+    frozenset({*SOURCES, "AWS_S3_BUCKET_FOLDER"}),
+    frozenset({"TARGET_AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET_FOLDER"}),
+)
+
+
+def overlay(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
+    """Both sets of variables, where a source or a target of the stronger is the only one.
+
+    >>> overlay({"SOURCE_FOLDER": "/data", "N_JOBS": "2"}, {"AWS_S3_BUCKET": "lab"})
+    {'N_JOBS': '2', 'AWS_S3_BUCKET': 'lab'}
+    """
+    stronger = {name: text for name, text in stronger.items() if text.strip()}
+    given = {SYNONYMS.get(name, name) for name in stronger}
+    void = given.union(*(names for names in TOGETHER if names & given))
+    kept = {name: text for name, text in weaker.items() if SYNONYMS.get(name, name) not in void}
+    return kept | stronger
+
+
+def ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
+    """Two names of one variable that differ."""
+    for synonym, name in SYNONYMS.items():
+        values = {environ[key] for key in (synonym, name) if environ.get(key, "").strip()}
+        if len(values) > 1:
+            yield f"{synonym}: differs from {name}, which means the same; give one of them"
+
+
+def contradictions(given: Mapping[str, str]) -> Iterator[str]:
+    """A line for each of the contradictions, by the name of a variable."""
+    sources = [name for name in SOURCES if name in given]
+    if "TEST_WITH_TOY_RECORDING" in sources and not _is_true(given["TEST_WITH_TOY_RECORDING"]):
+        sources.remove("TEST_WITH_TOY_RECORDING")
+    if len(sources) > 1:
+        yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
+    elif not sources and "AWS_S3_BUCKET_FOLDER" not in given:
+        yield f"no source: give one of {', '.join(SOURCES)}"
+    elif sources and sources[0] in NEED_DATA_TYPE and "DATA_TYPE" not in given:
+        yield "DATA_TYPE: missing; name the SpikeInterface reader, like spikeglx or nwb"
+    for folder, bucket in (
+        ("AWS_S3_BUCKET_FOLDER", "AWS_S3_BUCKET"),
+        ("TARGET_AWS_S3_BUCKET_FOLDER", "TARGET_AWS_S3_BUCKET"),
+    ):
+        if folder in given and bucket not in given:
+            yield f"{folder}: given without {bucket}; name the bucket as well"
+    yield from partial_credentials(given)
+    if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
+        yield (
+            "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
+            "sorted; set TEST_WITH_SUB_RECORDING=true as well"
+        )
+    yield from _unparsable_locations(given)
+
+
+def partial_credentials(given: Mapping[str, str]) -> Iterator[str]:
+    """Half of a pair of credentials, without the other."""
+    for one, other in (
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+        ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+    ):
+        if one in given and other not in given:
+            yield f"{other}: missing, though {one} is given; give both, or use a job role instead"
+
+
+def _is_true(text: str) -> bool:
+    try:
+        return parse_boolean(text) is True
+    except ValueError:
+        return False
+
+
+def _unparsable_locations(given: Mapping[str, str]) -> Iterator[str]:
+    for name in ("AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"):
+        if name in given:
+            try:
+                parse_s3(given[name], given.get(f"{name}_FOLDER"))
+            except ValueError as error:
+                yield f"{name}: {error}"
