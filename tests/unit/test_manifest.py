@@ -10,9 +10,15 @@ from hypothesis import strategies as st
 
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.manifest import line_index, manifest_bytes, manifest_name, select_line
+from spikeinterface_cloud.settings import JobSettings
 
 JOB_ID = "6dd4a2b0-6b1c-4f0e-9c3e-1b5e6f7a8b9c"
 TWO = manifest_bytes([{"RUN_IDENTIFIER": "a"}, {"RUN_IDENTIFIER": "b"}])
+
+#: no variable is blank or has a zero in it
+printable = st.text(
+    st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
+).filter(str.strip)
 
 variables = st.dictionaries(
     st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True).filter(
@@ -29,6 +35,23 @@ def test_every_child_reads_back_the_variables_of_its_line(lines: list[dict[str, 
         select_line(data, {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)}) for index in range(len(lines))
     ]
     assert read == lines
+
+
+@given(
+    st.builds(
+        JobSettings,
+        aws_s3_bucket=st.just("lab-data"),
+        aws_s3_bucket_folder=printable,
+        data_type=st.just("spikeglx"),
+        sorters=st.just(("simple", "kilosort4")),
+        sorters_kwargs=st.just({"kilosort4": {"note": "it's \n \u2028 \u00b5V"}}),
+        run_identifier=printable,
+        n_jobs=st.none() | st.integers(1, 64),
+    )
+)
+def test_a_line_gives_the_settings_that_wrote_it(settings: JobSettings) -> None:
+    line = select_line(manifest_bytes([settings.to_env()]), {})
+    assert JobSettings.from_env(line) == settings
 
 
 @pytest.mark.parametrize(
