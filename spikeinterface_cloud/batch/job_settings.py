@@ -1,0 +1,144 @@
+"""From options, environment and `.env` to the settings of one job, checked as the container does.
+
+The stronger layer comes first: flags, then the environment, then the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spikeinterface_cloud.batch.options import VARIABLES
+from spikeinterface_cloud.batch.secrets import check_no_secret, is_secret
+from spikeinterface_cloud.contradictions import SYNONYMS, overlay
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.location import BLOB_KEY, LocalFolder, parse_s3
+from spikeinterface_cloud.settings import JobSettings, variable_names
+from spikeinterface_cloud.variables import nearest
+
+
+def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> JobSettings:
+    """The settings of the job that the options, by parameter, and the environment ask for.
+
+    Raises
+    ------
+    SettingsError
+        with every problem at once, a line each.
+    """
+    return checked(job_variables(given, environ))
+
+
+def job_variables(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the job, from the strongest layer that names each."""
+    env_file = given["env_file"]  # which the environment has taken up already
+    environment = {name: text for name, text in environ.items() if name not in env_file}
+    weaker = overlay(travelling(env_file), travelling(environment))
+    return overlay(weaker, flags_of(given))
+
+
+def checked(variables: Mapping[str, str]) -> JobSettings:
+    """The settings that these variables give, when a machine of AWS can run them.
+
+    Raises
+    ------
+    SettingsError
+        with every problem at once, a line each.
+    """
+    check_no_secret(variables)
+    settings = JobSettings.from_env(variables)
+    problems = [*_out_of_reach(settings)]
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def flags_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """The variables that options set; `--env` is as strong as the option of the same variable."""
+    variables = {
+        variable: given[parameter]
+        for parameter, variable in VARIABLES.items()
+        if given.get(parameter)
+    }
+    if given.get("source"):
+        variables |= source_variables(given["source"])
+    if given.get("target"):
+        variables |= target_variables(given["target"])
+    known = [*variable_names(), *SYNONYMS]
+    for name, text in given.get("env", ()):
+        if name in variables and variables[name] != text:
+            raise SettingsError(f"--env {name}: also given by its own option; give it once")
+        if name not in known and not is_secret(name):
+            raise SettingsError(
+                f"--env {name}: not a variable of the job{nearest(name, known)}; the README lists "
+                "them, and the job definition takes any other"
+            )
+        variables[name] = text
+    return variables
+
+
+def source_variables(url: str) -> dict[str, str]:
+    """The variables of a source.
+
+    >>> source_variables("s3://lab-data/raw/session1")
+    {'AWS_S3_BUCKET': 'lab-data', 'AWS_S3_BUCKET_FOLDER': 'raw/session1'}
+    >>> source_variables("dandi://dandi/000006@draft/sub-1/a.nwb")
+    {'DANDISET_S3_FILE_URL': 'dandi://dandi/000006@draft/sub-1/a.nwb'}
+    """
+    if url.startswith(("dandi://", "https://", "http://", "DANDI:")):
+        return {"DANDISET_S3_FILE_URL": url}
+    if not url.startswith("s3://"):
+        raise SettingsError(
+            f"--source: {url!r} is not on S3 or DANDI, and a job on AWS sees no folder of this "
+            f"machine; copy it there (`aws s3 cp --recursive {url} s3://bucket/folder`) and give "
+            "s3://bucket/folder, or sort it here with `python run_script.py`"
+        )
+    if BLOB_KEY.fullmatch(url.removeprefix("s3://").partition("/")[2]):
+        return {"DANDISET_S3_FILE_URL": url}
+    return _s3_variables("--source", url, "AWS_S3_BUCKET")
+
+
+def target_variables(url: str) -> dict[str, str]:
+    """The variables of a target.
+
+    >>> target_variables("s3://lab-results/session1/")
+    {'TARGET_AWS_S3_BUCKET': 'lab-results', 'TARGET_AWS_S3_BUCKET_FOLDER': 'session1'}
+    """
+    if not url.startswith("s3://"):
+        raise SettingsError(
+            f"--target: {url!r} is not on S3, and what a job leaves on its own machine is lost; "
+            "give s3://bucket/folder"
+        )
+    return _s3_variables("--target", url, "TARGET_AWS_S3_BUCKET")
+
+
+def _s3_variables(option: str, url: str, bucket: str) -> dict[str, str]:
+    try:
+        location = parse_s3(url, None)
+    except ValueError as error:
+        raise SettingsError(f"{option}: {error}") from error
+    folder = {f"{bucket}_FOLDER": location.key} if location.key else {}
+    return {bucket: location.bucket, **folder}
+
+
+def travelling(environ: Mapping[str, str]) -> dict[str, str]:
+    """What of an environment concerns the job: no secret, and nothing of AWS's own tools."""
+    known = frozenset(variable_names())
+    return {
+        name: text
+        for name, text in environ.items()
+        if text.strip() and not is_secret(name) and (name in known or not name.startswith("AWS_"))
+    }
+
+
+def _out_of_reach(settings: JobSettings) -> Iterator[str]:
+    """What a machine of AWS cannot do, though this one could."""
+    if settings.manifest_url is None and isinstance(settings.source, LocalFolder):
+        yield (
+            f"SOURCE_FOLDER: a job on AWS sees no folder of this machine, so not {settings.source};"
+            " copy it to S3 and give --source s3://bucket/folder"
+        )
+    if settings.target is None and not settings.results_folder and not settings.target_dandiset:
+        yield (
+            "TARGET_AWS_S3_BUCKET: missing, and what a job leaves on its own machine is lost; "
+            "give --target s3://bucket/folder"
+        )

@@ -1,0 +1,187 @@
+"""The options of every command, with the variable that each of them sets or is read from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from spikeinterface_cloud.batch.command_line import Declared, Duration, Memory, Pair, option_group
+
+#: the option that sets a variable of the job, by its parameter
+VARIABLES = {
+    "data_type": "DATA_TYPE",
+    "read_recording_kwargs": "READ_RECORDING_KWARGS",
+    "sorters": "SORTERS",
+    "sorters_kwargs": "SORTERS_KWARGS",
+    "preprocessing": "PREPROCESSING",
+    "exports": "EXPORTS",
+}
+
+ENV_FILE = ".env"
+
+
+def load_env_file(
+    _context: click.Context, _parameter: click.Parameter, path: str | None
+) -> dict[str, str]:
+    """Give this process what the file says and its environment does not, and return just that.
+
+    It happens before the other options are read, some of which are variables as well.
+    """
+    if path is None and not Path(ENV_FILE).is_file():
+        return {}
+    import dotenv  # most folders have no such file
+
+    said = dotenv.dotenv_values(path or ENV_FILE)
+    new = {name: text for name, text in said.items() if text and not os.environ.get(name)}
+    os.environ.update(new)
+    return new
+
+
+def _variable(name: str, help_text: str) -> Declared:
+    """An option that sets the variable of its own name."""
+    variable = VARIABLES[name.removeprefix("--").replace("-", "_")]
+    return Declared(name, metavar="TEXT", help=f"{help_text}  [variable: {variable}]")
+
+
+def _default(name: str, help_text: str, **given: Any) -> Declared:
+    """An option that a variable `SUBMIT_...` of the environment gives where it is missing."""
+    variable = f"SUBMIT_{name.removeprefix('--').replace('-', '_').upper()}"
+    return Declared(name, envvar=variable, help=f"{help_text}  [variable: {variable}]", **given)
+
+
+recording_options = option_group(
+    "Recording and sorting",
+    Declared(
+        "--source",
+        metavar="URL",
+        help="where the recording is: s3://bucket/folder, dandi://dandi/000006@draft/a.nwb, "
+        "or the https:// URL of a DANDI asset  [variables: AWS_S3_BUCKET, AWS_S3_BUCKET_FOLDER, "
+        "DANDISET_S3_FILE_URL]",
+    ),
+    Declared(
+        "--target",
+        metavar="URL",
+        help="where the results go: s3://bucket/folder  [variables: TARGET_AWS_S3_BUCKET, "
+        "TARGET_AWS_S3_BUCKET_FOLDER]",
+    ),
+    _variable("--data-type", "the SpikeInterface reader: spikeglx, openephys, nwb, ..."),
+    _variable("--read-recording-kwargs", "JSON, passed to that reader"),
+    _variable("--sorters", "the sorters, in order: comma-separated names, or a JSON list"),
+    _variable("--sorters-kwargs", "JSON, parameters by sorter name"),
+    _variable("--preprocessing", "default, none, or JSON of a SpikeInterface pipeline"),
+    _variable("--exports", "any of nwb, phy"),
+    Declared(
+        "--env",
+        type=Pair(),
+        multiple=True,
+        help="any other variable of the job (README), as often as needed",
+    ),
+)
+
+job_options = option_group(
+    "Job on AWS Batch",
+    _default("--job-queue", "name or ARN; by default the stack's", metavar="NAME"),
+    _default("--job-definition", "name, name:revision or ARN; the stack's", metavar="NAME"),
+    _default(
+        "--stack",
+        "CloudFormation stack whose outputs JobQueue and JobDefinition are taken",
+        metavar="NAME",
+    ),
+    _default(
+        "--job-name",
+        "what the job's name begins with; a hash of the job follows",
+        metavar="NAME",
+    ),
+    _default("--gpus", "instead of the job definition's", type=click.IntRange(1), metavar="N"),
+    _default("--vcpus", "instead of the job definition's", type=click.IntRange(1), metavar="N"),
+    _default(
+        "--memory",
+        "instead of the job definition's: MiB, or like 30GiB",
+        type=Memory(),
+        metavar="SIZE",
+    ),
+    _default(
+        "--timeout",
+        "longest time of an attempt: seconds, or like 90m, 12h, 2d; at least a minute",
+        type=Duration(minimum_s=60),
+    ),
+    _default(
+        "--attempts",
+        "1 to 10 (default 3): a job whose machine is taken back is started again, one with bad "
+        "input never",
+        type=click.IntRange(1, 10),
+        default=3,
+        metavar="N",
+    ),
+    Declared("--tag", type=Pair(), multiple=True, help="tag of the job, as often as needed"),
+    _default(
+        "--share-identifier",
+        "whose share the job counts in, on a fair-share queue",
+        metavar="NAME",
+    ),
+    _default(
+        "--priority",
+        "within that share, 0 to 9999; the highest goes first",
+        type=click.IntRange(0, 9999),
+        metavar="N",
+    ),
+    Declared(
+        "--depends-on",
+        multiple=True,
+        metavar="JOB_ID",
+        help="job that has to succeed first, as often as needed",
+    ),
+)
+
+submission_options = option_group(
+    "Submission",
+    Declared("--dry-run", is_flag=True, help="print the request and send nothing"),
+    Declared(
+        "--skip-existing",
+        is_flag=True,
+        help="where the same job is under way or has succeeded, give its id and submit nothing",
+    ),
+    Declared(
+        "--follow",
+        is_flag=True,
+        help="show the job's log, wait for its end, and exit with its exit code",
+    ),
+)
+
+session_options = option_group(
+    "AWS account",
+    Declared("--profile", envvar="AWS_PROFILE", help="profile of ~/.aws  [variable: AWS_PROFILE]"),
+    Declared(
+        "--region",
+        envvar=["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"],
+        help="by default the profile's  [variables: AWS_REGION, AWS_DEFAULT_REGION, "
+        "AWS_REGION_NAME]",
+    ),
+    Declared(
+        "--env-file",
+        type=click.Path(exists=True, dir_okay=False),
+        callback=load_env_file,
+        is_eager=True,
+        metavar="FILE",
+        help=f"variables that the environment does not have  [default: {ENV_FILE}, if any]",
+    ),
+)
+
+json_option = option_group(
+    "Output", Declared("--json", "as_json", is_flag=True, help="JSON on standard output")
+)
+
+poll_option = option_group(
+    "Output",
+    Declared(
+        "--interval",
+        type=click.FloatRange(min=0.05),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="how often AWS is asked",
+    ),
+)

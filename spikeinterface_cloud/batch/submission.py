@@ -1,0 +1,117 @@
+"""From settings and options to a job that AWS Batch has accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spikeinterface_cloud import manifest
+from spikeinterface_cloud.batch.identity import job_identity
+from spikeinterface_cloud.batch.limits import OVERRIDES_LENGTH, overrides_length
+from spikeinterface_cloud.batch.refusals import explained
+from spikeinterface_cloud.batch.request import JobOptions, build_request, container_overrides
+from spikeinterface_cloud.batch.session import AwsSession
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.settings import JobSettings
+
+#: what is said beside the URL of a list: how to reach it, and what people look for in a job
+BESIDE_MANIFEST = (
+    "AWS_REGION_NAME",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "RUN_IDENTIFIER",
+    "TARGET_AWS_S3_BUCKET",
+    "TARGET_AWS_S3_BUCKET_FOLDER",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedJob:
+    """A job that is ready to be shown or sent."""
+
+    #: the arguments of SubmitJob
+    request: Mapping[str, Any]
+    #: the hash of what the job does
+    identity: str
+    #: where the results go
+    target: S3Location | None
+    #: the list that the request names, where the settings are too long for the request
+    manifest: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SubmittedJob:
+    """What AWS Batch says of a job that it has accepted."""
+
+    job_id: str
+    job_name: str
+
+
+def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
+    """Build the request of one job; nothing is sent.
+
+    Raises
+    ------
+    LimitError
+        AWS would refuse the request.
+    SettingsError
+        The settings are too long for a request, and there is no target to keep them at.
+    """
+    environment = settings.to_env()
+    identity = job_identity(environment, options.job_definition)
+    listed = None
+    if overrides_length(container_overrides(environment, options)) > OVERRIDES_LENGTH:
+        listed = manifest.manifest_bytes([environment])
+        environment = manifest_environment(environment, manifest_location(settings, listed))
+    return PreparedJob(
+        request=build_request(environment, options, identity=identity),
+        identity=identity,
+        target=settings.target,
+        manifest=listed,
+    )
+
+
+def manifest_location(settings: JobSettings, listed: bytes) -> S3Location:
+    """Where below the target the list of these settings is kept."""
+    if settings.target is None:
+        raise SettingsError(
+            "TARGET_AWS_S3_BUCKET: missing, and the settings are too long for a request, so that "
+            "they have to be kept at the target; give --target s3://bucket/folder"
+        )
+    return settings.target.child(manifest.FOLDER).child(manifest.manifest_name(listed))
+
+
+def manifest_environment(environment: Mapping[str, str], location: S3Location) -> dict[str, str]:
+    """The variables of a job whose settings are in a list on S3."""
+    beside = {name: environment[name] for name in BESIDE_MANIFEST if name in environment}
+    return {**beside, manifest.MANIFEST_URL: str(location)}
+
+
+def submit(session: AwsSession, job: PreparedJob) -> SubmittedJob:
+    """Send a job, its list first where it has one.
+
+    Raises
+    ------
+    AwsRefusal
+        AWS did not take it.
+    """
+    if job.manifest is not None and job.target is not None:
+        s3 = session.client("s3")
+        with explained(f"write the job's settings to {job.target}"):
+            manifest.put_manifest(s3, job.target, job.manifest)
+    return submit_request(session.client("batch"), job.request)
+
+
+def submit_request(batch: Any, request: Mapping[str, Any]) -> SubmittedJob:
+    """Send a request of SubmitJob through a client of Batch.
+
+    Raises
+    ------
+    AwsRefusal
+        AWS did not take it.
+    """
+    with explained("submit the job"):
+        reply = batch.submit_job(**request)
+    return SubmittedJob(job_id=reply["jobId"], job_name=reply["jobName"])
