@@ -4,7 +4,21 @@ PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help demo test lint bench clean
+# the first client on the PATH that has BuildKit
+DOCKER ?= $(firstword $(foreach client,docker /usr/bin/docker,\
+	$(shell DOCKER_BUILDKIT=1 $(client) build --help >/dev/null 2>&1 && echo $(client))) docker)
+export DOCKER
+IMAGE ?= spikeinterface-cloud
+# what the image is built on; see "Images" in README.md
+BASE ?= debian:bookworm-slim
+# where the GPU image's torch comes from, if not from PyPI
+TORCH_INDEX ?=
+# the certificates of a network that looks into TLS
+CA ?= $(PIP_CERT)
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
+COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
+
+.PHONY: help demo test test-gpu lint bench image image-gpu push clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -12,8 +26,11 @@ help: ## this list
 demo: $(VENV)/.container ## sort a simulated recording through an S3 server on this machine
 	$(RUN) examples/demo.py
 
-test: $(VENV)/.test ## every test; Kilosort4 included, on the CPU
+test: $(VENV)/.test ## every test; Kilosort4 on the CPU, and the image, where there is an engine
 	$(RUN) -m pytest
+
+test-gpu: $(VENV)/.test ## Kilosort4 in the GPU image, on a machine with a CUDA device
+	$(RUN) -m pytest -m gpu
 
 lint: $(VENV)/.test ## ruff and mypy
 	$(RUN) -m ruff check .
@@ -23,8 +40,27 @@ lint: $(VENV)/.test ## ruff and mypy
 bench: $(VENV)/.bench ## speed and memory beside s5cmd, boto3 and the bare parts
 	$(RUN) benchmarks/run.py
 
+image: ## build the image with the CPU sorters, and print its size
+	$(BUILD) --tag $(IMAGE) --file Dockerfile .
+	@$(SIZES) $(IMAGE)
+
+image-gpu: ## build the image with Kilosort4 and CUDA, and print its size
+	$(BUILD) --build-arg TORCH_INDEX=$(TORCH_INDEX) --tag $(IMAGE):gpu --file Dockerfile.gpu .
+	@$(SIZES) $(IMAGE):gpu
+
+push: $(VENV)/.submit ## push the images that are here to ECR; PUSH=--dry-run only tells
+	$(RUN) container/push.py --image $(IMAGE) --version $(VERSION) $(PUSH)
+
 clean: ## remove what the other targets made
 	rm -rf $(VENV) demo-results .pytest_cache .mypy_cache .ruff_cache
+
+# the secrets are there in a build and nowhere in what it makes
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg BASE=$(BASE) \
+	--build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
+	$(if $(CA),--secret id=ca$(comma)src=$(CA)) \
+	$(if $(PIP_INDEX_URL),--secret id=index$(comma)env=PIP_INDEX_URL)
+SIZES = container/sizes $(DOCKER)
+comma := ,
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,7 +72,11 @@ $(VENV)/.container: requirements.txt requirements/demo.txt | $(VENV)/bin/python
 
 $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/test.txt
-	touch $@ $(VENV)/.container
+	touch $@ $(VENV)/.container $(VENV)/.submit
+
+$(VENV)/.submit: requirements/submit.txt | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet -r requirements/submit.txt
+	touch $@
 
 $(VENV)/.bench: $(VENV)/.test
 	$(VENV)/bin/pip install --quiet -r requirements/bench.txt
