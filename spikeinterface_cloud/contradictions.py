@@ -17,22 +17,25 @@ SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_
 #: those whose format nothing but DATA_TYPE tells
 NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
 
-#: variables that say one thing together: one of them makes what the others said elsewhere void
-TOGETHER = (
-    frozenset({*SOURCES, "AWS_S3_BUCKET_FOLDER"}),
-    frozenset({"TARGET_AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET_FOLDER"}),
-)
+#: a source, or another bucket, makes void what was said of the source or the folder before
+VOIDS = {
+    **dict.fromkeys(SOURCES, frozenset({*SOURCES, "AWS_S3_BUCKET_FOLDER"})),
+    "AWS_S3_BUCKET_FOLDER": frozenset(SOURCES) - {"AWS_S3_BUCKET"},
+    "TARGET_AWS_S3_BUCKET": frozenset({"TARGET_AWS_S3_BUCKET_FOLDER"}),
+}
 
 
 def overlay(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
-    """Both sets of variables, where a source or a target of the stronger is the only one.
+    """Both sets of variables, where a source of the stronger one is the only source.
 
     >>> overlay({"SOURCE_FOLDER": "/data", "N_JOBS": "2"}, {"AWS_S3_BUCKET": "lab"})
     {'N_JOBS': '2', 'AWS_S3_BUCKET': 'lab'}
+    >>> overlay({"AWS_S3_BUCKET": "lab"}, {"AWS_S3_BUCKET_FOLDER": "raw/day1"})
+    {'AWS_S3_BUCKET': 'lab', 'AWS_S3_BUCKET_FOLDER': 'raw/day1'}
     """
     stronger = {name: text for name, text in stronger.items() if text.strip()}
     given = {SYNONYMS.get(name, name) for name in stronger}
-    void = given.union(*(names for names in TOGETHER if names & given))
+    void = given.union(*(VOIDS.get(name, frozenset()) for name in given))
     kept = {name: text for name, text in weaker.items() if SYNONYMS.get(name, name) not in void}
     return kept | stronger
 

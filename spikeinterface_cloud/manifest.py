@@ -42,13 +42,18 @@ def manifest_name(data: bytes) -> str:
     return f"{hashlib.sha256(data).hexdigest()[:32]}.jsonl"
 
 
+def manifest_location(target: S3Location, data: bytes) -> S3Location:
+    """Where below `target` the list is kept."""
+    return target.child(FOLDER).child(manifest_name(data))
+
+
 def put_manifest(s3_client: Any, target: S3Location, data: bytes) -> str:
     """Store the list below `target`, in one request, and give its URL.
 
     A second time changes nothing, as the name follows from the content. The client's own errors
     are raised.
     """
-    location = target.child(FOLDER).child(manifest_name(data))
+    location = manifest_location(target, data)
     s3_client.put_object(
         Bucket=location.bucket,
         Key=location.key,

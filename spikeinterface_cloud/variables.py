@@ -4,6 +4,7 @@ import ast
 import difflib
 import json
 from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator
@@ -81,13 +82,16 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 def misspelt(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     """Those names that are almost, but not quite, a known one, with the one that was meant."""
     known = frozenset(known)
-    found = {}
-    for name in names:
-        if name in known or name in FOREIGN_NAMES or name.startswith("AWS_BATCH_"):
-            continue
-        if matches := difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85):
-            found[name] = matches[0]
-    return found
+    meant = {name: _meant(name, known) for name in names}
+    return {name: nearest_name for name, nearest_name in meant.items() if nearest_name}
+
+
+@cache  # one environment is read for each of ten thousand recordings
+def _meant(name: str, known: frozenset[str]) -> str | None:
+    if name in known or name in FOREIGN_NAMES or name.startswith("AWS_BATCH_"):
+        return None
+    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85)
+    return matches[0] if matches else None
 
 
 Boolean = Annotated[bool, BeforeValidator(parse_boolean)]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from spikeinterface_cloud.dandi.addresses import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
     download_url,
@@ -188,7 +189,7 @@ def _several(files: Sequence[BaseRemoteAsset], instance: DandiInstance) -> Setti
     paths = ", ".join(sorted(asset.path for asset in files[:LISTED]))
     return SettingsError(
         f"DANDISET_S3_FILE_URL means {number} NWB files ({paths}); name one of them, "
-        f"like {_address(files[0], instance)}"
+        f"like {asset_address(files[0], instance)}"
     )
 
 
@@ -219,27 +220,13 @@ def _describe(
         version=getattr(asset, "version_id", None),
         path=asset.path,
         identifier=asset.identifier,
-        address=_address(asset, instance),
+        address=asset_address(asset, instance),
         size_bytes=asset.size,
         dandi_etag=digests["dandi:dandi-etag"],
         sha256=digests.get("dandi:sha2-256"),
         embargoed=api_key is not None,
         content_url=partial(download_url, instance, api_key, asset.identifier),
     )
-
-
-def _address(asset: BaseRemoteAsset, instance: DandiInstance) -> str:
-    """The shortest name that finds an asset again."""
-    from dandi.consts import known_instances
-
-    api = instance.api.rstrip("/")
-    dandiset = getattr(asset, "dandiset_id", None)
-    if dandiset is None:
-        return f"{api}/assets/{asset.identifier}/"
-    version = asset.version_id
-    if instance.name in known_instances:
-        return f"dandi://{instance.name}/{dandiset}@{version}/{asset.path}"
-    return f"{api}/dandisets/{dandiset}/versions/{version}/assets/?path={quote(asset.path)}"
 
 
 def _digest(file: ArchiveFile) -> Digest:

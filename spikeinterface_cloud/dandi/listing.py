@@ -1,0 +1,117 @@
+"""The NWB files of a dandiset, each by a name that the container finds it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import requests
+
+from spikeinterface_cloud.dandi.addresses import asset_address
+from spikeinterface_cloud.dandi.client import (
+    connect,
+    explained,
+    is_unauthorised,
+    parse_archive_url,
+)
+from spikeinterface_cloud.dandi.names import parse_asset_name
+from spikeinterface_cloud.errors import SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from dandi.dandiapi import DandiAPIClient
+    from dandi.dandiarchive import ParsedDandiURL
+    from pydantic import SecretStr
+
+NWB_SUFFIX = ".nwb"
+
+#: the most assets that the archive puts on a page
+PAGE_SIZE = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedAsset:
+    """One NWB file of a dandiset."""
+
+    #: within the dandiset
+    path: str
+    #: a name that finds the file again, in the version that was listed
+    address: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DandisetFiles:
+    """What a pattern finds in one version of a dandiset."""
+
+    #: its number, like `000003`
+    dandiset: str
+    #: in the order of their paths
+    assets: tuple[ListedAsset, ...]
+    #: paths that the pattern matched, and that are no NWB file
+    others: tuple[str, ...]
+    #: readable only with a key
+    embargoed: bool
+
+
+def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> DandisetFiles:
+    """Ask the archive for the files whose path matches; the key is sent only if it is needed.
+
+    Parameters
+    ----------
+    dandiset
+        like `000003`, `000003@0.230629.1955`, `dandi://dandi-sandbox/000003@draft`, or its page;
+        without a version it is the latest publication, or else the draft
+    pattern
+        of paths, as the archive understands it: `*` stands for any characters, `/` among them
+
+    Raises
+    ------
+    SettingsError
+        The dandiset's name cannot be read.
+    SourceError
+        There is no such dandiset or version, or it may not be read with the key at hand.
+    TransferError
+        The archive did not answer.
+    """
+    name = parse_asset_name(dandiset)
+    if name.selects != "whole":
+        raise SettingsError(
+            f"{dandiset!r} names a file, not a dandiset; give it as --source, or name the "
+            "dandiset alone, like 000003@0.230629.1955"
+        )
+    parsed = parse_archive_url(name.url)
+    if parsed.dandiset_id is None:
+        raise SettingsError(f"{dandiset!r} names no dandiset; write one like 000003")
+    with explained(dandiset), connect(parsed.instance) as client:
+        client.page_size = PAGE_SIZE
+        try:
+            return _list(parsed, pattern, client, embargoed=False)
+        except requests.HTTPError as error:
+            if not is_unauthorised(error):
+                raise
+        if api_key is None:
+            raise SourceError(
+                f"{dandiset} is embargoed: set DANDI_API_KEY to a key that may read it"
+            )
+        client.authenticate(api_key.get_secret_value())
+        return _list(parsed, pattern, client, embargoed=True)
+
+
+def _list(
+    parsed: ParsedDandiURL, pattern: str, client: DandiAPIClient, *, embargoed: bool
+) -> DandisetFiles:
+    assert parsed.dandiset_id is not None
+    dandiset = client.get_dandiset(parsed.dandiset_id, parsed.version_id, lazy=False)
+    assets, others = [], []
+    for asset in dandiset.get_assets_by_glob(pattern):
+        if not asset.path.endswith(NWB_SUFFIX):
+            others.append(asset.path)
+            continue
+        address = asset_address(asset, parsed.instance)
+        assets.append(ListedAsset(path=asset.path, address=address, size_bytes=asset.size))
+    return DandisetFiles(
+        dandiset=parsed.dandiset_id,
+        assets=tuple(sorted(assets, key=lambda asset: asset.path)),
+        others=tuple(sorted(others)),
+        embargoed=embargoed,
+    )
