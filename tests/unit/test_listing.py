@@ -1,0 +1,176 @@
+"""From a list of recordings to jobs, and from jobs to as few arrays as AWS Batch allows."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from spikeinterface_cloud.batch.arrays import overview, prepare_jobs
+from spikeinterface_cloud.batch.listing import (
+    ListedJob,
+    ListedRecording,
+    Listing,
+    common_target,
+    jobs_of,
+)
+from spikeinterface_cloud.batch.request import JobOptions
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.manifest import select_line
+
+OPTIONS = JobOptions(job_queue="spot", job_definition="sorting:3")
+COMMON = {
+    "SORTERS": "kilosort4",
+    "TARGET_AWS_S3_BUCKET": "lab-results",
+    "TARGET_AWS_S3_BUCKET_FOLDER": "day1",
+    "AWS_REGION_NAME": "us-east-2",
+}
+
+
+def recording(name: str, size_bytes: int | None = 1, **variables: str) -> ListedRecording:
+    source = {"DANDISET_S3_FILE_URL": f"dandi://dandi/000003@draft/{name}.nwb"}
+    return ListedRecording(
+        label=name, name=name, variables=source | variables, size_bytes=size_bytes
+    )
+
+
+def listing(*recordings: ListedRecording) -> Listing:
+    return Listing(title="dandiset-000003", recordings=recordings)
+
+
+def jobs(number: int) -> tuple[ListedJob, ...]:
+    return jobs_of(listing(*(recording(f"sub-{index}") for index in range(number))), COMMON)
+
+
+def test_each_recording_is_a_job_with_a_target_of_its_own() -> None:
+    made = jobs_of(listing(recording("sub-1/a"), recording("sub-2/a", N_JOBS="2")), COMMON)
+    assert [job.settings.to_env() for job in made] == [
+        {
+            "DANDISET_S3_FILE_URL": f"dandi://dandi/000003@draft/{name}.nwb",
+            "SORTERS": "kilosort4",
+            "TARGET_AWS_S3_BUCKET": "lab-results",
+            "TARGET_AWS_S3_BUCKET_FOLDER": f"day1/{name}",
+            "RUN_IDENTIFIER": name,
+            "AWS_REGION_NAME": "us-east-2",
+            **own,
+        }
+        for name, own in (("sub-1/a", {}), ("sub-2/a", {"N_JOBS": "2"}))
+    ]
+
+
+def test_what_the_user_calls_the_run_is_kept_and_another_source_is_not() -> None:
+    common = COMMON | {"RUN_IDENTIFIER": "trial", "AWS_S3_BUCKET": "lab", "DATA_TYPE": "nwb"}
+    [made] = jobs_of(listing(recording("a")), common)
+    variables = made.settings.to_env()
+    assert variables["RUN_IDENTIFIER"] == "trial"
+    assert "AWS_S3_BUCKET" not in variables
+
+
+def test_a_problem_of_all_is_told_once_and_that_of_some_with_their_names() -> None:
+    common = COMMON | {"SORTERS": ""}
+    rows = [recording(f"sub-{index}", N_JOBS="many") for index in range(12)]
+    with pytest.raises(SettingsError) as refusal:
+        jobs_of(listing(recording("good"), *rows), common)
+    sorters, workers = sorted(str(refusal.value).splitlines())
+    assert sorters.startswith("SORTERS: missing;")
+    assert workers.startswith("sub-0, sub-1, sub-2, ")
+    assert ", sub-9 and 2 more: N_JOBS: " in workers
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (
+            [recording("a"), recording("a")],
+            "a: results would go to s3://lab-results/day1/a/, as of a; give each a target",
+        ),
+        (
+            [recording("a/b"), recording("a")],
+            "a/b: results would go to s3://lab-results/day1/a/b/, inside those of a; give",
+        ),
+        (
+            [recording("manifests")],
+            "manifests: results would go to s3://lab-results/day1/manifests/, as of the lists",
+        ),
+    ],
+)
+def test_no_two_jobs_write_to_one_folder(rows: list[ListedRecording], message: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(message)):
+        jobs_of(listing(*rows), COMMON)
+
+
+def test_names_that_only_begin_alike_are_no_clash() -> None:
+    made = jobs_of(listing(recording("a"), recording("a-2"), recording("a.b")), COMMON)
+    assert len({job.target for job in made}) == 3
+
+
+def test_many_recordings_need_a_target() -> None:
+    with pytest.raises(SettingsError, match="TARGET_AWS_S3_BUCKET: missing; give --target s3://"):
+        jobs_of(listing(recording("a")), {"SORTERS": "simple"})
+
+
+@pytest.mark.parametrize(
+    ("number", "sizes"),
+    [(1, [None]), (2, [2]), (10_000, [10_000]), (10_001, [5_000, 5_001]), (20_001, [6_667] * 3)],
+)
+def test_there_are_as_few_arrays_as_the_limit_allows(number: int, sizes: list[int | None]) -> None:
+    [job] = jobs(1)
+    prepared = prepare_jobs([job] * number, "all", common_target(COMMON), OPTIONS)
+    assert [each.request.get("arrayProperties", {}).get("size") for each in prepared] == sizes
+
+
+def test_one_recording_is_a_plain_job() -> None:
+    [prepared] = prepare_jobs(jobs(1), "all", common_target(COMMON), OPTIONS)
+    names = {each["name"] for each in prepared.request["containerOverrides"]["environment"]}
+    assert prepared.manifest is None
+    assert "DANDISET_S3_FILE_URL" in names
+    assert "MANIFEST_URL" not in names
+
+
+def test_an_array_is_told_its_list_and_no_more_than_reaches_it() -> None:
+    made = jobs(3)
+    [prepared] = prepare_jobs(made, "dandiset-000003", common_target(COMMON), OPTIONS)
+    overrides = prepared.request["containerOverrides"]["environment"]
+    environment = {each["name"]: each["value"] for each in overrides}
+    assert environment.pop("MANIFEST_URL").startswith("s3://lab-results/day1/manifests/")
+    assert environment == {
+        "AWS_REGION_NAME": "us-east-2",
+        "RUN_IDENTIFIER": "dandiset-000003",
+        "TARGET_AWS_S3_BUCKET": "lab-results",
+        "TARGET_AWS_S3_BUCKET_FOLDER": "day1",
+    }
+    assert prepared.request["jobName"].startswith("dandiset-000003-")
+    assert prepared.manifest is not None
+    lines = [
+        select_line(prepared.manifest, {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)})
+        for index in range(3)
+    ]
+    assert lines == [job.settings.to_env() for job in made]
+
+
+def test_the_same_list_is_the_same_array_and_a_shorter_one_another() -> None:
+    def identity(number: int) -> str:
+        return prepare_jobs(jobs(number), "all", common_target(COMMON), OPTIONS)[0].identity
+
+    assert identity(3) == identity(3)
+    assert identity(2) != identity(3)
+
+
+def test_ten_thousand_rows_fit_a_request_by_far() -> None:
+    [prepared] = prepare_jobs(jobs(1) * 10_000, "all", common_target(COMMON), OPTIONS)
+    assert len(json.dumps(prepared.request)) < 2_000
+
+
+def test_the_overview_counts_and_adds_up() -> None:
+    rows = [recording(f"sub-{index:02}", 1024**2) for index in range(12)]
+    shown = overview(jobs_of(listing(*rows), COMMON)).splitlines()
+    assert shown[0] == "sub-00  1.0 MiB  s3://lab-results/day1/sub-00"
+    assert shown[-2:] == ["... and 2 more", "12 recordings, 12.0 MiB in all"]
+
+
+def test_the_overview_says_which_sizes_are_unknown() -> None:
+    rows = [recording("a", 2048), recording("b", None)]
+    shown = overview(jobs_of(listing(*rows), COMMON)).splitlines()
+    assert shown[1].split() == ["b", "?", "s3://lab-results/day1/b"]
+    assert shown[-1] == "2 recordings, 2.0 KiB in 1 recording, the others' size unknown"
