@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fault_proxy import FaultProxy
-from tests.servers import S3Server, moto_server, rclone_server
+from tests.servers import S3Server, moto_server, rclone_server, seaweedfs_server
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,13 @@ def moto_s3() -> Iterator[S3Server]:
 def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """rclone's S3 server over a temporary folder: for volume, and for its quirks."""
     with rclone_server(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweedfs_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """SeaweedFS's S3 server: for checksums and ranges as S3 itself has them."""
+    with seaweedfs_server(tmp_path_factory.mktemp("seaweedfs")) as server:
         yield server
 
 

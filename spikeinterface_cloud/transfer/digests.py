@@ -8,20 +8,24 @@ customer has an ETag that says nothing about its bytes.
 """
 
 import base64
-import hashlib
 import os
 import re
 import threading
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
-Algorithm = Literal["md5", "etag", "sha256", "crc32"]
+from spikeinterface_cloud.transfer.checksums import CRCS, Algorithm, Hash, combine, new_hash
 
 #: bytes read from a file at once while hashing: small enough for a processor's cache
 BLOCK_BYTES = 256 * 1024
+
+#: what a CRC is computed in, so that several threads can, in any order
+CRC_PART_BYTES = 8 * 1024 * 1024
+
+#: those that S3 states besides an ETag, as the headers name them, the cheapest first
+CHECKSUMS: tuple[Algorithm, ...] = ("crc64nvme", "crc32c", "crc32", "sha256")
 
 MD5_HEX = re.compile(r"[0-9a-f]{32}")
 MULTIPART_ETAG = re.compile(r"[0-9a-f]{32}-(?P<parts>[1-9][0-9]*)")
@@ -35,7 +39,7 @@ class Digest:
     algorithm: Algorithm
     #: lower-case hexadecimal, with `-<number of parts>` after that of an upload in parts
     value: str
-    #: of every part but the last; for `etag` alone
+    #: of every part but the last; None where the whole can only be hashed in one go
     part_size_bytes: int | None = None
 
     def __str__(self) -> str:
@@ -83,14 +87,14 @@ def checksum_digest(headers: Mapping[str, Any]) -> Digest | None:
     """
     if headers.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
         return None
-    checksums: tuple[tuple[str, Algorithm], ...] = (
-        ("ChecksumSHA256", "sha256"),
-        ("ChecksumCRC32", "crc32"),
-    )
-    for header, algorithm in checksums:
-        value = headers.get(header)
+    for algorithm in CHECKSUMS:
+        value = headers.get(f"Checksum{algorithm.upper()}")
         if value and "-" not in value:
-            return Digest(algorithm=algorithm, value=base64.b64decode(value).hex())
+            return Digest(
+                algorithm=algorithm,
+                value=base64.b64decode(value).hex(),
+                part_size_bytes=CRC_PART_BYTES if algorithm in CRCS else None,
+            )
     return None
 
 
@@ -102,7 +106,7 @@ def digest_of_bytes(data: bytes | memoryview, like: Digest) -> str:
         part = new_hash(like.algorithm)
         part.update(view[start:end])
         parts.append(part)
-    return combine(parts, like)
+    return combine(parts, like.algorithm)
 
 
 def digest_of_file(file: Path, like: Digest) -> str:
@@ -113,7 +117,7 @@ def digest_of_file(file: Path, like: Digest) -> str:
             part = new_hash(like.algorithm)
             hash_range(stream.fileno(), start, end, part)
             parts.append(part)
-    return combine(parts, like)
+    return combine(parts, like.algorithm)
 
 
 def part_bounds(size_bytes: int, like: Digest) -> Iterator[tuple[int, int]]:
@@ -121,37 +125,6 @@ def part_bounds(size_bytes: int, like: Digest) -> Iterator[tuple[int, int]]:
     part_size_bytes = like.part_size_bytes or max(size_bytes, 1)
     for start in range(0, max(size_bytes, 1), part_size_bytes):
         yield start, min(start + part_size_bytes, size_bytes)
-
-
-class Hash(Protocol):
-    """What hashlib's objects can do, as far as it is needed here."""
-
-    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
-    def digest(self) -> bytes: ...
-
-
-class Crc32:
-    """CRC-32 with the manners of a hashlib object."""
-
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes | bytearray | memoryview, /) -> None:
-        """Take in more bytes."""
-        self._value = zlib.crc32(data, self._value)
-
-    def digest(self) -> bytes:
-        """The four bytes, the highest first, as S3 writes them."""
-        return self._value.to_bytes(4, "big")
-
-
-def new_hash(algorithm: Algorithm) -> Hash:
-    """A fresh hash of one part."""
-    if algorithm == "sha256":
-        return hashlib.sha256()
-    if algorithm == "crc32":
-        return Crc32()
-    return hashlib.md5(usedforsecurity=False)
 
 
 def hash_range(descriptor: int, start: int, end: int, into: Hash) -> None:
@@ -163,14 +136,6 @@ def hash_range(descriptor: int, start: int, end: int, into: Hash) -> None:
             raise EOFError(f"a file ended at byte {start}, before its recorded size of {end}")
         into.update(block[:count])
         start += count
-
-
-def combine(parts: list[Hash], like: Digest) -> str:
-    """The digest of a file from those of its parts."""
-    if like.algorithm != "etag":
-        return parts[0].digest().hex()
-    whole = hashlib.md5(b"".join(part.digest() for part in parts), usedforsecurity=False)
-    return f"{whole.hexdigest()}-{len(parts)}"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -187,10 +152,10 @@ class RunningDigest:
     """The digest of a file while its ranges are written in any order, computed as far as they leave
         no gap.
 
-    It reads the ranges back, out of the page cache, so that what is verified is the file and not
-    what was in memory, and so that nothing has to be held until its turn comes. Threads may report
-    ranges at the same time; a part is hashed by one of them at a time, and hashlib lets the others
-    run meanwhile.
+    A part that is one range may be hashed by whoever writes it, while it passes. Of others the
+    ranges are read back, out of the page cache, so that nothing has to be held until its turn
+    comes. Threads may report ranges at the same time; a part is hashed by one of them at a time,
+    and hashlib lets the others run meanwhile.
     """
 
     def __init__(self, file: Path, *, size_bytes: int, range_bytes: int, like: Digest) -> None:
@@ -209,6 +174,19 @@ class RunningDigest:
         """Close the file; nothing can be reported after this."""
         os.close(self._descriptor)
 
+    def hash_of_range(self) -> Hash | None:
+        """A fresh hash for who writes a range, to be handed to `range_hashed`; None where a range
+        is not a part of its own."""
+        if self._like.part_size_bytes != self._range_bytes:
+            return None
+        return new_hash(self._like.algorithm)
+
+    def range_hashed(self, index: int, hashed: Hash) -> None:
+        """Note that range `index` is in the file, and what its bytes add up to."""
+        part = self._parts[index]
+        part.hash = hashed
+        part.position = part.end
+
     def range_written(self, index: int) -> None:
         """Note that range `index` is in the file, and hash what that has closed the gap to."""
         part_bytes = self._like.part_size_bytes or self._size_bytes
@@ -223,7 +201,7 @@ class RunningDigest:
         """The digest; every range must have been reported and every report must have returned."""
         if any(part.position < part.end for part in self._parts):
             raise ValueError("a digest was asked for before all of the file was written")
-        return combine([part.hash for part in self._parts], self._like)
+        return combine([part.hash for part in self._parts], self._like.algorithm)
 
     def _advance(self, part: _Part) -> None:
         with self._lock:

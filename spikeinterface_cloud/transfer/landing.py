@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from spikeinterface_cloud.transfer.checksums import Hash
 from spikeinterface_cloud.transfer.digests import RunningDigest, digest_of_bytes
 from spikeinterface_cloud.transfer.event_loop import first_error
 from spikeinterface_cloud.transfer.part_file import PartFile
@@ -97,6 +98,25 @@ def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | No
     return value
 
 
+class _PassingRange:
+    """A range on its way into the file, hashed as it passes where its digest can be put together
+    from those of ranges."""
+
+    def __init__(self, part: PartFile, start: int, digest: RunningDigest | None) -> None:
+        self._part = part
+        self._start = start
+        self._digest = digest
+        self.hash: Hash | None = None
+
+    def write(self, start: int, block: bytes) -> None:
+        """Write the next block; a range that failed begins again with its first one."""
+        if start == self._start:
+            self.hash = self._digest.hash_of_range() if self._digest else None
+        self._part.write(start, block)
+        if self.hash is not None:
+            self.hash.update(block)
+
+
 class _LargeFile:
     """A file that is fetched in ranges, or as one stream where the server does not answer them."""
 
@@ -172,9 +192,11 @@ class _LargeFile:
             await self._fetch_range(index)
 
     async def _fetch_range(self, index: int) -> None:
+        start, end = self._bounds(index)
+        passing = _PassingRange(self._part, start, self._digest)
         async with self._shared.large:
-            await self._reader.read_range(*self._bounds(index), self._part.write)
-            await asyncio.to_thread(self._complete, index)
+            await self._reader.read_range(start, end, passing.write)
+            await asyncio.to_thread(self._complete, index, passing.hash)
 
     def _write_streamed(self, start: int, block: bytes) -> None:
         """Write a block of a stream, and complete the ranges that it reaches the end of, unless an
@@ -186,12 +208,16 @@ class _LargeFile:
             self._complete(index)
         self._streamed = max(self._streamed, reached)
 
-    def _complete(self, index: int) -> None:
-        """Record and count a range that is written, and let it be hashed meanwhile."""
+    def _complete(self, index: int, hashed: Hash | None = None) -> None:
+        """Record and count a range that is written, and let it be hashed meanwhile, unless it is
+        hashed already."""
         self._part.range_written(index)
         start, end = self._bounds(index)
         self._share.advance(end - start)
-        self._hash(index)
+        if self._digest is not None and hashed is not None:
+            self._digest.range_hashed(index, hashed)
+        else:
+            self._hash(index)
 
     def _hash(self, index: int) -> None:
         if self._digest is not None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 PART_SUFFIX = ".part"
 RECORD_SUFFIX = ".part.ranges"
 
+#: Of a larger object S3 is asked for a checksum: that costs a request, and saves an MD5.
+ASKED_BYTES = 8 * 1024 * 1024
+
 DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -79,7 +82,9 @@ def s3_file(storage: Storage, stored: StoredObject, name: PurePosixPath) -> Remo
     def refresh() -> RemoteFile:
         return _s3_file(storage, storage.head(location), name, storage.stored_digest(location))
 
-    digest = etag_digest(stored.etag, size_bytes=stored.size_bytes, part_size_bytes=None)
+    digest = None
+    if stored.size_bytes <= ASKED_BYTES:
+        digest = etag_digest(stored.etag, size_bytes=stored.size_bytes, part_size_bytes=None)
     return _s3_file(storage, stored, name, digest, refresh)
 
 

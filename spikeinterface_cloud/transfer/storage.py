@@ -180,23 +180,22 @@ class Storage:
     def stored_digest(self, location: S3Location) -> Digest | None:
         """The digest that S3 can state of an object, asked of its headers; None when there is none.
 
-        The ETag, unless the object is encrypted by a key, or was uploaded in parts whose sizes
-        cannot be told; then a checksum of the whole object where one was stored with it.
+        A checksum of the whole object where one was stored with it, as it costs the least; then the
+        ETag, unless the object is encrypted by a key, or was uploaded in parts whose sizes cannot
+        be told.
         """
         head = self._head(location)
+        if (checksum := checksum_digest(head)) is not None:
+            return checksum
+        if head.get("ServerSideEncryption") in KEYED_ENCRYPTION or "SSECustomerAlgorithm" in head:
+            return None
         etag = plain_etag(head.get("ETag"))
-        keyed = (
-            head.get("ServerSideEncryption") in KEYED_ENCRYPTION or "SSECustomerAlgorithm" in head
-        )
-        if keyed:
-            return checksum_digest(head)
         part_size_bytes = None
         if number_of_parts(etag) is not None:
             part_size_bytes = int(self._head(location, PartNumber=1)["ContentLength"])
-        size_bytes = int(head["ContentLength"])
         return etag_digest(
-            etag, size_bytes=size_bytes, part_size_bytes=part_size_bytes
-        ) or checksum_digest(head)
+            etag, size_bytes=int(head["ContentLength"]), part_size_bytes=part_size_bytes
+        )
 
     def object_store(self, bucket: str) -> S3Store:
         """The obstore store of a bucket; the same one, with its connections, each time."""

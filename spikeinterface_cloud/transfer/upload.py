@@ -19,13 +19,11 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.transfer.checksums import Hash, combine, new_hash
 from spikeinterface_cloud.transfer.digests import (
     Digest,
-    Hash,
-    combine,
     digest_of_bytes,
     digest_of_file,
-    new_hash,
     plain_etag,
 )
 from spikeinterface_cloud.transfer.event_loop import first_error, run_coroutine
@@ -177,7 +175,7 @@ class _Sending:
 
         etag = await self._put(parts(), chunk_bytes=part_bytes)
         like = Digest(algorithm="etag", value="", part_size_bytes=part_bytes)
-        expected = replace(like, value=combine(hashes, like))
+        expected = replace(like, value=combine(hashes, like.algorithm))
         return _Sent(size_bytes=size_bytes, expected=expected, etag=etag)
 
     async def _put(

@@ -163,10 +163,11 @@ def test_a_server_that_stays_overloaded_is_an_error_of_the_network(
         keys_of(Storage(access_to(proxied_s3.url)), bucket, "raw")
 
 
-def test_the_digest_is_the_etag_or_a_checksum_or_none(
+def test_the_digest_is_a_checksum_or_the_etag_or_none(
     storage: Storage, moto_s3: S3Server, bucket: str
 ) -> None:
-    client, location = moto_s3.client, S3Location(bucket=bucket, key="a.bin")
+    client = client_of(moto_s3.access, request_checksum_calculation="when_required")
+    location = S3Location(bucket=bucket, key="a.bin")
 
     def stored(**options: str) -> Digest | None:
         client.put_object(Bucket=bucket, Key="a.bin", Body=b"12345", **options)
@@ -174,6 +175,10 @@ def test_the_digest_is_the_etag_or_a_checksum_or_none(
 
     md5 = Digest(algorithm="md5", value="827ccb0eea8a706c4c34a16891f84e7b")
     assert stored() == md5
+    assert stored(ServerSideEncryption="aws:kms") is None
+    cheap = stored(ChecksumAlgorithm="CRC32")
+    assert cheap is not None
+    assert (cheap.algorithm, cheap.value) == ("crc32", "cbf53a1c")
     keyed = stored(ServerSideEncryption="aws:kms", ChecksumAlgorithm="SHA256")
     assert keyed is not None
     assert keyed.algorithm == "sha256"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import termios
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +19,8 @@ import obstore
 import obstore.store
 import pytest
 
-from spikeinterface_cloud.errors import (
-    TransferError,
-)
+from spikeinterface_cloud.errors import RecordingError, TransferError
+from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.storage import Storage
@@ -79,6 +80,50 @@ def test_many_small_files_need_one_request_each(
     assert len(tree(tmp_path)) == 200
     assert len(proxied_s3.reads()) == 200
     assert not [request for request in proxied_s3.counts.requests if request.method == "HEAD"]
+
+
+def upload_with_checksum(server: S3Server, data: bytes) -> str:
+    """Store `raw/parts.bin` in parts, with a checksum of the whole as SDKs send today; return the
+    bucket."""
+    bucket = f"test-{uuid.uuid4()}"
+    server.client.create_bucket(Bucket=bucket)
+    server.client.upload_fileobj(
+        io.BytesIO(data), bucket, "raw/parts.bin", ExtraArgs={"ChecksumAlgorithm": "CRC64NVME"}
+    )
+    return bucket
+
+
+def test_a_checksum_of_the_whole_is_put_together_from_ranges(
+    seaweedfs_s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket = upload_with_checksum(seaweedfs_s3, LARGE)
+    location = S3Location(bucket=bucket, key="raw/parts.bin")
+    digest = Storage(seaweedfs_s3.access).stored_digest(location)
+    assert digest is not None
+    assert digest.algorithm == "crc64nvme"
+    with FaultProxy(seaweedfs_s3.url) as proxy:
+        fetch(proxy.url, bucket, tmp_path)
+        ranges = [request.range for request in proxy.reads()]
+    assert LAST_RANGE in ranges
+    assert len(ranges) == len(set(ranges)) == 4, "no range is fetched twice"
+    assert (tmp_path / "parts.bin").read_bytes() == LARGE
+    assert "size only" not in caplog.text
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_a_wrong_byte_does_not_pass_that_checksum(
+    seaweedfs_s3: S3Server, tmp_path: Path, times: int
+) -> None:
+    bucket = upload_with_checksum(seaweedfs_s3, LARGE)
+    with FaultProxy(seaweedfs_s3.url) as proxy:
+        proxy.inject(Fault(kind="corrupt", after_bytes=777, times=times))
+        if times == 1:
+            fetch(proxy.url, bucket, tmp_path)
+            assert tree(tmp_path) == {"parts.bin": LARGE}
+        else:
+            with pytest.raises(RecordingError, match=r"does not match: .* instead of crc64nvme"):
+                fetch(proxy.url, bucket, tmp_path)
+            assert tree(tmp_path) == {}
 
 
 def test_an_upload_in_parts_is_verified_by_its_parts(

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from dandischema.digests.dandietag import DandiETag
 
+from spikeinterface_cloud.transfer.checksums import Algorithm
 from spikeinterface_cloud.transfer.digests import (
-    Algorithm,
     Digest,
     RunningDigest,
     digest_of_bytes,
@@ -32,17 +32,28 @@ def etag_of(data: bytes, part_bytes: int) -> str:
     return f"{hashlib.md5(digests).hexdigest()}-{len(parts)}"  # noqa: S324
 
 
+def crc64nvme_of(data: bytes) -> str:
+    """CRC-64/NVME bit by bit, by its definition."""
+    value = 0xFFFF_FFFF_FFFF_FFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ (0x9A6C_9329_AC4B_C9B5 if value & 1 else 0)
+    return f"{value ^ 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+
 EXPECTED: dict[Algorithm, Callable[[bytes], str]] = {
     "md5": lambda data: hashlib.md5(data).hexdigest(),  # noqa: S324
     "sha256": lambda data: hashlib.sha256(data).hexdigest(),
     "crc32": lambda data: f"{zlib.crc32(data):08x}",
+    "crc64nvme": crc64nvme_of,
     "etag": lambda data: etag_of(data, 16 * KIB),
 }
 
 
 def like(algorithm: Algorithm) -> Digest:
     """A digest of that algorithm whose value does not matter."""
-    part_size_bytes = 16 * KIB if algorithm == "etag" else None
+    part_size_bytes = None if algorithm in ("md5", "sha256") else 16 * KIB
     return Digest(algorithm=algorithm, value="", part_size_bytes=part_size_bytes)
 
 
@@ -58,6 +69,15 @@ def test_bytes_and_files_have_the_digest_of_the_definition(
 
 def test_an_empty_file_has_a_digest() -> None:
     assert digest_of_bytes(b"", like("md5")) == "d41d8cd98f00b204e9800998ecf8427e"
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "value"),
+    [("crc32", "cbf43926"), ("crc32c", "e3069283"), ("crc64nvme", "ae8b14860a799888")],
+)
+def test_the_check_values_of_the_catalogue_of_crcs(algorithm: Algorithm, value: str) -> None:
+    parts = Digest(algorithm=algorithm, value="", part_size_bytes=4)
+    assert digest_of_bytes(b"123456789", parts) == value
 
 
 @pytest.mark.parametrize("size_bytes", [1, 64 * KIB * KIB, 64 * KIB * KIB + 1])
