@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -19,8 +24,10 @@ from spikeinterface_cloud.batch.command_line import Program, SectionCommand
 from spikeinterface_cloud.errors import CloudJobError
 
 if TYPE_CHECKING:
+    from spikeinterface_cloud.batch.jobs import JobState
     from spikeinterface_cloud.batch.request import JobOptions
     from spikeinterface_cloud.batch.session import AwsSession
+    from spikeinterface_cloud.batch.submission import PreparedJob
 
 
 def main() -> None:
@@ -29,7 +36,7 @@ def main() -> None:
         program.main()
     except CloudJobError as error:
         for line in str(error).splitlines():
-            click.echo(f"Error: {line}", err=True)
+            tell(f"Error: {line}")
         sys.exit(error.exit_code)
 
 
@@ -48,22 +55,179 @@ def program() -> None:
 @options.submission_options
 @options.session_options
 @options.json_option
+@options.poll_option
 def submit(**given: Any) -> None:
     """Submit a sorting job to AWS Batch."""
-    from spikeinterface_cloud.batch.job_settings import settings_of
+    from spikeinterface_cloud.batch.job_settings import left_behind, settings_of
     from spikeinterface_cloud.batch.submission import prepare_job
-    from spikeinterface_cloud.batch.submission import submit as send
 
     settings = settings_of(given, os.environ)
+    for remark in left_behind(settings, os.environ):
+        tell(f"note: {remark}")
     session = open_session(given)
     job = prepare_job(settings, options_of_job(given, session))
     if given["dry_run"]:
         click.echo(json.dumps(job.request, indent=2))
         return
-    submitted = send(session, job)
-    click.echo(f"submitted {submitted.job_name}; results go to {job.target}", err=True)
-    report = {"jobId": submitted.job_id, "jobName": submitted.job_name}
-    click.echo(json.dumps(report) if given["as_json"] else submitted.job_id)
+    job_id = existing(session, job, given) or send(session, job)
+    click.echo(json.dumps({"jobId": job_id, "jobName": job.name}) if given["as_json"] else job_id)
+    if given["follow"]:
+        follow_to_end(session, job_id, given)
+
+
+def existing(session: AwsSession, job: PreparedJob, given: Mapping[str, Any]) -> str | None:
+    """The identifier of the same job, where it is to be skipped; else it is just pointed out."""
+    from spikeinterface_cloud.batch.refusals import AwsRefusal
+    from spikeinterface_cloud.batch.submission import same_job
+
+    try:
+        same = same_job(session, job)
+    except AwsRefusal:
+        if given["skip_existing"]:
+            raise
+        return None  # what AWS has against the submission itself, it says itself
+    if same is None:
+        return None
+    if given["skip_existing"]:
+        tell(f"the same job is {same.status} already; nothing was submitted")
+        return same.job_id
+    if not same.is_over:
+        tell(
+            f"note: the same job is {same.status} already, as {same.job_id}, and both write to "
+            f"{job.target}; --skip-existing submits no second one"
+        )
+    return None
+
+
+def send(session: AwsSession, job: PreparedJob) -> str:
+    """Submit the job; its identifier."""
+    from spikeinterface_cloud.batch import submission
+
+    job_id = submission.send(session, job)
+    tell(f"submitted {job.name}; its results go to {job.target}")
+    return job_id
+
+
+@program.command(cls=SectionCommand)
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@options.session_options
+@options.json_option
+def status(job_ids: tuple[str, ...], **given: Any) -> None:
+    """Show jobs: state, reason, attempts, elapsed time, place in the queue.
+
+    Of an array, how many of its jobs are in each state.
+    """
+    from spikeinterface_cloud.batch.jobs import look_up, no_such_job, queue_position
+    from spikeinterface_cloud.batch.table import job_values, jobs_table
+
+    batch = open_session(given).client("batch")
+    found = look_up(batch, job_ids)
+    for job_id in job_ids:
+        if job_id not in found:
+            raise no_such_job(job_id, batch)
+    jobs = [found[job_id] for job_id in job_ids]
+    places = [queue_position(batch, job) for job in jobs]
+    if given["as_json"]:
+        click.echo(json.dumps(list(map(job_values, jobs, places)), indent=2))
+    else:
+        click.echo(jobs_table(jobs, places))
+
+
+@program.command("list", cls=SectionCommand)
+@options.queue_options
+@options.session_options
+@options.json_option
+def list_(**given: Any) -> None:
+    """List the recent jobs of a queue, the newest first."""
+    from spikeinterface_cloud.batch.jobs import recent_jobs
+    from spikeinterface_cloud.batch.stack import queue_of
+    from spikeinterface_cloud.batch.table import job_values, jobs_table
+
+    session = open_session(given)
+    queue = queue_of(session, given["stack"], given["job_queue"])
+    jobs = recent_jobs(session.client("batch"), queue, given["since"], time.time())
+    if given["status"]:
+        jobs = [job for job in jobs if job.status in given["status"]]
+    if given["as_json"]:
+        click.echo(json.dumps([job_values(job) for job in jobs], indent=2))
+    else:
+        click.echo(jobs_table(jobs))
+
+
+@program.command(cls=SectionCommand)
+@click.argument("job_id")
+@click.option("--follow", is_flag=True, help="show what comes, until the job's end")
+@options.session_options
+@options.poll_option
+def logs(job_id: str, **given: Any) -> None:
+    """Show the log of a job, all attempts of it."""
+    from spikeinterface_cloud.batch.logs import follow_log, show_log
+    from spikeinterface_cloud.batch.watching import describe_state
+
+    session = open_session(given)
+    if not given["follow"]:
+        missing = show_log(session, job_id, click.echo)
+        if missing is not None:
+            tell(missing)
+        return
+    with leaving_it_running(f"logs {job_id} --follow", given):
+        tell(describe_state(follow_log(session, job_id, given["interval"], click.echo)))
+
+
+@program.command(cls=SectionCommand)
+@click.argument("job_id")
+@options.session_options
+@options.poll_option
+def wait(job_id: str, **given: Any) -> None:
+    """Wait for the end of a job, and exit with the exit code of its container.
+
+    Ctrl-C ends the waiting, not the job.
+    """
+    from spikeinterface_cloud.batch.watching import wait_for_end
+
+    batch = open_session(given).client("batch")
+    with leaving_it_running(f"wait {job_id}", given):
+        exit_as(wait_for_end(batch, job_id, given["interval"], tell))
+
+
+@program.command(cls=SectionCommand)
+@click.argument("job_id")
+@click.option("--reason", default="cancelled by its user", show_default=True, help="told to AWS")
+@options.session_options
+def cancel(job_id: str, reason: str, **given: Any) -> None:
+    """End a job, or an array with all its jobs."""
+    from spikeinterface_cloud.batch.jobs import look_up_one, terminate
+
+    batch = open_session(given).client("batch")
+    job = look_up_one(batch, job_id)
+    if job.is_over:
+        tell(f"{job_id} has {job.status} already; there is nothing to cancel")
+    else:
+        terminate(batch, job_id, reason)
+        tell(f"{job_id} ends: {reason}")
+
+
+@program.command(cls=SectionCommand)
+@click.argument("job", metavar="JOB_ID|S3_URL")
+@click.option("--download", "folder", metavar="FOLDER", help="fetch everything to this folder")
+@options.session_options
+@options.json_option
+def results(job: str, folder: str | None, **given: Any) -> None:
+    """Show what a job produced, named by its id or its target, or fetch it all."""
+    from spikeinterface_cloud.batch import results as found
+
+    session = open_session(given)
+    target = found.locate(session, job)
+    s3 = session.client("s3")
+    record = found.read_record(s3, target)
+    files = found.list_results(s3, target)
+    if given["as_json"]:
+        click.echo(json.dumps(found.result_values(target, record, files), indent=2))
+    else:
+        click.echo("\n".join(found.describe_results(target, record, files)))
+    if folder is not None:
+        for file in found.download(s3, files, Path(folder)):
+            tell(f"fetched {file.name}")
 
 
 def open_session(given: Mapping[str, Any]) -> AwsSession:
@@ -76,9 +240,9 @@ def open_session(given: Mapping[str, Any]) -> AwsSession:
 def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
     """How the job is to run; queue and definition are the stack's where they are not given."""
     from spikeinterface_cloud.batch.request import JobOptions
-    from spikeinterface_cloud.batch.stack import with_stack_outputs
+    from spikeinterface_cloud.batch.stack import queue_and_definition
 
-    queue, definition = with_stack_outputs(
+    queue, definition = queue_and_definition(
         session, given["stack"], given["job_queue"], given["job_definition"]
     )
     return JobOptions(
@@ -95,6 +259,43 @@ def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
         priority=given["priority"],
         depends_on=given["depends_on"],
     )
+
+
+def follow_to_end(session: AwsSession, job_id: str, given: Mapping[str, Any]) -> None:
+    """Show the log of a job that was just submitted, and exit with its exit code.
+
+    Of an array, which has no log of its own, how many of its jobs are in each state.
+    """
+    from spikeinterface_cloud.batch.logs import follow_log
+
+    with leaving_it_running(f"logs {job_id} --follow", given):
+        exit_as(follow_log(session, job_id, given["interval"], tell))
+
+
+@contextmanager
+def leaving_it_running(command: str, given: Mapping[str, Any]) -> Iterator[None]:
+    """End at Ctrl-C with the command that takes up where this one was left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        words = ["python", sys.argv[0], *command.split()]
+        for name in ("profile", "region"):
+            words += [f"--{name}", given[name]] if given[name] else []
+        tell(f"\nthe job goes on; to watch it again:\n  {shlex.join(words)}")
+        sys.exit(128 + signal.SIGINT)
+
+
+def exit_as(job: JobState) -> NoReturn:
+    """Say how a job ended, and exit with the exit code of its container."""
+    from spikeinterface_cloud.batch.watching import describe_state, exit_code_of
+
+    tell(describe_state(job))
+    sys.exit(exit_code_of(job))
+
+
+def tell(line: str) -> None:
+    """Show a line on standard error, as standard output is for what was asked for."""
+    click.echo(line, err=True)
 
 
 if __name__ == "__main__":

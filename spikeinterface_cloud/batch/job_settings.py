@@ -130,6 +130,15 @@ def travelling(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def left_behind(settings: JobSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    """What the user may think travels with the job, and does not."""
+    if environ.get("DANDI_API_KEY") and settings.dandiset_s3_file_url:
+        yield (
+            "DANDI_API_KEY stays on this machine; for an embargoed dandiset, store it in AWS "
+            "Secrets Manager and name its ARN under `secrets` of the job definition"
+        )
+
+
 def _out_of_reach(settings: JobSettings) -> Iterator[str]:
     """What a machine of AWS cannot do, though this one could."""
     if settings.manifest_url is None and isinstance(settings.source, LocalFolder):

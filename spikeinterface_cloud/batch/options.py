@@ -22,6 +22,9 @@ VARIABLES = {
 
 ENV_FILE = ".env"
 
+#: the states of a job, in order
+STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+
 
 def load_env_file(
     _context: click.Context, _parameter: click.Parameter, path: str | None
@@ -148,6 +151,26 @@ submission_options = option_group(
         "--follow",
         is_flag=True,
         help="show the job's log, wait for its end, and exit with its exit code",
+    ),
+)
+
+queue_options = option_group(
+    "Jobs",
+    _default("--job-queue", "name or ARN; by default the stack's", metavar="NAME"),
+    _default("--stack", "CloudFormation stack whose output JobQueue is taken", metavar="NAME"),
+    Declared(
+        "--status",
+        type=click.Choice(STATUSES, case_sensitive=False),
+        multiple=True,
+        metavar="STATUS",
+        help=f"of this state only: {', '.join(STATUSES)}",
+    ),
+    Declared(
+        "--since",
+        type=Duration(),
+        default="1d",
+        show_default=True,
+        help="submitted in this time before now; AWS forgets jobs after seven days",
     ),
 )
 

@@ -20,9 +20,10 @@ class AwsSession:
             if value is not None
         }
         self._session: Any = None
+        self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """A client of the service, like `batch`.
+        """The client of the service, like `batch`; the same one each time.
 
         Raises
         ------
@@ -32,10 +33,14 @@ class AwsSession:
         import boto3  # slow, and no job is refused for want of it
         from botocore.config import Config
 
+        if service in self._clients:
+            return self._clients[service]
         with explained(f"connect to AWS ({service})"):
             if self._session is None:
                 self._session = boto3.Session(**self._given)
             # adaptive: it slows down as a whole while AWS throttles
-            return self._session.client(
-                service, config=Config(retries={"mode": "adaptive", "max_attempts": 10})
+            config = Config(
+                retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=32
             )
+            self._clients[service] = self._session.client(service, config=config)
+        return self._clients[service]

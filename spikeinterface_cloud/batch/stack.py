@@ -19,7 +19,7 @@ class MissingOption(CloudJobError, ValueError):
     exit_code = 2
 
 
-def with_stack_outputs(
+def queue_and_definition(
     session: AwsSession, stack: str | None, queue: str | None, definition: str | None
 ) -> tuple[str, str]:
     """Queue and definition: those that are given, else the stack's, which is asked only then.
@@ -31,19 +31,27 @@ def with_stack_outputs(
     AwsRefusal
         The stack does not tell.
     """
-    if queue is not None and definition is not None:
-        return queue, definition
-    if stack is None:
-        missing = "--job-definition" if queue is not None else "--job-queue"
-        raise MissingOption(
-            f"{missing}: missing, and no --stack is given whose outputs would tell; "
-            "name it, or the stack of the project's infrastructure"
-        )
-    outputs = stack_outputs(session, stack)
+    if queue is None and definition is None and stack is not None:
+        outputs = stack_outputs(session, stack)
+        return output(outputs, QUEUE, stack), output(outputs, DEFINITION, stack)
     return (
-        queue or output(outputs, QUEUE, stack),
-        definition or output(outputs, DEFINITION, stack),
+        queue_of(session, stack, queue),
+        definition or _asked(session, stack, DEFINITION, "--job-definition"),
     )
+
+
+def queue_of(session: AwsSession, stack: str | None, queue: str | None) -> str:
+    """The queue: the one that is given, else the stack's; errors as above."""
+    return queue or _asked(session, stack, QUEUE, "--job-queue")
+
+
+def _asked(session: AwsSession, stack: str | None, key: str, option: str) -> str:
+    if stack is None:
+        raise MissingOption(
+            f"{option}: missing, and no --stack is given whose outputs would tell; "
+            "name it, or the stack"
+        )
+    return output(stack_outputs(session, stack), key, stack)
 
 
 def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:

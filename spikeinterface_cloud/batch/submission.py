@@ -8,6 +8,7 @@ from typing import Any
 
 from spikeinterface_cloud import manifest
 from spikeinterface_cloud.batch.identity import job_identity
+from spikeinterface_cloud.batch.jobs import JobState, live_or_succeeded
 from spikeinterface_cloud.batch.limits import OVERRIDES_LENGTH, overrides_length
 from spikeinterface_cloud.batch.refusals import explained
 from spikeinterface_cloud.batch.request import JobOptions, build_request, container_overrides
@@ -40,13 +41,15 @@ class PreparedJob:
     #: the list that the request names, where the settings are too long for the request
     manifest: bytes | None = None
 
+    @property
+    def name(self) -> str:
+        """The job's name, the hash at its end."""
+        return str(self.request["jobName"])
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SubmittedJob:
-    """What AWS Batch says of a job that it has accepted."""
-
-    job_id: str
-    job_name: str
+    @property
+    def queue(self) -> str:
+        """Name or ARN of the queue."""
+        return str(self.request["jobQueue"])
 
 
 def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
@@ -64,7 +67,8 @@ def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     listed = None
     if overrides_length(container_overrides(environment, options)) > OVERRIDES_LENGTH:
         listed = manifest.manifest_bytes([environment])
-        environment = manifest_environment(environment, manifest_location(settings, listed))
+        location = manifest.manifest_location(_manifest_target(settings), listed)
+        environment = manifest_environment(environment, location)
     return PreparedJob(
         request=build_request(environment, options, identity=identity),
         identity=identity,
@@ -73,14 +77,14 @@ def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     )
 
 
-def manifest_location(settings: JobSettings, listed: bytes) -> S3Location:
-    """Where below the target the list of these settings is kept."""
+def _manifest_target(settings: JobSettings) -> S3Location:
+    """Below which the list of these settings is kept."""
     if settings.target is None:
         raise SettingsError(
             "TARGET_AWS_S3_BUCKET: missing, and the settings are too long for a request, so that "
             "they have to be kept at the target; give --target s3://bucket/folder"
         )
-    return settings.target.child(manifest.FOLDER).child(manifest.manifest_name(listed))
+    return settings.target
 
 
 def manifest_environment(environment: Mapping[str, str], location: S3Location) -> dict[str, str]:
@@ -89,8 +93,19 @@ def manifest_environment(environment: Mapping[str, str], location: S3Location) -
     return {**beside, manifest.MANIFEST_URL: str(location)}
 
 
-def submit(session: AwsSession, job: PreparedJob) -> SubmittedJob:
-    """Send a job, its list first where it has one.
+def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
+    """The job under way, or the one that has succeeded, that does the same.
+
+    Raises
+    ------
+    AwsRefusal
+        AWS did not tell.
+    """
+    return live_or_succeeded(session.client("batch"), job.queue, job.name)
+
+
+def send(session: AwsSession, job: PreparedJob) -> str:
+    """Send a job, its list first where it has one, and give its identifier.
 
     Raises
     ------
@@ -101,11 +116,11 @@ def submit(session: AwsSession, job: PreparedJob) -> SubmittedJob:
         s3 = session.client("s3")
         with explained(f"write the job's settings to {job.target}"):
             manifest.put_manifest(s3, job.target, job.manifest)
-    return submit_request(session.client("batch"), job.request)
+    return send_request(session.client("batch"), job.request)
 
 
-def submit_request(batch: Any, request: Mapping[str, Any]) -> SubmittedJob:
-    """Send a request of SubmitJob through a client of Batch.
+def send_request(batch: Any, request: Mapping[str, Any]) -> str:
+    """Send a request of SubmitJob through a client of Batch; the identifier of the job.
 
     Raises
     ------
@@ -113,5 +128,4 @@ def submit_request(batch: Any, request: Mapping[str, Any]) -> SubmittedJob:
         AWS did not take it.
     """
     with explained("submit the job"):
-        reply = batch.submit_job(**request)
-    return SubmittedJob(job_id=reply["jobId"], job_name=reply["jobName"])
+        return str(batch.submit_job(**request)["jobId"])
