@@ -12,10 +12,10 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from tests.servers import REGION, access_to, client_of
+from tests.servers import access_to, client_of
 
 QUEUE = "sorting"
 DEFINITION = "spikeinterface-cloud"
@@ -207,7 +207,7 @@ class AwsServer:
 
 
 def problem_of(call: Call) -> str | None:
-    """Why AWS would refuse a request to Batch, by its documented limits; None where it would not."""
+    """Why AWS would refuse a request to Batch by its documented limits, if it would."""
     if call.action == "describejobs" and len(call.body["jobs"]) > 100:
         return "Maximum number of jobs supported is 100"
     if call.action == "submitjob":

@@ -13,7 +13,7 @@ from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import ClientError
-from s3transfer.exceptions import RetriesExceededError
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from spikeinterface_cloud.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.batch.refusals import (
@@ -167,7 +167,7 @@ def _explained(file: ResultFile, folder: Path) -> Iterator[None]:
     try:
         with explained(f"fetch {file.location}"):
             yield
-    except (RetriesExceededError, Boto3Error) as error:
+    except (RetriesExceededError, S3DownloadFailedError, Boto3Error) as error:
         raise AwsRefusal(f"cannot fetch {file.location}: {error}; run the same again") from error
     except OSError as error:
         raise AwsRefusal(
