@@ -44,7 +44,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
         python3.11 \
         # tini: passes SIGTERM on to the job, and reaps the processes that its sorters leave
         tini \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/* /var/log/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \
     # /home/spikeinterface: caches of whichever user runs the job; /results, /scratch: the volumes
     && useradd --uid 1000 --no-log-init --no-create-home --home-dir /home/spikeinterface spikeinterface \
     && install --directory --owner=spikeinterface --group=spikeinterface /results \
@@ -65,6 +65,7 @@ COPY container/entrypoint /usr/local/bin/as-owner-of-results
 WORKDIR /opt/spikeinterface-cloud
 COPY spikeinterface_cloud spikeinterface_cloud
 COPY run_script.py .
+RUN python -m compileall -q .
 
 # -s: it reaps as well where an engine's own init is the first process
 ENTRYPOINT ["tini", "-s", "--", "as-owner-of-results"]

@@ -1,0 +1,111 @@
+"""The engine, the image that is built from this checkout, and a cloud that it reaches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.conftest import Simulated
+from tests.end_to_end.containers.cloud import Cloud, open_cloud
+from tests.end_to_end.containers.containers import CLIENT, REPOSITORY
+from tests.end_to_end.sorted_results import upload_folder
+from tests.recordings import write_spikeglx
+
+#: the first build downloads every package
+BUILD_TIMEOUT_S = 1800
+
+#: where the recording is
+SOURCE_BUCKET = "lab-data"
+SOURCE = "raw/mouse_g0"
+
+#: a bucket for the results
+TARGET_BUCKET = "lab-results"
+
+
+@pytest.fixture(scope="session")
+def engine() -> str:
+    """The client of a running engine; where there is none this is a skip, except in CI."""
+    reason = _why_no_engine()
+    if reason is None:
+        return CLIENT
+    if os.environ.get("CI"):
+        pytest.fail(f"no container engine: {reason}")
+    pytest.skip(f"no container engine: {reason}")
+
+
+def _why_no_engine() -> str | None:
+    if shutil.which(CLIENT) is None:
+        return f"{CLIENT} is not installed"
+    asked = subprocess.run([CLIENT, "info"], capture_output=True, text=True, check=False)
+    return None if asked.returncode == 0 else asked.stderr.strip()
+
+
+def make(target: str, *variables: str) -> str:
+    """What `make TARGET` prints; it has to succeed."""
+    done = subprocess.run(
+        ["make", target, *variables],  # noqa: S607 -- whichever make the developer has
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def built(engine: str) -> str:
+    """What `make image` prints."""
+    return make("image", "IMAGE=spikeinterface-cloud-tests")
+
+
+@pytest.fixture(scope="session")
+def image(built: str) -> str:
+    """The image of this checkout."""
+    return "spikeinterface-cloud-tests"
+
+
+@pytest.fixture(scope="session")
+def cloud(engine: str) -> Iterator[Cloud]:
+    """A cloud with the bucket of the recordings, and one for the results."""
+    with open_cloud() as cloud:
+        for bucket in (SOURCE_BUCKET, TARGET_BUCKET):
+            cloud.server.client.create_bucket(Bucket=bucket)
+        yield cloud
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A SpikeGLX run on S3, and the spikes that are in it."""
+
+    simulated: Simulated
+    #: the variables that name it
+    variables: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def source(
+    cloud: Cloud, simulated: Simulated, tmp_path_factory: pytest.TempPathFactory
+) -> Source:
+    """Ten seconds of three units on 16 contacts, in the bucket of the recordings."""
+    run_folder = write_spikeglx(tmp_path_factory.mktemp("spikeglx"), simulated.recording)
+    upload_folder(cloud.server.client, run_folder, SOURCE_BUCKET, SOURCE)
+    variables = {
+        "SOURCE_AWS_S3_BUCKET": SOURCE_BUCKET,
+        "SOURCE_AWS_S3_BUCKET_FOLDER": SOURCE,
+        "DATA_TYPE": "spikeglx",
+    }
+    return Source(simulated=simulated, variables=variables)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A folder to mount; the engine makes it, as root, when the container starts."""
+    return tmp_path / "results"
