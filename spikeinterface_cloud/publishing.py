@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from spikeinterface_cloud.errors import CloudJobError, Interrupted, TargetError
+from spikeinterface_cloud.errors import CloudJobError, Interrupted, TargetError, TransferError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.machine import peak_memory_bytes
 from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.transfer.connection import HURRY
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.upload import upload
 
@@ -71,6 +72,11 @@ class Results:
         except TargetError as error:
             logger.warning("an earlier run.json may stay until this job ends: %s", error)
 
+    def hurry(self) -> None:
+        """Publish with little patience from now on: somebody waits, or the network is gone."""
+        if self._storage is not None:
+            self._storage = self._storage.with_patience(HURRY)
+
     def publish(self, name: str) -> None:
         """Upload the file or folder `name` of the results, if there is a target.
 
@@ -107,6 +113,8 @@ def publishing(results: Results) -> Iterator[Results]:
         yield results
     except BaseException as error:
         _note_error(record, error)
+        if isinstance(error, Interrupted | TransferError):
+            results.hurry()
         _close(results, first_error=error)
         raise
     record.status, record.exit_code = "succeeded", os.EX_OK

@@ -24,6 +24,9 @@ class Patience:
     longest_wait_s: float = 20
 
 
+#: for the way out of a job that has seconds left, or that has lost its network already
+HURRY = Patience(connect_s=2, stall_s=4, give_up_s=4, longest_wait_s=1)
+
 #: A request that has begun moving is bounded by its stalls, never by its whole length: obstore
 #: would cut it at 30 s.
 WHOLE_REQUEST = timedelta(days=7)

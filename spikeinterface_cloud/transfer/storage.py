@@ -74,8 +74,14 @@ class Storage:
     ) -> None:
         """Connect to nothing yet; `unsigned` leaves credentials out, as public buckets of strangers
         want it."""
+        self._access = access
+        self._unsigned = unsigned
         self.patience = patience or Patience()
         self._s3 = S3Session(access, unsigned=unsigned, patience=self.patience)
+
+    def with_patience(self, patience: Patience) -> "Storage":
+        """The same storage, for who waits longer or less long."""
+        return Storage(self._access, unsigned=self._unsigned, patience=patience)
 
     def list_objects(self, folder: S3Location) -> list[StoredObject]:
         """The objects inside `folder`, at any depth, or the one object of that name.

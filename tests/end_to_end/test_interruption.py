@@ -3,6 +3,7 @@
 import signal
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +54,20 @@ def source(
     return folder
 
 
-def interrupt(folder: Path, variables: dict[str, str], text: str, patience_s: float) -> Interrupted:
-    """Start a job, and stop it `patience_s` after the line with `text` in its log."""
+def interrupt(
+    folder: Path,
+    variables: dict[str, str],
+    text: str,
+    patience_s: float,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Interrupted:
+    """Start a job, and stop it `patience_s` after the line with `text` in its log; `meanwhile` is
+    called just before."""
     identifier = str(uuid.uuid4())
     with started_job(folder, variables | {"RUN_IDENTIFIER": identifier}) as process:
         log = wait_for_log(process, text)
         time.sleep(patience_s)
+        meanwhile()
         running = processes_with("RUN_IDENTIFIER", identifier)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -169,3 +178,25 @@ def test_a_stalled_download_is_stopped_in_time(
     results = download_folder(moto_s3.client, BUCKET, "while-fetching", tmp_path / "published")
     assert "fetch stopped after" in (results / "run.log").read_text()
     assert interrupted.job.record["status"] == "interrupted"
+
+
+def test_a_server_that_is_gone_does_not_hold_up_the_way_out(
+    tmp_path: Path, s3_proxy: FaultProxy, source: Path
+) -> None:
+    s3_proxy.clear()
+    variables = s3_access(s3_proxy.url) | {
+        "SOURCE_FOLDER": str(source),
+        "DATA_TYPE": "binary",
+        "SORTERS": "simple",
+        "TARGET_AWS_S3_BUCKET": BUCKET,
+        "TARGET_AWS_S3_BUCKET_FOLDER": "gone",
+    }
+    gone = Fault(kind="status", status=503, times=100_000, matches=lambda _: True)
+    interrupted = interrupt(
+        tmp_path / "job", variables, "sort with simple ...", 1.0, lambda: s3_proxy.inject(gone)
+    )
+    s3_proxy.clear()
+    assert interrupted.job.exit_code == 75, interrupted.job.log
+    assert interrupted.seconds < GRACE_S
+    assert interrupted.job.record["status"] == "interrupted"
+    assert "publishing failed as well" in interrupted.job.log
