@@ -22,6 +22,7 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError, Unavailab
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import free_disk_bytes
 from spikeinterface_cloud.recording.channel_positions import join_probes
+from spikeinterface_cloud.transfer.part_file import disk_errors
 from spikeinterface_cloud.variables import nearest
 
 logger = logging.getLogger(__name__)
@@ -242,7 +243,8 @@ def _in_one_file(recording: si.BaseRecording, folder: Path) -> tuple[si.BaseReco
             f"{format_bytes(free_disk_bytes(folder))} are free; give the job more scratch space"
         )
     shutil.rmtree(folder, ignore_errors=True)
-    return whole.save(folder=folder, format="binary", verbose=False), size_bytes
+    with disk_errors(folder):
+        return whole.save(folder=folder, format="binary", verbose=False), size_bytes
 
 
 def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:
