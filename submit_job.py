@@ -6,15 +6,10 @@ at once.
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -28,6 +23,10 @@ if TYPE_CHECKING:
     from spikeinterface_cloud.batch.request import JobOptions
     from spikeinterface_cloud.batch.session import AwsSession
     from spikeinterface_cloud.batch.submission import PreparedJob
+
+
+#: the exit code after Ctrl-C, as shells have it
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -51,28 +50,67 @@ def program() -> None:
 
 @program.command(cls=SectionCommand, hidden=True)
 @options.recording_options
+@options.list_of_recordings_options
 @options.job_options
 @options.submission_options
 @options.session_options
 @options.json_option
 @options.poll_option
 def submit(**given: Any) -> None:
-    """Submit a sorting job to AWS Batch."""
+    """Submit a sorting job to AWS Batch, or one for each of many recordings."""
+    session = open_session(given)
+    jobs = prepare_many(given, session) if lists_many(given) else [prepare_one(given, session)]
+    if given["follow"] and len(jobs) > 1:
+        raise click.UsageError(
+            f"--follow is for one job or array; wait for these {len(jobs)} by id."
+        )
+    for job in jobs:
+        if given["dry_run"]:
+            show_values(job.request)
+            continue
+        job_id = existing(session, job, given) or send(session, job)
+        if given["as_json"]:
+            show_values({"jobId": job_id, "jobName": job.name}, indent=None)
+        else:
+            click.echo(job_id)
+        if given["follow"]:
+            follow_to_end(session, job_id, given)
+
+
+def lists_many(given: Mapping[str, Any]) -> bool:
+    """Whether the options list many recordings; those that do not go together are refused."""
+    from spikeinterface_cloud.batch.many import check_list_options, names_list
+
+    check_list_options(given)
+    return names_list(given)
+
+
+def prepare_one(given: Mapping[str, Any], session: AwsSession) -> PreparedJob:
+    """The job of the one recording that the options name."""
     from spikeinterface_cloud.batch.job_settings import left_behind, settings_of
     from spikeinterface_cloud.batch.submission import prepare_job
 
     settings = settings_of(given, os.environ)
     for remark in left_behind(settings, os.environ):
         tell(f"note: {remark}")
-    session = open_session(given)
-    job = prepare_job(settings, options_of_job(given, session))
-    if given["dry_run"]:
-        click.echo(json.dumps(job.request, indent=2))
-        return
-    job_id = existing(session, job, given) or send(session, job)
-    click.echo(json.dumps({"jobId": job_id, "jobName": job.name}) if given["as_json"] else job_id)
-    if given["follow"]:
-        follow_to_end(session, job_id, given)
+    return prepare_job(settings, options_of_job(given, session))
+
+
+def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[PreparedJob]:
+    """The arrays of the recordings that the options list, once the user has agreed to them."""
+    from spikeinterface_cloud.batch.many import confirm, find_jobs
+
+    found = find_jobs(given, os.environ, session)
+    for note in found.notes:
+        tell(f"note: {note}")
+    if not found.jobs:
+        tell("there is nothing to submit")
+        return []
+    tell(found.overview())
+    prepared = found.prepare(options_of_job(given, session))
+    if not given["yes"] and not given["dry_run"]:
+        confirm(found)
+    return prepared
 
 
 def existing(session: AwsSession, job: PreparedJob, given: Mapping[str, Any]) -> str | None:
@@ -128,7 +166,7 @@ def status(job_ids: tuple[str, ...], **given: Any) -> None:
     jobs = [found[job_id] for job_id in job_ids]
     places = [queue_position(batch, job) for job in jobs]
     if given["as_json"]:
-        click.echo(json.dumps(list(map(job_values, jobs, places)), indent=2))
+        show_values(list(map(job_values, jobs, places)))
     else:
         click.echo(jobs_table(jobs, places))
 
@@ -145,11 +183,11 @@ def list_(**given: Any) -> None:
 
     session = open_session(given)
     queue = queue_of(session, given["stack"], given["job_queue"])
-    jobs = recent_jobs(session.client("batch"), queue, given["since"], time.time())
+    jobs = recent_jobs(session.client("batch"), queue, given["since"])
     if given["status"]:
         jobs = [job for job in jobs if job.status in given["status"]]
     if given["as_json"]:
-        click.echo(json.dumps([job_values(job) for job in jobs], indent=2))
+        show_values([job_values(job) for job in jobs])
     else:
         click.echo(jobs_table(jobs))
 
@@ -214,6 +252,8 @@ def cancel(job_id: str, reason: str, **given: Any) -> None:
 @options.json_option
 def results(job: str, folder: str | None, **given: Any) -> None:
     """Show what a job produced, named by its id or its target, or fetch it all."""
+    from pathlib import Path
+
     from spikeinterface_cloud.batch import results as found
 
     session = open_session(given)
@@ -222,7 +262,7 @@ def results(job: str, folder: str | None, **given: Any) -> None:
     record = found.read_record(s3, target)
     files = found.list_results(s3, target)
     if given["as_json"]:
-        click.echo(json.dumps(found.result_values(target, record, files), indent=2))
+        show_values(found.result_values(target, record, files))
     else:
         click.echo("\n".join(found.describe_results(target, record, files)))
     if folder is not None:
@@ -278,11 +318,13 @@ def leaving_it_running(command: str, given: Mapping[str, Any]) -> Iterator[None]
     try:
         yield
     except KeyboardInterrupt:
+        import shlex
+
         words = ["python", sys.argv[0], *command.split()]
         for name in ("profile", "region"):
             words += [f"--{name}", given[name]] if given[name] else []
         tell(f"\nthe job goes on; to watch it again:\n  {shlex.join(words)}")
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(INTERRUPTED)
 
 
 def exit_as(job: JobState) -> NoReturn:
@@ -291,6 +333,13 @@ def exit_as(job: JobState) -> NoReturn:
 
     tell(describe_state(job))
     sys.exit(exit_code_of(job))
+
+
+def show_values(values: object, indent: int | None = 2) -> None:
+    """Show values as JSON on standard output; without an indent, on one line."""
+    import json
+
+    click.echo(json.dumps(values, indent=indent))
 
 
 def tell(line: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -57,6 +56,8 @@ class Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self.commands:
+            from difflib import get_close_matches  # needed for a misspelling alone
+
             meant = get_close_matches(args[0], self.commands, n=1)
             hint = (
                 f"; did you mean {meant[0]}?" if meant else f"; {ctx.info_name} --help lists them"

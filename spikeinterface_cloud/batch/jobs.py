@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -176,7 +177,7 @@ def list_jobs(batch: Any, queue: str, filters: Mapping[str, str]) -> Iterator[Jo
             yield from (JobState(reply=job) for job in page["jobSummaryList"])
 
 
-def recent_jobs(batch: Any, queue: str, seconds: float, now_s: float) -> list[JobState]:
+def recent_jobs(batch: Any, queue: str, seconds: float) -> list[JobState]:
     """The jobs of a queue that were submitted in the last `seconds`, the newest first.
 
     Raises
@@ -184,7 +185,7 @@ def recent_jobs(batch: Any, queue: str, seconds: float, now_s: float) -> list[Jo
     AwsRefusal
         AWS did not tell.
     """
-    created_ms = str(int((now_s - seconds) * 1000))
+    created_ms = str(int((time.time() - seconds) * 1000))
     found = list_jobs(batch, queue, {"AFTER_CREATED_AT": created_ms})
     return sorted(found, key=lambda job: job.reply.get("createdAt", 0), reverse=True)
 

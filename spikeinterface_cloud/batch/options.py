@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +32,8 @@ def load_env_file(
 
     It happens before the other options are read, some of which are variables as well.
     """
+    from pathlib import Path  # not for `--help`
+
     if path is None and not Path(ENV_FILE).is_file():
         return {}
     import dotenv  # most folders have no such file
@@ -137,6 +138,35 @@ job_options = option_group(
         metavar="JOB_ID",
         help="job that has to succeed first, as often as needed",
     ),
+)
+
+list_of_recordings_options = option_group(
+    "Many recordings, each to a folder of its own below the target",
+    Declared(
+        "--dandiset",
+        metavar="NAME",
+        help="every NWB file of a dandiset: 000003, 000003@0.230629.1955, "
+        "dandi://dandi-sandbox/000003@draft",
+    ),
+    Declared("--glob", metavar="PATTERN", help="of those, like 'sub-*/*_ecephys.nwb'"),
+    Declared("--source-prefix", metavar="URL", help="every folder below s3://bucket/raw/"),
+    Declared(
+        "--each",
+        metavar="PATTERN",
+        help="of those, '*/' or like 'mouse*/*_g0/'; objects: '*.nwb'",
+    ),
+    Declared(
+        "--csv",
+        type=click.Path(exists=True, dir_okay=False),
+        metavar="FILE",
+        help="every row, a column a variable of the job",
+    ),
+    Declared(
+        "--only-missing",
+        is_flag=True,
+        help="leave out those whose target has the run.json of a success",
+    ),
+    Declared("--yes", is_flag=True, help="do not ask before they are submitted"),
 )
 
 submission_options = option_group(

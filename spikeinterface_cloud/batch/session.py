@@ -1,24 +1,28 @@
 """The session with AWS: the one place that makes clients.
 
-Only what the user gave is passed on; profiles, roles and endpoints are left to boto3's own chain.
+Only what the user gave is passed on; the rest is left to botocore's own chain of profiles, roles
+and endpoints.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import botocore.session
+from botocore.config import Config
+
 from spikeinterface_cloud.batch.refusals import explained
 
 
 class AwsSession:
-    """boto3's session, made when the first client is asked for."""
+    """botocore's session, made when the first client is asked for.
+
+    boto3's own would do no more for these clients, and takes as long again to import.
+    """
 
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:
-        self._given = {
-            name: value
-            for name, value in (("profile_name", profile), ("region_name", region))
-            if value is not None
-        }
+        self._profile = profile
+        self._region = region
         self._session: Any = None
         self._clients: dict[str, Any] = {}
 
@@ -30,17 +34,14 @@ class AwsSession:
         AwsRefusal
             There is no such profile, or no region.
         """
-        import boto3  # slow, and no job is refused for want of it
-        from botocore.config import Config
-
-        if service in self._clients:
-            return self._clients[service]
-        with explained(f"connect to AWS ({service})"):
-            if self._session is None:
-                self._session = boto3.Session(**self._given)
-            # adaptive: it slows down as a whole while AWS throttles
-            config = Config(
-                retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=32
-            )
-            self._clients[service] = self._session.client(service, config=config)
+        if service not in self._clients:
+            with explained(f"connect to AWS ({service})"):
+                self._clients[service] = self._new_client(service)
         return self._clients[service]
+
+    def _new_client(self, service: str) -> Any:
+        if self._session is None:
+            self._session = botocore.session.Session(profile=self._profile)
+        # adaptive: it slows down as a whole while AWS throttles
+        config = Config(retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=32)
+        return self._session.create_client(service, region_name=self._region, config=config)
