@@ -37,6 +37,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # ----- the image -----------------------------------------------------------------------------------
 FROM ${BASE}
 
+# whoever a base leaves in charge
+USER root
 RUN apt-get update && apt-get install --yes --no-install-recommends \
         # ca-certificates: the transfers trust the system's authorities
         ca-certificates \

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeinterface_cloud.assignment import assigned
+from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
@@ -120,7 +121,8 @@ class Preflight:
         if not any(needs_gpu(name, parameters.get(name, {})) for name in self._settings.sorters):
             return "none needed"
         gpu = find_gpu()
-        check_gpu(self._settings.sorters, parameters, gpu)
+        reason = "" if gpu else explain_missing_gpu(cuda_of_driver(), cuda_of_torch())
+        check_gpu(self._settings.sorters, parameters, gpu, reason)
         assert gpu is not None
         return f"{gpu.name}, {format_bytes(gpu.memory_bytes)}"
 

@@ -14,6 +14,12 @@ from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.machine import Gpu
 from spikeinterface_cloud.variables import nearest
 
+#: SpikeInterface's images with MATLAB's run-time library and a sorter that was compiled for it
+COMPILED_BASES = {
+    sorter: f"spikeinterface/{sorter}-compiled-base"
+    for sorter in ("kilosort2", "kilosort2_5", "kilosort3")
+}
+
 
 def check_names(sorters: Sequence[str]) -> None:
     """Refuse a sorter that SpikeInterface does not know (78), or that this image lacks (69)."""
@@ -30,7 +36,20 @@ def check_names(sorters: Sequence[str]) -> None:
         raise UnavailableError(
             f"SORTERS: {', '.join(missing)} not installed in this image, which has "
             f"{', '.join(installed)}; use one of those, or an image with the sorter"
+            f"{''.join(map(_image_with, missing))}"
         )
+
+
+def _image_with(sorter: str) -> str:
+    """How an image with the sorter is had, where that is known."""
+    if sorter == "kilosort4":
+        return "; kilosort4 is in the GPU image (make image-gpu)"
+    if sorter in COMPILED_BASES:
+        return (
+            f"; {sorter} comes with its compiled base "
+            f"(docker build --build-arg BASE={COMPILED_BASES[sorter]} --file Dockerfile.gpu .)"
+        )
+    return ""
 
 
 def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -98,9 +117,15 @@ def _kind(default: Any) -> str:
 
 
 def check_gpu(
-    sorters: Sequence[str], sorters_kwargs: Mapping[str, Mapping[str, Any]], gpu: Gpu | None
+    sorters: Sequence[str],
+    sorters_kwargs: Mapping[str, Mapping[str, Any]],
+    gpu: Gpu | None,
+    reason: str = "no CUDA device here",
 ) -> None:
-    """Refuse a job whose sorter would need a GPU, or silently run hours without it (69)."""
+    """Refuse a job whose sorter would need a GPU, or silently run hours without it (69).
+
+    `reason` says why there is none, and ends the sentence that begins with the sorters.
+    """
     needy = [name for name in sorters if needs_gpu(name, sorters_kwargs.get(name, {}))]
     if needy and gpu is None:
         remedy = (
@@ -110,7 +135,7 @@ def check_gpu(
             else ""
         )
         raise UnavailableError(
-            f"{', '.join(needy)}: no CUDA device here; run the GPU image on a GPU instance "
+            f"{', '.join(needy)}: {reason}; run the GPU image on a GPU instance "
             f"(docker run --gpus all ...){remedy}"
         )
 

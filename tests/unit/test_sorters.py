@@ -30,6 +30,12 @@ def test_a_known_sorter_that_is_not_installed_is_another_matter() -> None:
         check_names(["simple", "herdingspikes"])
 
 
+def test_a_compiled_sorter_that_is_not_here_comes_with_its_base() -> None:
+    with pytest.raises(UnavailableError) as raised:
+        check_names(["kilosort2_5"])
+    assert "--build-arg BASE=spikeinterface/kilosort2_5-compiled-base" in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [

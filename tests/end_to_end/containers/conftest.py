@@ -91,9 +91,7 @@ class Source:
 
 
 @pytest.fixture(scope="session")
-def source(
-    cloud: Cloud, simulated: Simulated, tmp_path_factory: pytest.TempPathFactory
-) -> Source:
+def source(cloud: Cloud, simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Source:
     """Ten seconds of three units on 16 contacts, in the bucket of the recordings."""
     run_folder = write_spikeglx(tmp_path_factory.mktemp("spikeglx"), simulated.recording)
     upload_folder(cloud.server.client, run_folder, SOURCE_BUCKET, SOURCE)

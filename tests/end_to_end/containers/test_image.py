@@ -55,7 +55,9 @@ def test_no_layer_is_of_code_before_the_packages(image: str) -> None:
     assert order == sorted(order)
 
 
-@pytest.mark.parametrize("program", ["gcc", "cc", "c++", "ld", "make", "git", "pip", "wget", "curl"])
+@pytest.mark.parametrize(
+    "program", ["gcc", "cc", "c++", "ld", "make", "git", "pip", "wget", "curl"]
+)
 def test_there_is_no_tool_to_build_with(image: str, program: str) -> None:
     options = ["--entrypoint", "/bin/bash"]
     assert run_container(image, "-c", f"command -v {program}", options=options).exit_code == 1
@@ -103,9 +105,7 @@ def test_python_is_that_of_the_packages(image: str) -> None:
 
 
 def test_a_shell_can_be_had(image: str) -> None:
-    done = run_container(
-        image, "-c", "command -v python", options=["--entrypoint", "/bin/bash"]
-    )
+    done = run_container(image, "-c", "command -v python", options=["--entrypoint", "/bin/bash"])
     assert done.output.strip() == "/opt/venv/bin/python"
 
 

@@ -22,7 +22,7 @@ from tests.servers import SECRET_KEY
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 
-SORTERS = ["simple", "spykingcircus2"]
+SORTERS = ["spykingcircus2"]
 
 #: the user of the host whose folder is mounted
 USER = 4321 if os.geteuid() == 0 else os.geteuid()
