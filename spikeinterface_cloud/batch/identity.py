@@ -14,7 +14,7 @@ from spikeinterface_cloud.batch.limits import JOB_NAME_LENGTH
 #: the tag that holds the hash
 IDENTITY_TAG = "spikeinterface-cloud-job"
 
-#: hexadecimal digits; two of a million jobs share it once in 500 times a million jobs
+#: hexadecimal digits; that two of ten million jobs share it has a chance of one in 370,000
 IDENTITY_LENGTH = 16
 
 DEFAULT_NAME = "sorting"

@@ -125,7 +125,9 @@ def _tags(tags: Mapping[str, str]) -> Iterator[str]:
             f"AWS takes {MOST_TAGS} with those of the job definition"
         )
     for key, value in tags.items():
-        if not 1 <= len(key) <= TAG_KEY_LENGTH or len(value) > TAG_VALUE_LENGTH:
+        if not key:
+            yield f"--tag: ={_shortened(value)} has no name; write NAME=VALUE"
+        if len(key) > TAG_KEY_LENGTH or len(value) > TAG_VALUE_LENGTH:
             yield (
                 f"--tag: {_shortened(key)!r} is too long; AWS takes {TAG_KEY_LENGTH} characters "
                 f"of a name and {TAG_VALUE_LENGTH} of a value"

@@ -1,0 +1,237 @@
+"""From options, environment and `.env` to the settings of a job, and what is refused on the way."""
+
+from typing import Any
+
+import pytest
+
+from spikeinterface_cloud.batch.job_settings import (
+    job_variables,
+    left_behind,
+    settings_of,
+    source_variables,
+)
+from spikeinterface_cloud.batch.secrets import check_no_secret
+from spikeinterface_cloud.errors import SettingsError
+
+SOURCE = {"source": "s3://lab-data/raw/session1", "data_type": "spikeglx"}
+TARGET = {"target": "s3://lab-results/session1"}
+GIVEN = {**SOURCE, **TARGET, "sorters": "kilosort4"}
+
+
+def given(env_file: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
+    """Options as click gives them; a file's variables are in the environment by then as well."""
+    return {"env": (), "env_file": env_file or {}, **options}
+
+
+def refused(environ: dict[str, str] | None = None, **options: Any) -> str:
+    with pytest.raises(SettingsError) as refusal:
+        settings_of(given(**options), environ or {})
+    assert refusal.value.exit_code == 78
+    return str(refusal.value)
+
+
+def test_options_become_the_variables_of_the_job() -> None:
+    settings = settings_of(
+        given(
+            **GIVEN,
+            read_recording_kwargs='{"stream_id": "imec0.ap"}',
+            sorters_kwargs='{"kilosort4": {"do_CAR": false}}',
+            preprocessing="none",
+            exports="nwb,phy",
+            env=(("TEST_WITH_SUB_RECORDING", "True"), ("N_JOBS", "4")),
+        ),
+        {},
+    )
+    assert settings.to_env() == {
+        "AWS_S3_BUCKET": "lab-data",
+        "AWS_S3_BUCKET_FOLDER": "raw/session1",
+        "DATA_TYPE": "spikeglx",
+        "READ_RECORDING_KWARGS": '{"stream_id": "imec0.ap"}',
+        "TEST_WITH_SUB_RECORDING": "true",
+        "PREPROCESSING": "none",
+        "SORTERS": "kilosort4",
+        "SORTERS_KWARGS": '{"kilosort4": {"do_CAR": false}}',
+        "EXPORTS": "nwb,phy",
+        "TARGET_AWS_S3_BUCKET": "lab-results",
+        "TARGET_AWS_S3_BUCKET_FOLDER": "session1",
+        "N_JOBS": "4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flag", "environment", "env_file", "expected"),
+    [
+        ("flag", "environment", "file", "flag"),
+        (None, "environment", "file", "environment"),
+        (None, None, "file", "file"),
+        (None, "", "file", "file"),
+        (None, "environment", None, "environment"),
+    ],
+)
+def test_a_flag_is_stronger_than_the_environment_and_that_than_the_file(
+    flag: str | None, environment: str | None, env_file: str | None, expected: str
+) -> None:
+    said = {"SORTERS": env_file} if env_file is not None else {}
+    ours = {"SORTERS": environment} if environment is not None else {}
+    # the file's variables are taken up by an environment that has not got them
+    new = {name: text for name, text in said.items() if not ours.get(name)}
+    options = given(new, **SOURCE, **TARGET, sorters=flag)
+    assert job_variables(options, {**ours, **new})["SORTERS"] == expected
+
+
+def test_a_source_of_a_stronger_layer_is_the_only_one() -> None:
+    env_file = {"AWS_S3_BUCKET": "old", "AWS_S3_BUCKET_FOLDER": "old", "DATA_TYPE": "nwb"}
+    environ = {"SOURCE_FOLDER": "/data", "TARGET_AWS_S3_BUCKET_FOLDER": "old", **env_file}
+    options = given(env_file, target="s3://new", source="dandi://dandi/000006@draft/a.nwb")
+    assert job_variables(options, environ) == {
+        "DANDISET_S3_FILE_URL": "dandi://dandi/000006@draft/a.nwb",
+        "TARGET_AWS_S3_BUCKET": "new",
+        "DATA_TYPE": "nwb",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "variables"),
+    [
+        ("s3://lab", {"AWS_S3_BUCKET": "lab"}),
+        ("s3://lab/a/b/", {"AWS_S3_BUCKET": "lab", "AWS_S3_BUCKET_FOLDER": "a/b"}),
+        ("s3://lab/a b.nwb", {"AWS_S3_BUCKET": "lab", "AWS_S3_BUCKET_FOLDER": "a b.nwb"}),
+        *[
+            (url, {"DANDISET_S3_FILE_URL": url})
+            for url in (
+                "dandi://dandi/000006@draft/sub-1/a.nwb",
+                "https://dandiarchive.org/dandiset/000006/draft/files?location=a.nwb",
+                "https://dandiarchive.s3.amazonaws.com/blobs/11e/c89/"
+                "11ec8933-1456-4942-922b-94e5878bb991",
+                "s3://dandiarchive/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991",
+            )
+        ],
+    ],
+)
+def test_a_source_is_told_by_its_url(url: str, variables: dict[str, str]) -> None:
+    assert source_variables(url) == variables
+
+
+@pytest.mark.parametrize(
+    "url", ["/data/session1", "session1", "C:\\data", "gs://lab/raw", "file:///a"]
+)
+def test_a_source_that_no_machine_of_aws_sees_is_refused(url: str) -> None:
+    message = refused(**{**GIVEN, "source": url})
+    assert "is not on S3 or DANDI" in message
+    assert "aws s3 cp" in message
+    assert "python run_script.py" in message
+
+
+def test_the_source_folder_of_the_environment_is_refused() -> None:
+    message = refused(
+        {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="a"
+    )
+    assert message == (
+        "SOURCE_FOLDER: a job on AWS sees no folder of this machine, so not /data/session1; "
+        "copy it to S3 and give --source s3://bucket/folder"
+    )
+
+
+def test_a_simulated_recording_needs_no_source() -> None:
+    settings = settings_of(
+        given(**TARGET, sorters="simple", env=(("TEST_WITH_TOY_RECORDING", "true"),)), {}
+    )
+    assert settings.test_with_toy_recording
+
+
+def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
+    message = refused(**SOURCE, sorters="kilosort4")
+    assert message == (
+        "TARGET_AWS_S3_BUCKET: missing, and what a job leaves on its own machine is lost; "
+        "give --target s3://bucket/folder"
+    )
+    assert settings_of(given(**SOURCE, sorters="a", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "/results"}, "--target: '/results' is not on S3"),
+        ({"target": "s3://No"}, "--target: 's3://No' is not the name of an S3 bucket"),
+        ({"source": "s3://No"}, "--source: 's3://No' is not the name of an S3 bucket"),
+        ({"target": "s3://lab-data/raw/session1"}, "is the source itself"),
+        ({"sorters": None}, "SORTERS: missing"),
+        ({"data_type": None}, "DATA_TYPE: missing"),
+        (
+            {"sorters_kwargs": "{'kilosort4': {'do_CAR': False}}"},
+            '{"kilosort4": {"do_CAR": false}}',
+        ),
+        ({"sorters_kwargs": '{"kilosort": {}}'}, "did you mean kilosort4?"),
+        ({"exports": "pdf"}, "EXPORTS"),
+        ({"env": (("N_JOBS", "many"),)}, "N_JOBS"),
+        ({"env": (("SORTER", "simple"),)}, "--env SORTER: not a variable of the job; did you mean"),
+        ({"env": (("OMP_NUM_THREADS", "1"),)}, "and the job definition takes any other"),
+        ({"env": (("SORTERS", "simple"),)}, "--env SORTERS: also given by its own option"),
+        ({"env": (("AWS_BATCH_JOB_ID", "1"),)}, "--env AWS_BATCH_JOB_ID: not a variable"),
+    ],
+)
+def test_a_bad_job_is_refused_on_the_laptop(options: dict[str, Any], message: str) -> None:
+    assert message in refused(**{**GIVEN, **options})
+
+
+def test_a_misspelling_in_the_environment_is_found_but_not_in_what_is_not_ours() -> None:
+    assert "SORTERS_KWARG: not a variable" in refused({"SORTERS_KWARG": "{}"}, **GIVEN)
+    others = {"AWS_ENDPOINT_URL_BATCH": "http://localhost:1", "AWS_CA_BUNDLE": "/ca.pem"}
+    assert settings_of(given(**GIVEN), others).to_env() == settings_of(given(**GIVEN), {}).to_env()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "remedy"),
+    [
+        ("AWS_ACCESS_KEY_ID", "AKIATESTTESTTESTTEST", "jobRoleArn"),
+        ("AWS_SECRET_ACCESS_KEY", "hidden-value", "jobRoleArn"),
+        ("AWS_SESSION_TOKEN", "hidden-value", "jobRoleArn"),
+        ("DANDI_API_KEY", "hidden-value", "AWS Secrets Manager"),
+        ("GITHUB_TOKEN", "hidden-value", "AWS Secrets Manager"),
+        ("DB_PASSWORD", "hidden-value", "AWS Secrets Manager"),
+        ("RUN_IDENTIFIER", "AKIATESTTESTTESTTEST", "AWS Secrets Manager"),
+        (
+            "PROBE_FILE",
+            "https://a.s3.amazonaws.com/p.json?X-Amz-Signature=hidden-value",
+            "AWS Secrets Manager",
+        ),
+    ],
+)
+def test_secrets_are_refused_with_the_remedy_and_not_shown(
+    name: str, value: str, remedy: str
+) -> None:
+    message = refused(**{**GIVEN, "env": ((name, value),)})
+    assert message.startswith(f"{name}: ")
+    assert remedy in message
+    assert value not in message
+    assert "hidden-value" not in message
+
+
+def test_secrets_of_the_laptop_stay_on_it() -> None:
+    environ = {
+        "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "secret",
+        "DANDI_API_KEY": "secret",
+        "HOME": "/home/me",
+    }
+    settings = settings_of(given(**GIVEN), environ)
+    assert settings.to_env() == settings_of(given(**GIVEN), {}).to_env()
+    assert not [*left_behind(settings, environ)]
+
+
+def test_the_key_of_the_archive_is_said_to_stay_where_it_may_be_missed() -> None:
+    dandi = {**GIVEN, "source": "dandi://dandi/000006@draft/a.nwb", "data_type": None}
+    settings = settings_of(given(**dandi), {})
+    [remark] = left_behind(settings, {"DANDI_API_KEY": "secret"})
+    assert remark.startswith("DANDI_API_KEY stays on this machine")
+    assert not [*left_behind(settings, {})]
+
+
+def test_every_secret_is_told_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        check_no_secret({"A_TOKEN": "a", "N_JOBS": "1", "B_SECRET": "b"})
+    assert [line.partition(":")[0] for line in str(refusal.value).splitlines()] == [
+        "A_TOKEN",
+        "B_SECRET",
+    ]
