@@ -303,8 +303,10 @@ def aws_server() -> Iterator[AwsServer]:
 
 
 def _set_up(server: AwsServer) -> None:
-    """What every account has that can run a job."""
+    """What every account has that can run a job; the servers of a process share one account."""
     iam, batch = server.client("iam"), server.client("batch")
+    if batch.describe_job_queues(jobQueues=[QUEUE])["jobQueues"]:
+        return
     role = iam.create_role(RoleName="batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     environment = batch.create_compute_environment(
         computeEnvironmentName="machines", type="UNMANAGED", state="ENABLED", serviceRole=role
