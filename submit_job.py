@@ -100,6 +100,7 @@ def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[Prepared
     """The arrays of the recordings that the options list, once the user has agreed to them."""
     from spikeinterface_cloud.batch.many import confirm, find_jobs
 
+    job_options = options_of_job(given, session)
     found = find_jobs(given, os.environ, session)
     for note in found.notes:
         tell(f"note: {note}")
@@ -107,7 +108,7 @@ def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[Prepared
         tell("there is nothing to submit")
         return []
     tell(found.overview())
-    prepared = found.prepare(options_of_job(given, session))
+    prepared = found.prepare(job_options)
     if not given["yes"] and not given["dry_run"]:
         confirm(found)
     return prepared

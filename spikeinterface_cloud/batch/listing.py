@@ -11,8 +11,8 @@ from spikeinterface_cloud.location import S3Location, parse_s3
 from spikeinterface_cloud.manifest import FOLDER as MANIFESTS
 from spikeinterface_cloud.settings import JobSettings
 
-#: how many recordings an error names
-NAMED = 10
+#: how many recordings one line of an error names, and how many such lines there are
+NAMED = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,11 +119,13 @@ def _variables(
 
 def _located(problems: Mapping[str, Sequence[str]], n_recordings: int) -> Iterator[str]:
     """Each problem once, with the recordings that have it, unless all have."""
-    for problem, labels in problems.items():
+    for problem, labels in list(problems.items())[:NAMED]:
         if len(labels) == n_recordings > 1:
             yield problem
         else:
             yield f"{_shortened(labels)}: {problem}"
+    if len(problems) > NAMED:
+        yield f"and {len(problems) - NAMED:,} more problems"
 
 
 def _shortened(labels: Sequence[str]) -> str:

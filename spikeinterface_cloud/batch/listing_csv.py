@@ -51,7 +51,7 @@ def csv_recordings(file: Path) -> Listing:
         raise SettingsError("\n".join(f"--csv: {file}: {problem}" for problem in problems))
     return Listing(
         title=file.stem,
-        recordings=tuple(_recording(file, number, columns, row) for number, row in rows),
+        recordings=tuple(_recording(number, columns, row) for number, row in rows),
     )
 
 
@@ -81,11 +81,11 @@ def _long_rows(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Ite
             )
 
 
-def _recording(file: Path, number: int, columns: list[str], row: list[str]) -> ListedRecording:
+def _recording(number: int, columns: list[str], row: list[str]) -> ListedRecording:
     cells = zip(columns, row, strict=False)
     variables = {SYNONYMS.get(name, name): text.strip() for name, text in cells if text.strip()}
     return ListedRecording(
-        label=f"{file.name}, line {number}",
+        label=f"line {number}",
         name=_name(variables) or f"line-{number}",
         variables=variables,
     )

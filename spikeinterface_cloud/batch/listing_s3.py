@@ -30,7 +30,9 @@ class Found:
     others: set[str] = field(default_factory=set)
 
 
-def prefix_recordings(s3_client: Any, prefix: str, pattern: str | None) -> Listing:
+def prefix_recordings(
+    s3_client: Any, prefix: str, pattern: str | None, target: S3Location
+) -> Listing:
     """The recordings below `prefix`; each one's own name there names its results.
 
     One listing of all objects gives names and sizes together, 1,000 objects a request.
@@ -42,6 +44,8 @@ def prefix_recordings(s3_client: Any, prefix: str, pattern: str | None) -> Listi
     pattern
         of names below it, level by level: `*/` every folder, `day*/*_g0/` folders in folders,
         `*.nwb` objects
+    target
+        where the results go: a folder that holds it is no recording
 
     Raises
     ------
@@ -58,6 +62,9 @@ def prefix_recordings(s3_client: Any, prefix: str, pattern: str | None) -> Listi
         raise SettingsError(f"--source-prefix: {error}") from error
     pattern = (pattern or DEFAULT_PATTERN).lstrip("/")
     found = _find(s3_client, folder, pattern)
+    of_results = [name for name in found.size_bytes if _holds(folder.child(name), target)]
+    for name in of_results:
+        del found.size_bytes[name]
     if not found.size_bytes:
         beside = f"; there is {', '.join(sorted(found.others)[:SHOWN])}" if found.others else ""
         raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --each")
@@ -66,7 +73,12 @@ def prefix_recordings(s3_client: Any, prefix: str, pattern: str | None) -> Listi
         recordings=tuple(
             _recording(folder, name, size_bytes) for name, size_bytes in found.size_bytes.items()
         ),
+        notes=tuple(f"left out {name}, where the results go" for name in of_results),
     )
+
+
+def _holds(folder: S3Location, target: S3Location) -> bool:
+    return f"{target}/".startswith(f"{folder}/")
 
 
 def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecording:

@@ -76,7 +76,7 @@ def find_jobs(
     """
     common = job_variables(given, environ)
     target = common_target(common)  # before the list, which may take a while
-    listing = _list(given, environ, session)
+    listing = _list(given, environ, session, target)
     jobs = jobs_of(listing, common)
     notes = listing.notes
     if given["only_missing"]:
@@ -98,7 +98,9 @@ def confirm(jobs: ManyJobs) -> None:
     click.confirm("Submit them?", err=True, abort=True)
 
 
-def _list(given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession) -> Listing:
+def _list(
+    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession, target: S3Location
+) -> Listing:
     """Ask the place that the options name; each is imported only where it is asked."""
     if given["dandiset"]:
         from spikeinterface_cloud.batch.listing_dandi import dandiset_recordings
@@ -110,7 +112,8 @@ def _list(given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSess
     if given["source_prefix"]:
         from spikeinterface_cloud.batch.listing_s3 import prefix_recordings
 
-        return prefix_recordings(session.client("s3"), given["source_prefix"], given["each"])
+        s3 = session.client("s3")
+        return prefix_recordings(s3, given["source_prefix"], given["each"], target)
     from spikeinterface_cloud.batch.listing_csv import csv_recordings
 
     return csv_recordings(Path(given["csv"]))

@@ -14,7 +14,7 @@ from spikeinterface_cloud.dandi.client import (
     is_unauthorised,
     parse_archive_url,
 )
-from spikeinterface_cloud.dandi.names import parse_asset_name
+from spikeinterface_cloud.dandi.names import AssetName, parse_asset_name
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> Dan
     TransferError
         The archive did not answer.
     """
-    name = parse_asset_name(dandiset)
+    name = _parse(dandiset)
     if name.selects != "whole":
         raise SettingsError(
             f"{dandiset!r} names a file, not a dandiset; give it as --source, or name the "
@@ -95,6 +95,16 @@ def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> Dan
             )
         client.authenticate(api_key.get_secret_value())
         return _list(parsed, pattern, client, embargoed=True)
+
+
+def _parse(dandiset: str) -> AssetName:
+    try:
+        return parse_asset_name(dandiset)
+    except SettingsError as error:
+        raise SettingsError(
+            f"{dandiset!r} does not name a dandiset; write 000003, 000003@0.230629.1955, "
+            "dandi://dandi-sandbox/000003@draft, or the address of its page"
+        ) from error
 
 
 def _list(

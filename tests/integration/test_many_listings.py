@@ -20,7 +20,7 @@ from spikeinterface_cloud.batch.listing_s3 import prefix_recordings
 from spikeinterface_cloud.batch.refusals import AwsRefusal
 from spikeinterface_cloud.dandi.archive import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
-from spikeinterface_cloud.location import parse_dandi
+from spikeinterface_cloud.location import S3Location, parse_dandi
 from tests.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
 from tests.fault_proxy import FaultProxy
 from tests.servers import S3Server, access_to, client_of
@@ -28,6 +28,9 @@ from tests.servers import S3Server, access_to, client_of
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+
+#: a target that is no part of what is listed
+ELSEWHERE = S3Location(bucket="lab-results")
 
 
 @pytest.fixture
@@ -131,6 +134,12 @@ def test_what_cannot_be_listed_is_refused(
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["banana", "3", "000003@latest", "s3://lab/raw"])
+def test_what_names_no_dandiset_is_refused_at_once(name: str) -> None:
+    with pytest.raises(SettingsError, match="does not name a dandiset; write 000003, 000003@"):
+        dandiset_recordings(name, None, None)
+
+
 def test_dandi_is_imported_only_for_a_dandiset_and_its_absence_has_a_remedy() -> None:
     program = """
 import sys
@@ -187,7 +196,7 @@ def raw(moto_s3: S3Server, bucket: str) -> str:
 def test_a_prefix_is_listed_by_pattern(
     moto_s3: S3Server, raw: str, prefix: str, pattern: str | None, found: dict[str, int]
 ) -> None:
-    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/{prefix}", pattern)
+    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/{prefix}", pattern, ELSEWHERE)
     assert {each.name: each.size_bytes for each in listed.recordings} == found
     start = f"{prefix.rstrip('/')}/" if prefix else ""
     assert [dict(each.variables) for each in listed.recordings] == [
@@ -199,13 +208,13 @@ def test_every_page_of_a_prefix_is_read_and_no_more(
     moto_s3: S3Server, proxied_s3: FaultProxy, bucket: str
 ) -> None:
     direct = moto_s3.client
-    for index in range(2_100):
+    for index in range(1_100):
         direct.put_object(Bucket=bucket, Key=f"raw/run-{index:04}/a.bin", Body=b"ab")
     client = client_of(access_to(proxied_s3.url))
-    listed = prefix_recordings(client, f"s3://{bucket}/raw", None)
-    assert len(listed.recordings) == 2_100
+    listed = prefix_recordings(client, f"s3://{bucket}/raw", None, ELSEWHERE)
+    assert len(listed.recordings) == 1_100
     assert {each.size_bytes for each in listed.recordings} == {2}
-    assert len(proxied_s3.counts.requests) == 3
+    assert len(proxied_s3.counts.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -227,7 +236,17 @@ def test_a_prefix_that_gives_nothing_is_refused(
     message: str,
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        prefix_recordings(moto_s3.client, f"s3://{place.format(bucket=raw)}", pattern)
+        prefix_recordings(moto_s3.client, f"s3://{place.format(bucket=raw)}", pattern, ELSEWHERE)
+
+
+@pytest.mark.parametrize("target", ["raw/day2", "raw/day2/results/all"])
+def test_the_folder_of_the_results_is_no_recording(
+    moto_s3: S3Server, raw: str, target: str
+) -> None:
+    place = S3Location(bucket=raw, key=target)
+    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/raw", None, place)
+    assert [each.name for each in listed.recordings] == ["day1"]
+    assert listed.notes == ("left out day2, where the results go",)
 
 
 def test_a_table_gives_a_variable_a_column(tmp_path: Path) -> None:
@@ -242,8 +261,8 @@ def test_a_table_gives_a_variable_a_column(tmp_path: Path) -> None:
     listed = csv_recordings(file)
     assert listed.title == "jobs"
     assert [(each.label, each.name) for each in listed.recordings] == [
-        ("jobs.csv, line 2", "raw/day1"),
-        ("jobs.csv, line 4", "second look"),
+        ("line 2", "raw/day1"),
+        ("line 4", "second look"),
     ]
     assert json.loads(listed.recordings[0].variables["SORTERS_KWARGS"]) == {
         "kilosort4": {"do_CAR": False}
@@ -287,11 +306,11 @@ def test_every_bad_value_is_reported_with_its_line(tmp_path: Path) -> None:
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "lab-results"}
     with pytest.raises(SettingsError) as refusal:
         jobs_of(csv_recordings(file), common)
-    starts = [line.partition(";")[0] for line in str(refusal.value).splitlines()]
-    assert [start[: len("jobs.csv, line 3, jobs.csv, line 5: N_JOBS")] for start in starts] == [
-        "jobs.csv, line 3, jobs.csv, line 5: N_JOBS",
-        "jobs.csv, line 4: AWS_S3_BUCKET: 'Lab' is ",
-        "jobs.csv, line 5: DATA_TYPE: missing",
+    told = [line.split(": ")[:2] for line in str(refusal.value).splitlines()]
+    assert [(rows, variable) for rows, variable in told] == [
+        ("line 3, line 5", "N_JOBS"),
+        ("line 4", "AWS_S3_BUCKET"),
+        ("line 5", "DATA_TYPE"),
     ]
 
 

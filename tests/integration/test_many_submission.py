@@ -264,8 +264,8 @@ def test_every_bad_row_is_told_before_anything_is_sent(aws: AwsServer, tmp_path:
     table.write_text(table.read_text().replace("raw-data,,,b\n", "Raw Data,b,nwb\n"))
     done = submit(aws, tmp_path, "--csv", str(table), "--yes")
     assert done.returncode == 78
-    assert "Error: jobs.csv, line 4: DATA_TYPE: missing" in done.stderr
-    assert "Error: jobs.csv, line 5: AWS_S3_BUCKET: 'Raw Data' is not" in done.stderr
+    assert "Error: line 4: DATA_TYPE: missing" in done.stderr
+    assert "Error: line 5: AWS_S3_BUCKET: 'Raw Data' is not" in done.stderr
     assert aws.calls == []
 
 

@@ -69,13 +69,22 @@ def test_what_the_user_calls_the_run_is_kept_and_another_source_is_not() -> None
 
 def test_a_problem_of_all_is_told_once_and_that_of_some_with_their_names() -> None:
     common = COMMON | {"SORTERS": ""}
-    rows = [recording(f"sub-{index}", N_JOBS="many") for index in range(12)]
+    rows = [recording(f"sub-{index}", N_JOBS="many") for index in range(102)]
     with pytest.raises(SettingsError) as refusal:
         jobs_of(listing(recording("good"), *rows), common)
     sorters, workers = sorted(str(refusal.value).splitlines())
     assert sorters.startswith("SORTERS: missing;")
     assert workers.startswith("sub-0, sub-1, sub-2, ")
-    assert ", sub-9 and 2 more: N_JOBS: " in workers
+    assert ", sub-99 and 2 more: N_JOBS: " in workers
+
+
+def test_thousands_of_different_problems_do_not_flood_the_terminal() -> None:
+    rows = [recording(f"sub-{index}", N_JOBS=f"{index} CPUs") for index in range(2_000)]
+    with pytest.raises(SettingsError) as refusal:
+        jobs_of(listing(*rows), COMMON)
+    told = str(refusal.value).splitlines()
+    assert len(told) == 101
+    assert told[-1] == "and 1,900 more problems"
 
 
 @pytest.mark.parametrize(
