@@ -61,6 +61,7 @@ class AwsServer:
         self._lock = threading.Lock()
         self._refusals: list[Refusal] = []
         self._fates: dict[str, dict[str, Any]] = {}
+        self._forgotten: dict[str, int] = {}
         self.url = ""
         self.calls: list[Call] = []
         #: called with each call before it is answered
@@ -82,13 +83,20 @@ class AwsServer:
 
     def set_fate(self, job_id: str, **fields: Any) -> None:
         """What DescribeJobs and ListJobs say of a job from now on, besides what moto says."""
-        self._fates[job_id] = {**self._fates.get(job_id, {}), **fields}
+        fate = self._fates.setdefault(job_id, {})
+        container = {**fate.get("container", {}), **fields.get("container", {})}
+        self._fates[job_id] = {**fate, **fields, "container": container}
+
+    def forget_for(self, job_id: str, times: int) -> None:
+        """Let the next calls of DescribeJobs not know a job, as they may right after it came."""
+        self._forgotten[job_id] = times
 
     def clear(self) -> None:
         """Forget calls, refusals and fates."""
         self.calls.clear()
         self._refusals.clear()
         self._fates.clear()
+        self._forgotten.clear()
         self.on_call = lambda _: None
         self.front_of_queue = None
 
@@ -151,7 +159,8 @@ class AwsServer:
         answer = self._pass_on(environ, call.body)
         if call.action == "describejobs" and answer[0] == 200:
             reply = json.loads(answer[2])
-            reply["jobs"] = [self._with_fate(job) for job in reply["jobs"]]
+            known = [job for job in reply["jobs"] if not self._is_forgotten(job["jobId"])]
+            reply["jobs"] = [self._with_fate(job) for job in known]
             return 200, answer[1], json.dumps(reply).encode()
         return answer
 
@@ -185,11 +194,15 @@ class AwsServer:
         reply = {"frontOfQueue": {"jobs": jobs, "lastUpdatedAt": 0}}
         return 200, {"Content-Type": "application/json"}, json.dumps(reply).encode()
 
+    def _is_forgotten(self, job_id: str) -> bool:
+        left = self._forgotten.get(job_id, 0)
+        self._forgotten[job_id] = left - 1
+        return left > 0
+
     def _with_fate(self, job: dict[str, Any]) -> dict[str, Any]:
         fate = dict(self._fates.get(job["jobId"], {}))
-        if "container" in fate and "container" in job:
-            fate["container"] = {**job["container"], **fate["container"]}
-        return {**job, **fate}
+        container = {**job.get("container", {}), **fate.pop("container", {})}
+        return {**job, **fate, **({"container": container} if container else {})}
 
     def _pass_on(self, environ: dict[str, Any], body: Any) -> Answer:
         content = json.dumps(
