@@ -76,10 +76,13 @@ def _parts(jobs: Sequence[ListedJob]) -> Iterator[Sequence[ListedJob]]:
 
 
 def overview(jobs: Sequence[ListedJob]) -> str:
-    """The jobs as a table, the first of them where there are many, and what they come to."""
-    rows = [(job.label, _size(job.size_bytes), str(job.target)) for job in jobs[:SHOWN]]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    lines = [f"{label:<{widths[0]}}  {size:>{widths[1]}}  {place}" for label, size, place in rows]
+    """Each job's source, its size, and its target, of the first ones; and what all come to."""
+    shown = jobs[:SHOWN]
+    rows = [(str(job.settings.source), _size(job.size_bytes), str(job.target)) for job in shown]
+    source_width, size_width, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [
+        f"{source:<{source_width}}  {size:>{size_width}}  {target}" for source, size, target in rows
+    ]
     if len(jobs) > SHOWN:
         lines.append(f"... and {len(jobs) - SHOWN:,} more")
     return "\n".join([*lines, f"{_count(len(jobs))}, {_total(jobs)}"])

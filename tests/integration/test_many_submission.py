@@ -148,7 +148,7 @@ def test_a_folder_each_below_a_prefix(aws: AwsServer, tmp_path: Path) -> None:
         *("--data-type", "spikeglx", "--env", "N_JOBS=4", "--yes"),
     )
     assert done.returncode == 0, done.stderr
-    assert "day2/run_g0  2.0 KiB  s3://lab/results/day2/run_g0" in done.stderr
+    assert "s3://lab/raw/day2/run_g0  2.0 KiB  s3://lab/results/day2/run_g0" in done.stderr
     assert "2 recordings, 3.0 KiB in all" in done.stderr
     [call] = aws.named("submitjob")
     assert call.body["jobName"].startswith("raw-")

@@ -174,12 +174,14 @@ def test_ten_thousand_rows_fit_a_request_by_far() -> None:
 def test_the_overview_counts_and_adds_up() -> None:
     rows = [recording(f"sub-{index:02}", 1024**2) for index in range(12)]
     shown = overview(jobs_of(listing(*rows), COMMON)).splitlines()
-    assert shown[0] == "sub-00  1.0 MiB  s3://lab-results/day1/sub-00"
+    source = "dandi://dandi/000003@draft/sub-00.nwb"
+    assert shown[0] == f"{source}  1.0 MiB  s3://lab-results/day1/sub-00"
     assert shown[-2:] == ["... and 2 more", "12 recordings, 12.0 MiB in all"]
 
 
 def test_the_overview_says_which_sizes_are_unknown() -> None:
     rows = [recording("a", 2048), recording("b", None)]
     shown = overview(jobs_of(listing(*rows), COMMON)).splitlines()
-    assert shown[1].split() == ["b", "?", "s3://lab-results/day1/b"]
+    source = "dandi://dandi/000003@draft/b.nwb"
+    assert shown[1].split() == [source, "?", "s3://lab-results/day1/b"]
     assert shown[-1] == "2 recordings, 2.0 KiB in 1 recording, the others' size unknown"
