@@ -43,8 +43,8 @@ def main() -> None:
 def program() -> None:
     """Submit a sorting job to AWS Batch; the commands below look after it.
 
-    An option is stronger than the environment, the environment than .env, and .env than the outputs
-    of the stack. Standard output has the job's id alone.
+    What is not given as an option is taken from elsewhere: flag > environment > .env > stack
+    outputs. Only the job's id goes to standard output.
     """
 
 
