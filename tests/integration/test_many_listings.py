@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from spikeinterface_cloud.dandi.archive import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.location import S3Location, parse_dandi
 from tests.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
-from tests.fault_proxy import FaultProxy
+from tests.fault_proxy import FaultProxy, Request
 from tests.servers import S3Server, access_to, client_of
 
 pytestmark = pytest.mark.integration
@@ -379,6 +380,25 @@ def test_what_has_succeeded_is_left_out(moto_s3: S3Server, bucket: str) -> None:
     jobs = jobs_of(Listing(title="all", recordings=rows), common)
     left = unfinished(moto_s3.client, jobs)
     assert [job.label for job in left] == ["failed", "broken", "list", "running"]
+
+
+def test_records_are_looked_up_several_at_a_time(proxied_s3: FaultProxy, bucket: str) -> None:
+    under_way: list[int] = []
+
+    def watch(_: Request) -> None:
+        under_way.append(proxied_s3.requests_under_way)
+        time.sleep(0.05)
+
+    rows = tuple(
+        ListedRecording(label=str(row), name=str(row), variables={"DANDISET_S3_FILE_URL": "000003"})
+        for row in range(30)
+    )
+    common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": bucket}
+    proxied_s3.on_request = watch
+    jobs = jobs_of(Listing(title="all", recordings=rows), common)
+    assert unfinished(client_of(access_to(proxied_s3.url)), jobs) == jobs
+    assert len(under_way) == 30
+    assert max(under_way) > 4
 
 
 def test_a_target_that_is_not_there_is_no_list_of_unfinished_jobs(moto_s3: S3Server) -> None:

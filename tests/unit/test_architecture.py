@@ -10,7 +10,15 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "spikeinterface_cloud"
 
 #: what the laptop needs to refuse a bad job, without any package of the container
-LAPTOP = ("errors", "location", "variables", "settings", "dandi.names", "manifest", "contradictions")
+LAPTOP = (
+    "errors",
+    "location",
+    "variables",
+    "settings",
+    "dandi.names",
+    "manifest",
+    "contradictions",
+)
 
 
 def imports_of(module: str) -> set[str]:
