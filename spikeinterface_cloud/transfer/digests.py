@@ -83,9 +83,11 @@ def etag_digest(etag: str | None, *, size_bytes: int, part_size_bytes: int | Non
 def checksum_digest(headers: Mapping[str, Any]) -> Digest | None:
     """The checksum of the whole object that boto3's answer to a HEAD states, or None.
 
-    One of an upload in parts covers only the parts' checksums, and is of no use here.
+    One of an upload in parts may cover only the parts' checksums, and is of no use here unless it
+    says that it covers the whole object: servers that only resemble S3 do not say.
     """
-    if headers.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT":
+    in_parts = number_of_parts(headers.get("ETag", "").strip('"')) is not None
+    if headers.get("ChecksumType", "COMPOSITE" if in_parts else "FULL_OBJECT") != "FULL_OBJECT":
         return None
     for algorithm in CHECKSUMS:
         value = headers.get(f"Checksum{algorithm.upper()}")

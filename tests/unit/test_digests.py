@@ -15,6 +15,7 @@ from spikeinterface_cloud.transfer.checksums import Algorithm
 from spikeinterface_cloud.transfer.digests import (
     Digest,
     RunningDigest,
+    checksum_digest,
     digest_of_bytes,
     digest_of_file,
     etag_digest,
@@ -153,3 +154,19 @@ def test_only_an_etag_that_can_be_a_digest_is_taken_for_one(
 
 def test_quotes_and_weakness_are_taken_off_an_etag() -> None:
     assert [plain_etag(text) for text in ('"a"', 'W/"a"', "a", None)] == ["a", "a", "a", None]
+
+
+@pytest.mark.parametrize(
+    ("etag", "kind", "trusted"),
+    [
+        ('"9b2cf535f27731c974343645a3985328"', None, True),
+        ('"9b2cf535f27731c974343645a3985328-3"', None, False),
+        ('"9b2cf535f27731c974343645a3985328-3"', "COMPOSITE", False),
+        ('"9b2cf535f27731c974343645a3985328-3"', "FULL_OBJECT", True),
+    ],
+)
+def test_a_checksum_is_of_the_whole_object_or_of_no_use(
+    etag: str, kind: str | None, trusted: bool
+) -> None:
+    headers = {"ETag": etag, "ChecksumCRC32": "y/Q5Jg=="} | ({"ChecksumType": kind} if kind else {})
+    assert (checksum_digest(headers) is not None) == trusted
