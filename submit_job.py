@@ -60,10 +60,6 @@ def submit(**given: Any) -> None:
     """Submit a sorting job to AWS Batch, or one for each of many recordings."""
     session = open_session(given)
     jobs = prepare_many(given, session) if lists_many(given) else [prepare_one(given, session)]
-    if given["follow"] and len(jobs) > 1:
-        raise click.UsageError(
-            f"--follow is for one job or array; wait for these {len(jobs)} by id."
-        )
     for job in jobs:
         if given["dry_run"]:
             show_values(job.request)
@@ -79,7 +75,7 @@ def submit(**given: Any) -> None:
 
 def lists_many(given: Mapping[str, Any]) -> bool:
     """Whether the options list many recordings; those that do not go together are refused."""
-    from spikeinterface_cloud.batch.many import check_list_options, names_list
+    from spikeinterface_cloud.batch.list_options import check_list_options, names_list
 
     check_list_options(given)
     return names_list(given)
@@ -109,6 +105,8 @@ def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[Prepared
         return []
     tell(found.overview())
     prepared = found.prepare(job_options)
+    if given["follow"] and len(prepared) > 1:
+        raise click.UsageError(f"--follow is for one array, not {len(prepared)}; leave it out.")
     if not given["yes"] and not given["dry_run"]:
         confirm(found)
     return prepared

@@ -1,4 +1,4 @@
-"""The options that name many recordings, and the jobs that they come to."""
+"""The jobs that a list of recordings comes to, and the question whether to submit them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.batch.submission import PreparedJob
 from spikeinterface_cloud.location import S3Location
 
-#: the options that list recordings, each by its parameter, with the options that go with it alone
-LISTS = {"dandiset": "glob", "source_prefix": "each", "csv": None}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManyJobs:
@@ -41,27 +38,6 @@ class ManyJobs:
     def prepare(self, options: JobOptions) -> list[PreparedJob]:
         """Build the requests; nothing is sent. Raises LimitError."""
         return prepare_jobs(self.jobs, self.title, self.target, options)
-
-
-def check_list_options(given: Mapping[str, Any]) -> None:
-    """Refuse options that do not go together. Raises click.UsageError (2)."""
-    lists = [name for name in LISTS if given[name]]
-    if len(lists) > 1:
-        raise click.UsageError(f"{_options(lists)}: give one list of recordings.")
-    if lists and given["source"]:
-        raise click.UsageError(f"{_option(lists[0])} lists the sources; leave --source out.")
-    for name, companion in LISTS.items():
-        if companion and given[companion] and not given[name]:
-            raise click.UsageError(f"{_option(companion)} goes with {_option(name)}.")
-    if given["only_missing"] and not lists:
-        raise click.UsageError(
-            "--only-missing goes with a list of recordings; --skip-existing is for one."
-        )
-
-
-def names_list(given: Mapping[str, Any]) -> bool:
-    """Whether the options name a list of recordings."""
-    return any(given[name] for name in LISTS)
 
 
 def find_jobs(
@@ -117,11 +93,3 @@ def _list(
     from spikeinterface_cloud.batch.listing_csv import csv_recordings
 
     return csv_recordings(Path(given["csv"]))
-
-
-def _options(names: list[str]) -> str:
-    return " and ".join(map(_option, names))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

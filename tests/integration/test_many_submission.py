@@ -310,3 +310,10 @@ def test_what_was_submitted_before_a_refusal_is_known_and_not_submitted_again(
     assert rest.stdout.split()[0] == first
     assert len(rest.stdout.split()) == 2
     assert len(aws.named("submitjob")) == 3
+
+
+def test_several_arrays_cannot_be_followed(aws: AwsServer, tmp_path: Path) -> None:
+    done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 10_001)), "--yes", "--follow")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--follow is for one array, not 2; leave it out." in done.stderr
+    assert aws.calls == []
