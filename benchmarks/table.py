@@ -90,6 +90,20 @@ def print_seconds(label: str, ours: Sequence[float], other: Sequence[float], goa
     )
 
 
+def print_milliseconds(
+    label: str, ours: Sequence[float], other: Sequence[float], goal: str
+) -> None:
+    """The same, of times below a second."""
+    ratios = [mine / theirs for mine, theirs in zip(ours, other, strict=True)]
+    _print_cells(
+        label,
+        f"{median(ours) * 1000:.0f} ms",
+        f"{median(other) * 1000:.0f} ms",
+        f"{median(ratios):.2f}",
+        goal,
+    )
+
+
 def print_memory(label: str, small_mib: float, large_mib: float, goal: str) -> None:
     """Print two peaks of memory, and how many times the first the second is."""
     ratio = f"{large_mib / small_mib:.2f}"

@@ -291,15 +291,15 @@ def _send(answer: Answer, start_response: Callable[..., Any]) -> list[bytes]:
 def aws_server() -> Iterator[AwsServer]:
     """A server with a queue and a job definition; it runs no container."""
     from moto.core.config import default_user_config
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
     class Quiet(WSGIRequestHandler):
         def log(self, *_: Any) -> None:
             """Keep the tests' output clean."""
 
-    before = dict(default_user_config["batch"])
-    default_user_config["batch"]["use_docker"] = False  # moto's own switch
+    before = default_user_config["batch"]
+    default_user_config["batch"] = {"use_docker": False}  # moto's own switch
     application = AwsServer(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
     application.url = f"http://127.0.0.1:{server.server_port}"
@@ -309,7 +309,7 @@ def aws_server() -> Iterator[AwsServer]:
         _set_up(application)
         yield application
     finally:
-        default_user_config["batch"].update(before)
+        default_user_config["batch"] = before
         server.shutdown()
         thread.join()
         server.server_close()
