@@ -208,7 +208,7 @@ def logs(job_id: str, **given: Any) -> None:
             tell(missing)
         return
     with leaving_it_running(f"logs {job_id} --follow", given):
-        tell(describe_state(follow_log(session, job_id, given["interval"], click.echo)))
+        tell(describe_state(follow_log(session, job_id, given["interval"], click.echo, tell)))
 
 
 @program.command(cls=SectionCommand)
@@ -301,14 +301,11 @@ def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
 
 
 def follow_to_end(session: AwsSession, job_id: str, given: Mapping[str, Any]) -> None:
-    """Show the log of a job that was just submitted, and exit with its exit code.
-
-    Of an array, which has no log of its own, how many of its jobs are in each state.
-    """
+    """Show the log of a job that was just submitted, and exit with its exit code."""
     from spikeinterface_cloud.batch.logs import follow_log
 
     with leaving_it_running(f"logs {job_id} --follow", given):
-        exit_as(follow_log(session, job_id, given["interval"], tell))
+        exit_as(follow_log(session, job_id, given["interval"], tell, tell))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from spikeinterface_cloud.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.batch.refusals import AwsRefusal, error_code, explained
 from spikeinterface_cloud.batch.session import AwsSession
-from spikeinterface_cloud.batch.watching import watch
+from spikeinterface_cloud.batch.watching import telling, watch
 
 #: what a container writes last is in its log some seconds after its end
 DELIVERY_S = 5
@@ -66,13 +66,8 @@ class JobLog:
         Raises
         ------
         AwsRefusal
-            The log may not be read, or the job is an array, which has none.
+            The log may not be read.
         """
-        if job.array_size is not None:
-            raise AwsRefusal(
-                f"{job.job_id} is an array, whose {job.array_size} jobs have a log each; "
-                f"name one, from {job.job_id}:0 to {job.job_id}:{job.array_size - 1}"
-            )
         for name in job.log_streams:
             stream = self._streams.setdefault(name, LogStream(self._logs, job.log_group, name))
             try:
@@ -96,6 +91,11 @@ def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> s
         There is no such job, it is an array, or AWS does not tell.
     """
     job = look_up_one(session.client("batch"), job_id)
+    if job.array_size is not None:
+        raise AwsRefusal(
+            f"{job.job_id} is an array, whose {job.array_size} jobs have a log each; "
+            f"name one, from {job.job_id}:0 to {job.job_id}:{job.array_size - 1}"
+        )
     log = JobLog(session.client("logs"))
     for line in log.read(job):
         show(line)
@@ -103,17 +103,24 @@ def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> s
 
 
 def follow_log(
-    session: AwsSession, job_id: str, interval_s: float, show: Callable[[str], None]
+    session: AwsSession,
+    job_id: str,
+    interval_s: float,
+    show: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> JobState:
     """Show the log of a job as it comes, line by line; the state in which the job ended.
+
+    Each change of its state is told besides. Of an array, which has no log of its own, there is
+    nothing else.
 
     Raises
     ------
     AwsRefusal
-        There is no such job, it is an array, or AWS refuses for good.
+        There is no such job, or AWS refuses for good.
     """
     log = JobLog(session.client("logs"))
-    for state in watch(session.client("batch"), job_id, interval_s):
+    for state in telling(watch(session.client("batch"), job_id, interval_s), tell):
         for line in log.read(state):
             show(line)
     time.sleep(min(interval_s, DELIVERY_S))  # for what is still on its way to the log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from spikeinterface_cloud.batch.jobs import JobState, look_up, no_such_job
@@ -42,6 +42,17 @@ def watch(batch: Any, job_id: str, interval_s: float) -> Iterator[JobState]:
         time.sleep(interval_s)
 
 
+def telling(states: Iterable[JobState], tell: Callable[[str], None]) -> Iterator[JobState]:
+    """The same states; each change before the end is told, a line each."""
+    told = ""
+    for state in states:
+        line = describe_state(state)
+        if line != told and not state.is_over:
+            tell(line)
+            told = line
+        yield state
+
+
 def wait_for_end(
     batch: Any, job_id: str, interval_s: float, tell: Callable[[str], None]
 ) -> JobState:
@@ -52,13 +63,9 @@ def wait_for_end(
     AwsRefusal
         There is no such job, or AWS refuses for good.
     """
-    told = ""
-    for state in watch(batch, job_id, interval_s):
-        line = describe_state(state)
-        if line != told and not state.is_over:
-            tell(line)
-            told = line
-    return state
+    for state in telling(watch(batch, job_id, interval_s), tell):
+        last = state
+    return last
 
 
 def _ask(batch: Any, job_id: str, interval_s: float) -> JobState | None:

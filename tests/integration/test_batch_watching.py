@@ -223,7 +223,11 @@ def test_followed_logs_wait_for_their_stream_and_go_on_to_the_end(
     output, remarks = process.communicate(timeout=60)
     assert without_times(output) == ["last words"]
     assert process.returncode == 0
-    assert remarks == f"{job_id} is SUCCEEDED with exit code 0\n"
+    assert remarks.splitlines() == [
+        f"{job_id} is RUNNABLE",
+        f"{job_id} is RUNNING",
+        f"{job_id} is SUCCEEDED with exit code 0",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -323,6 +327,24 @@ def test_follow_is_submit_then_logs_and_the_code_of_the_container(
     [job_id] = done.stdout.splitlines()
     assert "sorting" in done.stderr
     assert done.stderr.splitlines()[-1] == f"{job_id} is FAILED with exit code 70"
+
+
+def test_an_array_is_followed_by_the_states_of_its_jobs(
+    laptop: Laptop, aws: AwsServer, job_id: str
+) -> None:
+    halfway = {"size": 2, "statusSummary": {"RUNNING": 1, "SUCCEEDED": 1}}
+    aws.set_fate(job_id, status="PENDING", arrayProperties=halfway)
+    process = laptop.start("logs", job_id, "--follow", *QUICK)
+    asked = len(aws.named("describejobs"))
+    wait_until(lambda: len(aws.named("describejobs")) > asked + 1)
+    whole = {"size": 2, "statusSummary": {"FAILED": 1, "SUCCEEDED": 1}}
+    aws.set_fate(job_id, status="FAILED", arrayProperties=whole)
+    output, remarks = process.communicate(timeout=60)
+    assert output == ""
+    assert remarks.splitlines() == [
+        f"{job_id} is PENDING (1 RUNNING, 1 SUCCEEDED)",
+        f"{job_id} is FAILED (1 SUCCEEDED, 1 FAILED)",
+    ]
 
 
 def test_cancel_ends_a_job_with_a_reason(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
