@@ -79,7 +79,7 @@ class Storage:
         self.patience = patience or Patience()
         self._s3 = S3Session(access, unsigned=unsigned, patience=self.patience)
 
-    def with_patience(self, patience: Patience) -> "Storage":
+    def with_patience(self, patience: Patience) -> Storage:
         """The same storage, for who waits longer or less long."""
         return Storage(self._access, unsigned=self._unsigned, patience=patience)
 
