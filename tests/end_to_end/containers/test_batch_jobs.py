@@ -1,0 +1,232 @@
+"""From the laptop to the bucket: `submit_job.py`, and a Batch that starts the image."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.containers.cloud import Cloud
+from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET, TARGET_BUCKET, Source
+from tests.end_to_end.containers.containers import HOST, REPOSITORY, TIMEOUT_S, run_container
+from tests.end_to_end.job import s3_access
+from tests.end_to_end.sorted_results import (
+    assert_complete,
+    download_folder,
+    files_with,
+    keys_below,
+    n_true_units_found,
+)
+from tests.servers import SECRET_KEY
+
+pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
+
+QUEUE = "sorting"
+
+SORTERS = ["simple"]
+
+#: how often the tests ask for a job's state
+INTERVAL = ["--interval", "0.5"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Laptop:
+    """A user's machine with `submit_job.py`, an account on the cloud, and a folder to work in."""
+
+    variables: dict[str, str]
+    folder: Path
+
+    def submit_job(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the program to its end."""
+        with self.started(*arguments) as process:
+            output, errors = process.communicate(timeout=TIMEOUT_S)
+        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
+
+    def started(self, *arguments: str) -> subprocess.Popen[str]:
+        """The program while it runs."""
+        return subprocess.Popen(
+            [sys.executable, f"{REPOSITORY}/submit_job.py", *arguments],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+    """A laptop whose account has a queue, and a job definition with the image.
+
+    The definition carries what a job role gives on AWS. The address of the cloud is one that both
+    the laptop and the containers reach.
+    """
+    address = run_container(image, "getent", "hosts", HOST).output.split()[0]
+    access = s3_access(f"http://{address}:{cloud.port}")
+    definition = make_queue(cloud, image, access)
+    variables = access | {
+        "AWS_DEFAULT_REGION": access["AWS_REGION_NAME"],
+        "SUBMIT_JOB_QUEUE": QUEUE,
+        "SUBMIT_JOB_DEFINITION": definition,
+    }
+    return Laptop(variables=variables, folder=tmp_path_factory.mktemp("laptop"))
+
+
+def make_queue(cloud: Cloud, image: str, role: dict[str, str]) -> str:
+    """Make the queue, and register the job definition; its name."""
+    batch, iam = cloud.client("batch"), cloud.client("iam")
+    trusted = iam.create_role(RoleName="batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    environment = batch.create_compute_environment(
+        computeEnvironmentName="machines", type="UNMANAGED", serviceRole=trusted
+    )
+    batch.create_job_queue(
+        jobQueueName=QUEUE,
+        state="ENABLED",
+        priority=1,
+        computeEnvironmentOrder=[
+            {"order": 1, "computeEnvironment": environment["computeEnvironmentArn"]}
+        ],
+    )
+    registered = batch.register_job_definition(
+        jobDefinitionName="spikeinterface-cloud",
+        type="container",
+        containerProperties={
+            "image": image,
+            "command": ["python", "run_script.py"],
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "2"},
+                {"type": "MEMORY", "value": "4000"},
+            ],
+            "environment": [{"name": name, "value": text} for name, text in role.items()],
+        },
+    )
+    return str(registered["jobDefinitionName"])
+
+
+# ----- one recording -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submitted:
+    """A job from its submission to its end, as the user saw it."""
+
+    job_id: str
+    logs: subprocess.CompletedProcess[str]
+    waited: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def submitted(laptop: Laptop, source: Source) -> Submitted:
+    submission = laptop.submit_job(
+        *("--source", f"s3://{SOURCE_BUCKET}/{SOURCE}"),
+        *("--target", f"s3://{TARGET_BUCKET}/from-batch"),
+        *("--data-type", "spikeglx", "--sorters", ",".join(SORTERS)),
+    )
+    assert submission.returncode == 0, submission.stderr
+    [job_id] = submission.stdout.split()
+    with laptop.started("logs", job_id, "--follow", *INTERVAL) as following:
+        waited = laptop.submit_job("wait", job_id, *INTERVAL)
+        output, errors = following.communicate(timeout=TIMEOUT_S)
+    logs = subprocess.CompletedProcess(following.args, following.returncode, output, errors)
+    return Submitted(job_id=job_id, logs=logs, waited=waited)
+
+
+def test_wait_ends_as_the_container_did(submitted: Submitted) -> None:
+    assert submitted.waited.returncode == 0, submitted.waited.stderr + submitted.logs.stdout
+
+
+def test_the_log_is_followed_to_its_end(submitted: Submitted) -> None:
+    assert submitted.logs.returncode == 0, submitted.logs.stderr
+    assert "sort with simple done" in submitted.logs.stdout
+    assert "publish run.json done" in submitted.logs.stdout.splitlines()[-1]
+    assert f"{submitted.job_id} is SUCCEEDED with exit code 0" in submitted.logs.stderr
+
+
+def test_the_bucket_holds_what_the_sorters_found(
+    submitted: Submitted, cloud: Cloud, source: Source, tmp_path: Path
+) -> None:
+    results = download_folder(cloud.server.client, TARGET_BUCKET, "from-batch", tmp_path)
+    assert_complete(results, SORTERS)
+    assert n_true_units_found(results, "simple", source.simulated.truth) == 3
+    assert files_with(results, SECRET_KEY) == []
+
+
+def test_results_shows_and_fetches_the_same(
+    submitted: Submitted, laptop: Laptop, cloud: Cloud, tmp_path: Path
+) -> None:
+    folder = tmp_path / "fetched"
+    shown = laptop.submit_job("results", submitted.job_id, "--download", str(folder))
+    assert shown.returncode == 0, shown.stderr
+    assert "simple: sorted, 3 units" in shown.stdout
+    keys = keys_below(cloud.server.client, TARGET_BUCKET, "from-batch")
+    fetched = [file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()]
+    assert sorted(fetched) == sorted(key.removeprefix("from-batch/") for key in keys)
+
+
+# ----- many recordings ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ended_array(laptop: Laptop, cloud: Cloud, source: Source) -> dict[str, Any]:
+    """What `status` says of an array of three recordings, the second of which is broken."""
+    client = cloud.server.client
+    for name in ("a", "b", "c"):
+        for key in keys_below(client, SOURCE_BUCKET, SOURCE):
+            copy = key.replace(SOURCE, f"many/{name}", 1)
+            client.copy({"Bucket": SOURCE_BUCKET, "Key": key}, SOURCE_BUCKET, copy)
+    for key in keys_below(client, SOURCE_BUCKET, "many/b"):
+        if key.endswith(".meta"):
+            client.put_object(Bucket=SOURCE_BUCKET, Key=key, Body=b"typeThis=imec\n")
+    submission = laptop.submit_job(
+        *("--source-prefix", f"s3://{SOURCE_BUCKET}/many/", "--yes"),
+        *("--target", f"s3://{TARGET_BUCKET}/many"),
+        *("--data-type", "spikeglx", "--sorters", ",".join(SORTERS)),
+    )
+    assert submission.returncode == 0, submission.stderr
+    [job_id] = submission.stdout.split()
+    children = [f"{job_id}:{number}" for number in range(3)]
+    # the children, as moto never ends an array of which a child failed
+    codes = [laptop.submit_job("wait", child, *INTERVAL).returncode for child in children]
+    assert codes == [0, os.EX_DATAERR, 0]
+    status = laptop.submit_job("status", "--json", job_id, *children)
+    assert status.returncode == 0, status.stderr
+    return {job["jobId"].partition(":")[2]: job for job in json.loads(status.stdout)}
+
+
+def test_the_status_of_the_array_counts_its_jobs(ended_array: dict[str, Any]) -> None:
+    array = ended_array[""]
+    assert array["arraySize"] == 3
+    assert {status: n for status, n in array["arrayCounts"].items() if n} == {
+        "SUCCEEDED": 2,
+        "FAILED": 1,
+    }
+
+
+def test_the_status_shows_which_failed_and_with_which_code(ended_array: dict[str, Any]) -> None:
+    assert [ended_array[number]["status"] for number in "012"] == [
+        "SUCCEEDED",
+        "FAILED",
+        "SUCCEEDED",
+    ]
+    assert ended_array["1"]["exitCode"] == os.EX_DATAERR
+
+
+@pytest.mark.parametrize("name", ["a", "c"])
+def test_the_others_are_sorted_into_folders_of_their_own(
+    ended_array: dict[str, Any], cloud: Cloud, source: Source, tmp_path: Path, name: str
+) -> None:
+    results = download_folder(cloud.server.client, TARGET_BUCKET, f"many/{name}", tmp_path)
+    assert_complete(results, SORTERS)
+    assert n_true_units_found(results, "simple", source.simulated.truth) == 3
+
+
+def test_the_broken_one_says_why(ended_array: dict[str, Any], cloud: Cloud, tmp_path: Path) -> None:
+    results = download_folder(cloud.server.client, TARGET_BUCKET, "many/b", tmp_path)
+    record = json.loads((results / "run.json").read_text())
+    assert (record["status"], record["exit_code"]) == ("failed", os.EX_DATAERR)
