@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ import spikeinterface.sorters as ss
 from spikeinterface.curation import remove_excess_spikes
 from spikeinterface.sorters.sorterlist import sorter_dict
 
+from spikeinterface_cloud.heartbeat import activity
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
 
@@ -29,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 Outcome = Literal["sorted", "no_units", "failed", "resumed"]
 
-#: a line in the job's log at least this often while a sorter runs
-HEARTBEAT_S = 30.0
+#: the end of a sorter's output that is looked at for what it said last
+OUTPUT_TAIL_BYTES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,18 +135,14 @@ def _run_process(recording: si.BaseRecording, task: SortingTask) -> tuple[int, S
 
 
 def _watch(command: list[str], task: SortingTask) -> int:
-    """Run the command, its output to `output.log`, and show life in the job's log meanwhile."""
-    started = time.monotonic()
+    """Run the command, its output to `output.log`, whose last words the heartbeat shows."""
+    output_log = task.results_folder / "output.log"
     with (
-        (task.results_folder / "output.log").open("wb") as output,
+        output_log.open("wb") as output,
         _own_process_group(command, output.fileno()) as process,
+        activity(task.sorter, detail=partial(last_words, output_log)),
     ):
-        while True:
-            try:
-                return process.wait(timeout=HEARTBEAT_S)
-            except subprocess.TimeoutExpired:
-                elapsed = time.monotonic() - started
-                logger.info("%s has been running for %.0f s", task.sorter, elapsed)
+        return process.wait()
 
 
 @contextmanager
@@ -166,6 +164,15 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def last_words(output_log: Path) -> str | None:
+    """The last line, or the last state of a progress bar, that a running program has written."""
+    with output_log.open("rb") as output:
+        output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_TAIL_BYTES))
+        tail = output.read().decode(errors="replace")
+    lines = [" ".join(line.split()) for line in tail.replace("\r", "\n").splitlines()]
+    return next(filter(None, reversed(lines)), None)
 
 
 def _keep_logs(task: SortingTask) -> None:
