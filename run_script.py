@@ -20,6 +20,7 @@ from spikeinterface_cloud.analysis import AnalysisFolders, analyse
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
+from spikeinterface_cloud.instance import find_instance
 from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
 from spikeinterface_cloud.machine import describe_machine, workers
@@ -79,6 +80,7 @@ def run_job(environ: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(assigned(environ))
     results = open_results(settings)
     results.record.manifest = place_in_manifest(environ)
+    results.record.instance = find_instance(environ)
     results.clear(settings.sorters)
     configure_logging(results.log_file)
     log_preamble(results.record)

@@ -1,7 +1,9 @@
 """What the log says first and last: what runs where, and what came of it."""
 
 import logging
+from dataclasses import asdict
 
+from spikeinterface_cloud.instance import Instance
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.run_record import RunRecord, versions
 from spikeinterface_cloud.sorting import SorterRun
@@ -13,6 +15,8 @@ def log_preamble(record: RunRecord) -> None:
     """Log the versions, the machine and the resolved settings, secrets masked."""
     logger.info("%s", ", ".join(f"{name} {version}" for name, version in versions().items()))
     logger.info("%s", ", ".join(f"{name} {value}" for name, value in record.machine.items()))
+    if isinstance(record.instance, Instance):
+        logger.info("%s", ", ".join(str(value) for value in asdict(record.instance).values()))
     for name, value in record.settings.items():
         logger.info("%s=%s", name, value)
 
@@ -44,6 +48,7 @@ def log_summary(record: RunRecord, place: str) -> None:
     published = sum(
         step.size_bytes or 0 for step in record.steps if step.name.startswith("publish")
     )
+    logger.info("cost so far: %s", record.cost)
     logger.info("results (%s uploaded so far): %s", format_bytes(published), place)
 
 
