@@ -183,7 +183,7 @@ def sort_and_analyse(
     if sorting is not None:
         folders = AnalysisFolders(scratch=scratch / "analyzer", results=results.folder / sorter)
         with step(f"analyse {sorter}", record.steps):
-            run = analyse(run, sorting, preprocessed.for_analysis, folders)
+            run, sorting = analyse(run, sorting, preprocessed.for_analysis, folders)
     record.sorters.append(run)
     log_outcome(run)
     shutil.rmtree(task.scratch_folder, ignore_errors=True)

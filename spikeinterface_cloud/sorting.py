@@ -13,16 +13,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import spikeinterface as si
 import spikeinterface.sorters as ss
-from spikeinterface.curation import remove_excess_spikes
 from spikeinterface.sorters.sorterlist import sorter_dict
 
+from spikeinterface_cloud.curation import remove_impossible_spikes
 from spikeinterface_cloud.heartbeat import activity
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
@@ -42,6 +42,12 @@ class SorterRun:
     sorter: str
     outcome: Outcome
     n_units: int = 0
+    #: `n_units` by label: good, mua, noise; empty where there was no analysis
+    labels: Mapping[str, int] = field(default_factory=dict)
+    #: units left out because another one has the same spikes; not counted in `n_units`
+    n_redundant_units: int = 0
+    #: spikes left out because they are outside of the recording, or a spike found twice
+    n_removed_spikes: int = 0
     #: why it failed, or why no units were found; None where it sorted
     reason: str | None = None
     #: wall-clock seconds of the sorter alone
@@ -100,11 +106,12 @@ def sort(
     if exit_status != 0:
         return _explain_failure(run, exit_status, for_analysis, task), None
     try:
-        sorting = _read_sorting(for_analysis, task)
+        sorting, n_removed = _read_sorting(for_analysis, task)
     except Exception as error:  # whatever a sorter left behind, the next one has to run
         logger.exception("%s finished, but its result cannot be read", task.sorter)
         reason = f"finished, but its result cannot be read: {_one_line(error)}"
         return replace(run, outcome="failed", reason=reason), None
+    run = replace(run, n_removed_spikes=n_removed)
     if sorting.get_num_units() == 0:
         return replace(run, outcome="no_units", reason="the sorter found no units"), None
     return replace(run, n_units=sorting.get_num_units()), sorting
@@ -185,15 +192,22 @@ def _keep_logs(task: SortingTask) -> None:
         shutil.copyfile(file, task.results_folder / file.name)
 
 
-def _read_sorting(recording: si.BaseRecording, task: SortingTask) -> si.BaseSorting:
+def _read_sorting(recording: si.BaseRecording, task: SortingTask) -> tuple[si.BaseSorting, int]:
+    """What the sorter found, and how many of its spikes were left out."""
     sorting = ss.read_sorter_folder(
         task.scratch_folder / "sorter", register_recording=False, sorting_info=False
     )
     if recording.get_num_segments() > 1:
         sorting = si.split_sorting(sorting, [recording])
-    sorting = remove_excess_spikes(sorting, recording).remove_empty_units()
     # in memory, as the sorter's own files on scratch do not outlive it
-    return si.NumpySorting.from_sorting(sorting)
+    kept, n_removed = remove_impossible_spikes(sorting, recording)
+    if n_removed:
+        logger.info(
+            "%s: %d spikes left out, outside of the recording or found twice",
+            task.sorter,
+            n_removed,
+        )
+    return kept, n_removed
 
 
 def _explain_failure(

@@ -1,0 +1,164 @@
+"""What is computed of a sorting: SpikeInterface's analyzer extensions, their parameters and order.
+
+They are those that a curation tool asks for. Each is chosen so that memory is bounded by units and
+channels rather than by the length of the recording, spike times and amplitudes aside.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import spikeinterface as si
+
+from spikeinterface_cloud.log import format_bytes, part
+from spikeinterface_cloud.machine import usable_memory_bytes
+from spikeinterface_cloud.template_similarity import compute_template_similarity
+
+logger = logging.getLogger(__name__)
+
+Extensions = Mapping[str, Mapping[str, Any]]
+
+#: a bounded number of spikes a unit, so that memory does not grow with the recording
+TEMPLATES: Extensions = {
+    "random_spikes": {"max_spikes_per_unit": 500, "seed": 0},
+    "noise_levels": {"random_slices_kwargs": {"seed": 0}},
+    "waveforms": {"ms_before": 1.0, "ms_after": 2.0},
+    "templates": {"operators": ["average", "std"]},
+}
+
+#: of every spike; both in one pass over the recording
+SPIKES: Extensions = {
+    "spike_amplitudes": {},
+    "spike_locations": {"method": "center_of_mass"},
+}
+
+#: of units and pairs of units
+UNITS: Extensions = {
+    "unit_locations": {"method": "monopolar_triangulation"},
+    "correlograms": {},
+    "isi_histograms": {},
+}
+
+#: one basis for all channels, as that takes a quarter of the time of one a channel
+PRINCIPAL_COMPONENTS: Extensions = {
+    "principal_components": {"n_components": 5, "mode": "by_channel_global"},
+}
+
+#: those of SpikeInterface's metrics that need neither principal components, nor (like synchrony)
+#: a program that takes longer to compile than to run
+METRICS = [
+    "num_spikes",
+    "firing_rate",
+    "presence_ratio",
+    "snr",
+    "isi_violation",
+    "rp_violation",
+    "sliding_rp_violation",
+    "amplitude_cutoff",
+    "amplitude_median",
+    "amplitude_cv",
+    "firing_range",
+    "noise_cutoff",
+    "drift",
+    "sd_ratio",
+]
+
+#: nearest neighbours are left out, which take three times as long as these together
+COMPONENT_METRICS = ["mahalanobis", "d_prime", "silhouette"]
+
+#: everything that an analyzer here can be asked for, each after those that it needs
+EXTENSIONS: Extensions = {
+    **TEMPLATES,
+    **SPIKES,
+    **UNITS,
+    "template_similarity": {},
+    **PRINCIPAL_COMPONENTS,
+    "template_metrics": {},
+    "quality_metrics": {"metric_names": [*METRICS, *COMPONENT_METRICS]},
+}
+
+#: SpikeInterface holds the components of all units at once, for metrics that need them
+COMPONENTS_PART_OF_MEMORY = 0.25
+
+
+def compute_templates(analyzer: si.SortingAnalyzer) -> None:
+    """Sample the waveforms of each unit, and average them."""
+    with part("waveforms and templates"):
+        analyzer.compute(dict(TEMPLATES), verbose=False)
+
+
+def compute_extensions(analyzer: si.SortingAnalyzer) -> None:
+    """Compute everything beyond the templates.
+
+    Metrics that ask for microvolts are left out where the recording has none, and those that ask
+    for principal components where memory is short or no unit has enough spikes for any.
+    """
+    with part("amplitudes and locations of spikes"):
+        analyzer.compute(dict(SPIKES), verbose=False)
+    with part("locations, similarity and correlograms of units"):
+        analyzer.compute(dict(UNITS), verbose=False)
+        compute_template_similarity(analyzer)
+    names = [*METRICS]
+    if _has_spikes_for_components(analyzer):
+        with part("principal components"):
+            _compute_components(analyzer)
+        if _components_fit(analyzer):
+            names += COMPONENT_METRICS
+    with part("metrics"):
+        if analyzer.return_in_uV:
+            analyzer.compute("template_metrics", verbose=False)
+        else:
+            logger.info("no template metrics: they are defined in microvolts, and there is no gain")
+        analyzer.compute("quality_metrics", metric_names=names, verbose=False)
+
+
+def _compute_components(analyzer: si.SortingAnalyzer) -> None:
+    """Compute the components of the sampled waveforms, without the model that they come from.
+
+    The model would be kept as a pickle, which zarr's codecs refuse to read for safety: with it
+    nobody could open the analyzer.
+    """
+    analyzer.compute(dict(PRINCIPAL_COMPONENTS), verbose=False)
+    extension = analyzer.get_extension("principal_components")
+    for name in [name for name in extension.data if "model" in name]:
+        del extension.data[name]
+
+
+def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
+    """Whether some unit has as many waveforms, over its channels, as there are components."""
+    n_sampled = analyzer.get_extension("random_spikes").get_random_spikes()["unit_index"]
+    n_waveforms = np.bincount(n_sampled, minlength=analyzer.get_num_units())
+    n_channels = analyzer.sparsity.mask.sum(axis=1)
+    n_components = PRINCIPAL_COMPONENTS["principal_components"]["n_components"]
+    if (n_waveforms * n_channels).max() >= n_components:
+        return True
+    logger.info("no principal components: every unit has too few spikes")
+    return False
+
+
+def _components_fit(analyzer: si.SortingAnalyzer) -> bool:
+    """Whether SpikeInterface can hold what the metrics of principal components work on."""
+    needed, memory = _components_bytes(analyzer), usable_memory_bytes()
+    if needed <= COMPONENTS_PART_OF_MEMORY * memory:
+        return True
+    logger.warning(
+        "%s are left out: for %d units they would need %s of the %s of memory",
+        ", ".join(COMPONENT_METRICS),
+        analyzer.get_num_units(),
+        format_bytes(needed),
+        format_bytes(memory),
+    )
+    return False
+
+
+def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
+    """Components of all spikes on all channels, and by unit those of its neighbours on its own."""
+    spikes = analyzer.get_extension("random_spikes").get_random_spikes()
+    n_spikes = np.bincount(spikes["unit_index"], minlength=analyzer.get_num_units())
+    mask = analyzer.sparsity.mask
+    main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
+    of_neighbours = mask[:, main_channels] @ n_spikes
+    n_values = n_spikes.sum() * mask.shape[1] + (of_neighbours * mask.sum(axis=1)).sum()
+    n_components = PRINCIPAL_COMPONENTS["principal_components"]["n_components"]
+    return int(n_values) * int(n_components) * np.dtype("float32").itemsize
