@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.cost import Cost, cost_of
 from spikeinterface_cloud.errors import SortingError
+from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.instance import Instance, UnknownInstance
 from spikeinterface_cloud.log import Step
 from spikeinterface_cloud.run_schema import SCHEMA_VERSION, RunJson
@@ -52,6 +53,8 @@ class RunRecord:
     #: the steps, the bad channels with their labels
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     sorters: list[SorterRun] = field(default_factory=list)
+    #: what was exported of each sorter's units
+    exports: list[ExportRun] = field(default_factory=list)
     #: accuracy by sorter, where the truth is known
     ground_truth: dict[str, Mapping[str, float]] = field(default_factory=dict)
     #: the units that two or more sorters agree on; None where fewer than two had any
@@ -65,14 +68,17 @@ class RunRecord:
     peak_memory_bytes: int | None = None
 
     def raise_for_failures(self) -> None:
-        """Raise SortingError, naming every sorter that failed."""
-        failed = [run for run in self.sorters if run.outcome == "failed"]
-        if failed:
+        """Raise SortingError, naming every sorter, and every export, that failed."""
+        failures = []
+        if failed := [run for run in self.sorters if run.outcome == "failed"]:
             reasons = "; ".join(f"{run.sorter}: {run.reason}" for run in failed)
-            raise SortingError(
-                f"{len(failed)} of {len(self.sorters)} sorters failed ({reasons}); "
-                "what the others found is in the results"
-            )
+            failures.append(f"{len(failed)} of {len(self.sorters)} sorters failed ({reasons})")
+        written = [run for run in self.exports if run.export != "dandi"]
+        if unwritten := [run for run in written if run.error]:
+            reasons = "; ".join(f"{run.path}: {run.error}" for run in unwritten)
+            failures.append(f"{len(unwritten)} of {len(written)} exports failed ({reasons})")
+        if failures:
+            raise SortingError(f"{'; '.join(failures)}; what the others found is in the results")
 
     @property
     def cost(self) -> Cost:

@@ -97,6 +97,17 @@ class SorterEntry(_Entry):
     )
 
 
+class ExportEntry(_Entry):
+    """One export of one sorter's units."""
+
+    sorter: str = Field(description="whose units they are")
+    export: Literal["nwb", "phy", "dandi"] = Field(description="`dandi`: the upload of the NWB")
+    path: str = Field(description="in the results; of an upload: in the dandiset")
+    seconds: float = Field(description="wall-clock time")
+    size_bytes: int = Field(description="written, or uploaded")
+    error: str | None = Field(description="why it failed; null where it did not")
+
+
 class AccuracyEntry(_Entry):
     """How well a sorter found the units of a recording whose true spikes are known."""
 
@@ -179,6 +190,7 @@ class RunJson(_Entry):
     recording: RecordingEntry | None = Field(description="null: it ended before it was open")
     preprocessing: PreprocessingEntry | None = Field(description="null: it ended before that")
     sorters: list[SorterEntry] = Field(description="those that have run, in order")
+    exports: list[ExportEntry] = Field(description="of what EXPORTS and TARGET_DANDISET ask for")
     n_consensus_units: int | None = Field(
         description="units that two or more sorters found; null where fewer than two had any"
     )
