@@ -89,6 +89,15 @@ class SorterEntry(_Entry):
     )
     reason: str | None = Field(description="why it failed or found nothing; null where it sorted")
     n_units: int = Field(description="units in its results")
+    labels: dict[str, int] = Field(
+        description="of them, how many are `good`, `mua`, `noise`; empty where none was analysed"
+    )
+    n_redundant_units: int = Field(
+        description="units left out because another has the same spikes; not in `n_units`"
+    )
+    n_removed_spikes: int = Field(
+        description="spikes left out: outside of the recording, or found twice"
+    )
     parameters: dict[str, Any] = Field(description="that it was run with, its defaults aside")
     seconds: float = Field(description="wall-clock time of the sorter alone")
     peak_memory_bytes: int | None = Field(description="the most that its process held at once")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spikeinterface_cloud.run_schema import RunJson
 from tests.servers import ACCESS_KEY, REGION, SECRET_KEY
 
 PROGRAM = Path(__file__).parents[2] / "run_script.py"
@@ -47,8 +48,10 @@ class Job:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of `run.json`."""
-        content: dict[str, Any] = json.loads((self.results / "run.json").read_text())
+        """The content of `run.json`, which has to follow its schema."""
+        text = (self.results / "run.json").read_text()
+        RunJson.model_validate_json(text)
+        content: dict[str, Any] = json.loads(text)
         return content
 
     @property
