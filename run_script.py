@@ -20,6 +20,8 @@ from spikeinterface_cloud.analysis import AnalysisFolders, analyse
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
+from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
+from spikeinterface_cloud.exports.publication import check_session, upload_units
 from spikeinterface_cloud.instance import find_instance
 from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
@@ -90,16 +92,21 @@ def run_job(environ: Mapping[str, str]) -> int:
     gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
     with scratch_folder(settings.scratch_folder) as scratch, publishing(results):
         opened = fetch_and_open(settings, results, scratch)
+        exports = prepare_exports(settings, opened, results, scratch)
         preprocessed = prepare(settings, opened, results, scratch)
         sortings = {}
         for sorter in settings.sorters:
             sorting = sort_and_analyse(settings, sorter, preprocessed, results, scratch)
+            export_last(exports, preprocessed, results)
             results.publish(sorter)
             if sorting is not None:
                 sortings[sorter] = sorting
         compare_all(sortings, opened.ground_truth, results)
+        upload_failure = upload_to_dandi(settings, exports, results)
         log_summary(results.record, str(results))
         results.record.raise_for_failures()
+        if upload_failure is not None:
+            raise upload_failure
     return os.EX_OK
 
 
@@ -188,6 +195,46 @@ def sort_and_analyse(
     log_outcome(run)
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
     return sorting
+
+
+def prepare_exports(
+    settings: JobSettings, opened: OpenedRecording, results: Results, scratch: Path
+) -> ExportPlan:
+    """Read what the exports need of the source, and refuse what an archive would not take."""
+    source = results.record.source
+    plan = plan_exports(settings.exports, opened.recording, source, results.folder)
+    if settings.target_dandiset:
+        with step("check the session for DANDI", results.record.steps):
+            check_session(plan, settings.sorters[0], scratch)
+    return plan
+
+
+def export_last(plan: ExportPlan, preprocessed: PreprocessedRecording, results: Results) -> None:
+    """Write the exports of the sorter that ran last, if it found units."""
+    run = results.record.sorters[-1]
+    if not plan.formats or run.outcome not in ("sorted", "resumed"):
+        return
+    found = Sorted(sorter=run.sorter, version=run.version, recording=preprocessed.for_sorting)
+    with step(f"export {run.sorter}", results.record.steps) as exporting:
+        written = export(plan, found)
+        exporting.size_bytes = sum(each.size_bytes for each in written)
+    results.record.exports += written
+
+
+def upload_to_dandi(
+    settings: JobSettings, plan: ExportPlan, results: Results
+) -> CloudJobError | None:
+    """Upload the units of each sorter where that is asked for; the first error, or None."""
+    if settings.target_dandiset is None or settings.dandi_api_key is None:
+        return None
+    record = results.record
+    with step("upload to DANDI", record.steps) as uploading:
+        runs, failure = upload_units(
+            plan, settings.target_dandiset, settings.dandi_api_key, record.exports
+        )
+        uploading.size_bytes = sum(run.size_bytes for run in runs)
+    record.exports += runs
+    return failure
 
 
 def compare_all(

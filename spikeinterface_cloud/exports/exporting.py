@@ -33,28 +33,28 @@ class ExportPlan:
     """What is exported of each sorter, and what is known of the recording for it."""
 
     formats: Sequence[str]
+    #: the results folder, with a folder for each sorter
+    results: Path
     #: as opened, for its times
     recording: si.BaseRecording
     #: None where no NWB file is asked for
-    session: Session | None
+    session: Session | None = None
     #: where the recording came from, and what tells its bytes from others
     source: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SortedFolder:
-    """The results of one sorter, with the recording that it read."""
+class Sorted:
+    """A sorter that found units, and what it read."""
 
     sorter: str
     version: str | None
-    #: with `analyzer.zarr` in it
-    folder: Path
     #: one segment in one binary file
     recording: si.BaseRecording
 
 
 def plan_exports(
-    formats: Sequence[str], recording: si.BaseRecording, source: Mapping[str, Any]
+    formats: Sequence[str], recording: si.BaseRecording, source: Mapping[str, Any], results: Path
 ) -> ExportPlan:
     """Read what the exports need of the source while it is here.
 
@@ -66,11 +66,15 @@ def plan_exports(
         as opened
     source
         what `run.json` says of the source
+    results
+        the results folder
     """
     session = find_session(recording) if "nwb" in formats else None
     if session is not None and (reason := why_not_for_archives(session)):
         logger.warning("units.nwb will be valid, but no archive will take it: %s", reason)
-    return ExportPlan(formats=formats, recording=recording, session=session, source=source)
+    return ExportPlan(
+        formats=formats, results=results, recording=recording, session=session, source=source
+    )
 
 
 def why_not_for_archives(session: Session) -> str | None:
@@ -81,11 +85,11 @@ def why_not_for_archives(session: Session) -> str | None:
     return f"the source does not tell {', '.join(missing)} of the subject" if missing else None
 
 
-def export(plan: ExportPlan, found: SortedFolder) -> list[ExportRun]:
+def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
     """Write every export of one sorter that found units; a failure is in what is returned."""
     runs = []
     for name in plan.formats:
-        path = found.folder / (UNITS_FILE if name == "nwb" else PHY_FOLDER)
+        path = plan.results / found.sorter / (UNITS_FILE if name == "nwb" else PHY_FOLDER)
         run = ExportRun(sorter=found.sorter, export=name, path=f"{found.sorter}/{path.name}")
         started = time.monotonic()
         try:
@@ -101,9 +105,10 @@ def export(plan: ExportPlan, found: SortedFolder) -> list[ExportRun]:
     return runs
 
 
-def _export(name: str, plan: ExportPlan, found: SortedFolder, path: Path) -> None:
-    analyzer = si.load_sorting_analyzer(found.folder / ANALYZER)
-    labels = _labels(found.folder / LABELS)
+def _export(name: str, plan: ExportPlan, found: Sorted, path: Path) -> None:
+    folder = plan.results / found.sorter
+    analyzer = si.load_sorting_analyzer(folder / ANALYZER)
+    labels = _labels(folder / LABELS)
     if name == "phy":
         export_phy(analyzer, found.recording, labels, path)
         return
@@ -129,12 +134,12 @@ def _labels(file: Path) -> pd.DataFrame:
     return pd.read_csv(file, dtype=str).set_index("unit_id")
 
 
-def _programs(found: SortedFolder) -> dict[str, str]:
+def _programs(found: Sorted) -> dict[str, str]:
     programs = {"spikeinterface_cloud": __version__, "spikeinterface": si.__version__}
     return programs | {found.sorter: found.version or "unknown"}
 
 
-def _describe(plan: ExportPlan, found: SortedFolder) -> str:
+def _describe(plan: ExportPlan, found: Sorted) -> str:
     """What the units are, and of which bytes."""
     version = f" {found.version}" if found.version else ""
     text = f"Units found by {found.sorter}{version}, run by SpikeInterface {si.__version__}."

@@ -12,10 +12,8 @@ from hdmf.common import DynamicTableRegion, VectorData, VectorIndex
 from pynwb import NWBFile
 from pynwb.misc import Units
 
+from spikeinterface_cloud.exports.metrics import metrics_of
 from spikeinterface_cloud.exports.spike_times import Clock
-
-#: extensions of the analyzer whose columns go into the table
-METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 
 #: what the columns of `unit_labels.csv` are
 LABEL_DESCRIPTIONS = {
@@ -48,7 +46,7 @@ def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
         *_observed(source),
         *_waveforms(nwbfile, source),
         *_locations(analyzer),
-        *_metrics(analyzer),
+        *(_column(each.name, each.description, each.values) for each in metrics_of(analyzer)),
         *_labels(analyzer, source.labels),
     ]
     templates = analyzer.get_extension("templates")
@@ -159,20 +157,6 @@ def _locations(analyzer: si.SortingAnalyzer) -> Iterator[VectorData]:
     for axis, values in zip("xyz", places.T, strict=False):
         description = f"estimated {axis} of the unit relative to the probe, in micrometers"
         yield _column(f"estimated_{axis}", description, values.astype("float64"))
-
-
-def _metrics(analyzer: si.SortingAnalyzer) -> Iterator[VectorData]:
-    for name in METRIC_EXTENSIONS:
-        extension = analyzer.get_extension(name)
-        if extension is None:
-            continue
-        described = extension.get_metric_column_descriptions()
-        for metric, values in extension.get_data().items():
-            numbers = pd.to_numeric(values, errors="coerce").astype("float64").to_numpy()
-            if np.isnan(numbers).all():  # too short a recording for it
-                continue
-            text = described.get(metric, "no description")
-            yield _column(str(metric), f"{name.replace('_', ' ')}: {text}", numbers)
 
 
 def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[VectorData]:

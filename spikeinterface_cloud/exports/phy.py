@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import spikeinterface as si
 
+from spikeinterface_cloud.exports.metrics import metrics_of
 from spikeinterface_cloud.log import format_bytes
 
 logger = logging.getLogger(__name__)
@@ -30,8 +31,6 @@ NO_CHANNEL = -1
 
 #: metrics that phy computes by itself
 OF_PHY = ("num_spikes", "firing_rate")
-
-METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 
 
 def export_phy(
@@ -178,13 +177,9 @@ def write_tables(analyzer: si.SortingAnalyzer, labels: pd.DataFrame, folder: Pat
         groups = ["unsorted" if pd.isna(label) else str(label) for label in known]
     _write_column(folder, "group", groups)
     _write_column(folder, "si_unit_id", names)
-    for name in METRIC_EXTENSIONS:
-        extension = analyzer.get_extension(name)
-        if extension is None:
-            continue
-        for metric, values in extension.get_data().items():
-            if metric not in OF_PHY:
-                _write_column(folder, str(metric), values.to_numpy())
+    for metric in metrics_of(analyzer):
+        if metric.name not in OF_PHY:
+            _write_column(folder, metric.name, metric.values)
 
 
 def _write_column(folder: Path, name: str, values: Sequence[Any] | npt.NDArray[Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import spikeinterface as si
 from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor, read_file_from_backend
 
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.exports.session import (
     UNKNOWN,
     DeviceFacts,
@@ -65,7 +66,13 @@ DEVICE_TEXTS = ("description", "manufacturer", "model_number", "model_name", "se
 
 
 def find_session(recording: si.BaseRecording) -> Session:
-    """The session of the NWB file that `recording` is read from, or what the recording tells."""
+    """The session of the NWB file that `recording` is read from, or what the recording tells.
+
+    Raises
+    ------
+    RecordingError
+        the file's session cannot be read
+    """
     source: Any = recording
     while source.get_parent() is not None:
         source = source.get_parent()
@@ -75,8 +82,14 @@ def find_session(recording: si.BaseRecording) -> Session:
     if not isinstance(file, h5py.File):
         logger.warning("the session of an NWB file in the form of a Zarr folder is not copied")
         return session_of_recording(recording)
-    with file:
-        return read_session(file, source.electrical_series_path, list(source.channel_ids))
+    try:
+        with file:
+            return read_session(file, source.electrical_series_path, list(source.channel_ids))
+    except (KeyError, ValueError, OSError) as error:
+        raise RecordingError(
+            f"EXPORTS=nwb: the source's session or electrodes cannot be read "
+            f"({' '.join(str(error).split())}); mend the file, or leave nwb out of EXPORTS"
+        ) from error
 
 
 def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> Session:

@@ -41,12 +41,10 @@ class Clock:
         if self.recording.has_time_vector(segment_index=segment):
             times = self.recording.get_times(segment_index=segment)
             whole = np.clip(frames.astype("int64"), 0, len(times) - 1)
-            begin = np.asarray(times[whole], dtype="float64")
-            frames = frames - whole
-        else:
-            begin, _ = _bounds_s(self.recording, segment)
-        seconds: npt.NDArray[np.float64] = begin + frames / self.recording.sampling_frequency
-        return seconds
+            begins = np.asarray(times[whole], dtype="float64")
+            return np.asarray(begins + (frames - whole) / self.recording.sampling_frequency)
+        begin, _ = _bounds_s(self.recording, segment)
+        return np.asarray(begin + frames / self.recording.sampling_frequency)
 
 
 def clock_of(recording: si.BaseRecording, sampling_frequency_hz: float) -> Clock:
