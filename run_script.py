@@ -30,6 +30,8 @@ from spikeinterface_cloud.preflight import Finding, Preflight, check_settings, r
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
 from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
+from spikeinterface_cloud.report.report import Report
+from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorters import complete_parameters
@@ -90,10 +92,11 @@ def run_job(environ: Mapping[str, str]) -> int:
         n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
     )
     gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
-    with scratch_folder(settings.scratch_folder) as scratch, publishing(results):
+    report = Report(folder=results.folder, record=results.record, sorters=settings.sorters)
+    with scratch_folder(settings.scratch_folder) as scratch, publishing(results, report.write):
         opened = fetch_and_open(settings, results, scratch)
         exports = prepare_exports(settings, opened, results, scratch)
-        preprocessed = prepare(settings, opened, results, scratch)
+        preprocessed = prepare(settings, opened, report, scratch)
         sortings = {}
         for sorter in settings.sorters:
             sorting = sort_and_analyse(settings, sorter, preprocessed, results, scratch)
@@ -148,10 +151,10 @@ def fetch_and_open(settings: JobSettings, results: Results, scratch: Path) -> Op
 
 
 def prepare(
-    settings: JobSettings, opened: OpenedRecording, results: Results, scratch: Path
+    settings: JobSettings, opened: OpenedRecording, report: Report, scratch: Path
 ) -> PreprocessedRecording:
     """Preprocess the recording into the one file that every sorter reads."""
-    record = results.record
+    record = report.record
     with step("preprocess", record.steps) as preprocessing:
         preprocessed = preprocess(
             opened.recording,
@@ -164,6 +167,8 @@ def prepare(
         "steps": preprocessed.steps,
         "bad_channels": preprocessed.bad_channels,
     }
+    with step("sample for the report", record.steps):
+        report.sample = take_sample(opened.recording, preprocessed)
     if preprocessed.size_bytes:  # nothing reads the source any more, and sorters need the space
         shutil.rmtree(scratch / SOURCE, ignore_errors=True)
     return preprocessed

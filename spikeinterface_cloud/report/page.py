@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from spikeinterface_cloud.publishing import COMPARISON, REPORT
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
 from spikeinterface_cloud.report.plot import Figure
 from spikeinterface_cloud.report.recorded import drift_figures, recorded_figures
@@ -27,9 +28,6 @@ from spikeinterface_cloud.report.sorted import SorterSection, sorter_section
 from spikeinterface_cloud.run_record import RunRecord, versions
 
 logger = logging.getLogger(__name__)
-
-REPORT = "report.html"
-COMPARISON = "comparison"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +52,7 @@ class Page:
 
 
 def write_report(
-    folder: Path, record: RunRecord, sorters: tuple[str, ...], sample: RecordingSample | None
+    folder: Path, record: RunRecord, sorters: Sequence[str], sample: RecordingSample | None
 ) -> Path:
     """Write the page on what is in the results folder.
 

@@ -1,5 +1,7 @@
 """What was recorded: the probe with its bad channels, traces and spectrum, the drift map."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from spikeinterface_cloud.report.axis import Axis, spanning
@@ -124,7 +126,7 @@ def _spectrum(before: Signal, after: Signal) -> Figure:
 
 
 def _traces(
-    title: str, where: str, sample: RecordingSample, signal: Signal, bad: dict[str, str]
+    title: str, where: str, sample: RecordingSample, signal: Signal, bad: Mapping[str, str]
 ) -> Figure:
     n_samples, n_channels = signal.traces.shape
     if n_channels == 0:

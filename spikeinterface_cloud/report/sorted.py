@@ -68,16 +68,14 @@ def sorter_section(folder: Path, sorter: str, run: SorterRun | None) -> SorterSe
 def _analysed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
     analyzer = si.load_sorting_analyzer(folder / ANALYZER, load_extensions=False)
     table = read_units(folder, analyzer)
-    notes = ()
-    if not (folder / LABELS).is_file():
-        notes = ("The units were not labelled.",)
+    labelled = (folder / LABELS).is_file()
     return SorterSection(
         sorter=sorter,
         run=run,
         table=table,
         counts=tuple(_counts(table)),
         figures=(_raster(analyzer, table), _depths(table)),
-        notes=notes,
+        notes=() if labelled else ("The units were not labelled.",),
     )
 
 

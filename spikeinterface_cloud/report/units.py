@@ -23,7 +23,7 @@ COLUMNS = (
     ("num_spikes", "spikes", "number of spikes"),
     ("firing_rate", "rate (Hz)", "mean firing rate"),
     ("snr", "SNR", "amplitude of the template over the noise of its main channel"),
-    ("amplitude_median", "amplitude", "median amplitude of the spikes"),
+    ("amplitude_median", "median", "median amplitude of the spikes, in the unit of the peak"),
     ("presence_ratio", "presence", "part of the recording in which the unit fires"),
     ("isi_violations_ratio", "ISI violations", "rate of refractory violations over the expected"),
     ("rp_contamination", "RP contamination", "estimated part of spikes from other units"),
@@ -73,6 +73,11 @@ class Unit:
     depth_um: float
     #: in the order of `UnitTable.columns`
     cells: tuple[Cell, ...]
+
+    @property
+    def reason(self) -> str:
+        """The metrics that the unit failed; empty where it passed all."""
+        return "" if self.decided_by.startswith("passed ") else self.decided_by
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
