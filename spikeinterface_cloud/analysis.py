@@ -15,6 +15,7 @@ from spikeinterface_cloud.curation import without_redundant_units
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.labels import label_units
 from spikeinterface_cloud.log import part
+from spikeinterface_cloud.machine import usable_memory_bytes
 from spikeinterface_cloud.sorting import SorterRun
 
 logger = logging.getLogger(__name__)
@@ -85,7 +86,7 @@ def _compute(
     )
     compute_templates(analyzer)
     analyzer = _leave_out_redundant(analyzer, folders.scratch / "kept_units")
-    compute_extensions(analyzer)
+    compute_extensions(analyzer, usable_memory_bytes())
     metrics = analyzer.get_extension("quality_metrics").get_data()
     metrics.to_csv(folders.results / "quality_metrics.csv", index_label="unit_id")
     labels = label_units(analyzer, folders.results / "unit_labels.csv")

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import spikeinterface as si
 
 from spikeinterface_cloud.log import format_bytes, part
-from spikeinterface_cloud.machine import usable_memory_bytes
 from spikeinterface_cloud.template_similarity import compute_template_similarity
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,11 @@ TEMPLATES: Extensions = {
     "templates": {"operators": ["average", "std"]},
 }
 
-#: of every spike; both in one pass over the recording
+#: of every spike; all in one pass over the recording. Fitting spikes that overlap together would
+#: take seven times as long, an hour of CPU for ten million of them.
 SPIKES: Extensions = {
     "spike_amplitudes": {},
+    "amplitude_scalings": {"handle_collisions": False},
     "spike_locations": {"method": "center_of_mass"},
 }
 
@@ -41,8 +43,9 @@ UNITS: Extensions = {
 }
 
 #: one basis for all channels, as that takes a quarter of the time of one a channel
+N_COMPONENTS = 5
 PRINCIPAL_COMPONENTS: Extensions = {
-    "principal_components": {"n_components": 5, "mode": "by_channel_global"},
+    "principal_components": {"n_components": N_COMPONENTS, "mode": "by_channel_global"},
 }
 
 #: those of SpikeInterface's metrics that need neither principal components, nor (like synchrony)
@@ -88,8 +91,8 @@ def compute_templates(analyzer: si.SortingAnalyzer) -> None:
         analyzer.compute(dict(TEMPLATES), verbose=False)
 
 
-def compute_extensions(analyzer: si.SortingAnalyzer) -> None:
-    """Compute everything beyond the templates.
+def compute_extensions(analyzer: si.SortingAnalyzer, memory_bytes: int) -> None:
+    """Compute everything beyond the templates, on a machine with so much memory.
 
     Metrics that ask for microvolts are left out where the recording has none, and those that ask
     for principal components where memory is short or no unit has enough spikes for any.
@@ -103,7 +106,7 @@ def compute_extensions(analyzer: si.SortingAnalyzer) -> None:
     if _has_spikes_for_components(analyzer):
         with part("principal components"):
             _compute_components(analyzer)
-        if _components_fit(analyzer):
+        if _components_fit(analyzer, memory_bytes):
             names += COMPONENT_METRICS
     with part("metrics"):
         if analyzer.return_in_uV:
@@ -127,38 +130,39 @@ def _compute_components(analyzer: si.SortingAnalyzer) -> None:
 
 def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
     """Whether some unit has as many waveforms, over its channels, as there are components."""
-    n_sampled = analyzer.get_extension("random_spikes").get_random_spikes()["unit_index"]
-    n_waveforms = np.bincount(n_sampled, minlength=analyzer.get_num_units())
-    n_channels = analyzer.sparsity.mask.sum(axis=1)
-    n_components = PRINCIPAL_COMPONENTS["principal_components"]["n_components"]
-    if (n_waveforms * n_channels).max() >= n_components:
+    n_waveforms = _sampled_spikes(analyzer) * analyzer.sparsity.mask.sum(axis=1)
+    if n_waveforms.max() >= N_COMPONENTS:
         return True
     logger.info("no principal components: every unit has too few spikes")
     return False
 
 
-def _components_fit(analyzer: si.SortingAnalyzer) -> bool:
+def _components_fit(analyzer: si.SortingAnalyzer, memory_bytes: int) -> bool:
     """Whether SpikeInterface can hold what the metrics of principal components work on."""
-    needed, memory = _components_bytes(analyzer), usable_memory_bytes()
-    if needed <= COMPONENTS_PART_OF_MEMORY * memory:
+    needed = _components_bytes(analyzer)
+    if needed <= COMPONENTS_PART_OF_MEMORY * memory_bytes:
         return True
     logger.warning(
         "%s are left out: for %d units they would need %s of the %s of memory",
         ", ".join(COMPONENT_METRICS),
         analyzer.get_num_units(),
         format_bytes(needed),
-        format_bytes(memory),
+        format_bytes(memory_bytes),
     )
     return False
 
 
 def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
     """Components of all spikes on all channels, and by unit those of its neighbours on its own."""
-    spikes = analyzer.get_extension("random_spikes").get_random_spikes()
-    n_spikes = np.bincount(spikes["unit_index"], minlength=analyzer.get_num_units())
+    n_spikes = _sampled_spikes(analyzer)
     mask = analyzer.sparsity.mask
     main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
     of_neighbours = mask[:, main_channels] @ n_spikes
     n_values = n_spikes.sum() * mask.shape[1] + (of_neighbours * mask.sum(axis=1)).sum()
-    n_components = PRINCIPAL_COMPONENTS["principal_components"]["n_components"]
-    return int(n_values) * int(n_components) * np.dtype("float32").itemsize
+    return int(n_values) * N_COMPONENTS * np.dtype("float32").itemsize
+
+
+def _sampled_spikes(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
+    """How many spikes of each unit have a waveform."""
+    spikes = analyzer.get_extension("random_spikes").get_random_spikes()
+    return np.bincount(spikes["unit_index"], minlength=analyzer.get_num_units())
