@@ -1,6 +1,6 @@
 """All benchmarks, one table after the other: `make bench`.
 
-    python benchmarks/run.py [--rounds 5] [--quick] [--only fetch|job|memory]
+    python benchmarks/run.py [--rounds 5] [--quick] [--only fetch|job|memory|analysis]
 
 README.md beside this file says what each row means.
 """
@@ -15,13 +15,14 @@ import click
 
 FOLDER = Path(__file__).resolve().parent
 
-BENCHMARKS = ("fetch", "job", "memory")
+BENCHMARKS = ("fetch", "job", "memory", "analysis")
 
 #: enough to see that everything runs, not to believe the figures
 QUICK = {
     "fetch": ["--size-mib", "64"],
     "job": ["--duration-s", "10", "--channels", "16"],
     "memory": ["--duration-s", "3", "--channels", "16"],
+    "analysis": ["--duration-s", "5", "--channels", "16", "--units", "5"],
 }
 
 
