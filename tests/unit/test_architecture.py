@@ -9,8 +9,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "spikeinterface_cloud"
 
-#: what the laptop needs to refuse a bad job, without any package of the container
-LAPTOP = ("errors", "location", "variables", "settings", "dandi.names", "manifest", "contradictions")
+#: what the laptop needs to refuse a bad job, and to read what became of one, without any package
+#: of the container
+LAPTOP = (
+    "errors",
+    "location",
+    "variables",
+    "settings",
+    "dandi.names",
+    "manifest",
+    "contradictions",
+    "run_schema",
+)
 
 
 def imports_of(module: str) -> set[str]:
