@@ -9,6 +9,7 @@ import pandas as pd
 import spikeinterface as si
 
 from spikeinterface_cloud.exports.exporting import Sorted, export, plan_exports
+from spikeinterface_cloud.template_similarity import compute_template_similarity
 
 #: what exports are made from
 EXTENSIONS: dict[str, dict[str, Any]] = {
@@ -18,7 +19,6 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
     "templates": {"operators": ["average", "std"]},
     "spike_amplitudes": {},
     "unit_locations": {"method": "monopolar_triangulation"},
-    "template_similarity": {},
     "template_metrics": {},
     "quality_metrics": {"metric_names": ["num_spikes", "snr", "presence_ratio", "isi_violation"]},
 }
@@ -60,6 +60,7 @@ def export_truth(
     folder.mkdir(parents=True)
     analyzer = si.create_sorting_analyzer(sorting, source, sparse=True)
     analyzer.compute(EXTENSIONS)
+    compute_template_similarity(analyzer)
     analyzer.save_as(format="zarr", folder=folder / "analyzer.zarr")
     if labels is not None:
         table = pd.DataFrame({"unit_id": [str(name) for name in sorting.unit_ids], **labels})

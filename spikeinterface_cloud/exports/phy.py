@@ -38,6 +38,7 @@ def export_phy(
     recording: si.BaseRecording,
     labels: pd.DataFrame,
     folder: Path,
+    largest_traces_bytes: int = LARGEST_TRACES_BYTES,
 ) -> None:
     """Write the folder; several segments are one after the other in it, as in the traces.
 
@@ -51,11 +52,13 @@ def export_phy(
         a row for each unit, by its name as text, with a column `label`; empty where there are none
     folder
         is emptied before
+    largest_traces_bytes
+        larger ones are left out
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     channels = _padded_channels(analyzer)
-    _write_traces(recording, folder)
+    _write_traces(recording, folder, largest_traces_bytes)
     _write_spikes(analyzer, folder)
     _write_templates(analyzer, channels, folder)
     _write_waveforms(analyzer, channels, folder)
@@ -76,12 +79,12 @@ def _padded_channels(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
     return padded
 
 
-def _write_traces(recording: si.BaseRecording, folder: Path) -> None:
+def _write_traces(recording: si.BaseRecording, folder: Path, largest_bytes: int) -> None:
     """Copy the sorted file where it is small, and tell phy how to read it."""
     binary = recording.get_binary_description()
     source = Path(binary["file_paths"][0])
     size_bytes = source.stat().st_size
-    copied = size_bytes <= LARGEST_TRACES_BYTES
+    copied = size_bytes <= largest_bytes
     if copied:
         shutil.copyfile(source, folder / TRACES)
     else:
@@ -176,7 +179,9 @@ def write_tables(analyzer: si.SortingAnalyzer, labels: pd.DataFrame, folder: Pat
         known = labels["label"].reindex(names)
         groups = ["unsorted" if pd.isna(label) else str(label) for label in known]
     _write_column(folder, "group", groups)
-    _write_column(folder, "si_unit_id", names)
+    # SpikeInterface's reader takes this column for the names of the units, if they are numbers
+    numbered = all(name.isdecimal() for name in names)
+    _write_column(folder, "si_unit_id" if numbered else "unit_name", names)
     for metric in metrics_of(analyzer):
         if metric.name not in OF_PHY:
             _write_column(folder, metric.name, metric.values)
