@@ -9,6 +9,9 @@ from pathlib import Path
 #: in the folder of the comparison: a line a pair of matching units
 PAIRS = "agreement.csv"
 
+#: and a line a neuron that one or more sorters found, with their number
+JOINT_UNITS = "consensus_units.csv"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreementCell:
@@ -30,6 +33,8 @@ class AgreementMatrix:
     sorters: tuple[str, ...]
     n_units: tuple[int, ...]
     rows: tuple[tuple[AgreementCell, ...], ...]
+    #: of the neurons, the number that so many sorters found, the largest number of sorters first
+    found_by: tuple[tuple[int, int], ...]
 
 
 def read_agreement(folder: Path, n_units: Mapping[str, int]) -> AgreementMatrix | None:
@@ -48,7 +53,16 @@ def read_agreement(folder: Path, n_units: Mapping[str, int]) -> AgreementMatrix 
         sorters=tuple(names),
         n_units=tuple(n_units[name] for name in names),
         rows=tuple(tuple(row) for row in rows),
+        found_by=tuple(sorted(_count_sorters(folder / JOINT_UNITS).items(), reverse=True)),
     )
+
+
+def _count_sorters(file: Path) -> Counter[int]:
+    """How many neurons were found by how many sorters."""
+    if not file.is_file():
+        return Counter()
+    with file.open(newline="", encoding="utf-8") as lines:
+        return Counter(int(row["n_sorters"]) for row in csv.DictReader(lines))
 
 
 def _cell(

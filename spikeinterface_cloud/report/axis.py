@@ -9,7 +9,7 @@ import numpy.typing as npt
 #: the steps between ticks are these times a power of ten
 STEPS = (1.0, 2.0, 5.0, 10.0)
 
-MOST_TICKS = 5
+MOST_TICKS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Axis:
             return []
         if self.logarithmic:
             first, last = math.ceil(math.log10(self.lower)), math.floor(math.log10(self.upper))
-            every = max(1, math.ceil((last - first + 1) / (MOST_TICKS + 2)))
+            every = max(1, math.ceil((last - first + 1) / MOST_TICKS))
             return [10.0**power for power in range(first, last + 1, every)]
         step = _round_step((self.upper - self.lower) / MOST_TICKS)
         first, last = math.ceil(self.lower / step), math.floor(self.upper / step)

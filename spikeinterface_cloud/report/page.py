@@ -19,6 +19,7 @@ from spikeinterface_cloud.report.recorded import drift_figures, recorded_figures
 from spikeinterface_cloud.report.resources import (
     Fact,
     StepLine,
+    count_units,
     format_seconds,
     resource_facts,
     step_lines,
@@ -26,6 +27,7 @@ from spikeinterface_cloud.report.resources import (
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorted import SorterSection, sorter_section
 from spikeinterface_cloud.run_record import RunRecord, versions
+from spikeinterface_cloud.sorting import SorterRun
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,10 @@ def write_report(
         notes=[str(note) for note in record.recording.get("notes", [])],
         recorded=recorded_figures(sample),
         drift=drift_figures(sample),
-        sections=[sorter_section(folder / name, name, runs.get(name)) for name in sorters],
+        sections=[
+            sorter_section(folder / name, name, runs.get(name), record.ground_truth.get(name))
+            for name in sorters
+        ],
         agreement=read_agreement(
             folder / COMPARISON, {run.sorter: run.n_units for run in record.sorters}
         ),
@@ -114,6 +119,7 @@ def _render(page: Page) -> str:
         style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 -- ours
         script=Markup(script),  # noqa: S704 -- ours
         script_digest=digest,
+        count_units=count_units,
     )
 
 
@@ -125,13 +131,17 @@ def _tiles(record: RunRecord) -> list[Fact]:
             Fact(name="channels", text=str(recording["n_channels"])),
             Fact(name="recorded", text=format_seconds(recording["duration_s"])),
         ]
-    tiles += [Fact(name=run.sorter, text=f"{run.n_units} units") for run in record.sorters]
+    tiles += [Fact(name=run.sorter, text=_found(run)) for run in record.sorters]
     if record.n_consensus_units is not None:
-        tiles.append(Fact(name="found by two or more", text=f"{record.n_consensus_units} units"))
+        tiles.append(Fact(name="found by two or more", text=count_units(record.n_consensus_units)))
     tiles.append(Fact(name="job", text=format_seconds(record.cost.seconds)))
     if record.cost.usd is not None:
         tiles.append(Fact(name="cost", text=f"{record.cost.usd:.2f} USD"))
     return tiles
+
+
+def _found(run: SorterRun) -> str:
+    return "failed" if run.outcome == "failed" else count_units(run.n_units)
 
 
 def _recording_facts(record: RunRecord) -> list[Fact]:

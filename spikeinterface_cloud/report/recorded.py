@@ -16,6 +16,9 @@ NO_PROBE = "The recording does not say where its channels are."
 #: lines of the excerpt lie so many times the typical range apart
 SPREAD = 1.6
 
+#: and are cut off at so many of these distances, as a noisy channel would hide the others
+MOST_HEIGHT = 0.9
+
 #: colours of the drift map, from the smallest amplitudes to the largest
 AMPLITUDE_COLOURS = (GREY, SKY_BLUE, BLUE, DARK)
 AMPLITUDE_QUANTILES = (0.0, 0.5, 0.8, 0.95, 1.0)
@@ -141,7 +144,7 @@ def _traces(
     )
     for index, name in enumerate(signal.channel_ids):
         x, y = _extremes(milliseconds, signal.traces[:, index])
-        within = np.clip(y / distance, -1.5, 1.5)
+        within = np.clip(y / distance, -MOST_HEIGHT, MOST_HEIGHT)
         plot.line(x, index + within, VERMILLION if name in bad else DARK, 0.8)
     shown_bad = [name for name in signal.channel_ids if name in bad]
     entries = [

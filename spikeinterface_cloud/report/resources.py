@@ -69,6 +69,15 @@ def format_seconds(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def count_units(n_units: int) -> str:
+    """Write a number of units.
+
+    >>> count_units(1), count_units(2)
+    ('1 unit', '2 units')
+    """
+    return "1 unit" if n_units == 1 else f"{n_units} units"
+
+
 def _size(size_bytes: int | None) -> str:
     return "not known" if size_bytes is None else format_bytes(size_bytes)
 

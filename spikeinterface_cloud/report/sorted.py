@@ -1,7 +1,8 @@
 """What one sorter found: its units by label, their spikes over time, their depths, their table."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import spikeinterface as si
 from spikeinterface_cloud.report.axis import Axis, spanning
 from spikeinterface_cloud.report.colours import VERMILLION, label_style
 from spikeinterface_cloud.report.plot import Figure, LegendEntry, Plot, legend, missing, thinned
+from spikeinterface_cloud.report.resources import Fact, count_units, format_seconds
 from spikeinterface_cloud.report.units import ANALYZER, LABELS, Unit, UnitTable, read_units
 from spikeinterface_cloud.sorting import SorterRun
 
@@ -42,12 +44,25 @@ class SorterSection:
     table: UnitTable | None = None
     counts: tuple[LabelCount, ...] = ()
     figures: tuple[Figure, ...] = ()
+    facts: tuple[Fact, ...] = ()
     #: what is not there, a sentence each
     notes: tuple[str, ...] = ()
 
 
-def sorter_section(folder: Path, sorter: str, run: SorterRun | None) -> SorterSection:
-    """Read what the results folder of a sorter holds, as far as it got."""
+def sorter_section(
+    folder: Path, sorter: str, run: SorterRun | None, accuracy: Mapping[str, float] | None = None
+) -> SorterSection:
+    """Read what the results folder of a sorter holds, as far as it got.
+
+    Parameters
+    ----------
+    folder
+        of this sorter, in the results
+    run
+        None where the job ended before the sorter did
+    accuracy
+        where the true spikes are known
+    """
     if run is None:
         return SorterSection(
             sorter=sorter, run=None, notes=("The job ended before this sorter did.",)
@@ -58,7 +73,7 @@ def sorter_section(folder: Path, sorter: str, run: SorterRun | None) -> SorterSe
         note = "The units were not analysed, so there is no table of them; the sorting is kept."
         return SorterSection(sorter=sorter, run=run, notes=(note,))
     try:
-        return _analysed(folder, sorter, run)
+        return replace(_analysed(folder, sorter, run), facts=tuple(_facts(run, accuracy)))
     except Exception as error:  # one analyzer that cannot be read leaves the rest of the report
         logger.exception("the report has nothing of %s: its analyzer cannot be read", sorter)
         note = f"The analyzer cannot be read: {error}"
@@ -77,6 +92,20 @@ def _analysed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
         figures=(_raster(analyzer, table), _depths(table)),
         notes=() if labelled else ("The units were not labelled.",),
     )
+
+
+def _facts(run: SorterRun, accuracy: Mapping[str, float] | None) -> list[Fact]:
+    facts = [Fact(name="time of the sorter", text=format_seconds(run.seconds))]
+    if run.n_redundant_units:
+        text = f"{count_units(run.n_redundant_units)}, which had the spikes of others"
+        facts.append(Fact(name="left out", text=text))
+    if run.n_removed_spikes:
+        facts.append(Fact(name="spikes removed", text=f"{run.n_removed_spikes:,}"))
+    if accuracy:
+        text = f"{accuracy['n_found']} of {accuracy['n_true_units']}"
+        facts.append(Fact(name="true units found", text=text))
+        facts.append(Fact(name="mean accuracy", text=f"{accuracy['mean_accuracy']:.2f}"))
+    return facts
 
 
 def _counts(table: UnitTable) -> list[LabelCount]:

@@ -8,7 +8,10 @@ from markupsafe import Markup
 
 from spikeinterface_cloud.report.colours import BLUE, DARK
 
-WIDTH, HEIGHT = 96, 40
+WIDTH, HEIGHT = 100, 40
+
+#: of the neighbours' lines every so many samples are drawn
+NEIGHBOUR_STEP = 3
 
 
 def waveforms(main: npt.NDArray[np.floating], others: Sequence[npt.NDArray[np.floating]]) -> Markup:
@@ -17,7 +20,7 @@ def waveforms(main: npt.NDArray[np.floating], others: Sequence[npt.NDArray[np.fl
     lower, upper = float(shown.min()), float(shown.max())
     x = np.linspace(1, WIDTH - 1, len(main))
     y = HEIGHT - 2 - (shown - lower) / ((upper - lower) or 1.0) * (HEIGHT - 4)
-    neighbours = "".join(_path(x, line) for line in y[1:])
+    neighbours = "".join(_path(x[::NEIGHBOUR_STEP], line[::NEIGHBOUR_STEP]) for line in y[1:])
     return _drawing(
         "template",
         f'<path d="{neighbours}" fill="none" stroke="#b9c4cc"/>'
@@ -29,12 +32,9 @@ def histogram(counts: npt.NDArray[np.integer]) -> Markup:
     """An autocorrelogram: a bar a bin."""
     heights = np.round(counts / max(1, int(counts.max(initial=0))) * (HEIGHT - 2), 1)
     width = WIDTH / len(counts)
-    path = "".join(
-        f"M{index * width:.1f} {HEIGHT}v-{height:g}h{width:.1f}v{height:g}z"
-        for index, height in enumerate(heights)
-        if height > 0
-    )
-    return _drawing("autocorrelogram", f'<path d="{path}" fill="{BLUE}"/>')
+    steps = np.round(np.diff(heights, prepend=0.0), 1)
+    path = "".join(f"v{-step:g}h{width:g}" if step else f"h{width:g}" for step in steps)
+    return _drawing("autocorrelogram", f'<path d="M0 {HEIGHT}{path}V{HEIGHT}z" fill="{BLUE}"/>')
 
 
 def _path(x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> str:

@@ -42,7 +42,7 @@ BIN_MS = 1.0
 
 #: consecutive spikes that an autocorrelogram is computed from, and neighbours in a template
 MOST_SPIKES = 4000
-NEIGHBOURS = 5
+NEIGHBOURS = 4
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,6 +92,11 @@ class UnitTable:
     #: False where all units lie at the same depth
     has_depth: bool
 
+    @property
+    def has_bombcell(self) -> bool:
+        """Whether bombcell was asked."""
+        return any(unit.bombcell for unit in self.units)
+
     def counts(self) -> dict[str, int]:
         """The number of units by label, in the order good, mua, noise, others."""
         order = {"good": 0, "mua": 1, "noise": 2}
@@ -104,7 +109,12 @@ def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
     """Read what the results folder of a sorter says of its units."""
     metrics = read_table(folder / METRICS)
     labels = read_table(folder / LABELS)
-    present = {name for row in metrics.values() for name in row}
+    present = {
+        name
+        for row in metrics.values()
+        for name, text in row.items()
+        if _cell(text).value is not None
+    }
     columns = [column for column in COLUMNS if column[0] in present]
     templates = analyzer.get_extension("templates").get_data(operator="average")
     depths = analyzer.get_extension("unit_locations").get_data()[:, 1]
