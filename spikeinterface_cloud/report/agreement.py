@@ -20,11 +20,6 @@ class AgreementCell:
     n_units: int
     part: float
 
-    @property
-    def is_strong(self) -> bool:
-        """Whether the shading is so dark that the text on it has to be light."""
-        return self.part > 0.6
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreementMatrix:

@@ -51,8 +51,11 @@ def resource_facts(record: RunRecord) -> list[Fact]:
         Fact(name="peak memory, sorters aside", text=_size(record.peak_memory_bytes)),
     ]
     for run in record.sorters:
-        memory = f"{_size(run.peak_memory_bytes)}, {_on_gpu(run.peak_gpu_memory_bytes)}"
-        facts.append(Fact(name=f"peak memory of {run.sorter}", text=memory))
+        name = f"peak memory of {run.sorter}"
+        facts.append(Fact(name=name, text=_size(run.peak_memory_bytes)))
+        if run.peak_gpu_memory_bytes is not None:
+            text = format_bytes(run.peak_gpu_memory_bytes)
+            facts.append(Fact(name=f"{name} on the GPU", text=text))
     return facts
 
 
@@ -86,7 +89,3 @@ def _gpu(gpu: dict[str, object] | None) -> str:
     if not gpu:
         return "none"
     return f"{gpu['name']}, {_size(int(str(gpu['memory_bytes'])))}"
-
-
-def _on_gpu(size_bytes: int | None) -> str:
-    return "no GPU used" if size_bytes is None else f"{format_bytes(size_bytes)} on the GPU"

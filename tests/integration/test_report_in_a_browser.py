@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -30,8 +31,8 @@ N_UNITS = 400
 LARGEST_BYTES = 10_000_000
 
 #: a phone is narrow, and has two or three pixels a point
-DESK = {"viewport": {"width": 1280, "height": 900}}
-PHONE = {
+DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
+PHONE: dict[str, Any] = {
     "viewport": {"width": 390, "height": 844},
     "device_scale_factor": 2,
     "is_mobile": True,
@@ -101,9 +102,9 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-def opened(browser: Browser, file: Path, device: dict[str, object]) -> Opened:
+def opened(browser: Browser, file: Path, device: dict[str, Any]) -> Opened:
     """The page, loaded, on a device."""
-    context = browser.new_context(**device)  # type: ignore[arg-type] -- a dict of any options
+    context = browser.new_context(**device)
     found = Opened(page=context.new_page())
     found.page.on("console", lambda message: found.said.append(message.text))
     found.page.on("pageerror", lambda error: found.said.append(str(error)))
@@ -194,12 +195,10 @@ def test_labels_can_be_hidden(on_a_desk: Opened) -> None:
     assert rows.count() == N_UNITS
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(
-    browser: Browser, report: Path, tmp_path: Path
-) -> None:
+def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, report: Path) -> None:
     phone = opened(browser, report, PHONE)
     width = phone.page.evaluate("document.documentElement.scrollWidth")
-    assert width == phone.page.evaluate("window.innerWidth") == PHONE["viewport"]["width"]  # type: ignore[index]
+    assert width == phone.page.evaluate("window.innerWidth") == PHONE["viewport"]["width"]
     smallest = phone.page.locator("svg.plot").first.evaluate(
         "plot => 19 * plot.getBoundingClientRect().width / plot.viewBox.baseVal.width"
     )
