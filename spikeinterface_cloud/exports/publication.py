@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from spikeinterface_cloud import __version__
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.exporting import UNITS_FILE, ExportPlan, why_not_for_archives
@@ -48,7 +49,7 @@ def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
             "source's metadata, or leave TARGET_DANDISET out"
         )
     file = scratch / "session.nwb"
-    write_nwbfile(make_nwbfile(plan.session, {}), file)
+    write_nwbfile(make_nwbfile(plan.session, {"spikeinterface_cloud": __version__}), file)
     try:
         validate(file, asset_path(plan.session, sorter))
     finally:
