@@ -100,7 +100,7 @@ def contacts_of(depth_um: np.ndarray) -> Contacts:
     n_channels = len(depth_um)
     return Contacts(
         channel_ids=tuple(f"AP{number}" for number in range(n_channels)),
-        x_um=np.arange(n_channels) % 2 * 32.0,
+        x_um=np.tile([0.0, 32.0], n_channels)[:n_channels],
         y_um=depth_um,
         bad={"AP3": "dead"},
     )

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
-from spikeinterface.sortingcomponents.peak_detection import detect_peaks
-from spikeinterface.sortingcomponents.peak_localization import localize_peaks
 
 from spikeinterface_cloud.report.plot import thinned
 
 #: the parts of the recording that are looked at, evenly spread over it
 SLICES = 200
-SLICE_S = 0.2
+SLICE_S = 0.1
 
 #: a peak is as many noise levels below zero
 THRESHOLD = 6.0
@@ -41,6 +39,10 @@ class Peaks:
 
 def find_peaks(recording: si.BaseRecording) -> Peaks:
     """Detect and localise the peaks in thinned parts of a high-pass filtered recording."""
+    # imported here, as that takes seconds, which a job that is refused would wait for
+    from spikeinterface.sortingcomponents.peak_detection import detect_peaks
+    from spikeinterface.sortingcomponents.peak_localization import localize_peaks
+
     slices = _slices(recording)
     pipeline = {"slices": slices}
     found = detect_peaks(
@@ -50,14 +52,17 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
         pipeline_kwargs=pipeline,
     )
     kept = found[thinned(len(found), MOST_PEAKS)]
-    places = localize_peaks(
-        recording, kept, method="center_of_mass", pipeline_kwargs=pipeline, seed=0
-    )
+    depth_um = np.empty(0)
+    if len(kept):  # of none the localisation makes an error
+        places = localize_peaks(
+            recording, kept, method="center_of_mass", pipeline_kwargs=pipeline, seed=0
+        )
+        depth_um = np.asarray(places["y"], dtype="float64")
     in_uv = bool(recording.has_scaleable_traces())
     gains = recording.get_channel_gains() if in_uv else np.ones(recording.get_num_channels())
     return Peaks(
         time_s=_seconds(recording, kept),
-        depth_um=np.asarray(places["y"], dtype="float64"),
+        depth_um=depth_um,
         amplitude=np.abs(kept["amplitude"]) * gains[kept["channel_index"]],
         unit="µV" if in_uv else "counts",
         looked_at_s=sum(end - start for _, start, end in slices) / recording.sampling_frequency,

@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_a_job_that_ended_before_its_recording_was_open_has_a_report(tmp_path: P
     ],
 )
 def test_a_sorter_without_results_says_why(
-    changes: dict[str, object], expected: str, tmp_path: Path
+    changes: dict[str, Any], expected: str, tmp_path: Path
 ) -> None:
     assert expected in written(tmp_path, record_of(run_of("simple", **changes)), "simple").text
 
