@@ -9,6 +9,7 @@ import pytest
 import spikeinterface.extractors as se
 from nwbinspector import Importance, inspect_nwbfile, load_config
 from pynwb import NWBHDF5IO, NWBFile, validate
+from pynwb.device import DeviceModel
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.exports.exporting import (
@@ -18,6 +19,7 @@ from spikeinterface_cloud.exports.exporting import (
     why_not_for_archives,
 )
 from spikeinterface_cloud.exports.source_nwb import find_session
+from tests.dandi_stand_in import DandiStandIn
 from tests.exported import Exported, export_truth
 from tests.recordings import NwbLayout, simulate, write_nwb
 
@@ -25,6 +27,8 @@ pytestmark = [
     pytest.mark.integration,
     # ten seconds are too short for some metrics, which SpikeInterface then leaves empty
     pytest.mark.filterwarnings("ignore:.*(NaN|could not be computed|not serializable).*"),
+    # pynwb reads what older files say of a device's maker, and wishes that it were elsewhere
+    pytest.mark.filterwarnings("ignore:The 'manufacturer' field is deprecated"),
 ]
 
 MOUSE = {
@@ -173,6 +177,46 @@ def test_metrics_are_described_and_labels_say_what_decided(exported: Exported) -
         assert list(nwbfile.units["decided_by"][:]) == ["", "snr", "num_spikes", ""]
         assert "simple 1.0" in nwbfile.units.description
         assert "s3://lab/a.nwb" in nwbfile.units.description
+
+
+def test_the_session_of_a_streamed_file_is_read_without_its_traces(tmp_path: Path) -> None:
+    recording, _ = simulate(duration_s=20.0, n_channels=16)
+    layout = NwbLayout(subject=MOUSE, session=SESSION, compression=None)
+    file = write_nwb(tmp_path / "source.nwb", recording, layout)
+    with DandiStandIn() as archive:
+        url = archive.blob_url(archive.add_asset("000123", "sub-1/sub-1_ecephys.nwb", file))
+        streamed = se.read_nwb_recording(f"{url}?.nwb", stream_mode="remfile")
+        before = archive.count("store")
+        session = find_session(streamed)
+        n_requests = archive.count("store") - before
+    assert session.subject == MOUSE
+    assert session.fields["session_id"] == "day1"
+    assert len(session.electrodes.rows) == 16
+    assert n_requests < 12
+
+
+def test_what_older_and_newer_files_say_of_devices_and_electrodes_is_kept(tmp_path: Path) -> None:
+    recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
+    file = write_nwb(tmp_path / "source.nwb", recording, NwbLayout(subject=MOUSE))
+    with NWBHDF5IO(str(file), "a") as io:
+        nwbfile = io.read()
+        model = DeviceModel(name="NP1", manufacturer="imec", model_number="PRB_1_4")
+        nwbfile.add_device_model(model)
+        nwbfile.create_device("second", description="another", model=model)
+        nwbfile.add_electrode_column("is_good", "kept by the lab", data=[True] * 7 + [False])
+        nwbfile.add_electrode_column("notes", "lists", data=["a"] * 16, index=list(range(2, 18, 2)))
+        io.write(nwbfile)
+    with h5py.File(file, "r+") as source:  # where files had it before there were models
+        source["general/devices/probe"].attrs["manufacturer"] = "a maker"
+    exported = export_truth(["nwb"], se.read_nwb_recording(file), truth, tmp_path / "results")
+    assert exported.errors == {"nwb": None}
+    io, nwbfile = read(units_of(exported))
+    with io:
+        assert nwbfile.devices["probe"].manufacturer == "a maker"
+        assert nwbfile.devices["second"].model.manufacturer == "imec"
+        assert nwbfile.electrodes["is_good"][:].tolist() == [True] * 7 + [False]
+        assert nwbfile.electrodes["is_good"].description == "kept by the lab"
+        assert "notes" not in nwbfile.electrodes.colnames
 
 
 def test_channels_in_another_order_keep_their_rows(tmp_path: Path) -> None:
