@@ -17,11 +17,7 @@ from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import SettingsError, TargetError
 from tests.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn, Fault
 
-pytestmark = [
-    pytest.mark.integration,
-    # the inspector closes the file of a validation late
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.integration
 
 DANDISET = "000200"
 PATH = "sub-M1/sub-M1_ses-day1_desc-simple_ecephys.nwb"
