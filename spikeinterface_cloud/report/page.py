@@ -25,7 +25,7 @@ from spikeinterface_cloud.report.resources import (
     step_lines,
 )
 from spikeinterface_cloud.report.sample import RecordingSample
-from spikeinterface_cloud.report.sorted import SorterSection, sorter_section
+from spikeinterface_cloud.report.sorted import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.run_record import RunRecord, versions
 from spikeinterface_cloud.sorting import SorterRun
 
@@ -74,7 +74,6 @@ def write_report(
     Path
         the page, one file that needs no other
     """
-    runs = {run.sorter: run for run in record.sorters}
     page = Page(
         title=record.run_identifier or str(record.source.get("location", "Spike sorting")),
         record=record,
@@ -83,10 +82,7 @@ def write_report(
         notes=[str(note) for note in record.recording.get("notes", [])],
         recorded=recorded_figures(sample),
         drift=drift_figures(sample),
-        sections=[
-            sorter_section(folder / name, name, runs.get(name), record.ground_truth.get(name))
-            for name in sorters
-        ],
+        sections=_sections(folder, record, sorters),
         agreement=read_agreement(
             folder / COMPARISON, {run.sorter: run.n_units for run in record.sorters}
         ),
@@ -101,6 +97,17 @@ def write_report(
     unfinished = file.with_name(f".{file.name}.part")
     unfinished.write_text(_render(page), encoding="utf-8")
     return unfinished.replace(file)
+
+
+def _sections(folder: Path, record: RunRecord, sorters: Sequence[str]) -> list[SorterSection]:
+    """Of each sorter what the results hold; not read where the machine is being taken back."""
+    runs = {run.sorter: run for run in record.sorters}
+    if record.status == "interrupted":
+        return [unread_section(name, runs.get(name)) for name in sorters]
+    return [
+        sorter_section(folder / name, name, runs.get(name), record.ground_truth.get(name))
+        for name in sorters
+    ]
 
 
 def _render(page: Page) -> str:

@@ -22,6 +22,9 @@ MOST_SPIKES = 20_000
 
 NO_LABEL = "unlabelled"
 
+UNFINISHED = "The job ended before this sorter did."
+STOPPED = "The job was stopped before its units could be drawn; they are in the results."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelCount:
@@ -49,6 +52,12 @@ class SorterSection:
     notes: tuple[str, ...] = ()
 
 
+def unread_section(sorter: str, run: SorterRun | None) -> SorterSection:
+    """What a job that is stopped has the time to say: it has seconds left for all its results."""
+    note = UNFINISHED if run is None else STOPPED
+    return SorterSection(sorter=sorter, run=run, notes=(note,))
+
+
 def sorter_section(
     folder: Path, sorter: str, run: SorterRun | None, accuracy: Mapping[str, float] | None = None
 ) -> SorterSection:
@@ -64,9 +73,7 @@ def sorter_section(
         where the true spikes are known
     """
     if run is None:
-        return SorterSection(
-            sorter=sorter, run=None, notes=("The job ended before this sorter did.",)
-        )
+        return SorterSection(sorter=sorter, run=None, notes=(UNFINISHED,))
     if run.n_units == 0:
         return SorterSection(sorter=sorter, run=run)
     if not (folder / ANALYZER).is_dir():

@@ -75,6 +75,10 @@ def assert_complete(results: Path, sorters: Sequence[str]) -> None:
     """The whole tree of the contract is there, and SpikeInterface opens what is meant for it."""
     read_record(results)
     assert (results / "run.log").is_file()
+    report = (results / "report.html").read_text()
+    for sorter in sorters:
+        assert f"<h2>{sorter}</h2>" in report
+    assert report.count('class="sortable"') == len(sorters)
     for sorter in sorters:
         sorting = si.load(results / sorter / "sorting")
         analyzer = si.load_sorting_analyzer(results / sorter / "analyzer.zarr")

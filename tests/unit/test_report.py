@@ -80,6 +80,16 @@ def test_an_analyzer_that_cannot_be_read_leaves_the_rest(
     assert "its analyzer cannot be read" in caplog.text
 
 
+def test_a_job_that_is_stopped_does_not_take_its_time(tmp_path: Path) -> None:
+    (tmp_path / "simple" / "analyzer.zarr").mkdir(parents=True)
+    record = record_of(run_of("simple", 3), status="interrupted", error="stopped by SIGTERM")
+    text = written(tmp_path, record, "simple", "lupin").text
+    assert "stopped by SIGTERM" in text
+    assert "The job was stopped before its units could be drawn" in text
+    assert "The job ended before this sorter did." in text
+    assert "cannot be read" not in text
+
+
 def test_nothing_leads_out_of_the_page(tmp_path: Path) -> None:
     addresses = written(tmp_path, record_of(run_of("simple")), "simple").addresses
     assert addresses
