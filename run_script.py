@@ -20,6 +20,9 @@ from spikeinterface_cloud.analysis import AnalysisFolders, analyse
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
+from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
+from spikeinterface_cloud.exports.publication import check_session, upload_units
+from spikeinterface_cloud.instance import find_instance
 from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
 from spikeinterface_cloud.machine import describe_machine, workers
@@ -27,6 +30,8 @@ from spikeinterface_cloud.preflight import Finding, Preflight, check_settings, r
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
 from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
+from spikeinterface_cloud.report.report import Report
+from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorters import complete_parameters
@@ -79,6 +84,7 @@ def run_job(environ: Mapping[str, str]) -> int:
     settings = JobSettings.from_env(assigned(environ))
     results = open_results(settings)
     results.record.manifest = place_in_manifest(environ)
+    results.record.instance = find_instance(environ)
     results.clear(settings.sorters)
     configure_logging(results.log_file)
     log_preamble(results.record)
@@ -86,18 +92,24 @@ def run_job(environ: Mapping[str, str]) -> int:
         n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
     )
     gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
-    with scratch_folder(settings.scratch_folder) as scratch, publishing(results):
+    report = Report(folder=results.folder, record=results.record, sorters=settings.sorters)
+    with scratch_folder(settings.scratch_folder) as scratch, publishing(results, report.write):
         opened = fetch_and_open(settings, results, scratch)
-        preprocessed = prepare(settings, opened, results, scratch)
+        exports = prepare_exports(settings, opened, results, scratch)
+        preprocessed = prepare(settings, opened, report, scratch)
         sortings = {}
         for sorter in settings.sorters:
             sorting = sort_and_analyse(settings, sorter, preprocessed, results, scratch)
+            export_last(exports, preprocessed, results)
             results.publish(sorter)
             if sorting is not None:
                 sortings[sorter] = sorting
         compare_all(sortings, opened.ground_truth, results)
+        upload_failure = upload_to_dandi(settings, exports, results)
         log_summary(results.record, str(results))
         results.record.raise_for_failures()
+        if upload_failure is not None:
+            raise upload_failure
     return os.EX_OK
 
 
@@ -139,10 +151,10 @@ def fetch_and_open(settings: JobSettings, results: Results, scratch: Path) -> Op
 
 
 def prepare(
-    settings: JobSettings, opened: OpenedRecording, results: Results, scratch: Path
+    settings: JobSettings, opened: OpenedRecording, report: Report, scratch: Path
 ) -> PreprocessedRecording:
     """Preprocess the recording into the one file that every sorter reads."""
-    record = results.record
+    record = report.record
     with step("preprocess", record.steps) as preprocessing:
         preprocessed = preprocess(
             opened.recording,
@@ -155,6 +167,8 @@ def prepare(
         "steps": preprocessed.steps,
         "bad_channels": preprocessed.bad_channels,
     }
+    with step("sample for the report", record.steps):
+        report.sample = take_sample(opened.recording, preprocessed)
     if preprocessed.size_bytes:  # nothing reads the source any more, and sorters need the space
         shutil.rmtree(scratch / SOURCE, ignore_errors=True)
     return preprocessed
@@ -181,11 +195,51 @@ def sort_and_analyse(
     if sorting is not None:
         folders = AnalysisFolders(scratch=scratch / "analyzer", results=results.folder / sorter)
         with step(f"analyse {sorter}", record.steps):
-            run = analyse(run, sorting, preprocessed.for_analysis, folders)
+            run, sorting = analyse(run, sorting, preprocessed.for_analysis, folders)
     record.sorters.append(run)
     log_outcome(run)
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
     return sorting
+
+
+def prepare_exports(
+    settings: JobSettings, opened: OpenedRecording, results: Results, scratch: Path
+) -> ExportPlan:
+    """Read what the exports need of the source, and refuse what an archive would not take."""
+    source = results.record.source
+    plan = plan_exports(settings.exports, opened.recording, source, results.folder)
+    if settings.target_dandiset:
+        with step("check the session for DANDI", results.record.steps):
+            check_session(plan, settings.sorters[0], scratch)
+    return plan
+
+
+def export_last(plan: ExportPlan, preprocessed: PreprocessedRecording, results: Results) -> None:
+    """Write the exports of the sorter that ran last, if it found units."""
+    run = results.record.sorters[-1]
+    if not plan.formats or run.outcome not in ("sorted", "resumed"):
+        return
+    found = Sorted(sorter=run.sorter, version=run.version, recording=preprocessed.for_sorting)
+    with step(f"export {run.sorter}", results.record.steps) as exporting:
+        written = export(plan, found)
+        exporting.size_bytes = sum(each.size_bytes for each in written)
+    results.record.exports += written
+
+
+def upload_to_dandi(
+    settings: JobSettings, plan: ExportPlan, results: Results
+) -> CloudJobError | None:
+    """Upload the units of each sorter where that is asked for; the first error, or None."""
+    if settings.target_dandiset is None or settings.dandi_api_key is None:
+        return None
+    record = results.record
+    with step("upload to DANDI", record.steps) as uploading:
+        runs, failure = upload_units(
+            plan, settings.target_dandiset, settings.dandi_api_key, record.exports
+        )
+        uploading.size_bytes = sum(run.size_bytes for run in runs)
+    record.exports += runs
+    return failure
 
 
 def compare_all(

@@ -1,6 +1,6 @@
 """All benchmarks, one table after the other: `make bench`.
 
-    python benchmarks/run.py [--rounds 5] [--quick] [--only fetch|job|memory|submit]
+    python benchmarks/run.py [--rounds 5] [--quick] [--only fetch|job|memory|submit|analysis]
 
 README.md beside this file says what each row means.
 """
@@ -15,7 +15,7 @@ import click
 
 FOLDER = Path(__file__).resolve().parent
 
-BENCHMARKS = ("fetch", "job", "memory", "submit")
+BENCHMARKS = ("fetch", "job", "memory", "submit", "analysis")
 
 #: enough to see that everything runs, not to believe the figures
 QUICK = {
@@ -23,6 +23,7 @@ QUICK = {
     "job": ["--duration-s", "10", "--channels", "16"],
     "memory": ["--duration-s", "3", "--channels", "16"],
     "submit": [],
+    "analysis": ["--duration-s", "5", "--channels", "16", "--units", "5"],
 }
 
 

@@ -1,4 +1,4 @@
-"""From a sorting to what can be judged: templates, amplitudes, locations, quality metrics.
+"""From a sorting to what can be judged: templates, amplitudes, locations, metrics, labels.
 
 The analyzer is computed in a folder on scratch, whose arrays are mapped rather than held in memory,
 and saved as zarr into the results when it is complete.
@@ -8,42 +8,17 @@ import logging
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import spikeinterface as si
 
+from spikeinterface_cloud.curation import without_redundant_units
+from spikeinterface_cloud.extensions import compute_extensions, compute_templates
+from spikeinterface_cloud.labels import label_units
+from spikeinterface_cloud.log import part
+from spikeinterface_cloud.machine import usable_memory_bytes
 from spikeinterface_cloud.sorting import SorterRun
 
 logger = logging.getLogger(__name__)
-
-#: SpikeInterface's analyzer extensions, each after those that it needs
-EXTENSIONS: dict[str, dict[str, Any]] = {
-    "random_spikes": {"max_spikes_per_unit": 500, "seed": 0},
-    "noise_levels": {"random_slices_kwargs": {"seed": 0}},
-    "waveforms": {"ms_before": 1.0, "ms_after": 2.0},
-    "templates": {"operators": ["average", "std"]},
-    "spike_amplitudes": {},
-    "spike_locations": {"method": "center_of_mass"},
-    "unit_locations": {"method": "monopolar_triangulation"},
-    "template_similarity": {},
-    "correlograms": {},
-    "isi_histograms": {},
-    "quality_metrics": {
-        "metric_names": [
-            "num_spikes",
-            "firing_rate",
-            "presence_ratio",
-            "snr",
-            "isi_violation",
-            "rp_violation",
-            "sliding_rp_violation",
-            "amplitude_cutoff",
-            "amplitude_median",
-            "amplitude_cv",
-            "sd_ratio",
-        ]
-    },
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +27,7 @@ class AnalysisFolders:
 
     #: on scratch: emptied before and after
     scratch: Path
-    #: in the results: `analyzer.zarr`, `quality_metrics.csv`
+    #: in the results: `sorting/`, `analyzer.zarr`, `quality_metrics.csv`, `unit_labels.csv`
     results: Path
 
 
@@ -61,7 +36,7 @@ def analyse(
     sorting: si.BaseSorting,
     recording: si.BaseRecording,
     folders: AnalysisFolders,
-) -> SorterRun:
+) -> tuple[SorterRun, si.BaseSorting]:
     """Compute what a curation tool expects of this sorting, and save it with the sorting.
 
     Parameters
@@ -71,37 +46,67 @@ def analyse(
     recording
         high-pass filtered, with a probe
     folders
-        `results` then holds `sorting/`, `analyzer.zarr/` and `quality_metrics.csv`
+        `results` then holds `sorting/`, `analyzer.zarr/`, `quality_metrics.csv`, `unit_labels.csv`
 
     Returns
     -------
-    SorterRun
-        `run`, or a failed one where the analysis was not possible: the sorting itself is kept
+    tuple
+        the sorting without redundant units, its labels as a property; and `run` with what that
+        changed, or a failed one where the analysis was not possible: the sorting itself is kept
     """
-    saved = sorting.save(folder=folders.results / "sorting", format="numpy_folder", overwrite=True)
+    _save(sorting, folders)
     try:
-        _compute(saved, recording, folders)
+        curated, labels = _compute(sorting, recording, folders)
     except Exception as error:  # whatever an extension raises, the next sorter has to run
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)
         reason = f"found {run.n_units} units, but their analysis failed: {error}"
-        return replace(run, outcome="failed", reason=reason)
-    return run
+        return replace(run, outcome="failed", reason=reason), sorting
+    n_units = curated.get_num_units()
+    _save(curated, folders)
+    counted = replace(run, n_units=n_units, n_redundant_units=run.n_units - n_units, labels=labels)
+    return counted, curated
+
+
+def _save(sorting: si.BaseSorting, folders: AnalysisFolders) -> None:
+    sorting.save(folder=folders.results / "sorting", format="numpy_folder", overwrite=True)
 
 
 def _compute(
     sorting: si.BaseSorting, recording: si.BaseRecording, folders: AnalysisFolders
-) -> None:
+) -> tuple[si.BaseSorting, dict[str, int]]:
+    """Write the analyzer and its tables; the sorting as it is in there, and the units by label."""
     shutil.rmtree(folders.scratch, ignore_errors=True)
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,
         format="binary_folder",
-        folder=folders.scratch,
+        folder=folders.scratch / "all_units",
         sparse=True,
         return_in_uV=recording.has_scaleable_traces(),
     )
-    analyzer.compute(EXTENSIONS, verbose=False)
+    compute_templates(analyzer)
+    analyzer = _leave_out_redundant(analyzer, folders.scratch / "kept_units")
+    compute_extensions(analyzer, usable_memory_bytes())
     metrics = analyzer.get_extension("quality_metrics").get_data()
     metrics.to_csv(folders.results / "quality_metrics.csv", index_label="unit_id")
-    analyzer.save_as(format="zarr", folder=folders.results / "analyzer.zarr")
+    labels = label_units(analyzer, folders.results / "unit_labels.csv")
+    with part("saving"):
+        analyzer.save_as(format="zarr", folder=folders.results / "analyzer.zarr")
+    curated = si.NumpySorting.from_sorting(
+        analyzer.sorting, with_metadata=True, copy_spike_vector=True
+    )
     shutil.rmtree(folders.scratch)
+    return curated, labels
+
+
+def _leave_out_redundant(analyzer: si.SortingAnalyzer, folder: Path) -> si.SortingAnalyzer:
+    kept = without_redundant_units(analyzer)
+    redundant = [unit for unit in analyzer.unit_ids if unit not in kept]
+    if not redundant:
+        return analyzer
+    logger.info(
+        "%d units left out, as another one has the same spikes: %s",
+        len(redundant),
+        ", ".join(map(str, redundant)),
+    )
+    return analyzer.select_units(kept, format="binary_folder", folder=folder)

@@ -1,9 +1,12 @@
 """How far sorters agree with each other, and, where it is known, with the truth."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import spikeinterface as si
 from spikeinterface.comparison import compare_multiple_sorters, compare_sorter_to_ground_truth
@@ -19,9 +22,21 @@ CONSENSUS_COUNT = 2
 #: a true unit counts as found from this accuracy on
 FOUND_ACCURACY = 0.8
 
+AGREEMENT_COLUMNS = ["sorter_1", "unit_1", "sorter_2", "unit_2", "agreement"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JointUnit:
+    """What one or more sorters found and is taken for one neuron."""
+
+    #: the unit in the sorting of each sorter that found it
+    unit_ids: Mapping[str, Hashable]
+    #: the part of their spikes that the pairs of them share, on average; None for a single one
+    mean_agreement: float | None
+
 
 def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
-    """Write the agreement table and the consensus sorting of two or more sorters.
+    """Write how two or more sorters agree, and the consensus of them.
 
     Parameters
     ----------
@@ -29,20 +44,36 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
         by sorter, those that have units
     folder
         then holds `agreement.csv` (a line a pair of matching units, with the part of their spikes
-        they share) and `consensus/`, which `spikeinterface.load` opens
+        they share), `agreement_matrix.csv` (the part of the row's units that the column's sorter
+        found too), `consensus_units.csv` (a line a neuron that one or more sorters found) and
+        `consensus/` (those that two or more found), which `spikeinterface.load` opens
 
     Returns
     -------
     int or None
         the number of units that two or more sorters found; None where there is nothing to compare
     """
-    if len(sortings) < 2:
+    if len(sortings) < CONSENSUS_COUNT:
         logger.info("fewer than two sorters have units: there is nothing to compare")
         return None
     folder.mkdir(parents=True, exist_ok=True)
     comparison = compare_multiple_sorters(
         list(sortings.values()), name_list=list(sortings), match_score=MATCH_SCORE, n_jobs=1
     )
+    agreement = _matching_pairs(comparison)
+    agreement.to_csv(folder / "agreement.csv", index=False)
+    _part_found_by_both(agreement, sortings).to_csv(
+        folder / "agreement_matrix.csv", index_label="sorter"
+    )
+    units = _joint_units(comparison)
+    _table_of(units, list(sortings)).to_csv(
+        folder / "consensus_units.csv", index_label="consensus_unit_id"
+    )
+    return _save_consensus(comparison, units, folder / "consensus")
+
+
+def _matching_pairs(comparison: Any) -> pd.DataFrame:
+    """The pairs of units that match best, of each two sorters."""
     rows = [
         (first, unit_first, second, unit_second, scores.loc[unit_first, unit_second])
         for (first, second), pair in comparison.comparisons.items()
@@ -50,11 +81,62 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
         for unit_first, unit_second in pair.hungarian_match_12.items()
         if unit_second in scores.columns
     ]
-    columns = ["sorter_1", "unit_1", "sorter_2", "unit_2", "agreement"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "agreement.csv", index=False)
-    consensus = comparison.get_agreement_sorting(minimum_agreement_count=CONSENSUS_COUNT)
-    consensus.save(folder=folder / "consensus", format="numpy_folder", overwrite=True)
-    return int(consensus.get_num_units())
+    return pd.DataFrame(rows, columns=AGREEMENT_COLUMNS)
+
+
+def _part_found_by_both(
+    agreement: pd.DataFrame, sortings: Mapping[str, si.BaseSorting]
+) -> pd.DataFrame:
+    """Of the units of each sorter (row), the part that has a match in another's (column)."""
+    matrix = pd.DataFrame(np.eye(len(sortings)), index=list(sortings), columns=list(sortings))
+    counts = agreement.groupby(["sorter_1", "sorter_2"]).size()
+    for (first, second), count in counts.items():
+        matrix.loc[first, second] = count / sortings[first].get_num_units()
+        matrix.loc[second, first] = count / sortings[second].get_num_units()
+    return matrix
+
+
+def _joint_units(comparison: Any) -> dict[int, JointUnit]:
+    """Everything that was found, by its number in the consensus.
+
+    SpikeInterface's own count of sorters is not used: where one sorter has split what another has
+    not, it may count that sorter twice.
+    """
+    return {
+        number: JointUnit(
+            unit_ids=dict(found["unit_ids"]),
+            mean_agreement=float(found["avg_agreement"]) if len(found["unit_ids"]) > 1 else None,
+        )
+        for number, found in comparison.units.items()
+    }
+
+
+def _table_of(units: Mapping[int, JointUnit], sorters: list[str]) -> pd.DataFrame:
+    rows = {
+        number: {
+            "n_sorters": len(unit.unit_ids),
+            "mean_agreement": unit.mean_agreement,
+            **{sorter: unit.unit_ids.get(sorter) for sorter in sorters},
+        }
+        for number, unit in units.items()
+    }
+    columns = ["n_sorters", "mean_agreement", *sorters]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=object)
+
+
+def _save_consensus(comparison: Any, units: Mapping[int, JointUnit], folder: Path) -> int:
+    """Save what enough sorters found, and of each unit how many and which; the number of units."""
+    agreed = {
+        number: unit for number, unit in units.items() if len(unit.unit_ids) >= CONSENSUS_COUNT
+    }
+    everything = comparison.get_agreement_sorting(minimum_agreement_count=1)
+    consensus = si.NumpySorting.from_sorting(everything.select_units(list(agreed)))
+    if agreed:
+        consensus.set_property("n_sorters", [len(unit.unit_ids) for unit in agreed.values()])
+        consensus.set_property("mean_agreement", [unit.mean_agreement for unit in agreed.values()])
+        consensus.set_property("sorters", [" ".join(unit.unit_ids) for unit in agreed.values()])
+    consensus.save(folder=folder, format="numpy_folder", overwrite=True)
+    return len(agreed)
 
 
 def compare_with_truth(

@@ -1,7 +1,7 @@
 """Logging for the job: UTC, one fact a line, to standard error and to `run.log`.
 
 `step` is how the story reports itself: it logs the start of a step, then its seconds and bytes, or
-its failure, and leaves the same figures behind for `run.json`.
+its failure, and leaves the same figures behind for `run.json`. `part` does so for the log alone.
 """
 
 import logging
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from spikeinterface_cloud.heartbeat import HEARTBEAT_S, Heartbeat, activity
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +56,18 @@ class _Formatter(logging.Formatter):
 
 
 @contextmanager
-def step(name: str, steps: list[Step]) -> Iterator[Step]:
-    """Log the start and the end of the step `name`, and append what it took to `steps`."""
+def step(name: str, steps: list[Step], heartbeat_s: float = HEARTBEAT_S) -> Iterator[Step]:
+    """Log the start and the end of the step `name`, and append what it took to `steps`.
+
+    Meanwhile there is a line in the log at least every `heartbeat_s` seconds.
+    """
     current = Step(name=name)
     steps.append(current)
     logger.info("%s ...", name)
     started = time.monotonic()
     try:
-        yield current
+        with Heartbeat(name, heartbeat_s):
+            yield current
     except BaseException:
         current.seconds = time.monotonic() - started
         logger.info("%s stopped after %.1f s", name, current.seconds)
@@ -69,6 +75,15 @@ def step(name: str, steps: list[Step]) -> Iterator[Step]:
     current.seconds = time.monotonic() - started
     size = "" if current.size_bytes is None else f", {format_bytes(current.size_bytes)}"
     logger.info("%s done in %.1f s%s", name, current.seconds, size)
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Log how long one part of a step took; the step's heartbeat names it while it runs."""
+    started = time.monotonic()
+    with activity(name):
+        yield
+    logger.info("%s took %.1f s", name, time.monotonic() - started)
 
 
 def format_bytes(size_bytes: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spikeinterface_cloud.assignment import assigned
 from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
+from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
@@ -105,12 +106,16 @@ class Preflight:
         return choice if isinstance(choice, str) else f"{len(choice)} steps"
 
     def _exports(self) -> str:
-        for name in ("exports", "target_dandiset"):
-            if getattr(self._settings, name):
-                raise SettingsError(
-                    f"{name.upper()}: this version does not do that yet; leave it out"
-                )
-        return "none"
+        name = self._settings.target_dandiset
+        formats = ", ".join(self._settings.exports) or "none"
+        if name is None:
+            return formats
+        if self._settings.dandi_api_key is None:
+            raise SettingsError(
+                "DANDI_API_KEY: missing, though TARGET_DANDISET is given; set it to the key of an "
+                "account that owns the dandiset"
+            )
+        return f"{formats} to {find_draft(name, self._settings.dandi_api_key)}"
 
     def _target(self, check_target: Callable[[], None]) -> str:
         check_target()

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 RECORD = "run.json"
 LOG = "run.log"
 COMPARISON = "comparison"
+REPORT = "report.html"
 
 
 class Results:
@@ -43,7 +44,7 @@ class Results:
 
     def clear(self, names: Iterable[str]) -> None:
         """Remove what an earlier run has left in the folder under these names."""
-        for name in (RECORD, LOG, COMPARISON, *names):
+        for name in (RECORD, REPORT, LOG, COMPARISON, *names):
             path = self.folder / name
             if path.is_dir():
                 shutil.rmtree(path)
@@ -103,9 +104,10 @@ class Results:
 
 
 @contextmanager
-def publishing(results: Results) -> Iterator[Results]:
-    """Leave the log and `run.json` behind, here and at the target, however the job ends.
+def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[Results]:
+    """Leave report, log and `run.json` behind, here and at the target, however the job ends.
 
+    `write_report` is called when the record tells how the job ended; it raises no `Exception`.
     Where publishing fails while another error is on its way, that error keeps the exit code.
     """
     record = results.record
@@ -115,10 +117,10 @@ def publishing(results: Results) -> Iterator[Results]:
         _note_error(record, error)
         if isinstance(error, Interrupted | TransferError):
             results.hurry()
-        _close(results, first_error=error)
+        _close(results, write_report, first_error=error)
         raise
     record.status, record.exit_code = "succeeded", os.EX_OK
-    _close(results, first_error=None)
+    _close(results, write_report, first_error=None)
 
 
 def _note_error(record: RunRecord, error: BaseException) -> None:
@@ -130,12 +132,16 @@ def _note_error(record: RunRecord, error: BaseException) -> None:
         logger.error("a bug of this program:\n%s", traceback.format_exc().rstrip())
 
 
-def _close(results: Results, first_error: BaseException | None) -> None:
+def _close(
+    results: Results, write_report: Callable[[], None], first_error: BaseException | None
+) -> None:
     record = results.record
     record.ended = datetime.now(UTC)
     record.peak_memory_bytes = peak_memory_bytes()
     record.write(results.folder / RECORD)
+    write_report()
     try:
+        results.publish(REPORT)
         results.publish(LOG)
         record.write(results.folder / RECORD)  # again, as publishing took its time too
         results.publish(RECORD)

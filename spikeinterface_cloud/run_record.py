@@ -1,23 +1,32 @@
-"""`run.json`: what the job was, how it ended, and what it took."""
+"""`run.json`: what the job was, how it ended, and what it took; its schema is in run_schema.py."""
 
 import json
+import logging
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.cost import Cost, cost_of
 from spikeinterface_cloud.errors import SortingError
+from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.instance import Instance, UnknownInstance
 from spikeinterface_cloud.log import Step
+from spikeinterface_cloud.run_schema import SCHEMA_VERSION, RunJson
 from spikeinterface_cloud.sorting import SorterRun
 
-SCHEMA_VERSION = 1
+logger = logging.getLogger(__name__)
 
 #: the packages whose version decides what a sorting looks like
 PACKAGES = ("spikeinterface", "kilosort", "torch", "numpy", "scipy", "neo", "probeinterface")
+
+NOT_ASKED = UnknownInstance(reason="the job ended before it could be asked for")
 
 Status = Literal["succeeded", "failed", "interrupted"]
 
@@ -44,6 +53,8 @@ class RunRecord:
     #: the steps, the bad channels with their labels
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     sorters: list[SorterRun] = field(default_factory=list)
+    #: what was exported of each sorter's units
+    exports: list[ExportRun] = field(default_factory=list)
     #: accuracy by sorter, where the truth is known
     ground_truth: dict[str, Mapping[str, float]] = field(default_factory=dict)
     #: the units that two or more sorters agree on; None where fewer than two had any
@@ -51,29 +62,56 @@ class RunRecord:
     steps: list[Step] = field(default_factory=list)
     #: CPUs, memory, GPU of the machine
     machine: Mapping[str, Any] = field(default_factory=dict)
+    #: what is paid for
+    instance: Instance | UnknownInstance = NOT_ASKED
     #: the most memory that the program held at once, sorters aside
     peak_memory_bytes: int | None = None
 
     def raise_for_failures(self) -> None:
-        """Raise SortingError, naming every sorter that failed."""
-        failed = [run for run in self.sorters if run.outcome == "failed"]
-        if failed:
+        """Raise SortingError, naming every sorter, and every export, that failed."""
+        failures = []
+        if failed := [run for run in self.sorters if run.outcome == "failed"]:
             reasons = "; ".join(f"{run.sorter}: {run.reason}" for run in failed)
-            raise SortingError(
-                f"{len(failed)} of {len(self.sorters)} sorters failed ({reasons}); "
-                "what the others found is in the results"
-            )
+            failures.append(f"{len(failed)} of {len(self.sorters)} sorters failed ({reasons})")
+        written = [run for run in self.exports if run.export != "dandi"]
+        if unwritten := [run for run in written if run.error]:
+            reasons = "; ".join(f"{run.path}: {run.error}" for run in unwritten)
+            failures.append(f"{len(unwritten)} of {len(written)} exports failed ({reasons})")
+        if failures:
+            raise SortingError(f"{'; '.join(failures)}; what the others found is in the results")
+
+    @property
+    def cost(self) -> Cost:
+        """What the job has cost from its start to its end, or until now."""
+        until = self.ended or datetime.now(UTC)
+        return cost_of(self.instance, (until - self.started).total_seconds())
 
     def write(self, file: Path) -> None:
         """Write the record, complete or not at all."""
-        content = {
+        text = json.dumps(self._content(), default=_write_value)
+        try:
+            text = RunJson.model_validate_json(text).model_dump_json(indent=2)
+        except ValidationError as error:  # a bug, and no reason to leave the job without its record
+            logger.error("%s does not follow its schema: %s", file.name, error)
+        unfinished = file.with_name(f".{file.name}.part")
+        unfinished.write_text(f"{text}\n")
+        unfinished.replace(file)
+
+    def _content(self) -> dict[str, Any]:
+        known = isinstance(self.instance, Instance)
+        on_gpu = [run.peak_gpu_memory_bytes for run in self.sorters if run.peak_gpu_memory_bytes]
+        return {
             "schema_version": SCHEMA_VERSION,
             **asdict(self),
+            "source": self.source or None,
+            "recording": self.recording or None,
+            "preprocessing": self.preprocessing or None,
+            "machine": self.machine or None,
+            "instance": asdict(self.instance) if known else None,
+            "peak_gpu_memory_bytes": max(on_gpu, default=None),
+            "cost": asdict(self.cost),
             "versions": versions(),
         }
-        unfinished = file.with_name(f".{file.name}.part")
-        unfinished.write_text(json.dumps(content, indent=2, default=_write_value) + "\n")
-        unfinished.replace(file)
 
 
 def versions() -> dict[str, str]:
@@ -90,6 +128,8 @@ def versions() -> dict[str, str]:
 def _write_value(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat(timespec="seconds")
+    if isinstance(value, date):
+        return value.isoformat()
     if hasattr(value, "tolist"):  # an array or a number of numpy
         return value.tolist()
     return str(value)

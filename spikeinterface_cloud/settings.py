@@ -20,7 +20,7 @@ from spikeinterface_cloud.contradictions import (
     contradictions,
     partial_credentials,
 )
-from spikeinterface_cloud.dandi.names import parse_asset_name
+from spikeinterface_cloud.dandi.names import parse_asset_name, parse_dandiset_name
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import (
     DandiAsset,
@@ -82,6 +82,11 @@ def _check_dandi(url: str) -> str:
     if isinstance(parse_dandi(url), DandiAsset):
         parse_asset_name(url)
     return url
+
+
+def _check_dandiset(name: str) -> str:
+    parse_dandiset_name(name)
+    return name
 
 
 class AwsSettings(BaseModel):
@@ -176,9 +181,11 @@ class JobSettings(BaseModel):
     target_aws_s3_bucket_folder: str | None = Field(
         default=None, description="and to this folder in it"
     )
-    target_dandiset: str | None = Field(
+    target_dandiset: Annotated[str, AfterValidator(_check_dandiset)] | None = Field(
         default=None,
-        description="a draft dandiset that the units' NWB file is uploaded to, besides",
+        description="a draft dandiset that the units' NWB file is uploaded to, besides: its "
+        "number, `dandi://dandi-sandbox/000123`, or its page; needs `EXPORTS=nwb`, "
+        "`DANDI_API_KEY`, and a source that is NWB",
     )
     results_folder: Path | None = Field(
         default=None, description="default: `/results` in the container, `./results` outside"
@@ -208,7 +215,9 @@ class JobSettings(BaseModel):
     aws_endpoint_url_s3: str | None = Field(
         default=None, description="the same, for S3 alone; stronger than `AWS_ENDPOINT_URL`"
     )
-    dandi_api_key: SecretStr | None = Field(default=None, description="for embargoed dandisets")
+    dandi_api_key: SecretStr | None = Field(
+        default=None, description="for embargoed dandisets, and for `TARGET_DANDISET`"
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "JobSettings":
@@ -273,6 +282,20 @@ class JobSettings(BaseModel):
             problems.append(
                 f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is the source itself, which results "
                 "must not be mixed with; name another folder"
+            )
+        if self.target_dandiset is not None:
+            problems += self._not_for_dandi()
+        return problems
+
+    def _not_for_dandi(self) -> list[str]:
+        """What keeps the units from a dandiset."""
+        problems = []
+        if "nwb" not in self.exports:
+            problems.append("TARGET_DANDISET: takes the units as NWB; set EXPORTS=nwb as well")
+        if self.test_with_toy_recording or self.reader != "nwb":
+            problems.append(
+                "TARGET_DANDISET: an archive asks who the subject was and when the session, which "
+                "only an NWB source tells; leave it out"
             )
         return problems
 

@@ -13,15 +13,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import spikeinterface as si
 import spikeinterface.sorters as ss
-from spikeinterface.curation import remove_excess_spikes
 from spikeinterface.sorters.sorterlist import sorter_dict
 
+from spikeinterface_cloud.curation import remove_impossible_spikes
+from spikeinterface_cloud.heartbeat import activity
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
 
@@ -29,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 Outcome = Literal["sorted", "no_units", "failed", "resumed"]
 
-#: a line in the job's log at least this often while a sorter runs
-HEARTBEAT_S = 30.0
+#: the end of a sorter's output that is looked at for what it said last
+OUTPUT_TAIL_BYTES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,12 @@ class SorterRun:
     sorter: str
     outcome: Outcome
     n_units: int = 0
+    #: `n_units` by label: good, mua, noise; empty where there was no analysis
+    labels: Mapping[str, int] = field(default_factory=dict)
+    #: units left out because another one has the same spikes; not counted in `n_units`
+    n_redundant_units: int = 0
+    #: spikes left out because they are outside of the recording, or a spike found twice
+    n_removed_spikes: int = 0
     #: why it failed, or why no units were found; None where it sorted
     reason: str | None = None
     #: wall-clock seconds of the sorter alone
@@ -98,11 +106,12 @@ def sort(
     if exit_status != 0:
         return _explain_failure(run, exit_status, for_analysis, task), None
     try:
-        sorting = _read_sorting(for_analysis, task)
+        sorting, n_removed = _read_sorting(for_analysis, task)
     except Exception as error:  # whatever a sorter left behind, the next one has to run
         logger.exception("%s finished, but its result cannot be read", task.sorter)
         reason = f"finished, but its result cannot be read: {_one_line(error)}"
         return replace(run, outcome="failed", reason=reason), None
+    run = replace(run, n_removed_spikes=n_removed)
     if sorting.get_num_units() == 0:
         return replace(run, outcome="no_units", reason="the sorter found no units"), None
     return replace(run, n_units=sorting.get_num_units()), sorting
@@ -133,18 +142,14 @@ def _run_process(recording: si.BaseRecording, task: SortingTask) -> tuple[int, S
 
 
 def _watch(command: list[str], task: SortingTask) -> int:
-    """Run the command, its output to `output.log`, and show life in the job's log meanwhile."""
-    started = time.monotonic()
+    """Run the command, its output to `output.log`, whose last words the heartbeat shows."""
+    output_log = task.results_folder / "output.log"
     with (
-        (task.results_folder / "output.log").open("wb") as output,
+        output_log.open("wb") as output,
         _own_process_group(command, output.fileno()) as process,
+        activity(task.sorter, detail=partial(last_words, output_log)),
     ):
-        while True:
-            try:
-                return process.wait(timeout=HEARTBEAT_S)
-            except subprocess.TimeoutExpired:
-                elapsed = time.monotonic() - started
-                logger.info("%s has been running for %.0f s", task.sorter, elapsed)
+        return process.wait()
 
 
 @contextmanager
@@ -168,6 +173,15 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
             process.wait()
 
 
+def last_words(output_log: Path) -> str | None:
+    """The last line, or the last state of a progress bar, that a running program has written."""
+    with output_log.open("rb") as output:
+        output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_TAIL_BYTES))
+        tail = output.read().decode(errors="replace")
+    lines = [" ".join(line.split()) for line in tail.replace("\r", "\n").splitlines()]
+    return next(filter(None, reversed(lines)), None)
+
+
 def _keep_logs(task: SortingTask) -> None:
     """Copy what the sorter itself said into the results."""
     folder = task.scratch_folder / "sorter"
@@ -178,15 +192,22 @@ def _keep_logs(task: SortingTask) -> None:
         shutil.copyfile(file, task.results_folder / file.name)
 
 
-def _read_sorting(recording: si.BaseRecording, task: SortingTask) -> si.BaseSorting:
+def _read_sorting(recording: si.BaseRecording, task: SortingTask) -> tuple[si.BaseSorting, int]:
+    """What the sorter found, and how many of its spikes were left out."""
     sorting = ss.read_sorter_folder(
         task.scratch_folder / "sorter", register_recording=False, sorting_info=False
     )
     if recording.get_num_segments() > 1:
         sorting = si.split_sorting(sorting, [recording])
-    sorting = remove_excess_spikes(sorting, recording).remove_empty_units()
     # in memory, as the sorter's own files on scratch do not outlive it
-    return si.NumpySorting.from_sorting(sorting)
+    kept, n_removed = remove_impossible_spikes(sorting, recording)
+    if n_removed:
+        logger.info(
+            "%s: %d spikes left out, outside of the recording or found twice",
+            task.sorter,
+            n_removed,
+        )
+    return kept, n_removed
 
 
 def _explain_failure(

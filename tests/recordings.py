@@ -7,7 +7,7 @@ SpikeInterface do, so that a test can follow known spikes from a file to the res
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from probeinterface import Probe, write_probeinterface
 from probeinterface.neuropixels_tools import build_neuropixels_probe
 from pynwb import NWBHDF5IO, H5DataIO, NWBFile
 from pynwb.ecephys import LFP, ElectricalSeries
+from pynwb.file import Subject
 from spikeinterface.core import BaseRecording, BaseSorting, NumpyRecording
 
 #: Neuropixels 1.0: a range of 0.6 V over 512 steps, amplified 500 times (AP) and 250 times (LF)
@@ -276,6 +277,10 @@ class NwbLayout:
     compression: str | None = "gzip"
     with_lfp: bool = False
     dtype: str = "int16"
+    #: arguments of `pynwb.file.Subject`; None leaves the subject out
+    subject: Mapping[str, Any] | None = None
+    #: more arguments of `pynwb.NWBFile`, like `session_id`
+    session: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_nwb(
@@ -292,6 +297,8 @@ def write_nwb(
         session_description="simulated spikes",
         identifier="simulated",
         session_start_time=datetime(2024, 5, 1, 10, tzinfo=UTC),
+        subject=None if layout.subject is None else Subject(**layout.subject),
+        **layout.session,
     )
     first = next(iter(series.values()))
     region = _add_electrodes(nwbfile, first, layout)

@@ -57,8 +57,8 @@ def parse_archive_url(url: str) -> ParsedDandiURL:
         raise UnavailableError(f"{url} cannot be read: {error}; use a newer image") from error
     except RuntimeError as error:
         cause = error.__context__
-        if isinstance(cause, requests.RequestException) and _is_passing(cause):
-            raise TransferError("look up", url, "DANDI", _silence(cause)) from error
+        if isinstance(cause, requests.RequestException) and is_passing(cause):
+            raise TransferError("look up", url, "DANDI", describe_silence(cause)) from error
         raise SettingsError(
             f"{url} is not on a DANDI archive: its server does not say that it is one; "
             "check the address"
@@ -101,7 +101,7 @@ def explained(subject: str) -> Iterator[None]:
     except requests.HTTPError as error:
         raise _refusal(subject, error) from error
     except requests.RequestException as error:
-        raise TransferError("look up", subject, "DANDI", _silence(error)) from error
+        raise TransferError("look up", subject, "DANDI", describe_silence(error)) from error
 
 
 def is_unauthorised(error: requests.HTTPError) -> bool:
@@ -128,7 +128,7 @@ def quiet_client() -> Iterator[None]:
 
 def _refusal(subject: str, error: requests.HTTPError) -> CloudJobError:
     status = error.response.status_code if error.response is not None else None
-    if _is_passing(error):
+    if is_passing(error):
         return TransferError("look up", subject, "DANDI", f"the archive answered {status}")
     if status == 401:
         return SourceError(
@@ -151,13 +151,13 @@ def _missing(subject: str) -> SourceError:
     )
 
 
-def _is_passing(error: requests.RequestException) -> bool:
+def is_passing(error: requests.RequestException) -> bool:
     """Tell whether another attempt may mend it: no answer, or a server with too much to do."""
     status = None if error.response is None else error.response.status_code
     return status is None or status == 429 or status >= 500
 
 
-def _silence(error: requests.RequestException) -> str:
+def describe_silence(error: requests.RequestException) -> str:
     """What became of a request that got no answer, or a bad one."""
     host = "the archive" if error.request is None else urlsplit(str(error.request.url)).netloc
     if error.response is not None:

@@ -83,16 +83,45 @@ def parse_asset_name(text: str) -> AssetName:
     >>> parse_asset_name("https://dandiarchive.org/dandiset/000006?location=a.nwb&page=1").pattern
     'a.nwb'
     """
-    name = _replace_former_name(text.strip())
-    if citation := CITATION.fullmatch(name):
-        name = citation["dandiset"]
-    found = _parse_identifier(name) or _parse_address(name)
+    found = _find_name(text)
     if found is None:
         raise SettingsError(
             f"DANDISET_S3_FILE_URL {text!r} does not name a DANDI asset; give the S3 URL of "
             "its blob, its API or web URL, or dandi://dandi/000006@draft/sub-1/sub-1_ecephys.nwb"
         )
     return found
+
+
+def parse_dandiset_name(text: str) -> AssetName:
+    """Read the name of a draft dandiset, which units are uploaded to.
+
+    Raises
+    ------
+    SettingsError
+        When `text` names something else: a file, an asset, or a publication, which stays as it is.
+
+    >>> parse_dandiset_name("000123").url
+    'dandi://dandi/000123'
+    """
+    found = _find_name(text)
+    if found is None or found.selects != "whole" or "/assets/" in found.url:
+        raise SettingsError(
+            f"TARGET_DANDISET {text!r} does not name a dandiset; give its number, like 000123, "
+            "dandi://dandi-sandbox/000123, or the address of its page"
+        )
+    if re.search(r"[@/]\d+\.\d+\.\d+(?:/|$)", found.url):
+        raise SettingsError(
+            f"TARGET_DANDISET {text!r} names a publication, which cannot be changed; name the "
+            "dandiset without a version"
+        )
+    return found
+
+
+def _find_name(text: str) -> AssetName | None:
+    name = _replace_former_name(text.strip())
+    if citation := CITATION.fullmatch(name):
+        name = citation["dandiset"]
+    return _parse_identifier(name) or _parse_address(name)
 
 
 def _replace_former_name(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.dandi_stand_in.handler import Handler
-from tests.dandi_stand_in.records import OWNER_KEY, STRANGER_KEY, Asset, Fault
+from tests.dandi_stand_in.records import OWNER_KEY, STRANGER_KEY, USERS, Asset, Fault
 
 CREATED = "2024-01-02T03:04:05.678901Z"
 
@@ -40,6 +40,15 @@ class ApiHandler(Handler):
         ASSET: "metadata",
         rf"{ASSET}info/": "asset_info",
         rf"{ASSET}download/": "download",
+        r"/api/users/me/": "me",
+        rf"{DANDISET}users/": "owners",
+    }
+    changes: ClassVar[dict[str, str]] = {
+        r"/api/uploads/initialize/": "initialize_upload",
+        r"/api/uploads/(?P<upload>[0-9a-f-]{36})/complete/": "complete_upload",
+        r"/api/uploads/(?P<upload>[0-9a-f-]{36})/validate/": "validate_upload",
+        rf"{DANDISET}versions/draft/assets/": "add_asset",
+        rf"{DANDISET}versions/draft/assets/(?P<replaced>[0-9a-f-]{{36}})/": "add_asset",
     }
 
     def answer(self) -> None:
@@ -50,7 +59,8 @@ class ApiHandler(Handler):
             return
         try:
             self.user = self._user()
-            for pattern, name in self.routes.items():
+            routes = self.routes if self.command in ("GET", "HEAD") else self.changes
+            for pattern, name in routes.items():
                 if found := re.fullmatch(pattern, address.path):
                     getattr(self, name)(**found.groupdict())
                     return
@@ -145,6 +155,66 @@ class ApiHandler(Handler):
         query = urlencode({"X-Amz-Expires": 21600, "X-Amz-Signature": signature})
         self.send(302, {"Location": f"{self.archive.blob_url(asset)}?{query}"})
 
+    def me(self) -> None:
+        """The account of the key."""
+        if self.user is None:
+            raise Refusal(401, "Authentication credentials were not provided.")
+        self._send_json(200, self._account(self.user))
+
+    def owners(self, dandiset: str) -> None:
+        """The accounts that may change a dandiset."""
+        self._versions(dandiset)
+        self._send_json(200, [self._account(OWNER_KEY)])
+
+    def initialize_upload(self) -> None:
+        """Announce a file; the answer has the URLs that take its parts."""
+        asked = json.loads(self.content)
+        self._check_owner(asked["dandiset"])
+        size, etag = asked["contentSize"], asked["digest"]["value"]
+        status, answer = self.archive.uploads.initialize(asked["dandiset"], etag, size)
+        if status == 409:
+            self._send_json(status, "Blob already exists.", {"Location": answer})
+            return
+        self._send_json(status, answer)
+
+    def complete_upload(self, upload: str) -> None:
+        """Say that the parts are all there."""
+        parts = json.loads(self.content)["parts"]
+        self._send_json(200, self.archive.uploads.complete(upload, parts))
+
+    def validate_upload(self, upload: str) -> None:
+        """Make a blob of an upload."""
+        blob = self.archive.uploads.validate(upload)
+        if blob is None:
+            raise Refusal(400, "ETag does not match actual ETag.")
+        self._send_json(200, blob)
+
+    def add_asset(self, dandiset: str, replaced: str | None = None) -> None:
+        """Put a blob into the draft, new or in place of another."""
+        asked = json.loads(self.content)
+        self._check_owner(dandiset)
+        archive = self.archive
+        asset = archive.uploads.asset(dandiset, asked["blob_id"], asked["metadata"])
+        if replaced is None and any(_same_place(each, asset) for each in archive.assets):
+            raise Refusal(409, "An asset with that path already exists")
+        archive.assets[:] = [each for each in archive.assets if each.identifier != replaced]
+        archive.assets.append(asset)
+        self._send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
+
+    def _account(self, key: str) -> dict[str, Any]:
+        name = USERS[key]
+        return {"admin": False, "username": name, "name": name.title(), "status": "APPROVED"}
+
+    def _check_owner(self, dandiset: str) -> None:
+        """Refuse a change by anybody else, and any change of a dandiset that is locked."""
+        self._versions(dandiset)
+        if self.user is None:
+            raise Refusal(401, "Authentication credentials were not provided.")
+        if self.user != OWNER_KEY:
+            raise Refusal(403, "You do not have permission to perform this action.")
+        if dandiset in self.archive.locked:
+            raise Refusal(400, "The dandiset is being unembargoed and cannot be modified.")
+
     def _user(self) -> str | None:
         """The key that the request carries; a bad one is refused whatever is asked for."""
         header = self.headers.get("Authorization")
@@ -165,7 +235,7 @@ class ApiHandler(Handler):
     def _versions(self, dandiset: str) -> list[str]:
         """The versions of a dandiset that is there and may be seen, the draft before the others."""
         found = {asset.version for asset in self.archive.assets if asset.dandiset == dandiset}
-        if not found:
+        if not found and dandiset not in self.archive.empty:
             raise Refusal(404, "Not found.")
         self._check_embargo(dandiset)
         return ["draft", *sorted(found - {"draft"})]
@@ -197,6 +267,7 @@ class ApiHandler(Handler):
         embargoed = asset.dandiset in self.archive.embargoed
         status = "dandi:EmbargoedAccess" if embargoed else "dandi:OpenAccess"
         return {
+            **asset.described,
             "path": asset.path,
             "identifier": asset.identifier,
             "contentSize": asset.size_bytes,
@@ -218,6 +289,10 @@ class ApiHandler(Handler):
 
 def _in_version(assets: list[Asset], dandiset: str, version: str) -> list[Asset]:
     return [asset for asset in assets if (asset.dandiset, asset.version) == (dandiset, version)]
+
+
+def _same_place(one: Asset, other: Asset) -> bool:
+    return (one.dandiset, one.version, one.path) == (other.dandiset, other.version, other.path)
 
 
 def _search(assets: list[Asset], query: dict[str, str]) -> list[Asset]:

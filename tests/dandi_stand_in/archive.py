@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import tempfile
 import threading
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
@@ -13,6 +14,7 @@ from dandischema.digests.dandietag import DandiETag
 from tests.dandi_stand_in.api import ApiHandler
 from tests.dandi_stand_in.records import BUCKET, Asset, Fault, Request, ServerName
 from tests.dandi_stand_in.store import StoreHandler
+from tests.dandi_stand_in.uploads import Uploads
 
 
 @dataclass(kw_only=True)
@@ -30,10 +32,16 @@ class DandiStandIn:
     def __init__(self, *, api_port: int = 0) -> None:
         """Take the ports, any free ones unless one is named, and answer nothing yet."""
         self.assets: list[Asset] = []
+        #: those without an asset yet
+        self.empty: set[str] = set()
         self.embargoed: set[str] = set()
+        #: those that the archive is just making public, and lets nobody change meanwhile
+        self.locked: set[str] = set()
         self.requests: list[Request] = []
         #: signatures given out and still good, each with the key of its blob
         self.signatures: dict[str, str] = {}
+        self._folder = tempfile.TemporaryDirectory()
+        self.uploads = Uploads(self, Path(self._folder.name))
         self._faults: dict[ServerName, list[PlannedFault]] = {"api": [], "store": []}
         self._lock = threading.Lock()
         self._servers = {
@@ -56,6 +64,7 @@ class DandiStandIn:
             server.server_close()
         for thread in self._threads:
             thread.join()
+        self._folder.cleanup()
 
     @property
     def url(self) -> str:
@@ -71,6 +80,11 @@ class DandiStandIn:
     def store_url(self) -> str:
         """Of its blob store: an S3 endpoint of one bucket, to be asked without a signature."""
         return f"http://127.0.0.1:{self._servers['store'].server_port}"
+
+    def add_dandiset(self, dandiset: str) -> str:
+        """Create an empty draft; its address in the API."""
+        self.empty.add(dandiset)
+        return f"{self.api_url}/dandisets/{dandiset}/"
 
     def add_asset(
         self,

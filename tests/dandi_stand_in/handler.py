@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD, and records each request."""
+    """Answers requests, and records each."""
 
     protocol_version = "HTTP/1.1"
     timeout = 30
@@ -27,9 +27,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer, unless the client has gone."""
         with suppress(ConnectionError):
+            #: what the request brought along, read whatever becomes of it
+            self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.answer()
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET
 
     def answer(self) -> None:
         """Answer the request at hand."""

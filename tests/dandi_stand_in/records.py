@@ -1,14 +1,17 @@
 """What the archive's stand-in and its two servers tell each other."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 #: keys of two users: the first owns every dandiset, the second none
 OWNER_KEY = "0123456789abcdef0123456789abcdef01234567"
 STRANGER_KEY = "76543210fedcba9876543210fedcba9876543210"
+
+USERS = {OWNER_KEY: "jane-doe", STRANGER_KEY: "john-roe"}
 
 BUCKET = "dandiarchive"
 
@@ -42,6 +45,8 @@ class Asset:
     identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
     #: of its blob, or of its Zarr folder
     content: str = field(default_factory=lambda: str(uuid.uuid4()))
+    #: the metadata that an upload came with
+    described: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def etag(self) -> str:

@@ -19,8 +19,11 @@ class StoreHandler(Handler):
     server_name = "store"
 
     def answer(self) -> None:
-        """Send a blob, or part of it."""
+        """Send a blob, or part of it, or take a part of an upload."""
         address = urlsplit(self.path)
+        if self.command in ("PUT", "POST"):
+            self._receive({name: values[0] for name, values in parse_qs(address.query).items()})
+            return
         key = unquote(address.path).removeprefix(f"/{BUCKET}/")
         asset = next((each for each in self.archive.assets if each.key == key), None)
         signature = parse_qs(address.query).get("X-Amz-Signature", [""])[0]
@@ -37,6 +40,19 @@ class StoreHandler(Handler):
             )
         else:
             self._send_blob(asset, fault)
+
+    def _receive(self, query: dict[str, str]) -> None:
+        """A part, or the word that all are here; each URL is signed for its blob."""
+        key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
+        if self.archive.signatures.get(query.get("X-Amz-Signature", "")) != key:
+            self._refuse(403, "AccessDenied", "Access Denied")
+        elif self.command == "PUT":
+            self.send(200, {"ETag": f'"{self.archive.uploads.receive(query, self.content)}"'})
+        else:
+            etag = self.archive.uploads.assemble(query)
+            name = "CompleteMultipartUploadResult"
+            answer = f'<?xml version="1.0"?><{name}><ETag>"{etag}"</ETag></{name}>'
+            self.send(200, {"Content-Type": "application/xml"}, answer.encode())
 
     def _may_read(self, asset: Asset, signature: str) -> bool:
         """A signed URL serves for GET alone, even where none is needed."""

@@ -1,6 +1,5 @@
 """The whole job as a user starts it: `run_script.py` in a process and a folder of its own."""
 
-import json
 import os
 import re
 import signal
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.end_to_end.sorted_results import read_record
 from tests.servers import ACCESS_KEY, REGION, SECRET_KEY
 
 PROGRAM = Path(__file__).parents[2] / "run_script.py"
@@ -48,8 +48,7 @@ class Job:
     @property
     def record(self) -> dict[str, Any]:
         """The content of `run.json`."""
-        content: dict[str, Any] = json.loads((self.results / "run.json").read_text())
-        return content
+        return read_record(self.results)
 
     @property
     def errors(self) -> list[str]:
@@ -71,7 +70,11 @@ class Job:
 
 
 def run_job(
-    folder: Path, variables: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
+    folder: Path,
+    variables: Mapping[str, str],
+    *arguments: str,
+    launcher: Sequence[str] = (),
+    timeout_s: float = TIMEOUT_S,
 ) -> Job:
     """Run the program to its end, with nothing of this process in its environment.
 
@@ -79,7 +82,7 @@ def run_job(
     `launcher` is a command that starts the command that follows it.
     """
     with started_job(folder, variables, *arguments, launcher=launcher) as process:
-        output, log = process.communicate(timeout=TIMEOUT_S)
+        output, log = process.communicate(timeout=timeout_s)
     return Job(folder=folder, exit_code=process.returncode, output=output, log=log)
 
 

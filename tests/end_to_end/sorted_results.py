@@ -1,11 +1,14 @@
 """What came out of a job, looked at as a user does: from the bucket, with SpikeInterface."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import spikeinterface as si
 from spikeinterface.comparison import compare_sorter_to_ground_truth
+
+from spikeinterface_cloud.run_schema import RunJson
 
 #: a true unit counts as found from this accuracy on
 FOUND_ACCURACY = 0.8
@@ -17,13 +20,23 @@ EXTENSIONS = {
     "templates",
     "noise_levels",
     "spike_amplitudes",
+    "amplitude_scalings",
     "spike_locations",
     "unit_locations",
     "template_similarity",
     "correlograms",
     "isi_histograms",
+    "principal_components",
     "quality_metrics",
 }
+
+
+def read_record(results: Path) -> dict[str, Any]:
+    """The content of `run.json`, which has to follow its schema."""
+    text = (results / "run.json").read_text()
+    RunJson.model_validate_json(text)
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def upload_folder(client: Any, folder: Path, bucket: str, prefix: str) -> None:
@@ -60,19 +73,25 @@ def n_true_units_found(results: Path, sorter: str, truth: si.BaseSorting) -> int
 
 def assert_complete(results: Path, sorters: Sequence[str]) -> None:
     """The whole tree of the contract is there, and SpikeInterface opens what is meant for it."""
-    assert (results / "run.json").is_file()
+    read_record(results)
     assert (results / "run.log").is_file()
+    report = (results / "report.html").read_text()
+    for sorter in sorters:
+        assert f"<h2>{sorter}</h2>" in report
+    assert report.count('class="sortable"') == len(sorters)
     for sorter in sorters:
         sorting = si.load(results / sorter / "sorting")
         analyzer = si.load_sorting_analyzer(results / sorter / "analyzer.zarr")
         assert set(analyzer.get_loaded_extension_names()) >= EXTENSIONS
         assert list(analyzer.unit_ids) == list(sorting.unit_ids)
         metrics = (results / sorter / "quality_metrics.csv").read_text().splitlines()
-        assert len(metrics) == 1 + sorting.get_num_units() > 1
+        labels = (results / sorter / "unit_labels.csv").read_text().splitlines()
+        assert len(metrics) == len(labels) == 1 + sorting.get_num_units() > 1
         assert (results / sorter / "sorter_log.json").is_file()
         assert (results / sorter / "output.log").is_file()
     if len(sorters) > 1:
-        assert (results / "comparison" / "agreement.csv").is_file()
+        for table in ("agreement", "agreement_matrix", "consensus_units"):
+            assert (results / "comparison" / f"{table}.csv").is_file()
         si.load(results / "comparison" / "consensus")
 
 

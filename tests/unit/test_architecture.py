@@ -9,7 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "spikeinterface_cloud"
 
-#: what the laptop needs to refuse a bad job, without any package of the container
+#: what the laptop needs to refuse a bad job, and to read what became of one, without any package
+#: of the container
 LAPTOP = (
     "errors",
     "location",
@@ -18,6 +19,7 @@ LAPTOP = (
     "dandi.names",
     "manifest",
     "contradictions",
+    "run_schema",
 )
 
 

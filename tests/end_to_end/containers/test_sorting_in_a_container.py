@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.end_to_end.sorted_results import (
     download_folder,
     files_with,
     n_true_units_found,
+    read_record,
 )
 from tests.servers import SECRET_KEY
 
@@ -63,7 +63,7 @@ def sorted_run(
 def test_it_succeeds(sorted_run: Sorted) -> None:
     assert sorted_run.finished.exit_code == 0, sorted_run.finished.log
     assert " ERROR " not in sorted_run.finished.log
-    record = json.loads((sorted_run.on_host / "run.json").read_text())
+    record = read_record(sorted_run.on_host)
     assert record["status"] == "succeeded"
 
 

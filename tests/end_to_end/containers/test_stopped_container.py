@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import spikeinterface as si
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import Finished, started_container
-from tests.end_to_end.sorted_results import download_folder, n_true_units_found
+from tests.end_to_end.sorted_results import download_folder, n_true_units_found, read_record
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 
@@ -58,6 +57,6 @@ def test_the_finished_sorter_and_the_log_are_published(stopped: Stopped, source:
     assert n_true_units_found(stopped.published, "simple", source.simulated.truth) == 3
     si.load_sorting_analyzer(stopped.published / "simple" / "analyzer.zarr")
     assert "sort with tridesclous2 stopped after" in (stopped.published / "run.log").read_text()
-    record = json.loads((stopped.published / "run.json").read_text())
+    record = read_record(stopped.published)
     assert (record["status"], record["exit_code"]) == ("interrupted", 75)
     assert [(run["sorter"], run["outcome"]) for run in record["sorters"]] == [("simple", "sorted")]

@@ -1,0 +1,201 @@
+"""Units go to a draft dandiset: its owner's key is checked first, and the file before it leaves."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from spikeinterface_cloud.dandi.client import (
+    connect,
+    describe_silence,
+    is_passing,
+    parse_archive_url,
+    quiet_client,
+)
+from spikeinterface_cloud.dandi.names import parse_dandiset_name
+from spikeinterface_cloud.errors import CloudJobError, TargetError, TransferError
+
+if TYPE_CHECKING:
+    from dandi.consts import DandiInstance
+    from dandi.dandiapi import DandiAPIClient, RemoteDandiset
+    from pydantic import SecretStr
+
+logger = logging.getLogger(__name__)
+
+#: how many of a file's faults an error lists
+LISTED = 5
+
+#: a line in the log at least for each of these parts of an upload
+LOGGED_PERCENT = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draft:
+    """A draft dandiset that may be written."""
+
+    instance: DandiInstance
+    #: its number, like `000123`
+    dandiset: str
+    api_key: SecretStr = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"dandiset {self.dandiset} on {self.instance.name}"
+
+
+def find_draft(name: str, api_key: SecretStr) -> Draft:
+    """Make sure that there is such a dandiset, and that the key's owner may write its draft.
+
+    Raises
+    ------
+    SettingsError
+        the name is not that of a draft dandiset
+    TargetError
+        it is not there, or not the key's to write
+    TransferError
+        the archive did not answer
+    """
+    parsed = parse_archive_url(parse_dandiset_name(name).url)
+    assert parsed.dandiset_id is not None
+    draft = Draft(instance=parsed.instance, dandiset=parsed.dandiset_id, api_key=api_key)
+    with _connected(draft) as (client, dandiset):
+        _check_owner(client, dandiset, draft)
+    return draft
+
+
+def validate(file: Path, asset_path: str) -> None:
+    """Hold a file against the archive's own rules, as it would lie at `asset_path` there.
+
+    Raises
+    ------
+    TargetError
+        the archive would refuse it; the message has what is wrong
+    """
+    from dandi.files import dandi_file
+    from dandi.validate import Severity
+
+    with tempfile.TemporaryDirectory() as folder:
+        placed = Path(folder) / asset_path
+        placed.parent.mkdir(parents=True)
+        placed.symlink_to(file.resolve())
+        found = dandi_file(placed, dandiset_path=Path(folder)).get_validation_errors()
+    faults = [each for each in found if each.severity and each.severity >= Severity.ERROR]
+    for each in found:
+        if each not in faults:
+            logger.info("%s: %s: %s", asset_path, each.id, each.message)
+    if faults:
+        listed = "; ".join(f"{each.id}: {each.message}" for each in faults[:LISTED])
+        raise TargetError(
+            f"{asset_path} does not pass DANDI's validation: {listed}; mend what the source says "
+            "of its session and subject, or leave TARGET_DANDISET out"
+        )
+
+
+def upload(draft: Draft, file: Path, asset_path: str) -> None:
+    """Validate a file and put it into the draft, in place of what an earlier run has put there.
+
+    Raises
+    ------
+    TargetError
+        the file does not pass, or the archive refuses it
+    TransferError
+        the network gave out
+    """
+    from dandi.files import dandi_file
+
+    validate(file, asset_path)
+    with tempfile.TemporaryDirectory() as folder, _connected(draft, file) as (_, dandiset):
+        placed = Path(folder) / asset_path
+        placed.parent.mkdir(parents=True)
+        placed.symlink_to(file.resolve())
+        asset = dandi_file(placed, dandiset_path=Path(folder))
+        metadata = asset.get_metadata(digest=asset.get_digest())
+        statuses = asset.iter_upload(
+            dandiset,
+            metadata.model_dump(mode="json", exclude_none=True),
+            replacing=_present(dandiset, asset_path),
+        )
+        _log(statuses, asset_path)
+    logger.info("%s is in the draft of %s", asset_path, draft)
+
+
+def _log(statuses: Iterator[dict[str, Any]], asset_path: str) -> None:
+    """Do the upload, whose steps these are, and log the larger of them."""
+    logged = 0.0
+    for status in statuses:
+        percent = status.get("progress", 0.0)
+        if percent >= logged + LOGGED_PERCENT:
+            logged = percent
+            logger.info("%s: %.0f %% uploaded", asset_path, percent)
+
+
+def _present(dandiset: RemoteDandiset, asset_path: str) -> Any:
+    """The asset that is at that path already, or None."""
+    from dandi.exceptions import NotFoundError
+
+    try:
+        return dandiset.get_asset_by_path(asset_path)
+    except NotFoundError:
+        return None
+
+
+@contextmanager
+def _connected(
+    draft: Draft, file: Path | None = None
+) -> Iterator[tuple[DandiAPIClient, RemoteDandiset]]:
+    """A client with the key and the draft that it may see, and its errors as ours."""
+    what = str(draft) if file is None else f"{file.parent.name}/{file.name} to {draft}"
+    from dandi.exceptions import NotFoundError
+
+    try:
+        with quiet_client(), connect(draft.instance) as client:
+            client.authenticate(draft.api_key.get_secret_value())
+            yield client, client.get_dandiset(draft.dandiset, "draft", lazy=False)
+    except NotFoundError as error:
+        raise TargetError(
+            f"TARGET_DANDISET: there is no {draft}; create it there first, or check the number"
+        ) from error
+    except requests.HTTPError as error:
+        raise _refusal(draft, what, error) from error
+    except requests.RequestException as error:
+        raise TransferError("upload", what, "DANDI", describe_silence(error)) from error
+    except RuntimeError as error:  # what arrived there is not what was sent
+        reason = " ".join(str(error).split())
+        raise TransferError("upload", what, "DANDI", reason) from error
+
+
+def _check_owner(client: DandiAPIClient, dandiset: RemoteDandiset, draft: Draft) -> None:
+    """Raise TargetError where the key's owner is neither an owner of the dandiset nor an admin."""
+    user = client.get("/users/me/")
+    owners = client.get(f"/dandisets/{dandiset.identifier}/users/")
+    names = [owner["username"] for owner in owners]
+    if user.get("admin") or user["username"] in names:
+        return
+    raise TargetError(
+        f"TARGET_DANDISET: {user['username']}, the owner of DANDI_API_KEY, does not own {draft}; "
+        f"ask {' or '.join(names)} to add that account"
+    )
+
+
+def _refusal(draft: Draft, what: str, error: requests.HTTPError) -> CloudJobError:
+    status = error.response.status_code if error.response is not None else None
+    if is_passing(error):
+        return TransferError("upload", what, "DANDI", f"the archive answered {status}")
+    if status == 401:
+        return TargetError(
+            f"TARGET_DANDISET: {draft} does not accept DANDI_API_KEY; copy the key anew from your "
+            "account's menu on the archive's page (each archive has its own)"
+        )
+    if status == 403:
+        return TargetError(
+            f"TARGET_DANDISET: the owner of DANDI_API_KEY may not write {draft}; ask one of its "
+            "owners to add that account"
+        )
+    detail = "" if error.response is None else " ".join(error.response.text.split())[:200]
+    return TargetError(f"TARGET_DANDISET: {draft} refused {what} with {status}: {detail}")

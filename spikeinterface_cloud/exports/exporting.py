@@ -1,0 +1,155 @@
+"""The exports of each sorter: one that fails is said, and loses nothing else."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import spikeinterface as si
+
+from spikeinterface_cloud import __version__
+from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
+from spikeinterface_cloud.exports.nwb_units import UnitsSource, make_units
+from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.exports.phy import export_phy
+from spikeinterface_cloud.exports.session import Session
+from spikeinterface_cloud.exports.source_nwb import find_session, missing_for_archives
+from spikeinterface_cloud.exports.spike_times import clock_of
+from spikeinterface_cloud.log import format_bytes
+
+logger = logging.getLogger(__name__)
+
+ANALYZER = "analyzer.zarr"
+LABELS = "unit_labels.csv"
+UNITS_FILE = "units.nwb"
+PHY_FOLDER = "phy"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportPlan:
+    """What is exported of each sorter, and what is known of the recording for it."""
+
+    formats: Sequence[str]
+    #: the results folder, with a folder for each sorter
+    results: Path
+    #: as opened, for its times
+    recording: si.BaseRecording
+    #: None where no NWB file is asked for
+    session: Session | None = None
+    #: where the recording came from, and what tells its bytes from others
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sorted:
+    """A sorter that found units, and what it read."""
+
+    sorter: str
+    version: str | None
+    #: one segment in one binary file
+    recording: si.BaseRecording
+
+
+def plan_exports(
+    formats: Sequence[str], recording: si.BaseRecording, source: Mapping[str, Any], results: Path
+) -> ExportPlan:
+    """Read what the exports need of the source while it is here.
+
+    Parameters
+    ----------
+    formats
+        any of `nwb`, `phy`
+    recording
+        as opened
+    source
+        what `run.json` says of the source
+    results
+        the results folder
+    """
+    session = find_session(recording) if "nwb" in formats else None
+    if session is not None and (reason := why_not_for_archives(session)):
+        logger.warning("units.nwb will be valid, but no archive will take it: %s", reason)
+    return ExportPlan(
+        formats=formats, results=results, recording=recording, session=session, source=source
+    )
+
+
+def why_not_for_archives(session: Session) -> str | None:
+    """Why DANDI would refuse the units of this session, or None."""
+    if session.not_for_archives is not None:
+        return session.not_for_archives
+    missing = missing_for_archives(session)
+    return f"the source does not tell {', '.join(missing)} of the subject" if missing else None
+
+
+def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
+    """Write every export of one sorter that found units; a failure is in what is returned."""
+    runs = []
+    for name in plan.formats:
+        path = plan.results / found.sorter / (UNITS_FILE if name == "nwb" else PHY_FOLDER)
+        run = ExportRun(sorter=found.sorter, export=name, path=f"{found.sorter}/{path.name}")
+        started = time.monotonic()
+        try:
+            _export(name, plan, found, path)
+        except Exception as error:  # whatever a library raises, the other exports have to be made
+            logger.exception("%s of %s failed", name, found.sorter)
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            run = replace(run, error=reason)
+        else:
+            run = replace(run, size_bytes=_size_bytes(path))
+            logger.info("%s: %s", run.path, format_bytes(run.size_bytes))
+        runs.append(replace(run, seconds=time.monotonic() - started))
+    return runs
+
+
+def _export(name: str, plan: ExportPlan, found: Sorted, path: Path) -> None:
+    folder = plan.results / found.sorter
+    analyzer = si.load_sorting_analyzer(folder / ANALYZER)
+    labels = _labels(folder / LABELS)
+    if name == "phy":
+        export_phy(analyzer, found.recording, labels, path)
+        return
+    assert plan.session is not None
+    nwbfile = make_nwbfile(plan.session, _programs(found))
+    nwbfile.units = make_units(
+        nwbfile,
+        UnitsSource(
+            analyzer=analyzer,
+            labels=labels,
+            clock=clock_of(plan.recording, analyzer.sampling_frequency),
+            electrode_rows=plan.session.electrodes.rows,
+            description=_describe(plan, found),
+        ),
+    )
+    write_nwbfile(nwbfile, path)
+
+
+def _labels(file: Path) -> pd.DataFrame:
+    """The labels by unit name; none where the units were not labelled."""
+    if not file.is_file():
+        return pd.DataFrame()
+    return pd.read_csv(file, dtype=str).set_index("unit_id")
+
+
+def _programs(found: Sorted) -> dict[str, str]:
+    programs = {"spikeinterface_cloud": __version__, "spikeinterface": si.__version__}
+    return programs | {found.sorter: found.version or "unknown"}
+
+
+def _describe(plan: ExportPlan, found: Sorted) -> str:
+    """What the units are, and of which bytes."""
+    version = f" {found.version}" if found.version else ""
+    text = f"Units found by {found.sorter}{version}, run by SpikeInterface {si.__version__}."
+    address = str(plan.source.get("location", ""))
+    etag = plan.source.get("dandi_etag") or plan.source.get("etag")
+    if "://" in address:
+        text += f" Source: {address.partition('?')[0]}" + (f" (ETag {etag})." if etag else ".")
+    return text
+
+
+def _size_bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,103 @@
+"""A new NWB file with the session around the units, written with pynwb itself."""
+
+import uuid
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from hdmf.common import VectorData
+from pynwb import NWBHDF5IO, NWBFile
+from pynwb.device import Device, DeviceModel
+from pynwb.ecephys import ElectrodeGroup, ElectrodesTable
+from pynwb.file import Subject
+
+from spikeinterface_cloud.exports.session import DeviceFacts, ElectrodeFacts, Session
+
+#: columns that the schema demands as 32-bit floats
+FLOATS = frozenset({"x", "y", "z", "imp", "rel_x", "rel_y", "rel_z"})
+
+
+def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
+    """The file without units, in memory.
+
+    Parameters
+    ----------
+    generated_by
+        the version of each program that made the units
+    """
+    nwbfile = NWBFile(
+        identifier=str(uuid.uuid4()),
+        session_description=session.description,
+        session_start_time=session.start,
+        timestamps_reference_time=session.timestamps_reference,
+        subject=Subject(**session.subject) if session.subject else None,
+        was_generated_by=[list(each) for each in generated_by.items()],
+        **session.fields,
+    )
+    devices = {each.name: _add_device(nwbfile, each) for each in session.devices}
+    for group in session.groups:
+        nwbfile.create_electrode_group(
+            name=group.name,
+            description=group.description,
+            location=group.location,
+            device=devices[group.device],
+        )
+    nwbfile.electrodes = _electrodes_table(session.electrodes, nwbfile.electrode_groups)
+    return nwbfile
+
+
+def write_nwbfile(nwbfile: NWBFile, file: Path) -> None:
+    """Write the file, complete or not at all."""
+    unfinished = file.with_name(f".{file.stem}.part.nwb")
+    try:
+        with NWBHDF5IO(str(unfinished), "w") as io:
+            io.write(nwbfile)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _add_device(nwbfile: NWBFile, facts: DeviceFacts) -> Device:
+    model = None
+    if facts.model is not None:
+        model = nwbfile.device_models.get(facts.model.name)
+        if model is None:
+            model = DeviceModel(
+                name=facts.model.name,
+                manufacturer=facts.model.manufacturer,
+                model_number=facts.model.model_number,
+                description=facts.model.description,
+            )
+            nwbfile.add_device_model(model)
+    with warnings.catch_warnings():  # fields of older files are copied to where they were
+        warnings.filterwarnings("ignore", "The '.*' field is deprecated", DeprecationWarning)
+        device = Device(name=facts.name, model=model, **facts.fields)
+    return nwbfile.add_device(device) or device
+
+
+def _electrodes_table(
+    facts: ElectrodeFacts, groups: Mapping[str, ElectrodeGroup]
+) -> ElectrodesTable:
+    columns = [
+        VectorData(
+            name=column.name,
+            description=column.description,
+            data=column.values.astype("float32") if column.name in FLOATS else column.values,
+        )
+        for column in facts.columns
+    ]
+    columns += [
+        VectorData(
+            name="group",
+            description="the group of electrodes that this one is in",
+            data=[groups[name] for name in facts.groups],
+        ),
+        VectorData(
+            name="group_name",
+            description="the name of that group",
+            data=list(facts.groups),
+        ),
+    ]
+    return ElectrodesTable(
+        id=list(facts.ids), columns=columns, colnames=[column.name for column in columns]
+    )

@@ -1,0 +1,180 @@
+"""The units table: spike times, waveforms on the units' own electrodes, metrics and labels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import spikeinterface as si
+from hdmf.common import DynamicTableRegion, VectorData, VectorIndex
+from pynwb import NWBFile
+from pynwb.misc import Units
+
+from spikeinterface_cloud.exports.metrics import metrics_of
+from spikeinterface_cloud.exports.spike_times import Clock
+
+#: what the columns of `unit_labels.csv` are
+LABEL_DESCRIPTIONS = {
+    "label": "good, mua (several neurons) or noise, by thresholds on the quality metrics",
+    "decided_by": "the metric that decided the label",
+    "bombcell": "the label that bombcell's criteria give",
+    "bombcell_decided_by": "the metric that decided bombcell's label",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnitsSource:
+    """What a units table is made of."""
+
+    analyzer: si.SortingAnalyzer
+    #: a row for each unit, by the unit's name as text; empty where there are none
+    labels: pd.DataFrame
+    clock: Clock
+    #: the row in the electrodes table of each channel, by channel id
+    electrode_rows: Mapping[Any, int]
+    description: str
+
+
+def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
+    """The table, to be set as `nwbfile.units`."""
+    analyzer = source.analyzer
+    columns = [
+        _column("unit_name", "name of the unit", [str(name) for name in analyzer.unit_ids]),
+        *_spike_times(source),
+        *_observed(source),
+        *_waveforms(nwbfile, source),
+        *_locations(analyzer),
+        *(_column(each.name, each.description, each.values) for each in metrics_of(analyzer)),
+        *_labels(analyzer, source.labels),
+    ]
+    templates = analyzer.get_extension("templates")
+    rate = float(analyzer.sampling_frequency)
+    return Units(
+        name="units",
+        description=source.description,
+        columns=columns,
+        colnames=[each.name for each in columns if not isinstance(each, VectorIndex)],
+        id=list(range(len(analyzer.unit_ids))),
+        waveform_rate=rate,
+        waveform_unit="microvolts" if analyzer.return_in_uV else "unscaled samples",
+        waveform_time_before_peak_in_ms=1000.0 * templates.nbefore / rate,
+        resolution=1.0 / rate,
+    )
+
+
+def _spike_times(source: UnitsSource) -> list[VectorData]:
+    """The times of all units, one unit after the other, each in the order of time."""
+    analyzer = source.analyzer
+    spikes = analyzer.sorting.to_spike_vector(concatenated=False)
+    times_s = np.concatenate(
+        [source.clock.times_s(segment, each["sample_index"]) for segment, each in enumerate(spikes)]
+    )
+    units = np.concatenate([each["unit_index"] for each in spikes])
+    order = np.lexsort((times_s, units))
+    counts = np.bincount(units, minlength=len(analyzer.unit_ids))
+    return _ragged("spike_times", "time of each spike, in seconds", times_s[order], counts)
+
+
+def _observed(source: UnitsSource) -> list[VectorData]:
+    """The segments that were sorted, the same for each unit."""
+    intervals = np.array(source.clock.intervals_s())
+    n_units = len(source.analyzer.unit_ids)
+    return _ragged(
+        "obs_intervals",
+        "begin and end of what was sorted, in seconds",
+        np.tile(intervals, (n_units, 1)),
+        np.full(n_units, len(intervals)),
+    )
+
+
+def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
+    """Templates on as many channels for each unit, those where it is largest."""
+    analyzer = source.analyzer
+    templates = analyzer.get_extension("templates")
+    means = templates.get_data(operator="average")
+    channels = largest_channels(means, _sparsity_masks(analyzer))
+    rows = np.array([source.electrode_rows[name] for name in analyzer.channel_ids])
+    electrodes = DynamicTableRegion(
+        name="electrodes",
+        description="the electrodes where the unit is largest, in the order of its waveforms",
+        data=rows[channels].ravel(),
+        table=nwbfile.electrodes,
+    )
+    counts = np.full(len(channels), channels.shape[1])
+    columns = [
+        electrodes,
+        VectorIndex(name="electrodes_index", data=np.cumsum(counts), target=electrodes),
+        _column(
+            "electrode_group",
+            "the group of the electrode where the unit is largest",
+            [nwbfile.electrodes["group"].data[row] for row in rows[channels[:, 0]]],
+        ),
+    ]
+    columns.append(_column("waveform_mean", "mean waveform", _on_channels(means, channels)))
+    if "std" in templates.params["operators"]:
+        spread = _on_channels(templates.get_data(operator="std"), channels)
+        columns.append(_column("waveform_sd", "standard deviation of the waveforms", spread))
+    return columns
+
+
+def largest_channels(
+    templates: npt.NDArray[np.floating[Any]], masks: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.int64]:
+    """The channels of each unit by size of its template, as many for each as the fewest have.
+
+    Parameters
+    ----------
+    templates
+        units x samples x channels
+    masks
+        units x channels: where the unit's template was computed
+    """
+    sizes = np.where(masks, np.ptp(templates, axis=1), -1.0)
+    fewest = int(masks.sum(axis=1).min())
+    return np.argsort(-sizes, axis=1, kind="stable")[:, :fewest]
+
+
+def _sparsity_masks(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.bool_]:
+    if analyzer.sparsity is not None:
+        return np.asarray(analyzer.sparsity.mask, dtype=bool)
+    return np.ones((len(analyzer.unit_ids), len(analyzer.channel_ids)), dtype=bool)
+
+
+def _on_channels(
+    templates: npt.NDArray[np.floating[Any]], channels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    chosen = np.take_along_axis(templates, channels[:, np.newaxis, :], axis=2)
+    return chosen.astype("float32")
+
+
+def _locations(analyzer: si.SortingAnalyzer) -> Iterator[VectorData]:
+    extension = analyzer.get_extension("unit_locations")
+    if extension is None:
+        return
+    places = extension.get_data()
+    for axis, values in zip("xyz", places.T, strict=False):
+        description = f"estimated {axis} of the unit relative to the probe, in micrometers"
+        yield _column(f"estimated_{axis}", description, values.astype("float64"))
+
+
+def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[VectorData]:
+    if labels.empty:
+        return
+    ordered = labels.reindex([str(name) for name in analyzer.unit_ids])
+    for name in ordered.columns:
+        texts = ["" if pd.isna(text) else str(text) for text in ordered[name]]
+        yield _column(str(name), LABEL_DESCRIPTIONS.get(str(name), str(name)), texts)
+
+
+def _column(name: str, description: str, data: Sequence[Any] | npt.NDArray[Any]) -> VectorData:
+    return VectorData(name=name, description=description, data=data)
+
+
+def _ragged(
+    name: str, description: str, data: npt.NDArray[Any], counts: npt.NDArray[np.int64]
+) -> list[VectorData]:
+    """A column of lists: `counts` values of `data` for each unit."""
+    values = _column(name, description, data)
+    return [values, VectorIndex(name=f"{name}_index", data=np.cumsum(counts), target=values)]

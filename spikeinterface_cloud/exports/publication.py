@@ -1,0 +1,90 @@
+"""The units on DANDI: whether the archive would take them, and their upload to a draft dandiset."""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from spikeinterface_cloud import __version__
+from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
+from spikeinterface_cloud.errors import CloudJobError, TargetError
+from spikeinterface_cloud.exports.exporting import UNITS_FILE, ExportPlan, why_not_for_archives
+from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
+from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.exports.session import Session, sanitised
+
+logger = logging.getLogger(__name__)
+
+
+def asset_path(session: Session, sorter: str) -> str:
+    """Where the units of a sorter lie in a dandiset.
+
+    Raises
+    ------
+    TargetError
+        there is no subject to name it by
+    """
+    subject = session.subject.get("subject_id")
+    if not subject:
+        raise TargetError("TARGET_DANDISET: the source does not tell the subject_id")
+    folder = f"sub-{sanitised(str(subject))}"
+    return f"{folder}/{session.archive_name}_desc-{sanitised(sorter)}_ecephys.nwb"
+
+
+def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
+    """Hold the session against the archive's rules before any sorter runs, in a file without units.
+
+    Raises
+    ------
+    TargetError
+        the archive would not take any units of this session
+    """
+    assert plan.session is not None
+    if reason := why_not_for_archives(plan.session):
+        raise TargetError(
+            f"TARGET_DANDISET: the archive would not take the units: {reason}; complete the "
+            "source's metadata, or leave TARGET_DANDISET out"
+        )
+    file = scratch / "session.nwb"
+    write_nwbfile(make_nwbfile(plan.session, {"spikeinterface_cloud": __version__}), file)
+    try:
+        validate(file, asset_path(plan.session, sorter))
+    finally:
+        file.unlink()
+
+
+def upload_units(
+    plan: ExportPlan, dandiset: str, api_key: SecretStr, written: Iterable[ExportRun]
+) -> tuple[list[ExportRun], CloudJobError | None]:
+    """Upload every NWB file that was written; those that can leave do.
+
+    Parameters
+    ----------
+    written
+        the exports so far, in `plan.results`
+
+    Returns
+    -------
+    tuple
+        how each upload ended, and the first error
+    """
+    assert plan.session is not None
+    runs, first_error = [], None
+    for units in written:
+        if units.export != "nwb" or units.error:
+            continue
+        path = asset_path(plan.session, units.sorter)
+        run = ExportRun(sorter=units.sorter, export="dandi", path=path)
+        started = time.monotonic()
+        try:
+            upload(find_draft(dandiset, api_key), plan.results / units.sorter / UNITS_FILE, path)
+            run = replace(run, size_bytes=units.size_bytes)
+        except CloudJobError as error:
+            logger.error("%s", error)
+            first_error = first_error or error
+            run = replace(run, error=" ".join(str(error).split()))
+        runs.append(replace(run, seconds=time.monotonic() - started))
+    return runs, first_error

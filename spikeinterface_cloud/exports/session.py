@@ -1,0 +1,174 @@
+"""What an NWB file says around its units: the session, the subject, the electrodes.
+
+It is copied from the source where that is an NWB file. Of another source only the probe is known,
+and nothing else is made up.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import spikeinterface as si
+
+#: stands for a start that the source does not tell, as NWB demands one
+UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+#: what NWB demands of an electrode and a recording may not know
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceModelFacts:
+    """The model of a device."""
+
+    name: str
+    manufacturer: str
+    model_number: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceFacts:
+    """A device: a probe, an amplifier."""
+
+    name: str
+    #: `description`, `manufacturer`, ... as far as they are known
+    fields: Mapping[str, str] = field(default_factory=dict)
+    model: DeviceModelFacts | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupFacts:
+    """A group of electrodes: a probe, or a shank of one."""
+
+    name: str
+    description: str
+    location: str
+    #: the name of the device that it is on
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ElectrodeColumn:
+    """A column of the electrodes table."""
+
+    name: str
+    description: str
+    #: a value for each electrode
+    values: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ElectrodeFacts:
+    """The table of all electrodes, in the order of the source."""
+
+    ids: Sequence[int]
+    #: the group of each electrode, by name
+    groups: Sequence[str]
+    columns: Sequence[ElectrodeColumn]
+    #: the row of each channel of the recording, by channel id
+    rows: Mapping[Any, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """All that is said around the units."""
+
+    description: str
+    start: datetime
+    timestamps_reference: datetime | None = None
+    #: arguments of `pynwb.NWBFile`, like `session_id`, `lab`, `experimenter`
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    #: arguments of `pynwb.file.Subject`; empty where nothing is known
+    subject: Mapping[str, Any] = field(default_factory=dict)
+    devices: Sequence[DeviceFacts]
+    groups: Sequence[GroupFacts]
+    electrodes: ElectrodeFacts
+    #: why an archive would not take a file of this session; None where nothing is known against it
+    not_for_archives: str | None = None
+
+    @property
+    def archive_name(self) -> str:
+        """`sub-<subject>_ses-<session>`, as DANDI names files, as far as both are known."""
+        parts = [("sub", self.subject.get("subject_id")), ("ses", self.fields.get("session_id"))]
+        return "_".join(f"{key}-{sanitised(str(value))}" for key, value in parts if value)
+
+
+def sanitised(text: str) -> str:
+    """A part of a file's name as DANDI writes it.
+
+    >>> sanitised("mouse_7 left/1")
+    'mouse-7-left-1'
+    """
+    return "".join("-" if each in "_*\\/<>:|\"'?%@;,. \t" else each for each in text)
+
+
+def session_of_recording(recording: si.BaseRecording) -> Session:
+    """What a recording tells by itself: its probes, and the place of each contact on them."""
+    groups = [str(group) for group in recording.get_channel_groups()]
+    names = list(dict.fromkeys(groups))
+    devices = [_device(recording, number) for number in range(_n_probes(recording, names))]
+    return Session(
+        description=f"{UNKNOWN}: the recording says nothing of its session; 1970-01-01 stands for "
+        "a start that is not known",
+        start=UNKNOWN_START,
+        devices=devices,
+        groups=[
+            GroupFacts(
+                name=f"group{name}",
+                description=f"channels of group {name}",
+                location=UNKNOWN,
+                device=devices[min(number, len(devices) - 1)].name,
+            )
+            for number, name in enumerate(names)
+        ],
+        electrodes=_electrodes(recording, [f"group{name}" for name in groups]),
+        not_for_archives="the source is no NWB file, which alone tells of the subject and session",
+    )
+
+
+def _n_probes(recording: si.BaseRecording, groups: Sequence[str]) -> int:
+    """One probe a group where there are as many of both; otherwise one that bears all groups."""
+    if not recording.has_probe():
+        return 1
+    n_probes = len(recording.get_probes())
+    return n_probes if n_probes == len(groups) else 1
+
+
+def _device(recording: si.BaseRecording, number: int) -> DeviceFacts:
+    probe = recording.get_probes()[number] if recording.has_probe() else None
+    known = {} if probe is None else {**probe.annotations}
+    names = [known.get(key) for key in ("manufacturer", "model_name", "serial_number")]
+    description = " ".join(str(name) for name in names if name)
+    return DeviceFacts(name=f"probe{number}", fields={"description": description or UNKNOWN})
+
+
+def _electrodes(recording: si.BaseRecording, groups: Sequence[str]) -> ElectrodeFacts:
+    channel_ids = list(recording.channel_ids)
+    texts = np.array([str(name) for name in channel_ids], dtype=object)
+    columns = [
+        ElectrodeColumn(name="channel_name", description="name of the channel", values=texts),
+        ElectrodeColumn(
+            name="location",
+            description="location of the electrode in the brain",
+            values=np.array([UNKNOWN] * len(channel_ids), dtype=object),
+        ),
+    ]
+    if recording.has_probe():
+        positions = recording.get_channel_locations().astype("float32")
+        columns += [
+            ElectrodeColumn(
+                name=f"rel_{axis}",
+                description=f"{axis} of the contact on its probe, in micrometers",
+                values=positions[:, column],
+            )
+            for column, axis in enumerate("xyz"[: positions.shape[1]])
+        ]
+    return ElectrodeFacts(
+        ids=range(len(channel_ids)),
+        groups=groups,
+        columns=columns,
+        rows={channel_id: row for row, channel_id in enumerate(channel_ids)},
+    )

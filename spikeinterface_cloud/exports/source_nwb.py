@@ -1,0 +1,240 @@
+"""The session as the source's NWB file has it: only its small metadata is read.
+
+It is read from HDF5 rather than by pynwb, as files of every age and with every extension have
+these groups in the same place, and one that is streamed is not read whole for them.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import h5py
+import numpy as np
+import spikeinterface as si
+from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor, read_file_from_backend
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.exports.session import (
+    UNKNOWN,
+    DeviceFacts,
+    DeviceModelFacts,
+    ElectrodeColumn,
+    ElectrodeFacts,
+    GroupFacts,
+    Session,
+    session_of_recording,
+)
+
+logger = logging.getLogger(__name__)
+
+ELECTRODES = "general/extracellular_ephys/electrodes"
+
+#: texts below `general`, by the argument of `pynwb.NWBFile` that takes them
+TEXTS = {
+    name: name
+    for name in (
+        "session_id",
+        "experiment_description",
+        "institution",
+        "lab",
+        "notes",
+        "pharmacology",
+        "protocol",
+        "slices",
+        "surgery",
+        "virus",
+        "data_collection",
+    )
+} | {"stimulus_notes": "stimulus"}
+
+#: lists of texts below `general`
+LISTS = ("experimenter", "keywords", "related_publications")
+
+SUBJECT_TEXTS = (
+    "age",
+    "description",
+    "genotype",
+    "sex",
+    "species",
+    "subject_id",
+    "weight",
+    "strain",
+)
+
+DEVICE_TEXTS = ("description", "manufacturer", "model_number", "model_name", "serial_number")
+
+
+def find_session(recording: si.BaseRecording) -> Session:
+    """The session of the NWB file that `recording` is read from, or what the recording tells.
+
+    Raises
+    ------
+    RecordingError
+        the file's session cannot be read
+    """
+    source: Any = recording
+    while source.get_parent() is not None:
+        source = source.get_parent()
+    if not isinstance(source, NwbRecordingExtractor):
+        return session_of_recording(recording)
+    file = read_file_from_backend(file_path=source.file_path, stream_mode=source.stream_mode)
+    if not isinstance(file, h5py.File):
+        logger.warning("the session of an NWB file in the form of a Zarr folder is not copied")
+        return session_of_recording(recording)
+    try:
+        with file:
+            return read_session(file, source.electrical_series_path, list(source.channel_ids))
+    except (KeyError, ValueError, OSError) as error:
+        raise RecordingError(
+            f"EXPORTS=nwb: the source's session or electrodes cannot be read "
+            f"({' '.join(str(error).split())}); mend the file, or leave nwb out of EXPORTS"
+        ) from error
+
+
+def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> Session:
+    """Read the session of an open NWB file.
+
+    Parameters
+    ----------
+    series_path
+        of the electrical series that is sorted
+    channel_ids
+        the names of its channels, in its order
+    """
+    devices = [_device(group) for group in _children(file, "general/devices")]
+    return Session(
+        description=_text(file, "session_description") or UNKNOWN,
+        start=datetime.fromisoformat(_text(file, "session_start_time") or ""),
+        timestamps_reference=_date(_text(file, "timestamps_reference_time")),
+        fields=_fields(file),
+        subject=_subject(file),
+        devices=devices,
+        groups=[_group(file, group) for group in _children(file, "general/extracellular_ephys")],
+        electrodes=_electrodes(file, file[series_path]["electrodes"][:].tolist(), channel_ids),
+    )
+
+
+def _fields(file: h5py.File) -> dict[str, Any]:
+    texts = {name: _text(file, f"general/{place}") for name, place in TEXTS.items()}
+    lists = {name: _texts(file, f"general/{name}") for name in LISTS}
+    return {name: value for name, value in (texts | lists).items() if value}
+
+
+def _subject(file: h5py.File) -> dict[str, Any]:
+    place = "general/subject"
+    found: dict[str, Any] = {name: _text(file, f"{place}/{name}") for name in SUBJECT_TEXTS}
+    found["date_of_birth"] = _date(_text(file, f"{place}/date_of_birth"))
+    if found["age"]:
+        reference = file[f"{place}/age"].attrs.get("reference")
+        found["age__reference"] = reference if reference in ("birth", "gestational") else None
+    return {name: value for name, value in found.items() if value}
+
+
+def _children(file: h5py.File, place: str) -> Iterator[h5py.Group]:
+    """The devices, or the electrode groups, in a group of them."""
+    for child in file.get(place, {}).values():
+        kind = _attribute(child, "neurodata_type")
+        is_table = "colnames" in child.attrs
+        if isinstance(child, h5py.Group) and kind and kind != "DeviceModel" and not is_table:
+            yield child
+
+
+def _device(group: h5py.Group) -> DeviceFacts:
+    texts = {name: _attribute(group, name) for name in DEVICE_TEXTS}
+    model = group.get("model")
+    return DeviceFacts(
+        name=_name(group),
+        fields={name: text for name, text in texts.items() if text},
+        model=None if model is None else _device_model(model),
+    )
+
+
+def _device_model(model: h5py.Group) -> DeviceModelFacts:
+    return DeviceModelFacts(
+        name=_name(model),
+        manufacturer=_attribute(model, "manufacturer") or UNKNOWN,
+        model_number=_attribute(model, "model_number"),
+        description=_attribute(model, "description"),
+    )
+
+
+def _group(file: h5py.File, group: h5py.Group) -> GroupFacts:
+    device = group.get("device")
+    devices = _children(file, "general/devices")
+    name = next((_name(each) for each in devices if each == device), UNKNOWN)
+    return GroupFacts(
+        name=_name(group),
+        description=_attribute(group, "description") or UNKNOWN,
+        location=_attribute(group, "location") or UNKNOWN,
+        device=name,
+    )
+
+
+def _electrodes(file: h5py.File, region: list[int], channel_ids: list[Any]) -> ElectrodeFacts:
+    table = file[ELECTRODES]
+    names = [str(name) for name in table.attrs["colnames"] if name not in ("group", "group_name")]
+    columns = [_column(table, name) for name in names]
+    kept = [column for column in columns if column is not None]
+    if len(kept) < len(names):
+        left_out = sorted(set(names) - {column.name for column in kept})
+        logger.warning("electrode columns that are no plain values: %s", ", ".join(left_out))
+    return ElectrodeFacts(
+        ids=table["id"][:].tolist(),
+        groups=[_name(file[reference]) for reference in table["group"][:]],
+        columns=kept,
+        rows=dict(zip(channel_ids, region, strict=True)),
+    )
+
+
+def _column(table: h5py.Group, name: str) -> ElectrodeColumn | None:
+    """A column of plain values; None for one of references, or of lists."""
+    data = table.get(name)
+    if not isinstance(data, h5py.Dataset) or f"{name}_index" in table:
+        return None
+    if h5py.check_string_dtype(data.dtype) is not None:
+        values = data.asstr()[:]
+    elif data.dtype.kind in "iufb" and "elements" not in data.attrs and "table" not in data.attrs:
+        values = data[:]
+    else:
+        return None
+    return ElectrodeColumn(
+        name=name, description=_attribute(data, "description") or name, values=np.asarray(values)
+    )
+
+
+def _name(group: h5py.Group) -> str:
+    return str(group.name).rpartition("/")[2]
+
+
+def _attribute(item: h5py.HLObject, name: str) -> str | None:
+    value = item.attrs.get(name)
+    if isinstance(value, bytes):
+        value = value.decode()
+    return str(value) if value is not None and str(value) else None
+
+
+def _text(file: h5py.File, place: str) -> str | None:
+    """A text that is one dataset; None where it is missing or no text."""
+    texts = _texts(file, place)
+    return texts[0] if texts else None
+
+
+def _texts(file: h5py.File, place: str) -> tuple[str, ...]:
+    data = file.get(place)
+    if not isinstance(data, h5py.Dataset) or h5py.check_string_dtype(data.dtype) is None:
+        return ()
+    return tuple(str(text) for text in np.atleast_1d(data.asstr()[()]))
+
+
+def _date(text: str | None) -> datetime | None:
+    return None if not text else datetime.fromisoformat(text)
+
+
+def missing_for_archives(session: Session) -> list[str]:
+    """What an archive asks of the subject and the session, and this session does not tell."""
+    subject: Mapping[str, Any] = session.subject
+    missing = [name for name in ("subject_id", "species", "sex") if not subject.get(name)]
+    if not (subject.get("age") or subject.get("date_of_birth")):
+        missing.append("age or date_of_birth")
+    return missing

@@ -1,0 +1,168 @@
+"""What is computed of a sorting: SpikeInterface's analyzer extensions, their parameters and order.
+
+They are those that a curation tool asks for. Each is chosen so that memory is bounded by units and
+channels rather than by the length of the recording, spike times and amplitudes aside.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import spikeinterface as si
+
+from spikeinterface_cloud.log import format_bytes, part
+from spikeinterface_cloud.template_similarity import compute_template_similarity
+
+logger = logging.getLogger(__name__)
+
+Extensions = Mapping[str, Mapping[str, Any]]
+
+#: a bounded number of spikes a unit, so that memory does not grow with the recording
+TEMPLATES: Extensions = {
+    "random_spikes": {"max_spikes_per_unit": 500, "seed": 0},
+    "noise_levels": {"random_slices_kwargs": {"seed": 0}},
+    "waveforms": {"ms_before": 1.0, "ms_after": 2.0},
+    "templates": {"operators": ["average", "std"]},
+}
+
+#: of every spike; all in one pass over the recording. Fitting spikes that overlap together would
+#: take seven times as long, an hour of CPU for ten million of them.
+SPIKES: Extensions = {
+    "spike_amplitudes": {},
+    "amplitude_scalings": {"handle_collisions": False},
+    "spike_locations": {"method": "center_of_mass"},
+}
+
+#: of units and pairs of units
+UNITS: Extensions = {
+    "unit_locations": {"method": "monopolar_triangulation"},
+    "correlograms": {},
+    "isi_histograms": {},
+}
+
+#: one basis for all channels, as that takes a quarter of the time of one a channel
+N_COMPONENTS = 5
+PRINCIPAL_COMPONENTS: Extensions = {
+    "principal_components": {"n_components": N_COMPONENTS, "mode": "by_channel_global"},
+}
+
+#: those of SpikeInterface's metrics that need neither principal components, nor (like synchrony)
+#: a program that takes longer to compile than to run
+METRICS = [
+    "num_spikes",
+    "firing_rate",
+    "presence_ratio",
+    "snr",
+    "isi_violation",
+    "rp_violation",
+    "sliding_rp_violation",
+    "amplitude_cutoff",
+    "amplitude_median",
+    "amplitude_cv",
+    "firing_range",
+    "noise_cutoff",
+    "drift",
+    "sd_ratio",
+]
+
+#: nearest neighbours are left out, which take three times as long as these together
+COMPONENT_METRICS = ["mahalanobis", "d_prime", "silhouette"]
+
+#: everything that an analyzer here can be asked for, each after those that it needs
+EXTENSIONS: Extensions = {
+    **TEMPLATES,
+    **SPIKES,
+    **UNITS,
+    "template_similarity": {},
+    **PRINCIPAL_COMPONENTS,
+    "template_metrics": {},
+    "quality_metrics": {"metric_names": [*METRICS, *COMPONENT_METRICS]},
+}
+
+#: SpikeInterface holds the components of all units at once, for metrics that need them
+COMPONENTS_PART_OF_MEMORY = 0.25
+
+
+def compute_templates(analyzer: si.SortingAnalyzer) -> None:
+    """Sample the waveforms of each unit, and average them."""
+    with part("waveforms and templates"):
+        analyzer.compute(dict(TEMPLATES), verbose=False)
+
+
+def compute_extensions(analyzer: si.SortingAnalyzer, memory_bytes: int) -> None:
+    """Compute everything beyond the templates, on a machine with so much memory.
+
+    Metrics that ask for microvolts are left out where the recording has none, and those that ask
+    for principal components where memory is short or no unit has enough spikes for any.
+    """
+    with part("amplitudes and locations of spikes"):
+        analyzer.compute(dict(SPIKES), verbose=False)
+    with part("locations, similarity and correlograms of units"):
+        analyzer.compute(dict(UNITS), verbose=False)
+        compute_template_similarity(analyzer)
+    names = [*METRICS]
+    if _has_spikes_for_components(analyzer):
+        with part("principal components"):
+            _compute_components(analyzer)
+        if _components_fit(analyzer, memory_bytes):
+            names += COMPONENT_METRICS
+    with part("metrics"):
+        if analyzer.return_in_uV:
+            analyzer.compute("template_metrics", verbose=False)
+        else:
+            logger.info("no template metrics: they are defined in microvolts, and there is no gain")
+        analyzer.compute("quality_metrics", metric_names=names, verbose=False)
+
+
+def _compute_components(analyzer: si.SortingAnalyzer) -> None:
+    """Compute the components of the sampled waveforms, without the model that they come from.
+
+    The model would be kept as a pickle, which zarr's codecs refuse to read for safety: with it
+    nobody could open the analyzer.
+    """
+    analyzer.compute(dict(PRINCIPAL_COMPONENTS), verbose=False)
+    extension = analyzer.get_extension("principal_components")
+    for name in [name for name in extension.data if "model" in name]:
+        del extension.data[name]
+
+
+def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
+    """Whether some unit has as many waveforms, over its channels, as there are components."""
+    n_waveforms = _sampled_spikes(analyzer) * analyzer.sparsity.mask.sum(axis=1)
+    if n_waveforms.max() >= N_COMPONENTS:
+        return True
+    logger.info("no principal components: every unit has too few spikes")
+    return False
+
+
+def _components_fit(analyzer: si.SortingAnalyzer, memory_bytes: int) -> bool:
+    """Whether SpikeInterface can hold what the metrics of principal components work on."""
+    needed = _components_bytes(analyzer)
+    if needed <= COMPONENTS_PART_OF_MEMORY * memory_bytes:
+        return True
+    logger.warning(
+        "%s are left out: for %d units they would need %s of the %s of memory",
+        ", ".join(COMPONENT_METRICS),
+        analyzer.get_num_units(),
+        format_bytes(needed),
+        format_bytes(memory_bytes),
+    )
+    return False
+
+
+def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
+    """Components of all spikes on all channels, and by unit those of its neighbours on its own."""
+    n_spikes = _sampled_spikes(analyzer)
+    mask = analyzer.sparsity.mask
+    main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
+    of_neighbours = mask[:, main_channels] @ n_spikes
+    n_values = n_spikes.sum() * mask.shape[1] + (of_neighbours * mask.sum(axis=1)).sum()
+    return int(n_values) * N_COMPONENTS * np.dtype("float32").itemsize
+
+
+def _sampled_spikes(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
+    """How many spikes of each unit have a waveform."""
+    spikes = analyzer.get_extension("random_spikes").get_random_spikes()
+    return np.bincount(spikes["unit_index"], minlength=analyzer.get_num_units())

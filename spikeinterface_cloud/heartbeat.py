@@ -1,0 +1,128 @@
+"""Life in the log while a step is silent: what it is doing, and for how long.
+
+Who reads the log of a running job, on CloudWatch say, has no other way to tell work from a hang. A
+line comes only where nothing else was logged for a while, so that no step has to care.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Self
+
+logger = logging.getLogger(__name__)
+
+#: after so many seconds without any line in the log comes one of these; a little below half a
+#: minute, so that there is a line every 30 s on a machine that is busy, too
+HEARTBEAT_S = 25.0
+
+#: so much of what an activity tells of itself goes into a line, in characters
+LONGEST_DETAIL = 100
+
+Detail = Callable[[], str | None]
+
+
+class Heartbeat(logging.Handler):
+    """Notes when the log was last written, and writes a line when that is too long ago.
+
+    While it is entered it runs a thread of its own, and `activity` adds to what the line says.
+    """
+
+    def __init__(self, name: str, interval_s: float = HEARTBEAT_S) -> None:
+        super().__init__()
+        self._name = name
+        self._interval_s = interval_s
+        self._started = self._last_line = time.monotonic()
+        self._activities: list[_Activity] = []
+        self._outer: Heartbeat | None = None
+        #: whether a step within this one speaks for both
+        self._silenced = False
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._started = self._last_line = time.monotonic()
+        self._outer = _current.get()
+        if self._outer is not None:
+            self._outer._silenced = True
+        _current.set(self)
+        logging.getLogger().addHandler(self)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        logging.getLogger().removeHandler(self)
+        _current.set(self._outer)
+        if self._outer is not None:
+            self._outer._silenced = False
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 -- as logging calls it
+        """Note that there was a line, whoever wrote it."""
+        self._last_line = time.monotonic()
+
+    def push(self, activity: "_Activity") -> None:
+        """Name the activity in every line from now on."""
+        self._activities.append(activity)
+
+    def pop(self, activity: "_Activity") -> None:
+        """Name it no longer."""
+        self._activities.remove(activity)
+
+    def line(self) -> str:
+        """What is going on, and for how long."""
+        parts = [f"{self._name}: running for {_seconds_since(self._started)}"]
+        return ", ".join([*parts, *(activity.text() for activity in tuple(self._activities))])
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(self._last_line + self._interval_s - time.monotonic()):
+            if time.monotonic() >= self._last_line + self._interval_s:
+                self._last_line = time.monotonic()
+                if not self._silenced:
+                    logger.info("%s", self.line())
+
+
+class _Activity:
+    """A part of a step."""
+
+    def __init__(self, name: str, detail: Detail | None) -> None:
+        self._name = name
+        self._detail = detail
+        self._started = time.monotonic()
+
+    def text(self) -> str:
+        """Its name and time, and what it tells of itself."""
+        text = f"{self._name} for {_seconds_since(self._started)}"
+        detail = self._detail() if self._detail else None
+        return f"{text} ({detail[:LONGEST_DETAIL]})" if detail else text
+
+
+_current: ContextVar[Heartbeat | None] = ContextVar("heartbeat", default=None)
+
+
+@contextmanager
+def activity(name: str, detail: Detail | None = None) -> Iterator[None]:
+    """Name a part of the running step in its heartbeat; outside of any step nothing happens.
+
+    Parameters
+    ----------
+    detail
+        asked, from another thread, whenever a line is written: how far it is, or None
+    """
+    heartbeat = _current.get()
+    current = _Activity(name, detail)
+    if heartbeat is None:
+        yield
+        return
+    heartbeat.push(current)
+    try:
+        yield
+    finally:
+        heartbeat.pop(current)
+
+
+def _seconds_since(moment: float) -> str:
+    return f"{time.monotonic() - moment:.0f} s"

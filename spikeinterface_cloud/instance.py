@@ -1,0 +1,131 @@
+"""On which EC2 instance this job runs, as the instance's metadata service (IMDSv2) tells.
+
+Asked only where there is a sign of AWS at all, so that a job on a laptop does not wait for it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+
+#: where every instance finds its metadata, unless the variable says otherwise
+ENDPOINT = "http://169.254.169.254"
+ENDPOINT_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+DISABLED_VARIABLE = "AWS_EC2_METADATA_DISABLED"
+
+#: what AWS sets in the containers that it starts
+AWS_VARIABLES = ("AWS_BATCH_JOB_ID", "AWS_EXECUTION_ENV", "ECS_CONTAINER_METADATA_URI_V4")
+
+#: names the maker of the (virtual) machine, inside containers too
+MACHINE_VENDOR = Path("/sys/devices/virtual/dmi/id/sys_vendor")
+AMAZON = "Amazon EC2"
+
+#: the service is on the machine itself and answers in milliseconds, or not at all
+TIMEOUT_S = 1.0
+
+TOKEN_TTL_S = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Instance:
+    """The machine that is paid for."""
+
+    #: as `g4dn.2xlarge`
+    instance_type: str
+    region: str
+    availability_zone: str
+    #: `on-demand`, `spot`, `scheduled` or `capacity-block`
+    life_cycle: str
+    identifier: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnknownInstance:
+    """No instance that is known of."""
+
+    #: why
+    reason: str
+
+
+class _MetadataError(Exception):
+    """The service gave no answer that can be used."""
+
+
+def find_instance(
+    environ: Mapping[str, str],
+    machine_vendor: Path = MACHINE_VENDOR,
+    timeout_s: float = TIMEOUT_S,
+) -> Instance | UnknownInstance:
+    """Ask the metadata service for this machine, where there is a sign of AWS.
+
+    Parameters
+    ----------
+    environ
+        AWS's own variables tell whether this is AWS, and where the service is
+    machine_vendor
+        the file that names the maker of the machine
+    timeout_s
+        how long each of the three answers may take
+    """
+    if environ.get(DISABLED_VARIABLE, "").strip().lower() == "true":
+        return UnknownInstance(reason=f"{DISABLED_VARIABLE} is set")
+    if not _on_aws(environ, machine_vendor):
+        return UnknownInstance(reason="this machine is not an EC2 instance")
+    endpoint = environ.get(ENDPOINT_VARIABLE, "").strip() or ENDPOINT
+    try:
+        return _ask(endpoint, timeout_s)
+    except (OSError, HTTPException, ValueError, _MetadataError) as error:
+        return UnknownInstance(
+            reason=f"the instance's metadata at {endpoint} cannot be read "
+            f"({error or type(error).__name__}); a container reaches them where the instance's "
+            "HttpPutResponseHopLimit is 2 or more"
+        )
+
+
+def _on_aws(environ: Mapping[str, str], machine_vendor: Path) -> bool:
+    if any(environ.get(name, "").strip() for name in (ENDPOINT_VARIABLE, *AWS_VARIABLES)):
+        return True
+    try:
+        return machine_vendor.read_text().strip() == AMAZON
+    except OSError:
+        return False
+
+
+def _ask(endpoint: str, timeout_s: float) -> Instance:
+    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
+    token = _request(endpoint, "PUT", "/latest/api/token", ttl, timeout_s)
+    with_token = {"X-aws-ec2-metadata-token": token}
+    document = "/latest/dynamic/instance-identity/document"
+    identity = json.loads(_request(endpoint, "GET", document, with_token, timeout_s))
+    life_cycle = "/latest/meta-data/instance-life-cycle"
+    try:
+        return Instance(
+            instance_type=identity["instanceType"],
+            region=identity["region"],
+            availability_zone=identity["availabilityZone"],
+            life_cycle=_request(endpoint, "GET", life_cycle, with_token, timeout_s).strip(),
+            identifier=identity["instanceId"],
+        )
+    except (KeyError, TypeError) as error:
+        raise _MetadataError(f"no {error} in the identity document") from error
+
+
+def _request(
+    endpoint: str, method: str, path: str, headers: Mapping[str, str], timeout_s: float
+) -> str:
+    """The answer's text; no proxy is used and no redirection followed, as the token is a secret."""
+    address = urlsplit(endpoint)
+    if address.scheme != "http" or address.hostname is None:
+        raise _MetadataError(f"{endpoint} is not an address like {ENDPOINT}")
+    connection = HTTPConnection(address.hostname, address.port, timeout=timeout_s)
+    try:
+        connection.request(method, f"{address.path.rstrip('/')}{path}", headers=dict(headers))
+        reply = connection.getresponse()
+        text = reply.read().decode()
+    finally:
+        connection.close()
+    if reply.status != 200:
+        raise _MetadataError(f"{method} {path} was answered with {reply.status}")
+    return text

@@ -1,0 +1,73 @@
+"""The axes of a plot: where a value lies, and which values are written beside it."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+#: the steps between ticks are these times a power of ten
+STEPS = (1.0, 2.0, 5.0, 10.0)
+
+MOST_TICKS = 6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """What a plot shows along one direction."""
+
+    label: str
+    lower: float
+    upper: float
+    logarithmic: bool = False
+    #: without figures: what is along the axis has an order, but no scale
+    without_ticks: bool = False
+
+    def fraction(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Where the values lie between `lower` (0) and `upper` (1)."""
+        numbers = np.asarray(values, dtype="float64")
+        lower, upper = self.lower, self.upper
+        if self.logarithmic:
+            numbers, lower, upper = np.log10(numbers), math.log10(lower), math.log10(upper)
+        return (numbers - lower) / (upper - lower)
+
+    def ticks(self) -> list[float]:
+        """The values that are written along the axis: round ones, a handful.
+
+        >>> Axis(label="depth", lower=0, upper=3840).ticks()
+        [0.0, 1000.0, 2000.0, 3000.0]
+        >>> Axis(label="frequency", lower=5, upper=15000, logarithmic=True).ticks()
+        [10.0, 100.0, 1000.0, 10000.0]
+        """
+        if self.without_ticks:
+            return []
+        if self.logarithmic:
+            first, last = math.ceil(math.log10(self.lower)), math.floor(math.log10(self.upper))
+            every = max(1, math.ceil((last - first + 1) / MOST_TICKS))
+            return [10.0**power for power in range(first, last + 1, every)]
+        step = _round_step((self.upper - self.lower) / MOST_TICKS)
+        first, last = math.ceil(self.lower / step), math.floor(self.upper / step)
+        return [float(step * multiple) for multiple in range(first, last + 1)]
+
+
+def spanning(label: str, values: npt.ArrayLike, margin: float = 0.04) -> Axis:
+    """An axis that holds all finite values, with `margin` (a part of their range) around them."""
+    numbers = np.asarray(values, dtype="float64")
+    numbers = numbers[np.isfinite(numbers)]
+    lower, upper = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
+    around = (upper - lower) * margin or max(abs(upper), 1.0) * 0.1
+    return Axis(label=label, lower=lower - around, upper=upper + around)
+
+
+def number(value: float) -> str:
+    """Write a number of an axis.
+
+    >>> number(1000.0), number(0.25), number(-50.0), number(1e-4)
+    ('1000', '0.25', '-50', '0.0001')
+    """
+    return f"{round(value, 10):g}".replace("e-0", "e-").replace("e+0", "e")
+
+
+def _round_step(least: float) -> float:
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(step * power for step in STEPS if step * power >= least * 0.999)

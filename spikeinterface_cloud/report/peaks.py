@@ -1,0 +1,91 @@
+"""The spikes of all units together, before any sorter: where they are, and how that drifts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import spikeinterface as si
+
+from spikeinterface_cloud.report.plot import thinned
+
+#: the parts of the recording that are looked at, evenly spread over it
+SLICES = 200
+SLICE_S = 0.1
+
+#: a peak is as many noise levels below zero
+THRESHOLD = 6.0
+
+#: how many are shown
+MOST_PEAKS = 20_000
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peaks:
+    """Spikes found in thinned parts of the recording, in order of time."""
+
+    #: over all segments, one after the other
+    time_s: Floats
+    depth_um: Floats
+    #: positive, in µV, or in counts where the recording has no gain
+    amplitude: Floats
+    unit: str
+    #: how much of the recording was looked at
+    looked_at_s: float
+    #: how many were found there; so many more than are kept here
+    n_found: int
+
+
+def find_peaks(recording: si.BaseRecording) -> Peaks:
+    """Detect and localise the peaks in thinned parts of a high-pass filtered recording."""
+    # imported here, as that takes seconds, which a job that is refused would wait for
+    from spikeinterface.sortingcomponents.peak_detection import detect_peaks
+    from spikeinterface.sortingcomponents.peak_localization import localize_peaks
+
+    slices = _slices(recording)
+    pipeline = {"slices": slices}
+    found = detect_peaks(
+        recording,
+        method="locally_exclusive",
+        method_kwargs={"detect_threshold": THRESHOLD, "random_slices_kwargs": {"seed": 0}},
+        pipeline_kwargs=pipeline,
+    )
+    kept = found[thinned(len(found), MOST_PEAKS)]
+    depth_um = np.empty(0)
+    if len(kept):  # of none the localisation makes an error
+        places = localize_peaks(
+            recording, kept, method="center_of_mass", pipeline_kwargs=pipeline, seed=0
+        )
+        depth_um = np.asarray(places["y"], dtype="float64")
+    in_uv = bool(recording.has_scaleable_traces())
+    gains = recording.get_channel_gains() if in_uv else np.ones(recording.get_num_channels())
+    return Peaks(
+        time_s=_seconds(recording, kept),
+        depth_um=depth_um,
+        amplitude=np.abs(kept["amplitude"]) * gains[kept["channel_index"]],
+        unit="µV" if in_uv else "counts",
+        looked_at_s=sum(end - start for _, start, end in slices) / recording.sampling_frequency,
+        n_found=len(found),
+    )
+
+
+def _slices(recording: si.BaseRecording) -> list[tuple[int, int, int]]:
+    """Slices of all segments in proportion to their lengths: segment, first frame, end frame."""
+    lengths = [recording.get_num_samples(index) for index in range(recording.get_num_segments())]
+    wanted = int(SLICE_S * recording.sampling_frequency)
+    slices = []
+    for segment, length in enumerate(lengths):
+        n_slices = max(1, round(SLICES * length / sum(lengths)))
+        period = max(length / n_slices, wanted)
+        starts = np.arange(0, length, period).astype(int).tolist()
+        slices += [(segment, start, min(start + wanted, length)) for start in starts]
+    return slices
+
+
+def _seconds(recording: si.BaseRecording, peaks: npt.NDArray[np.void]) -> Floats:
+    """When the peaks are, with the segments one after the other."""
+    lengths = [recording.get_num_samples(index) for index in range(recording.get_num_segments())]
+    offsets = np.cumsum([0, *lengths[:-1]])
+    frames = peaks["sample_index"] + offsets[peaks["segment_index"]]
+    return np.asarray(frames / recording.sampling_frequency, dtype="float64")

@@ -1,0 +1,38 @@
+"""The report of a job while it runs: what it will be written from."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeinterface_cloud.log import step
+from spikeinterface_cloud.report.page import write_report
+from spikeinterface_cloud.report.sample import RecordingSample
+from spikeinterface_cloud.run_record import RunRecord
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, slots=True)
+class Report:
+    """Grows with the job, and is written when that has ended, whichever way."""
+
+    #: the results folder
+    folder: Path
+    record: RunRecord
+    #: those that the job was asked for, whether they run or not
+    sorters: Sequence[str]
+    #: None until the recording is preprocessed
+    sample: RecordingSample | None = None
+
+    def write(self) -> None:
+        """Write `report.html` into the results folder; a failure is logged, and no more.
+
+        The results are worth more than the page about them.
+        """
+        try:
+            with step("write the report", self.record.steps) as writing:
+                file = write_report(self.folder, self.record, self.sorters, self.sample)
+                writing.size_bytes = file.stat().st_size
+        except Exception:  # whatever is in the results folder, run.json has to follow
+            logger.exception("report.html could not be written; the results are complete without")

@@ -1,0 +1,91 @@
+"""Where the time, the memory, the GPU and the money went."""
+
+from dataclasses import dataclass
+
+from spikeinterface_cloud.log import Step, format_bytes
+from spikeinterface_cloud.run_record import RunRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepLine:
+    """A step of the job, with its part of the time."""
+
+    name: str
+    seconds: str
+    part: float
+    size: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A name and what there is to say of it."""
+
+    name: str
+    text: str
+
+
+def step_lines(steps: list[Step]) -> list[StepLine]:
+    """The steps in order, each with its part of the longest."""
+    longest = max((step.seconds or 0.0 for step in steps), default=0.0) or 1.0
+    return [
+        StepLine(
+            name=step.name,
+            seconds="not finished" if step.seconds is None else format_seconds(step.seconds),
+            part=(step.seconds or 0.0) / longest,
+            size="" if step.size_bytes is None else format_bytes(step.size_bytes),
+        )
+        for step in steps
+    ]
+
+
+def resource_facts(record: RunRecord) -> list[Fact]:
+    """The machine, the peaks of memory, and the cost."""
+    machine = record.machine
+    facts = [
+        Fact(name="started", text=f"{record.started:%Y-%m-%d %H:%M:%S} UTC"),
+        Fact(name="wall-clock time", text=format_seconds(record.cost.seconds)),
+        Fact(name="cost", text=str(record.cost)),
+        Fact(name="CPUs", text=str(machine.get("cpus", "not known"))),
+        Fact(name="memory of the machine", text=_size(machine.get("memory_bytes"))),
+        Fact(name="GPU", text=_gpu(machine.get("gpu"))),
+        Fact(name="peak memory, sorters aside", text=_size(record.peak_memory_bytes)),
+    ]
+    for run in record.sorters:
+        name = f"peak memory of {run.sorter}"
+        facts.append(Fact(name=name, text=_size(run.peak_memory_bytes)))
+        if run.peak_gpu_memory_bytes is not None:
+            text = format_bytes(run.peak_gpu_memory_bytes)
+            facts.append(Fact(name=f"{name} on the GPU", text=text))
+    return facts
+
+
+def format_seconds(seconds: float) -> str:
+    """Write a time for people.
+
+    >>> format_seconds(0.42), format_seconds(75.2), format_seconds(3725)
+    ('0.4 s', '1 min 15 s', '1 h 02 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def count_units(n_units: int) -> str:
+    """Write a number of units.
+
+    >>> count_units(1), count_units(2)
+    ('1 unit', '2 units')
+    """
+    return "1 unit" if n_units == 1 else f"{n_units} units"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "not known" if size_bytes is None else format_bytes(size_bytes)
+
+
+def _gpu(gpu: dict[str, object] | None) -> str:
+    if not gpu:
+        return "none"
+    return f"{gpu['name']}, {_size(int(str(gpu['memory_bytes'])))}"

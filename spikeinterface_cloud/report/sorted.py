@@ -1,0 +1,195 @@
+"""What one sorter found: its units by label, their spikes over time, their depths, their table."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import spikeinterface as si
+
+from spikeinterface_cloud.report.axis import Axis, spanning
+from spikeinterface_cloud.report.colours import VERMILLION, label_style
+from spikeinterface_cloud.report.plot import Figure, LegendEntry, Plot, legend, missing, thinned
+from spikeinterface_cloud.report.resources import Fact, count_units, format_seconds
+from spikeinterface_cloud.report.units import ANALYZER, LABELS, Unit, UnitTable, read_units
+from spikeinterface_cloud.sorting import SorterRun
+
+logger = logging.getLogger(__name__)
+
+#: spikes in a raster
+MOST_SPIKES = 20_000
+
+NO_LABEL = "unlabelled"
+
+UNFINISHED = "The job ended before this sorter did."
+STOPPED = "The job was stopped before its units could be drawn; they are in the results."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelCount:
+    """How many units have a label."""
+
+    label: str
+    n_units: int
+    part: float
+    colour: str
+    entry: LegendEntry
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SorterSection:
+    """What the report says of one sorter."""
+
+    sorter: str
+    #: None where the job ended before the sorter did
+    run: SorterRun | None
+    table: UnitTable | None = None
+    counts: tuple[LabelCount, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    facts: tuple[Fact, ...] = ()
+    #: what is not there, a sentence each
+    notes: tuple[str, ...] = ()
+
+
+def unread_section(sorter: str, run: SorterRun | None) -> SorterSection:
+    """What a job that is stopped has the time to say: it has seconds left for all its results."""
+    note = UNFINISHED if run is None else STOPPED
+    return SorterSection(sorter=sorter, run=run, notes=(note,))
+
+
+def sorter_section(
+    folder: Path, sorter: str, run: SorterRun | None, accuracy: Mapping[str, float] | None = None
+) -> SorterSection:
+    """Read what the results folder of a sorter holds, as far as it got.
+
+    Parameters
+    ----------
+    folder
+        of this sorter, in the results
+    run
+        None where the job ended before the sorter did
+    accuracy
+        where the true spikes are known
+    """
+    if run is None:
+        return SorterSection(sorter=sorter, run=None, notes=(UNFINISHED,))
+    if run.n_units == 0:
+        return SorterSection(sorter=sorter, run=run)
+    if not (folder / ANALYZER).is_dir():
+        note = "The units were not analysed, so there is no table of them; the sorting is kept."
+        return SorterSection(sorter=sorter, run=run, notes=(note,))
+    try:
+        return replace(_analysed(folder, sorter, run), facts=tuple(_facts(run, accuracy)))
+    except Exception as error:  # one analyzer that cannot be read leaves the rest of the report
+        logger.exception("the report has nothing of %s: its analyzer cannot be read", sorter)
+        note = f"The analyzer cannot be read: {error}"
+        return SorterSection(sorter=sorter, run=run, notes=(note,))
+
+
+def _analysed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
+    analyzer = si.load_sorting_analyzer(folder / ANALYZER, load_extensions=False)
+    table = read_units(folder, analyzer)
+    labelled = (folder / LABELS).is_file()
+    return SorterSection(
+        sorter=sorter,
+        run=run,
+        table=table,
+        counts=tuple(_counts(table)),
+        figures=(_raster(analyzer, table), _depths(table)),
+        notes=() if labelled else ("The units were not labelled.",),
+    )
+
+
+def _facts(run: SorterRun, accuracy: Mapping[str, float] | None) -> list[Fact]:
+    facts = [Fact(name="time of the sorter", text=format_seconds(run.seconds))]
+    if run.n_redundant_units:
+        text = f"{count_units(run.n_redundant_units)}, which had the spikes of others"
+        facts.append(Fact(name="left out", text=text))
+    if run.n_removed_spikes:
+        facts.append(Fact(name="spikes removed", text=f"{run.n_removed_spikes:,}"))
+    if accuracy:
+        text = f"{accuracy['n_found']} of {accuracy['n_true_units']}"
+        facts.append(Fact(name="true units found", text=text))
+        facts.append(Fact(name="mean accuracy", text=f"{accuracy['mean_accuracy']:.2f}"))
+    return facts
+
+
+def _counts(table: UnitTable) -> list[LabelCount]:
+    return [
+        LabelCount(
+            label=label or NO_LABEL,
+            n_units=n_units,
+            part=n_units / len(table.units),
+            colour=label_style(label)[0],
+            entry=legend(f"{n_units} {label or NO_LABEL}", label_style(label)),
+        )
+        for label, n_units in table.counts().items()
+    ]
+
+
+def _raster(analyzer: si.SortingAnalyzer, table: UnitTable) -> Figure:
+    """The spikes over time, units in order of depth, the deepest at the bottom."""
+    sorting = analyzer.sorting
+    spikes = sorting.to_spike_vector()
+    shown = spikes[thinned(len(spikes), MOST_SPIKES)]
+    rate = sorting.sampling_frequency
+    durations = [
+        analyzer.get_num_samples(segment) / rate for segment in range(analyzer.get_num_segments())
+    ]
+    starts = np.cumsum([0.0, *durations])
+    seconds = shown["sample_index"] / rate + starts[shown["segment_index"]]
+    rows = np.argsort(np.argsort([unit.depth_um for unit in table.units], kind="stable"))
+    plot = Plot(
+        Axis(label="time (s)", lower=0.0, upper=float(starts[-1])),
+        Axis(label="unit, by depth", lower=-1.0, upper=float(len(rows)), without_ticks=True),
+    )
+    labels = np.array([unit.label for unit in table.units])[shown["unit_index"]]
+    for label in table.counts():
+        chosen = labels == label
+        plot.dots(seconds[chosen], rows[shown["unit_index"]][chosen], label_style(label)[0], 2.0)
+    plot.verticals(starts[1:-1], VERMILLION)
+    borders = " Dashed: borders of segments." if len(durations) > 1 else ""
+    return Figure(
+        title="Raster",
+        plot=plot.draw("Spikes of every unit over time"),
+        caption=f"{len(shown):,} of {len(spikes):,} spikes, of {len(rows)} units.{borders}",
+        legend=_legend(table),
+    )
+
+
+def _depths(table: UnitTable) -> Figure:
+    title = "Depth and amplitude"
+    if not table.has_depth:
+        return missing(title, "All channels lie at the same depth.")
+    known = [unit for unit in table.units if np.isfinite(unit.depth_um)]
+    amplitudes = [unit.amplitude for unit in known]
+    plot = Plot(
+        spanning(f"amplitude ({table.amplitude_unit})", [0.0, *amplitudes]),
+        spanning("depth (µm)", [unit.depth_um for unit in known]),
+    )
+    for label in table.counts():
+        units = [unit for unit in known if unit.label == label]
+        plot.marks(
+            [unit.amplitude for unit in units],
+            [unit.depth_um for unit in units],
+            label_style(label),
+            [_name(unit, table.amplitude_unit) for unit in units],
+        )
+    return Figure(
+        title=title,
+        plot=plot.draw("Depth of every unit against its amplitude"),
+        caption="The amplitude is that of the template on its main channel.",
+        legend=_legend(table),
+    )
+
+
+def _name(unit: Unit, amplitude_unit: str) -> str:
+    label = f" ({unit.label})" if unit.label else ""
+    return (
+        f"unit {unit.unit_id}{label}: {unit.amplitude:.0f} {amplitude_unit}, {unit.depth_um:.0f} µm"
+    )
+
+
+def _legend(table: UnitTable) -> tuple[LegendEntry, ...]:
+    return tuple(legend(label or NO_LABEL, label_style(label)) for label in table.counts())

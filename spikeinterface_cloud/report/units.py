@@ -1,0 +1,193 @@
+"""The table of one sorter's units, from its analyzer and the tables beside it."""
+
+import csv
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import spikeinterface as si
+from markupsafe import Markup
+
+from spikeinterface_cloud.report.sparkline import histogram, waveforms
+
+#: of the results folder of a sorter
+ANALYZER = "analyzer.zarr"
+METRICS = "quality_metrics.csv"
+LABELS = "unit_labels.csv"
+
+#: the metrics in the table, in order: the name in the file, the heading, what it means
+COLUMNS = (
+    ("num_spikes", "spikes", "number of spikes"),
+    ("firing_rate", "rate (Hz)", "mean firing rate"),
+    ("snr", "SNR", "amplitude of the template over the noise of its main channel"),
+    ("amplitude_median", "median", "median amplitude of the spikes, in the unit of the peak"),
+    ("presence_ratio", "presence", "part of the recording in which the unit fires"),
+    ("isi_violations_ratio", "ISI violations", "rate of refractory violations over the expected"),
+    ("rp_contamination", "RP contamination", "estimated part of spikes from other units"),
+    ("sliding_rp_violation", "sliding RP", "least contamination that the refractory period allows"),
+    ("amplitude_cutoff", "cutoff", "estimated part of spikes below the threshold"),
+    ("amplitude_cv_median", "amplitude CV", "variation of the amplitude over time"),
+    ("sd_ratio", "SD ratio", "spread of the amplitudes over the noise"),
+    ("d_prime", "d'", "separation from the other units in the space of principal components"),
+    ("nn_hit_rate", "NN hit rate", "part of nearest neighbours that are the unit's own spikes"),
+    ("drift_ptp", "drift (µm)", "range of the unit's depth over time"),
+)
+
+#: of an autocorrelogram, in ms
+WINDOW_MS = 50.0
+BIN_MS = 1.0
+
+#: consecutive spikes that an autocorrelogram is computed from, and neighbours in a template
+MOST_SPIKES = 4000
+NEIGHBOURS = 4
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A figure in the table: as it is written, and as it is sorted (None: missing)."""
+
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """A line of the table."""
+
+    unit_id: str
+    #: `good`, `mua`, `noise`, or empty where there are no labels
+    label: str
+    #: the metric that decided on the label
+    decided_by: str
+    #: what bombcell calls it; empty where it was not asked
+    bombcell: str
+    template: Markup
+    autocorrelogram: Markup
+    #: of the template on its main channel
+    amplitude: float
+    depth_um: float
+    #: in the order of `UnitTable.columns`
+    cells: tuple[Cell, ...]
+
+    @property
+    def reason(self) -> str:
+        """The metrics that the unit failed; empty where it passed all."""
+        return "" if self.decided_by.startswith("passed ") else self.decided_by
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UnitTable:
+    """All units of a sorter."""
+
+    #: heading and meaning of each metric that was computed
+    columns: tuple[tuple[str, str], ...]
+    units: tuple[Unit, ...]
+    #: of the amplitudes
+    amplitude_unit: str
+    #: False where all units lie at the same depth
+    has_depth: bool
+
+    @property
+    def has_bombcell(self) -> bool:
+        """Whether bombcell was asked."""
+        return any(unit.bombcell for unit in self.units)
+
+    def counts(self) -> dict[str, int]:
+        """The number of units by label, in the order good, mua, noise, others."""
+        order = {"good": 0, "mua": 1, "noise": 2}
+        labels = [unit.label for unit in self.units]
+        names = sorted(set(labels), key=lambda label: (order.get(label, 3), label))
+        return {name: labels.count(name) for name in names}
+
+
+def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
+    """Read what the results folder of a sorter says of its units."""
+    metrics = read_table(folder / METRICS)
+    labels = read_table(folder / LABELS)
+    present = {
+        name
+        for row in metrics.values()
+        for name, text in row.items()
+        if _cell(text).value is not None
+    }
+    columns = [column for column in COLUMNS if column[0] in present]
+    templates = analyzer.get_extension("templates").get_data(operator="average")
+    depths = analyzer.get_extension("unit_locations").get_data()[:, 1]
+    units = []
+    for index, unit_id in enumerate(analyzer.unit_ids):
+        name = str(unit_id)
+        row, label = metrics.get(name, {}), labels.get(name, {})
+        picture, amplitude = _template(templates[index])
+        units.append(
+            Unit(
+                unit_id=name,
+                label=label.get("label", ""),
+                decided_by=label.get("decided_by", ""),
+                bombcell=label.get("bombcell", ""),
+                template=picture,
+                autocorrelogram=histogram(_autocorrelogram(analyzer.sorting, unit_id)),
+                amplitude=amplitude,
+                depth_um=float(depths[index]),
+                cells=tuple(_cell(row.get(column[0], "")) for column in columns),
+            )
+        )
+    return UnitTable(
+        columns=tuple((heading, meaning) for _, heading, meaning in columns),
+        units=tuple(units),
+        amplitude_unit="µV" if analyzer.return_in_uV else "counts",
+        has_depth=bool(np.ptp(analyzer.get_channel_locations()[:, 1]) > 0),
+    )
+
+
+def read_table(file: Path) -> dict[str, Mapping[str, str]]:
+    """The lines of a table by their `unit_id`; empty where there is no such file."""
+    if not file.is_file():
+        return {}
+    with file.open(newline="", encoding="utf-8") as lines:
+        return {row["unit_id"]: row for row in csv.DictReader(lines)}
+
+
+def _template(template: npt.NDArray[np.floating]) -> tuple[Markup, float]:
+    """The picture of a template (samples x channels), and its amplitude."""
+    heights = np.ptp(template, axis=0)
+    order = np.argsort(heights)[::-1][: NEIGHBOURS + 1]
+    main = template[:, order[0]]
+    others = [template[:, channel] for channel in order[1:] if heights[channel] > 0]
+    return waveforms(main, others), float(np.abs(main).max())
+
+
+def _autocorrelogram(sorting: si.BaseSorting, unit_id: object) -> npt.NDArray[np.int64]:
+    """How often two spikes of a unit are so far apart, from its first spikes in each segment."""
+    rate = sorting.sampling_frequency
+    n_bins = int(WINDOW_MS / BIN_MS)
+    counts = np.zeros(n_bins, dtype="int64")
+    for segment in range(sorting.get_num_segments()):
+        train = sorting.get_unit_spike_train(unit_id, segment_index=segment)[:MOST_SPIKES]
+        for shift in range(1, len(train)):
+            lags = (train[shift:] - train[:-shift]) / rate * 1000
+            near = lags[lags < WINDOW_MS]
+            if not near.size:
+                break
+            counts += np.histogram(near, bins=n_bins, range=(0, WINDOW_MS))[0]
+    return np.concatenate([counts[::-1], counts])
+
+
+def _cell(text: str) -> Cell:
+    """A figure of the table, from the text in the file.
+
+    >>> _cell("0.12345"), _cell("")
+    (Cell(text='0.123', value=0.12345), Cell(text='', value=None))
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        return Cell(text="", value=None)
+    whole = value.is_integer() or abs(value) >= 1000
+    return Cell(text=f"{value:.0f}" if whole else f"{value:.3g}", value=value)

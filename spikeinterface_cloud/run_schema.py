@@ -1,0 +1,227 @@
+"""The schema of `run.json`: what a program that reads it can rely on.
+
+python -m spikeinterface_cloud.run_schema    print it as JSON Schema
+
+`SCHEMA_VERSION` goes up with every change; a field that is there keeps its name and its meaning.
+"""
+
+import json
+import sys
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 2
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ManifestEntry(_Entry):
+    """Which line of a list of recordings the job was."""
+
+    url: str = Field(description="the list")
+    index: int | None = Field(description="the line, from 0; null outside of an array job")
+
+
+class SourceEntry(_Entry):
+    """Where the recording was found, and what tells its bytes from others."""
+
+    location: str = Field(description="`s3://...`, `dandi://...`, a folder, or `simulated`")
+    n_files: int | None = Field(default=None, description="files that were needed")
+    size_bytes: int | None = Field(default=None, description="of all of them")
+    etag: str | None = Field(default=None, description="of the one file, as its server gives it")
+    sha256_of_listing: str | None = Field(
+        default=None, description="of a line a file with its name, size and ETag"
+    )
+    instance: str | None = Field(default=None, description="the DANDI archive")
+    dandiset: str | None = Field(default=None, description="its identifier, `000006`")
+    version: str | None = Field(default=None, description="`draft`, or that of a publication")
+    path: str | None = Field(default=None, description="of the asset in the dandiset")
+    asset: str | None = Field(default=None, description="identifier of the asset")
+    dandi_etag: str | None = Field(default=None, description="the archive's digest of it")
+
+
+class RecordingEntry(_Entry):
+    """The recording in figures, before preprocessing."""
+
+    n_channels: int = Field(description="channels that are sorted, bad ones included")
+    sampling_frequency_hz: float = Field(description="samples a second")
+    duration_s: float = Field(description="of all segments together")
+    n_segments: int = Field(description="parts with a gap between them")
+    segment_durations_s: list[float] = Field(description="of each segment")
+    dtype: str = Field(description="numpy's name of the type of the samples")
+    size_bytes: int = Field(description="what all traces take in memory")
+    gain_to_uv: tuple[float, float] | None = Field(
+        description="microvolts a step, lowest and highest of all channels; null: not known"
+    )
+    start_time_s: float = Field(description="of the first sample, on the recording's own clock")
+    stream_name: str | None = Field(
+        description="stream or electrical series, where there was one to choose"
+    )
+    has_probe: bool = Field(description="whether the positions of its channels are known")
+    probes: list[str] = Field(description="maker and model or name of each probe")
+    n_shanks: int = Field(description="of all probes together")
+    groups: dict[str, int] = Field(description="number of channels in each shank or group")
+    notes: list[str] = Field(description="what was mended or should be known, a sentence each")
+
+
+class PreprocessingEntry(_Entry):
+    """What happened to the recording before it was sorted."""
+
+    steps: list[dict[str, Any]] = Field(
+        description="in the form of SpikeInterface's `PreprocessingPipeline`: `name`, `params`"
+    )
+    bad_channels: dict[str, str] = Field(
+        description="the channels that were removed, each with its label: `dead`, `noise`, ..."
+    )
+
+
+class SorterEntry(_Entry):
+    """How one sorter ended, and what it took."""
+
+    sorter: str = Field(description="SpikeInterface's name of it")
+    version: str | None = Field(description="of the sorter, as far as it tells")
+    outcome: Literal["sorted", "no_units", "failed", "resumed"] = Field(
+        description="`resumed`: the result of an earlier attempt was used again"
+    )
+    reason: str | None = Field(description="why it failed or found nothing; null where it sorted")
+    n_units: int = Field(description="units in its results")
+    labels: dict[str, int] = Field(
+        description="of them, how many are `good`, `mua`, `noise`; empty where none was analysed"
+    )
+    n_redundant_units: int = Field(
+        description="units left out because another has the same spikes; not in `n_units`"
+    )
+    n_removed_spikes: int = Field(
+        description="spikes left out: outside of the recording, or found twice"
+    )
+    parameters: dict[str, Any] = Field(description="that it was run with, its defaults aside")
+    seconds: float = Field(description="wall-clock time of the sorter alone")
+    peak_memory_bytes: int | None = Field(description="the most that its process held at once")
+    peak_gpu_memory_bytes: int | None = Field(
+        description="the same of the GPU; null where it did not use torch on one"
+    )
+
+
+class ExportEntry(_Entry):
+    """One export of one sorter's units."""
+
+    sorter: str = Field(description="whose units they are")
+    export: Literal["nwb", "phy", "dandi"] = Field(description="`dandi`: the upload of the NWB")
+    path: str = Field(description="in the results; of an upload: in the dandiset")
+    seconds: float = Field(description="wall-clock time")
+    size_bytes: int = Field(description="written, or uploaded")
+    error: str | None = Field(description="why it failed; null where it did not")
+
+
+class AccuracyEntry(_Entry):
+    """How well a sorter found the units of a recording whose true spikes are known."""
+
+    mean_accuracy: float = Field(
+        ge=0, le=1, description="over all true units; 0 for one that was missed"
+    )
+    n_true_units: int = Field(description="units that there are")
+    n_found: int = Field(description="of them, those with an accuracy of 0.8 or more")
+
+
+class StepEntry(_Entry):
+    """What one step of the job took."""
+
+    name: str = Field(description="as in the log: `fetch`, `preprocess`, `sort with ...`, ...")
+    seconds: float | None = Field(description="wall-clock time; null: it had not ended")
+    size_bytes: int | None = Field(description="moved or written, where that means something")
+
+
+class GpuEntry(_Entry):
+    """The first CUDA device."""
+
+    name: str = Field(description="as its driver calls it")
+    memory_bytes: int = Field(description="all of its memory")
+
+
+class MachineEntry(_Entry):
+    """What the job could use of its machine, within the limits of its container."""
+
+    cpus: int = Field(description="number of CPUs")
+    memory_bytes: int = Field(description="memory")
+    shared_memory_bytes: int = Field(description="size of `/dev/shm`")
+    gpu: GpuEntry | None = Field(description="null where there is none, or none that torch can use")
+
+
+class InstanceEntry(_Entry):
+    """The EC2 instance that the job ran on."""
+
+    instance_type: str = Field(description="as `g4dn.2xlarge`")
+    region: str = Field(description="as `us-east-1`")
+    availability_zone: str = Field(description="as `us-east-1a`")
+    life_cycle: str = Field(description="`on-demand`, `spot`, `scheduled` or `capacity-block`")
+    identifier: str = Field(description="as `i-0abc...`")
+
+
+class CostEntry(_Entry):
+    """The price of the instance for the time of the job, as if the job had it alone.
+
+    Not in it: the start of the instance, the pull of the image, disks, requests and transfer.
+    """
+
+    usd: float | None = Field(description="null: not known, for the `reason` given")
+    usd_at_most: float | None = Field(
+        description="what it cannot exceed: the price of on demand, for an instance of Spot"
+    )
+    usd_per_hour: float | None = Field(description="the on-demand price of the instance")
+    seconds: float = Field(description="from the start of the job to its end")
+    reason: str | None = Field(description="why `usd` is not known")
+    prices_as_of: date = Field(description="the date of the price table")
+    prices_source: str = Field(description="what the price table is made from")
+
+
+class RunJson(_Entry):
+    """One job: what it was, how it ended, and what it took. Written when the job ends."""
+
+    schema_version: Literal[2] = Field(description="version of this schema")
+    status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
+    exit_code: int | None = Field(description="see the README's table of exit codes")
+    error: str | None = Field(description="why the job did not succeed, on one line")
+    run_identifier: str | None = Field(description="RUN_IDENTIFIER, where it was given")
+    manifest: ManifestEntry | None = Field(description="of one of many recordings: its place")
+    started: datetime = Field(description="in UTC")
+    ended: datetime | None = Field(description="in UTC")
+    settings: dict[str, str] = Field(
+        description="the variables that were given; secrets and signatures are masked"
+    )
+    versions: dict[str, str] = Field(
+        description="of this program, of Python, and of the packages that decide the result"
+    )
+    source: SourceEntry | None = Field(description="null: the job ended before it was found")
+    recording: RecordingEntry | None = Field(description="null: it ended before it was open")
+    preprocessing: PreprocessingEntry | None = Field(description="null: it ended before that")
+    sorters: list[SorterEntry] = Field(description="those that have run, in order")
+    exports: list[ExportEntry] = Field(description="of what EXPORTS and TARGET_DANDISET ask for")
+    n_consensus_units: int | None = Field(
+        description="units that two or more sorters found; null where fewer than two had any"
+    )
+    ground_truth: dict[str, AccuracyEntry] = Field(
+        description="by sorter, where the true spikes are known"
+    )
+    steps: list[StepEntry] = Field(description="in the order they were started")
+    machine: MachineEntry | None = Field(description="what the job could use")
+    instance: InstanceEntry | None = Field(description="null: not on EC2, or not known")
+    peak_memory_bytes: int | None = Field(
+        description="the most that the program held at once, sorters and workers aside"
+    )
+    peak_gpu_memory_bytes: int | None = Field(
+        description="the most that any sorter held of the GPU at once"
+    )
+    cost: CostEntry = Field(description="in USD")
+
+
+def json_schema() -> str:
+    """The schema as JSON Schema, as it is in the repository."""
+    return json.dumps(RunJson.model_json_schema(), indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json_schema())

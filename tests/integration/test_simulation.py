@@ -1,0 +1,83 @@
+"""The simulated recordings: what can be asked of them, and that the one that drifts drifts."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.recording.simulation import DRIFTING_CONTACTS, check_simulation, simulate
+
+pytestmark = pytest.mark.integration
+
+Spikes = npt.NDArray[np.int64]
+
+#: enough spikes for an average
+FAST = {"firing_rates": (80.0, 80.0), "refractory_period_ms": 4.0}
+
+#: so short that a test can look at it
+SHORT: dict[str, Any] = {
+    "drifting": True,
+    "duration": 2.0,
+    "num_units": 2,
+    "generate_displacement_vector_kwargs": {
+        "displacement_sampling_frequency": 5.0,
+        "drift_start_um": [0, 20],
+        "drift_stop_um": [0, -20],
+        "drift_step_um": 5,
+        "motion_list": [
+            {
+                "drift_mode": "zigzag",
+                "non_rigid_gradient": None,
+                "t_start_drift": 1.0,
+                "t_end_drift": None,
+                "period_s": 2,
+            }
+        ],
+    },
+}
+
+
+def test_a_drifting_neuropixels_probe_without_any_download() -> None:
+    recording, truth = simulate(SHORT)
+    assert recording.get_num_channels() == DRIFTING_CONTACTS >= 96
+    assert recording.get_probe().model_name == "NP1000"
+    assert recording.get_dtype() == np.dtype("int16")
+    assert recording.get_total_duration() == 2.0
+    assert truth.get_num_units() == 2
+
+
+def test_what_the_chosen_generator_has_not_is_refused() -> None:
+    check_simulation(SHORT)
+    check_simulation({"drifting": False, "durations": [1.0], "generate_probe_kwargs": {}})
+    with pytest.raises(SettingsError, match="no parameter durations; did you mean duration"):
+        check_simulation({"drifting": True, "durations": [1.0]})
+    with pytest.raises(SettingsError, match="no parameter probe_name"):
+        check_simulation({"drifting": True, "probe_name": "Neuropixels1-128"})
+    with pytest.raises(SettingsError, match=r"no parameter duration; .*drifting"):
+        check_simulation({"duration": 1.0})
+
+
+def test_it_drifts() -> None:
+    """Where the largest spike of a unit is seen moves along the probe with the second half."""
+    recording, truth = simulate({**SHORT, "num_units": 1, "generate_sorting_kwargs": FAST})
+    spikes = truth.get_unit_spike_train(truth.unit_ids[0])
+    still = spikes[spikes < 30_000]
+    turned = spikes[(spikes > 43_000) & (spikes < 47_000)]  # 20 um away, before it comes back
+    assert _distance_um(recording, still, turned) > 8.0
+    assert _distance_um(recording, still[::2], still[1::2]) < 4.0
+
+
+def _distance_um(recording: BaseRecording, first: Spikes, second: Spikes) -> float:
+    """How far apart, along the probe, two groups of spikes have their centres."""
+    return float(abs(_centre_um(recording, first) - _centre_um(recording, second)))
+
+
+def _centre_um(recording: BaseRecording, frames: Spikes) -> float:
+    traces = recording.get_traces(return_in_uV=True)
+    average = np.mean([traces[frame - 30 : frame + 60] for frame in frames if frame > 30], axis=0)
+    sizes = np.ptp(average, axis=0)
+    weights = np.where(sizes > sizes.max() / 3, sizes, 0.0)
+    return float(np.average(recording.get_channel_locations()[:, 1], weights=weights))

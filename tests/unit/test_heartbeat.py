@@ -1,0 +1,43 @@
+"""What the heartbeat of a sorter tells: the last words of its output."""
+
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.heartbeat import LONGEST_DETAIL, Heartbeat, activity
+from spikeinterface_cloud.sorting import last_words
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        (b"", None),
+        (b"\n\n", None),
+        (b"detecting peaks\nclustering\n\n", "clustering"),
+        (b"whitening\nclustering:  10%\rclustering:  45%", "clustering: 45%"),
+        (b"\xff broken", "\N{REPLACEMENT CHARACTER} broken"),
+        (b"x\n" * 10_000 + b"the end\n", "the end"),
+    ],
+)
+def test_the_last_words_of_a_running_program(
+    tmp_path: Path, output: bytes, words: str | None
+) -> None:
+    log = tmp_path / "output.log"
+    log.write_bytes(output)
+    assert last_words(log) == words
+
+
+def test_a_long_detail_is_cut() -> None:
+    with Heartbeat("sort") as heartbeat, activity("simple", detail=lambda: "x" * 500):
+        line = heartbeat.line()
+    assert line.endswith(f"simple for 0 s ({'x' * LONGEST_DETAIL})")
+
+
+def test_an_activity_without_a_detail_is_just_named() -> None:
+    with Heartbeat("sort") as heartbeat, activity("simple", detail=lambda: None):
+        assert heartbeat.line() == "sort: running for 0 s, simple for 0 s"
+
+
+def test_outside_of_a_step_an_activity_is_just_done() -> None:
+    with activity("simple"):
+        pass
