@@ -1,10 +1,12 @@
 """The units on DANDI: whether the archive would take them, and their upload to a draft dandiset."""
 
 import logging
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -18,9 +20,18 @@ from spikeinterface_cloud.exports.session import Session, sanitised
 
 logger = logging.getLogger(__name__)
 
+#: what tells recordings of one session apart in the name of a file on DANDI
+KEPT_ENTITIES = re.compile(r"(?<=_)(?:tis|slice|cell|probe|obj)-[A-Za-z0-9+-]+(?=[_.])")
+DESCRIPTION = re.compile(r"_desc-(?P<text>[A-Za-z0-9+-]+)(?=[_.])")
 
-def asset_path(session: Session, sorter: str) -> str:
-    """Where the units of a sorter lie in a dandiset.
+
+def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
+    """Where the units of a sorter lie in a dandiset, apart from those of other recordings.
+
+    Parameters
+    ----------
+    source
+        what `run.json` says of the source: what its name tells besides subject and session is kept
 
     Raises
     ------
@@ -30,8 +41,13 @@ def asset_path(session: Session, sorter: str) -> str:
     subject = session.subject.get("subject_id")
     if not subject:
         raise TargetError("TARGET_DANDISET: the source does not tell the subject_id")
+    name = str(source.get("path") or source.get("location") or "").rpartition("/")[2]
+    entities = "".join(f"_{kept[0]}" for kept in KEPT_ENTITIES.finditer(name))
+    described = DESCRIPTION.search(name)
+    parts = [described["text"] if described else None, session.series, sorter]
+    description = "-".join(sanitised(part) for part in parts if part)
     folder = f"sub-{sanitised(str(subject))}"
-    return f"{folder}/{session.archive_name}_desc-{sanitised(sorter)}_ecephys.nwb"
+    return f"{folder}/{session.archive_name}{entities}_desc-{description}_ecephys.nwb"
 
 
 def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
@@ -51,7 +67,7 @@ def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
     file = scratch / "session.nwb"
     write_nwbfile(make_nwbfile(plan.session, {"spikeinterface_cloud": __version__}), file)
     try:
-        validate(file, asset_path(plan.session, sorter))
+        validate(file, asset_path(plan.session, plan.source, sorter))
     finally:
         file.unlink()
 
@@ -76,7 +92,7 @@ def upload_units(
     for units in written:
         if units.export != "nwb" or units.error:
             continue
-        path = asset_path(plan.session, units.sorter)
+        path = asset_path(plan.session, plan.source, units.sorter)
         run = ExportRun(sorter=units.sorter, export="dandi", path=path)
         started = time.monotonic()
         try:

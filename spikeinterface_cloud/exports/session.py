@@ -86,6 +86,8 @@ class Session:
     devices: Sequence[DeviceFacts]
     groups: Sequence[GroupFacts]
     electrodes: ElectrodeFacts
+    #: the name of the sorted series, where the source holds several
+    series: str | None = None
     #: why an archive would not take a file of this session; None where nothing is known against it
     not_for_archives: str | None = None
 

@@ -112,7 +112,14 @@ def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> S
         devices=devices,
         groups=[_group(file, group) for group in _children(file, "general/extracellular_ephys")],
         electrodes=_electrodes(file, file[series_path]["electrodes"][:].tolist(), channel_ids),
+        series=_series(file, series_path),
     )
+
+
+def _series(file: h5py.File, series_path: str) -> str | None:
+    """The name of the series, if others were acquired with it."""
+    acquired = [_attribute(each, "neurodata_type") for each in file["acquisition"].values()]
+    return series_path.rpartition("/")[2] if acquired.count("ElectricalSeries") > 1 else None
 
 
 def _fields(file: h5py.File) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def write_report(
         resources=resource_facts(record),
         settings=_facts(record.settings),
         versions=_facts(versions()),
-        preprocessing=json.dumps(record.preprocessing.get("steps", []), indent=2, default=str),
+        preprocessing=_json(record.preprocessing.get("steps")),
         parameters=[_parameters(run.sorter, run.version, run.parameters) for run in record.sorters],
     )
     file = folder / REPORT
@@ -183,4 +183,9 @@ def _facts(mapping: Mapping[str, str]) -> list[Fact]:
 
 def _parameters(sorter: str, version: str | None, parameters: Mapping[str, Any]) -> Fact:
     name = f"{sorter} {version}" if version else sorter
-    return Fact(name=name, text=json.dumps(parameters, indent=2, default=str))
+    return Fact(name=name, text=_json(parameters) or "its defaults")
+
+
+def _json(value: object) -> str:
+    """A value as it would be given to the job; nothing for an empty one."""
+    return json.dumps(value, indent=2, default=str) if value else ""

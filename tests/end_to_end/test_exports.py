@@ -186,7 +186,7 @@ class Refused:
         ),
         Refused(
             changed={"TARGET_DANDISET": "dandi://dandi/000301@0.230629.1955"},
-            pattern="TARGET_DANDISET .*names a publication",
+            pattern="TARGET_DANDISET: .*names a publication",
         ),
     ],
     ids=["no NWB", "no session", "a publication"],

@@ -15,6 +15,8 @@ from pynwb.file import Subject
 from spikeinterface_cloud.dandi.names import parse_dandiset_name
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import SettingsError, TargetError
+from spikeinterface_cloud.exports.publication import asset_path
+from spikeinterface_cloud.exports.session import ElectrodeFacts, Session
 from tests.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn, Fault
 
 pytestmark = pytest.mark.integration
@@ -152,3 +154,35 @@ def test_a_draft_has_many_names(name: str) -> None:
 def test_what_is_no_draft_is_refused(name: str, message: str) -> None:
     with pytest.raises(SettingsError, match=f"TARGET_DANDISET .*{message}"):
         parse_dandiset_name(name)
+
+
+@pytest.mark.parametrize(
+    ("source", "series", "description"),
+    [
+        ({"path": "sub-M1/sub-M1_ses-day1_ecephys.nwb"}, None, "_desc-simple"),
+        (
+            {"path": "sub-M1/sub-M1_ses-day1_probe-2_ecephys.nwb"},
+            None,
+            "_probe-2_desc-simple",
+        ),
+        ({"path": "sub-M1/sub-M1_ses-day1_desc-raw_ecephys.nwb"}, None, "_desc-raw-simple"),
+        ({"location": "s3://lab/a.nwb"}, "Probe_B", "_desc-Probe-B-simple"),
+    ],
+    ids=["alone", "a probe", "a description", "a series of several"],
+)
+def test_recordings_of_one_session_do_not_replace_each_other(
+    tmp_path: Path, source: Mapping[str, Any], series: str | None, description: str
+) -> None:
+    session = Session(
+        description="a session",
+        start=datetime(2024, 5, 1, tzinfo=UTC),
+        fields={"session_id": "day1"},
+        subject=MOUSE,
+        devices=[],
+        groups=[],
+        electrodes=ElectrodeFacts(ids=[], groups=[], columns=[], rows={}),
+        series=series,
+    )
+    path = asset_path(session, source, "simple")
+    assert path == f"sub-M1/sub-M1_ses-day1{description}_ecephys.nwb"
+    validate(write(tmp_path / "units.nwb"), path)

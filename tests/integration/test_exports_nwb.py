@@ -319,3 +319,13 @@ def test_an_export_that_fails_is_a_value(tmp_path: Path) -> None:
     runs = export(plan, Sorted(sorter="simple", version=None, recording=recording))
     assert [run.export for run in runs] == ["nwb", "phy"]
     assert all(run.error and "analyzer.zarr" in run.error for run in runs)
+
+
+@pytest.mark.parametrize(("names", "series"), [(["A"], None), (["A", "B"], "B")])
+def test_a_series_is_named_where_there_are_several(
+    tmp_path: Path, names: list[str], series: str | None
+) -> None:
+    recording, _ = simulate(duration_s=1.0, n_channels=8)
+    file = write_nwb(tmp_path / "source.nwb", dict.fromkeys(names, recording))
+    chosen = se.read_nwb_recording(file, electrical_series_path=f"acquisition/{names[-1]}")
+    assert find_session(chosen).series == series

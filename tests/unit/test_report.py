@@ -96,6 +96,13 @@ def test_nothing_leads_out_of_the_page(tmp_path: Path) -> None:
     assert all(address.startswith(("#", "data:")) for address in addresses)
 
 
+def test_a_recording_that_was_sorted_as_it_is_is_said_to_be(tmp_path: Path) -> None:
+    record = record_of(preprocessing={"steps": [], "bad_channels": {}})
+    assert "The recording was sorted as it is." in written(tmp_path, record).text
+    record.preprocessing = {"steps": [{"name": "phase_shift", "params": {}}]}
+    assert "phase_shift" in written(tmp_path, record).text
+
+
 def test_secrets_are_masked_as_in_the_record(tmp_path: Path) -> None:
     text = written(tmp_path, record_of()).text
     assert re.search(r"DANDI_API_KEY\s*\*\*\*", text)
