@@ -26,7 +26,14 @@ from spikeinterface_cloud.instance import find_instance
 from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
 from spikeinterface_cloud.machine import describe_machine, workers
-from spikeinterface_cloud.preflight import Finding, Preflight, check_settings, raise_failures, table
+from spikeinterface_cloud.preflight import (
+    Finding,
+    Preflight,
+    check_settings,
+    exit_code_of,
+    raise_failures,
+    table,
+)
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
 from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
@@ -64,12 +71,11 @@ def main() -> int:
 
 
 def check_job(environ: Mapping[str, str]) -> int:
-    """Print how every check ended; the exit code is that of the first that failed."""
+    """Print how every check ended."""
     finding, settings = check_settings(environ)
     findings = [finding, *(check_surroundings(settings) if settings else [])]
     sys.stdout.write(f"{table(findings)}\n")
-    errors = [finding.error for finding in findings if finding.error is not None]
-    return errors[0].exit_code if errors else os.EX_OK
+    return exit_code_of(findings)
 
 
 def check_surroundings(settings: JobSettings) -> list[Finding]:

@@ -89,6 +89,12 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
             "AWS_REGION_NAME": "us-east-1",
         }
     finally:
+        if server.poll() is not None:
+            print(
+                f"the demo's S3 server ended by itself (code {server.returncode}), so that nothing "
+                "could be published; start the demo again",
+                file=sys.stderr,
+            )
         server.terminate()
         server.wait()
 

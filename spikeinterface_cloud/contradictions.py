@@ -1,6 +1,7 @@
 """What variables say against each other, as far as their text alone tells."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from spikeinterface_cloud.location import parse_s3
 from spikeinterface_cloud.variables import parse_boolean
@@ -71,7 +72,18 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
             "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
             "sorted; set TEST_WITH_SUB_RECORDING=true as well"
         )
+    if _lies_within(given.get("RESULTS_FOLDER"), given.get("SOURCE_FOLDER")):
+        yield (
+            f"RESULTS_FOLDER: {given['RESULTS_FOLDER']} is in the source itself, which results "
+            "must not be mixed with; name another folder"
+        )
     yield from _unparsable_locations(given)
+
+
+def _lies_within(inner: str | None, outer: str | None) -> bool:
+    return bool(inner and outer) and Path(str(inner)).resolve().is_relative_to(
+        Path(str(outer)).resolve()
+    )
 
 
 def partial_credentials(given: Mapping[str, str]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 The same checks open every job; `run_script.py --check` runs them alone and prints their table.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,15 +192,21 @@ def source_request(settings: JobSettings) -> SourceRequest:
 
 
 def raise_failures(findings: Sequence[Finding]) -> None:
-    """Raise what the checks found: the first failure's exit code, and a line for each failure."""
+    """Raise what the checks found: a line for each failure, and the exit code of them all."""
     errors = [finding.error for finding in findings if finding.error is not None]
     if len(errors) == 1:
         raise errors[0]
     if errors:
         together = "\n".join(str(error) for error in errors)
         combined = CloudJobError(together)
-        combined.exit_code = errors[0].exit_code
+        combined.exit_code = exit_code_of(findings)
         raise combined
+
+
+def exit_code_of(findings: Sequence[Finding]) -> int:
+    """The exit code of the first failure, unless a setting is wrong: that fails anywhere."""
+    codes = [finding.error.exit_code for finding in findings if finding.error is not None]
+    return os.EX_CONFIG if os.EX_CONFIG in codes else (codes or [os.EX_OK])[0]
 
 
 def table(findings: Sequence[Finding]) -> str:

@@ -144,6 +144,30 @@ def test_a_url_that_names_no_asset_is_refused(url: str) -> None:
     assert message.startswith("DANDISET_S3_FILE_URL: ")
 
 
+@pytest.mark.parametrize(
+    "results", ["/data/session", "/data/session/results", "/data/../data/session"]
+)
+def test_results_are_not_written_into_the_source(results: str) -> None:
+    message = refusal(
+        AWS_S3_BUCKET=None,
+        AWS_S3_BUCKET_FOLDER=None,
+        SOURCE_FOLDER="/data/session",
+        RESULTS_FOLDER=results,
+    )
+    assert message.startswith(f"RESULTS_FOLDER: {results} is in the source itself")
+
+
+def test_results_may_lie_beside_the_source() -> None:
+    JobSettings.from_env(
+        {
+            "SOURCE_FOLDER": "/data/session",
+            "RESULTS_FOLDER": "/data/session-results",
+            "DATA_TYPE": "binary",
+            "SORTERS": "simple",
+        }
+    )
+
+
 def test_no_source_names_the_variables_that_give_one() -> None:
     with pytest.raises(SettingsError, match=r"no source: .*DANDISET_S3_FILE_URL"):
         JobSettings.from_env({"SORTERS": "simple"})

@@ -126,9 +126,10 @@ def test_no_job_runs_as_root_and_every_cache_can_be_written(image: str, user: st
     assert done.exit_code == 0, done.log
 
 
-def test_its_health_is_the_check(image: str) -> None:
+@pytest.mark.parametrize("command", [("python", "run_script.py", "--check"), ("--check",)])
+def test_its_health_is_the_check(image: str, command: tuple[str, ...]) -> None:
     variables = {"TEST_WITH_TOY_RECORDING": "yes", "SORTERS": "simple"}
-    done = run_container(image, "python", "run_script.py", "--check", variables=variables)
+    done = run_container(image, *command, variables=variables)
     assert done.exit_code == 0, done.log
     assert {line.split()[1] for line in done.output.splitlines()} <= {"ok", "memory"}
 
