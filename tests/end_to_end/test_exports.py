@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import spikeinterface.extractors as se
+import spikeinterface as si
 from phylib.io.model import load_model
 from pynwb import NWBHDF5IO
 
@@ -97,7 +97,7 @@ def test_the_units_keep_the_time_of_the_session_and_their_labels(
     uploaded: Job, sorter: str
 ) -> None:
     folder = uploaded.results / sorter
-    sorting = se.read_numpy_folder(folder / "sorting")
+    sorting = si.load(folder / "sorting")
     with NWBHDF5IO(str(folder / "units.nwb"), "r") as io:
         nwbfile = io.read()
         assert nwbfile.subject.subject_id == "M1"
