@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
+from threadpoolctl import threadpool_limits
 
 from spikeinterface_cloud.log import format_bytes, part
 from spikeinterface_cloud.template_similarity import compute_template_similarity
@@ -122,7 +123,8 @@ def _compute_components(analyzer: si.SortingAnalyzer) -> None:
     The model would be kept as a pickle, which zarr's codecs refuse to read for safety: with it
     nobody could open the analyzer.
     """
-    analyzer.compute(dict(PRINCIPAL_COMPONENTS), verbose=False)
+    with threadpool_limits(1):  # so small matrices are slower in threads, much so on a busy machine
+        analyzer.compute(dict(PRINCIPAL_COMPONENTS), verbose=False)
     extension = analyzer.get_extension("principal_components")
     for name in [name for name in extension.data if "model" in name]:
         del extension.data[name]

@@ -11,6 +11,10 @@ STEPS = (1.0, 2.0, 5.0, 10.0)
 
 MOST_TICKS = 6
 
+#: in characters; a longer one is written with a power of ten
+LONGEST_NUMBER = 5
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
@@ -60,12 +64,17 @@ def spanning(label: str, values: npt.ArrayLike, margin: float = 0.04) -> Axis:
 
 
 def number(value: float) -> str:
-    """Write a number of an axis.
+    """Write a number of an axis, short enough to stand beside it.
 
-    >>> number(1000.0), number(0.25), number(-50.0), number(1e-4)
-    ('1000', '0.25', '-50', '0.0001')
+    >>> number(1000.0), number(0.25), number(-50.0), number(1e-4), number(200000.0)
+    ('1000', '0.25', '-50', '10⁻⁴', '2·10⁵')
     """
-    return f"{round(value, 10):g}".replace("e-0", "e-").replace("e+0", "e")
+    text = f"{round(value, 10):g}"
+    if len(text) <= LONGEST_NUMBER:
+        return text
+    factor, _, power = f"{value:.3e}".partition("e")
+    written = f"10{str(int(power)).translate(SUPERSCRIPT)}"
+    return written if float(factor) == 1.0 else f"{float(factor):g}·{written}"
 
 
 def _round_step(least: float) -> float:
