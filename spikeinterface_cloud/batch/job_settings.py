@@ -12,6 +12,7 @@ from spikeinterface_cloud.batch.options import VARIABLES
 from spikeinterface_cloud.batch.secrets import check_no_secret, is_secret
 from spikeinterface_cloud.contradictions import SYNONYMS, overlay
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.known_names import unknown_names
 from spikeinterface_cloud.location import BLOB_KEY, LocalFolder, parse_s3
 from spikeinterface_cloud.settings import JobSettings, variable_names
 from spikeinterface_cloud.variables import nearest
@@ -46,7 +47,7 @@ def checked(variables: Mapping[str, str]) -> JobSettings:
     """
     check_no_secret(variables)
     settings = JobSettings.from_env(variables)
-    problems = [*_out_of_reach(settings)]
+    problems = [*unknown_names(settings), *_out_of_reach(settings)]
     if problems:
         raise SettingsError("\n".join(problems))
     return settings

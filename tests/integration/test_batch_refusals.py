@@ -81,6 +81,13 @@ def test_a_command_that_does_not_say_enough_ends_with_2(
         (["--source", "/data"], "Error: --source: '/data' is not on S3 or DANDI"),
         (["--env", "AWS_SECRET_ACCESS_KEY=x"], "Error: AWS_SECRET_ACCESS_KEY: a secret, which"),
         (["--read-recording-kwargs", "{'a': True}"], 'write {"a": true}'),
+        (["--data-type", "spikegxl"], "Error: DATA_TYPE=spikegxl is not a reader of SpikeInter"),
+        (["--sorters", "kilosort5"], "Error: SORTERS: kilosort5 is not a sorter of SpikeInterface"),
+        (["--preprocessing", '{"filtr": {}}'], "Error: PREPROCESSING: filtr is not a step of"),
+        (
+            ["--sorters-kwargs", '{"simple": {"freq_mn": 1}}'],
+            "Error: SORTERS_KWARGS: simple has no parameter freq_mn; did you mean freq_min?",
+        ),
     ],
 )
 def test_a_bad_job_ends_with_the_code_that_the_container_would_give(

@@ -18,6 +18,8 @@ LAPTOP = (
     "dandi.names",
     "manifest",
     "contradictions",
+    "naming",
+    "known_names",
 )
 
 

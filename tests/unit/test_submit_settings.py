@@ -124,7 +124,7 @@ def test_a_source_that_no_machine_of_aws_sees_is_refused(url: str) -> None:
 
 def test_the_source_folder_of_the_environment_is_refused() -> None:
     message = refused(
-        {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="a"
+        {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="simple"
     )
     assert message == (
         "SOURCE_FOLDER: a job on AWS sees no folder of this machine, so not /data/session1; "
@@ -145,7 +145,7 @@ def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
         "TARGET_AWS_S3_BUCKET: missing, and what a job leaves on its own machine is lost; "
         "give --target s3://bucket/folder"
     )
-    assert settings_of(given(**SOURCE, sorters="a", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {})
+    assert settings_of(given(**SOURCE, sorters="simple", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {})
 
 
 @pytest.mark.parametrize(
