@@ -39,9 +39,32 @@ class AwsSession:
                 self._clients[service] = self._new_client(service)
         return self._clients[service]
 
+    def impatient_client(self, service: str, endpoint_url: str | None) -> Any:
+        """A client that gives up soon, for a question whose answer can be done without.
+
+        Parameters
+        ----------
+        endpoint_url
+            the server to ask; None for botocore's own choice
+
+        Raises
+        ------
+        AwsRefusal
+            There is no such profile, or no region.
+        """
+        config = Config(retries={"total_max_attempts": 2}, connect_timeout=3, read_timeout=5)
+        with explained(f"connect to AWS ({service})"):
+            return self._botocore_session().create_client(
+                service, region_name=self._region, config=config, endpoint_url=endpoint_url
+            )
+
     def _new_client(self, service: str) -> Any:
-        if self._session is None:
-            self._session = botocore.session.Session(profile=self._profile)
         # adaptive: it slows down as a whole while AWS throttles
         config = Config(retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=32)
-        return self._session.create_client(service, region_name=self._region, config=config)
+        session = self._botocore_session()
+        return session.create_client(service, region_name=self._region, config=config)
+
+    def _botocore_session(self) -> Any:
+        if self._session is None:
+            self._session = botocore.session.Session(profile=self._profile)
+        return self._session
