@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from botocore.exceptions import BotoCoreError, ClientError
+from http import HTTPStatus
 
-from spikeinterface_cloud.batch.refusals import (
-    DENIED,
-    MISSING_BUCKETS,
-    MISSING_OBJECTS,
-    AwsRefusal,
-    error_code,
-)
+from botocore.exceptions import BotoCoreError
+
+from spikeinterface_cloud.batch.refusals import AwsRefusal
 from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.batch.submission import PreparedJob
 
@@ -30,22 +26,19 @@ def check_target_bucket(session: AwsSession, job: PreparedJob) -> str | None:
         return None
     bucket = job.target.bucket
     try:
-        s3 = session.impatient_client("s3", _endpoint_url(job))
-        s3.head_bucket(Bucket=bucket)
-    except ClientError as error:
-        code = error_code(error)
-        if code in MISSING_BUCKETS | MISSING_OBJECTS:
-            raise AwsRefusal(
-                f"cannot submit the job: there is no bucket {bucket}, where its results are to go; "
-                "check --target, or make the bucket first"
-            ) from error
-        if code in DENIED:
-            return (
-                f"you may not look into the bucket {bucket}, so whether the job may write there "
-                "is not known; its role needs s3:PutObject"
-            )
+        status = session.head_bucket(bucket, _endpoint_url(job))
     except (BotoCoreError, AwsRefusal):  # what stands in the way of Batch as well, Batch says
         return None
+    if status == HTTPStatus.NOT_FOUND:
+        raise AwsRefusal(
+            f"cannot submit the job: there is no bucket {bucket}, where its results are to go; "
+            "check --target, or make the bucket first"
+        )
+    if status == HTTPStatus.FORBIDDEN:
+        return (
+            f"you may not look into the bucket {bucket}, so whether the job may write there "
+            "is not known; its role needs s3:PutObject"
+        )
     return None
 
 
