@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from spikeinterface_cloud.batch import options
-from spikeinterface_cloud.batch.command_line import Program, SectionCommand
+from spikeinterface_cloud.batch.command_line import DefaultCommand, Program, SectionCommand
 from spikeinterface_cloud.errors import CloudJobError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def program() -> None:
     """
 
 
-@program.command(cls=SectionCommand, hidden=True)
+@program.command(cls=DefaultCommand, hidden=True)
 @options.recording_options
 @options.list_of_recordings_options
 @options.job_options
@@ -58,6 +58,7 @@ def program() -> None:
 @options.poll_option
 def submit(**given: Any) -> None:
     """Submit a sorting job to AWS Batch, or one for each of many recordings."""
+    options.check_submit_variables(click.get_current_context())
     session = open_session(given)
     jobs = prepare_many(given, session) if lists_many(given) else [prepare_one(given, session)]
     for job in jobs:
@@ -83,11 +84,11 @@ def lists_many(given: Mapping[str, Any]) -> bool:
 
 def prepare_one(given: Mapping[str, Any], session: AwsSession) -> PreparedJob:
     """The job of the one recording that the options name."""
-    from spikeinterface_cloud.batch.job_settings import left_behind, settings_of
+    from spikeinterface_cloud.batch.job_settings import left_behind, local_endpoints, settings_of
     from spikeinterface_cloud.batch.submission import prepare_job
 
     settings = settings_of(given, os.environ)
-    for remark in left_behind(settings, os.environ):
+    for remark in (*left_behind(settings, os.environ), *local_endpoints(settings.to_env())):
         tell(f"note: {remark}")
     return prepare_job(settings, options_of_job(given, session))
 
@@ -137,9 +138,12 @@ def existing(session: AwsSession, job: PreparedJob, given: Mapping[str, Any]) ->
 
 
 def send(session: AwsSession, job: PreparedJob) -> str:
-    """Submit the job; its identifier."""
+    """Submit the job, once its target is known to be there; its identifier."""
     from spikeinterface_cloud.batch import submission
+    from spikeinterface_cloud.batch.target_bucket import check_target_bucket
 
+    if remark := check_target_bucket(session, job):
+        tell(f"note: {remark}")
     job_id = submission.send(session, job)
     tell(f"submitted {job.name}; its results go to {job.target}")
     return job_id
@@ -176,15 +180,19 @@ def status(job_ids: tuple[str, ...], **given: Any) -> None:
 @options.json_option
 def list_(**given: Any) -> None:
     """List the recent jobs of a queue, the newest first."""
-    from spikeinterface_cloud.batch.jobs import recent_jobs
+    from spikeinterface_cloud.batch.jobs import look_up, recent_jobs
     from spikeinterface_cloud.batch.stack import queue_of
     from spikeinterface_cloud.batch.table import job_values, jobs_table
 
+    options.check_submit_variables(click.get_current_context())
     session = open_session(given)
     queue = queue_of(session, given["stack"], given["job_queue"])
-    jobs = recent_jobs(session.client("batch"), queue, given["since"])
+    batch = session.client("batch")
+    jobs = recent_jobs(batch, queue, given["since"])
     if given["status"]:
         jobs = [job for job in jobs if job.status in given["status"]]
+    described = look_up(batch, [job.job_id for job in jobs])  # a listing tells no attempts
+    jobs = [described.get(job.job_id, job) for job in jobs]
     if given["as_json"]:
         show_values([job_values(job) for job in jobs])
     else:
@@ -256,7 +264,7 @@ def results(job: str, folder: str | None, **given: Any) -> None:
     from spikeinterface_cloud.batch import results as found
 
     session = open_session(given)
-    target = found.locate(session, job)
+    target, state = found.locate(session, job)
     s3 = session.client("s3")
     record = found.read_record(s3, target)
     files = found.list_results(s3, target)
@@ -267,6 +275,8 @@ def results(job: str, folder: str | None, **given: Any) -> None:
     if folder is not None:
         for file in found.download(s3, files, Path(folder)):
             tell(f"fetched {file.name}")
+    if record is None:
+        raise found.no_record(target, state)
 
 
 def open_session(given: Mapping[str, Any]) -> AwsSession:

@@ -5,6 +5,7 @@
 #
 # The asset may be named by its page, its API address or the URL of its blob as well.
 set -eu
+[ $# -eq 2 ] || { echo "usage: $0 ASSET TARGET" >&2; exit 2; }
 asset=$1 target=$2
 
 job=$(python submit_job.py --source "$asset" --sorters kilosort4 \

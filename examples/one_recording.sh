@@ -6,6 +6,7 @@
 # Queue and job definition come from the environment or from .env: SUBMIT_STACK=my-stack, or
 # SUBMIT_JOB_QUEUE and SUBMIT_JOB_DEFINITION.
 set -eu
+[ $# -eq 3 ] || { echo "usage: $0 SOURCE TARGET FOLDER" >&2; exit 2; }
 source=$1 target=$2 folder=$3
 
 # the id is all that goes to standard output; the log is shown meanwhile, and a job that fails

@@ -3,44 +3,65 @@
     PYTHONPATH=. python examples/submit_from_python.py \
         s3://my-lab-data/raw/session1 s3://my-lab-results/thresholds
 
-It takes what requirements/submit.txt installs, and prints the id of the array job.
+It takes what requirements/submit.txt installs, credentials and a region as boto3 finds them, and
+SUBMIT_JOB_QUEUE and SUBMIT_JOB_DEFINITION from the environment. It prints the id of the array job.
 """
 
 import json
 import os
 import sys
+from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from spikeinterface_cloud.batch.identity import job_identity
 from spikeinterface_cloud.batch.request import JobOptions, build_request
+from spikeinterface_cloud.errors import CloudJobError, SettingsError
 from spikeinterface_cloud.location import S3Location, parse_s3
 from spikeinterface_cloud.manifest import manifest_bytes, put_manifest
 from spikeinterface_cloud.settings import JobSettings
 
 THRESHOLDS = (7, 9, 11)
 
-OPTIONS = JobOptions(
-    job_queue=os.environ.get("SUBMIT_JOB_QUEUE", "spikeinterface-cloud"),
-    job_definition=os.environ.get("SUBMIT_JOB_DEFINITION", "spikeinterface-cloud"),
-    job_name="thresholds",
-    timeout_s=12 * 3600,
-)
-
 
 def main(source: str, target: str) -> None:
     """Submit a job for each threshold, all of them as one array."""
+    options = options_from_environment()
     results = parse_s3(target, None)
     jobs = [settings_for(parse_s3(source, None), results, each) for each in THRESHOLDS]
+    batch = boto3.client("batch")
+    check_definition(batch, options.job_definition)  # before anything is stored
     manifest = manifest_bytes([job.to_env() for job in jobs])
     environment = {"MANIFEST_URL": put_manifest(boto3.client("s3"), results, manifest)}
     request = build_request(
         environment,
-        OPTIONS,
-        identity=job_identity(environment, OPTIONS.job_definition),
+        options,
+        identity=job_identity(environment, options.job_definition),
         array_size=len(jobs),
     )
-    print(boto3.client("batch").submit_job(**request)["jobId"])
+    print(batch.submit_job(**request)["jobId"])
+
+
+def options_from_environment() -> JobOptions:
+    """How the jobs are to run, on the queue and with the definition of the environment."""
+    names = ("SUBMIT_JOB_QUEUE", "SUBMIT_JOB_DEFINITION")
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing:
+        raise SettingsError(f"{' and '.join(missing)}: missing; name your queue and definition")
+    queue, definition = (os.environ[name] for name in names)
+    return JobOptions(
+        job_queue=queue, job_definition=definition, job_name="thresholds", timeout_s=12 * 3600
+    )
+
+
+def check_definition(batch: Any, definition: str) -> None:
+    """Refuse a job definition that is not there."""
+    wanted = (
+        {"jobDefinitions": [definition]} if ":" in definition else {"jobDefinitionName": definition}
+    )
+    if not batch.describe_job_definitions(status="ACTIVE", **wanted)["jobDefinitions"]:
+        raise SettingsError(f"SUBMIT_JOB_DEFINITION: there is no {definition}; register it first")
 
 
 def settings_for(source: S3Location, results: S3Location, threshold: int) -> JobSettings:
@@ -60,4 +81,9 @@ def settings_for(source: S3Location, results: S3Location, threshold: int) -> Job
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if len(sys.argv) != 3:
+        sys.exit("usage: submit_from_python.py s3://bucket/recording s3://bucket/results")
+    try:
+        main(*sys.argv[1:])
+    except (CloudJobError, BotoCoreError, ClientError, ValueError) as error:
+        sys.exit(f"Error: {error}")

@@ -6,6 +6,7 @@
 #
 # Run it again when the array has ended: what has succeeded is left out, the rest tried once more.
 set -eu
+[ $# -eq 2 ] || { echo "usage: $0 DANDISET TARGET" >&2; exit 2; }
 dandiset=$1 target=$2
 
 # without --yes a terminal shows the list and its total size, and asks

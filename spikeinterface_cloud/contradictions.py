@@ -15,6 +15,9 @@ SYNONYMS = {
 #: the variables that name a source, each by itself
 SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_TOY_RECORDING")
 
+#: what is said where none of them is given
+NO_SOURCE = f"no source: give one of {', '.join(SOURCES)}"
+
 #: those whose format nothing but DATA_TYPE tells
 NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
 
@@ -57,7 +60,7 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
     if len(sources) > 1:
         yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
     elif not sources and "AWS_S3_BUCKET_FOLDER" not in given:
-        yield f"no source: give one of {', '.join(SOURCES)}"
+        yield NO_SOURCE
     elif sources and sources[0] in NEED_DATA_TYPE and "DATA_TYPE" not in given:
         yield "DATA_TYPE: missing; name the SpikeInterface reader, like spikeglx or nwb"
     for folder, bucket in (

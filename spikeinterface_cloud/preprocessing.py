@@ -18,12 +18,12 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.bad_channels import find_bad_channels
-from spikeinterface_cloud.errors import RecordingError, SettingsError, UnavailableError
+from spikeinterface_cloud.errors import RecordingError, UnavailableError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.recording.channel_positions import join_probes
 from spikeinterface_cloud.transfer.part_file import disk_errors
-from spikeinterface_cloud.variables import nearest
 
 logger = logging.getLogger(__name__)
 
@@ -70,39 +70,28 @@ def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
     """Refuse a pipeline with a step, or a parameter, that SpikeInterface does not have (78)."""
     if isinstance(choice, str):
         return
-    for step in _as_steps(choice):
-        if step["name"] not in pp_names_to_functions:
-            raise SettingsError(
-                f"PREPROCESSING: {step['name']} is not a step of SpikeInterface"
-                f"{nearest(step['name'], pp_names_to_functions)} "
-                f"(it has {', '.join(sorted(pp_names_to_functions))})"
-            )
-        _check_parameters(step)
+    check_steps(choice, step_names())
 
 
-def _check_parameters(step: Step) -> None:
-    """Refuse a parameter that the step does not have, as far as its signature tells."""
-    if not isinstance(step["params"], Mapping):
-        raise SettingsError(
-            f"PREPROCESSING: {step['name']} has {step['params']!r} for parameters; "
-            f'write {{"{step["name"]}": {{"parameter": value}}}}'
-        )
-    parameters = inspect.signature(pp_names_to_functions[step["name"]]).parameters.values()
-    passes_on = any(each.kind is each.VAR_KEYWORD for each in parameters)
-    known = [
-        each.name
-        for each in parameters
-        if each.kind is not each.VAR_KEYWORD
-        and each.name != "recording"
-        and not each.name.startswith("_")
-    ]
-    for name in step["params"]:
-        meant = nearest(name, known, cutoff=0.85)
-        if name not in known and (meant or not passes_on):
-            raise SettingsError(
-                f"PREPROCESSING: {step['name']} has no parameter {name}{meant} "
-                f"(it has {', '.join(known)})"
-            )
+def step_names() -> dict[str, StepNames]:
+    """Every step of SpikeInterface, with its parameters as far as its signature tells."""
+    return {
+        name: _names_of(list(inspect.signature(function).parameters.values()))
+        for name, function in pp_names_to_functions.items()
+    }
+
+
+def _names_of(parameters: Sequence[inspect.Parameter]) -> StepNames:
+    return StepNames(
+        parameters=tuple(
+            each.name
+            for each in parameters
+            if each.kind is not each.VAR_KEYWORD
+            and each.name != "recording"
+            and not each.name.startswith("_")
+        ),
+        passes_on=any(each.kind is each.VAR_KEYWORD for each in parameters),
+    )
 
 
 def preprocess(
@@ -135,7 +124,7 @@ def preprocess(
     if choice == "default":
         steps, bad_channels = default_steps(recording, sorters)
     else:
-        steps = [] if isinstance(choice, str) else _as_steps(choice)
+        steps = [] if isinstance(choice, str) else as_steps(choice)
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "given", _tell(steps)
     )
@@ -202,12 +191,6 @@ def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
         return False
     switch = OWN_FILTER[sorter]
     return switch is None or parameters.get(switch[0]) != switch[1]
-
-
-def _as_steps(choice: Sequence[Step] | Mapping[str, Any]) -> list[Step]:
-    if isinstance(choice, Mapping):
-        return [{"name": name, "params": params or {}} for name, params in choice.items()]
-    return [{"name": step["name"], "params": step.get("params") or {}} for step in choice]
 
 
 def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:

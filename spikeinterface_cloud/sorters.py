@@ -4,7 +4,7 @@ Parameters are compared with the sorter's own defaults as SpikeInterface gives t
 (`spikeinterface.sorters.get_default_sorter_params`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import spikeinterface.sorters as ss
@@ -12,7 +12,7 @@ from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.machine import Gpu
-from spikeinterface_cloud.variables import nearest
+from spikeinterface_cloud.naming import parameter_problems, unknown_sorter
 
 #: SpikeInterface's images with MATLAB's run-time library and a sorter that was compiled for it
 COMPILED_BASES = {
@@ -27,9 +27,7 @@ def check_names(sorters: Sequence[str]) -> None:
     for name in sorters:
         if name not in known:
             raise SettingsError(
-                f"SORTERS: {name} is not a sorter of SpikeInterface"
-                f"{nearest(name, installed) or nearest(name, known)}; "
-                f"this image has {', '.join(installed)}"
+                f"{unknown_sorter(name, known, installed)}; this image has {', '.join(installed)}"
             )
     missing = [name for name in sorters if name not in installed]
     if missing:
@@ -54,66 +52,15 @@ def _image_with(sorter: str) -> str:
 
 def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse parameters that their sorter does not have, or that are of the wrong type (78)."""
+    installed = ss.installed_sorters()
     problems = [
         problem
         for sorter, parameters in sorters_kwargs.items()
-        for problem in _parameter_problems(sorter, parameters)
+        if sorter in installed  # check_names refuses the others; their parameters are not known
+        for problem in parameter_problems(sorter, parameters, ss.get_default_sorter_params(sorter))
     ]
     if problems:
-        raise SettingsError("; ".join(f"SORTERS_KWARGS: {problem}" for problem in problems))
-
-
-def _parameter_problems(sorter: str, parameters: Mapping[str, Any]) -> Iterator[str]:
-    if sorter not in ss.installed_sorters():
-        return  # check_names refuses it; its parameters cannot be known here
-    defaults = ss.get_default_sorter_params(sorter)
-    for name, value in parameters.items():
-        if name not in defaults:
-            yield (
-                f"{sorter} has no parameter {name}{nearest(name, defaults)}"
-                f" (it has {', '.join(sorted(defaults))})"
-            )
-        else:
-            yield from _type_problems(f"{sorter}: {name}", value, defaults[name])
-
-
-def _type_problems(name: str, value: Any, default: Any) -> Iterator[str]:
-    """Compare with the type of the default; a default of None takes anything."""
-    if default is None:
-        return
-    if isinstance(default, dict):
-        if not isinstance(value, dict):
-            yield f"{name} is {value!r}; it takes an object, like {default!r}"
-            return
-        for key in value.keys() & default.keys():
-            yield from _type_problems(f"{name}.{key}", value[key], default[key])
-    elif not _is_like(value, default):
-        yield f"{name} is {value!r}; it takes {_kind(default)}, like {default!r}"
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, int):
-        # Kilosort4 calls thresholds integers that its own documentation sets to fractions
-        return isinstance(value, int | float)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
-    return isinstance(value, type(default))
-
-
-def _kind(default: Any) -> str:
-    match default:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case _:
-            return "a list"
+        raise SettingsError("; ".join(problems))
 
 
 def check_gpu(

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 DEFAULT_COMMAND = "submit"
 
@@ -27,6 +28,15 @@ class SectionOption(click.Option):
         super().__init__(*names, **given)
         self.section = section
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """The option; and the variable, where the value that is refused came from one."""
+        hint = super().get_error_hint(ctx)
+        if ctx is None or ctx.get_parameter_source(self.name or "") != ParameterSource.ENVIRONMENT:
+            return hint
+        variable = self.envvar if isinstance(self.envvar, str) else ""
+        is_of_file = variable in ctx.params.get("env_file", {})
+        return f"'{self.opts[0]}' ({variable}{', from .env or --env-file' if is_of_file else ''})"
+
 
 class SectionCommand(click.Command):
     """A command whose help shows its options by section."""
@@ -41,6 +51,21 @@ class SectionCommand(click.Command):
         for section, records in sections.items():
             with formatter.section(section):
                 formatter.write_dl(records)
+
+
+class DefaultContext(click.Context):
+    """The context of the default command, which nobody names when they call it."""
+
+    @property
+    def command_path(self) -> str:
+        """What messages call the command."""
+        return super().command_path if self.parent is None else self.parent.command_path
+
+
+class DefaultCommand(SectionCommand):
+    """The command that runs where no command is named."""
+
+    context_class = DefaultContext
 
 
 class Program(click.Group):

@@ -5,16 +5,30 @@ The stronger layer comes first: flags, then the environment, then the file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from spikeinterface_cloud.batch.options import VARIABLES
+from spikeinterface_cloud.batch.options import FROM_FILE, VARIABLES
 from spikeinterface_cloud.batch.secrets import check_no_secret, is_secret
-from spikeinterface_cloud.contradictions import SYNONYMS, overlay
+from spikeinterface_cloud.contradictions import NO_SOURCE, SYNONYMS, overlay
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.known_names import unknown_names
 from spikeinterface_cloud.location import BLOB_KEY, LocalFolder, parse_s3
 from spikeinterface_cloud.settings import JobSettings, variable_names
 from spikeinterface_cloud.variables import nearest
+
+MISSING_SOURCE = (
+    "--source: missing; give s3://bucket/folder, dandi://instance/dandiset@version/path, or the "
+    "https:// URL of a DANDI asset"
+)
+
+#: the variable that a line of an error is about
+NAME_AT_START = re.compile(r"[A-Z][A-Z0-9_]*(?=[:= ])")
+
+ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+THIS_MACHINE = ("localhost", "::1")
 
 
 def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> JobSettings:
@@ -25,7 +39,33 @@ def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> JobSett
     SettingsError
         with every problem at once, a line each.
     """
-    return checked(job_variables(given, environ))
+    variables = job_variables(given, environ)
+    try:
+        return checked(variables)
+    except SettingsError as error:
+        lines = [_as_typed(line) for line in str(error).splitlines()]
+        raise SettingsError("\n".join(lines_from_file(lines, variables, given))) from error
+
+
+def lines_from_file(
+    lines: Iterable[str], variables: Mapping[str, str], given: Mapping[str, Any]
+) -> Iterator[str]:
+    """The lines of an error; where the value of a variable came from the file, they say so."""
+    for line in lines:
+        name = NAME_AT_START.match(line)
+        said = given["env_file"].get(name[0]) if name else None
+        is_of_file = name is not None and said is not None and variables.get(name[0]) == said
+        yield f"{line} ({FROM_FILE})" if is_of_file else line
+
+
+def _as_typed(line: str) -> str:
+    """What is missing, by the option that would give it."""
+    if line == NO_SOURCE:
+        return MISSING_SOURCE
+    for parameter, variable in VARIABLES.items():
+        if line.startswith(f"{variable}: missing"):
+            return f"--{parameter.replace('_', '-')}{line.removeprefix(variable)}"
+    return line
 
 
 def job_variables(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
@@ -46,7 +86,7 @@ def checked(variables: Mapping[str, str]) -> JobSettings:
     """
     check_no_secret(variables)
     settings = JobSettings.from_env(variables)
-    problems = [*_out_of_reach(settings)]
+    problems = [*unknown_names(settings), *_out_of_reach(settings)]
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
@@ -139,6 +179,18 @@ def left_behind(settings: JobSettings, environ: Mapping[str, str]) -> Iterator[s
         )
 
 
+def local_endpoints(variables: Mapping[str, str]) -> Iterator[str]:
+    """The servers of this machine that a job is told to use, and would look for on its own."""
+    for name in ENDPOINTS:
+        url = variables.get(name, "").strip()
+        host = urlsplit(url).hostname or ""
+        if host in THIS_MACHINE or host.startswith("127."):
+            yield (
+                f"{name}={url} goes into the job's environment, and is this machine's own: a job "
+                "on AWS finds no server there; unset it, or name one that the job can reach"
+            )
+
+
 def _out_of_reach(settings: JobSettings) -> Iterator[str]:
     """What a machine of AWS cannot do, though this one could."""
     if settings.manifest_url is None and isinstance(settings.source, LocalFolder):
@@ -148,6 +200,6 @@ def _out_of_reach(settings: JobSettings) -> Iterator[str]:
         )
     if settings.target is None and not settings.results_folder and not settings.target_dandiset:
         yield (
-            "TARGET_AWS_S3_BUCKET: missing, and what a job leaves on its own machine is lost; "
-            "give --target s3://bucket/folder"
+            "--target: missing, and what a job leaves on its own machine is lost; "
+            "give s3://bucket/folder"
         )

@@ -55,7 +55,7 @@ def common_target(common: Mapping[str, str]) -> S3Location:
     bucket = common.get("TARGET_AWS_S3_BUCKET", "").strip()
     if not bucket:
         raise SettingsError(
-            "TARGET_AWS_S3_BUCKET: missing; give --target s3://bucket/folder, below which each "
+            "--target: missing; give s3://bucket/folder, below which each "
             "recording gets a folder of its own"
         )
     try:

@@ -12,7 +12,7 @@ import click
 from pydantic import SecretStr
 
 from spikeinterface_cloud.batch.arrays import overview, prepare_jobs
-from spikeinterface_cloud.batch.job_settings import job_variables
+from spikeinterface_cloud.batch.job_settings import job_variables, local_endpoints
 from spikeinterface_cloud.batch.listing import ListedJob, Listing, common_target, jobs_of
 from spikeinterface_cloud.batch.request import JobOptions
 from spikeinterface_cloud.batch.session import AwsSession
@@ -54,7 +54,7 @@ def find_jobs(
     target = common_target(common)  # before the list, which may take a while
     listing = _list(given, environ, session, target)
     jobs = jobs_of(listing, common)
-    notes = listing.notes
+    notes = (*listing.notes, *local_endpoints(common))
     if given["only_missing"]:
         from spikeinterface_cloud.batch.finished import unfinished
 

@@ -21,6 +21,12 @@ VARIABLES = {
 
 ENV_FILE = ".env"
 
+#: what is said of a value that neither an option nor the environment gave
+FROM_FILE = f"as {ENV_FILE}, or the --env-file, says"
+
+#: what the variables of the submission's own options begin with
+SUBMIT = "SUBMIT_"
+
 #: the states of a job, in order
 STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 
@@ -44,6 +50,20 @@ def load_env_file(
     return new
 
 
+def check_submit_variables(context: click.Context) -> None:
+    """Refuse a variable that is almost, but not quite, one of an option's; click.UsageError (2).
+
+    One that is like none of them may be another program's.
+    """
+    from spikeinterface_cloud.variables import misspelt  # not for `--help`
+
+    known = [option.envvar for option in context.command.params if isinstance(option.envvar, str)]
+    given = [name for name in os.environ if name.startswith(SUBMIT) and os.environ[name].strip()]
+    for name, meant in sorted(misspelt(given, known).items()):
+        place = f" ({FROM_FILE})" if name in context.params["env_file"] else ""
+        raise click.UsageError(f"{name}: no variable of this command; did you mean {meant}?{place}")
+
+
 def _variable(name: str, help_text: str) -> Declared:
     """An option that sets the variable of its own name."""
     variable = VARIABLES[name.removeprefix("--").replace("-", "_")]
@@ -52,7 +72,7 @@ def _variable(name: str, help_text: str) -> Declared:
 
 def _default(name: str, help_text: str, **given: Any) -> Declared:
     """An option that a variable `SUBMIT_...` of the environment gives where it is missing."""
-    variable = f"SUBMIT_{name.removeprefix('--').replace('-', '_').upper()}"
+    variable = f"{SUBMIT}{name.removeprefix('--').replace('-', '_').upper()}"
     return Declared(name, envvar=variable, help=f"{help_text}  [variable: {variable}]", **given)
 
 

@@ -23,6 +23,7 @@ from spikeinterface_cloud.batch.refusals import (
     explained,
 )
 from spikeinterface_cloud.batch.session import AwsSession
+from spikeinterface_cloud.batch.watching import describe_state
 from spikeinterface_cloud.contradictions import overlay
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import S3Location, parse_s3
@@ -47,8 +48,10 @@ class ResultFile:
     modified: datetime
 
 
-def locate(session: AwsSession, job: str) -> S3Location:
+def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
     """Where the results are of a job that is named by its identifier, or by its target itself.
+
+    With the identifier comes the state of the job.
 
     Raises
     ------
@@ -56,11 +59,21 @@ def locate(session: AwsSession, job: str) -> S3Location:
         There is no such job, or it names no target.
     """
     if not job.startswith("s3://"):
-        return target_of(session.client("s3"), look_up_one(session.client("batch"), job))
+        state = look_up_one(session.client("batch"), job)
+        return target_of(session.client("s3"), state), state
     try:
-        return parse_s3(job, None)
+        return parse_s3(job, None), None
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+def no_record(target: S3Location, state: JobState | None) -> AwsRefusal:
+    """The error that says that a job has not ended with a record at its target, as far as known."""
+    if state is None:
+        why = "its job is under way, was killed, or never started"
+    else:
+        why = describe_state(state)
+    return AwsRefusal(f"{target} has no {RECORD}: {why}")
 
 
 def target_of(s3: Any, job: JobState) -> S3Location:
@@ -143,6 +156,7 @@ def download(s3: Any, files: Sequence[ResultFile], folder: Path) -> Iterator[Res
             if fetch is not None:
                 with _explained(file, folder):
                     fetch.result()
+                    _stamp(folder / file.name, file)
             yield file
 
 
@@ -158,7 +172,13 @@ def _start(manager: Any, file: ResultFile, folder: Path) -> Any:
 
 
 def _is_current(found: os.stat_result, file: ResultFile) -> bool:
-    return found.st_size == file.size_bytes and found.st_mtime > file.modified.timestamp()
+    return found.st_size == file.size_bytes and found.st_mtime == file.modified.timestamp()
+
+
+def _stamp(path: Path, file: ResultFile) -> None:
+    """Give what was fetched the object's own time, by which a later change of it is noticed."""
+    modified_s = file.modified.timestamp()
+    os.utime(path, (modified_s, modified_s))
 
 
 @contextmanager
@@ -202,9 +222,7 @@ def describe_results(
     target: S3Location, record: Mapping[str, Any] | None, files: Sequence[ResultFile]
 ) -> Iterator[str]:
     """What there is, a line each: the run, its sorters, the files."""
-    if record is None:
-        yield f"{target} has no {RECORD}: its job is under way, was killed, or never started"
-    else:
+    if record is not None:
         error = f": {record['error']}" if record.get("error") else ""
         yield f"{target}: {record.get('status')}{error}"
         for run in record.get("sorters", ()):

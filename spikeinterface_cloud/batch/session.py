@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import botocore.session
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.configprovider import ConfiguredEndpointProvider
+from botocore.exceptions import HTTPClientError
+from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 
 from spikeinterface_cloud.batch.refusals import explained
 
@@ -39,9 +45,47 @@ class AwsSession:
                 self._clients[service] = self._new_client(service)
         return self._clients[service]
 
+    def head_bucket(self, bucket: str, endpoint_url: str | None) -> int | None:
+        """The status that S3 answers for a bucket with; None where there is no answer to be had.
+
+        One signed request without a client of S3, which takes longer to make than all the rest of
+        a submission's requests. It is tried once, for a few seconds.
+
+        Parameters
+        ----------
+        endpoint_url
+            the server to ask; None for the one that botocore is told of, or else AWS
+        """
+        session = self._botocore_session()
+        region = self.client("batch").meta.region_name
+        credentials = session.get_credentials()
+        if credentials is None:
+            return None
+        configured = ConfiguredEndpointProvider(
+            session.full_config, session.get_scoped_config(), "s3"
+        ).provide()
+        resolver = session.get_component("endpoint_resolver")
+        hostname = resolver.construct_endpoint("s3", region)["hostname"]
+        server = (endpoint_url or configured or f"https://{hostname}").rstrip("/")
+        request = AWSRequest("HEAD", f"{server}/{bucket}")
+        S3SigV4Auth(credentials, "s3", region).add_auth(request)
+        http = URLLib3Session(
+            verify=session.get_config_variable("ca_bundle") or True,
+            proxies=get_environ_proxies(server),
+            timeout=(3, 5),
+        )
+        try:
+            return int(http.send(request.prepare()).status_code)
+        except HTTPClientError:
+            return None
+
     def _new_client(self, service: str) -> Any:
-        if self._session is None:
-            self._session = botocore.session.Session(profile=self._profile)
         # adaptive: it slows down as a whole while AWS throttles
         config = Config(retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=32)
-        return self._session.create_client(service, region_name=self._region, config=config)
+        session = self._botocore_session()
+        return session.create_client(service, region_name=self._region, config=config)
+
+    def _botocore_session(self) -> Any:
+        if self._session is None:
+            self._session = botocore.session.Session(profile=self._profile)
+        return self._session

@@ -81,8 +81,8 @@ def _manifest_target(settings: JobSettings) -> S3Location:
     """Below which the list of these settings is kept."""
     if settings.target is None:
         raise SettingsError(
-            "TARGET_AWS_S3_BUCKET: missing, and the settings are too long for a request, so that "
-            "they have to be kept at the target; give --target s3://bucket/folder"
+            "--target: missing, and the settings are too long for a request, so that they have to "
+            "be kept at the target; give s3://bucket/folder"
         )
     return settings.target
 

@@ -5,7 +5,6 @@ without a change, and READ_RECORDING_KWARGS is checked against the reader's own 
 anything is downloaded.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,33 +18,14 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.zarrextractors import read_zarr
 from spikeinterface.extractors.neoextractors import neo_recording_extractors_dict
 
-from spikeinterface_cloud.errors import SettingsError
-
-#: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
-EXECUTES_THE_SOURCE = frozenset({"shybrid", "sinaps_research_platform"})
-
-#: what the job decides itself: where the data are, and whether they are streamed
-DECIDED_BY_THE_JOB = frozenset(
-    {
-        "file",
-        "stream_mode",
-        "stream_cache_path",
-        "cache",
-        "storage_options",
-        "cbin_file_path",
-        "file_timestamps_paths",
-    }
+from spikeinterface_cloud.naming import (
+    DECIDED_BY_THE_JOB,
+    EXECUTES_THE_SOURCE,
+    check_reader_parameters,
+    known_data_type,
 )
 
 PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
-
-#: the other names under which a format goes
-OTHER_NAMES = {
-    "openephysbinary": "openephys",
-    "openephyslegacy": "openephys",
-    "compressedbinaryibl": "cbin_ibl",
-    "binaryfolder": "binary",
-}
 
 #: endings where neo does not know, or does not put first, the file that the reader is given
 ENDINGS = {
@@ -120,23 +100,7 @@ def reader_names() -> list[str]:
 
 def find_reader(data_type: str) -> Reader:
     """The reader of `data_type`; `SettingsError` with the nearest names when there is none."""
-    wanted = data_type.strip().lower().removeprefix("read_").replace("-", "_")
-    short = wanted.removesuffix("_recording")
-    if short in EXECUTES_THE_SOURCE:
-        raise SettingsError(
-            f"DATA_TYPE={data_type}: its reader runs text of the source as a program; "
-            "convert the recording to nwb, or to binary with SpikeInterface, first"
-        )
-    squeezed = short.replace("_", "").replace(" ", "")
-    for name in (short, OTHER_NAMES.get(squeezed, ""), squeezed):
-        if name in _readers():
-            return _readers()[name]
-    near = difflib.get_close_matches(squeezed, reader_names(), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else "choose one of the known ones"
-    raise SettingsError(
-        f"DATA_TYPE={data_type} is not a reader of SpikeInterface; {hint} "
-        f"Known are {', '.join(reader_names())}"
-    )
+    return _readers()[known_data_type(data_type, _readers())]
 
 
 def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
@@ -146,20 +110,7 @@ def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
     take, that it is missing, or that is the job's own to decide.
     """
     reader = find_reader(data_type)
-    accepted = ", ".join(reader.parameters) or "no parameter"
-    for name in kwargs:
-        if name not in reader.parameters:
-            raise SettingsError(
-                f"READ_RECORDING_KWARGS names {name!r}, {_why_not(reader, name)}; "
-                f"accepted for DATA_TYPE={reader.name}: {accepted}"
-            )
-    missing = [name for name in reader.required if name not in kwargs]
-    # without parameters, binary is a folder that SpikeInterface saved and that describes itself
-    if missing and not (reader.name == "binary" and not kwargs):
-        raise SettingsError(
-            f"READ_RECORDING_KWARGS lacks {', '.join(missing)}, which DATA_TYPE={reader.name} "
-            f"needs; accepted: {accepted}"
-        )
+    check_reader_parameters(reader, kwargs)
     return reader
 
 
@@ -225,14 +176,3 @@ def _path_parameter(source: Callable[..., Any]) -> str | None:
         if name in PATH_PARAMETERS:
             return name
     return None
-
-
-def _why_not(reader: Reader, name: str) -> str:
-    if name == reader.path_parameter or name in DECIDED_BY_THE_JOB:
-        return "which the job sets itself"
-    near = difflib.get_close_matches(name, reader.parameters, n=1)
-    return (
-        f"which its reader does not take (did you mean {near[0]}?)"
-        if near
-        else ("which its reader does not take")
-    )

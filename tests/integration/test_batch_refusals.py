@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 from botocore.exceptions import (
@@ -18,6 +19,11 @@ from tests.batch_server import AwsServer
 from tests.submitting import JOB, PLACE, Laptop
 
 pytestmark = pytest.mark.integration
+
+
+def refusals(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines on standard error but for the note that the server is this machine."""
+    return [line for line in done.stderr.splitlines() if not line.startswith("note: AWS_ENDPOINT")]
 
 
 @pytest.mark.parametrize(
@@ -81,6 +87,13 @@ def test_a_command_that_does_not_say_enough_ends_with_2(
         (["--source", "/data"], "Error: --source: '/data' is not on S3 or DANDI"),
         (["--env", "AWS_SECRET_ACCESS_KEY=x"], "Error: AWS_SECRET_ACCESS_KEY: a secret, which"),
         (["--read-recording-kwargs", "{'a': True}"], 'write {"a": true}'),
+        (["--data-type", "spikegxl"], "Error: DATA_TYPE=spikegxl is not a reader of SpikeInter"),
+        (["--sorters", "kilosort5"], "Error: SORTERS: kilosort5 is not a sorter of SpikeInterface"),
+        (["--preprocessing", '{"filtr": {}}'], "Error: PREPROCESSING: filtr is not a step of"),
+        (
+            ["--sorters-kwargs", '{"simple": {"freq_mn": 1}}'],
+            "Error: SORTERS_KWARGS: simple has no parameter freq_mn; did you mean freq_min?",
+        ),
     ],
 )
 def test_a_bad_job_ends_with_the_code_that_the_container_would_give(
@@ -98,7 +111,7 @@ def test_all_problems_of_a_job_are_told_at_once(laptop: Laptop) -> None:
     assert done.returncode == 78
     lines = done.stderr.splitlines()
     assert all(line.startswith("Error: ") for line in lines)
-    for word in ("no source: give one of", "SORTERS: missing", "EXPORTS: ", "N_JOBS: "):
+    for word in ("--source: missing; give s3://", "--sorters: missing", "EXPORTS: ", "N_JOBS: "):
         assert any(word in line for line in lines), word
 
 
@@ -126,7 +139,7 @@ def test_what_aws_or_its_tools_refuse_is_one_line_and_ends_with_1(
     done = laptop.run(*JOB, *PLACE, *arguments, env=env)
     assert done.returncode == 1
     assert message in done.stderr
-    [line] = done.stderr.splitlines()
+    [line] = refusals(done)
     assert line.startswith("Error: cannot ")
     assert done.stdout == ""
 
@@ -159,9 +172,87 @@ def test_a_refused_submission_says_what_to_do(
     aws.refuse("submitjob", code, said, status=status)
     done = laptop.run(*JOB, *PLACE)
     assert done.returncode == 1
-    [line] = done.stderr.splitlines()
+    [line] = refusals(done)
     assert line.startswith("Error: cannot submit the job: ")
     assert message in line
+
+
+def test_a_value_of_the_file_that_is_refused_is_said_to_come_from_there(laptop: Laptop) -> None:
+    (laptop.folder / ".env").write_text("N_JOBS=many\nSUBMIT_ATTEMPTS=3\n")
+    done = laptop.run(*JOB, *PLACE)
+    assert done.returncode == 78
+    [line] = refusals(done)
+    assert line.startswith("Error: N_JOBS: ")
+    assert line.endswith("(as .env, or the --env-file, says)")
+    assert ".env" not in laptop.run(*JOB, *PLACE, env={"N_JOBS": "lots"}).stderr
+    (laptop.folder / ".env").write_text("SUBMIT_TIMEOUT=soon\n")
+    done = laptop.run(*JOB, *PLACE)
+    assert done.returncode == 2
+    assert "Invalid value for '--timeout' (SUBMIT_TIMEOUT, from .env or --env-file): 'soon'" in (
+        done.stderr
+    )
+    done = laptop.run(*JOB, *PLACE, env={"SUBMIT_TIMEOUT": "later"})
+    assert "Invalid value for '--timeout' (SUBMIT_TIMEOUT): 'later'" in done.stderr
+
+
+@pytest.mark.parametrize("command", [[*JOB, *PLACE], ["list", *PLACE[:2]]])
+def test_a_misspelt_variable_of_the_submission_is_named(
+    laptop: Laptop, aws: AwsServer, command: list[str]
+) -> None:
+    done = laptop.run(*command, env={"SUBMIT_JOB_QEUE": "gpu", "SUBMIT_PAPER_TO": "nature"})
+    assert done.returncode == 2
+    assert (
+        "Error: SUBMIT_JOB_QEUE: no variable of this command; did you mean SUBMIT_JOB_QUEUE?"
+        in done.stderr
+    )
+    (laptop.folder / ".env").write_text("SUBMIT_JOB_QEUE=gpu\n")
+    assert "(as .env, or the --env-file, says)" in laptop.run(*command).stderr
+    assert not aws.calls
+
+
+def test_usage_names_no_command_that_nobody_has_typed(laptop: Laptop) -> None:
+    done = laptop.run(*JOB, "--timeout", "soon")
+    assert "Usage: submit_job.py [OPTIONS]" in done.stderr
+    assert "Try 'submit_job.py --help'" in done.stderr
+
+
+def test_a_server_of_this_machine_is_pointed_out(laptop: Laptop, aws: AwsServer) -> None:
+    done = laptop.run(*JOB, *PLACE, "--dry-run")
+    assert done.returncode == 0
+    assert f"note: AWS_ENDPOINT_URL={aws.url} goes into the job's environment" in done.stderr
+
+
+def test_a_target_that_is_not_there_is_noticed_before_the_submission(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    job = (*JOB, *PLACE, "--target", "s3://not-there/session1")
+    done = laptop.run(*job)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert (
+        "Error: cannot submit the job: there is no bucket not-there, where its results are to go; "
+        "check --target" in done.stderr
+    )
+    assert not aws.named("submitjob")
+    aws.calls.clear()
+    assert laptop.run(*job, "--dry-run").returncode == 0
+    assert not aws.calls
+
+
+def test_a_target_that_the_submitter_may_not_look_at_is_a_note(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    aws.refuse("HEAD /lab-results", "AccessDenied", status=403)
+    done = laptop.run(*JOB, *PLACE)
+    assert done.returncode == 0, done.stderr
+    assert "note: you may not look into the bucket lab-results" in done.stderr
+    assert len(aws.named("submitjob")) == 1
+    assert len(aws.named("HEAD /lab-results")) == 1
+
+
+def test_an_s3_that_cannot_be_reached_from_here_is_left_to_the_job(laptop: Laptop) -> None:
+    done = laptop.run(*JOB, *PLACE, "--env", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
 
 
 def test_throttling_is_waited_out(laptop: Laptop, aws: AwsServer) -> None:

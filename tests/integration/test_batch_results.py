@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def test_a_second_download_fetches_what_has_changed(
     arguments = ("results", f"s3://{BUCKET}/{folder}", "--download", "here")
     laptop.run(*arguments)
     aws.calls.clear()
+    time.sleep(1)  # S3 tells times in whole seconds
     put(aws, folder, {"run.log": b"A LINE\n"})
     laptop.run(*arguments)
     assert tree(laptop.folder / "here") == {**FILES, "run.log": b"A LINE\n"}
@@ -122,10 +124,37 @@ def test_a_second_download_fetches_what_has_changed(
     assert not any("templates" in action for action in fetched)
 
 
-def test_a_job_without_results_yet_says_so(laptop: Laptop) -> None:
-    done = laptop.run("results", submit(laptop, "nothing"))
-    assert done.returncode == 0
-    assert "s3://lab-results/nothing has no run.json: its job is under way" in done.stdout
+@pytest.mark.parametrize(
+    ("fate", "words"),
+    [
+        ({"status": "RUNNING"}, " is RUNNING"),
+        (
+            {"status": "FAILED", "statusReason": "Essential container in task exited",
+             "container": {"exitCode": 66}},
+            " is FAILED with exit code 66: Essential container in task exited",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("options", [[], ["--json"], ["--download", "here"]])
+def test_a_job_without_a_record_is_no_success_and_its_state_is_told(
+    laptop: Laptop, aws: AwsServer, fate: dict[str, Any], words: str, options: list[str]
+) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"run.log": b"so far"})
+    job_id = submit(laptop, folder)
+    aws.set_fate(job_id, **fate)
+    done = laptop.run("results", job_id, *options)
+    assert done.returncode == 1
+    assert f"Error: s3://{BUCKET}/{folder} has no run.json: {job_id}{words}" in done.stderr
+    assert "run.log" in done.stdout, "what is there is shown all the same"
+    if "--download" in options:
+        assert tree(laptop.folder / "here") == {"run.log": b"so far"}
+
+
+def test_a_target_without_a_record_is_no_success(laptop: Laptop) -> None:
+    done = laptop.run("results", f"s3://{BUCKET}/nothing")
+    assert done.returncode == 1
+    assert f"Error: s3://{BUCKET}/nothing has no run.json: its job is under way" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "simple/../../outside.txt", "/etc/outside"])

@@ -138,7 +138,8 @@ def test_list_has_every_recent_job_of_whatever_status_newest_first(
     now_ms = int(time.time() * 1000)
     for place, job_id in enumerate(ids):
         aws.set_fate(job_id, createdAt=now_ms - 1000 * (120 - place))
-    aws.set_fate(ids[0], status="FAILED", statusReason="Host EC2 terminated")
+    ended = {"status": "FAILED", "statusReason": "Host EC2 terminated"}
+    aws.set_fate(ids[0], **ended, attempts=[{}, {}])
     aws.set_fate(ids[1], status="RUNNABLE", createdAt=now_ms - 3_600_000 * 30)
     listed = json.loads(laptop.run("list", "--job-queue", QUEUE, "--json").stdout)
     found = [job["jobId"] for job in listed if job["jobId"] in ids]
@@ -146,8 +147,12 @@ def test_list_has_every_recent_job_of_whatever_status_newest_first(
     older = laptop.run("list", "--job-queue", QUEUE, "--since", "2d", "--status", "runnable")
     assert ids[1] in older.stdout
     assert ids[0] not in older.stdout
-    failed = laptop.run("list", "--job-queue", QUEUE, "--status", "FAILED")
-    assert "Host EC2 terminated" in failed.stdout
+    for status in ("FAILED", "failed", "Failed"):
+        failed = laptop.run("list", "--job-queue", QUEUE, "--status", status)
+        assert failed.returncode == 0, failed.stderr
+        [line] = [line for line in failed.stdout.splitlines() if ids[0] in line]
+        assert line.split()[1:4] == ["listed-0", "FAILED", "2"]
+        assert line.endswith("Host EC2 terminated")
 
 
 def test_logs_has_every_attempt_and_every_page(laptop: Laptop, aws: AwsServer, job_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,9 @@ def aws() -> Iterator[AwsServer]:
         yield server
 
 
-def run(aws: AwsServer, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def run(
+    aws: AwsServer, folder: Path, *command: str, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run an example from the top of the repository, as its first lines say."""
     return subprocess.run(
         command,
@@ -49,6 +52,7 @@ def run(aws: AwsServer, folder: Path, *command: str) -> subprocess.CompletedProc
             "AWS_DEFAULT_REGION": REGION,
             "SUBMIT_JOB_QUEUE": QUEUE,
             "SUBMIT_JOB_DEFINITION": DEFINITION,
+            **env,
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -155,3 +159,74 @@ def test_submitting_from_python(aws: AwsServer, tmp_path: Path) -> None:
     ]
     [array] = aws.client("batch").describe_jobs(jobs=[done.stdout.strip()])["jobs"]
     assert array["arrayProperties"]["size"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("one_recording.sh", "SOURCE TARGET FOLDER"),
+        ("dandi_asset.sh", "ASSET TARGET"),
+        ("whole_dandiset.sh", "DANDISET TARGET"),
+    ],
+)
+def test_a_script_without_arguments_says_what_it_wants(
+    aws: AwsServer, tmp_path: Path, name: str, usage: str
+) -> None:
+    done = run(aws, tmp_path, str(EXAMPLES / name))
+    assert done.returncode == 2
+    assert done.stderr == f"usage: {EXAMPLES / name} {usage}\n"
+
+
+def test_a_recording_that_left_no_record_ends_its_script_badly(
+    aws: AwsServer, tmp_path: Path
+) -> None:
+    done = run(
+        aws,
+        tmp_path,
+        str(EXAMPLES / "one_recording.sh"),
+        *("s3://my-lab-data/raw/session1", "s3://my-lab-results/without-record"),
+        str(tmp_path / "results"),
+    )
+    assert done.returncode == 1
+    assert "s3://my-lab-results/without-record has no run.json: " in done.stderr
+    assert " is SUCCEEDED" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "message"),
+    [
+        ([], {}, "usage: submit_from_python.py s3://bucket/recording s3://bucket/results"),
+        (["s3://my-lab-data/a", "s3://No"], {}, "Error: 's3://No' is not the name of an S3 bucket"),
+        (
+            ["s3://my-lab-data/a", "s3://my-lab-results/x"],
+            {"SUBMIT_JOB_QUEUE": "", "SUBMIT_JOB_DEFINITION": ""},
+            "Error: SUBMIT_JOB_QUEUE and SUBMIT_JOB_DEFINITION: missing; name your queue",
+        ),
+        (
+            ["s3://my-lab-data/a", "s3://my-lab-results/x"],
+            {"SUBMIT_JOB_DEFINITION": "no-such"},
+            "Error: SUBMIT_JOB_DEFINITION: there is no no-such; register it first",
+        ),
+    ],
+)
+def test_what_goes_wrong_from_python_is_one_line_and_stores_nothing(
+    aws: AwsServer, tmp_path: Path, arguments: list[str], env: dict[str, str], message: str
+) -> None:
+    aws.calls.clear()
+    example = str(EXAMPLES / "submit_from_python.py")
+    done = run(aws, tmp_path, sys.executable, example, *arguments, **env)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(message)
+    assert not [call for call in aws.calls if call.service == "s3"]
+
+
+def test_the_job_definition_of_the_readme_is_one(aws: AwsServer, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    [program] = re.findall(r"python - <<'END'\n(import boto3.*?)\nEND\n", readme, re.DOTALL)
+    done = run(aws, tmp_path, sys.executable, "-c", program)
+    assert done.returncode == 0, done.stderr
+    reply = aws.client("batch").describe_job_definitions(jobDefinitionName="my-sorting-jobs")
+    container = reply["jobDefinitions"][0]["containerProperties"]
+    assert container["command"] == ["python", "run_script.py"]
+    assert {"type": "GPU", "value": "1"} in container["resourceRequirements"]

@@ -20,6 +20,8 @@ LAPTOP = (
     "manifest",
     "contradictions",
     "run_schema",
+    "naming",
+    "known_names",
 )
 
 

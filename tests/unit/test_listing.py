@@ -115,7 +115,7 @@ def test_names_that_only_begin_alike_are_no_clash() -> None:
 
 
 def test_many_recordings_need_a_target() -> None:
-    with pytest.raises(SettingsError, match="TARGET_AWS_S3_BUCKET: missing; give --target s3://"):
+    with pytest.raises(SettingsError, match="--target: missing; give s3://"):
         jobs_of(listing(recording("a")), {"SORTERS": "simple"})
 
 

@@ -7,6 +7,7 @@ import pytest
 from spikeinterface_cloud.batch.job_settings import (
     job_variables,
     left_behind,
+    local_endpoints,
     settings_of,
     source_variables,
 )
@@ -124,7 +125,7 @@ def test_a_source_that_no_machine_of_aws_sees_is_refused(url: str) -> None:
 
 def test_the_source_folder_of_the_environment_is_refused() -> None:
     message = refused(
-        {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="a"
+        {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="simple"
     )
     assert message == (
         "SOURCE_FOLDER: a job on AWS sees no folder of this machine, so not /data/session1; "
@@ -142,10 +143,10 @@ def test_a_simulated_recording_needs_no_source() -> None:
 def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
     message = refused(**SOURCE, sorters="kilosort4")
     assert message == (
-        "TARGET_AWS_S3_BUCKET: missing, and what a job leaves on its own machine is lost; "
-        "give --target s3://bucket/folder"
+        "--target: missing, and what a job leaves on its own machine is lost; "
+        "give s3://bucket/folder"
     )
-    assert settings_of(given(**SOURCE, sorters="a", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {})
+    assert settings_of(given(**SOURCE, sorters="simple", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {})
 
 
 @pytest.mark.parametrize(
@@ -155,8 +156,9 @@ def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
         ({"target": "s3://No"}, "--target: 's3://No' is not the name of an S3 bucket"),
         ({"source": "s3://No"}, "--source: 's3://No' is not the name of an S3 bucket"),
         ({"target": "s3://lab-data/raw/session1"}, "is the source itself"),
-        ({"sorters": None}, "SORTERS: missing"),
-        ({"data_type": None}, "DATA_TYPE: missing"),
+        ({"source": None}, "--source: missing; give s3://bucket/folder, dandi://"),
+        ({"sorters": None}, "--sorters: missing"),
+        ({"data_type": None}, "--data-type: missing"),
         (
             {"sorters_kwargs": "{'kilosort4': {'do_CAR': False}}"},
             '{"kilosort4": {"do_CAR": false}}',
@@ -226,6 +228,24 @@ def test_the_key_of_the_archive_is_said_to_stay_where_it_may_be_missed() -> None
     [remark] = left_behind(settings, {"DANDI_API_KEY": "secret"})
     assert remark.startswith("DANDI_API_KEY stays on this machine")
     assert not [*left_behind(settings, {})]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_local"),
+    [
+        ("http://localhost:9000", True),
+        ("http://127.0.0.1:9000", True),
+        ("http://[::1]:9000", True),
+        ("https://minio.lab.example:9000", False),
+        ("", False),
+    ],
+)
+def test_a_server_of_this_machine_is_one_that_the_job_will_not_find(
+    url: str, is_local: bool
+) -> None:
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        told = [*local_endpoints({name: url})]
+        assert [line.partition("=")[0] for line in told] == [name] * is_local
 
 
 def test_every_secret_is_told_at_once() -> None:

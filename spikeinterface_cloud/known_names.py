@@ -1,0 +1,132 @@
+"""The names that SpikeInterface knows, for a laptop that has it not: read from a file beside this.
+
+The file is written by freeze_names.py where SpikeInterface is installed, and a test compares the
+two: a job that the container would refuse for a name is refused before a machine is paid for.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.location import SimulatedRecording
+from spikeinterface_cloud.naming import (
+    StepNames,
+    check_reader_parameters,
+    check_steps,
+    known_data_type,
+    parameter_problems,
+    unknown_sorter,
+)
+from spikeinterface_cloud.settings import JobSettings
+
+FILE = Path(__file__).with_suffix(".json")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownReader:
+    """The names of one reader, as `ReaderNames` has them."""
+
+    name: str
+    path_parameter: str
+    parameters: tuple[str, ...]
+    required: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownNames:
+    """Everything that the file says."""
+
+    #: the packages that it was read off, with their versions
+    versions: Mapping[str, str]
+    readers: Mapping[str, KnownReader]
+    #: the defaults of each sorter's parameters; None for a sorter that is in none of our images
+    sorters: Mapping[str, Mapping[str, Any] | None]
+    #: those that `make image` or `make image-gpu` brings
+    usual: Sequence[str]
+    steps: Mapping[str, StepNames]
+
+
+@cache  # one file for each of ten thousand recordings
+def known_names() -> KnownNames:
+    """The names that the file tells."""
+    said = json.loads(FILE.read_text(encoding="utf-8"))
+    return KnownNames(
+        versions=said["versions"],
+        readers={
+            name: KnownReader(
+                name=name,
+                path_parameter=reader["path_parameter"],
+                parameters=tuple(reader["parameters"]),
+                required=tuple(reader["required"]),
+            )
+            for name, reader in said["readers"].items()
+        },
+        sorters=said["sorters"],
+        usual=said["usual"],
+        steps={
+            name: StepNames(parameters=tuple(step["parameters"]), passes_on=step["passes_on"])
+            for name, step in said["steps"].items()
+        },
+    )
+
+
+def unknown_names(settings: JobSettings) -> Iterator[str]:
+    """A line for each thing that the container would refuse (78) for its name or its type.
+
+    A sorter that none of our images has may be in another, which is the container's to say.
+    """
+    for check in (_check_sorters, _check_sorters_kwargs, _check_reader, _check_preprocessing):
+        yield from _refusals(check, settings)
+
+
+def _refusals(check: Callable[[JobSettings], None], settings: JobSettings) -> Iterator[str]:
+    try:
+        check(settings)
+    except SettingsError as error:
+        yield from str(error).splitlines()
+
+
+def _check_sorters(settings: JobSettings) -> None:
+    sorters, usual = known_names().sorters, known_names().usual
+    problems = [
+        f"{unknown_sorter(name, sorters, usual)}; the images have {', '.join(usual)}"
+        for name in settings.sorters
+        if name not in sorters
+    ]
+    if problems:
+        raise SettingsError("\n".join(problems))
+
+
+def _check_sorters_kwargs(settings: JobSettings) -> None:
+    sorters = known_names().sorters
+    problems = [
+        problem
+        for sorter, parameters in settings.sorters_kwargs.items()
+        for problem in _problems_of(sorter, parameters, sorters.get(sorter))
+    ]
+    if problems:
+        raise SettingsError("\n".join(problems))
+
+
+def _problems_of(
+    sorter: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any] | None
+) -> Iterator[str]:
+    if defaults is not None:  # what another image's sorter takes is not known here
+        yield from parameter_problems(sorter, parameters, defaults)
+
+
+def _check_reader(settings: JobSettings) -> None:
+    if isinstance(settings.source, SimulatedRecording):
+        return  # no reader opens it
+    readers = known_names().readers
+    reader = readers[known_data_type(settings.reader, readers)]
+    check_reader_parameters(reader, settings.read_recording_kwargs)
+
+
+def _check_preprocessing(settings: JobSettings) -> None:
+    if not isinstance(settings.preprocessing, str):
+        check_steps(settings.preprocessing, known_names().steps)

@@ -1,0 +1,223 @@
+"""Whether the names that a job uses are known: of readers, sorters, steps, and their parameters.
+
+The tables to compare with are handed in, by the container from the SpikeInterface that it has, by
+the laptop from a file (known_names.py): both refuse the same job in the same words.
+"""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.variables import nearest
+
+#: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
+EXECUTES_THE_SOURCE = frozenset({"shybrid", "sinaps_research_platform"})
+
+#: what the job decides itself: where the data are, and whether they are streamed
+DECIDED_BY_THE_JOB = frozenset(
+    {
+        "file",
+        "stream_mode",
+        "stream_cache_path",
+        "cache",
+        "storage_options",
+        "cbin_file_path",
+        "file_timestamps_paths",
+    }
+)
+
+#: the other names under which a format goes
+OTHER_NAMES = {
+    "openephysbinary": "openephys",
+    "openephyslegacy": "openephys",
+    "compressedbinaryibl": "cbin_ibl",
+    "binaryfolder": "binary",
+}
+
+
+class ReaderNames(Protocol):
+    """The names of one reader."""
+
+    @property
+    def name(self) -> str:
+        """The DATA_TYPE."""
+
+    @property
+    def path_parameter(self) -> str:
+        """The parameter that takes the path."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What READ_RECORDING_KWARGS may name."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What it has to name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepNames:
+    """The names of one step of preprocessing."""
+
+    parameters: tuple[str, ...]
+    #: whether it hands on parameters that it does not name itself
+    passes_on: bool
+
+
+def known_data_type(data_type: str, known: Collection[str]) -> str:
+    """The reader that `data_type` means; SettingsError with the nearest where there is none."""
+    wanted = data_type.strip().lower().removeprefix("read_").replace("-", "_")
+    short = wanted.removesuffix("_recording")
+    if short in EXECUTES_THE_SOURCE:
+        raise SettingsError(
+            f"DATA_TYPE={data_type}: its reader runs text of the source as a program; "
+            "convert the recording to nwb, or to binary with SpikeInterface, first"
+        )
+    squeezed = short.replace("_", "").replace(" ", "")
+    for name in (short, OTHER_NAMES.get(squeezed, ""), squeezed):
+        if name in known:
+            return name
+    names = sorted(known)
+    near = difflib.get_close_matches(squeezed, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "choose one of the known ones"
+    raise SettingsError(
+        f"DATA_TYPE={data_type} is not a reader of SpikeInterface; {hint} "
+        f"Known are {', '.join(names)}"
+    )
+
+
+def check_reader_parameters(reader: ReaderNames, kwargs: Mapping[str, object]) -> None:
+    """Refuse a parameter that the reader does not take, that it is missing, or the job's own."""
+    accepted = ", ".join(reader.parameters) or "no parameter"
+    for name in kwargs:
+        if name not in reader.parameters:
+            raise SettingsError(
+                f"READ_RECORDING_KWARGS names {name!r}, {_why_not(reader, name)}; "
+                f"accepted for DATA_TYPE={reader.name}: {accepted}"
+            )
+    missing = [name for name in reader.required if name not in kwargs]
+    # without parameters, binary is a folder that SpikeInterface saved and that describes itself
+    if missing and not (reader.name == "binary" and not kwargs):
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS lacks {', '.join(missing)}, which DATA_TYPE={reader.name} "
+            f"needs; accepted: {accepted}"
+        )
+
+
+def _why_not(reader: ReaderNames, name: str) -> str:
+    if name == reader.path_parameter or name in DECIDED_BY_THE_JOB:
+        return "which the job sets itself"
+    near = difflib.get_close_matches(name, reader.parameters, n=1)
+    return (
+        f"which its reader does not take (did you mean {near[0]}?)"
+        if near
+        else ("which its reader does not take")
+    )
+
+
+def unknown_sorter(name: str, known: Collection[str], usual: Sequence[str]) -> str:
+    """What is said of a sorter that SpikeInterface does not know, up to what there is instead.
+
+    Parameters
+    ----------
+    usual
+        those of the known ones that are rather meant
+    """
+    return (
+        f"SORTERS: {name} is not a sorter of SpikeInterface"
+        f"{nearest(name, usual) or nearest(name, known)}"
+    )
+
+
+def parameter_problems(
+    sorter: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Iterator[str]:
+    """What is wrong with the parameters of a sorter, whose own defaults are `defaults`."""
+    for name, value in parameters.items():
+        if name not in defaults:
+            yield (
+                f"SORTERS_KWARGS: {sorter} has no parameter {name}{nearest(name, defaults)}"
+                f" (it has {', '.join(sorted(defaults))})"
+            )
+        else:
+            yield from _type_problems(f"SORTERS_KWARGS: {sorter}: {name}", value, defaults[name])
+
+
+def _type_problems(name: str, value: Any, default: Any) -> Iterator[str]:
+    """Compare with the type of the default; a default of None takes anything."""
+    if default is None:
+        return
+    if isinstance(default, dict):
+        if not isinstance(value, dict):
+            yield f"{name} is {value!r}; it takes an object, like {default!r}"
+            return
+        for key in value.keys() & default.keys():
+            yield from _type_problems(f"{name}.{key}", value[key], default[key])
+    elif not _is_like(value, default):
+        yield f"{name} is {value!r}; it takes {_kind(default)}, like {default!r}"
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, int):
+        # Kilosort4 calls thresholds integers that its own documentation sets to fractions
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))
+
+
+def _kind(default: Any) -> str:
+    match default:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case _:
+            return "a list"
+
+
+def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of PREPROCESSING, each with its name and parameters, whichever way it is written.
+
+    >>> as_steps({"common_reference": {}})
+    [{'name': 'common_reference', 'params': {}}]
+    """
+    if isinstance(choice, Mapping):
+        return [{"name": name, "params": params or {}} for name, params in choice.items()]
+    return [{"name": step["name"], "params": step.get("params") or {}} for step in choice]
+
+
+def check_steps(
+    choice: Sequence[Mapping[str, Any]] | Mapping[str, Any], known: Mapping[str, StepNames]
+) -> None:
+    """Refuse a step that SpikeInterface does not have, or a parameter that the step has not."""
+    for step in as_steps(choice):
+        if step["name"] not in known:
+            raise SettingsError(
+                f"PREPROCESSING: {step['name']} is not a step of SpikeInterface"
+                f"{nearest(step['name'], known)} (it has {', '.join(sorted(known))})"
+            )
+        _check_step_parameters(step["name"], step["params"], known[step["name"]])
+
+
+def _check_step_parameters(step: str, given: object, names: StepNames) -> None:
+    if not isinstance(given, Mapping):
+        raise SettingsError(
+            f"PREPROCESSING: {step} has {given!r} for parameters; "
+            f'write {{"{step}": {{"parameter": value}}}}'
+        )
+    for name in given:
+        meant = nearest(name, names.parameters, cutoff=0.85)
+        if name not in names.parameters and (meant or not names.passes_on):
+            raise SettingsError(
+                f"PREPROCESSING: {step} has no parameter {name}{meant} "
+                f"(it has {', '.join(names.parameters)})"
+            )
