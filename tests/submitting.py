@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,10 @@ JOB = (
     *("--sorters", "simple", "--target", "s3://lab-results/session1"),
 )
 PLACE = ("--job-queue", QUEUE, "--job-definition", DEFINITION)
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +63,8 @@ class Laptop:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # as on a terminal, even where the tests run in the background, deaf to Ctrl-C
+            preexec_fn=_heed_interrupts,
         )
 
     def submit(self, *arguments: str) -> str:

@@ -69,7 +69,7 @@ REFUSALS = {
         changes={"SORTERS": "kilosort4", **NO_GPU},
         exit_code=69,
         messages=(
-            r"kilosort4: no CUDA device here; run the GPU image on a GPU instance .*"
+            r"kilosort4: no CUDA device here, .*; run the GPU image on a GPU instance .*"
             r'set SORTERS_KWARGS={"kilosort4": {"torch_device": "cpu"}}',
         ),
     ),
