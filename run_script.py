@@ -91,7 +91,7 @@ def run_job(environ: Mapping[str, str]) -> int:
     results = open_results(settings)
     results.record.manifest = place_in_manifest(environ)
     results.record.instance = find_instance(environ)
-    results.clear(settings.sorters)
+    results.log_file.unlink(missing_ok=True)
     configure_logging(results.log_file)
     log_preamble(results.record)
     si.set_global_job_kwargs(
@@ -139,7 +139,7 @@ def fetch_and_open(settings: JobSettings, results: Results, scratch: Path) -> Op
     with step("check", record.steps):
         preflight = Preflight(settings, scratch)
         raise_failures(preflight.run(results.check_target))
-        results.withdraw_record()
+        results.begin(settings.sorters)
     source = preflight.found_source()
     record.source = source.provenance
     with step("fetch", record.steps) as fetching:

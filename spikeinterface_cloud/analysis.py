@@ -54,15 +54,15 @@ def analyse(
         the sorting without redundant units, its labels as a property; and `run` with what that
         changed, or a failed one where the analysis was not possible: the sorting itself is kept
     """
-    _save(sorting, folders)
     try:
+        _save(sorting, folders)
         curated, labels = _compute(sorting, recording, folders)
+        _save(curated, folders)
     except Exception as error:  # whatever an extension raises, the next sorter has to run
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)
         reason = f"found {run.n_units} units, but their analysis failed: {error}"
         return replace(run, outcome="failed", reason=reason), sorting
     n_units = curated.get_num_units()
-    _save(curated, folders)
     counted = replace(run, n_units=n_units, n_redundant_units=run.n_units - n_units, labels=labels)
     return counted, curated
 

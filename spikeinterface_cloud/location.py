@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+#: what a signed URL carries behind its path
+SIGNED_QUERY = re.compile(r"\?[^\s\"']*(?:[Ss]ignature|[Tt]oken)=[^\s\"']*")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Location:
@@ -156,3 +159,12 @@ def _parse_blob(url: str) -> DandiBlob | None:
             "copy it from the asset's page"
         )
     return None
+
+
+def without_signatures(text: str) -> str:
+    """A text without the queries of signed URLs, which let anybody read what they name.
+
+    >>> without_signatures("cannot read https://host/x.nwb?X-Amz-Date=1&X-Amz-Signature=abc now")
+    'cannot read https://host/x.nwb?*** now'
+    """
+    return SIGNED_QUERY.sub("?***", text)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeinterface_cloud.heartbeat import HEARTBEAT_S, Heartbeat, activity
+from spikeinterface_cloud.location import without_signatures
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +46,12 @@ def configure_logging(log_file: Path | None = None) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """UTC, and other libraries' warnings on one line."""
+    """UTC, other libraries' warnings on one line, and no signed URL, in tracebacks neither."""
 
     converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_signatures(super().format(record))
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         if record.name == "py.warnings":

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from spikeinterface_cloud.errors import CloudJobError, Interrupted, TargetError, TransferError
-from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.location import S3Location, without_signatures
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.machine import peak_memory_bytes
 from spikeinterface_cloud.run_record import RunRecord
@@ -38,18 +38,25 @@ class Results:
         self.log_file = folder / LOG
         self._storage = storage
         self._reachable = False
+        self._begun = False
 
     def __str__(self) -> str:
         return str(self.target or self.folder)
 
-    def clear(self, names: Iterable[str]) -> None:
-        """Remove what an earlier run has left in the folder under these names."""
-        for name in (RECORD, REPORT, LOG, COMPARISON, *names):
+    def begin(self, names: Iterable[str]) -> None:
+        """Make room for what this run will find, once it is known that it can.
+
+        What an earlier run has left in the folder under these names is removed, and its record is
+        taken from the target, which has none while a job is running.
+        """
+        self._begun = True
+        for name in (RECORD, REPORT, COMPARISON, *names):
             path = self.folder / name
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+        self._withdraw_record()
 
     def check_target(self) -> None:
         """Make sure that the target can be written.
@@ -64,8 +71,19 @@ class Results:
         self._storage.check_writable(self.target)
         self._reachable = True
 
-    def withdraw_record(self) -> None:
-        """Take an earlier run's record from the target, which has none while a job is running."""
+    def spare_earlier(self) -> bool:
+        """Whether the target holds the results of an earlier run that this one has not replaced.
+
+        Raises
+        ------
+        SourceError, TransferError
+            the target does not tell
+        """
+        if self._begun or self.target is None or self._storage is None or not self._reachable:
+            return False
+        return self._storage.object_exists(self.target.child(RECORD))
+
+    def _withdraw_record(self) -> None:
         if self.target is None or self._storage is None:
             return
         try:
@@ -126,7 +144,7 @@ def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[R
 def _note_error(record: RunRecord, error: BaseException) -> None:
     record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     record.exit_code = error.exit_code if isinstance(error, CloudJobError | Interrupted) else 1
-    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    lines = (" ".join(line.split()) for line in without_signatures(str(error)).splitlines())
     record.error = "; ".join(filter(None, lines)) or type(error).__name__
     if record.exit_code == 1:
         logger.error("a bug of this program:\n%s", traceback.format_exc().rstrip())
@@ -141,6 +159,13 @@ def _close(
     record.write(results.folder / RECORD)
     write_report()
     try:
+        if results.spare_earlier():
+            logger.warning(
+                "the results of an earlier run at %s stay as they are; the log of this one is %s",
+                results,
+                results.log_file,
+            )
+            return
         results.publish(REPORT)
         results.publish(LOG)
         record.write(results.folder / RECORD)  # again, as publishing took its time too

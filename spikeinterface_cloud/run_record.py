@@ -17,6 +17,7 @@ from spikeinterface_cloud.cost import Cost, cost_of
 from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.instance import Instance, UnknownInstance
+from spikeinterface_cloud.location import without_signatures
 from spikeinterface_cloud.log import Step
 from spikeinterface_cloud.run_schema import SCHEMA_VERSION, RunJson
 from spikeinterface_cloud.sorting import SorterRun
@@ -94,7 +95,7 @@ class RunRecord:
         except ValidationError as error:  # a bug, and no reason to leave the job without its record
             logger.error("%s does not follow its schema: %s", file.name, error)
         unfinished = file.with_name(f".{file.name}.part")
-        unfinished.write_text(f"{text}\n")
+        unfinished.write_text(f"{without_signatures(text)}\n")
         unfinished.replace(file)
 
     def _content(self) -> dict[str, Any]:

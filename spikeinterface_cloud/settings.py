@@ -6,7 +6,6 @@ paid for.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +29,7 @@ from spikeinterface_cloud.location import (
     Source,
     parse_dandi,
     parse_s3,
+    without_signatures,
 )
 from spikeinterface_cloud.variables import (
     Boolean,
@@ -375,4 +375,4 @@ def _write(value: Any) -> str:
 def _mask(value: Any) -> str:
     if isinstance(value, SecretStr):
         return "***"
-    return re.sub(r"\?[^\s\"]*(?:[Ss]ignature|[Tt]oken)=[^\s\"]*", "?***", _write(value))
+    return without_signatures(_write(value))

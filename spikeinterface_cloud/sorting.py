@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -168,9 +168,10 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
     try:
         yield process
     finally:
-        if process.poll() is None:
+        # its workers too, which outlive one that the kernel has killed for its memory
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def last_words(output_log: Path) -> str | None:

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 #: what tells recordings of one session apart in the name of a file on DANDI
 KEPT_ENTITIES = re.compile(r"(?<=_)(?:tis|slice|cell|probe|obj)-[A-Za-z0-9+-]+(?=[_.])")
+SESSION = re.compile(r"(?<=_)ses-[A-Za-z0-9+-]+(?=[_.])")
 DESCRIPTION = re.compile(r"_desc-(?P<text>[A-Za-z0-9+-]+)(?=[_.])")
 
 
@@ -42,12 +43,16 @@ def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
     if not subject:
         raise TargetError("TARGET_DANDISET: the source does not tell the subject_id")
     name = str(source.get("path") or source.get("location") or "").rpartition("/")[2]
+    subject_and_session = session.archive_name
+    if not session.fields.get("session_id"):  # sessions of one subject must not replace each other
+        named = SESSION.search(name)
+        subject_and_session += f"_{named[0] if named else f'ses-{session.start:%Y%m%dT%H%M%S}'}"
     entities = "".join(f"_{kept[0]}" for kept in KEPT_ENTITIES.finditer(name))
     described = DESCRIPTION.search(name)
     parts = [described["text"] if described else None, session.series, sorter]
     description = "-".join(sanitised(part) for part in parts if part)
     folder = f"sub-{sanitised(str(subject))}"
-    return f"{folder}/{session.archive_name}{entities}_desc-{description}_ecephys.nwb"
+    return f"{folder}/{subject_and_session}{entities}_desc-{description}_ecephys.nwb"
 
 
 def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:

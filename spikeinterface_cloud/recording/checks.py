@@ -62,6 +62,12 @@ def _check_shape(recording: BaseRecording) -> None:
             f"the recording is empty: {recording.get_num_channels()} channels, "
             f"{recording.get_total_samples()} samples; check that the right files were given"
         )
+    names = [str(name) for name in recording.channel_ids]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise RecordingError(
+            f"several channels have one name ({', '.join(repeated[:5])}), so that nobody can tell "
+            "which of them a unit is on; give each channel a name of its own in the file"
+        )
     if recording.sampling_frequency < LOWEST_SAMPLING_FREQUENCY_HZ:
         raise RecordingError(
             f"the recording is sampled at {recording.sampling_frequency:g} Hz, too slow for "

@@ -116,3 +116,45 @@ def test_settings_are_a_row_as_well(tmp_path: Path, checked_s3: S3Server) -> Non
     assert len(lines) == 2
     assert all(re.match(r"settings +failed +(N_JOBS|EXPORT): ", line) for line in lines)
     assert "did you mean EXPORTS?" in job.output
+
+
+def test_a_run_that_is_refused_leaves_the_results_of_an_earlier_one(
+    tmp_path: Path, checked_s3: S3Server
+) -> None:
+    earlier = tmp_path / "results" / "simple" / "sorting" / "spikes.npy"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_bytes(b"earlier")
+    variables = {
+        "AWS_S3_BUCKET": BUCKET,
+        "AWS_S3_BUCKET_FOLDER": "raw",
+        "DATA_TYPE": "spikeglx",
+        "SORTERS": "simple",
+        "PREPROCESSING": '[{"name": "highpass_filte"}]',
+        "TARGET_AWS_S3_BUCKET": BUCKET,
+        "TARGET_AWS_S3_BUCKET_FOLDER": "results",
+    }
+    job = run_job(tmp_path, s3_access(checked_s3.url) | variables)
+    assert job.exit_code == os.EX_CONFIG
+    assert earlier.read_bytes() == b"earlier"
+    assert keys_below(checked_s3.client, BUCKET, "results") == ["results/run.json"]
+    record = checked_s3.client.get_object(Bucket=BUCKET, Key="results/run.json")
+    assert record["Body"].read() == b"earlier"
+    assert "the results of an earlier run" in job.log
+
+
+def test_a_run_that_is_refused_says_so_where_nothing_was(
+    tmp_path: Path, checked_s3: S3Server
+) -> None:
+    variables = {
+        "AWS_S3_BUCKET": BUCKET,
+        "AWS_S3_BUCKET_FOLDER": "raw",
+        "DATA_TYPE": "spikeglx",
+        "SORTERS": "simple",
+        "PREPROCESSING": '[{"name": "highpass_filte"}]',
+        "TARGET_AWS_S3_BUCKET": BUCKET,
+        "TARGET_AWS_S3_BUCKET_FOLDER": "refused",
+    }
+    job = run_job(tmp_path, s3_access(checked_s3.url) | variables)
+    assert job.exit_code == os.EX_CONFIG
+    keys = keys_below(checked_s3.client, BUCKET, "refused")
+    assert {"refused/run.json", "refused/run.log"} <= set(keys)

@@ -186,3 +186,26 @@ def test_recordings_of_one_session_do_not_replace_each_other(
     path = asset_path(session, source, "simple")
     assert path == f"sub-M1/sub-M1_ses-day1{description}_ecephys.nwb"
     validate(write(tmp_path / "units.nwb"), path)
+
+
+@pytest.mark.parametrize(
+    ("source", "session_part"),
+    [
+        ({"path": "sub-M1/sub-M1_ses-20240501_ecephys.nwb"}, "ses-20240501"),
+        ({"location": "s3://lab/a.nwb"}, "ses-20240501T093000"),
+    ],
+)
+def test_sessions_without_a_name_of_their_own_do_not_replace_each_other(
+    tmp_path: Path, source: Mapping[str, Any], session_part: str
+) -> None:
+    session = Session(
+        description="a session",
+        start=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+        subject=MOUSE,
+        devices=[],
+        groups=[],
+        electrodes=ElectrodeFacts(ids=[], groups=[], columns=[], rows={}),
+    )
+    path = asset_path(session, source, "simple")
+    assert path == f"sub-M1/sub-M1_{session_part}_desc-simple_ecephys.nwb"
+    validate(write(tmp_path / "units.nwb"), path)

@@ -95,6 +95,12 @@ def test_a_slow_recording_is_an_lfp(simulated: BaseRecording) -> None:
     assert "LFP" in message
 
 
+def test_channels_that_share_a_name(simulated: BaseRecording) -> None:
+    names = ["a", "b"] * (N_CHANNELS // 2)
+    twice = simulated.rename_channels(names)
+    assert "several channels have one name (a, b)" in refusal(twice)
+
+
 def test_a_constant_recording(simulated: BaseRecording) -> None:
     """Of a headstage that was not plugged in."""
     traces = np.full((60000, N_CHANNELS), 7, dtype="int16")

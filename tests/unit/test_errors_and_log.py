@@ -65,6 +65,19 @@ def test_the_log_file_is_in_utc_with_warnings_on_one_line(tmp_path: Path) -> Non
     assert os.environ.get("TZ") == previous
 
 
+def test_no_log_holds_a_signed_url(tmp_path: Path) -> None:
+    configure_logging(tmp_path / "run.log")
+    url = "https://bucket/x.nwb?X-Amz-Date=1&X-Amz-Signature=SECRET"
+    try:
+        raise OSError(f"cannot read {url}")
+    except OSError:
+        logging.getLogger("spikeinterface_cloud.test").exception("failed at %s", url)
+    logging.captureWarnings(False)
+    text = (tmp_path / "run.log").read_text()
+    assert "OSError: cannot read https://bucket/x.nwb?***" in text
+    assert "SECRET" not in text
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
     [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**4, "5.0 TiB")],
