@@ -231,5 +231,5 @@ def test_a_long_job_and_its_list_are_the_same_job_each_time() -> None:
 
 def test_long_settings_without_a_target_have_no_place_to_be_kept() -> None:
     variables = {"TARGET_AWS_S3_BUCKET": "", "TARGET_AWS_S3_BUCKET_FOLDER": ""}
-    with pytest.raises(SettingsError, match="TARGET_AWS_S3_BUCKET: missing"):
+    with pytest.raises(SettingsError, match="--target: missing"):
         prepare_job(settings_of_length(20_000, **variables), OPTIONS)
