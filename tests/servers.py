@@ -99,7 +99,7 @@ def guarded_moto_server() -> Iterator[S3Server]:
     """moto's server in a process of its own, for tests that turn on its check of permissions."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with _running(command, f"http://127.0.0.1:{port}") as url:
+    with running(command, f"http://127.0.0.1:{port}") as url:
         yield S3Server(url=url)
 
 
@@ -128,7 +128,7 @@ def rclone_server(folder: Path, bandwidth: str | None = None) -> Iterator[S3Serv
     command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off"]
     command += ["--bwlimit", bandwidth] if bandwidth else []
     command += [str(folder)]
-    with _running(command, f"http://127.0.0.1:{port}") as url:
+    with running(command, f"http://127.0.0.1:{port}") as url:
         yield S3Server(url=url, folder=folder)
 
 
@@ -156,7 +156,7 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
     command += ["-master.volumeSizeLimitMB=512"]
     command += [f"-s3.config={folder / 'identities.json'}"]
     # asked politely, it takes half a minute to leave, and what it stores is thrown away
-    with _running(command, f"http://127.0.0.1:{ports['s3.port']}", signal.SIGKILL) as url:
+    with running(command, f"http://127.0.0.1:{ports['s3.port']}", signal.SIGKILL) as url:
         server = S3Server(url=url)
         _wait_until_stores(server)
         yield server
@@ -185,7 +185,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], url: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[str]:
+def running(command: list[str], url: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[str]:
+    """A server in a process of its own, once it answers at `url`; `stop` ends it."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_answers(url, process)

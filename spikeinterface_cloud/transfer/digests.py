@@ -86,7 +86,7 @@ def checksum_digest(headers: Mapping[str, Any]) -> Digest | None:
     One of an upload in parts may cover only the parts' checksums, and is of no use here unless it
     says that it covers the whole object: servers that only resemble S3 do not say.
     """
-    in_parts = number_of_parts(headers.get("ETag", "").strip('"')) is not None
+    in_parts = number_of_parts(plain_etag(headers.get("ETag"))) is not None
     if headers.get("ChecksumType", "COMPOSITE" if in_parts else "FULL_OBJECT") != "FULL_OBJECT":
         return None
     for algorithm in CHECKSUMS:

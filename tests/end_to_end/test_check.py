@@ -17,6 +17,16 @@ pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
 
 BUCKET = "checks"
 
+VARIABLES = {
+    "AWS_S3_BUCKET": BUCKET,
+    "AWS_S3_BUCKET_FOLDER": "raw",
+    "DATA_TYPE": "spikeglx",
+    "SORTERS": "simple,spykingcircus2",
+    "TARGET_AWS_S3_BUCKET": BUCKET,
+    "TARGET_AWS_S3_BUCKET_FOLDER": "results",
+    "CUDA_VISIBLE_DEVICES": "",
+}
+
 
 @pytest.fixture(scope="module")
 def checked_s3(tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server) -> S3Server:
@@ -30,16 +40,15 @@ def checked_s3(tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server) -> S
 
 
 def check(folder: Path, url: str, **changes: str) -> Job:
-    variables = {
-        "AWS_S3_BUCKET": BUCKET,
-        "AWS_S3_BUCKET_FOLDER": "raw",
-        "DATA_TYPE": "spikeglx",
-        "SORTERS": "simple,spykingcircus2",
-        "TARGET_AWS_S3_BUCKET": BUCKET,
-        "TARGET_AWS_S3_BUCKET_FOLDER": "results",
-        "CUDA_VISIBLE_DEVICES": "",
-    }
-    return run_job(folder, s3_access(url) | variables | changes, "--check")
+    return run_job(folder, s3_access(url) | VARIABLES | changes, "--check")
+
+
+def refused(folder: Path, url: str, **changes: str) -> Job:
+    """The job itself, with a step of preprocessing that does not exist."""
+    unknown = {"PREPROCESSING": '[{"name": "highpass_filte"}]'}
+    job = run_job(folder, s3_access(url) | VARIABLES | unknown | changes)
+    assert job.exit_code == os.EX_CONFIG
+    return job
 
 
 def rows(job: Job) -> dict[str, tuple[str, str]]:
@@ -124,17 +133,7 @@ def test_a_run_that_is_refused_leaves_the_results_of_an_earlier_one(
     earlier = tmp_path / "results" / "simple" / "sorting" / "spikes.npy"
     earlier.parent.mkdir(parents=True)
     earlier.write_bytes(b"earlier")
-    variables = {
-        "AWS_S3_BUCKET": BUCKET,
-        "AWS_S3_BUCKET_FOLDER": "raw",
-        "DATA_TYPE": "spikeglx",
-        "SORTERS": "simple",
-        "PREPROCESSING": '[{"name": "highpass_filte"}]',
-        "TARGET_AWS_S3_BUCKET": BUCKET,
-        "TARGET_AWS_S3_BUCKET_FOLDER": "results",
-    }
-    job = run_job(tmp_path, s3_access(checked_s3.url) | variables)
-    assert job.exit_code == os.EX_CONFIG
+    job = refused(tmp_path, checked_s3.url)
     assert earlier.read_bytes() == b"earlier"
     assert keys_below(checked_s3.client, BUCKET, "results") == ["results/run.json"]
     record = checked_s3.client.get_object(Bucket=BUCKET, Key="results/run.json")
@@ -145,16 +144,6 @@ def test_a_run_that_is_refused_leaves_the_results_of_an_earlier_one(
 def test_a_run_that_is_refused_says_so_where_nothing_was(
     tmp_path: Path, checked_s3: S3Server
 ) -> None:
-    variables = {
-        "AWS_S3_BUCKET": BUCKET,
-        "AWS_S3_BUCKET_FOLDER": "raw",
-        "DATA_TYPE": "spikeglx",
-        "SORTERS": "simple",
-        "PREPROCESSING": '[{"name": "highpass_filte"}]',
-        "TARGET_AWS_S3_BUCKET": BUCKET,
-        "TARGET_AWS_S3_BUCKET_FOLDER": "refused",
-    }
-    job = run_job(tmp_path, s3_access(checked_s3.url) | variables)
-    assert job.exit_code == os.EX_CONFIG
+    refused(tmp_path, checked_s3.url, TARGET_AWS_S3_BUCKET_FOLDER="refused")
     keys = keys_below(checked_s3.client, BUCKET, "refused")
     assert {"refused/run.json", "refused/run.log"} <= set(keys)
