@@ -20,6 +20,9 @@ COMPILED_BASES = {
     for sorter in ("kilosort2", "kilosort2_5", "kilosort3")
 }
 
+#: what a sorter's random numbers begin with, where it would take others in each run
+SEED = 0
+
 
 def check_names(sorters: Sequence[str]) -> None:
     """Refuse a sorter that SpikeInterface does not know (78), or that this image lacks (69)."""
@@ -101,7 +104,9 @@ def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str,
     """What `run_sorter` is given: the user's parameters, and nothing left to silent choices.
 
     An object within the parameters (like `filtering` of spykingcircus2) replaces only the entries
-    that it names; Kilosort4's device is named, so that it cannot fall back to the CPU.
+    that it names; Kilosort4's device is named, so that it cannot fall back to the CPU; a seed is
+    given where the sorter has none by default (tridesclous2, simple, lupin), so that the same job
+    finds the same units again.
     """
     defaults = ss.get_default_sorter_params(sorter)
     completed = {
@@ -112,4 +117,6 @@ def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str,
     }
     if sorter == "kilosort4" and completed.get("torch_device", "auto") == "auto":
         completed["torch_device"] = "cuda"
+    if "seed" in defaults and defaults["seed"] is None:
+        completed.setdefault("seed", SEED)
     return completed

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.machine import Gpu
@@ -100,3 +101,14 @@ def test_an_object_replaces_only_the_entries_that_it_names() -> None:
     completed = complete_parameters("spykingcircus2", {"filtering": {"freq_min": 300}})
     assert completed["filtering"]["freq_min"] == 300
     assert completed["filtering"]["freq_max"] == 7000
+
+
+@pytest.mark.parametrize("sorter", ["tridesclous2", "simple", "lupin"])
+def test_a_sorter_that_would_draw_other_numbers_each_time_gets_a_seed(sorter: str) -> None:
+    assert ss.get_default_sorter_params(sorter)["seed"] is None
+    assert complete_parameters(sorter, {}) == {"seed": 0}
+    assert complete_parameters(sorter, {"seed": 7}) == {"seed": 7}
+
+
+def test_a_seed_of_the_sorters_own_is_left_to_it() -> None:
+    assert "seed" not in complete_parameters("spykingcircus2", {})
