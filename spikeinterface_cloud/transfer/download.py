@@ -8,32 +8,26 @@ next.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from spikeinterface_cloud.errors import RecordingError, SourceError, UnavailableError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
-from spikeinterface_cloud.transfer.event_loop import first_error, run_coroutine
 from spikeinterface_cloud.transfer.landing import Landed, Resources, land
 from spikeinterface_cloud.transfer.part_file import disk_errors
 from spikeinterface_cloud.transfer.progress import Progress, Share
 from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader
 from spikeinterface_cloud.transfer.remote import PART_SUFFIX, RemoteFile, check_names
+from spikeinterface_cloud.transfer.threads import wait_for_all
 
 logger = logging.getLogger(__name__)
-
-#: Files that are opened at once; the requests they make share the slots of landing.py.
-FILES_AT_ONCE = 48
-
-#: for the disk, and for questions to the server about single files
-THREADS = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +64,7 @@ def download(
         "fetch", sum(file.size_bytes for file in files), interval_s=progress_interval_s
     ) as progress:
         transfer = _Transfer(folder, progress, patience or Patience())
-        run_coroutine(transfer.run(files))
+        transfer.run(files)
     transfer.log_unverified()
     return Downloaded(
         size_bytes=transfer.size_bytes,
@@ -113,20 +107,16 @@ class _Transfer:
         #: looked at once, as looking while the folder is written to takes a hundred times as long
         self._present = {path for path in folder.rglob("*") if path.is_file()}
         self._unverified: list[RemoteFile] = []
+        self._lock = threading.Lock()
         #: of the files that are complete
         self.size_bytes = 0
 
-    async def run(self, files: Sequence[RemoteFile]) -> None:
+    def run(self, files: Sequence[RemoteFile]) -> None:
         """Fetch all files; the first that cannot be had ends the others."""
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         shared = Resources()
-        waiting = iter(files)
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(FILES_AT_ONCE, len(files))):
-                    tasks.create_task(self._fetch_each(waiting, shared))
-        except BaseExceptionGroup as group:
-            raise first_error(group) from None
+            futures = [shared.files.submit(partial(self._fetch, file, shared)) for file in files]
+            wait_for_all(futures, shared.stop)
         finally:
             shared.close()
 
@@ -139,20 +129,16 @@ class _Transfer:
                 self._unverified[0].url,
             )
 
-    async def _fetch_each(self, waiting: Iterator[RemoteFile], shared: Resources) -> None:
-        for file in waiting:
-            await self._fetch(file, shared)
-
-    async def _fetch(self, file: RemoteFile, shared: Resources) -> None:
+    def _fetch(self, file: RemoteFile, shared: Resources) -> None:
         """Fetch one file; once more from scratch if it changed meanwhile or does not match its
         digest."""
         try:
-            await self._fetch_once(file, shared)
+            self._fetch_once(file, shared)
         except (ObjectChanged, DigestMismatch) as failure:
             logger.warning("%s %s; it is fetched again from the start", file.url, failure)
-            fresh = await asyncio.to_thread(file.refresh) if file.refresh else file
+            fresh = file.refresh() if file.refresh else file
             try:
-                await self._fetch_once(fresh, shared)
+                self._fetch_once(fresh, shared)
             except ObjectChanged as error:
                 raise SourceError(
                     f"{file.url} keeps changing while it is fetched; "
@@ -164,40 +150,41 @@ class _Transfer:
                     "the stored file is damaged, so upload it again"
                 ) from error
 
-    async def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
+    def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
         if file.digest is None and file.refresh is not None:
-            file = await asyncio.to_thread(file.refresh)
+            file = file.refresh()
         final = self._folder / file.name
-        if await self._is_there(file, final):
+        if self._is_there(file, final):
             self._progress.skip(file.size_bytes)
         else:
             share = Share(self._progress)
             try:
-                reader = ObjectReader(file, str(final), self._patience)
-                await self._verify(file, await land(file, final, reader, shared, share))
+                reader = ObjectReader(file, str(final), self._patience, shared.stop)
+                self._verify(file, land(file, final, reader, shared, share))
             except (ObjectChanged, DigestMismatch):
                 share.take_back()
                 raise
-        self.size_bytes += file.size_bytes
+        with self._lock:
+            self.size_bytes += file.size_bytes
 
-    async def _is_there(self, file: RemoteFile, final: Path) -> bool:
+    def _is_there(self, file: RemoteFile, final: Path) -> bool:
         """Whether an earlier download has left the file, complete; without a digest nobody can
         tell."""
         digest = file.digest
         if digest is None or final not in self._present or final.stat().st_size != file.size_bytes:
             return False
-        return await asyncio.to_thread(digest_of_file, final, digest) == digest.value
+        return digest_of_file(final, digest) == digest.value
 
-    async def _verify(self, file: RemoteFile, landed: Landed) -> None:
+    def _verify(self, file: RemoteFile, landed: Landed) -> None:
         """Give the file its final name, or delete it and raise DigestMismatch."""
         if file.digest is None or landed.digest_value == file.digest.value:
             if file.digest is None:
                 self._unverified.append(file)
             if not landed.part.finished:
-                await asyncio.to_thread(landed.part.finish)
+                landed.part.finish()
             return
         try:
-            digest = await self._confirmed(file)
+            digest = self._confirmed(file)
             if digest is None:
                 self._unverified.append(file)
             elif digest == file.digest:
@@ -205,20 +192,20 @@ class _Transfer:
                     f"does not match: {landed.digest_value} came instead of {digest}"
                 )
             else:
-                value = await asyncio.to_thread(digest_of_file, landed.part.path, digest)
+                value = digest_of_file(landed.part.path, digest)
                 if value != digest.value:
                     raise DigestMismatch(f"does not match: {value} came instead of {digest}")
         except (ObjectChanged, DigestMismatch):
             landed.part.discard()
             raise
-        await asyncio.to_thread(landed.part.finish)
+        landed.part.finish()
 
-    async def _confirmed(self, file: RemoteFile) -> Digest | None:
+    def _confirmed(self, file: RemoteFile) -> Digest | None:
         """Ask whether what a listing gave as an ETag is a digest at all, now that the bytes
         disagree with it."""
         if file.refresh is None:
             return file.digest
-        now = await asyncio.to_thread(file.refresh)
+        now = file.refresh()
         if now.etag != file.etag:
             raise ObjectChanged
         return now.digest

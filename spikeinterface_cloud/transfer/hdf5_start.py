@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.event_loop import run_coroutine
 from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader, RangesNotSupported
+from spikeinterface_cloud.transfer.threads import in_a_thread
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.transfer.remote import RemoteFile
@@ -33,7 +33,7 @@ def check_remote_hdf5(file: RemoteFile, patience: Patience | None = None) -> Non
         start[position : position + len(block)] = block
 
     try:
-        run_coroutine(reader.read_range(0, len(start), keep))
+        in_a_thread(lambda: reader.read_range(0, len(start), keep))
     except (ObjectChanged, RangesNotSupported):
         return  # what that means to the file is for the download to find out
     check_hdf5(bytes(start), file.url)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from spikeinterface_cloud.transfer.checksums import Hash
 from spikeinterface_cloud.transfer.digests import RunningDigest, digest_of_bytes
-from spikeinterface_cloud.transfer.event_loop import first_error
 from spikeinterface_cloud.transfer.part_file import PartFile
 from spikeinterface_cloud.transfer.progress import Share
 from spikeinterface_cloud.transfer.ranges import (
@@ -21,8 +19,7 @@ from spikeinterface_cloud.transfer.ranges import (
     RangesNotSupported,
 )
 from spikeinterface_cloud.transfer.remote import RemoteFile
-
-Result = TypeVar("Result")
+from spikeinterface_cloud.transfer.threads import Stopped, Threads, wait_for_all
 
 MIB = 1024 * 1024
 
@@ -33,26 +30,26 @@ RANGE_BYTES = 8 * MIB
 #: Files up to this size are held in memory; of larger ones a block or two of each request is.
 SMALL_BYTES = MIB
 
-#: Requests at once: for small files, and for the ranges of large ones.
-SMALL_AT_ONCE = 32
-LARGE_AT_ONCE = 12
+#: Files at once, each with one request while it is small; and requests at once for the ranges of
+#: all large ones together.
+FILES_AT_ONCE = 32
+RANGES_AT_ONCE = 12
 
 
 class Resources:
-    """What the files of one transfer share: slots for requests, and threads for hashing."""
+    """What the files of one transfer share: threads, and the word to stop."""
 
     def __init__(self) -> None:
-        self.small = asyncio.Semaphore(SMALL_AT_ONCE)
-        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
-        self._hashing = ThreadPoolExecutor(4, thread_name_prefix="hash")
-
-    def hashing(self, action: Callable[[], Result]) -> Future[Result]:
-        """Hash something in a thread; may be called from any thread."""
-        return self._hashing.submit(action)
+        self.files = Threads(FILES_AT_ONCE, "fetch")
+        self.ranges = Threads(RANGES_AT_ONCE, "range")
+        self.hashing = Threads(4, "hash")
+        self.stop = threading.Event()
 
     def close(self) -> None:
-        """End the threads, when they have done what they are at."""
-        self._hashing.shutdown(cancel_futures=True)
+        """Stop what is under way, and end the threads."""
+        self.stop.set()
+        for threads in (self.files, self.ranges, self.hashing):
+            threads.end()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,27 +61,23 @@ class Landed:
     digest_value: str | None
 
 
-async def land(
+def land(
     file: RemoteFile, final: Path, reader: ObjectReader, shared: Resources, share: Share
 ) -> Landed:
     """Fetch all of `file` beside its final name.
 
-    Raises ObjectChanged, SourceError, TransferError, or UnavailableError when the disk is full;
-    what has arrived of a large file stays for the next attempt.
+    Raises ObjectChanged, SourceError, TransferError, UnavailableError when the disk is full, or
+    Stopped; what has arrived of a large file stays for the next attempt.
     """
     part = PartFile(final, size_bytes=file.size_bytes, range_bytes=RANGE_BYTES)
     if file.size_bytes <= SMALL_BYTES:
-        return await _land_small(file, part, reader, shared, share)
-    return await _LargeFile(file, part, reader, shared, share).land()
+        return _land_small(file, part, reader, share)
+    return _LargeFile(file, part, reader, shared, share).land()
 
 
-async def _land_small(
-    file: RemoteFile, part: PartFile, reader: ObjectReader, shared: Resources, share: Share
-) -> Landed:
-    async with shared.small:
-        data = memoryview(await reader.read_whole() if file.size_bytes else b"")
-
-        value = await asyncio.to_thread(_write_small, file, part, data)
+def _land_small(file: RemoteFile, part: PartFile, reader: ObjectReader, share: Share) -> Landed:
+    data = memoryview(reader.read_whole() if file.size_bytes else b"")
+    value = _write_small(file, part, data)
     share.advance(file.size_bytes)
     return Landed(part=part, digest_value=value)
 
@@ -138,12 +131,12 @@ class _LargeFile:
         self._digest: RunningDigest | None = None
         self._hashed: list[Future[None]] = []
 
-    async def land(self) -> Landed:
+    def land(self) -> Landed:
         """Fetch what is missing of the file, and leave it there, resumable, when that fails."""
         file = self._file
         identity = file.etag or (file.digest.value if file.digest else None)
         try:
-            done = await asyncio.to_thread(self._part.open, identity)
+            done = self._part.open(identity)
             if file.digest is not None:
                 self._digest = RunningDigest(
                     self._part.path,
@@ -151,8 +144,9 @@ class _LargeFile:
                     range_bytes=RANGE_BYTES,
                     like=file.digest,
                 )
-            await self._fetch(done)
-            await asyncio.gather(*map(asyncio.wrap_future, self._hashed))
+            self._fetch(done)
+            for hashed in self._hashed:
+                hashed.result()
             return Landed(
                 part=self._part, digest_value=self._digest.value() if self._digest else None
             )
@@ -162,41 +156,49 @@ class _LargeFile:
         finally:
             self._part.close()
             if self._digest is not None:
-                await asyncio.to_thread(wait, self._hashed)
+                wait(self._hashed)
                 self._digest.close()
 
-    async def _fetch(self, done: Sequence[int]) -> None:
+    def _fetch(self, done: Sequence[int]) -> None:
         """Fetch what is missing: one range first, which tells whether the server answers ranges,
         then the others."""
         for index in done:
             start, end = self._bounds(index)
             self._share.skip(end - start)
             self._hash(index)
-        missing = iter(sorted(set(range(self._ranges)) - set(done)))
+        missing = sorted(set(range(self._ranges)) - set(done))
         try:
-            if (first := next(missing, None)) is not None:
-                await self._fetch_range(first)
+            self._fetch_ranges(missing[:1])
         except RangesNotSupported:
-            async with self._shared.large:
-                await self._reader.read_range(0, self._file.size_bytes, self._write_streamed)
+            whole = partial(self._reader.read_range, 0, self._file.size_bytes, self._write_streamed)
+            self._shared.ranges.submit(whole).result()
             return
+        self._fetch_ranges(missing[1:])
+
+    def _fetch_ranges(self, indices: Sequence[int]) -> None:
+        """Fetch these ranges; none is under way any more when this ends, as the file is closed
+        then."""
+        failed = threading.Event()
+        futures = [
+            self._shared.ranges.submit(partial(self._fetch_range, index, failed))
+            for index in indices
+        ]
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(min(LARGE_AT_ONCE, self._ranges)):
-                    tasks.create_task(self._fetch_ranges(missing))
-        except BaseExceptionGroup as group:
-            raise first_error(group) from None
+            wait_for_all(futures, failed)
+        finally:
+            wait(futures)
 
-    async def _fetch_ranges(self, indices: Iterator[int]) -> None:
-        for index in indices:
-            await self._fetch_range(index)
-
-    async def _fetch_range(self, index: int) -> None:
+    def _fetch_range(self, index: int, failed: threading.Event) -> None:
         start, end = self._bounds(index)
         passing = _PassingRange(self._part, start, self._digest)
-        async with self._shared.large:
-            await self._reader.read_range(start, end, passing.write)
-            await asyncio.to_thread(self._complete, index, passing.hash)
+
+        def write(position: int, block: bytes) -> None:
+            if failed.is_set():
+                raise Stopped
+            passing.write(position, block)
+
+        self._reader.read_range(start, end, write)
+        self._complete(index, passing.hash)
 
     def _write_streamed(self, start: int, block: bytes) -> None:
         """Write a block of a stream, and complete the ranges that it reaches the end of, unless an
@@ -221,7 +223,9 @@ class _LargeFile:
 
     def _hash(self, index: int) -> None:
         if self._digest is not None:
-            self._hashed.append(self._shared.hashing(partial(self._digest.range_written, index)))
+            self._hashed.append(
+                self._shared.hashing.submit(partial(self._digest.range_written, index))
+            )
 
     def _bounds(self, index: int) -> tuple[int, int]:
         start = index * RANGE_BYTES

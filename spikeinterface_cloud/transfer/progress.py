@@ -105,27 +105,30 @@ class Progress:
 
 class Share:
     """What one file has added to a progress, so that it can be taken back when the file has to be
-    fetched again."""
+    fetched again; any thread may count."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._moved_bytes = 0
-        self._skipped_bytes = 0
+        self._done_bytes = 0
+        self._lock = threading.Lock()
 
     def advance(self, size_bytes: int) -> None:
         """Count bytes that have arrived."""
-        self._moved_bytes += size_bytes
+        with self._lock:
+            self._done_bytes += size_bytes
         self._progress.advance(size_bytes)
 
     def skip(self, size_bytes: int) -> None:
         """Count bytes that were there already."""
-        self._skipped_bytes += size_bytes
+        with self._lock:
+            self._done_bytes += size_bytes
         self._progress.skip(size_bytes)
 
     def take_back(self) -> None:
         """Count all of it as not done; what was moved stays moved."""
-        self._progress.take_back(self._moved_bytes + self._skipped_bytes)
-        self._moved_bytes = self._skipped_bytes = 0
+        with self._lock:
+            done_bytes, self._done_bytes = self._done_bytes, 0
+        self._progress.take_back(done_bytes)
 
 
 def format_seconds(seconds: float) -> str:

@@ -3,9 +3,9 @@ they are read."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import obstore
@@ -27,6 +27,7 @@ from spikeinterface_cloud.transfer.retries import (
     first_line,
     persist,
 )
+from spikeinterface_cloud.transfer.threads import Stopped
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions, GetResult
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-#: takes a position in the file and the bytes that belong there; called in threads
+#: takes a position in the file and the bytes that belong there
 Write = Callable[[int, bytes], None]
 
 #: What is handed on at once. Larger blocks take fresh memory each time, which costs more than the
@@ -64,33 +65,40 @@ class PermissionLost(PassingFailure):
 class ObjectReader:
     """Reads one object, whole or in ranges, any number of them at a time."""
 
-    def __init__(self, file: RemoteFile, destination: str, patience: Patience) -> None:
+    def __init__(
+        self,
+        file: RemoteFile,
+        destination: str,
+        patience: Patience,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Ask nothing yet; `stop` ends what is read when it is set."""
         self._file = file
+        self._stop = stop or threading.Event()
         self._destination = destination
         self._patience = patience
         self._etag = file.etag
         self._store: ObjectStore | None = None
         self._permission = 0
         self._permission_worked = False
-        self._renewal = asyncio.Lock()
+        self._renewal = threading.Lock()
         self._refused_ranges = False
 
-    async def read_whole(self) -> Bytes:
+    def read_whole(self) -> Bytes:
         """All of a small object.
 
-        Raises ObjectChanged, SourceError, or TransferError when the network gave out.
+        Raises ObjectChanged, SourceError, TransferError when the network gave out, or Stopped.
         """
 
-        async def once() -> Bytes:
-            result = await self._open(0, self._file.size_bytes)
-            data = await result.buffer_async()
+        def once() -> Bytes:
+            data = self._open(0, self._file.size_bytes).bytes()
             check_complete(len(data), self._file.size_bytes)
             return data
 
-        return await self._persist(once)
+        return self._persist(once)
 
-    async def read_range(self, start: int, end: int, write: Write) -> None:
-        """Hand the bytes from `start` to before `end` to `write`, block by block, in threads.
+    def read_range(self, start: int, end: int, write: Write) -> None:
+        """Hand the bytes from `start` to before `end` to `write`, block by block.
 
         After a failure of the network it begins again with the first block. The whole object is
         asked for without a range. Raises RangesNotSupported besides what `read_whole` raises.
@@ -98,26 +106,26 @@ class ObjectReader:
         whole = (start, end) == (0, self._file.size_bytes)
         if whole or not self._refused_ranges:
             try:
-                await self._persist(lambda: self._read(start, end, write))
+                self._persist(lambda: self._read(start, end, write))
                 return
             except RangesNotSupported:
                 if self._file.open_range is None:
                     raise
                 self._refused_ranges = True
-        await self._persist(lambda: self._read_by_boto3(start, end, write))
+        self._persist(lambda: self._read_by_boto3(start, end, write))
 
-    async def _read(self, start: int, end: int, write: Write) -> None:
-        result = await self._open(start, end)
+    def _read(self, start: int, end: int, write: Write) -> None:
         position = start
-        async for block in result.stream(BLOCK_BYTES):
-            await asyncio.to_thread(write, position, block)
+        for block in self._open(start, end).stream(BLOCK_BYTES):
+            self._check_wanted()
+            write(position, block)
             position += len(block)
         check_complete(position - start, end - start)
 
-    async def _read_by_boto3(self, start: int, end: int, write: Write) -> None:
+    def _read_by_boto3(self, start: int, end: int, write: Write) -> None:
         """Some servers (rclone's) answer a range with the range, but not with status 206."""
         try:
-            await asyncio.to_thread(self._copy_range, start, end, write)
+            self._copy_range(start, end, write)
         except TransferError as error:
             raise PassingFailure(str(error.__cause__)) from error
 
@@ -131,16 +139,17 @@ class ObjectReader:
             raise ObjectChanged
         position = start
         for block in found.blocks:
+            self._check_wanted()
             write(position, block)
             position += len(block)
         check_complete(position - start, end - start)
 
-    async def _open(self, start: int, end: int) -> GetResult:
+    def _open(self, start: int, end: int) -> GetResult:
         assert self._store is not None
         options: GetOptions = {"if_match": f'"{self._etag}"'} if self._etag else {}
         if (start, end) != (0, self._file.size_bytes):
             options["range"] = (start, end)
-        result = await obstore.get_async(self._store, self._file.path, options=options)
+        result = obstore.get(self._store, self._file.path, options=options)
         self._permission_worked = True
         etag = plain_etag(result.meta["e_tag"])
         other = self._etag and etag and etag != self._etag
@@ -149,30 +158,38 @@ class ObjectReader:
         self._etag = self._etag or etag
         return result
 
-    async def _persist(self, action: Callable[[], Awaitable[Result]]) -> Result:
+    def _check_wanted(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _persist(self, action: Callable[[], Result]) -> Result:
         """Do `action` until it succeeds or patience ends."""
         try:
-            return await persist(lambda: self._attempt(action), self._patience, self._file.url)
+            return persist(
+                lambda: self._attempt(action), self._patience, self._file.url, self._stop
+            )
         except PassingFailure as error:
             raise TransferError("fetch", self._file.url, self._destination, str(error)) from error
 
-    async def _attempt(self, action: Callable[[], Awaitable[Result]]) -> Result:
-        if self._store is None:
-            self._store = self._file.store()
-            self._permission = 1
-        permission = self._permission
+    def _attempt(self, action: Callable[[], Result]) -> Result:
+        self._check_wanted()
+        with self._renewal:
+            if self._store is None:
+                self._store = self._file.store()
+                self._permission = 1
+            permission = self._permission
         try:
-            return await action()
+            return action()
         except (BaseError, FileNotFoundError) as error:
             translated = translate(error, self._file.url)
             if isinstance(translated, PermissionLost):
-                await self._renew(permission)
+                self._renew(permission)
             raise translated from error
 
-    async def _renew(self, used: int) -> None:
+    def _renew(self, used: int) -> None:
         """Ask for a store with a fresh permission, once for all the ranges that were denied the
         same one."""
-        async with self._renewal:
+        with self._renewal:
             if used != self._permission:
                 return
             if used > 1 and not self._permission_worked:
@@ -180,7 +197,7 @@ class ObjectReader:
                     f"{self._file.url} may not be read: access denied; "
                     "allow the job's role or user s3:GetObject, or give it other credentials"
                 )
-            self._store = await asyncio.to_thread(self._file.store)
+            self._store = self._file.store()
             self._permission += 1
             self._permission_worked = False
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
+    Retrying,
     retry_if_exception_type,
     stop_after_attempt,
     stop_after_delay,
@@ -19,6 +21,7 @@ from tenacity import (
 )
 
 from spikeinterface_cloud.transfer.connection import Patience
+from spikeinterface_cloud.transfer.threads import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +48,37 @@ class PassingFailure(Exception):
     mend."""
 
 
-async def persist(action: Callable[[], Awaitable[Result]], patience: Patience, url: str) -> Result:
+def persist(
+    action: Callable[[], Result], patience: Patience, url: str, stop: threading.Event
+) -> Result:
     """Do `action` until it succeeds, waiting longer and longer in between; `url` is for the log.
 
-    Raises the last PassingFailure when patience ends, and any other error at once.
+    Raises the last PassingFailure when patience ends, Stopped when `stop` is set while it waits,
+    and any other error at once.
     """
-
-    def log_retry(state: RetryCallState) -> None:
-        assert state.outcome is not None
-        wait_s = state.next_action.sleep if state.next_action else 0
-        logger.info("%s: %s; trying again in %.1f s", url, state.outcome.exception(), wait_s)
-
     try:
-        return await action()  # nearly always enough, and 1,500 times cheaper than setting up more
+        return action()  # nearly always enough, and 1,500 times cheaper than setting up more
+    except PassingFailure as error:
+        failures = [error]
+
+    def again() -> Result:
+        if failures:
+            raise failures.pop()
+        return action()
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise Stopped
+
+    return Retrying(sleep=sleep, **_policy(patience, url))(again)
+
+
+async def persist_async(
+    action: Callable[[], Awaitable[Result]], patience: Patience, url: str
+) -> Result:
+    """The same for an action that is awaited, and that is cancelled to stop it."""
+    try:
+        return await action()
     except PassingFailure as error:
         failures = [error]
 
@@ -66,14 +87,24 @@ async def persist(action: Callable[[], Awaitable[Result]], patience: Patience, u
             raise failures.pop()
         return await action()
 
-    retrying = AsyncRetrying(
-        retry=retry_if_exception_type(PassingFailure),
-        stop=stop_all(stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(patience.give_up_s)),
-        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=patience.longest_wait_s),
-        before_sleep=log_retry,
-        reraise=True,
-    )
-    return await retrying(again)
+    return await AsyncRetrying(**_policy(patience, url))(again)
+
+
+def _policy(patience: Patience, url: str) -> dict[str, Any]:
+    """What is tried again, how long, and how it is told."""
+
+    def log_retry(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        wait_s = state.next_action.sleep if state.next_action else 0
+        logger.info("%s: %s; trying again in %.1f s", url, state.outcome.exception(), wait_s)
+
+    return {
+        "retry": retry_if_exception_type(PassingFailure),
+        "stop": stop_all(stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(patience.give_up_s)),
+        "wait": wait_random_exponential(multiplier=FIRST_WAIT_S, max=patience.longest_wait_s),
+        "before_sleep": log_retry,
+        "reraise": True,
+    }
 
 
 def final_status(error: Exception) -> int | None:

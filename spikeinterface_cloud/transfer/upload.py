@@ -33,7 +33,7 @@ from spikeinterface_cloud.transfer.retries import (
     error_name,
     final_status,
     first_line,
-    persist,
+    persist_async,
 )
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
@@ -139,7 +139,7 @@ class _Sending:
     async def send(self) -> None:
         """Send the file and make sure that it was stored as it is. Raises StoredDifferently."""
         try:
-            sent = await persist(self._attempt, self._storage.patience, str(self._location))
+            sent = await persist_async(self._attempt, self._storage.patience, str(self._location))
         except PassingFailure as error:
             raise TransferError(
                 "upload", str(self._file), str(self._location), str(error)
