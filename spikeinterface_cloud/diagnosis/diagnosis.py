@@ -24,7 +24,7 @@ from spikeinterface_cloud.diagnosis.environment_checks import (
     check_environment,
     look_at_machines,
 )
-from spikeinterface_cloud.diagnosis.finding import Finding, Seen, Unseen, Verdict, check
+from spikeinterface_cloud.diagnosis.finding import Finding, Seen, Unseen, Verdict, check, softened
 from spikeinterface_cloud.diagnosis.images import (
     judge_image,
     judge_image_elsewhere,
@@ -114,7 +114,8 @@ def diagnose_queue(session: AwsSession, queue: str) -> Diagnosis:
 def _check_job(session: AwsSession, job: JobState) -> list[Finding]:
     """The job's own words, and everything behind them where it has not started."""
     findings = check("job", judge_job, job, time.time())
-    if job.status in ("RUNNING", "SUCCEEDED") or job.exit_code is not None:
+    has_ended = job.is_over and job.exit_code is not None  # else it is of an earlier attempt
+    if job.status in ("RUNNING", "SUCCEEDED") or has_ended:
         return [*findings, *check("log", judge_log, job)]
     dependencies = [entry["jobId"] for entry in job.reply.get("dependsOn", ()) if "jobId" in entry]
     if dependencies and not job.is_over:
@@ -166,7 +167,7 @@ def _check_environments(
         for finding in check_environment(session, environment, machines, request, now)
     ]
     architectures = _architectures([machines for _, machines in looked])
-    return findings + _check_job_needs(session, request, architectures)
+    return softened(findings, "machine size") + _check_job_needs(session, request, architectures)
 
 
 def _check_job_needs(

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from spikeinterface_cloud.batch.session import AwsSession
-from spikeinterface_cloud.diagnosis.finding import Finding, Seen, Unseen, check
+from spikeinterface_cloud.diagnosis.finding import Finding, Seen, Unseen, check, softened
 from spikeinterface_cloud.diagnosis.machines import MachineType, machine_types, zones_by_type
 from spikeinterface_cloud.diagnosis.network import Network, look_at_network
 from spikeinterface_cloud.diagnosis.network_checks import (
@@ -124,7 +124,7 @@ def _check_quotas(
     for kind, machines in types_by_kind(types, spot).items():
         quota = look_up_quota(session, kind, spot)
         findings += check("quota", judge_quota, quota, machines, most)
-    return findings
+    return softened(findings, "quota")
 
 
 def _check_network(

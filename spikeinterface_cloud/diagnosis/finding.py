@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeAlias, TypeVar
@@ -78,6 +78,22 @@ def check(name: str, judge: Callable[..., Iterable[Finding]], *facts: Any) -> li
     unseen = [fact for fact in facts if isinstance(fact, Unseen)]
     findings = [_not_seen(unseen)] if unseen else judge(*facts)
     return [replace(finding, check=name) for finding in findings]
+
+
+def softened(findings: Sequence[Finding], name: str) -> list[Finding]:
+    """The findings, where a failure of this check is a warning if another one of it went well.
+
+    A job needs one compute environment that has what it asks for, not all of them.
+    """
+    good = (Verdict.OK, Verdict.WARNING)
+    if not any(finding.check == name and finding.verdict in good for finding in findings):
+        return list(findings)
+    return [
+        replace(finding, verdict=Verdict.WARNING)
+        if finding.check == name and finding.verdict is Verdict.FAILED
+        else finding
+        for finding in findings
+    ]
 
 
 def _not_seen(unseen: Iterable[Unseen]) -> Finding:

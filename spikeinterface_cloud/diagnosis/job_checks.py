@@ -41,7 +41,8 @@ def judge_job(job: JobState, now_s: float) -> Iterator[Finding]:
 
 def _judge_waiting(job: JobState, now_s: float) -> Finding:
     waited_s = max(0.0, now_s - float(job.reply.get("createdAt", now_s * 1000)) / 1000)
-    state = f"{job.status}, {format_seconds(waited_s)} after its submission"
+    attempts = f" after {len(job.attempts)} attempts" if job.attempts else ""
+    state = f"{job.status}{attempts}, {format_seconds(waited_s)} after its submission"
     known = meaning_of(job.reason, (*BLOCKED, *NOT_STARTED)) if job.reason else None
     if known is not None:
         return failed(f"{state}: {known.meaning} ({job.reason})", known.remedy)

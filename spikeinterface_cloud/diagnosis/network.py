@@ -38,10 +38,15 @@ def look_at_network(session: AwsSession, environment: Mapping[str, Any]) -> Netw
     """Ask EC2 for the subnets, routes, endpoints, security groups and launch template."""
     resources = environment.get("computeResources", {})
     ec2 = session.client("ec2")
-    subnets = ask(
-        "ec2:DescribeSubnets",
-        lambda: list(ec2.describe_subnets(SubnetIds=resources.get("subnets", []))["Subnets"]),
-        absent=("InvalidSubnetID.NotFound",),
+    named = list(resources.get("subnets", ()))
+    subnets = (
+        ask(
+            "ec2:DescribeSubnets",
+            lambda: list(ec2.describe_subnets(SubnetIds=named)["Subnets"]),
+            absent=("InvalidSubnetID.NotFound",),
+        )
+        if named
+        else None
     )
     in_vpc = [{"Name": "vpc-id", "Values": _vpcs(subnets)}]
     groups = list(resources.get("securityGroupIds", ()))

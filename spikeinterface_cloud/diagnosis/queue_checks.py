@@ -13,6 +13,9 @@ from spikeinterface_cloud.diagnosis.request import Request
 
 Reply = Mapping[str, Any]
 
+#: how many of the jobs that wait AWS tells the order of
+LISTED = 100
+
 #: why a compute environment is invalid, by words of its reason, and what mends it
 INVALID = (
     (
@@ -84,6 +87,8 @@ def judge_front(
             f"{known.remedy}; or cancel that job, as it holds up those behind it",
             f"python submit_job.py cancel {first.job_id}",
         )
+    elif job is not None and not place and len(front) < LISTED:
+        yield ok("AWS does not list it yet")
     elif job is not None and not place:
         yield warning("not among the first hundred of the queue", "wait, or use another queue")
     elif not front:

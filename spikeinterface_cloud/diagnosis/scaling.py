@@ -214,12 +214,13 @@ def judge_machines(
     lost = len(machines) - len(connected)
     if not connected:
         yield failed(
-            f"none of {_count(len(machines))} is connected to ECS: its agent has stopped",
+            f"{_count(len(machines))} in the cluster, and none is connected to ECS: the agent has "
+            "stopped",
             "end them in the console of EC2, and Batch starts others; when it comes again, look "
             "at the memory and the disk of the machine, both of which a job can fill",
         )
         return
-    lost_words = f", and {_count(lost)} has lost its agent" if lost else ""
+    lost_words = f"; without its agent: {_count(lost)}" if lost else ""
     room = [machine for machine in connected if _has_room(machine, request)]
     words = f"{_count(len(connected))} in the cluster; {_most_room(connected)}{lost_words}"
     if request is not None and not room:
@@ -254,9 +255,9 @@ def _judge_none_joined(
     ]
     age: datetime | None = max(started, default=None)
     if age is not None and now - age < JOINING:
-        return warning(f"{_count(len(running))} has just started", "wait a few minutes")
+        return warning(f"{_count(len(running))} just started", "wait a few minutes")
     return failed(
-        f"{_count(len(running))} runs, and none has joined the cluster of ECS",
+        f"{_count(len(running))} in service, and none has joined the cluster of ECS",
         "look at the subnets' way out, the security groups and the instance role above; else the "
         "agent of ECS is missing from the image of the machine, or its user data fail",
     )
