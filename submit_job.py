@@ -279,6 +279,29 @@ def results(job: str, folder: str | None, **given: Any) -> None:
         raise found.no_record(target, state)
 
 
+@program.command(cls=SectionCommand)
+@click.argument("job_id", required=False)
+@options.diagnosis_options
+@options.session_options
+@options.json_option
+def diagnose(job_id: str | None, **given: Any) -> None:
+    """Find out why a job does not start, or why a queue starts none.
+
+    Exits with 1 where a check failed. It changes nothing.
+    """
+    from spikeinterface_cloud.diagnosis import command
+    from spikeinterface_cloud.diagnosis.table import diagnosis_values, summary
+
+    options.check_submit_variables(click.get_current_context())
+    found = command.diagnose(click.get_current_context(), job_id)
+    if given["as_json"]:
+        show_values(diagnosis_values(found))
+    else:
+        click.echo(command.shown(found))
+        tell(summary(found))
+    sys.exit(found.exit_code)
+
+
 def open_session(given: Mapping[str, Any]) -> AwsSession:
     """The session with AWS that the options ask for."""
     from spikeinterface_cloud.batch.session import AwsSession

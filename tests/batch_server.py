@@ -27,6 +27,15 @@ PAGE = 100
 OVERRIDES_LENGTH = 8_192
 ADDED_BY_BATCH = 600
 
+#: how the services that do not speak JSON wrap an error
+XML_ERRORS = {
+    "s3": "{}",
+    "ec2": "<Response><Errors>{}</Errors></Response>",
+    "cloudformation": "<ErrorResponse>{}</ErrorResponse>",
+    "iam": "<ErrorResponse>{}</ErrorResponse>",
+    "autoscaling": "<ErrorResponse>{}</ErrorResponse>",
+}
+
 SERVICE = re.compile(r"/\d{8}/[\w-]+/([\w-]+)/aws4_request")
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -68,6 +77,12 @@ class AwsServer:
         self.on_call: Callable[[Call], None] = lambda _: None
         #: the jobs at the front of the queue, which moto does not know
         self.front_of_queue: list[str] | None = None
+        #: replies in JSON to calls that moto does not have, by action
+        self.answers: dict[str, Callable[[Any], Mapping[str, Any]]] = {}
+        #: those that refuse every call
+        self.denied_services: frozenset[str] = frozenset()
+        #: what is changed of the replies of Batch, by action
+        self.amendments: dict[str, Callable[[Any], None]] = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client of this server."""
@@ -76,7 +91,7 @@ class AwsServer:
     def refuse(
         self, action: str, code: str, message: str = "", *, status: int = 400, times: int = 1
     ) -> None:
-        """Answer the next calls of this action with an error of AWS."""
+        """Answer the next calls of this action, `*` for any, with an error of AWS."""
         self._refusals.append(
             Refusal(action=action, status=status, code=code, message=message, times=times)
         )
@@ -99,6 +114,9 @@ class AwsServer:
         self._forgotten.clear()
         self.on_call = lambda _: None
         self.front_of_queue = None
+        self.answers.clear()
+        self.amendments.clear()
+        self.denied_services = frozenset()
 
     def named(self, action: str) -> list[Call]:
         """The calls of this action."""
@@ -109,10 +127,10 @@ class AwsServer:
     ) -> Iterable[bytes]:
         call = self._received(environ)
         if call.service != "batch":
-            refusal = self._refused(call)
-            if refusal is None:
+            answer = self._refused(call) or self._answered(call)
+            if answer is None:
                 return self._application(environ, start_response)
-            return _send(refusal, start_response)
+            return _send(answer, start_response)
         return _send(self._answer_batch(call, environ), start_response)
 
     def _received(self, environ: dict[str, Any]) -> Call:
@@ -127,9 +145,8 @@ class AwsServer:
             )
         elif name == "s3":
             call = Call(service=name, action=f"{environ['REQUEST_METHOD']} {path}", body=None)
-        elif name == "cloudformation":
-            action = re.search(rb"Action=(\w+)", body)
-            call = Call(service=name, action=action[1].decode() if action else path, body=body)
+        elif action := re.search(rb"(?:^|&)Action=(\w+)", body):
+            call = Call(service=name, action=action[1].decode(), body=body)
         else:
             target = environ.get("HTTP_X_AMZ_TARGET", path).rpartition(".")[2]
             call = Call(service=name, action=target, body=body)
@@ -139,12 +156,21 @@ class AwsServer:
         return call
 
     def _refused(self, call: Call) -> Answer | None:
+        if call.service in self.denied_services:
+            return _error(403, "AccessDenied", "not for you", call.service)
         with self._lock:
             for refusal in self._refusals:
-                if refusal.times > 0 and refusal.action == call.action:
+                if refusal.times > 0 and refusal.action in ("*", call.action):
                     refusal.times -= 1
                     return _error(refusal.status, refusal.code, refusal.message, call.service)
         return None
+
+    def _answered(self, call: Call) -> Answer | None:
+        answer = self.answers.get(call.action)
+        if answer is None:
+            return None
+        reply = answer(json.loads(call.body or b"{}"))
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(reply).encode()
 
     def _answer_batch(self, call: Call, environ: dict[str, Any]) -> Answer:
         refusal = self._refused(call)
@@ -161,6 +187,10 @@ class AwsServer:
             reply = json.loads(answer[2])
             known = [job for job in reply["jobs"] if not self._is_forgotten(job["jobId"])]
             reply["jobs"] = [self._with_fate(job) for job in known]
+            return 200, answer[1], json.dumps(reply).encode()
+        if call.action in self.amendments and answer[0] == 200:
+            reply = json.loads(answer[2])
+            self.amendments[call.action](reply)
             return 200, answer[1], json.dumps(reply).encode()
         return answer
 
@@ -272,10 +302,9 @@ def _problems_of_overrides(overrides: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _error(status: int, code: str, message: str, service: str) -> Answer:
-    if service in ("s3", "cloudformation"):
+    if service in XML_ERRORS:
         error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        body = error if service == "s3" else f"<ErrorResponse>{error}</ErrorResponse>"
-        return status, {"Content-Type": "text/xml"}, body.encode()
+        return status, {"Content-Type": "text/xml"}, XML_ERRORS[service].format(error).encode()
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": code}
     return status, headers, json.dumps({"message": message, "__type": code}).encode()
 

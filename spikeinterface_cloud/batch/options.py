@@ -224,6 +224,19 @@ queue_options = option_group(
     ),
 )
 
+diagnosis_options = option_group(
+    "What is looked at, where no job is named",
+    Declared(
+        "--queue",
+        "--job-queue",
+        "queue",
+        envvar=f"{SUBMIT}JOB_QUEUE",
+        metavar="NAME",
+        help=f"name or ARN; by default the stack's  [variable: {SUBMIT}JOB_QUEUE]",
+    ),
+    _default("--stack", "CloudFormation stack whose output JobQueue is taken", metavar="NAME"),
+)
+
 session_options = option_group(
     "AWS account",
     Declared("--profile", envvar="AWS_PROFILE", help="profile of ~/.aws  [variable: AWS_PROFILE]"),

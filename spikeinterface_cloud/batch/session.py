@@ -26,9 +26,12 @@ class AwsSession:
     boto3's own would do no more for these clients, and takes as long again to import.
     """
 
-    def __init__(self, profile: str | None = None, region: str | None = None) -> None:
+    def __init__(
+        self, profile: str | None = None, region: str | None = None, max_attempts: int = 10
+    ) -> None:
         self._profile = profile
         self._region = region
+        self._max_attempts = max_attempts
         self._session: Any = None
         self._clients: dict[str, Any] = {}
 
@@ -81,7 +84,8 @@ class AwsSession:
 
     def _new_client(self, service: str) -> Any:
         # adaptive: it slows down as a whole while AWS throttles
-        config = Config(retries={"mode": "adaptive", "max_attempts": 10}, max_pool_connections=32)
+        retries = {"mode": "adaptive", "max_attempts": self._max_attempts}
+        config = Config(retries=retries, max_pool_connections=32)
         session = self._botocore_session()
         return session.create_client(service, region_name=self._region, config=config)
 
