@@ -71,8 +71,8 @@ def _check_idle(session: AwsSession, stack: Stack) -> None:
         jobs = recent_jobs(session.client("batch"), queue, OLDEST_JOB_S)
         if waiting := [job.job_id for job in jobs if not job.is_over]:
             raise AwsRefusal(
-                f"{len(waiting)} jobs are under way in {queue.rpartition('/')[2]}, and would be "
-                f"lost; wait for them, or end them, like "
+                f"jobs are under way in {queue.rpartition('/')[2]} ({len(waiting)}), and would be "
+                "lost; wait for their end, or end each with "
                 f"`submit_job.py cancel {waiting[0]}`, then run `infra down` again"
             )
 

@@ -302,6 +302,13 @@ def test_nothing_comes_in_from_the_network() -> None:
     assert RESOURCES["S3Endpoint"]["Properties"]["VpcEndpointType"] == "Gateway"
 
 
+def test_a_machine_in_a_subnet_of_the_stack_has_a_way_out_that_costs_nothing_idle() -> None:
+    subnets = of_type("AWS::EC2::Subnet")
+    assert len(subnets) == 3
+    assert all(subnet["Properties"]["MapPublicIpOnLaunch"] is True for subnet in subnets.values())
+    assert not of_type("AWS::EC2::NatGateway")
+
+
 # ----- what stays, and what it costs -------------------------------------------------------------
 
 
