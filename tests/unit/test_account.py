@@ -1,4 +1,4 @@
-"""What CloudFormation answers where moto cannot: updates, failures, deletions, by botocore's Stubber.
+"""What CloudFormation answers where moto cannot, updates, failures and deletions: by a Stubber.
 
 Every request is held against the service's model and against what the test expects of it.
 """
@@ -37,30 +37,43 @@ BEFORE = {
 }
 DEFAULTS = {"ImageTag": "0.1.0", "MaxVcpus": "32", "RootVolumeGiB": "100", "SubnetIds": ""}
 
+#: the models of the services are read once
+SESSION = botocore.session.Session()
+
 
 class Session:
     """The clients of an account, each with its answers in order."""
 
     def __init__(self) -> None:
-        session = botocore.session.Session()
-        self.clients = {
-            service: session.create_client(
+        self._clients: dict[str, Any] = {}
+        self._stubs: dict[str, Stubber] = {}
+
+    def client(self, service: str) -> Any:
+        """The client of a service, which reaches nobody."""
+        if service not in self._clients:
+            self._clients[service] = SESSION.create_client(
                 service,
                 region_name="us-east-1",
                 aws_access_key_id="key",
                 aws_secret_access_key="secret",
             )
-            for service in ("cloudformation", "batch", "ec2", "ecr")
-        }
-        self.stubs = {service: Stubber(client) for service, client in self.clients.items()}
+            self._stubs[service] = Stubber(self._clients[service])
+            self._stubs[service].activate()
+        return self._clients[service]
 
-    def client(self, service: str) -> Any:
-        """The client of a service."""
-        return self.clients[service]
+    def stub(self, service: str) -> Stubber:
+        """What answers for a service."""
+        self.client(service)
+        return self._stubs[service]
 
     def answers(self, operation: str, reply: dict[str, Any], **expected: Any) -> None:
         """What CloudFormation answers next."""
-        self.stubs["cloudformation"].add_response(operation, reply, expected or None)
+        self.stub("cloudformation").add_response(operation, reply, expected or None)
+
+    def assert_was_asked_everything(self) -> None:
+        """No answer is left."""
+        for stub in self._stubs.values():
+            stub.assert_no_pending_responses()
 
     def stack(self, status: str, **fields: Any) -> None:
         """What it says of the stack next."""
@@ -135,11 +148,8 @@ def change(action: str, name: str, kind: str, **fields: str) -> dict[str, Any]:
 @pytest.fixture
 def aws() -> Iterator[Session]:
     session = Session()
-    for stub in session.stubs.values():
-        stub.activate()
     yield session
-    for stub in session.stubs.values():
-        stub.assert_no_pending_responses()
+    session.assert_was_asked_everything()
 
 
 CREATED = {"Id": CHANGE_SET, "StackId": STACK_ID}
@@ -227,6 +237,7 @@ def test_all_pages_of_changes_are_read(aws: Session) -> None:
     aws.stack("UPDATE_COMPLETE")
     aws.summary()
     aws.answers("create_change_set", CREATED)
+    aws.change_set("CREATE_PENDING")
     queue = {"Type": "Resource", "ResourceChange": change("Add", "A", "AWS::Batch::JobQueue")}
     page = {"Status": "CREATE_COMPLETE", "Changes": [queue]}
     aws.answers("describe_change_set", {**page, "NextToken": "more"})
@@ -287,7 +298,7 @@ def test_a_stack_that_is_there_stays_when_a_change_is_only_looked_at(aws: Sessio
 
 
 def absent(aws: Session) -> None:
-    aws.stubs["cloudformation"].add_client_error(
+    aws.stub("cloudformation").add_client_error(
         "describe_stacks", "ValidationError", "Stack with id lab does not exist"
     )
 
@@ -296,7 +307,6 @@ def planned_creation(aws: Session) -> making.Plan:
     """A plan for a stack in a network of the user's own."""
     aws.summary()
     aws.answers("create_change_set", CREATED)
-    aws.change_set("CREATE_PENDING")
     aws.change_set("CREATE_COMPLETE", change("Add", "Repository", "AWS::ECR::Repository"))
     return making.plan(aws, "lab", {"SubnetIds": "subnet-1"})
 
@@ -406,7 +416,7 @@ def test_the_status_names_what_failed_and_what_the_images_cost(aws: Session) -> 
     aws.events(("lab", "UPDATE_IN_PROGRESS"), ("JobQueue", "UPDATE_FAILED", "it is in use"))
     aws.resources(Repository="AWS::ECR::Repository")
     details = [{"imageTags": ["1-gpu"], "imageSizeInBytes": 4_000_000_000}]
-    aws.stubs["ecr"].add_response(
+    aws.stub("ecr").add_response(
         "describe_images", {"imageDetails": details}, {"repositoryName": "images"}
     )
     lines = describe_status(look(aws, "lab"))
@@ -425,7 +435,7 @@ def test_who_may_not_look_at_the_images_still_sees_the_stack(aws: Session) -> No
             {"OutputKey": "GpuImageUri", "OutputValue": f"{uri}:1-gpu"},
         ],
     )
-    aws.stubs["ecr"].add_client_error("describe_images", "AccessDeniedException", DENIED)
+    aws.stub("ecr").add_client_error("describe_images", "AccessDeniedException", DENIED)
     aws.resources()
     assert f"image {uri}:1-gpu is not looked at" in describe_status(look(aws, "lab"))
 
@@ -499,12 +509,12 @@ def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
         {"jobId": "a", "jobName": "a", "status": "SUCCEEDED"},
         {"jobId": "b", "jobName": "b", "status": "RUNNABLE"},
     ]
-    aws.stubs["batch"].add_response("list_jobs", {"jobSummaryList": jobs})
+    aws.stub("batch").add_response("list_jobs", {"jobSummaryList": jobs})
     with pytest.raises(AwsRefusal) as refused:
         removing.plan(aws, "lab")
     assert str(refused.value) == (
-        "1 job is under way in lab-spot, and would be lost; wait for its end, or end it with "
-        "`submit_job.py cancel b`, then run `infra down` again"
+        "jobs are under way in lab-spot (1), and would be lost; wait for their end, or end each "
+        "with `submit_job.py cancel b`, then run `infra down` again"
     )
 
 
@@ -527,7 +537,7 @@ def offers(aws: Session, *offered: str) -> None:
         {"LocationType": "availability-zone", "Location": zone, "InstanceType": kind}
         for zone, kind in (offer.split() for offer in offered)
     ]
-    aws.stubs["ec2"].add_response(
+    aws.stub("ec2").add_response(
         "describe_instance_type_offerings", {"InstanceTypeOfferings": replies}
     )
 
