@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from spikeinterface_cloud.account.commands import infra
 from spikeinterface_cloud.batch import options
 from spikeinterface_cloud.batch.command_line import DefaultCommand, Program, SectionCommand
 from spikeinterface_cloud.errors import CloudJobError
@@ -186,7 +187,7 @@ def list_(**given: Any) -> None:
 
     options.check_submit_variables(click.get_current_context())
     session = open_session(given)
-    queue = queue_of(session, given["stack"], given["job_queue"])
+    queue = queue_of(session, given["stack"], given["job_queue"], given["on"])
     batch = session.client("batch")
     jobs = recent_jobs(batch, queue, given["since"])
     if given["status"]:
@@ -302,6 +303,9 @@ def diagnose(job_id: str | None, **given: Any) -> None:
     sys.exit(found.exit_code)
 
 
+program.add_command(infra)
+
+
 def open_session(given: Mapping[str, Any]) -> AwsSession:
     """The session with AWS that the options ask for."""
     from spikeinterface_cloud.batch.session import AwsSession
@@ -315,7 +319,7 @@ def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
     from spikeinterface_cloud.batch.stack import queue_and_definition
 
     queue, definition = queue_and_definition(
-        session, given["stack"], given["job_queue"], given["job_definition"]
+        session, given["stack"], given["job_queue"], given["job_definition"], given["on"]
     )
     return JobOptions(
         job_queue=queue,

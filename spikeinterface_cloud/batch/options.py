@@ -64,6 +64,10 @@ def check_submit_variables(context: click.Context) -> None:
         raise click.UsageError(f"{name}: no variable of this command; did you mean {meant}?{place}")
 
 
+#: the machines that a stack has queues for
+MACHINES = ("spot", "on-demand", "cpu")
+
+
 def _variable(name: str, help_text: str) -> Declared:
     """An option that sets the variable of its own name."""
     variable = VARIABLES[name.removeprefix("--").replace("-", "_")]
@@ -75,6 +79,14 @@ def _default(name: str, help_text: str, **given: Any) -> Declared:
     variable = f"{SUBMIT}{name.removeprefix('--').replace('-', '_').upper()}"
     return Declared(name, envvar=variable, help=f"{help_text}  [variable: {variable}]", **given)
 
+
+_machines = _default(
+    "--on",
+    "which of the stack's queues: GPUs on spot (default) or on-demand, or cpu",
+    type=click.Choice(MACHINES),
+    default=MACHINES[0],
+    metavar="MACHINES",
+)
 
 recording_options = option_group(
     "Recording and sorting",
@@ -111,9 +123,10 @@ job_options = option_group(
     _default("--job-definition", "name, name:revision or ARN; the stack's", metavar="NAME"),
     _default(
         "--stack",
-        "CloudFormation stack whose outputs JobQueue and JobDefinition are taken",
+        "CloudFormation stack (submit_job.py infra up) whose queue and definition are taken",
         metavar="NAME",
     ),
+    _machines,
     _default(
         "--job-name",
         "what the job's name begins with; a hash of the job follows",
@@ -207,7 +220,8 @@ submission_options = option_group(
 queue_options = option_group(
     "Jobs",
     _default("--job-queue", "name or ARN; by default the stack's", metavar="NAME"),
-    _default("--stack", "CloudFormation stack whose output JobQueue is taken", metavar="NAME"),
+    _default("--stack", "CloudFormation stack whose queue is taken", metavar="NAME"),
+    _machines,
     Declared(
         "--status",
         type=click.Choice(STATUSES, case_sensitive=False),

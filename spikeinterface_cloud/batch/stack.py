@@ -8,9 +8,12 @@ from spikeinterface_cloud.batch.refusals import AwsRefusal, explained
 from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.errors import CloudJobError
 
-#: the outputs that are used
-QUEUE = "JobQueue"
-DEFINITION = "JobDefinition"
+#: the outputs that are used, by the kind of machine: queue and definition
+OUTPUTS = {
+    "spot": ("JobQueue", "JobDefinition"),
+    "on-demand": ("OnDemandJobQueue", "JobDefinition"),
+    "cpu": ("CpuJobQueue", "CpuJobDefinition"),
+}
 
 
 class MissingOption(CloudJobError, ValueError):
@@ -20,9 +23,18 @@ class MissingOption(CloudJobError, ValueError):
 
 
 def queue_and_definition(
-    session: AwsSession, stack: str | None, queue: str | None, definition: str | None
+    session: AwsSession,
+    stack: str | None,
+    queue: str | None,
+    definition: str | None,
+    machines: str = "spot",
 ) -> tuple[str, str]:
     """Queue and definition: those that are given, else the stack's, which is asked only then.
+
+    Parameters
+    ----------
+    machines
+        for which of them the stack is asked, one of OUTPUTS
 
     Raises
     ------
@@ -33,16 +45,19 @@ def queue_and_definition(
     """
     if queue is None and definition is None and stack is not None:
         outputs = stack_outputs(session, stack)
-        return output(outputs, QUEUE, stack), output(outputs, DEFINITION, stack)
+        names = OUTPUTS[machines]
+        return output(outputs, names[0], stack), output(outputs, names[1], stack)
     return (
-        queue_of(session, stack, queue),
-        definition or _asked(session, stack, DEFINITION, "--job-definition"),
+        queue_of(session, stack, queue, machines),
+        definition or _asked(session, stack, OUTPUTS[machines][1], "--job-definition"),
     )
 
 
-def queue_of(session: AwsSession, stack: str | None, queue: str | None) -> str:
+def queue_of(
+    session: AwsSession, stack: str | None, queue: str | None, machines: str = "spot"
+) -> str:
     """The queue: the one that is given, else the stack's; errors as above."""
-    return queue or _asked(session, stack, QUEUE, "--job-queue")
+    return queue or _asked(session, stack, OUTPUTS[machines][0], "--job-queue")
 
 
 def _asked(session: AwsSession, stack: str | None, key: str, option: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ import pytest
 
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET, TARGET_BUCKET, Source
-from tests.end_to_end.containers.containers import HOST, REPOSITORY, TIMEOUT_S, run_container
+from tests.end_to_end.containers.containers import TIMEOUT_S
+from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
 from tests.end_to_end.job import s3_access
 from tests.end_to_end.sorted_results import (
     assert_complete,
@@ -35,31 +35,6 @@ SORTERS = ["simple"]
 INTERVAL = ["--interval", "0.5"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Laptop:
-    """A user's machine with `submit_job.py`, an account on the cloud, and a folder to work in."""
-
-    variables: dict[str, str]
-    folder: Path
-
-    def submit_job(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the program to its end."""
-        with self.started(*arguments) as process:
-            output, errors = process.communicate(timeout=TIMEOUT_S)
-        return subprocess.CompletedProcess(arguments, process.returncode, output, errors)
-
-    def started(self, *arguments: str) -> subprocess.Popen[str]:
-        """The program while it runs."""
-        return subprocess.Popen(
-            [sys.executable, f"{REPOSITORY}/submit_job.py", *arguments],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
 @pytest.fixture(scope="module")
 def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
     """A laptop whose account has a queue, and a job definition with the image.
@@ -67,8 +42,7 @@ def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -
     The definition carries what a job role gives on AWS. The address of the cloud is one that both
     the laptop and the containers reach.
     """
-    address = run_container(image, "getent", "hosts", HOST).output.split()[0]
-    access = s3_access(f"http://{address}:{cloud.port}")
+    access = s3_access(f"http://{address_of_this_machine(image)}:{cloud.port}")
     definition = make_queue(cloud, image, access)
     variables = access | {
         "AWS_DEFAULT_REGION": access["AWS_REGION_NAME"],

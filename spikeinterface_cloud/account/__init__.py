@@ -1,0 +1,1 @@
+"""The AWS account: one CloudFormation stack with all that a sorting job needs."""

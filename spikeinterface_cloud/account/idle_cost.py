@@ -1,0 +1,107 @@
+"""What the stack costs in a month in which no job runs, by the types of its resources.
+
+The prices are AWS's list prices of us-east-1, without tax and free tiers; other regions ask up to
+about half as much again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+#: when the figures were last compared
+AS_OF = date(2026, 11, 22)
+
+HOURS_A_MONTH = 730
+
+#: USD a month of each, whether it is used or not. What is paid for by use alone is 0
+USD_A_MONTH: Mapping[str, float] = {
+    "AWS::Batch::ComputeEnvironment": 0,  # with no vCPU at least, which a test holds it to
+    "AWS::Batch::JobDefinition": 0,
+    "AWS::Batch::JobQueue": 0,
+    "AWS::Budgets::Budget": 0,  # without actions
+    "AWS::EC2::InternetGateway": 0,
+    "AWS::EC2::LaunchTemplate": 0,
+    "AWS::EC2::Route": 0,
+    "AWS::EC2::RouteTable": 0,
+    "AWS::EC2::SecurityGroup": 0,
+    "AWS::EC2::Subnet": 0,
+    "AWS::EC2::SubnetRouteTableAssociation": 0,
+    "AWS::EC2::VPC": 0,
+    "AWS::EC2::VPCEndpoint": 0,  # a gateway, which a test holds it to
+    "AWS::EC2::VPCGatewayAttachment": 0,
+    "AWS::IAM::InstanceProfile": 0,
+    "AWS::IAM::ManagedPolicy": 0,
+    "AWS::IAM::Policy": 0,
+    "AWS::IAM::Role": 0,
+    "AWS::S3::BucketPolicy": 0,
+    # what the template could grow by
+    "AWS::CloudWatch::Alarm": 0.10,
+    "AWS::EC2::EIP": 0.005 * HOURS_A_MONTH,
+    "AWS::EC2::NatGateway": 0.045 * HOURS_A_MONTH,
+    "AWS::Events::Rule": 0,
+    "AWS::KMS::Key": 1.00,
+    "AWS::SNS::Topic": 0,
+    "AWS::SecretsManager::Secret": 0.40,
+}
+
+#: USD a month for a GB of what is kept in it
+USD_A_GB: Mapping[str, tuple[float, str]] = {
+    "AWS::ECR::Repository": (0.10, "images"),
+    "AWS::S3::Bucket": (0.023, "results"),
+    "AWS::Logs::LogGroup": (0.03, "logs"),
+}
+
+#: what a running job costs besides its machine, USD an hour
+PUBLIC_ADDRESS_USD_PER_HOUR = 0.005
+VOLUME_USD_A_GB = 0.08
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdleCost:
+    """What resources cost while no job runs."""
+
+    usd_a_month: float
+    #: what that is made of, where it is not 0: resource type and USD
+    charged: Mapping[str, float]
+    #: USD a month for a GB, by what is stored
+    usd_a_gb: Mapping[str, float]
+    #: types that the table lacks
+    unpriced: Sequence[str]
+    n_resources: int
+
+
+def idle_cost(kinds: Iterable[str]) -> IdleCost:
+    """The cost of resources of these types, each as often as it is there."""
+    counts = Counter(kinds)
+    charged = {kind: n * USD_A_MONTH[kind] for kind, n in counts.items() if USD_A_MONTH.get(kind)}
+    return IdleCost(
+        usd_a_month=sum(charged.values()),
+        charged=charged,
+        usd_a_gb={what: usd for kind, (usd, what) in USD_A_GB.items() if kind in counts},
+        unpriced=sorted(kind for kind in counts if kind not in {*USD_A_MONTH, *USD_A_GB}),
+        n_resources=counts.total(),
+    )
+
+
+def describe_idle_cost(cost: IdleCost, root_volume_gib: float) -> list[str]:
+    """The cost for people, a line each."""
+    lines = [
+        f"while no job runs: {cost.usd_a_month:.2f} USD a month for the {cost.n_resources} "
+        f"resources (list prices of us-east-1, {AS_OF})"
+    ]
+    lines += [f"  {kind}: {usd:.2f} USD" for kind, usd in cost.charged.items()]
+    if cost.usd_a_gb:
+        each = ", ".join(f"{usd:g} of {what}" for what, usd in cost.usd_a_gb.items())
+        lines.append(f"  and for what is stored, USD a month for a GB: {each}")
+    if cost.unpriced:
+        lines.append(f"  not in the price table: {', '.join(cost.unpriced)}")
+    volume_usd = VOLUME_USD_A_GB * root_volume_gib / HOURS_A_MONTH
+    lines.append(
+        "while one does, an hour: its machine, "
+        f"{PUBLIC_ADDRESS_USD_PER_HOUR:g} USD for the machine's public address and "
+        f"{volume_usd:.3f} for its volume of {root_volume_gib:g} GiB"
+    )
+    return lines

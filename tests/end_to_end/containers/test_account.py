@@ -1,0 +1,148 @@
+"""From an empty AWS account to a finished sorting, with three commands.
+
+moto's CloudFormation makes the stack and its Batch starts the image. What is not as on AWS: the
+image is tagged with the repository's name, not pushed, as moto keeps none; the credentials that a
+job role gives are in the image; and the role that AWS makes for Batch by itself is the test's.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikeinterface_cloud import __version__
+from tests.account_server import ROLE, account_server
+from tests.end_to_end.conftest import Simulated
+from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET
+from tests.end_to_end.containers.containers import CLIENT, engine_command
+from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
+from tests.end_to_end.job import s3_access
+from tests.end_to_end.sorted_results import (
+    assert_complete,
+    download_folder,
+    n_true_units_found,
+    upload_folder,
+)
+from tests.recordings import write_spikeglx
+from tests.servers import S3Server, access_to, client_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
+
+#: where the job definitions expect the disk of the machine
+SCRATCH = "/scratch"
+
+
+@pytest.fixture(scope="module")
+def server(engine: str) -> Iterator[S3Server]:
+    """An empty account, on every address of this machine."""
+    with account_server("0.0.0.0") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def scratch(image: str) -> Iterator[None]:
+    """The folder that a launch template makes on a machine of AWS."""
+    made = not Path(SCRATCH).exists()
+    on_host = ("run", "--rm", "--user", "0", "--volume", "/:/host", "--entrypoint")
+    engine_command(*on_host, "mkdir", image, "-p", f"/host{SCRATCH}")
+    yield
+    if made:
+        engine_command(*on_host, "rm", image, "-rf", f"/host{SCRATCH}")
+
+
+def tag_image(image: str, uri: str, role: dict[str, str]) -> None:
+    """Give the image the name that the job definition runs, and what a role gives on AWS."""
+    lines = [f"FROM {image}", *(f"ENV {name}={value}" for name, value in role.items())]
+    subprocess.run(
+        [CLIENT, "build", "--quiet", "--tag", uri, "-"],
+        input="\n".join(lines),
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """The three commands, and what became of them."""
+
+    up: subprocess.CompletedProcess[str]
+    outputs: dict[str, str]
+    submitted: subprocess.CompletedProcess[str]
+    server: S3Server
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the account."""
+        return client_of(access_to(self.server.url), service)
+
+
+@pytest.fixture(scope="module")
+def story(
+    server: S3Server,
+    image: str,
+    scratch: None,
+    simulated: Simulated,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Story]:
+    """The recording is in a bucket of the user's; nothing else is in the account."""
+    s3, iam = (client_of(access_to(server.url), service) for service in ("s3", "iam"))
+    s3.create_bucket(Bucket=SOURCE_BUCKET)
+    run_folder = write_spikeglx(tmp_path_factory.mktemp("spikeglx"), simulated.recording)
+    upload_folder(s3, run_folder, SOURCE_BUCKET, SOURCE)
+    by_aws = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    port = server.url.rpartition(":")[2]
+    access = s3_access(f"http://{address_of_this_machine(image)}:{port}")
+    laptop = Laptop(
+        variables=access | {"AWS_DEFAULT_REGION": access["AWS_REGION_NAME"]},
+        folder=tmp_path_factory.mktemp("laptop"),
+    )
+
+    up = laptop.submit_job(
+        *("infra", "up", "--stack", "lab", "--yes", "--json"),
+        *("--set", f"SourceBuckets={SOURCE_BUCKET}", "--set", f"BatchServiceRoleArn={by_aws}"),
+    )
+    assert up.returncode == 0, up.stderr
+    outputs = json.loads(up.stdout)["outputs"]
+    tag_image(image, outputs["CpuImageUri"], access)
+    submitted = laptop.submit_job(
+        *("--stack", "lab", "--on", "cpu", "--follow", "--interval", "0.5"),
+        *("--source", f"s3://{SOURCE_BUCKET}/{SOURCE}", "--data-type", "spikeglx"),
+        *("--sorters", "simple", "--target", f"s3://{outputs['ResultsBucket']}/mouse"),
+    )
+    yield Story(up=up, outputs=outputs, submitted=submitted, server=server)
+    engine_command("rmi", outputs["CpuImageUri"])
+
+
+def test_the_account_says_what_it_costs_before_it_is_made(story: Story) -> None:
+    assert "while no job runs: 0.00 USD a month" in story.up.stderr
+    assert story.outputs["CpuImageUri"].endswith(f"/spikeinterface-cloud:{__version__}")
+
+
+def test_the_job_runs_to_its_end(story: Story) -> None:
+    assert story.submitted.returncode == 0, story.submitted.stderr
+    assert "sort with simple done" in story.submitted.stderr
+    assert "publish run.json done" in story.submitted.stderr
+
+
+def test_it_ran_as_the_stack_says(story: Story) -> None:
+    [job_id] = story.submitted.stdout.split()
+    [job] = story.client("batch").describe_jobs(jobs=[job_id])["jobs"]
+    assert job["jobQueue"] == story.outputs["CpuJobQueue"]
+    assert job["jobDefinition"] == story.outputs["CpuJobDefinition"]
+    assert job["container"]["command"] == ["python", "run_script.py"]
+
+
+def test_the_results_bucket_holds_what_the_sorter_found(
+    story: Story, simulated: Simulated, tmp_path: Path
+) -> None:
+    bucket = story.outputs["ResultsBucket"]
+    results = download_folder(story.client("s3"), bucket, "mouse", tmp_path)
+    assert_complete(results, ["simple"])
+    assert n_true_units_found(results, "simple", simulated.truth) == 3
