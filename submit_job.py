@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spikeinterface_cloud.batch import options
+from spikeinterface_cloud.batch import estimate_options, options
 from spikeinterface_cloud.batch.command_line import DefaultCommand, Program, SectionCommand
 from spikeinterface_cloud.errors import CloudJobError
 
@@ -277,6 +277,22 @@ def results(job: str, folder: str | None, **given: Any) -> None:
             tell(f"fetched {file.name}")
     if record is None:
         raise found.no_record(target, state)
+
+
+@program.command(cls=SectionCommand)
+@estimate_options.size_options
+@estimate_options.work_options
+@options.session_options
+@options.json_option
+def estimate(**given: Any) -> None:
+    """Estimate hours and USD of a recording, or many, on each instance type."""
+    from spikeinterface_cloud.batch.estimate import estimate_work
+
+    estimated = estimate_work(given, os.environ, open_session(given))
+    if given["as_json"]:
+        show_values(estimated.values())
+    else:
+        click.echo(estimated.text())
 
 
 def open_session(given: Mapping[str, Any]) -> AwsSession:
