@@ -66,10 +66,10 @@ START_S: Mapping[str, Rate] = {
 TRANSFER = Rate(
     value=Span(80, 200, 360),
     unit="MB/s",
-    origin="measured here",
-    as_of=date(2026, 11, 22),
-    source="360 MB/s is our fetch over loopback on two busy cores (benchmarks/README.md); what S3 "
-    "gives to an instance was not measured, and is assumed to be 80 at least",
+    origin="assumed",
+    as_of=date(2026, 11, 25),
+    source="at the most our fetch over loopback, on two busy cores (benchmarks/README.md); what S3 "
+    "gives to an instance was not measured",
 )
 
 #: of every vCPU, how much works for the job while CPU is what it waits for
@@ -155,8 +155,8 @@ SLOWEST_GPU = "T4"
 NEED_GPU = frozenset({"kilosort4"})
 
 _ON_64_CHANNELS = (
-    "60 and 180 s of 64 simulated channels on two overloaded cores; at the most three times "
-    "as much, as more channels and units were not measured"
+    "60 s of 64 simulated channels on two overloaded cores; half to three times as much per GB, as "
+    "neither longer recordings nor more channels were measured"
 )
 
 #: CPU seconds of a fixed part and per GB, by sorter
@@ -178,8 +178,8 @@ CPU_SORTERS: Mapping[str, tuple[Rate, Rate]] = {
         ),
     )
     for name, fixed, per_gb in (
-        ("spykingcircus2", Span(10, 20, 40), Span(120, 240, 720)),
-        ("tridesclous2", Span(10, 20, 40), Span(120, 240, 720)),
+        ("spykingcircus2", Span(10, 20, 40), Span(116, 232, 700)),
+        ("tridesclous2", Span(10, 20, 40), Span(196, 392, 1180)),
         ("lupin", Span(10, 20, 40), Span(120, 240, 720)),
         ("simple", Span(10, 20, 40), Span(120, 240, 720)),
     )
@@ -212,7 +212,7 @@ RESULTS = Rate(
     unit="GB per GB",
     origin="assumed",
     as_of=date(2026, 11, 25),
-    source="PLACEHOLDER",
+    source="a waveform of 500 spikes on 22 channels of each of 400 units, and 48 bytes a spike",
 )
 
 NVME = Rate(
@@ -249,18 +249,18 @@ BASE_MEMORY_GIB = 2.0
 MEMORY: Mapping[str, tuple[Rate, Rate]] = {
     "analysis": (
         Rate(
-            value=Span(1, 2, 4),
+            value=Span(1, 2.8, 4),
             unit="GiB",
             origin="measured here",
             as_of=date(2026, 11, 22),
-            source="benchmarks/README.md",
+            source="benchmarks/README.md: the first minute of 384 channels with 400 units",
         ),
         Rate(
-            value=Span(0.01, 0.025, 0.05),
+            value=Span(0.01, 0.024, 0.05),
             unit="GiB per GB",
-            origin="measured here",
+            origin="assumed",
             as_of=date(2026, 11, 22),
-            source="benchmarks/README.md: PLACEHOLDER",
+            source="benchmarks/README.md: 2 GiB an hour, from what is kept of each spike",
         ),
     ),
     "kilosort4": (
