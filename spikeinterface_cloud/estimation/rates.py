@@ -154,35 +154,41 @@ SLOWEST_GPU = "T4"
 #: sorters that cannot do without a GPU, or are not run without one unless a parameter says so
 NEED_GPU = frozenset({"kilosort4"})
 
+
+def _cpu_sorter(fixed: Span, per_gb: Span, origin: Origin, source: str) -> tuple[Rate, Rate]:
+    """CPU seconds of a fixed part, and per GB."""
+    as_of = date(2026, 11, 25)
+    return (
+        Rate(value=fixed, unit="CPU s", origin=origin, as_of=as_of, source=source),
+        Rate(value=per_gb, unit="CPU s per GB", origin=origin, as_of=as_of, source=source),
+    )
+
+
 _ON_64_CHANNELS = (
     "60 s of 64 simulated channels on two overloaded cores; half to three times as much per GB, as "
     "neither longer recordings nor more channels were measured"
 )
 
-#: CPU seconds of a fixed part and per GB, by sorter
+#: by sorter; of what was measured in all, 20 s are taken to be the fixed part
 CPU_SORTERS: Mapping[str, tuple[Rate, Rate]] = {
-    name: (
-        Rate(
-            value=fixed,
-            unit="CPU s",
-            origin="measured here",
-            as_of=date(2026, 11, 25),
-            source=_ON_64_CHANNELS,
-        ),
-        Rate(
-            value=per_gb,
-            unit="CPU s per GB",
-            origin="measured here",
-            as_of=date(2026, 11, 25),
-            source=_ON_64_CHANNELS,
-        ),
-    )
-    for name, fixed, per_gb in (
-        ("spykingcircus2", Span(10, 20, 40), Span(116, 232, 700)),
-        ("tridesclous2", Span(10, 20, 40), Span(196, 392, 1180)),
-        ("lupin", Span(10, 20, 40), Span(120, 240, 720)),
-        ("simple", Span(10, 20, 40), Span(120, 240, 720)),
-    )
+    "spykingcircus2": _cpu_sorter(
+        Span(10, 20, 40), Span(116, 232, 700), "measured here", _ON_64_CHANNELS
+    ),
+    "tridesclous2": _cpu_sorter(
+        Span(10, 20, 40), Span(196, 392, 1180), "measured here", _ON_64_CHANNELS
+    ),
+    "lupin": _cpu_sorter(
+        Span(10, 20, 60),
+        Span(116, 392, 1180),
+        "assumed",
+        "as much as spykingcircus2 at the least and tridesclous2 at the most; not measured",
+    ),
+    "simple": _cpu_sorter(
+        Span(10, 20, 40),
+        Span(58, 232, 700),
+        "assumed",
+        "as much as spykingcircus2, or a quarter of it; not measured",
+    ),
 }
 
 #: those that an estimate can be made for
@@ -195,14 +201,16 @@ ANALYSIS = (
         unit="CPU s",
         origin="measured here",
         as_of=date(2026, 11, 22),
-        source="benchmarks/README.md",
+        source="benchmarks/README.md: 64 channels with 60 units, without the principal components "
+        "that one thread computes now",
     ),
     Rate(
         value=Span(60, 91, 200),
         unit="CPU s per GB",
         origin="measured here",
         as_of=date(2026, 11, 22),
-        source="benchmarks/README.md: 21 s of CPU a further minute of 64 channels",
+        source="benchmarks/README.md: 21 s of CPU a further minute of 64 channels; up to twice as "
+        "much, as more channels and units were not measured",
     ),
 )
 
@@ -253,14 +261,15 @@ MEMORY: Mapping[str, tuple[Rate, Rate]] = {
             unit="GiB",
             origin="measured here",
             as_of=date(2026, 11, 22),
-            source="benchmarks/README.md: the first minute of 384 channels with 400 units",
+            source="benchmarks/README.md: the first minute of 384 channels with 400 units, up "
+            "to the principal components",
         ),
         Rate(
-            value=Span(0.01, 0.024, 0.05),
+            value=Span(0.016, 0.024, 0.05),
             unit="GiB per GB",
-            origin="assumed",
-            as_of=date(2026, 11, 22),
-            source="benchmarks/README.md: 2 GiB an hour, from what is kept of each spike",
+            origin="measured here",
+            as_of=date(2026, 11, 25),
+            source="benchmarks/README.md: the spikes of an hour hold 1.3 GiB; the rest is assumed",
         ),
     ),
     "kilosort4": (

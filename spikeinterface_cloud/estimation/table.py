@@ -7,6 +7,7 @@ from typing import Any
 
 from spikeinterface_cloud.estimation.costing import Estimate, Work, result_storage
 from spikeinterface_cloud.estimation.price_list import PriceList
+from spikeinterface_cloud.estimation.rates import SPOT_PART_OF_ON_DEMAND
 from spikeinterface_cloud.estimation.recorded import Recorded
 from spikeinterface_cloud.estimation.span import Span, total
 
@@ -21,7 +22,7 @@ def estimate_text(estimates: Sequence[Estimate], work: Work, prices: PriceList) 
     possible = [each for each in estimates if each.possible]
     if possible:
         lines += ["", *_parts(possible[0])]
-    lines += ["", *_remarks(work, prices)]
+    lines += ["", *_remarks(estimates, work, prices)]
     return "\n".join(lines)
 
 
@@ -88,13 +89,14 @@ def _parts(estimate: Estimate) -> Iterator[str]:
     )
 
 
-def _remarks(work: Work, prices: PriceList) -> Iterator[str]:
+def _remarks(estimates: Sequence[Estimate], work: Work, prices: PriceList) -> Iterator[str]:
     size_gb, usd_a_month = result_storage(work)
     of_prices = f"{prices.source}" + (f" ({prices.as_of})" if prices.as_of else "")
     yield "In brackets: from the least to the most, if everything goes well, or everything badly."
     yield f"Prices an hour in {prices.region}: {of_prices}."
-    if not prices.spot:
-        yield "Spot is taken to ask for half of that, 0.3 to all of it: no price of Spot is known."
+    if any(each.instance.name not in prices.spot for each in estimates):
+        part = _shown(SPOT_PART_OF_ON_DEMAND.value)
+        yield f"Spot is taken to ask for {part} of that, where --prices gives no price of Spot."
     yield (
         f"The results, {_shown(size_gb)} GB, cost {_shown(usd_a_month, _usd)} USD a month on S3. "
         "Volumes are in; attempts that Spot breaks off, tax, and transfer between regions are not."
