@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def part(name: str, parts: tuple[PartTime, ...]) -> Span:
 
 
 def test_the_tutorial_of_kilosort4_takes_what_it_took_on_colab() -> None:
-    """90 s of a Neuropixels probe, 2.08 GB, took 194.9 s on Colab's GPU, a T4."""
+    """90 s of a Neuropixels probe took 194.9 s on Colab's GPU, which is taken to be a T4."""
     tutorial = of_bytes(2.08e9, 385, 30_000)
     assert tutorial.duration_s.likely == pytest.approx(90, abs=1)
     sorting = part(
@@ -92,7 +93,7 @@ def test_the_computing_takes_what_it_took_of_aind_s_recordings(minutes: float) -
 def test_the_original_s_recording_costs_what_its_readme_says() -> None:
     """1.44 USD for 78 minutes on g4dn.2xlarge, on demand and with a volume for scratch.
 
-    Which volume, and which sorter, it does not say.
+    Which volume it had, and which sorter, is not known.
     """
     found = estimate_on("g4dn.2xlarge", work(ORIGINAL, scratch="ebs"))
     assert found.possible
@@ -333,6 +334,11 @@ def test_the_table_says_what_the_estimate_is_worth() -> None:
     assert sorted(names) == sorted(INSTANCES)
     assert "cannot run it: disk of 225 GB, 248 GB needed (--scratch ebs)" in text
     assert f"on {found[0].instance.name}, in minutes" in text
+    assert "Spot is taken to ask for 0.50 (0.30-1.0) of that, where --prices gives no" in text
+    known = replace(PRICES, spot=dict.fromkeys(INSTANCES, 0.5))
+    assert "Spot is taken" not in estimate_text(
+        estimate(what, INSTANCES.values(), known), what, known
+    )
     for origin in ("measured here, 2026-", "assumed, 2026-"):
         assert origin in text
     assert "published by others, 2026-" in estimate_text(
