@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from spikeinterface_cloud.account.commands import infra
-from spikeinterface_cloud.batch import options
+from spikeinterface_cloud.batch import estimate_options, options
 from spikeinterface_cloud.batch.command_line import DefaultCommand, Program, SectionCommand
 from spikeinterface_cloud.errors import CloudJobError
 
@@ -301,6 +301,22 @@ def diagnose(job_id: str | None, **given: Any) -> None:
         click.echo(command.shown(found))
         tell(summary(found))
     sys.exit(found.exit_code)
+
+
+@program.command(cls=SectionCommand)
+@estimate_options.size_options
+@estimate_options.work_options
+@options.session_options
+@options.json_option
+def estimate(**given: Any) -> None:
+    """Estimate hours and USD of a recording, or many, on each instance type."""
+    from spikeinterface_cloud.batch.estimate import estimate_work
+
+    estimated = estimate_work(given, os.environ, open_session(given))
+    if given["as_json"]:
+        show_values(estimated.values())
+    else:
+        click.echo(estimated.text())
 
 
 program.add_command(infra)

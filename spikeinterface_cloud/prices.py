@@ -1,5 +1,10 @@
 """What AWS asks for an hour of an instance, with the date and the source of the figures.
 
+None was read off AWS's own pages, which could not be reached. Those of the GPU instances are from
+public copies of AWS's list; those of the m, c and r families were written from memory, and then
+found to agree with such copies, some of which may be copies of each other. `submit_job.py estimate
+--price` or `--prices` overrides them for an estimate.
+
 On-demand only: the price of Spot changes by the hour and the zone, and a job cannot read it.
 """
 
@@ -7,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date
 
 #: when the figures were last compared
-AS_OF = date(2026, 11, 22)
+AS_OF = date(2026, 11, 25)
 
 SOURCE = (
     "AWS's on-demand list prices for Linux with shared tenancy, as several public copies of them "

@@ -31,7 +31,7 @@ class Found:
 
 
 def prefix_recordings(
-    s3_client: Any, prefix: str, pattern: str | None, target: S3Location
+    s3_client: Any, prefix: str, pattern: str | None, target: S3Location | None
 ) -> Listing:
     """The recordings below `prefix`; each one's own name there names its results.
 
@@ -45,7 +45,7 @@ def prefix_recordings(
         of names below it, level by level: `*/` every folder, `day*/*_g0/` folders in folders,
         `*.nwb` objects
     target
-        where the results go: a folder that holds it is no recording
+        where the results go: a folder that holds it is no recording; None where none are meant
 
     Raises
     ------
@@ -77,8 +77,8 @@ def prefix_recordings(
     )
 
 
-def _holds(folder: S3Location, target: S3Location) -> bool:
-    return f"{target}/".startswith(f"{folder}/")
+def _holds(folder: S3Location, target: S3Location | None) -> bool:
+    return target is not None and f"{target}/".startswith(f"{folder}/")
 
 
 def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecording:

@@ -22,6 +22,7 @@ LAPTOP = (
     "run_schema",
     "naming",
     "known_names",
+    "estimation.table",
 )
 
 

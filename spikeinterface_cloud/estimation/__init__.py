@@ -1,0 +1,1 @@
+"""What a job will cost and how long it will take, before it is submitted."""

@@ -1,0 +1,56 @@
+"""A figure with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The least, the likely and the most that a figure may be; all three of one unit."""
+
+    low: float
+    likely: float
+    high: float
+
+    def __add__(self, other: Span) -> Span:
+        """Both together, at their least, likely and most."""
+        return Span(self.low + other.low, self.likely + other.likely, self.high + other.high)
+
+    def __mul__(self, other: Span | float) -> Span:
+        """The product: least by least, most by most."""
+        by = other if isinstance(other, Span) else exactly(other)
+        return Span(self.low * by.low, self.likely * by.likely, self.high * by.high)
+
+    def __truediv__(self, other: Span | float) -> Span:
+        """The time that `self` takes at the speed `other`: shortest at the highest speed."""
+        by = other if isinstance(other, Span) else exactly(other)
+        return Span(self.low / by.high, self.likely / by.likely, self.high / by.low)
+
+    def at_least(self, other: Span) -> Span:
+        """Whichever of the two is more, in each of the three cases."""
+        return Span(
+            max(self.low, other.low), max(self.likely, other.likely), max(self.high, other.high)
+        )
+
+    def at_most(self, limit: float) -> Span:
+        """The figure where it cannot exceed a limit."""
+        return Span(min(self.low, limit), min(self.likely, limit), min(self.high, limit))
+
+    def holds(self, figure: float) -> bool:
+        """Whether a figure is within the error."""
+        return self.low <= figure <= self.high
+
+
+def exactly(figure: float) -> Span:
+    """A figure without an error."""
+    return Span(figure, figure, figure)
+
+
+def total(spans: Iterable[Span]) -> Span:
+    """The sum, as if all errors were of one mind: wider than the true error, never narrower."""
+    together = exactly(0.0)
+    for span in spans:
+        together += span
+    return together

@@ -1,0 +1,366 @@
+"""What a job costs, before it is submitted: the model against what others have published.
+
+None of the figures that the model is held against here is one that its rates were made from.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import moto
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.estimation import rates
+from spikeinterface_cloud.estimation.costing import Estimate, Work, estimate, result_storage
+from spikeinterface_cloud.estimation.fitting import Scratch, scratch_gb
+from spikeinterface_cloud.estimation.instances import INSTANCES
+from spikeinterface_cloud.estimation.price_list import (
+    PriceList,
+    table_prices,
+    with_file,
+    with_typed,
+)
+from spikeinterface_cloud.estimation.recorded import Recorded, of_bytes, of_duration
+from spikeinterface_cloud.estimation.span import Span, exactly, total
+from spikeinterface_cloud.estimation.table import estimate_text
+from spikeinterface_cloud.estimation.timing import PartTime, job_times
+from spikeinterface_cloud.known_names import known_names
+from spikeinterface_cloud.naming import unknown_sorter
+from spikeinterface_cloud.preflight import DISK_FACTOR
+from spikeinterface_cloud.prices import ON_DEMAND_USD_PER_HOUR
+
+PRICES = table_prices(None)
+
+#: the recording that the original's README has the cost of
+ORIGINAL = of_duration(78 * 60, 384, 30_000)
+
+#: one of AIND's four streams of mouse M489 (dandi-compute 001470, trace.txt), on 16 CPUs and a GPU
+#: that is not named
+M489 = of_bytes(25.5e9, 384, 30_000)
+
+
+def work(
+    *recordings: Recorded, sorters: tuple[str, ...] = ("kilosort4",), scratch: Scratch = "nvme"
+) -> Work:
+    return Work(recordings=recordings, sorters=sorters, scratch=scratch)
+
+
+def estimate_on(name: str, what: Work, prices: PriceList = PRICES) -> Estimate:
+    [only] = estimate(what, [INSTANCES[name]], prices)
+    return only
+
+
+def part(name: str, parts: tuple[PartTime, ...]) -> Span:
+    [seconds] = [each.seconds for each in parts if each.name == name]
+    return seconds
+
+
+def test_the_tutorial_of_kilosort4_takes_what_it_took_on_colab() -> None:
+    """90 s of a Neuropixels probe took 194.9 s on Colab's GPU, which is taken to be a T4."""
+    tutorial = of_bytes(2.08e9, 385, 30_000)
+    assert tutorial.duration_s.likely == pytest.approx(90, abs=1)
+    sorting = part(
+        "sort with kilosort4", job_times(INSTANCES["g4dn.xlarge"], tutorial, ["kilosort4"], "nvme")
+    )
+    assert sorting.holds(194.9)
+    assert sorting.likely == pytest.approx(194.9, rel=0.25)
+
+
+@pytest.mark.parametrize("seconds", [7 * 60 + 24, 10 * 60 + 11])
+def test_kilosort4_takes_what_it_took_of_aind_s_recordings(seconds: float) -> None:
+    parts = job_times(INSTANCES["g6e.4xlarge"], M489, ["kilosort4"], "nvme")
+    assert part("sort with kilosort4", parts).holds(seconds)
+
+
+@pytest.mark.parametrize("minutes", [4.6 + 7.4 + 5.9, 6.5 + 10.2 + 8.2])
+def test_the_computing_takes_what_it_took_of_aind_s_recordings(minutes: float) -> None:
+    """Their steps of preprocessing and analysis are like ours, though not the same."""
+    parts = job_times(INSTANCES["g6e.4xlarge"], M489, ["kilosort4"], "nvme")
+    computing = total(
+        part(name, parts) for name in ("preprocess", "sort with kilosort4", "analyse kilosort4")
+    )
+    assert computing.holds(60 * minutes)
+
+
+def test_the_original_s_recording_costs_what_its_readme_says() -> None:
+    """1.44 USD for 78 minutes on g4dn.2xlarge, on demand and with a volume for scratch.
+
+    Which volume it had, and which sorter, is not known.
+    """
+    found = estimate_on("g4dn.2xlarge", work(ORIGINAL, scratch="ebs"))
+    assert found.possible
+    assert found.on_demand_usd.holds(1.44)
+
+
+@pytest.mark.parametrize("name", ["g4dn.2xlarge", "g5.2xlarge", "g6.2xlarge", "g6e.2xlarge"])
+def test_the_error_is_small_enough_to_be_of_use(name: str) -> None:
+    found = estimate_on(name, work(ORIGINAL, scratch="ebs"))
+    assert found.hours.high < 2.5 * found.hours.likely
+    assert found.hours.low > found.hours.likely / 2.5
+
+
+def test_every_rate_tells_where_it_is_from() -> None:
+    named = [each for each in vars(rates).values() if not isinstance(each, type)]
+    found = [each for each in _rates_in(named) if isinstance(each, rates.Rate)]
+    assert len(found) > 15
+    for rate in found:
+        assert 0 < rate.value.low <= rate.value.likely <= rate.value.high, rate
+        assert rate.source
+        assert rate.unit
+        assert rate.as_of <= datetime.now(UTC).date()
+
+
+def _rates_in(values: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, rates.Rate):
+            found.append(value)
+        elif isinstance(value, dict):
+            found += _rates_in(value.values())
+        elif isinstance(value, tuple):
+            found += _rates_in(value)
+    return found
+
+
+def test_instances_are_as_aws_describes_them() -> None:
+    file = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
+    described = json.loads(gzip.decompress(file.read_bytes()))
+    for name, instance in INSTANCES.items():
+        said = described[name]
+        gpus = said.get("GpuInfo", {}).get("Gpus", [])
+        disks = said.get("InstanceStorageInfo", {}).get("Disks", [])
+        network = said["NetworkInfo"]["NetworkCards"][0]["BaselineBandwidthInGbps"]
+        assert instance.vcpus == said["VCpuInfo"]["DefaultVCpus"]
+        assert instance.memory_gib * 1024 == said["MemoryInfo"]["SizeInMiB"]
+        assert instance.gpu == (gpus[0]["Name"] if gpus else None)
+        assert instance.n_gpus == sum(gpu["Count"] for gpu in gpus)
+        assert instance.nvme_gb == sum(disk["SizeInGB"] * disk["Count"] for disk in disks)
+        assert instance.network_gbps == pytest.approx(network, rel=1e-3)
+        volumes = said["EbsInfo"]["EbsOptimizedInfo"]
+        assert instance.ebs_mb_s == volumes["BaselineThroughputInMBps"]
+        assert instance.ebs_burst_mb_s == volumes["MaximumThroughputInMBps"]
+
+
+def test_every_instance_has_a_price_and_every_gpu_a_speed() -> None:
+    assert set(INSTANCES) == set(ON_DEMAND_USD_PER_HOUR["us-east-1"])
+    assert {each.gpu for each in INSTANCES.values() if each.gpu} == set(rates.KILOSORT4)
+
+
+def test_every_usual_sorter_can_be_estimated() -> None:
+    assert set(known_names().usual) == set(rates.KNOWN_SORTERS)
+    assert unknown_sorter("kilosort44", known_names().sorters, known_names().usual).endswith(
+        "did you mean kilosort4?"
+    )
+
+
+def test_the_disk_is_what_the_job_asks_for_itself() -> None:
+    assert scratch_gb(ORIGINAL) == pytest.approx(DISK_FACTOR * ORIGINAL.fetched_gb)
+
+
+@pytest.mark.parametrize(
+    ("name", "sorter", "obstacle"),
+    [
+        ("m5.2xlarge", "kilosort4", "kilosort4 needs a GPU"),
+        ("g4dn.2xlarge", "kilosort4", "disk of 225 GB, 248 GB needed (--scratch ebs)"),
+        ("c5.xlarge", "kilosort4", "memory of 8 GiB, "),
+    ],
+)
+def test_what_stands_against_an_instance_is_told(name: str, sorter: str, obstacle: str) -> None:
+    found = estimate_on(name, work(ORIGINAL, sorters=(sorter,)))
+    assert not found.possible
+    assert any(each.startswith(obstacle) for each in found.fit.obstacles)
+
+
+def test_what_may_go_wrong_is_told() -> None:
+    [remark] = estimate_on("g5.2xlarge", work(ORIGINAL)).fit.remarks
+    assert remark.startswith("memory may be short (up to ")
+    idle = estimate_on("g5.8xlarge", work(ORIGINAL, sorters=("simple",)))
+    assert idle.fit.remarks == ("its GPU is paid for without use",)
+    several = estimate_on("g5.12xlarge", work(ORIGINAL))
+    assert several.fit.remarks == ("one of its 4 GPUs is used",)
+
+
+def test_of_many_recordings_those_that_do_not_fit_are_counted() -> None:
+    short = of_duration(600, 384, 30_000)
+    found = estimate_on("g4dn.2xlarge", work(short, ORIGINAL, short))
+    assert found.fit.obstacles == (
+        "disk of 225 GB, 248 GB needed (--scratch ebs), for 1 of 3 recordings",
+    )
+
+
+def test_many_recordings_cost_what_each_costs() -> None:
+    short = of_duration(600, 384, 30_000)
+    both = estimate_on("g5.2xlarge", work(short, ORIGINAL))
+    apart = [estimate_on("g5.2xlarge", work(each)) for each in (short, ORIGINAL)]
+    assert both.on_demand_usd.likely == pytest.approx(
+        sum(each.on_demand_usd.likely for each in apart)
+    )
+    assert both.longest_hours == apart[1].hours
+    assert [each.name for each in both.parts] == [each.name for each in apart[0].parts]
+
+
+def test_two_sorters_share_all_but_sorting_and_analysis() -> None:
+    one = estimate_on("g5.2xlarge", work(ORIGINAL))
+    two = estimate_on("g5.2xlarge", work(ORIGINAL, sorters=("kilosort4", "simple")))
+    names = [each.name for each in two.parts]
+    assert names[:3] == ["start", "fetch", "preprocess"]
+    assert names[3:] == [
+        f"{part} {sorter}"
+        for sorter in ("kilosort4", "simple")
+        for part in ("sort with", "analyse", "publish")
+    ]
+    assert (
+        two.hours.likely
+        < one.hours.likely
+        + estimate_on("g5.2xlarge", work(ORIGINAL, sorters=("simple",))).hours.likely
+    )
+
+
+def test_the_cheapest_is_first_and_the_impossible_last() -> None:
+    found = estimate(work(ORIGINAL), INSTANCES.values(), PRICES)
+    assert len(found) == len(INSTANCES)
+    possible = [each.possible for each in found]
+    assert possible == sorted(possible, reverse=True)
+    usd = [each.on_demand_usd.likely for each in found if each.possible]
+    assert usd == sorted(usd)
+
+
+def test_a_volume_for_scratch_is_paid_for_and_slower_than_own_disks() -> None:
+    nvme = estimate_on("g5.2xlarge", work(ORIGINAL))
+    ebs = estimate_on("g5.2xlarge", work(ORIGINAL, scratch="ebs"))
+    assert ebs.hours.likely > nvme.hours.likely
+    price = PRICES.on_demand["g5.2xlarge"]
+    of_volumes = ebs.on_demand_usd.likely - ebs.hours.likely * price
+    expected = (100 + scratch_gb(ORIGINAL)) * 0.08 / 730 * ebs.hours.likely
+    assert of_volumes == pytest.approx(expected)
+
+
+def test_the_network_of_a_small_instance_holds_the_fetching_back() -> None:
+    fetching = {
+        name: part("fetch", job_times(INSTANCES[name], ORIGINAL, ["simple"], "ebs")).likely
+        for name in ("m5.xlarge", "m5.4xlarge")
+    }
+    assert fetching["m5.xlarge"] == pytest.approx(ORIGINAL.fetched_gb * 1000 / 125)  # its volume
+    assert fetching["m5.xlarge"] >= fetching["m5.4xlarge"]
+
+
+def test_a_compressed_file_holds_more_than_its_bytes() -> None:
+    raw, nwb = (of_bytes(1e9, 384, 30_000, name=name) for name in ("a.ap.bin", "sub-1/A.NWB"))
+    assert raw.samples_gb == exactly(1.0)
+    assert (nwb.fetched_gb, nwb.samples_gb.low) == (1.0, 1.0)
+    assert nwb.samples_gb.high > nwb.samples_gb.likely > 1.0
+
+
+def test_results_are_kept_at_a_price() -> None:
+    size_gb, usd = result_storage(work(ORIGINAL, sorters=("kilosort4", "simple")))
+    single, _ = result_storage(work(ORIGINAL))
+    assert size_gb.likely == pytest.approx(2 * single.likely)
+    assert usd.likely == pytest.approx(size_gb.likely * 0.023)
+
+
+def test_spot_is_never_above_on_demand() -> None:
+    for found in estimate(work(ORIGINAL), INSTANCES.values(), PRICES):
+        assert found.spot_usd.low < found.spot_usd.likely < found.on_demand_usd.likely
+        assert found.spot_usd.high == pytest.approx(found.on_demand_usd.high)
+
+
+def test_a_region_without_prices_is_told() -> None:
+    elsewhere = table_prices("eu-central-1")
+    assert elsewhere.region == "us-east-1"
+    [note] = elsewhere.notes
+    assert note.startswith("the price table has no eu-central-1: these are the prices of us-east-1")
+    assert table_prices("us-east-1").notes == ()
+
+
+def test_a_file_and_typed_prices_win_over_the_table(tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(
+        '{"region": "eu-central-1", "as_of": "2026-11-01", "source": "our contract",'
+        ' "on_demand": {"g4dn.2xlarge": 0.94}, "spot": {"g4dn.2xlarge": 0.4}}'
+    )
+    ours = with_file(table_prices("eu-central-1"), file)
+    assert (ours.region, ours.source, ours.notes) == ("eu-central-1", "our contract", ())
+    assert ours.on_demand["g4dn.2xlarge"] == 0.94
+    assert ours.on_demand["g5.2xlarge"] == PRICES.on_demand["g5.2xlarge"]
+    assert ours.spot_usd_per_hour("g4dn.2xlarge") == exactly(0.4)
+    found = estimate_on("g4dn.2xlarge", work(ORIGINAL, scratch="ebs"), ours)
+    default = estimate_on("g4dn.2xlarge", work(ORIGINAL, scratch="ebs"))
+    gained = found.on_demand_usd.likely - default.on_demand_usd.likely
+    assert gained == pytest.approx((0.94 - 0.752) * found.hours.likely)
+    assert with_typed(ours, {"g4dn.2xlarge": 2.0}).on_demand["g4dn.2xlarge"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{", "the file: Invalid JSON"),
+        ('{"ondemand": {}}', "ondemand: Extra inputs are not permitted"),
+        ('{"on_demand": {"g4dn.2xlarge": -1}}', "on_demand.g4dn.2xlarge: Input should be greater"),
+        ('{"on_demand": {"g4dn.2xlarge": "dear"}}', "on_demand.g4dn.2xlarge: Input should be a va"),
+        ('{"spot": {"g4dn.2xlage": 1}}', "'g4dn.2xlage' is no instance type of the table; did you"),
+    ],
+)
+def test_a_bad_file_of_prices_is_refused(tmp_path: Path, content: str, problem: str) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(content)
+    with pytest.raises(SettingsError) as refusal:
+        with_file(PRICES, file)
+    assert str(refusal.value).startswith(f"--prices: {file}: {problem}")
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_file_of_prices_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"prices\.json cannot be read: No such file"):
+        with_file(PRICES, tmp_path / "prices.json")
+
+
+def test_the_table_says_what_the_estimate_is_worth() -> None:
+    what = work(ORIGINAL)
+    found = estimate(what, INSTANCES.values(), PRICES)
+    text = estimate_text(found, what, PRICES)
+    rows = text.splitlines()
+    assert rows[0] == (
+        "the recording: 108 GB, 1.3 hours of 384 channels at 30 kHz; sorted with kilosort4"
+    )
+    names = [row.split()[0] for row in rows[3 : 3 + len(INSTANCES)]]
+    assert sorted(names) == sorted(INSTANCES)
+    assert "cannot run it: disk of 225 GB, 248 GB needed (--scratch ebs)" in text
+    assert f"on {found[0].instance.name}, in minutes" in text
+    assert "Spot is taken to ask for 0.50 (0.30-1.0) of that, where --prices gives no" in text
+    known = replace(PRICES, spot=dict.fromkeys(INSTANCES, 0.5))
+    assert "Spot is taken" not in estimate_text(
+        estimate(what, INSTANCES.values(), known), what, known
+    )
+    for origin in ("measured here, 2026-", "assumed, 2026-"):
+        assert origin in text
+    assert "published by others, 2026-" in estimate_text(
+        [estimate_on("g4dn.8xlarge", what)], what, PRICES
+    )
+
+
+@given(
+    size_gb=st.floats(0.01, 5000),
+    name=st.sampled_from(sorted(INSTANCES)),
+    sorter=st.sampled_from(sorted(rates.KNOWN_SORTERS)),
+    scratch=st.sampled_from(["nvme", "ebs"]),
+)
+def test_more_to_sort_never_takes_less(
+    size_gb: float, name: str, sorter: str, scratch: Scratch
+) -> None:
+    small, large = (
+        estimate_on(name, work(of_bytes(size, 384, 30_000), sorters=(sorter,), scratch=scratch))
+        for size in (size_gb * 1e9, size_gb * 2e9)
+    )
+    for one in (small, large):
+        assert 0 < one.hours.low < one.hours.likely < one.hours.high
+        assert one.spot_usd.low < one.on_demand_usd.likely
+    assert small.hours.likely < large.hours.likely
+    assert small.on_demand_usd.likely < large.on_demand_usd.likely
