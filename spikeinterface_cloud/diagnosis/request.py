@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.batch.jobs import JobState
+from spikeinterface_cloud.batch.jobs import DEFAULT_LOG_GROUP, JobState
 
 #: the sorters that find no GPU of themselves on a machine without one, or crawl there; a test
 #: compares them with what SpikeInterface says
@@ -31,7 +31,7 @@ class Request:
     execution_role: str | None
     #: whether AWS has secrets to put into its environment, which the execution role reads
     has_secrets: bool
-    #: None for the group that Batch makes itself
+    #: that has to be there before the job starts; None where there is none such
     log_group: str | None
     #: those of its sorters that need a GPU
     gpu_sorters: tuple[str, ...]
@@ -44,7 +44,6 @@ def request_of(job: JobState) -> Request:
     wanted = {
         entry["type"]: float(entry["value"]) for entry in container.get("resourceRequirements", ())
     }
-    options = container.get("logConfiguration", {}).get("options", {})
     return Request(
         vcpus=wanted.get("VCPU", float(container.get("vcpus", 0))),
         memory_mib=int(wanted.get("MEMORY", container.get("memory", 0))),
@@ -53,7 +52,7 @@ def request_of(job: JobState) -> Request:
         job_role=container.get("jobRoleArn"),
         execution_role=container.get("executionRoleArn"),
         has_secrets=bool(container.get("secrets")),
-        log_group=options.get("awslogs-group"),
+        log_group=_log_group(container.get("logConfiguration", {})),
         gpu_sorters=gpu_sorters(job.environment),
         sorters_are_known=bool(job.environment.get("SORTERS", "").strip()),
     )
@@ -76,6 +75,16 @@ def gpu_sorters(environment: Mapping[str, str]) -> tuple[str, ...]:
         for name in (str(name).strip() for name in names or ())
         if name in NEED_GPU or (name in MAY_NEED_GPU and not _on_cpu(given, name))
     )
+
+
+def _log_group(configuration: Mapping[str, Any]) -> str | None:
+    options = configuration.get("options", {})
+    group: str | None = options.get("awslogs-group")
+    if configuration.get("logDriver", "awslogs") != "awslogs" or group is None:
+        return None
+    if options.get("awslogs-create-group") == "true" or group.startswith(DEFAULT_LOG_GROUP):
+        return None  # made when the container starts, or by Batch itself
+    return group
 
 
 def _on_cpu(given: Any, sorter: str) -> bool:

@@ -15,15 +15,28 @@ from typing import Any
 
 import pytest
 
-from tests.batch_account import ZONE_WITHOUT, Lab, trust
+from spikeinterface_cloud.batch.session import AwsSession
+from spikeinterface_cloud.diagnosis.diagnosis import diagnose_job
+from spikeinterface_cloud.diagnosis.table import diagnosis_values
+from tests.batch_account import REGION, ZONE_WITHOUT, Lab, trust
 from tests.batch_server import AwsServer
-from tests.servers import access_to, check_permissions, client_of, guarded_moto_server
+from tests.servers import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    access_to,
+    check_permissions,
+    client_of,
+    guarded_moto_server,
+)
 from tests.submitting import Laptop
 
 pytestmark = pytest.mark.integration
 
 #: vCPUs
 QUOTA = 64.0
+
+#: those that a diagnosis asks
+SERVICES = ("batch", "ec2", "iam", "ecr", "ecs", "autoscaling", "logs", "service-quotas")
 
 VCPUS_8_GPU_1 = ({"type": "VCPU", "value": "8"}, {"type": "GPU", "value": "1"})
 
@@ -40,8 +53,27 @@ def allow(server: AwsServer, vcpus: float) -> None:
     server.answers["GetServiceQuota"] = lambda _: {"Quota": {"Value": vcpus}}
 
 
+@pytest.fixture(scope="module")
+def session(account: AwsServer) -> AwsSession:
+    """The session of a program that goes on, as making clients takes longer than asking."""
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("AWS_ENDPOINT_URL", account.url)
+        variables.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        variables.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        shared = AwsSession(region=REGION, max_attempts=2)
+        for service in SERVICES:
+            shared.client(service)
+    return shared
+
+
+def found_of(session: AwsSession, job_id: str) -> tuple[list[dict[str, Any]], int]:
+    """The findings about a job, and the exit code."""
+    diagnosis = diagnose_job(session, job_id, None)
+    return diagnosis_values(diagnosis)["findings"], diagnosis.exit_code
+
+
 def diagnosed(laptop: Laptop, *arguments: str) -> tuple[list[dict[str, Any]], int]:
-    """The findings of a run, and its exit code."""
+    """The findings of a run of the program, and its exit code."""
     done = laptop.run("diagnose", *arguments, "--json")
     assert "Traceback" not in done.stderr
     assert done.stdout, done.stderr
@@ -279,7 +311,7 @@ CAUSES = [
     ids=[cause[0] for cause in CAUSES],
 )
 def test_the_cause_is_named(
-    laptop: Laptop,
+    session: AwsSession,
     server: AwsServer,
     different: Mapping[str, Any],
     break_it: Callable[[Lab], None],
@@ -291,7 +323,7 @@ def test_the_cause_is_named(
     lab = Lab(server=server, **different).build()
     job_id = lab.submit()
     break_it(lab)
-    findings, code = diagnosed(laptop, job_id)
+    findings, code = found_of(session, job_id)
     found = of_check(findings, check)
     assert found["verdict"] == verdict, found
     assert evidence in found["evidence"]
@@ -353,7 +385,7 @@ def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsS
     ],
 )  # fmt: skip
 def test_the_state_of_the_job_is_explained(
-    laptop: Laptop,
+    session: AwsSession,
     server: AwsServer,
     healthy: Lab,
     state: dict[str, Any],
@@ -362,7 +394,7 @@ def test_the_state_of_the_job_is_explained(
     evidence: str,
     remedy: str,
 ) -> None:
-    findings, _ = diagnosed(laptop, healthy.submit(**state))
+    findings, _ = found_of(session, healthy.submit(**state))
     found = of_check(findings, check)
     assert found["verdict"] == verdict, found
     assert evidence in found["evidence"]
@@ -556,18 +588,30 @@ PERMISSIONS = {
 
 @pytest.mark.parametrize("action", PERMISSIONS)
 def test_what_may_not_be_looked_at_is_named_and_the_rest_is(
-    laptop: Laptop, server: AwsServer, healthy: Lab, action: str
+    session: AwsSession, server: AwsServer, healthy: Lab, action: str
 ) -> None:
     permission, checks = PERMISSIONS[action]
     job_id = healthy.submit()
     server.front_of_queue = [arn_of(healthy, job_id)]
     server.refuse(action, "AccessDeniedException", "no", status=403, times=1000)
-    findings, code = diagnosed(laptop, job_id)
+    findings, code = found_of(session, job_id)
     hidden = [finding for finding in findings if finding["verdict"] == "not allowed to look"]
     assert {finding["check"] for finding in hidden} == checks
     assert all(permission in finding["evidence"] for finding in hidden)
     assert {finding["verdict"] for finding in findings} == {"ok", "not allowed to look"}
     assert code == 0
+
+
+def test_where_the_job_may_not_be_seen_the_queue_of_the_settings_is_looked_at(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    job_id = healthy.submit()
+    server.refuse("describejobs", "AccessDeniedException", "no", status=403, times=1000)
+    done = run_table(laptop, job_id, env={"SUBMIT_JOB_QUEUE": healthy.name})
+    checks = [line.split("  ")[0] for line in done.stdout.splitlines() if line[0] != " "]
+    assert checks[:3] == ["job", "job queue", "front of the queue"]
+    assert "subnets" in checks
+    assert done.stderr.strip() == "not allowed to look: job"
 
 
 def test_a_user_who_may_only_see_batch_still_gets_a_table(

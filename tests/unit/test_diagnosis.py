@@ -347,8 +347,8 @@ CAUSES = [
     ("no group yet", judge_activities([], []), "ok", "no Auto Scaling group yet", ""),
     ("no machine", judge_machines([], [], [], request(), NOW), "ok", "none runs", ""),
     ("machine just started", judge_machines([], [group("InService")], [
-        activity("Launching", "Successful", 2)], request(), NOW), "warning", "1 machine just started",
-     "wait"),
+        activity("Launching", "Successful", 2)], request(), NOW), "warning",
+     "1 machine just started", "wait"),
     ("machine never joined", judge_machines([], [group("InService", "Terminating")], [
         activity("Launching", "Successful", 30)], request(), NOW), "failed",
      "1 machine in service, and none has joined the cluster of ECS", "the subnets' way out"),
@@ -489,6 +489,24 @@ def test_what_a_job_asks_for_is_read_off_what_aws_says() -> None:
     broken = [{"name": name, "value": "[broken"} for name in ("SORTERS", "SORTERS_KWARGS")]
     least = request_of(state("RUNNABLE", container={"environment": broken}))
     assert (least.vcpus, least.memory_mib, least.gpus, least.gpu_sorters) == (0, 0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "group"),
+    [
+        ("awslogs", {"awslogs-group": "/lab"}, "/lab"),
+        ("awslogs", {"awslogs-group": "/lab", "awslogs-create-group": "true"}, None),
+        ("awslogs", {"awslogs-group": "/aws/batch/job"}, None),
+        ("awslogs", {}, None),
+        ("json-file", {"awslogs-group": "/lab"}, None),
+    ],
+)
+def test_a_log_group_has_to_be_there_unless_it_is_made(
+    driver: str, options: dict[str, str], group: str | None
+) -> None:
+    configuration = {"logDriver": driver, "options": options}
+    job = state("RUNNABLE", container={"logConfiguration": configuration})
+    assert request_of(job).log_group == group
 
 
 def test_a_trust_policy_may_be_of_any_form() -> None:
