@@ -7,6 +7,7 @@ its outputs and its description, are as on AWS.
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -35,9 +36,7 @@ def completed(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iter
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        from io import BytesIO
-
-        environ["wsgi.input"] = BytesIO(body)
+        environ["wsgi.input"] = io.BytesIO(body)
         answered = list(application(environ, start_response))
         if re.search(rb"Action=ExecuteChangeSet", body):
             complete_stacks()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -66,6 +67,24 @@ class Laptop:
             # as on a terminal, even where the tests run in the background, deaf to Ctrl-C
             preexec_fn=_heed_interrupts,
         )
+
+    def answer(self, reply: str, *arguments: str) -> tuple[int, str]:
+        """Run a command on a terminal, and answer its question; exit code and what it showed."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment({}),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            os.close(theirs)
+            os.write(ours, f"{reply}\n".encode())
+            output, _ = process.communicate(timeout=TIMEOUT_S)
+        os.close(ours)
+        return process.returncode, output
 
     def submit(self, *arguments: str) -> str:
         """Submit the job, which has to go well; its identifier."""

@@ -27,7 +27,7 @@ from spikeinterface_cloud.account.zones import choose_zones
 from spikeinterface_cloud.batch.session import AwsSession
 
 #: how a stack ends that is as it was asked for
-MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
+MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

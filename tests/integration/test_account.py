@@ -23,6 +23,9 @@ pytestmark = pytest.mark.integration
 
 STACK = ("--stack", "lab")
 
+#: characters of a managed policy at most, spaces aside
+POLICY_LENGTH = 6144
+
 #: of an image without layers
 MANIFEST = json.dumps(
     {
@@ -70,7 +73,15 @@ def dry(lab: Account) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def made(lab: Account, dry: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def declined(lab: Account, dry: object) -> tuple[int, str]:
+    """The question, answered with no."""
+    done = lab.laptop.answer("n", "infra", "up", *STACK, *lab.role)
+    assert lab.client("cloudformation").describe_stacks()["Stacks"] == []
+    return done
+
+
+@pytest.fixture(scope="module")
+def made(lab: Account, declined: object) -> dict[str, Any]:
     """The stack, as `infra up` tells of it."""
     sources = ("--set", "SourceBuckets=lab-data,more-data")
     done = lab.infra("up", *STACK, *lab.role, *sources, "--yes", "--json")
@@ -92,6 +103,13 @@ def test_a_dry_run_shows_changes_and_cost_and_leaves_nothing(
     assert plan["idleUsdAMonth"] == 0
     assert plan["idleUsdAMonthForAGb"] == {"images": 0.1, "results": 0.023, "logs": 0.03}
     assert plan["parameters"]["ImageTag"] == __version__
+
+
+def test_a_no_leaves_nothing(declined: tuple[int, str]) -> None:
+    code, shown = declined
+    assert code == 1
+    assert "Make these changes? [y/N]: " in shown
+    assert shown.index("while no job runs") < shown.index("Make these changes?")
 
 
 def test_a_stack_that_is_not_there_is_told_with_its_remedy(lab: Account, dry: object) -> None:
@@ -159,6 +177,12 @@ def test_jobs_may_read_the_sources_and_nothing_else(made: dict[str, Any], lab: A
     listing, reading = policy["Statement"]
     assert listing["Resource"] == ["arn:aws:s3:::lab-data", "arn:aws:s3:::more-data"]
     assert reading["Resource"] == ["arn:aws:s3:::lab-data/*", "arn:aws:s3:::more-data/*"]
+
+
+def test_the_submitter_s_policy_is_small_enough_for_iam(made: dict[str, Any], lab: Account) -> None:
+    iam, arn = lab.client("iam"), made["outputs"]["SubmitterPolicyArn"]
+    document = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
+    assert len(json.dumps(document, separators=(",", ":"))) < POLICY_LENGTH
 
 
 def job(name: str, bucket: str) -> tuple[str, ...]:

@@ -281,6 +281,17 @@ def test_the_submitter_may_what_the_program_asks_for() -> None:
         *("batch:SubmitJob", "batch:TagResource", "batch:TerminateJob", "batch:DescribeJobs"),
         *("batch:ListJobs", "batch:GetJobQueueSnapshot", "logs:GetLogEvents"),
         *("cloudformation:DescribeStacks", "s3:GetObject", "s3:PutObject", "s3:ListBucket"),
+        # why a job waits
+        *("batch:DescribeComputeEnvironments", "batch:DescribeJobQueues"),
+        *("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeScalingActivities"),
+        *("ec2:DescribeInstanceTypes", "ec2:DescribeInstanceTypeOfferings"),
+        *("ec2:DescribeLaunchTemplateVersions", "ec2:DescribeSubnets", "ec2:DescribeRouteTables"),
+        *("ec2:DescribeSecurityGroups", "ec2:DescribeVpcEndpoints"),
+        *("ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeRepositories"),
+        *("ecs:DescribeContainerInstances", "ecs:ListContainerInstances"),
+        *("iam:GetRole", "iam:GetInstanceProfile", "iam:ListAttachedRolePolicies"),
+        *("logs:DescribeLogGroups", "servicequotas:GetServiceQuota"),
+        "servicequotas:GetAWSDefaultServiceQuota",
     }
 
 
