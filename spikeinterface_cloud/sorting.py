@@ -279,6 +279,9 @@ def _reason(attempt: _Attempt) -> str:
     reason = f"killed by {signal.Signals(-exit_status).name}"
     if exit_status == -signal.SIGKILL:
         reason += ", as the kernel does when memory runs out; ask for more memory"
+    elif exit_status == -signal.SIGBUS:
+        reason += ", as when the disk is full that its shared memory is on; give the job more "
+        reason += "scratch space (SCRATCH_FOLDER), or shared memory (docker run --shm-size)"
     return reason
 
 
