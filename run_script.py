@@ -29,6 +29,7 @@ from spikeinterface_cloud.machine import describe_machine, workers
 from spikeinterface_cloud.preflight import (
     Finding,
     Preflight,
+    check_memory_for,
     check_settings,
     exit_code_of,
     raise_failures,
@@ -152,7 +153,8 @@ def fetch_and_open(settings: JobSettings, results: Results, scratch: Path) -> Op
             settings.read_recording_kwargs,
             settings.sub_recording_n_frames,
         )
-    record.recording = {**opened.facts, "notes": list(opened.notes)}
+    concerns = check_memory_for(settings, opened.facts)
+    record.recording = {**opened.facts, "notes": [*opened.notes, *concerns]}
     return opened
 
 

@@ -16,6 +16,7 @@ from spikeinterface_cloud.extensions import compute_extensions, compute_template
 from spikeinterface_cloud.labels import label_units
 from spikeinterface_cloud.log import part
 from spikeinterface_cloud.machine import usable_memory_bytes
+from spikeinterface_cloud.shared_memory import shared_memory_of_any_size
 from spikeinterface_cloud.sorting import SorterRun
 
 logger = logging.getLogger(__name__)
@@ -56,7 +57,8 @@ def analyse(
     """
     try:
         _save(sorting, folders)
-        curated, labels = _compute(sorting, recording, folders)
+        with shared_memory_of_any_size(folders.scratch.with_name("shared-memory")):
+            curated, labels = _compute(sorting, recording, folders)
         _save(curated, folders)
     except Exception as error:  # whatever an extension raises, the next sorter has to run
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)

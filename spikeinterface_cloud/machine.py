@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-#: the shared memory that one worker may need: 400 units x 90 samples x 384 channels of float32
-SHARED_MEMORY_PER_WORKER_BYTES = 64 * 1024**2
+#: Python with SpikeInterface, and what each worker holds besides
+BASE_MEMORY_BYTES = 1024**3
+WORKER_MEMORY_BYTES = 512 * 1024**2
 
 #: NVIDIA's own library, which comes with the driver of the host
 CUDA_DRIVER = "libcuda.so.1"
@@ -58,9 +59,11 @@ def usable_memory_bytes(control_group: Path = CONTROL_GROUP) -> int:
 
 
 def workers(n_jobs: int | None, control_group: Path = CONTROL_GROUP) -> int:
-    """How many worker processes to run: those asked for, or the CPUs, bounded by `/dev/shm`."""
-    wanted = n_jobs or usable_cpus(control_group)
-    return max(1, min(wanted, shared_memory_bytes() // SHARED_MEMORY_PER_WORKER_BYTES))
+    """How many worker processes to run: those asked for, or the CPUs, as far as memory goes."""
+    if n_jobs:
+        return n_jobs
+    left = usable_memory_bytes(control_group) - BASE_MEMORY_BYTES
+    return max(1, min(usable_cpus(control_group), left // WORKER_MEMORY_BYTES))
 
 
 def shared_memory_bytes() -> int:

@@ -3,10 +3,12 @@
 The same checks open every job; `run_script.py --check` runs them alone and prints their table.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from spikeinterface_cloud.assignment import assigned
 from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
@@ -15,25 +17,29 @@ from spikeinterface_cloud.errors import CloudJobError, SettingsError, Unavailabl
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import (
+    BASE_MEMORY_BYTES,
     SHARED_MEMORY,
-    SHARED_MEMORY_PER_WORKER_BYTES,
+    WORKER_MEMORY_BYTES,
     find_gpu,
     free_disk_bytes,
     shared_memory_bytes,
-    usable_cpus,
     usable_memory_bytes,
     workers,
+)
+from spikeinterface_cloud.memory_estimate import (
+    check_memory,
+    extent_of_files,
+    extent_of_recording,
 )
 from spikeinterface_cloud.preprocessing import check_pipeline
 from spikeinterface_cloud.recording.readers import check_reader
 from spikeinterface_cloud.recording.simulation import check_simulation
 from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.shared_memory import is_large_enough
 from spikeinterface_cloud.sorters import check_gpu, check_names, check_parameters, needs_gpu
 from spikeinterface_cloud.sources import FoundSource, SourceRequest, find_source
 
-#: Python with SpikeInterface, and what each worker holds besides
-BASE_MEMORY_BYTES = 1024**3
-WORKER_MEMORY_BYTES = 512 * 1024**2
+logger = logging.getLogger(__name__)
 
 #: what is fetched, its preprocessed copy, and the sorters' and the analyzer's own files
 DISK_FACTOR = 2.3
@@ -149,25 +155,23 @@ class Preflight:
 
     def _memory(self) -> str:
         usable = usable_memory_bytes()
-        needed = BASE_MEMORY_BYTES + workers(self._settings.n_jobs) * WORKER_MEMORY_BYTES
+        n_workers = workers(self._settings.n_jobs)
+        needed = BASE_MEMORY_BYTES + n_workers * WORKER_MEMORY_BYTES
         if usable < needed:
             raise UnavailableError(
                 f"{format_bytes(usable)} of memory, the job needs {format_bytes(needed)} at least; "
                 "give the container more, or set N_JOBS lower"
             )
-        return f"{format_bytes(usable)} usable"
+        only_first_frames = self._settings.test_with_sub_recording
+        size = 0 if self._found is None or only_first_frames else self._found.size_bytes
+        concerns = check_memory(self._settings.sorters, extent_of_files(size), n_workers, usable)
+        return "; ".join([f"{format_bytes(usable)} usable", *concerns])
 
     def _shared_memory(self) -> str:
-        size = shared_memory_bytes()
-        n_workers = workers(self._settings.n_jobs)
-        wanted = self._settings.n_jobs or usable_cpus()
-        if n_workers == wanted:
-            return f"{format_bytes(size)} in {SHARED_MEMORY}, {n_workers} workers"
-        enough = format_bytes(wanted * SHARED_MEMORY_PER_WORKER_BYTES)
-        return (
-            f"{format_bytes(size)} in {SHARED_MEMORY} bound {wanted} workers to {n_workers}; "
-            f"docker run --shm-size {enough.replace(' ', '')} lets them all work"
-        )
+        size = f"{format_bytes(shared_memory_bytes())} in {SHARED_MEMORY}"
+        if is_large_enough():
+            return size
+        return f"{size}: what workers share lies in files on scratch instead"
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | None]:
@@ -177,6 +181,30 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | N
     except CloudJobError as error:
         return Finding(name="settings", error=error), None
     return Finding(name="settings", detail=f"{len(settings.masked())} variables"), settings
+
+
+def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[str]:
+    """What is likely to need more memory than there is, now that the recording is open.
+
+    Parameters
+    ----------
+    facts
+        the recording in figures, as `run.json` has them
+
+    Raises
+    ------
+    UnavailableError
+        something needs more in any case
+    """
+    extent = extent_of_recording(
+        facts["n_channels"], facts["duration_s"], facts["sampling_frequency_hz"]
+    )
+    concerns = check_memory(
+        settings.sorters, extent, workers(settings.n_jobs), usable_memory_bytes()
+    )
+    for concern in concerns:
+        logger.warning("%s", concern)
+    return concerns
 
 
 def source_request(settings: JobSettings) -> SourceRequest:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class _Entry(BaseModel):
@@ -79,6 +79,21 @@ class PreprocessingEntry(_Entry):
     )
 
 
+class TryEntry(_Entry):
+    """One try of a sorter that ran out of memory and was run again with smaller settings."""
+
+    parameters: dict[str, Any] = Field(description="that it was run with, its defaults aside")
+    by_group: bool = Field(description="whether each shank or group was sorted by itself")
+    seconds: float = Field(description="wall-clock time of this try")
+    reason: str | None = Field(description="why it failed; null where it did not")
+    peak_memory_bytes: int | None = Field(
+        description="the most that its process held at once; null where it was killed"
+    )
+    peak_gpu_memory_bytes: int | None = Field(
+        description="the same of the GPU; null where it did not use torch on one"
+    )
+
+
 class SorterEntry(_Entry):
     """How one sorter ended, and what it took."""
 
@@ -103,6 +118,9 @@ class SorterEntry(_Entry):
     peak_memory_bytes: int | None = Field(description="the most that its process held at once")
     peak_gpu_memory_bytes: int | None = Field(
         description="the same of the GPU; null where it did not use torch on one"
+    )
+    tries: list[TryEntry] = Field(
+        description="where it ran out of memory: every try, the last one too; else empty"
     )
 
 
@@ -181,7 +199,7 @@ class CostEntry(_Entry):
 class RunJson(_Entry):
     """One job: what it was, how it ended, and what it took. Written when the job ends."""
 
-    schema_version: Literal[2] = Field(description="version of this schema")
+    schema_version: Literal[3] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
     exit_code: int | None = Field(description="see the README's table of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")

@@ -3,36 +3,34 @@
 A sorter that fails is a value, not an exception: the next one has to run all the same.
 """
 
-import json
 import logging
-import os
-import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
 from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud.curation import remove_impossible_spikes
-from spikeinterface_cloud.heartbeat import activity
+from spikeinterface_cloud.memory_ladder import (
+    Rung,
+    SorterTry,
+    kept_by_the_user,
+    next_rung,
+    out_of_memory,
+    rungs,
+)
 from spikeinterface_cloud.silence import has_no_spikes
-from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
+from spikeinterface_cloud.sorter_attempt import Ended, run_apart
+from spikeinterface_cloud.sorter_process import SorterRequest
 
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["sorted", "no_units", "failed", "resumed"]
-
-#: the end of a sorter's output that is looked at for what it said last
-OUTPUT_TAIL_BYTES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +55,8 @@ class SorterRun:
     version: str | None = None
     peak_memory_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
+    #: where it ran out of memory and was tried again: every try, in order; else empty
+    tries: Sequence[SorterTry] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +70,34 @@ class SortingTask:
     scratch_folder: Path
     #: in the results: its logs
     results_folder: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Attempt:
+    """One try: the whole recording in one process, or each of its groups in one of its own."""
+
+    rung: Rung
+    #: the processes, up to the first that failed
+    ended: Sequence[Ended]
+    #: the files of the sorter that found something, by group; the one group of a whole is None
+    found: Mapping[Any, Path]
+    #: where in the sorter's results the log of the last process is
+    log: str
+
+    @property
+    def last(self) -> Ended:
+        """The process that failed, if any did."""
+        return self.ended[-1]
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a result, be it an empty one."""
+        return self.last.exit_status == 0
+
+    def peak(self, name: str) -> int | None:
+        """The most that any of its processes held at once, of one kind of memory."""
+        usages = [ended.usage for ended in self.ended if ended.usage]
+        return max(filter(None, (getattr(usage, name) for usage in usages)), default=None)
 
 
 def sort(
@@ -91,151 +119,170 @@ def sort(
     tuple
         how it ended, and the sorting if there are units
     """
-    started = time.monotonic()
-    exit_status, usage = _run_process(recording, task)
+    attempts = _try_with_less(recording, for_analysis, task)
+    attempt = attempts[-1]
     run = SorterRun(
         sorter=task.sorter,
         outcome="sorted",
-        parameters=task.parameters,
+        parameters=attempt.rung.parameters,
         version=_version(task.sorter),
-        seconds=time.monotonic() - started,
-        peak_memory_bytes=usage.peak_memory_bytes if usage else None,
-        peak_gpu_memory_bytes=usage.peak_gpu_memory_bytes if usage else None,
+        seconds=sum(ended.seconds for each in attempts for ended in each.ended),
+        peak_memory_bytes=attempt.peak("peak_memory_bytes"),
+        peak_gpu_memory_bytes=attempt.peak("peak_gpu_memory_bytes"),
+        tries=[_record(each) for each in attempts] if len(attempts) > 1 else (),
     )
-    _keep_logs(task)
-    if exit_status != 0:
-        return _explain_failure(run, exit_status, for_analysis, task), None
+    if not attempt.succeeded:
+        return _explain_failure(run, attempt, for_analysis, task), None
     try:
-        sorting, n_removed = _read_sorting(for_analysis, task)
+        sorting, n_removed = _read_sorting(for_analysis, attempt)
     except Exception as error:  # whatever a sorter left behind, the next one has to run
         logger.exception("%s finished, but its result cannot be read", task.sorter)
         reason = f"finished, but its result cannot be read: {_one_line(error)}"
         return replace(run, outcome="failed", reason=reason), None
     run = replace(run, n_removed_spikes=n_removed)
-    if sorting.get_num_units() == 0:
+    if sorting is None or sorting.get_num_units() == 0:
         return replace(run, outcome="no_units", reason="the sorter found no units"), None
     return replace(run, n_units=sorting.get_num_units()), sorting
 
 
-def _run_process(recording: si.BaseRecording, task: SortingTask) -> tuple[int, SorterUsage | None]:
-    task.scratch_folder.mkdir(parents=True, exist_ok=True)
-    task.results_folder.mkdir(parents=True, exist_ok=True)
-    request = SorterRequest(
+def _try_with_less(
+    recording: si.BaseRecording, for_analysis: si.BaseRecording, task: SortingTask
+) -> list[_Attempt]:
+    """Every try, until one fits into memory or fails for another reason, or nothing is left."""
+    n_groups = len(np.unique(recording.get_channel_groups()))
+    ladder = rungs(task.sorter, task.parameters, n_groups)
+    attempts: list[_Attempt] = []
+    rung: Rung | None = ladder[0]
+    while rung is not None:
+        attempt = _attempt(recording, for_analysis, task, rung)
+        attempts.append(attempt)
+        failed, rung = rung, next_rung(ladder, rung, attempt.last.trace)
+        if rung is not None:
+            logger.warning(
+                "%s ran out of memory after %.1f s (%s); it is tried again with %s",
+                task.sorter,
+                sum(ended.seconds for ended in attempt.ended),
+                _reason(attempt),
+                rung.change,
+            )
+            _set_logs_aside(task, f"try-{ladder.index(failed) + 1}")
+    return attempts
+
+
+def _attempt(
+    recording: si.BaseRecording, for_analysis: si.BaseRecording, task: SortingTask, rung: Rung
+) -> _Attempt:
+    parts = recording.split_by("group") if rung.by_group else {None: recording}
+    ended: list[Ended] = []
+    found: dict[Any, Path] = {}
+    log = "output.log"
+    for index, (group, part) in enumerate(parts.items()):
+        name = f"group-{index}" if rung.by_group else "."
+        folder = task.scratch_folder / name
+        log = (Path(name) / "output.log").as_posix()
+        ended.append(run_apart(part, _request(task, rung, folder), task.results_folder / name))
+        if ended[-1].exit_status == 0:
+            found[group] = folder / "sorter"
+        elif rung.by_group and _is_silent(ended[-1], for_analysis, part):
+            ended[-1] = replace(ended[-1], exit_status=0)  # a shank may be outside of the tissue
+        else:
+            break
+    return _Attempt(rung=rung, ended=ended, found=found, log=log)
+
+
+def _request(task: SortingTask, rung: Rung, folder: Path) -> SorterRequest:
+    return SorterRequest(
         sorter=task.sorter,
-        recording_file=str(task.scratch_folder / "recording.json"),
-        folder=str(task.scratch_folder / "sorter"),
-        parameters=dict(task.parameters),
+        recording_file=str(folder / "recording.json"),
+        folder=str(folder / "sorter"),
+        parameters=dict(rung.parameters),
         n_jobs=task.n_jobs,
-        usage_file=str(task.scratch_folder / "usage.json"),
+        usage_file=str(folder / "usage.json"),
     )
-    recording.dump_to_json(request.recording_file)
-    request_file = task.scratch_folder / "request.json"
-    request_file.write_text(json.dumps(asdict(request)))
-    exit_status = _watch(
-        # -P: what lies in the working folder is not imported in place of a library
-        [sys.executable, "-P", "-m", "spikeinterface_cloud.sorter_process", str(request_file)],
-        task,
+
+
+def _is_silent(ended: Ended, for_analysis: si.BaseRecording, part: si.BaseRecording) -> bool:
+    """Whether a sorter stopped on a group of channels because there is nothing on them."""
+    if ended.exit_status < 0 or out_of_memory(ended.trace):
+        return False
+    return has_no_spikes(for_analysis.select_channels(part.channel_ids))
+
+
+def _record(attempt: _Attempt) -> SorterTry:
+    return SorterTry(
+        parameters=attempt.rung.parameters,
+        by_group=attempt.rung.by_group,
+        seconds=sum(ended.seconds for ended in attempt.ended),
+        reason=None if attempt.succeeded else _reason(attempt),
+        peak_memory_bytes=attempt.peak("peak_memory_bytes"),
+        peak_gpu_memory_bytes=attempt.peak("peak_gpu_memory_bytes"),
     )
-    usage_file = Path(request.usage_file)
-    usage = SorterUsage(**json.loads(usage_file.read_text())) if usage_file.is_file() else None
-    return exit_status, usage
 
 
-def _watch(command: list[str], task: SortingTask) -> int:
-    """Run the command, its output to `output.log`, whose last words the heartbeat shows."""
-    output_log = task.results_folder / "output.log"
-    with (
-        output_log.open("wb") as output,
-        _own_process_group(command, output.fileno()) as process,
-        activity(task.sorter, detail=partial(last_words, output_log)),
-    ):
-        return process.wait()
+def _set_logs_aside(task: SortingTask, name: str) -> None:
+    """Move what a try has said to a folder of its own, so that the next one does not write over."""
+    aside = task.results_folder / name
+    aside.mkdir(exist_ok=True)
+    for file in task.results_folder.iterdir():
+        if file.is_file():
+            file.replace(aside / file.name)
 
 
-@contextmanager
-def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is stopped, with all that it started, when this block is left early."""
-    package_parent = str(Path(__file__).parent.parent)
-    search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": search_path},
-    )
-    try:
-        yield process
-    finally:
-        # its workers too, which outlive one that the kernel has killed for its memory
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def last_words(output_log: Path) -> str | None:
-    """The last line, or the last state of a progress bar, that a running program has written."""
-    with output_log.open("rb") as output:
-        output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_TAIL_BYTES))
-        tail = output.read().decode(errors="replace")
-    lines = [" ".join(line.split()) for line in tail.replace("\r", "\n").splitlines()]
-    return next(filter(None, reversed(lines)), None)
-
-
-def _keep_logs(task: SortingTask) -> None:
-    """Copy what the sorter itself said into the results."""
-    folder = task.scratch_folder / "sorter"
-    log_file = folder / "spikeinterface_log.json"
-    if log_file.is_file():
-        shutil.copyfile(log_file, task.results_folder / "sorter_log.json")
-    for file in sorted(folder.rglob("*.log")):
-        shutil.copyfile(file, task.results_folder / file.name)
-
-
-def _read_sorting(recording: si.BaseRecording, task: SortingTask) -> tuple[si.BaseSorting, int]:
-    """What the sorter found, and how many of its spikes were left out."""
-    sorting = ss.read_sorter_folder(
-        task.scratch_folder / "sorter", register_recording=False, sorting_info=False
-    )
+def _read_sorting(
+    recording: si.BaseRecording, attempt: _Attempt
+) -> tuple[si.BaseSorting | None, int]:
+    """What the sorter found, and how many of its spikes were left out; None: no group has any."""
+    found = {
+        group: ss.read_sorter_folder(folder, register_recording=False, sorting_info=False)
+        for group, folder in attempt.found.items()
+    }
+    if not found:
+        return None, 0
+    sorting = next(iter(found.values()))
+    groups: dict[Any, Any] = {}
+    if attempt.rung.by_group:
+        sorting = si.aggregate_units(list(found.values()))
+        of_units = [group for group, one in found.items() for _ in one.unit_ids]
+        groups = dict(zip(sorting.unit_ids, of_units, strict=True))
     if recording.get_num_segments() > 1:
         sorting = si.split_sorting(sorting, [recording])
     # in memory, as the sorter's own files on scratch do not outlive it
     kept, n_removed = remove_impossible_spikes(sorting, recording)
+    if groups:
+        kept.set_property("group", [groups[unit] for unit in kept.unit_ids])
     if n_removed:
-        logger.info(
-            "%s: %d spikes left out, outside of the recording or found twice",
-            task.sorter,
-            n_removed,
-        )
+        logger.info("%d spikes left out, outside of the recording or found twice", n_removed)
     return kept, n_removed
 
 
 def _explain_failure(
-    run: SorterRun, exit_status: int, recording: si.BaseRecording, task: SortingTask
+    run: SorterRun, attempt: _Attempt, recording: si.BaseRecording, task: SortingTask
 ) -> SorterRun:
     """Tell a sorter that failed from one that failed because there was nothing to find."""
-    if exit_status < 0:
-        name = signal.Signals(-exit_status).name
-        reason = f"killed by {name}"
-        if exit_status == -signal.SIGKILL:
-            reason += ", as the kernel does when memory runs out; ask for more memory"
+    reason = _reason(attempt)
+    if attempt.last.exit_status < 0:
         return replace(run, outcome="failed", reason=reason)
-    error = _last_error(task)
-    if has_no_spikes(recording):
-        reason = f"no more peaks than noise alone has; the sorter stopped on that with: {error}"
+    if out_of_memory(attempt.last.trace) is None and has_no_spikes(recording):
+        reason = f"no more peaks than noise alone has; the sorter stopped on that with: {reason}"
         return replace(run, outcome="no_units", reason=reason)
-    return replace(run, outcome="failed", reason=f"{error}; see {task.sorter}/output.log")
+    if out_of_memory(attempt.last.trace) and task.sorter == "kilosort4":
+        reason += f"; nothing smaller is left to try{kept_by_the_user(task.parameters)}"
+        reason += "; take a GPU, or a machine, with more memory"
+    return replace(run, outcome="failed", reason=f"{reason}; see {task.sorter}/{attempt.log}")
 
 
-def _last_error(task: SortingTask) -> str:
-    """The last line of the sorter's own traceback, or of its output."""
-    log_file = task.results_folder / "sorter_log.json"
-    if log_file.is_file():
-        lines = json.loads(log_file.read_text()).get("error_trace") or []
-    else:
-        lines = (task.results_folder / "output.log").read_text(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+def _reason(attempt: _Attempt) -> str:
+    """Why a try failed, on one line."""
+    exit_status, trace = attempt.last.exit_status, attempt.last.trace
+    if exit_status >= 0:
+        return out_of_memory(trace) or attempt.last.last_line
+    reason = f"killed by {signal.Signals(-exit_status).name}"
+    if exit_status == -signal.SIGKILL:
+        reason += ", as the kernel does when memory runs out; ask for more memory"
+    elif exit_status == -signal.SIGBUS:
+        reason += ", as when the disk is full that its shared memory is on; give the job more "
+        reason += "scratch space (SCRATCH_FOLDER), or shared memory (docker run --shm-size)"
+    return reason
 
 
 def _version(sorter: str) -> str | None:

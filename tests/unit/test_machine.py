@@ -5,7 +5,6 @@ from pathlib import Path
 from spikeinterface_cloud.machine import (
     free_disk_bytes,
     peak_memory_bytes,
-    shared_memory_bytes,
     usable_cpus,
     usable_memory_bytes,
     workers,
@@ -46,10 +45,15 @@ def test_the_quota_of_a_legacy_control_group(tmp_path: Path) -> None:
     assert usable_memory_bytes(tmp_path) == 2**30
 
 
-def test_workers_are_those_asked_for_within_shared_memory(tmp_path: Path) -> None:
+def test_workers_are_those_asked_for_or_the_cpus_as_far_as_memory_goes(tmp_path: Path) -> None:
+    assert workers(None, tmp_path) >= 1
+    assert workers(10**6, tmp_path) == 10**6
     (tmp_path / "cpu.max").write_text("100000 100000\n")
     assert workers(None, tmp_path) == 1
-    assert workers(10**6, tmp_path) == max(1, shared_memory_bytes() // (64 * 2**20))
+    (tmp_path / "cpu.max").unlink()
+    (tmp_path / "memory.max").write_text(f"{1024**3 + 600 * 1024**2}\n")
+    assert workers(None, tmp_path) == 1
+    assert workers(2, tmp_path) == 2
 
 
 def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:

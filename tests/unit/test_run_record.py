@@ -15,6 +15,7 @@ from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.instance import Instance
 from spikeinterface_cloud.log import Step
 from spikeinterface_cloud.machine import Gpu, describe_machine
+from spikeinterface_cloud.memory_ladder import SorterTry
 from spikeinterface_cloud.recording.facts import RecordingFacts
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.run_schema import (
@@ -27,6 +28,7 @@ from spikeinterface_cloud.run_schema import (
     RunJson,
     SorterEntry,
     StepEntry,
+    TryEntry,
     json_schema,
 )
 from spikeinterface_cloud.sorting import SorterRun
@@ -56,6 +58,16 @@ def full_record() -> RunRecord:
         n_units=3,
         parameters={"Th_universal": np.float64(9.0), "bad_channels": np.arange(2)},
         peak_gpu_memory_bytes=2**30,
+        tries=[
+            SorterTry(
+                parameters={},
+                by_group=False,
+                seconds=2.0,
+                reason="torch.OutOfMemoryError: CUDA out of memory",
+                peak_memory_bytes=2**31,
+                peak_gpu_memory_bytes=2**30,
+            )
+        ],
     )
     filled = record(sorted_run, SorterRun(sorter="simple", outcome="no_units", parameters={}))
     filled.manifest = {"url": "s3://lab/jobs.jsonl", "index": 2}
@@ -110,6 +122,8 @@ def test_a_full_record(tmp_path: Path) -> None:
     assert read["steps"] == [{"name": "fetch", "seconds": 1.5, "size_bytes": 10}]
     assert read["sorters"][0]["parameters"] == {"Th_universal": 9.0, "bad_channels": [0, 1]}
     assert read["peak_gpu_memory_bytes"] == 2**30
+    assert [each["seconds"] for each in read["sorters"][0]["tries"]] == [2.0]
+    assert read["sorters"][1]["tries"] == []
     assert read["versions"]["spikeinterface"]
     assert read["instance"]["instance_type"] == "g4dn.2xlarge"
     assert read["cost"]["seconds"] == 7200.0
@@ -140,6 +154,7 @@ def test_a_record_that_breaks_its_schema_is_written_all_the_same(
     ("entry", "source"),
     [
         (SorterEntry, SorterRun),
+        (TryEntry, SorterTry),
         (StepEntry, Step),
         (GpuEntry, Gpu),
         (InstanceEntry, Instance),

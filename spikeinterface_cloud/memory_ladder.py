@@ -1,0 +1,131 @@
+"""What is tried when a sorter runs out of memory: the same sorting, with less at once.
+
+Only Kilosort4 has such a ladder, as it alone has settings that trade time for memory. A rung keeps
+what the rungs before it changed, and never touches a parameter that the user gave.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: how torch, its libraries on the GPU and numpy say that there was no memory for something
+OUT_OF_MEMORY = re.compile(
+    r"""
+    OutOfMemoryError | CUDA\ out\ of\ memory | CUDA\ error:\ out\ of\ memory
+    | DefaultCPUAllocator:\ (can't\ allocate|not\ enough)\ memory
+    | CUFFT_ALLOC_FAILED | CUBLAS_STATUS_ALLOC_FAILED | CUSOLVER_STATUS_ALLOC_FAILED
+    | CUDNN_STATUS_ALLOC_FAILED
+    | \bMemoryError\b | _ArrayMemoryError
+    """,
+    re.VERBOSE,
+)
+
+#: where Kilosort4 holds all spikes of a place at once, however short its batches are
+CLUSTERING = re.compile(r"kilosort/(clustering_qr|hierarchical|swarmsplitter)\.py")
+
+#: samples in a batch: Kilosort4's own is 60,000, which are two seconds of most probes
+SMALLER_BATCHES = (30_000, 15_000)
+
+#: parameters of Kilosort4 that speak of all channels, and mean something else within a group
+OF_THE_WHOLE_PROBE = ("bad_channels", "x_centers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rung:
+    """One way to sort the recording."""
+
+    parameters: Mapping[str, Any]
+    #: each shank, or group of channels, by itself
+    by_group: bool = False
+    #: what is smaller than in the rung before; empty in the first
+    change: str = ""
+    #: whether a rung with smaller batches comes to nothing where clustering ran out of memory
+    smaller_batches: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SorterTry:
+    """One try of a sorter that needed several; `run.json` has all of them in order."""
+
+    #: what it was run with, besides its own defaults
+    parameters: Mapping[str, Any]
+    #: whether each shank, or group of channels, was sorted by itself
+    by_group: bool
+    #: wall-clock seconds
+    seconds: float
+    #: why it failed; None where it did not
+    reason: str | None
+    peak_memory_bytes: int | None
+    peak_gpu_memory_bytes: int | None
+
+
+def rungs(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list[Rung]:
+    """The first try, and those that follow while memory runs out.
+
+    Parameters
+    ----------
+    parameters
+        what the user gave; these stay what they are
+    n_groups
+        shanks, or groups of channels, of the recording
+
+    >>> [rung.change for rung in rungs("kilosort4", {}, n_groups=4)]
+    ['', 'clear_cache=true', 'batch_size=30000', 'batch_size=15000', 'each of 4 groups by itself']
+    >>> [rung.change for rung in rungs("kilosort4", {"batch_size": 60000}, n_groups=1)]
+    ['', 'clear_cache=true']
+    >>> [rung.change for rung in rungs("spykingcircus2", {}, n_groups=4)]
+    ['']
+    """
+    ladder = [Rung(parameters=parameters)]
+    if sorter != "kilosort4":
+        return ladder
+    changed = dict(parameters)
+    if "clear_cache" not in parameters:
+        changed = {**changed, "clear_cache": True}
+        ladder.append(Rung(parameters=changed, change="clear_cache=true"))
+    if "batch_size" not in parameters:
+        for size in SMALLER_BATCHES:
+            changed = {**changed, "batch_size": size}
+            change = f"batch_size={size}"
+            ladder.append(Rung(parameters=changed, change=change, smaller_batches=True))
+    if n_groups > 1 and not parameters.keys() & set(OF_THE_WHOLE_PROBE):
+        change = f"each of {n_groups} groups by itself"
+        ladder.append(Rung(parameters=changed, by_group=True, change=change))
+    return ladder
+
+
+def next_rung(ladder: Sequence[Rung], failed: Rung, trace: str) -> Rung | None:
+    """The rung to try after one that ended with `trace`, or None where none would help."""
+    if out_of_memory(trace) is None:
+        return None
+    left = ladder[ladder.index(failed) + 1 :]
+    if CLUSTERING.search(trace):
+        left = [rung for rung in left if not rung.smaller_batches]
+    return next(iter(left), None)
+
+
+def out_of_memory(trace: str) -> str | None:
+    """The line of a traceback that says that there was not enough memory, or None.
+
+    >>> out_of_memory("Traceback ...\\n  torch.OutOfMemoryError: CUDA out of memory. Tried ...")
+    'torch.OutOfMemoryError: CUDA out of memory. Tried ...'
+    >>> out_of_memory("ValueError: no channels")
+    """
+    lines = [line.strip() for line in trace.splitlines() if OUT_OF_MEMORY.search(line)]
+    return lines[-1] if lines else None
+
+
+def kept_by_the_user(parameters: Mapping[str, Any]) -> str:
+    """What the ladder of Kilosort4 left alone as the user gave it, for a message; or nothing.
+
+    >>> kept_by_the_user({"torch_device": "cuda", "batch_size": 60000})
+    '; batch_size was given and kept'
+    """
+    kept = [
+        name
+        for name in ("clear_cache", "batch_size", *OF_THE_WHOLE_PROBE)
+        if name in parameters and parameters[name] is not True
+    ]
+    verb = "was" if len(kept) == 1 else "were"
+    return f"; {', '.join(kept)} {verb} given and kept" if kept else ""

@@ -1,0 +1,126 @@
+"""One try of one sorter: its process from start to end, and what it leaves behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import spikeinterface as si
+
+from spikeinterface_cloud.heartbeat import activity
+from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
+
+#: the end of a sorter's output that is looked at for what it said last
+OUTPUT_TAIL_BYTES = 2048
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How the process of a sorter ended."""
+
+    #: negative: the number of the signal that killed it
+    exit_status: int
+    #: wall-clock
+    seconds: float
+    #: None where it was killed
+    usage: SorterUsage | None
+    #: its traceback, or all that it said; empty where it did not fail, or was killed
+    trace: str
+
+    @property
+    def last_line(self) -> str:
+        """The last line of the traceback."""
+        lines = [line.strip() for line in self.trace.splitlines()]
+        return next(filter(None, reversed(lines)), "no message")
+
+
+def run_apart(recording: si.BaseRecording, request: SorterRequest, logs: Path) -> Ended:
+    """Run the sorter in a process of its own, and copy what it said to the folder `logs`."""
+    folder = Path(request.folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    recording.dump_to_json(request.recording_file)
+    request_file = folder.with_name("request.json")
+    request_file.write_text(json.dumps(asdict(request)))
+    usage_file = Path(request.usage_file)
+    usage_file.unlink(missing_ok=True)
+    started = time.monotonic()
+    exit_status = _watch(
+        # -P: what lies in the working folder is not imported in place of a library
+        [sys.executable, "-P", "-m", "spikeinterface_cloud.sorter_process", str(request_file)],
+        request.sorter,
+        logs / "output.log",
+    )
+    _keep_logs(folder, logs)
+    return Ended(
+        exit_status=exit_status,
+        seconds=time.monotonic() - started,
+        usage=SorterUsage(**json.loads(usage_file.read_text())) if usage_file.is_file() else None,
+        trace=_trace(folder, logs) if exit_status > 0 else "",
+    )
+
+
+def _watch(command: list[str], sorter: str, output_log: Path) -> int:
+    """Run the command, its output to `output_log`, whose last words the heartbeat shows."""
+    with (
+        output_log.open("wb") as output,
+        _own_process_group(command, output.fileno()) as process,
+        activity(sorter, detail=partial(last_words, output_log)),
+    ):
+        return process.wait()
+
+
+@contextmanager
+def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is stopped, with all that it started, when this block is left early."""
+    package_parent = str(Path(__file__).parent.parent)
+    search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": search_path},
+    )
+    try:
+        yield process
+    finally:
+        # its workers too, which outlive one that the kernel has killed for its memory
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def last_words(output_log: Path) -> str | None:
+    """The last line, or the last state of a progress bar, that a running program has written."""
+    with output_log.open("rb") as output:
+        output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_TAIL_BYTES))
+        tail = output.read().decode(errors="replace")
+    lines = [" ".join(line.split()) for line in tail.replace("\r", "\n").splitlines()]
+    return next(filter(None, reversed(lines)), None)
+
+
+def _keep_logs(folder: Path, logs: Path) -> None:
+    """Copy what the sorter itself said into the results."""
+    log_file = folder / "spikeinterface_log.json"
+    if log_file.is_file():
+        shutil.copyfile(log_file, logs / "sorter_log.json")
+    for file in sorted(folder.rglob("*.log")):
+        shutil.copyfile(file, logs / file.name)
+
+
+def _trace(folder: Path, logs: Path) -> str:
+    """The sorter's own traceback, or else its output."""
+    log_file = folder / "spikeinterface_log.json"
+    if log_file.is_file():
+        return "\n".join(json.loads(log_file.read_text()).get("error_trace") or [])
+    return (logs / "output.log").read_text(errors="replace")

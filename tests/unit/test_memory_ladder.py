@@ -1,0 +1,84 @@
+"""Which settings Kilosort4 is tried again with, and after which errors."""
+
+import pytest
+
+from spikeinterface_cloud.memory_ladder import kept_by_the_user, next_rung, out_of_memory, rungs
+
+GPU = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ..."
+
+#: as tracebacks end, of torch 2.13 and numpy 2.4 where they could be had, else as their sources say
+MEMORY_ERRORS = [
+    GPU,
+    "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+    "torch.AcceleratorError: CUDA error: out of memory",
+    "RuntimeError: [enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't "
+    "allocate memory: you tried to allocate 104678400 bytes. Error code 12 (...)",
+    "RuntimeError: cuFFT error: CUFFT_ALLOC_FAILED",
+    "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+    "torch._C._LinAlgError: cusolver error: CUSOLVER_STATUS_ALLOC_FAILED",
+    "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 2.00 GiB for an array",
+    "MemoryError",
+]
+
+OTHER_ERRORS = [
+    "ValueError: Found array with 0 sample(s) (shape=(0, 61)) while a minimum of 1 is required",
+    "RuntimeError: CUDA error: device-side assert triggered",
+    "RuntimeError: cuFFT error: CUFFT_INTERNAL_ERROR",
+    "",
+]
+
+CLUSTERING = f'  File "/x/kilosort/clustering_qr.py", line 240, in kmeans_plusplus\n{GPU}'
+
+
+@pytest.mark.parametrize("error", MEMORY_ERRORS)
+def test_memory_that_ran_out_is_recognised_anywhere_in_a_traceback(error: str) -> None:
+    trace = f"Traceback (most recent call last):\n  File ...\n  {error}\nCompile with ..."
+    assert out_of_memory(trace) == error
+    assert next_rung(rungs("kilosort4", {}, 1), rungs("kilosort4", {}, 1)[0], trace) is not None
+
+
+@pytest.mark.parametrize("error", OTHER_ERRORS)
+def test_another_failure_is_not_tried_again(error: str) -> None:
+    ladder = rungs("kilosort4", {}, n_groups=2)
+    assert out_of_memory(error) is None
+    assert next_rung(ladder, ladder[0], error) is None
+
+
+def test_each_rung_keeps_what_the_ones_before_it_changed() -> None:
+    given = {"torch_device": "cuda", "Th_universal": 8}
+    ladder = rungs("kilosort4", given, n_groups=2)
+    assert [(rung.parameters, rung.by_group) for rung in ladder] == [
+        (given, False),
+        ({**given, "clear_cache": True}, False),
+        ({**given, "clear_cache": True, "batch_size": 30_000}, False),
+        ({**given, "clear_cache": True, "batch_size": 15_000}, False),
+        ({**given, "clear_cache": True, "batch_size": 15_000}, True),
+    ]
+
+
+def test_what_the_user_gave_stays() -> None:
+    given = {"clear_cache": False, "batch_size": 90_000, "bad_channels": [3]}
+    ladder = rungs("kilosort4", given, n_groups=2)
+    assert [rung.parameters for rung in ladder] == [given]
+    assert kept_by_the_user(given) == (
+        "; clear_cache, batch_size, bad_channels were given and kept"
+    )
+    assert kept_by_the_user({"clear_cache": True}) == ""
+
+
+def test_smaller_batches_are_passed_over_where_clustering_ran_out() -> None:
+    ladder = rungs("kilosort4", {}, n_groups=2)
+    after_cache = next_rung(ladder, ladder[0], CLUSTERING)
+    assert after_cache is ladder[1]
+    assert next_rung(ladder, ladder[1], CLUSTERING) is ladder[4]
+    assert next_rung(ladder, ladder[1], GPU) is ladder[2]
+
+
+def test_the_ladder_ends() -> None:
+    ladder = rungs("kilosort4", {}, n_groups=2)
+    assert next_rung(ladder, ladder[-1], GPU) is None
+
+
+def test_other_sorters_have_none() -> None:
+    [only] = rungs("spykingcircus2", {}, n_groups=4)
+    assert next_rung([only], only, GPU) is None
