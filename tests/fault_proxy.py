@@ -72,8 +72,9 @@ class Fault:
     #: whether it breaks, stands still or drips while the request's own body is on its way, so that
     #: the server never sees a request that was broken
     in_request: bool = False
-    #: for `status`
+    #: for `status`, with S3's own name of the error where the answer has a body
     status: int = 503
+    code: str = ""
     times: int = 1
     matches: Callable[[Request], bool] = is_read
 
@@ -192,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.on_request(request)
         if fault is not None and fault.kind == "status":
             self.server.count_fault(fault)
-            self._answer_status(fault.status)
+            self._answer_status(fault)
             return
         if not self.server.knows_ranges:
             headers.pop("range", None)
@@ -224,10 +225,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.closing.wait(DROP_S)
         return read + self.rfile.read(length - len(read))
 
-    def _answer_status(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
+    def _answer_status(self, fault: Fault) -> None:
+        body = f"<Error><Code>{fault.code}</Code></Error>".encode() if fault.code else b""
+        self.send_response(fault.status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def _answer(self, response: http.client.HTTPResponse, fault: Fault | None) -> None:
         self.send_response_only(response.status)

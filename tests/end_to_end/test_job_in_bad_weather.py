@@ -55,7 +55,9 @@ def test_a_job_in_bad_weather_ends_right(
             },
         )
         faults = proxy.counts.faults
-    print(f"one job met {faults.total()} faults ({dict(faults)}); {SEED_VARIABLE}={seed} repeats them")
+    print(
+        f"one job met {faults.total()} faults ({dict(faults)}); {SEED_VARIABLE}={seed} repeats them"
+    )
     assert_succeeded(job)
     assert faults["stall"] == 1, (seed, faults)
     assert faults.total() >= 10, (seed, faults)

@@ -165,9 +165,7 @@ def test_no_upload_is_corrupt_or_hangs(
     assert_weathered(tally, set(KINDS))
 
 
-def written(
-    folder: Path, bucket: str, files: dict[str, bytes]
-) -> list[tuple[Path, S3Location]]:
+def written(folder: Path, bucket: str, files: dict[str, bytes]) -> list[tuple[Path, S3Location]]:
     """The files in a folder, each with the place it is to go to."""
     pairs = []
     for name, data in files.items():

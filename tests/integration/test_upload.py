@@ -106,10 +106,12 @@ def test_a_bucket_that_encrypts_by_kms_is_no_mismatch(
     [
         Fault(kind="status", status=503, times=8, matches=is_write),
         Fault(kind="status", status=500, times=3, matches=is_write),
+        Fault(kind="status", status=400, code="BadDigest", matches=is_write),
+        Fault(kind="status", status=400, code="XAmzContentSHA256Mismatch", matches=is_write),
         Fault(kind="reset", times=3, matches=is_write),
         Fault(kind="stall", times=1, matches=is_write),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.status}",
+    ids=lambda fault: f"{fault.kind}-{fault.code or fault.status}",
 )
 def test_a_passing_fault_is_survived(
     moto_s3: S3Server,
