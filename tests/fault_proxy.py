@@ -61,8 +61,8 @@ class Fault:
     """What goes wrong, with which requests, and how many times.
 
     The answer breaks off (`reset`, `truncate`), stands still (`stall`), comes by drops for a while
-    (`drip`), has a wrong byte (`corrupt`) or is a mere `status`; or the request's own body is stored
-    with a wrong byte (`damage`).
+    (`drip`), has a wrong byte (`corrupt`) or is a mere `status`; or the request's own body is
+    stored with a wrong byte (`damage`).
     """
 
     kind: Kind

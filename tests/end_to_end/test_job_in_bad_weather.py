@@ -1,4 +1,4 @@
-"""A whole job whose network breaks, drips, lies and stands still all the way, and which ends right."""
+"""A whole job whose network breaks, drips, lies and stands still, and which ends right."""
 
 from pathlib import Path
 
@@ -55,9 +55,7 @@ def test_a_job_in_bad_weather_ends_right(
             },
         )
         faults = proxy.counts.faults
-    print(
-        f"one job met {faults.total()} faults ({dict(faults)}); {SEED_VARIABLE}={seed} repeats them"
-    )
+    print(f"one job met {faults.total()} faults ({dict(faults)}); {SEED_VARIABLE}={seed}")
     assert_succeeded(job)
     assert faults["stall"] == 1, (seed, faults)
     assert faults.total() >= 10, (seed, faults)

@@ -57,7 +57,7 @@ def objects(witness: Path) -> np.ndarray:
 
 
 def toucher_extractor(witness: Path) -> dict[str, Any]:
-    """What SpikeInterface's `load` takes for a saved recording: it imports the class and calls it."""
+    """What SpikeInterface's `load` takes for a recording, whose class it imports and calls."""
     return {
         "class": "subprocess.check_call",
         "module": "subprocess",

@@ -1,4 +1,4 @@
-"""Two hundred transfers in bad weather: each ends right, or with a code that says why it did not."""
+"""Two hundred transfers in bad weather: each ends right, or with a code that says why not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.upload import upload
-from tests.fault_proxy import FaultProxy
+from tests.fault_proxy import Fault, FaultProxy, is_read, is_write
 from tests.servers import S3Server, access_to
 from tests.transfers import MIB, RANGE, fetch, leftovers, put, tree
 from tests.weather import KINDS, SEED_VARIABLE, Climate, Weather, weather_seed, within
@@ -100,28 +101,33 @@ def files_of_run(chosen: random.Random) -> dict[str, bytes]:
 def in_weather(
     tally: Tally, server: S3Server, name: str, run: int, transfer: Callable[[str], object]
 ) -> bool:
-    """Whether a transfer through a proxy in the weather of this run ended right."""
+    """Whether a transfer through a proxy in the weather of this run ended right.
+
+    Whatever the seed, the runs take turns in what their first bytes meet.
+    """
     what = f"{name} of run {run}, {SEED_VARIABLE}={tally.seed}"
     with FaultProxy(server.url) as proxy:
+        first = list(KINDS)[run % len(KINDS)]
+        proxy.inject(Fault(kind=first, matches=is_read if name == "download" else is_write))
         proxy.weather = Weather(f"{tally.seed} {name} {run}", climate_of(run))
         try:
             within(LONGEST_RUN_S, lambda: transfer(proxy.url), what)
-            code = 0
+            code, said = 0, ""
         except CloudJobError as error:
-            code = error.exit_code
-            assert code in CLEAR_CODES, what
-            assert "\n" not in str(error), what
+            code, said = error.exit_code, str(error)
         finally:
             tally.faults += proxy.counts.faults
+    assert code == 0 or (code in CLEAR_CODES and "\n" not in said), f"{what}: {code} {said}"
     tally.ends[code] += 1
     return code == 0
 
 
-def assert_weathered(tally: Tally, kinds: set[str]) -> None:
-    """The weather was bad, in every way, and most transfers ended right all the same."""
+def assert_weathered(tally: Tally, spared: str) -> None:
+    """The weather was bad, in every way but the one that cannot be, and most transfers ended right
+    all the same."""
     print(tally)
     assert tally.ends.total() == RUNS, str(tally)
-    assert set(tally.faults) == kinds, str(tally)
+    assert set(tally.faults) >= set(KINDS) - {spared}, str(tally)
     assert tally.faults.total() > 2 * RUNS, str(tally)
     assert tally.ends[0] > RUNS * 0.7, str(tally)
 
@@ -136,16 +142,14 @@ def test_no_download_is_corrupt_or_hangs(
         for name, data in files.items():
             put(server, bucket, name, data)
         where = f"run {run}, {SEED_VARIABLE}={seed}"
-        if not in_weather(
-            tally, server, "download", run, lambda url: fetch(url, bucket, folder, PATIENCE)
-        ):
+        if not in_weather(tally, server, "download", run, partial(download_from, bucket, folder)):
             finished = {name: data for name, data in tree(folder).items() if ".part" not in name}
             assert finished.items() <= files.items(), where
             fetch(server.url, bucket, folder)  # the weather is over, and the job is tried again
         assert tree(folder) == files, where
         assert leftovers(folder) == [], where
         empty(server, bucket)
-    assert_weathered(tally, set(KINDS) - {"damage"})
+    assert_weathered(tally, spared="damage")
 
 
 def test_no_upload_is_corrupt_or_hangs(
@@ -156,13 +160,19 @@ def test_no_upload_is_corrupt_or_hangs(
         folder = tmp_path / str(run)
         files = files_of_run(random.Random(f"{seed} {run}"))
         pairs = written(folder, bucket, files)
-        if not in_weather(
-            tally, server, "upload", run, lambda url: upload(pairs, storage_at(url, PATIENCE))
-        ):
+        if not in_weather(tally, server, "upload", run, partial(upload_to, pairs)):
             upload(pairs, storage_at(server.url))
         assert stored(server, bucket) == files, f"run {run}, {SEED_VARIABLE}={seed}"
         empty(server, bucket)
-    assert_weathered(tally, set(KINDS))
+    assert_weathered(tally, spared="corrupt")
+
+
+def download_from(bucket: str, folder: Path, url: str) -> None:
+    fetch(url, bucket, folder, PATIENCE)
+
+
+def upload_to(pairs: list[tuple[Path, S3Location]], url: str) -> None:
+    upload(pairs, storage_at(url, PATIENCE))
 
 
 def written(folder: Path, bucket: str, files: dict[str, bytes]) -> list[tuple[Path, S3Location]]:
