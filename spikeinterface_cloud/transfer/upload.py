@@ -229,6 +229,8 @@ def _read_hashed(stream: BinaryIO, size_bytes: int, hashes: list[Hash]) -> bytes
 def translate(error: Exception, location: S3Location) -> Exception:
     """What an error of obstore means to an upload."""
     name = error_name(error)
+    if name == "NoSuchUpload":  # it was completed, or given up, by a request whose answer was lost
+        return PassingFailure("the upload in parts is not there any more")
     if isinstance(error, FileNotFoundError):
         reason = f"there is no bucket {location.bucket}; check its name and the region"
     elif name in CREDENTIALS:
