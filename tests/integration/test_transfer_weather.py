@@ -31,7 +31,7 @@ RUNS = 50
 LONGEST_RUN_S = 90
 
 #: enough for a machine that is busy with other tests, not for a connection that stands still
-PATIENCE = Patience(connect_s=10, stall_s=1, give_up_s=3, longest_wait_s=0.1)
+PATIENCE = Patience(connect_s=10, stall_s=0.7, give_up_s=2, longest_wait_s=0.1)
 
 #: design.md: the source is damaged, missing; the target refuses; the network gave out
 CLEAR_CODES = {65, 66, 73, 75}
