@@ -18,7 +18,7 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-gpu lint bench image image-gpu push clean
+.PHONY: help demo test test-gpu lint audit bench image image-gpu push clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,11 @@ lint: $(VENV)/.test ## ruff and mypy
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
+# a package that could not be looked up is a failure, as nothing is known of it then
+audit: $(VENV)/.test $(VENV)-audit/.audit ## known vulnerabilities of every pinned package; asks PyPI
+	$(RUN) -m pip check
+	$(VENV)-audit/bin/pip-audit --strict --path $(VENV)/lib/python3.11/site-packages $(EXPLAINED)
+
 bench: $(VENV)/.bench ## speed and memory beside s5cmd, boto3 and the bare parts
 	$(RUN) benchmarks/run.py
 
@@ -52,13 +57,15 @@ push: $(VENV)/.submit ## push the images that are here to ECR; PUSH=--dry-run on
 	$(RUN) container/push.py --image $(IMAGE) --version $(VERSION) $(PUSH)
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) demo-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit demo-results .pytest_cache .mypy_cache .ruff_cache
 
 # the secrets are there in a build and nowhere in what it makes
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg BASE=$(BASE) \
 	--build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
 	$(if $(CA),--secret id=ca$(comma)src=$(CA)) \
 	$(if $(PIP_INDEX_URL),--secret id=index$(comma)env=PIP_INDEX_URL)
+# what is known and explained
+EXPLAINED = $(addprefix --ignore-vuln ,$(shell sed 's/\#.*//' requirements/audit-findings.txt))
 SIZES = container/sizes $(DOCKER)
 comma := ,
 
@@ -76,6 +83,11 @@ $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/pyt
 
 $(VENV)/.submit: requirements/submit.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/submit.txt
+	touch $@
+
+$(VENV)-audit/.audit: requirements/audit.txt
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet -r requirements/audit.txt
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+#: who asks, before the host of a URL
+USER_INFO = re.compile(r"(?<=://)[^\s/@\"']+@")
+
 #: what a signed URL carries behind its path
 SIGNED_QUERY = re.compile(r"\?[^\s\"']*(?:[Ss]ignature|[Tt]oken)=[^\s\"']*")
 
@@ -162,9 +165,12 @@ def _parse_blob(url: str) -> DandiBlob | None:
 
 
 def without_signatures(text: str) -> str:
-    """A text without the queries of signed URLs, which let anybody read what they name.
+    """A text without the queries of signed URLs, which let anybody read what they name, and without
+    the passwords in URLs.
 
     >>> without_signatures("cannot read https://host/x.nwb?X-Amz-Date=1&X-Amz-Signature=abc now")
     'cannot read https://host/x.nwb?*** now'
+    >>> without_signatures("http://user:password@minio:9000/")
+    'http://***@minio:9000/'
     """
-    return SIGNED_QUERY.sub("?***", text)
+    return USER_INFO.sub("***@", SIGNED_QUERY.sub("?***", text))

@@ -19,6 +19,9 @@ from spikeinterface_cloud.location import S3Location
 #: where, below the target, the lists are kept
 FOLDER = "manifests"
 
+#: digits of the number of a line, and some to spare
+LONGEST_INDEX = 20
+
 #: the variable that names the list; no line may name another one
 MANIFEST_URL = "MANIFEST_URL"
 
@@ -113,6 +116,11 @@ def line_index(environ: Mapping[str, str]) -> int | None:
         raise SettingsError(
             f"{ARRAY_INDEX}: {given!r} is no line's number; give a whole number, counted from 0"
         )
+    if len(given) > LONGEST_INDEX:
+        raise SettingsError(
+            f"{ARRAY_INDEX}: a number of {len(given)} digits is no line's; arrays have at most "
+            "10,000 children"
+        )
     return int(given)
 
 
@@ -124,6 +132,10 @@ def _read_line(line: str, number: int) -> dict[str, str]:
     except ValueError as error:
         raise SettingsError(
             f"{place} is not JSON ({error}); write an object of variables on each line"
+        ) from error
+    except RecursionError as error:
+        raise SettingsError(
+            f"{place} is nested too deeply; write an object of variables, all of them text"
         ) from error
     if not isinstance(variables, dict):
         raise SettingsError(

@@ -3,6 +3,7 @@
 import ast
 import difflib
 import json
+import math
 from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, NoReturn
@@ -52,13 +53,23 @@ def parse_names(value: object) -> object:
 def load_json(text: str) -> Any:
     """Parse strict JSON (no NaN); the error shows the corrected value of a Python literal."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except ValueError as error:
         raise ValueError(f"not JSON ({error}){_suggest_json(text)}") from error
+    except RecursionError as error:
+        raise ValueError("nested too deeply; write it with fewer brackets") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _finite(text: str) -> float:
+    """A number; one that is too large for a float would be written back as `Infinity`."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large for a number")
+    return number
 
 
 def _suggest_json(text: str) -> str:

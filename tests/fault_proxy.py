@@ -7,6 +7,7 @@ import http.client
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,13 @@ HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding"})
 
 #: Faults that end the connection.
 BREAKS = frozenset({"reset", "truncate", "stall"})
+
+Kind = Literal["reset", "truncate", "stall", "corrupt", "status", "damage", "drip"]
+
+#: what a drip lets through, and how long it is dry in between
+DROP_BYTES = 512
+DROP_S = 0.02
+DROPS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +60,21 @@ def is_write(request: Request) -> bool:
 class Fault:
     """What goes wrong, with which requests, and how many times.
 
-    The answer breaks off (`reset`, `truncate`), stands still (`stall`), has a wrong byte
-    (`corrupt`) or is a mere `status`; or the request's own body is stored with a wrong byte
-    (`damage`).
+    The answer breaks off (`reset`, `truncate`), stands still (`stall`), comes by drops for a while
+    (`drip`), has a wrong byte (`corrupt`) or is a mere `status`; or the request's own body is
+    stored with a wrong byte (`damage`).
     """
 
-    kind: Literal["reset", "truncate", "stall", "corrupt", "status", "damage"]
+    kind: Kind
     #: bytes of the body that arrive before, none of the headers either when it is 0;
     #: for `corrupt` the position of the wrong byte
     after_bytes: int = 0
-    #: for `status`
+    #: whether it breaks, stands still or drips while the request's own body is on its way, so that
+    #: the server never sees a request that was broken
+    in_request: bool = False
+    #: for `status`, with S3's own name of the error where the answer has a body
     status: int = 503
+    code: str = ""
     times: int = 1
     matches: Callable[[Request], bool] = is_read
 
@@ -74,6 +86,8 @@ class Counts:
     requests: list[Request] = field(default_factory=list)
     #: of bodies, towards the client
     sent_bytes: int = 0
+    #: how many faults have really happened, by kind
+    faults: Counter[str] = field(default_factory=Counter)
 
 
 class FaultProxy(ThreadingHTTPServer):
@@ -91,6 +105,8 @@ class FaultProxy(ThreadingHTTPServer):
         self.counts = Counts()
         #: called with each request before it is passed on
         self.on_request: Callable[[Request], None] = lambda _: None
+        #: asked what is to happen to a request that no injected fault matches
+        self.weather: Callable[[Request], Fault | None] = lambda _: None
         #: headers that every answer of the server has instead of its own; names in lower case
         self.answer_headers: dict[str, str] = {}
         #: whether requests for ranges are passed on as such, or as requests for the whole
@@ -132,7 +148,7 @@ class FaultProxy(ThreadingHTTPServer):
                 if fault.times > 0 and fault.matches(request):
                     fault.times -= 1
                     return fault
-        return None
+            return self.weather(request)
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -150,6 +166,11 @@ class FaultProxy(ThreadingHTTPServer):
         with self._lock:
             self.counts.sent_bytes += size_bytes
 
+    def count_fault(self, fault: Fault) -> None:
+        """Count a fault that has happened."""
+        with self._lock:
+            self.counts.faults[fault.kind] += 1
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up is no news."""
 
@@ -161,16 +182,23 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         request = Request(method=self.command, path=self.path, headers=headers)
-        body = self.rfile.read(int(headers.get("content-length", 0)))
         fault = self.server.take(request)
+        length = int(headers.get("content-length", 0))
+        if fault is not None and fault.in_request and fault.kind in BREAKS and length:
+            self.rfile.read(min(fault.after_bytes, length - 1))
+            self._break(fault)
+            return
+        body = self._read_body(length, fault)
         with self.server.under_way():
             self.server.on_request(request)
         if fault is not None and fault.kind == "status":
-            self._answer_status(fault.status)
+            self.server.count_fault(fault)
+            self._answer_status(fault)
             return
         if not self.server.knows_ranges:
             headers.pop("range", None)
         if fault is not None and fault.kind == "damage" and body:
+            self.server.count_fault(fault)
             body = bytes([body[0] ^ 0xFF]) + body[1:]
         upstream = http.client.HTTPConnection(*self.server.upstream, timeout=60)
         try:
@@ -187,10 +215,22 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
 
-    def _answer_status(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
+    def _read_body(self, length: int, fault: Fault | None) -> bytes:
+        """The body of the request, by drops at first where that is the fault."""
+        read = b""
+        if fault is not None and fault.kind == "drip" and fault.in_request and length:
+            self.server.count_fault(fault)
+            for _ in range(DROPS):
+                read += self.rfile.read(min(DROP_BYTES, length - len(read)))
+                self.server.closing.wait(DROP_S)
+        return read + self.rfile.read(length - len(read))
+
+    def _answer_status(self, fault: Fault) -> None:
+        body = f"<Error><Code>{fault.code}</Code></Error>".encode() if fault.code else b""
+        self.send_response(fault.status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def _answer(self, response: http.client.HTTPResponse, fault: Fault | None) -> None:
         self.send_response_only(response.status)
@@ -209,8 +249,24 @@ class _Handler(BaseHTTPRequestHandler):
             whole = b""
             if fault is not None and self._broke(fault, position, block):
                 return
-            self._send(_corrupted(block, position, fault))
+            block = self._dripped(block, fault) if position == 0 else block
+            passed = _corrupted(block, position, fault)
+            if fault is not None and passed != block:
+                self.server.count_fault(fault)
+            self._send(passed)
             position += len(block)
+
+    def _dripped(self, block: bytes, fault: Fault | None) -> bytes:
+        """Send the start of the answer's first block by drops, when that is the fault; the rest."""
+        if fault is None or fault.kind != "drip" or fault.in_request:
+            return block
+        self.server.count_fault(fault)
+        end = min(DROPS * DROP_BYTES, len(block))
+        for start in range(0, end, DROP_BYTES):
+            self._send(block[start : min(start + DROP_BYTES, end)])
+            self.wfile.flush()
+            self.server.closing.wait(DROP_S)
+        return block[end:]
 
     def _broke(self, fault: Fault, position: int, block: bytes) -> bool:
         """Send the last bytes before a break and break, when it is due in this block."""
@@ -223,6 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _break(self, fault: Fault) -> None:
+        self.server.count_fault(fault)
         if fault.kind == "stall":
             self.server.closing.wait(60)
         if fault.kind == "reset":  # a linger of zero seconds makes close() send a reset

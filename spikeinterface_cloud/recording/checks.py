@@ -4,8 +4,10 @@ What would make the results wrong, or the sorter fail an hour later, is refused.
 right without a guess is put right, and said. Everything else is a warning.
 """
 
+import math
 import re
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.channel_positions import check_positions, some
+from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
 
@@ -68,12 +71,29 @@ def _check_shape(recording: BaseRecording) -> None:
             f"several channels have one name ({', '.join(repeated[:5])}), so that nobody can tell "
             "which of them a unit is on; give each channel a name of its own in the file"
         )
+    if not math.isfinite(recording.sampling_frequency):
+        raise RecordingError(
+            f"the file says that it was sampled at {recording.sampling_frequency} Hz, which is no "
+            "rate; mend its header, or export the recording again"
+        )
     if recording.sampling_frequency < LOWEST_SAMPLING_FREQUENCY_HZ:
         raise RecordingError(
             f"the recording is sampled at {recording.sampling_frequency:g} Hz, too slow for "
             f"spikes (at least {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz): it is an LFP or other slow "
             "signal; name the wideband or AP stream in READ_RECORDING_KWARGS"
         )
+    if recording.dtype.kind not in "iuf":
+        raise RecordingError(
+            f"the samples are of type {recording.dtype}, which are no numbers to sort; check that "
+            "the right data are read, and export them as integers or floats"
+        )
+    for segment in range(recording.get_num_segments()):
+        start_s = recording.get_start_time(segment_index=segment)
+        if np.ndim(start_s) or not isinstance(start_s, Real) or not math.isfinite(start_s):
+            raise RecordingError(
+                f"the file says that segment {segment} starts at {start_s!r}, which is no time in "
+                "seconds; mend its header, or export the recording again"
+            )
     duration_s = recording.get_total_samples() / recording.sampling_frequency
     if duration_s < SHORTEST_RECORDING_S:
         raise RecordingError(
@@ -103,12 +123,27 @@ def _sample(recording: BaseRecording) -> list[Chunk]:
     for segment in range(recording.get_num_segments()):
         last = max(recording.get_num_samples(segment) - n_frames, 0)
         for start in np.unique(np.linspace(0, last, N_SAMPLED_CHUNKS).astype(int)):
-            chunks.append(
-                recording.get_traces(
-                    segment_index=segment, start_frame=int(start), end_frame=int(start) + n_frames
-                )
-            )
+            chunks.append(_read(recording, segment, int(start), int(start) + n_frames))
     return chunks
+
+
+def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: int) -> Chunk:
+    try:
+        traces: Chunk = recording.get_traces(
+            segment_index=segment, start_frame=start_frame, end_frame=end_frame
+        )
+    except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
+        raise RecordingError(
+            f"the traces of segment {segment} cannot be read from frame {start_frame} on: "
+            f"{one_line(error)}; check that the file is whole (compare its size and checksum with "
+            "the original)"
+        ) from error
+    if traces.shape[1] != recording.get_num_channels():
+        raise RecordingError(
+            f"the header tells of {recording.get_num_channels()} channels and the samples of "
+            f"{traces.shape[1]}; check that the header is whole and of this recording"
+        )
+    return traces
 
 
 def _check_values(recording: BaseRecording, chunks: Sequence[Chunk], notes: list[str]) -> None:

@@ -5,6 +5,7 @@ formats can carry pickles, which run as a program when they are loaded. Both are
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,21 @@ def refuse_pickles(path: Path) -> None:
                 f"{file.relative_to(path.parent)} declares pickled Python objects, which could "
                 "run any program when loaded; save the recording without them (NWB: as HDF5)"
             )
+
+
+def refuse_foreign_class(folder: Path) -> None:
+    """Raise `RecordingError` if a saved binary folder names another class than SpikeInterface's.
+
+    The reader looks at the end of the name alone, and SpikeInterface's own `load` imports whatever
+    a JSON names, and calls it.
+    """
+    described = json.loads((folder / "binary.json").read_text())
+    name = str(described.get("class") if isinstance(described, dict) else described)
+    if not re.fullmatch(r"spikeinterface\.[\w.]*\bBinaryRecordingExtractor", name):
+        raise RecordingError(
+            f"{folder.name}/binary.json names the class {name[:100]!r}, which is no recording of "
+            "SpikeInterface; save the recording again with recording.save(folder=...)"
+        )
 
 
 def refuse_foreign_files(recording: BaseRecording, folder: Path) -> None:

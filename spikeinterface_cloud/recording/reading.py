@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
+import h5py
 import numpy as np
 import requests
 from probeinterface import ProbeGroup, read_probeinterface
@@ -22,9 +23,11 @@ from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceErr
 from spikeinterface_cloud.recording.files import (
     check_complete,
     find_path,
+    refuse_foreign_class,
     refuse_foreign_files,
     refuse_pickles,
 )
+from spikeinterface_cloud.recording.links import refuse_foreign_links
 from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.streams import (
     CHOOSING,
@@ -54,6 +57,9 @@ def open_recording(
         if location.is_dir():
             needed_files(reader.name, _listing(location), kwargs)
             refuse_pickles(location)
+        elif h5py.is_hdf5(location):
+            with h5py.File(location) as file:
+                refuse_foreign_links(file, location.parent)
         recording = _read(reader, location, select_stream(reader, location, kwargs))
         check_complete(reader, recording)
     return attach_probe(recording, probe_file) if probe_file is not None else recording
@@ -123,6 +129,7 @@ def one_line(error: BaseException, hide: str = "") -> str:
 
 def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
     if reader.name == "binary" and location.is_dir():
+        refuse_foreign_class(location)
         recording = BinaryFolderRecording(location)
         refuse_foreign_files(recording, location)
     else:

@@ -16,6 +16,7 @@ from typing import Any
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.links import refuse_foreign_links
 from spikeinterface_cloud.recording.readers import Reader, find_reader, likely_data_type
 from spikeinterface_cloud.recording.spikeglx import files_of_stream
 
@@ -174,6 +175,8 @@ def list_electrical_series(path: Path | str, stream_mode: str | None = None) -> 
             series.append(_describe_series(item, name))
 
     try:
+        if stream_mode is not None:
+            refuse_foreign_links(file, folder=None)
         file.visititems(visit)
     finally:
         if hasattr(file, "close"):  # a Zarr group has nothing to close

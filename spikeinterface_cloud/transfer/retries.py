@@ -36,8 +36,12 @@ FIRST_WAIT_S = 0.5
 STATUS = re.compile(r"status code: (?P<status>\d{3})")
 SIGNED_QUERY = re.compile(r"\?\S+")
 
-#: answers below 500 that another attempt may mend
-PASSING = re.compile(r"status code: (408|429)|RequestTimeout|SlowDown")
+#: answers below 500 that another attempt may mend: a busy server, and one that noticed by itself
+#: that a body did not arrive as it was sent
+PASSING = re.compile(
+    r"status code: (408|429)|RequestTimeout|SlowDown"
+    r"|BadDigest|IncompleteBody|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch"
+)
 
 #: the name of S3's error in the answer's body, for messages
 CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import mimetypes
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,7 +79,7 @@ class _Upload:
     """One call of `upload`."""
 
     def __init__(self, storage: Storage, progress: Progress) -> None:
-        self._storage = storage
+        self._pace = _Pace(storage)
         self._progress = progress
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._small = asyncio.Semaphore(SMALL_AT_ONCE)
@@ -100,7 +102,7 @@ class _Upload:
 
     async def _send(self, file: Path, location: S3Location) -> None:
         """Send one file; once more when S3 has stored something else."""
-        sending = _Sending(file, location, self._storage, Share(self._progress))
+        sending = _Sending(file, location, self._pace, Share(self._progress))
         try:
             await sending.send()
         except StoredDifferently:
@@ -114,6 +116,26 @@ class _Upload:
                     str(location),
                     "what was stored differs from the file, twice",
                 ) from error
+
+
+class _Pace:
+    """The storage that files are sent to, patient enough for the uplink.
+
+    obstore counts a silence from a request's first byte to its answer, however steadily the bytes
+    move: on a slow uplink a part needs longer than a stalled connection is given.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
+        self._lock = threading.Lock()
+
+    def slow_down(self, used: Storage) -> None:
+        """Give requests twice the time, once for all that were cut while they used `used`."""
+        patience = used.patience
+        longer = replace(patience, stall_s=min(2 * patience.stall_s, patience.give_up_s))
+        with self._lock:
+            if self.storage is used and longer.stall_s > patience.stall_s:
+                self.storage = used.with_patience(longer)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,10 +152,11 @@ class _Sent:
 class _Sending:
     """One file on its way to S3."""
 
-    def __init__(self, file: Path, location: S3Location, storage: Storage, share: Share) -> None:
+    def __init__(self, file: Path, location: S3Location, pace: _Pace, share: Share) -> None:
         self._file = file
         self._location = location
-        self._storage = storage
+        self._pace = pace
+        self._storage = pace.storage
         self._share = share
 
     async def send(self) -> None:
@@ -150,10 +173,17 @@ class _Sending:
 
     async def _attempt(self) -> _Sent:
         self._share.take_back()
+        self._storage = self._pace.storage
         size_bytes = self._file.stat().st_size
-        if size_bytes <= PART_BYTES:
-            return await self._put_whole()
-        return await self._put_parts(size_bytes)
+        started = time.monotonic()
+        try:
+            if size_bytes <= PART_BYTES:
+                return await self._put_whole()
+            return await self._put_parts(size_bytes)
+        except PassingFailure:
+            if time.monotonic() - started >= self._storage.patience.stall_s:
+                await asyncio.to_thread(self._pace.slow_down, self._storage)
+            raise
 
     async def _put_whole(self) -> _Sent:
         data = await asyncio.to_thread(self._file.read_bytes)
@@ -229,6 +259,8 @@ def _read_hashed(stream: BinaryIO, size_bytes: int, hashes: list[Hash]) -> bytes
 def translate(error: Exception, location: S3Location) -> Exception:
     """What an error of obstore means to an upload."""
     name = error_name(error)
+    if name == "NoSuchUpload":  # it was completed, or given up, by a request whose answer was lost
+        return PassingFailure("the upload in parts is not there any more")
     if isinstance(error, FileNotFoundError):
         reason = f"there is no bucket {location.bucket}; check its name and the region"
     elif name in CREDENTIALS:

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from spikeinterface_cloud.report.page import write_report
+from spikeinterface_cloud.report.sample import RecordingSample
 from tests.reports import (
     HOSTILE,
     record_of,
@@ -80,8 +81,24 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         n_consensus_units=1,
     )
     record.settings = {"RUN_IDENTIFIER": HOSTILE, "SOURCE_FOLDER": "</style><script>alert(1)//"}
+    record.source = {"location": f"s3://lab/raw/{HOSTILE}.nwb"}
+    record.recording |= {"stream_name": HOSTILE, "notes": [f"left out {HOSTILE}"]}
     sorters = [run.sorter for run in record.sorters]
-    return write_report(folder, record, sorters, sample_of())
+    return write_report(folder, record, sorters, with_hostile_channel(sample_of()))
+
+
+def with_hostile_channel(sample: RecordingSample) -> RecordingSample:
+    """The sample, in which the channel that is bad has another name."""
+
+    def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(HOSTILE if name == "AP3" else name for name in names)
+
+    assert sample.contacts is not None
+    contacts = replace(
+        sample.contacts, channel_ids=renamed(sample.contacts.channel_ids), bad={HOSTILE: "dead"}
+    )
+    before = replace(sample.before, channel_ids=renamed(sample.before.channel_ids))
+    return replace(sample, contacts=contacts, before=before, after=before)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +179,8 @@ def test_what_users_write_stays_text(on_a_desk: Opened) -> None:
     assert page.locator("img, main i, main b:not(.matrix b)").count() == 0
     assert page.locator("tbody th", has_text=HOSTILE).count() == 1
     assert page.locator("p.error", has_text=HOSTILE).count() == 2
+    assert page.locator("figure", has_text=f"left out: {HOSTILE}").count() == 2
+    assert page.locator("body", has_text=f"s3://lab/raw/{HOSTILE}.nwb").count() == 1
     assert page.locator("script").count() == 1
 
 

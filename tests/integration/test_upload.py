@@ -14,7 +14,7 @@ from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.upload import upload
-from tests.fault_proxy import Fault, FaultProxy, Request, is_write
+from tests.fault_proxy import DROP_S, DROPS, Fault, FaultProxy, Request, is_write
 from tests.servers import S3Server, access_to, free_port
 
 pytestmark = pytest.mark.integration
@@ -106,10 +106,12 @@ def test_a_bucket_that_encrypts_by_kms_is_no_mismatch(
     [
         Fault(kind="status", status=503, times=8, matches=is_write),
         Fault(kind="status", status=500, times=3, matches=is_write),
+        Fault(kind="status", status=400, code="BadDigest", matches=is_write),
+        Fault(kind="status", status=400, code="XAmzContentSHA256Mismatch", matches=is_write),
         Fault(kind="reset", times=3, matches=is_write),
         Fault(kind="stall", times=1, matches=is_write),
     ],
-    ids=lambda fault: f"{fault.kind}-{fault.status}",
+    ids=lambda fault: f"{fault.kind}-{fault.code or fault.status}",
 )
 def test_a_passing_fault_is_survived(
     moto_s3: S3Server,
@@ -123,6 +125,21 @@ def test_a_passing_fault_is_survived(
     send(proxied_s3.url, bucket, {"units.nwb": LARGE[:size_bytes]}, tmp_path)
     assert stored(moto_s3, bucket) == {"units.nwb": LARGE[:size_bytes]}
     assert fault.times == 0
+
+
+@pytest.mark.parametrize("size_bytes", [100_000, len(LARGE)])
+def test_an_uplink_on_which_every_request_takes_long_is_no_stall(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, size_bytes: int
+) -> None:
+    """obstore counts from a request's first byte, though bytes are moving all the time."""
+    patience = Patience(connect_s=10, stall_s=0.15, give_up_s=10, longest_wait_s=0.1)
+    assert patience.stall_s < DROPS * DROP_S / 2
+    proxied_s3.inject(Fault(kind="drip", in_request=True, times=10**6, matches=is_write))
+    (tmp_path / "units.nwb").write_bytes(LARGE[:size_bytes])
+    target = S3Location(bucket=bucket, key="results/units.nwb")
+    storage = Storage(access_to(proxied_s3.url), patience=patience)
+    upload([(tmp_path / "units.nwb", target)], storage)
+    assert stored(moto_s3, bucket) == {"units.nwb": LARGE[:size_bytes]}
 
 
 @pytest.mark.parametrize("size_bytes", [100_000, len(LARGE)])

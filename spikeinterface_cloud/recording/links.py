@@ -1,0 +1,38 @@
+"""Links of an HDF5 file to other files: through one, a source could have any file of the machine
+read, sorted and published as its traces."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from spikeinterface_cloud.errors import RecordingError
+
+
+def refuse_foreign_links(file: h5py.File, folder: Path | None) -> None:
+    """Raise `RecordingError` if something in an open file is kept in a file outside of `folder`.
+
+    A file that is streamed has no folder, and may link to no other file at all.
+    """
+
+    found: list[tuple[str, str]] = []  # h5py garbles what is raised while it visits
+
+    def note_link(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            found.append((name, link.filename))
+
+    def note_storage(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        found.extend((name, other) for other, *_ in item.external or ())
+        sources = item.virtual_sources() if item.is_virtual else ()
+        found.extend((name, source.file_name) for source in sources if source.file_name != ".")
+
+    file.visititems_links(note_link)
+    file.visititems(note_storage)
+    for name, other in found:
+        if folder is None or not (folder / other).resolve().is_relative_to(folder.resolve()):
+            raise RecordingError(
+                f"{name} is kept in another file, {other}, which is not part of the source; "
+                "export the recording with its traces inside"
+            )

@@ -1,0 +1,268 @@
+"""Settings, locations, keys and lists of jobs that nobody thought of.
+
+The cases are the same in every run, so that what passes here passes elsewhere.
+"""
+
+# ruff: noqa: PT017  a case may be refused or taken, which pytest.raises cannot say
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from spikeinterface_cloud.assignment import place_in_manifest
+from spikeinterface_cloud.errors import SettingsError, SourceError
+from spikeinterface_cloud.location import DandiAsset, DandiBlob, parse_dandi, parse_s3
+from spikeinterface_cloud.manifest import (
+    ARRAY_INDEX,
+    JOB_ID,
+    line_index,
+    manifest_bytes,
+    select_line,
+)
+from spikeinterface_cloud.settings import AwsSettings, JobSettings, variable_names
+from spikeinterface_cloud.transfer.remote import file_name
+
+FUZZED = settings(
+    derandomize=True, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+#: what an environment can hold: no NUL, and no half of a surrogate pair
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
+
+DEEP = "[" * 5_000
+HUGE = "9" * 5_000
+
+#: texts that parsers stumble over
+NASTY = st.sampled_from(
+    [
+        *(DEEP, "{" * 5_000, '{"a":' * 3_000, HUGE, f"-{HUGE}", f"[{HUGE}]", "1e999", "-0"),
+        *('{"a": 1e999}', '{"simple": {"a": NaN}}', '{"a": "\\ud800"}', "null", "[]", "{}", '""'),
+        *('[{"name": 1}]', '{"": {}}', "true", "0", "TRUE ", "٣", "1_000", "0x10", " ", "\t\n"),
+        *("s3://", "s3:///", "s3://a", "https://[", "http://[::1", "http://a:b@c:99999/", "//"),
+        *("dandi://", "dandi://x/y@z/..", "https://dandiarchive.s3.amazonaws.com/blobs/..", "%ff"),
+        *("../..", "/", "~", "a" * 5_000, "\ufeff", "\u202e", "a\u0000b", "a\nb", "a\\b", "C:"),
+        *("000000", "DANDI:000006", "(" * 3_000, "-" * 3_000 + "1", "'" * 999, '"\\'),
+        *("s3://lab/x?X-Amz-Signature=1", "file:///etc/passwd", "http://169.254.169.254/latest"),
+    ]
+)
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+VALUES = TEXT | NASTY | JSON.map(json.dumps) | st.sampled_from(["nwb", "simple", "lab-data", "1"])
+
+NAMES = st.sampled_from(
+    [*variable_names(), "SOURCE_AWS_S3_BUCKET", "SOURCE_AWS_S3_BUCKET_FOLDER", "SORTER", "PATH"]
+)
+
+VARIABLES = st.dictionaries(NAMES | TEXT, VALUES, max_size=8)
+
+#: makes most mappings get as far as the checks of what only shows together
+BASE = {"SORTERS": "simple", "SOURCE_FOLDER": "/data", "DATA_TYPE": "nwb"}
+
+
+@FUZZED
+@given(VARIABLES, st.booleans())
+def test_whatever_the_variables_hold_only_a_settings_error_comes_out(
+    variables: dict[str, str], complete: bool
+) -> None:
+    try:
+        accepted = JobSettings.from_env({**BASE, **variables} if complete else variables)
+    except SettingsError as error:
+        assert error.exit_code == 78
+        assert str(error).strip()
+    else:
+        assert JobSettings.from_env(accepted.to_env() | secrets_of(accepted)) == accepted
+        json.dumps(accepted.masked())
+
+
+@FUZZED
+@given(NAMES, NASTY)
+def test_one_nasty_variable_is_refused_by_its_name_or_taken(name: str, value: str) -> None:
+    try:
+        JobSettings.from_env({**BASE, name: value})
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            assert len(line) < 25_000, name
+
+
+@FUZZED
+@given(VARIABLES)
+def test_credentials_alone_are_read_or_refused(variables: dict[str, str]) -> None:
+    with contextlib.suppress(SettingsError):
+        AwsSettings.from_env(variables)
+
+
+def secrets_of(accepted: JobSettings) -> dict[str, str]:
+    """What `to_env` leaves out, as it is given to a job by other ways."""
+    return {
+        name.upper(): value.get_secret_value()
+        for name in type(accepted).model_fields
+        if hasattr(value := getattr(accepted, name), "get_secret_value")
+    }
+
+
+WORD = st.text("abcdefgh0123_", min_size=1, max_size=8)
+FOLDER = st.lists(WORD, min_size=1, max_size=3).map("/".join)
+PARAMETERS = st.dictionaries(TEXT.filter(bool), JSON, max_size=3)
+
+
+@st.composite
+def valid_settings(draw: st.DrawFn) -> JobSettings:
+    """Settings with any of the fields that a job may have."""
+    sorters = tuple(draw(st.lists(WORD, min_size=1, max_size=3, unique=True)))
+    fields: dict[str, Any] = {
+        "sorters": sorters,
+        "data_type": "nwb",
+        "read_recording_kwargs": draw(PARAMETERS),
+        "sorters_kwargs": {draw(st.sampled_from(sorters)): draw(PARAMETERS)},
+        "preprocessing": draw(
+            st.sampled_from(["default", "none"])
+            | st.dictionaries(WORD, PARAMETERS, min_size=1, max_size=2)
+            | st.lists(st.fixed_dictionaries({"name": WORD, "params": PARAMETERS}), min_size=1)
+        ),
+        "exports": tuple(draw(st.lists(st.sampled_from(["nwb", "phy"]), unique=True))),
+    }
+    fields |= draw(
+        st.sampled_from(
+            [
+                {"aws_s3_bucket": "lab-data", "aws_s3_bucket_folder": "raw/day 1"},
+                {"source_folder": Path("/data/session")},
+                {"dandiset_s3_file_url": "dandi://dandi/000006@draft/sub-1/a.nwb"},
+                {"test_with_toy_recording": True},
+            ]
+        )
+    )
+    optional: dict[str, st.SearchStrategy[Any]] = {
+        "probe_file": FOLDER,
+        "n_jobs": st.integers(min_value=1),
+        "run_identifier": TEXT.filter(str.strip),
+        "results_folder": FOLDER.map(lambda text: Path("/results") / text),
+        "scratch_folder": FOLDER.map(lambda text: Path("/scratch") / text),
+        "aws_region_name": WORD,
+        "aws_endpoint_url": WORD.map(lambda word: f"http://{word}:9000"),
+    }
+    for name, strategy in optional.items():
+        if draw(st.booleans()):
+            fields[name] = draw(strategy)
+    if draw(st.booleans()):
+        fields |= {"target_aws_s3_bucket": "lab-results", "target_aws_s3_bucket_folder": "out"}
+    if draw(st.booleans()):
+        frames = draw(st.integers(min_value=1, max_value=10**12))
+        fields |= {"test_with_sub_recording": True, "test_sub_recording_n_frames": frames}
+    return JobSettings.model_validate(fields)
+
+
+@FUZZED
+@given(valid_settings())
+def test_settings_survive_the_way_through_an_environment(given_settings: JobSettings) -> None:
+    written = given_settings.to_env()
+    assert all(isinstance(text, str) for text in written.values())
+    assert JobSettings.from_env(written) == given_settings
+
+
+@FUZZED
+@given(st.lists(valid_settings(), min_size=1, max_size=4), st.data())
+def test_settings_survive_the_way_through_a_list(
+    jobs: list[JobSettings], data: st.DataObject
+) -> None:
+    written = manifest_bytes([job.to_env() for job in jobs])
+    index = data.draw(st.integers(0, len(jobs) - 1))
+    assert JobSettings.from_env(select_line(written, {ARRAY_INDEX: str(index)})) == jobs[index]
+
+
+@FUZZED
+@given(
+    st.binary(max_size=60)
+    | (VALUES | JSON.map(json.dumps)).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    st.dictionaries(st.sampled_from([ARRAY_INDEX, JOB_ID]), TEXT | st.sampled_from(["0", HUGE])),
+)
+@example(DEEP.encode(), {})
+@example(b'{"SORTERS": ' + HUGE.encode() + b"}", {})
+@example(b"{}\n{}", {ARRAY_INDEX: HUGE})
+@example(b'{"SORTERS": "\\ud800"}', {})
+def test_a_list_of_jobs_is_read_or_refused(content: bytes, environ: dict[str, str]) -> None:
+    for read in (
+        lambda: select_line(content, environ),
+        lambda: line_index(environ),
+        lambda: place_in_manifest({**environ, "MANIFEST_URL": "s3://lab/list.jsonl"}),
+    ):
+        try:
+            read()
+        except SettingsError as error:
+            assert "\n" not in str(error)
+
+
+@FUZZED
+@given(VALUES)
+def test_an_address_on_dandi_is_parsed_or_refused_by_a_value_error(url: str) -> None:
+    try:
+        assert isinstance(parse_dandi(url), DandiBlob | DandiAsset)
+    except ValueError as error:
+        assert str(error)
+
+
+@FUZZED
+@given(VALUES, st.none() | VALUES)
+def test_a_place_on_s3_is_parsed_or_refused_by_a_value_error(
+    bucket: str, folder: str | None
+) -> None:
+    try:
+        location = parse_s3(bucket, folder)
+    except ValueError as error:
+        assert str(error)
+        return
+    assert not location.key.startswith("/")
+    assert not location.key.endswith("/")
+    assert parse_s3(location.bucket, location.key or None) == location
+
+
+#: what can be in a key, and what names of files must not have
+KEYS = st.lists(
+    st.sampled_from(["..", ".", "", "/", "\\", "a", "C:", "\0", "é", "🧠", " ", "a" * 241, "~"])
+    | TEXT
+).map("/".join)
+
+
+@FUZZED
+@given(KEYS)
+@example("../escape")
+@example("/etc/passwd")
+@example("a/../../b")
+@example("..\\escape")
+@example("C:/windows")
+@example("a\0b")
+def test_a_key_names_a_file_inside_the_folder_or_is_refused(key: str) -> None:
+    folder = PurePosixPath("/scratch/source")
+    try:
+        name = file_name(key, f"s3://lab/{key}")
+    except SourceError as error:
+        assert error.exit_code == 66
+        return
+    assert not name.is_absolute()
+    assert ".." not in name.parts
+    assert (folder / name).is_relative_to(folder)
+    assert "\\" not in key
+    assert "\0" not in key
+    assert str(name) == key
+
+
+@pytest.mark.parametrize("name", variable_names())
+def test_a_huge_or_deep_value_of_each_variable_is_no_bug(name: str) -> None:
+    for value in (DEEP, HUGE, f'{{"a": {DEEP}'):
+        with contextlib.suppress(SettingsError):
+            JobSettings.from_env({**BASE, name: value})
