@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class _Entry(BaseModel):
@@ -181,12 +181,16 @@ class CostEntry(_Entry):
 class RunJson(_Entry):
     """One job: what it was, how it ended, and what it took. Written when the job ends."""
 
-    schema_version: Literal[2] = Field(description="version of this schema")
+    schema_version: Literal[3] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
     exit_code: int | None = Field(description="see the README's table of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")
     run_identifier: str | None = Field(description="RUN_IDENTIFIER, where it was given")
     manifest: ManifestEntry | None = Field(description="of one of many recordings: its place")
+    fingerprint: str | None = Field(
+        description="SHA-256 of all that decides the results: runs with the same one are the same "
+        "job; null: it ended before its source was found"
+    )
     started: datetime = Field(description="in UTC")
     ended: datetime | None = Field(description="in UTC")
     settings: dict[str, str] = Field(

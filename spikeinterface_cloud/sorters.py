@@ -113,3 +113,9 @@ def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str,
     if sorter == "kilosort4" and completed.get("torch_device", "auto") == "auto":
         completed["torch_device"] = "cuda"
     return completed
+
+
+def sorter_version(sorter: str) -> str | None:
+    """The version of an installed sorter, as far as it tells."""
+    version = sorter_dict[sorter].get_sorter_version()
+    return None if version is None else str(version)

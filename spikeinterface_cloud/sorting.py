@@ -20,12 +20,14 @@ from typing import Any, Literal
 
 import spikeinterface as si
 import spikeinterface.sorters as ss
-from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud.curation import remove_impossible_spikes
 from spikeinterface_cloud.heartbeat import activity
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
+from spikeinterface_cloud.sorters import sorter_version
+from spikeinterface_cloud.transfer.part_file import disk_errors
+from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
 
@@ -92,17 +94,19 @@ def sort(
         how it ended, and the sorting if there are units
     """
     started = time.monotonic()
-    exit_status, usage = _run_process(recording, task)
+    with disk_errors(task.scratch_folder):
+        exit_status, usage = _run_process(recording, task)
     run = SorterRun(
         sorter=task.sorter,
         outcome="sorted",
         parameters=task.parameters,
-        version=_version(task.sorter),
+        version=sorter_version(task.sorter),
         seconds=time.monotonic() - started,
         peak_memory_bytes=usage.peak_memory_bytes if usage else None,
         peak_gpu_memory_bytes=usage.peak_gpu_memory_bytes if usage else None,
     )
-    _keep_logs(task)
+    with room_for_results(task.results_folder):
+        _keep_logs(task)
     if exit_status != 0:
         return _explain_failure(run, exit_status, for_analysis, task), None
     try:
@@ -236,11 +240,6 @@ def _last_error(task: SortingTask) -> str:
     else:
         lines = (task.results_folder / "output.log").read_text(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
-
-
-def _version(sorter: str) -> str | None:
-    version = sorter_dict[sorter].get_sorter_version()
-    return None if version is None else str(version)
 
 
 def _one_line(error: BaseException) -> str:
