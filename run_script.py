@@ -360,7 +360,7 @@ def compare_all(
                 sorter: compare_with_truth(sorting, ground_truth, folder / f"{sorter}_accuracy.csv")
                 for sorter, sorting in sortings.items()
             }
-    results.publish(COMPARISON)
+    results.publish_anew(COMPARISON)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ and saved as zarr into the results when it is complete.
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,11 +15,13 @@ import spikeinterface as si
 
 from spikeinterface_cloud.completion import SORTING
 from spikeinterface_cloud.curation import without_redundant_units
+from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.labels import label_units
 from spikeinterface_cloud.log import part
 from spikeinterface_cloud.machine import usable_memory_bytes
 from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.transfer.part_file import FULL
 from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
@@ -55,10 +59,18 @@ def analyse(
     tuple
         the sorting without redundant units, its labels as a property; and `run` with what that
         changed, or a failed one where the analysis was not possible
+
+    Raises
+    ------
+    UnavailableError
+        a disk is full
     """
     try:
-        curated, labels = _compute(sorting, recording, folders)
-        save_sorting(curated, folders.results / SORTING)
+        with _enough_disk(run.sorter):
+            curated, labels = _compute(sorting, recording, folders)
+            save_sorting(curated, folders.results / SORTING)
+    except UnavailableError:
+        raise
     except Exception as error:  # whatever an extension raises, the next sorter has to run
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)
         reason = f"found {run.n_units} units, but their analysis failed: {error}"
@@ -66,6 +78,19 @@ def analyse(
     n_units = curated.get_num_units()
     counted = replace(run, n_units=n_units, n_redundant_units=run.n_units - n_units, labels=labels)
     return counted, curated
+
+
+@contextmanager
+def _enough_disk(sorter: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UnavailableError(
+            f"a disk is full: the analysis of {sorter} could not be written; give SCRATCH_FOLDER "
+            "and RESULTS_FOLDER more space"
+        ) from error
 
 
 def save_sorting(sorting: si.BaseSorting, folder: Path) -> None:

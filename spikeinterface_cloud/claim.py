@@ -34,8 +34,8 @@ NAME = "claim.json"
 #: a claim that was not renewed for so long is nobody's
 LEASE_S = 60.0
 
-#: between two renewals: a live holder shows itself within this time, and may miss two
-RENEWED_S = 15.0
+#: between two renewals: a live holder shows itself within this time
+RENEWED_S = 5.0
 
 #: between two looks at another's claim
 LOOKS_S = 1.0
@@ -257,9 +257,11 @@ class _Renewal(threading.Thread):
 
     def run(self) -> None:
         """Renew; a network in trouble is waited for."""
+        told = False
         while not self._ended.wait(RENEWED_S):
             try:
                 self._claim.renew()
+                told = False
             except ObjectDiffers:
                 self._lost = True
                 self._results.leave_target()
@@ -271,7 +273,9 @@ class _Renewal(threading.Thread):
                 )
                 return
             except CloudJobError as error:
-                logger.warning("the claim on the target could not be renewed: %s", error)
+                if not told:
+                    logger.warning("the claim on the target could not be renewed: %s", error)
+                told = True
 
     def end(self) -> None:
         """Stop renewing, and release the claim."""

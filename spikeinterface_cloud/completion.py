@@ -93,6 +93,7 @@ def completion_of(
         files=tuple(
             CompletedFile(path=path, size_bytes=file.stat().st_size, sha256=_sha256(file))
             for path, file in files_of(folder).items()
+            if not (path.startswith(f"{RAW_SORTING}/") and (folder / SORTING).is_dir())
         ),
     )
 

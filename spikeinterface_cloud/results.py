@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from spikeinterface_cloud.errors import TargetError
+from spikeinterface_cloud.errors import SourceError, TargetError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.run_record import RunRecord
@@ -143,6 +143,30 @@ class Results:
         path = self.folder / name
         if path.exists():
             self.publish_files(name, sorted(path.rglob("*")) if path.is_dir() else [path])
+
+    def publish_anew(self, name: str) -> None:
+        """Upload the folder `name` of the results; what an earlier run has left of it, or all of it
+        where there is none now, is removed from the target.
+
+        Raises
+        ------
+        TargetError, TransferError
+            it could not be uploaded
+        """
+        self.publish(name)
+        if self.storage is None:
+            return
+        kept = {
+            self.place(file.relative_to(self.folder).as_posix())
+            for file in (self.folder / name).rglob("*")
+        }
+        try:
+            stored = self.storage.objects_below(self.place(name))
+            self.storage.remove_objects(
+                [each.location for each in stored if each.location not in kept]
+            )
+        except (SourceError, TargetError) as error:
+            logger.warning("files of an earlier run may stay in %s: %s", self.place(name), error)
 
     def publish_files(self, name: str, files: list[Path]) -> None:
         """Upload these files of the results, which together are called `name`.

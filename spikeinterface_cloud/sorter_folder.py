@@ -25,7 +25,7 @@ from spikeinterface_cloud.completion import (
     is_own,
     read_completion,
 )
-from spikeinterface_cloud.errors import CloudJobError, SourceError
+from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.sorting import SorterRun
@@ -77,7 +77,7 @@ class SorterFolder:
 
         Raises
         ------
-        SourceError, RecordingError, TransferError, UnavailableError
+        TransferError, UnavailableError
             they could not be fetched
         """
         earlier = self.earlier
@@ -85,8 +85,12 @@ class SorterFolder:
             return earlier
         chosen = [self._stored[entry.path] for entry in earlier.files if self._may_fetch(entry)]
         place = self._results.place(self.sorter)
-        download(s3_files(self._results.storage, chosen, place), self.path)
-        if reason := differs_from_folder(earlier, self.path):
+        try:
+            download(s3_files(self._results.storage, chosen, place), self.path)
+            reason = differs_from_folder(earlier, self.path)
+        except (SourceError, RecordingError) as error:
+            reason = str(error)
+        if reason is not None:
             logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
             self.earlier = None
             return None
@@ -130,7 +134,6 @@ class SorterFolder:
         """
         raw_sorting = self.path / RAW_SORTING
         if run.outcome != "failed":
-            shutil.rmtree(raw_sorting, ignore_errors=True)
             made = {each.export: each for each in self.earlier_exports()}
             made |= {
                 each.export: each
@@ -144,7 +147,7 @@ class SorterFolder:
         else:  # the analysis failed
             if raw_sorting.is_dir():
                 shutil.rmtree(self.path / SORTING, ignore_errors=True)
-                raw_sorting.rename(self.path / SORTING)
+                shutil.copytree(raw_sorting, self.path / SORTING)
             self._finish(self.earlier.sorter_run(), (), analysed=False)
 
     def _fail(self) -> None:
@@ -181,6 +184,8 @@ class SorterFolder:
             completion = self._publish_record(completion)
         self._write(completion)
         self._forget_set_aside()
+        if completion.sorting_folder() != RAW_SORTING:  # until now it was what could be resumed
+            shutil.rmtree(self.path / RAW_SORTING, ignore_errors=True)
         self.earlier = completion
 
     def _is_missing(self, exports: Mapping[str, ExportRun]) -> bool:

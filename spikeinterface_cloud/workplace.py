@@ -94,7 +94,8 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
         another job is in it
     """
     file = results_folder / LOCK
-    lock = lock_file(file)
+    with room_for_results(file):
+        lock = lock_file(file)
     if lock is None:
         raise TargetError(
             f"RESULTS_FOLDER: another job is writing to {results_folder}; wait until that has "
