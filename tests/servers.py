@@ -153,7 +153,8 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
     }
     command = [program, "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-volume.max=40"]
     command += [f"-{name}={port}" for name, port in ports.items()]
-    command += ["-master.volumeSizeLimitMB=512"]
+    # the ports of what S3 does not have are the same for every server, so that a second one ends
+    command += ["-master.volumeSizeLimitMB=512", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-s3.config={folder / 'identities.json'}"]
     # asked politely, it takes half a minute to leave, and what it stores is thrown away
     with running(command, f"http://127.0.0.1:{ports['s3.port']}", signal.SIGKILL) as url:

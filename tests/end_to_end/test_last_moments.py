@@ -71,7 +71,7 @@ def test_a_spot_instance_that_is_taken_back(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     with metadata_stand_in() as metadata:
-        spot = variables(source, moto_s3.url, bucket, "simple,tridesclous2") | metadata.environ
+        spot = variables(source, moto_s3.url, bucket, "simple,spykingcircus2") | metadata.environ
         spot["AWS_EC2_METADATA_DISABLED"] = ""
         with started_job(tmp_path, spot) as process:
             log = wait_for_log(process, "analyse simple ...")
@@ -155,9 +155,9 @@ def test_a_results_disk_that_fills(
     if subprocess.run([*SMALL_DISK, "true"], env=os.environ | small).returncode != 0:
         pytest.skip("this machine lets nobody mount a file system in a namespace of its own")
     folder = tmp_path / "job"
-    job_variables = variables(source, moto_s3.url, bucket, "simple,tridesclous2")
+    job_variables = variables(source, moto_s3.url, bucket, "simple,spykingcircus2")
     with started_job(folder, job_variables, launcher=SMALL_DISK) as process:
-        log = wait_for_log(process, "sort with tridesclous2 ...", timeout_s=240)
+        log = wait_for_log(process, "sort with spykingcircus2 ...", timeout_s=240)
         seen_by_it = Path(f"/proc/{process.pid}/root") / (folder / "results").relative_to("/")
         fill(seen_by_it / "filler")
         job = ended(folder, process, log, 300)

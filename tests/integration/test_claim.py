@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -15,6 +17,8 @@ from tests.servers import S3Server
 
 pytestmark = pytest.mark.integration
 
+BUCKET = "claims"
+
 
 @pytest.fixture(params=["moto_s3", "seaweedfs_s3"])
 def keeping(request: pytest.FixtureRequest) -> S3Server:
@@ -24,9 +28,10 @@ def keeping(request: pytest.FixtureRequest) -> S3Server:
 
 
 def new_place(server: S3Server) -> S3Location:
-    bucket = f"claims-{uuid.uuid4()}"
-    server.client.create_bucket(Bucket=bucket)
-    return S3Location(bucket=bucket, key="results/claim.json")
+    """In one bucket, as SeaweedFS has the space for a few buckets only."""
+    with suppress(server.client.exceptions.BucketAlreadyOwnedByYou):
+        server.client.create_bucket(Bucket=BUCKET)
+    return S3Location(bucket=BUCKET, key=f"{uuid.uuid4()}/claim.json")
 
 
 def batch_job(name: str, attempt: str = "1") -> Holder:
@@ -40,6 +45,12 @@ def batch_job(name: str, attempt: str = "1") -> Holder:
 
 def claim_of(server: S3Server, place: S3Location, owner: Holder) -> Claim:
     return Claim(Storage(server.access), place, owner)
+
+
+def renew_until(claim: Claim, ended: threading.Event) -> None:
+    """Renew a claim twice a second."""
+    while not ended.wait(0.5):
+        claim.renew()
 
 
 def test_the_first_has_it_until_it_is_released(keeping: S3Server) -> None:
@@ -58,10 +69,12 @@ def test_a_holder_that_renews_keeps_it(keeping: S3Server) -> None:
     place = new_place(keeping)
     first = claim_of(keeping, place, batch_job("a"))
     assert first.take()
-    renewing = threading.Timer(1.5, first.renew)
+    ended = threading.Event()
+    renewing = threading.Thread(target=renew_until, args=(first, ended))
     renewing.start()
     with pytest.raises(TargetError, match="is being written by attempt 1 of Batch job a"):
         claim_of(keeping, place, batch_job("b")).take(lease_s=30)
+    ended.set()
     renewing.join()
     first.renew()
 
@@ -99,15 +112,16 @@ def test_only_one_of_many_has_it(keeping: S3Server) -> None:
             refused.append(number)
             return
         taken.append(number)
-        for _ in range(6):
-            if ended.wait(0.5):
-                return
-            claims[number].renew()
+        renew_until(claims[number], ended)
 
     ended = threading.Event()
     threads = [threading.Thread(target=take, args=(number,)) for number in range(len(claims))]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + 60
+    while len(refused) < len(claims) - 1 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    ended.set()
     for thread in threads:
         thread.join()
     assert len(taken) == 1
