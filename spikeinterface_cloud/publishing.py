@@ -36,6 +36,7 @@ def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[R
             yield results
         except BaseException as error:
             _close_after(error, results, write_report)
+            heed_no_more()
             raise
         record.status, record.exit_code, record.error = "succeeded", os.EX_OK, None
         _close(results, write_report, first_error=None)

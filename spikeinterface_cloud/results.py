@@ -128,9 +128,12 @@ class Results:
 
     def publish_record(self) -> None:
         """Write `run.json` at the target, whether or not the disk here had room for it."""
-        if self.storage is not None:
-            body = self.record.text().encode()
+        if self.storage is None:
+            return
+        body = self.record.text().encode()
+        with step(f"publish {RECORD}", []) as publishing_step:  # the record is closed by now
             self.storage.write_object(self.place(RECORD), body, "application/json")
+            publishing_step.size_bytes = len(body)
 
     def publish(self, name: str) -> None:
         """Upload the file or folder `name` of the results, if there is a target.

@@ -37,30 +37,40 @@ YOUNG_S = 60.0
 @contextmanager
 def job_scratch(parent: Path | None, fingerprint: str) -> Iterator[Path]:
     """The folder of the job in `parent`, or a temporary one where that is None or in use."""
-    if parent is None:
-        with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary)
-        return
-    remove_leftovers(parent, kept=fingerprint)
-    folder = parent / f"{PREFIX}{fingerprint[:NAME_LENGTH]}"
-    folder.mkdir(exist_ok=True)
-    lock = lock_file(folder / LOCK)
-    if lock is None:
-        logger.info("another process has this job's folder on scratch, so this one has its own")
+    if parent is not None:
+        remove_leftovers(parent, kept=fingerprint)
+    with _locked_folder(parent, fingerprint) as folder:
+        try:
+            yield folder
+        except (Interrupted, TransferError):
+            if parent is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                os.utime(folder)  # its age counts from now
+            raise
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
+    """The folder that this process alone works in."""
+    folder, lock = None, None
+    if parent is not None:
+        folder = parent / f"{PREFIX}{fingerprint[:NAME_LENGTH]}"
+        folder.mkdir(exist_ok=True)
+        lock = _lock(folder)
+        if lock is None:
+            logger.info("another process has this job's folder on scratch: this one has its own")
+    if folder is None or lock is None:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-        lock = lock_file(folder / LOCK)
+        lock = _lock(folder)
     if any(path.name != LOCK for path in folder.iterdir()):
         logger.info("an earlier attempt has left files in %s, which are used again", folder)
     try:
         yield folder
-    except (Interrupted, TransferError):
-        os.utime(folder)  # the next attempt is soon to come
-        raise
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
     finally:
         if lock is not None:
             os.close(lock)
@@ -96,17 +106,26 @@ def _leftovers(parent: Path) -> list[Path]:
 def _remove(folder: Path) -> None:
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     shutil.rmtree(folder, ignore_errors=True)
-    logger.info("%s, left by a killed job, is removed (%s)", folder, format_bytes(size))
+    if not folder.exists():
+        logger.info("%s, left by a killed job, is removed (%s)", folder, format_bytes(size))
 
 
 def _in_use(folder: Path) -> bool:
     if not (folder / LOCK).exists():
         return _age_s(folder) < YOUNG_S
-    lock = lock_file(folder / LOCK)
+    lock = _lock(folder)
     if lock is None:
         return True
     os.close(lock)
     return False
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock the folder; None where another process, or another user, has it."""
+    try:
+        return lock_file(folder / LOCK)
+    except PermissionError:
+        return None
 
 
 def _age_s(folder: Path) -> float:

@@ -94,7 +94,11 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
         another job is in it
     """
     file = results_folder / LOCK
-    with room_for_results(file):
+    try:
+        with room_for_results(file):
+            lock = lock_file(file)
+    except PermissionError:  # left by a job of another user, which was killed
+        file.unlink()
         lock = lock_file(file)
     if lock is None:
         raise TargetError(

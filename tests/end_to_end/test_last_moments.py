@@ -24,6 +24,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 #: between the notice and the end of a Spot instance
 NOTICE_S = 120.0
 
+#: a job that takes longer than this hangs
+PATIENCE_S = 800.0
+
 NOTICE = "/latest/meta-data/spot/instance-action"
 
 #: starts a command with 20 MiB of memory in place of the disk of RESULTS_FOLDER
@@ -74,7 +77,7 @@ def test_a_spot_instance_that_is_taken_back(
         spot = variables(source, moto_s3.url, bucket, "simple,spykingcircus2") | metadata.environ
         spot["AWS_EC2_METADATA_DISABLED"] = ""
         with started_job(tmp_path, spot) as process:
-            log = wait_for_log(process, "analyse simple ...")
+            log = wait_for_log(process, "analyse simple ...", timeout_s=PATIENCE_S)
             notice = {"action": "terminate", "time": "2026-01-01T10:02:00Z"}
             metadata.documents[NOTICE] = json.dumps(notice).encode()
             job = ended(tmp_path, process, log, NOTICE_S)
@@ -113,7 +116,7 @@ def test_stopped_while_the_last_of_it_is_published(
                     process.send_signal(signal.SIGTERM)
 
             proxy.on_request = stop
-            job = ended(tmp_path, process, "", 300)
+            job = ended(tmp_path, process, "", PATIENCE_S)
     assert sent.is_set()
     assert job.exit_code in (0, 75), job.log
     expected = (0, "succeeded") if job.exit_code == 0 else (75, "interrupted")
@@ -137,7 +140,7 @@ def test_stopped_while_results_are_published(
                     process.send_signal(signal.SIGTERM)
 
             proxy.on_request = stop
-            job = ended(tmp_path, process, "", 300)
+            job = ended(tmp_path, process, "", PATIENCE_S)
     assert sent.is_set()
     assert job.exit_code == 75, job.log
     assert record_at(moto_s3, bucket) == job.record
@@ -157,10 +160,10 @@ def test_a_results_disk_that_fills(
     folder = tmp_path / "job"
     job_variables = variables(source, moto_s3.url, bucket, "simple,spykingcircus2")
     with started_job(folder, job_variables, launcher=SMALL_DISK) as process:
-        log = wait_for_log(process, "sort with spykingcircus2 ...", timeout_s=240)
+        log = wait_for_log(process, "sort with spykingcircus2 ...", timeout_s=PATIENCE_S)
         seen_by_it = Path(f"/proc/{process.pid}/root") / (folder / "results").relative_to("/")
         fill(seen_by_it / "filler")
-        job = ended(folder, process, log, 300)
+        job = ended(folder, process, log, PATIENCE_S)
     assert job.exit_code == 69, job.log
     assert "Traceback" not in job.log
     [message] = job.errors

@@ -191,7 +191,7 @@ def test_a_job_that_was_complete_is_over_at_once(
     before = stored(moto_s3.client, TARGET)
     again = killed[0].ended()
     assert_succeeded(again)
-    assert steps_of(again.log) <= {"check", "publish run.log"}
+    assert steps_of(again.log) <= {"check", "publish run.log", "publish run.json"}
     assert "so that nothing has to be done" in again.log
     kept = ("recording", "preprocessing", "source", "sorters", "n_consensus_units", "fingerprint")
     assert {name: again.record[name] for name in kept} == {
@@ -233,11 +233,11 @@ def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path)
     }
     first = variables | {"AWS_BATCH_JOB_ID": "job-1", "AWS_BATCH_JOB_ATTEMPT": "1"}
     with started_job(tmp_path / "first", first) as process:
-        log = wait_for_log(process, "preprocess ...")
+        log = wait_for_log(process, "preprocess ...", timeout_s=400)
         second = run_job(
-            tmp_path / "second", variables | {"AWS_BATCH_JOB_ID": "job-2"}, timeout_s=120
+            tmp_path / "second", variables | {"AWS_BATCH_JOB_ID": "job-2"}, timeout_s=400
         )
-        output, rest = process.communicate(timeout=400)
+        output, rest = process.communicate(timeout=800)
     job = Job(
         folder=tmp_path / "first", exit_code=process.returncode, output=output, log=log + rest
     )
@@ -256,8 +256,8 @@ def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path)
 def test_two_jobs_in_one_results_folder(tmp_path: Path, source: Path) -> None:
     variables = {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
     with started_job(tmp_path, variables) as process:
-        wait_for_log(process, "check ...")
-        second = run_job(tmp_path, variables, timeout_s=120)
+        wait_for_log(process, "check ...", timeout_s=400)
+        second = run_job(tmp_path, variables, timeout_s=400)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert second.exit_code == 73, second.log
