@@ -180,7 +180,8 @@ class SorterFolder:
         if self._results.storage is not None:
             changed = [self.path / entry.path for entry in completion.files if self._is_new(entry)]
             if changed:
-                self._results.publish_files(self.sorter, changed)
+                name = self.sorter if analysed else f"{self.sorter}/{completion.sorting_folder()}"
+                self._results.publish_files(name, changed)
             completion = self._publish_record(completion)
         self._write(completion)
         self._forget_set_aside()
