@@ -83,7 +83,7 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     if results.storage is None:
         yield
         return
-    claim = Claim(results.storage.with_patience(HURRY), results.place(NAME), holder(environ))
+    claim = Claim(results.storage, results.place(NAME), holder(environ))
     try:
         held = claim.take()
     except TargetError:
@@ -93,6 +93,7 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
         logger.warning("nothing keeps two jobs from writing to %s at once", results)
         yield
         return
+    claim.hurry()
     renewal = _Renewal(claim, results)
     renewal.start()
     try:
@@ -147,6 +148,10 @@ class Claim:
         except SourceError as error:
             logger.warning("who writes to the target cannot be told: %s", error)
         return False
+
+    def hurry(self) -> None:
+        """Wait for the network as little as the end of the job can, or the next renewal."""
+        self._storage = self._storage.with_patience(HURRY)
 
     def renew(self) -> None:
         """Show that the holder is alive. Raises ObjectDiffers where the claim is another's now."""

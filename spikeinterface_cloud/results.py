@@ -39,6 +39,7 @@ class Results:
         self._storage = storage
         self._reachable = False
         self._begun = False
+        self._record_is_here = False
 
     def __str__(self) -> str:
         return str(self.target or self.folder)
@@ -123,17 +124,24 @@ class Results:
         UnavailableError
             the disk is full
         """
+        self._record_is_here = False
         with room_for_results(self.folder / RECORD):
             self.record.write(self.folder / RECORD)
+        self._record_is_here = True
 
     def publish_record(self) -> None:
-        """Write `run.json` at the target, whether or not the disk here had room for it."""
-        if self.storage is None:
-            return
-        body = self.record.text().encode()
-        with step(f"publish {RECORD}", []) as publishing_step:  # the record is closed by now
+        """Upload `run.json`, or write it at the target where the disk here had no room for it.
+
+        Raises
+        ------
+        TargetError, TransferError
+            it could not be written there
+        """
+        if self._record_is_here:
+            self.publish(RECORD)
+        elif self.storage is not None:
+            body = self.record.text().encode()
             self.storage.write_object(self.place(RECORD), body, "application/json")
-            publishing_step.size_bytes = len(body)
 
     def publish(self, name: str) -> None:
         """Upload the file or folder `name` of the results, if there is a target.

@@ -8,6 +8,7 @@ job: `completed.json`, written last, lists what belongs together.
 import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from spikeinterface_cloud.completion import (
@@ -25,13 +26,19 @@ from spikeinterface_cloud.completion import (
     is_own,
     read_completion,
 )
-from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError
+from spikeinterface_cloud.errors import (
+    CloudJobError,
+    RecordingError,
+    SourceError,
+    UnavailableError,
+)
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.remote import s3_files
 from spikeinterface_cloud.transfer.storage import StoredObject
+from spikeinterface_cloud.transfer.upload import upload
 from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
@@ -183,7 +190,8 @@ class SorterFolder:
                 name = self.sorter if analysed else f"{self.sorter}/{completion.sorting_folder()}"
                 self._results.publish_files(name, changed)
             completion = self._publish_record(completion)
-        self._write(completion)
+        else:
+            self._write(completion)
         self._forget_set_aside()
         if completion.sorting_folder() != RAW_SORTING:  # until now it was what could be resumed
             shutil.rmtree(self.path / RAW_SORTING, ignore_errors=True)
@@ -219,10 +227,21 @@ class SorterFolder:
             for entry in completion.files
         )
         completion = completion.model_copy(update={"files": files})
-        body = completion.model_dump_json(indent=2).encode()
         place = self._results.place(f"{self.sorter}/{NAME}")
-        storage.write_object(place, body, "application/json")
-        listed = {entry.path for entry in files}
+        try:
+            self._write(completion)
+        except UnavailableError:  # the target may have room all the same
+            body = completion.model_dump_json(indent=2).encode()
+            storage.write_object(place, body, "application/json")
+            raise
+        upload([(self.path / NAME, place)], storage)
+        self._remove_others({entry.path for entry in files})
+        return completion
+
+    def _remove_others(self, listed: AbstractSet[str]) -> None:
+        """Remove from the target what this program has written there besides these files."""
+        storage = self._results.storage
+        assert storage is not None
         superseded = [
             stored.location
             for path, stored in self._stored.items()
@@ -235,7 +254,6 @@ class SorterFolder:
                 "%d files of an earlier run stay in %s (%s has those that belong together): %s",
                 *(len(superseded), self._results.place(self.sorter), NAME, error),
             )
-        return completion
 
     def _write(self, completion: Completion) -> None:
         """Write the record into the results folder, complete or not at all."""
