@@ -10,22 +10,33 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import dotenv
 import spikeinterface as si
 
-from spikeinterface_cloud.analysis import AnalysisFolders, analyse
+from spikeinterface_cloud.analysis import (
+    AnalysisFolders,
+    analyse,
+    load_sorting,
+    save_sorting,
+)
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
+from spikeinterface_cloud.claim import claimed
 from spikeinterface_cloud.comparison import compare, compare_with_truth
+from spikeinterface_cloud.completion import RAW_SORTING
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.exports.publication import check_session, upload_units
+from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.instance import find_instance
 from spikeinterface_cloud.interruption import interruptible
 from spikeinterface_cloud.log import configure_logging, step
-from spikeinterface_cloud.machine import describe_machine, workers
+from spikeinterface_cloud.machine import describe_machine, free_disk_bytes, workers
 from spikeinterface_cloud.preflight import (
     Finding,
     Preflight,
@@ -36,18 +47,28 @@ from spikeinterface_cloud.preflight import (
     table,
 )
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
-from spikeinterface_cloud.publishing import COMPARISON, Results, publishing
+from spikeinterface_cloud.publishing import publishing
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
 from spikeinterface_cloud.report.report import Report
 from spikeinterface_cloud.report.sample import take_sample
+from spikeinterface_cloud.results import COMPARISON, Results
+from spikeinterface_cloud.resume import Earlier, look_back, take_over
 from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.scratch import job_scratch
 from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorters import complete_parameters
-from spikeinterface_cloud.sorting import SortingTask, sort
-from spikeinterface_cloud.sources import fetch_source
+from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
+from spikeinterface_cloud.sources import FoundSource, fetch_source
+from spikeinterface_cloud.spot import stopped_before_reclaim
 from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.workplace import open_results_folder, scratch_folder
+from spikeinterface_cloud.workplace import (
+    for_one_job,
+    open_results_folder,
+    open_scratch,
+    room_for_results,
+)
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 
@@ -81,42 +102,45 @@ def check_job(environ: Mapping[str, str]) -> int:
 
 def check_surroundings(settings: JobSettings) -> list[Finding]:
     """Hold the settings against what is there: the source, the target, this machine."""
-    with scratch_folder(settings.scratch_folder) as scratch:
-        results = open_results(settings)
-        return Preflight(settings, scratch).run(results.check_target)
+    scratch = open_scratch(settings.scratch_folder) or Path(tempfile.gettempdir())
+    return Preflight(settings, scratch).run(open_results(settings).check_target)
 
 
 def run_job(environ: Mapping[str, str]) -> int:
     """Run the job from its settings to its results, which leave whichever way it ends."""
     settings = JobSettings.from_env(assigned(environ))
     results = open_results(settings)
-    results.record.manifest = place_in_manifest(environ)
-    results.record.instance = find_instance(environ)
+    with for_one_job(results.folder):
+        return run_alone(settings, results, environ)
+
+
+def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str]) -> int:
+    """Run the job in a results folder that no other job writes to."""
+    record = results.record
+    record.manifest = place_in_manifest(environ)
+    record.instance = find_instance(environ)
     results.log_file.unlink(missing_ok=True)
     configure_logging(results.log_file)
-    log_preamble(results.record)
+    log_preamble(record)
     si.set_global_job_kwargs(
         n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
     )
     gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
-    report = Report(folder=results.folder, record=results.record, sorters=settings.sorters)
-    with scratch_folder(settings.scratch_folder) as scratch, publishing(results, report.write):
-        opened = fetch_and_open(settings, results, scratch)
-        exports = prepare_exports(settings, opened, results, scratch)
-        preprocessed = prepare(settings, opened, report, scratch)
-        sortings = {}
-        for sorter in settings.sorters:
-            sorting = sort_and_analyse(settings, sorter, preprocessed, results, scratch)
-            export_last(exports, preprocessed, results)
-            results.publish(sorter)
-            if sorting is not None:
-                sortings[sorter] = sorting
-        compare_all(sortings, opened.ground_truth, results)
-        upload_failure = upload_to_dandi(settings, exports, results)
-        log_summary(results.record, str(results))
-        results.record.raise_for_failures()
-        if upload_failure is not None:
-            raise upload_failure
+    report = Report(folder=results.folder, record=record, sorters=settings.sorters)
+    with ExitStack() as held, publishing(results, report.write):
+        held.enter_context(stopped_before_reclaim(record.instance, environ))
+        scratch_parent = open_scratch(settings.scratch_folder)
+        source = find(settings, results, scratch_parent)
+        held.enter_context(claimed(results, environ))
+        this_job = fingerprints(settings, source)
+        record.fingerprint = this_job.job
+        earlier = look_back(results, this_job)
+        if earlier.record is None:
+            scratch = held.enter_context(job_scratch(scratch_parent, this_job.job))
+            do_what_is_missing(settings, source, earlier, report, scratch)
+        else:
+            take_over(results, earlier)
+            log_summary(record, str(results))
     return os.EX_OK
 
 
@@ -134,15 +158,44 @@ def open_results(settings: JobSettings) -> Results:
     )
 
 
-def fetch_and_open(settings: JobSettings, results: Results, scratch: Path) -> OpenedRecording:
-    """Refuse early what cannot end well, then bring the recording here and open it."""
-    record = results.record
-    with step("check", record.steps):
-        preflight = Preflight(settings, scratch)
+def find(settings: JobSettings, results: Results, scratch_parent: Path | None) -> FoundSource:
+    """Refuse early what cannot end well; where the recording is."""
+    with step("check", results.record.steps):
+        preflight = Preflight(settings, scratch_parent or Path(tempfile.gettempdir()))
         raise_failures(preflight.run(results.check_target))
-        results.begin(settings.sorters)
     source = preflight.found_source()
-    record.source = source.provenance
+    results.record.source = source.provenance
+    return source
+
+
+def do_what_is_missing(
+    settings: JobSettings, source: FoundSource, earlier: Earlier, report: Report, scratch: Path
+) -> None:
+    """Bring the recording here and run the sorters, but for what an earlier attempt has done."""
+    results = earlier.results
+    results.begin()
+    opened = fetch_and_open(settings, source, results.record, scratch)
+    exports = prepare_exports(settings, opened, results, scratch)
+    preprocessed = prepare(settings, opened, report, scratch)
+    sortings = {}
+    for folder in earlier.folders:
+        sorting = sort_and_analyse(settings, folder, preprocessed, results.record, scratch)
+        export_last(exports, preprocessed, folder, results.record)
+        folder.finish(results.record.sorters[-1], results.record.exports)
+        if sorting is not None:
+            sortings[folder.sorter] = sorting
+    compare_all(sortings, opened.ground_truth, results)
+    upload_failure = upload_to_dandi(settings, exports, results)
+    log_summary(results.record, str(results))
+    results.record.raise_for_failures()
+    if upload_failure is not None:
+        raise upload_failure
+
+
+def fetch_and_open(
+    settings: JobSettings, source: FoundSource, record: RunRecord, scratch: Path
+) -> OpenedRecording:
+    """Bring the recording here and open it."""
     with step("fetch", record.steps) as fetching:
         fetched = fetch_source(source, scratch / SOURCE)
         fetching.size_bytes = fetched.size_bytes
@@ -177,37 +230,75 @@ def prepare(
     }
     with step("sample for the report", record.steps):
         report.sample = take_sample(opened.recording, preprocessed)
-    if preprocessed.size_bytes:  # nothing reads the source any more, and sorters need the space
+    if free_disk_bytes(scratch) < preprocessed.size_bytes:
+        # sorters need the space more than the next attempt, and nothing reads the source any more
         shutil.rmtree(scratch / SOURCE, ignore_errors=True)
     return preprocessed
 
 
 def sort_and_analyse(
     settings: JobSettings,
-    sorter: str,
+    folder: SorterFolder,
     preprocessed: PreprocessedRecording,
-    results: Results,
+    record: RunRecord,
     scratch: Path,
 ) -> si.BaseSorting | None:
-    """Run one sorter and analyse what it found; whatever goes wrong with it stays with it."""
-    record = results.record
+    """Run one sorter, unless an earlier attempt has, and analyse what it found, unless that was
+    done as well; whatever goes wrong with it stays with it."""
+    sorter = folder.sorter
+    run, sorting, analysed = take_up(folder, record)
+    if run is None:
+        run, sorting = sort_anew(settings, folder, preprocessed, record, scratch)
+    if sorting is not None and not analysed:
+        folders = AnalysisFolders(scratch=scratch / "analyzer", results=folder.path)
+        with step(f"analyse {sorter}", record.steps):
+            run, sorting = analyse(run, sorting, preprocessed.for_analysis, folders)
+    record.sorters.append(run)
+    log_outcome(run)
+    return sorting
+
+
+def sort_anew(
+    settings: JobSettings,
+    folder: SorterFolder,
+    preprocessed: PreprocessedRecording,
+    record: RunRecord,
+    scratch: Path,
+) -> tuple[SorterRun, si.BaseSorting | None]:
+    """Run one sorter; what it finds leaves at once, so that whatever comes then cannot lose it."""
+    sorter = folder.sorter
     task = SortingTask(
         sorter=sorter,
         parameters=complete_parameters(sorter, settings.sorters_kwargs.get(sorter, {})),
         n_jobs=workers(settings.n_jobs),
         scratch_folder=scratch / sorter,
-        results_folder=results.folder / sorter,
+        results_folder=folder.path,
     )
+    folder.begin()
+    shutil.rmtree(task.scratch_folder, ignore_errors=True)
     with step(f"sort with {sorter}", record.steps):
         run, sorting = sort(preprocessed.for_sorting, preprocessed.for_analysis, task)
     if sorting is not None:
-        folders = AnalysisFolders(scratch=scratch / "analyzer", results=results.folder / sorter)
-        with step(f"analyse {sorter}", record.steps):
-            run, sorting = analyse(run, sorting, preprocessed.for_analysis, folders)
-    record.sorters.append(run)
-    log_outcome(run)
+        save_sorting(sorting, folder.path / RAW_SORTING)
+        folder.finish_sorting(run)
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
-    return sorting
+    return run, sorting
+
+
+def take_up(
+    folder: SorterFolder, record: RunRecord
+) -> tuple[SorterRun | None, si.BaseSorting | None, bool]:
+    """What an earlier attempt has of a sorter: how it ended, what it found, and whether that was
+    analysed; nothing where it has to run."""
+    if folder.earlier is None:
+        return None, None, False
+    with step(f"resume {folder.sorter}", record.steps):
+        earlier = folder.bring()
+        if earlier is None:
+            return None, None, False
+        name = earlier.sorting_folder()
+        sorting = load_sorting(folder.path / name) if name else None
+    return earlier.sorter_run(), sorting, earlier.analysed
 
 
 def prepare_exports(
@@ -222,16 +313,24 @@ def prepare_exports(
     return plan
 
 
-def export_last(plan: ExportPlan, preprocessed: PreprocessedRecording, results: Results) -> None:
-    """Write the exports of the sorter that ran last, if it found units."""
-    run = results.record.sorters[-1]
-    if not plan.formats or run.outcome not in ("sorted", "resumed"):
+def export_last(
+    plan: ExportPlan, preprocessed: PreprocessedRecording, folder: SorterFolder, record: RunRecord
+) -> None:
+    """Write the exports of the sorter that ran last, if it found units; those that an earlier
+    attempt has written are taken over."""
+    run = record.sorters[-1]
+    if not plan.formats or run.outcome not in ("sorted", "resumed") or run.n_units == 0:
+        return
+    earlier = [each for each in folder.earlier_exports() if each.export in plan.formats]
+    record.exports += earlier
+    missing = [name for name in plan.formats if name not in {each.export for each in earlier}]
+    if not missing:
         return
     found = Sorted(sorter=run.sorter, version=run.version, recording=preprocessed.for_sorting)
-    with step(f"export {run.sorter}", results.record.steps) as exporting:
-        written = export(plan, found)
+    with step(f"export {run.sorter}", record.steps) as exporting:
+        written = export(replace(plan, formats=missing), found)
         exporting.size_bytes = sum(each.size_bytes for each in written)
-    results.record.exports += written
+    record.exports += written
 
 
 def upload_to_dandi(
@@ -256,14 +355,14 @@ def compare_all(
     """Compare the sorters with each other and, where it is known, with the truth."""
     record = results.record
     folder = results.folder / COMPARISON
-    with step("compare", record.steps):
+    with step("compare", record.steps), room_for_results(folder):
         record.n_consensus_units = compare(sortings, folder)
         if ground_truth is not None:
             record.ground_truth = {
                 sorter: compare_with_truth(sorting, ground_truth, folder / f"{sorter}_accuracy.csv")
                 for sorter, sorting in sortings.items()
             }
-    results.publish(COMPARISON)
+    results.publish_anew(COMPARISON)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def preprocess(_url: str, _length: str) -> None:
 def publish(url: str, length: str) -> None:
     """Publish results of the size of the preprocessed recording as a job does."""
     from spikeinterface_cloud.location import S3Location
-    from spikeinterface_cloud.publishing import Results
+    from spikeinterface_cloud.results import Results
     from spikeinterface_cloud.run_record import RunRecord
     from spikeinterface_cloud.transfer.storage import Storage
 

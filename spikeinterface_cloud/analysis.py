@@ -6,18 +6,24 @@ and saved as zarr into the results when it is complete.
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import spikeinterface as si
 
+from spikeinterface_cloud.completion import SORTING
 from spikeinterface_cloud.curation import without_redundant_units
+from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.labels import label_units
 from spikeinterface_cloud.log import part
 from spikeinterface_cloud.machine import usable_memory_bytes
 from spikeinterface_cloud.shared_memory import shared_memory_of_any_size
 from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.transfer.part_file import FULL
+from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +59,20 @@ def analyse(
     -------
     tuple
         the sorting without redundant units, its labels as a property; and `run` with what that
-        changed, or a failed one where the analysis was not possible: the sorting itself is kept
+        changed, or a failed one where the analysis was not possible
+
+    Raises
+    ------
+    UnavailableError
+        a disk is full
     """
     try:
-        _save(sorting, folders)
-        with shared_memory_of_any_size(folders.scratch.with_name("shared-memory")):
-            curated, labels = _compute(sorting, recording, folders)
-        _save(curated, folders)
+        with _enough_disk(run.sorter):
+            with shared_memory_of_any_size(folders.scratch.with_name("shared-memory")):
+                curated, labels = _compute(sorting, recording, folders)
+            save_sorting(curated, folders.results / SORTING)
+    except UnavailableError:
+        raise
     except Exception as error:  # whatever an extension raises, the next sorter has to run
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)
         reason = f"found {run.n_units} units, but their analysis failed: {error}"
@@ -69,8 +82,34 @@ def analyse(
     return counted, curated
 
 
-def _save(sorting: si.BaseSorting, folders: AnalysisFolders) -> None:
-    sorting.save(folder=folders.results / "sorting", format="numpy_folder", overwrite=True)
+@contextmanager
+def _enough_disk(sorter: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UnavailableError(
+            f"a disk is full: the analysis of {sorter} could not be written; give SCRATCH_FOLDER "
+            "and RESULTS_FOLDER more space"
+        ) from error
+
+
+def save_sorting(sorting: si.BaseSorting, folder: Path) -> None:
+    """Save a sorting as `spikeinterface.load` opens it, over an older one.
+
+    Raises
+    ------
+    UnavailableError
+        the disk is full
+    """
+    with room_for_results(folder):
+        sorting.save(folder=folder, format="numpy_folder", overwrite=True)
+
+
+def load_sorting(folder: Path) -> si.BaseSorting:
+    """Read a saved sorting into memory, so that its folder may be written to."""
+    return si.NumpySorting.from_sorting(si.load(folder), with_metadata=True, copy_spike_vector=True)
 
 
 def _compute(

@@ -71,3 +71,9 @@ class Interrupted(KeyboardInterrupt):
     """
 
     exit_code = os.EX_TEMPFAIL
+
+
+class ClaimLost(Interrupted):
+    """Another attempt writes to the target now, so that this one must not (73)."""
+
+    exit_code = os.EX_CANTCREAT

@@ -73,7 +73,7 @@ def find_instance(
         return UnknownInstance(reason=f"{DISABLED_VARIABLE} is set")
     if not _on_aws(environ, machine_vendor):
         return UnknownInstance(reason="this machine is not an EC2 instance")
-    endpoint = environ.get(ENDPOINT_VARIABLE, "").strip() or ENDPOINT
+    endpoint = _endpoint(environ)
     try:
         return _ask(endpoint, timeout_s)
     except (OSError, HTTPException, ValueError, _MetadataError) as error:
@@ -82,6 +82,21 @@ def find_instance(
             f"({error or type(error).__name__}); a container reaches them where the instance's "
             "HttpPutResponseHopLimit is 2 or more"
         )
+
+
+def read_metadata(
+    environ: Mapping[str, str], path: str, timeout_s: float = TIMEOUT_S
+) -> str | None:
+    """One item of the instance's metadata; None where it is not there, or nobody answers."""
+    endpoint = _endpoint(environ)
+    try:
+        return _request(endpoint, "GET", path, _token(endpoint, timeout_s), timeout_s)
+    except (OSError, HTTPException, ValueError, _MetadataError):
+        return None
+
+
+def _endpoint(environ: Mapping[str, str]) -> str:
+    return environ.get(ENDPOINT_VARIABLE, "").strip() or ENDPOINT
 
 
 def _on_aws(environ: Mapping[str, str], machine_vendor: Path) -> bool:
@@ -94,9 +109,7 @@ def _on_aws(environ: Mapping[str, str], machine_vendor: Path) -> bool:
 
 
 def _ask(endpoint: str, timeout_s: float) -> Instance:
-    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
-    token = _request(endpoint, "PUT", "/latest/api/token", ttl, timeout_s)
-    with_token = {"X-aws-ec2-metadata-token": token}
+    with_token = _token(endpoint, timeout_s)
     document = "/latest/dynamic/instance-identity/document"
     identity = json.loads(_request(endpoint, "GET", document, with_token, timeout_s))
     life_cycle = "/latest/meta-data/instance-life-cycle"
@@ -110,6 +123,13 @@ def _ask(endpoint: str, timeout_s: float) -> Instance:
         )
     except (KeyError, TypeError) as error:
         raise _MetadataError(f"no {error} in the identity document") from error
+
+
+def _token(endpoint: str, timeout_s: float) -> dict[str, str]:
+    """The header without which the service tells nothing."""
+    ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
+    token = _request(endpoint, "PUT", "/latest/api/token", ttl, timeout_s)
+    return {"X-aws-ec2-metadata-token": token}
 
 
 def _request(

@@ -1,4 +1,5 @@
-"""A request to stop (SIGTERM from Batch or Docker, Ctrl-C) becomes an exception in the story."""
+"""A request to stop (SIGTERM from Batch or Docker, Ctrl-C, the notice that the machine is taken
+back) becomes an exception in the story."""
 
 import logging
 import os
@@ -15,6 +16,9 @@ from spikeinterface_cloud.errors import Interrupted
 logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+#: what a thread of this process has asked to be stopped for
+_reasons: list[Interrupted] = []
 
 
 @contextmanager
@@ -33,11 +37,24 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def stop(reason: Interrupted) -> None:
+    """Stop the job from another thread: its story is left with this exception."""
+    _reasons.append(reason)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def heed_no_more() -> None:
+    """Let no request to stop disturb what is left of the program."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
     if os.getpid() != owner:  # a worker that was forked with this handler just ends
         os._exit(128 + number)
-    for one in SIGNALS:
-        signal.signal(one, signal.SIG_IGN)
+    heed_no_more()
+    if _reasons:
+        raise _reasons[0]
     raise Interrupted(
         f"stopped by {signal.Signals(number).name}; what was finished is published, "
         "run the job again for the rest"

@@ -34,6 +34,7 @@ from spikeinterface_cloud.memory_estimate import (
 from spikeinterface_cloud.preprocessing import check_pipeline
 from spikeinterface_cloud.recording.readers import check_reader
 from spikeinterface_cloud.recording.simulation import check_simulation
+from spikeinterface_cloud.scratch import make_room
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.shared_memory import is_large_enough
 from spikeinterface_cloud.sorters import check_gpu, check_names, check_parameters, needs_gpu
@@ -146,6 +147,8 @@ class Preflight:
     def _disk(self) -> str:
         free = free_disk_bytes(self._scratch)
         needed = int((self._found.size_bytes if self._found else 0) * DISK_FACTOR)
+        if free < needed:
+            free = make_room(self._scratch, needed)
         if free < needed:
             raise UnavailableError(
                 f"{self._scratch}: {format_bytes(free)} free, the job needs about "

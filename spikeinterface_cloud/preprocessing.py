@@ -6,7 +6,6 @@ file; the analysis looks at it through a high-pass filter where the file was wri
 
 import inspect
 import logging
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,10 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.bad_channels import find_bad_channels
-from spikeinterface_cloud.errors import RecordingError, UnavailableError
-from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
+from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
-from spikeinterface_cloud.transfer.part_file import disk_errors
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +131,7 @@ def preprocess(
         for index in range(processed.get_num_segments())
     ]
     join_probes(processed)
-    for_sorting, size_bytes = _in_one_file(processed, folder)
+    for_sorting, size_bytes = _in_one_file(processed, steps, folder)
     return PreprocessedRecording(
         for_sorting=for_sorting,
         for_analysis=_view_for_analysis(for_sorting, n_samples),
@@ -208,7 +205,9 @@ def _removed(before: si.BaseRecording, after: si.BaseRecording) -> dict[str, str
     return {str(name): "removed" for name in before.channel_ids if name not in kept}
 
 
-def _in_one_file(recording: si.BaseRecording, folder: Path) -> tuple[si.BaseRecording, int]:
+def _in_one_file(
+    recording: si.BaseRecording, steps: Sequence[Step], folder: Path
+) -> tuple[si.BaseRecording, int]:
     """The recording as one segment in one binary file, written only where it is not that yet."""
     whole = recording
     if recording.get_num_segments() > 1:
@@ -219,15 +218,7 @@ def _in_one_file(recording: si.BaseRecording, folder: Path) -> tuple[si.BaseReco
         logger.info("the sorters read the input as it is; nothing is copied")
         return whole, 0
     whole = _as_sorters_read(whole)
-    size_bytes = whole.get_total_memory_size()
-    if size_bytes > free_disk_bytes(folder):
-        raise UnavailableError(
-            f"{folder}: the preprocessed recording takes {format_bytes(size_bytes)} and only "
-            f"{format_bytes(free_disk_bytes(folder))} are free; give the job more scratch space"
-        )
-    shutil.rmtree(folder, ignore_errors=True)
-    with disk_errors(folder):
-        return whole.save(folder=folder, format="binary", verbose=False), size_bytes
+    return write_once(whole, steps, folder), whole.get_total_memory_size()
 
 
 def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:

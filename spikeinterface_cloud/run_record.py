@@ -41,6 +41,8 @@ class RunRecord:
     run_identifier: str | None
     #: of one of many recordings: the list's `url` and, in an array, the line's `index` from 0
     manifest: Mapping[str, Any] | None = None
+    #: of all that was asked for; None until the source was found
+    fingerprint: str | None = None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended: datetime | None = None
     status: Status = "failed"
@@ -89,14 +91,18 @@ class RunRecord:
 
     def write(self, file: Path) -> None:
         """Write the record, complete or not at all."""
-        text = json.dumps(self._content(), default=_write_value)
+        unfinished = file.with_name(f".{file.name}.part")
+        unfinished.write_text(self.text())
+        unfinished.replace(file)
+
+    def text(self) -> str:
+        """What the file holds."""
+        text = json_of(self._content())
         try:
             text = RunJson.model_validate_json(text).model_dump_json(indent=2)
         except ValidationError as error:  # a bug, and no reason to leave the job without its record
-            logger.error("%s does not follow its schema: %s", file.name, error)
-        unfinished = file.with_name(f".{file.name}.part")
-        unfinished.write_text(f"{without_signatures(text)}\n")
-        unfinished.replace(file)
+            logger.error("run.json does not follow its schema: %s", error)
+        return f"{without_signatures(text)}\n"
 
     def _content(self) -> dict[str, Any]:
         known = isinstance(self.instance, Instance)
@@ -124,6 +130,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def json_of(content: Any) -> str:
+    """JSON of what a record holds: numbers of numpy, dates and paths too."""
+    return json.dumps(content, default=_write_value)
 
 
 def _write_value(value: object) -> object:

@@ -205,6 +205,10 @@ class RunJson(_Entry):
     error: str | None = Field(description="why the job did not succeed, on one line")
     run_identifier: str | None = Field(description="RUN_IDENTIFIER, where it was given")
     manifest: ManifestEntry | None = Field(description="of one of many recordings: its place")
+    fingerprint: str | None = Field(
+        description="SHA-256 of all that decides the results: runs with the same one are the same "
+        "job; null: it ended before its source was found"
+    )
     started: datetime = Field(description="in UTC")
     ended: datetime | None = Field(description="in UTC")
     settings: dict[str, str] = Field(

@@ -17,6 +17,8 @@ import spikeinterface as si
 
 from spikeinterface_cloud.heartbeat import activity
 from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
+from spikeinterface_cloud.transfer.part_file import disk_errors
+from spikeinterface_cloud.workplace import room_for_results
 
 #: the end of a sorter's output that is looked at for what it said last
 OUTPUT_TAIL_BYTES = 2048
@@ -43,29 +45,44 @@ class Ended:
 
 
 def run_apart(recording: si.BaseRecording, request: SorterRequest, logs: Path) -> Ended:
-    """Run the sorter in a process of its own, and copy what it said to the folder `logs`."""
+    """Run the sorter in a process of its own, and copy what it said to the folder `logs`.
+
+    Raises
+    ------
+    UnavailableError
+        a disk is full
+    """
     folder = Path(request.folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    logs.mkdir(parents=True, exist_ok=True)
-    recording.dump_to_json(request.recording_file)
-    request_file = folder.with_name("request.json")
-    request_file.write_text(json.dumps(asdict(request)))
-    usage_file = Path(request.usage_file)
-    usage_file.unlink(missing_ok=True)
+    with disk_errors(folder):
+        request_file = _write_request(recording, request)
     started = time.monotonic()
-    exit_status = _watch(
-        # -P: what lies in the working folder is not imported in place of a library
-        [sys.executable, "-P", "-m", "spikeinterface_cloud.sorter_process", str(request_file)],
-        request.sorter,
-        logs / "output.log",
-    )
-    _keep_logs(folder, logs)
+    with room_for_results(logs):
+        logs.mkdir(parents=True, exist_ok=True)
+        exit_status = _watch(
+            # -P: what lies in the working folder is not imported in place of a library
+            [sys.executable, "-P", "-m", "spikeinterface_cloud.sorter_process", str(request_file)],
+            request.sorter,
+            logs / "output.log",
+        )
+        _keep_logs(folder, logs)
+    usage_file = Path(request.usage_file)
     return Ended(
         exit_status=exit_status,
         seconds=time.monotonic() - started,
         usage=SorterUsage(**json.loads(usage_file.read_text())) if usage_file.is_file() else None,
         trace=_trace(folder, logs) if exit_status > 0 else "",
     )
+
+
+def _write_request(recording: si.BaseRecording, request: SorterRequest) -> Path:
+    """Write what the process is to do, where nothing is left of an earlier one."""
+    folder = Path(request.folder).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    Path(request.usage_file).unlink(missing_ok=True)
+    recording.dump_to_json(request.recording_file)
+    request_file = folder / "request.json"
+    request_file.write_text(json.dumps(asdict(request)))
+    return request_file
 
 
 def _watch(command: list[str], sorter: str, output_log: Path) -> int:

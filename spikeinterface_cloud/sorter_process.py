@@ -5,13 +5,20 @@ and, should the kernel kill it for its memory, leaves the job and what other sor
 """
 
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.machine import peak_memory_bytes
 from spikeinterface_cloud.shared_memory import shared_memory_of_any_size
+
+#: between two looks at whether the job is there
+JOB_LOOKED_AT_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +43,19 @@ class SorterUsage:
     peak_memory_bytes: int
     #: None where the sorter did not use torch on a GPU
     peak_gpu_memory_bytes: int | None
+
+
+def end_with_the_job() -> None:
+    """Kill this process, and all that it has started, when the job is killed: what goes on would
+    disturb the next attempt."""
+    watch = threading.Thread(target=_watch, args=(os.getppid(),), name="job", daemon=True)
+    watch.start()
+
+
+def _watch(job: int) -> None:
+    while os.getppid() == job:
+        time.sleep(JOB_LOOKED_AT_S)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def main(request_file: Path) -> None:
@@ -71,4 +91,5 @@ def _peak_gpu_memory_bytes() -> int | None:
 
 
 if __name__ == "__main__":
+    end_with_the_job()
     main(Path(sys.argv[1]))

@@ -120,3 +120,9 @@ def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str,
     if "seed" in defaults and defaults["seed"] is None:
         completed.setdefault("seed", SEED)
     return completed
+
+
+def sorter_version(sorter: str) -> str | None:
+    """The version of an installed sorter, as far as it tells."""
+    version = sorter_dict[sorter].get_sorter_version()
+    return None if version is None else str(version)

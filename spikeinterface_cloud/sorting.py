@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
-from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud.curation import remove_impossible_spikes
 from spikeinterface_cloud.memory_ladder import (
@@ -27,6 +26,7 @@ from spikeinterface_cloud.memory_ladder import (
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_attempt import Ended, run_apart
 from spikeinterface_cloud.sorter_process import SorterRequest
+from spikeinterface_cloud.sorters import sorter_version
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def sort(
         sorter=task.sorter,
         outcome="sorted",
         parameters=attempt.rung.parameters,
-        version=_version(task.sorter),
+        version=sorter_version(task.sorter),
         seconds=sum(ended.seconds for each in attempts for ended in each.ended),
         peak_memory_bytes=attempt.peak("peak_memory_bytes"),
         peak_gpu_memory_bytes=attempt.peak("peak_gpu_memory_bytes"),
@@ -283,11 +283,6 @@ def _reason(attempt: _Attempt) -> str:
         reason += ", as when the disk is full that its shared memory is on; give the job more "
         reason += "scratch space (SCRATCH_FOLDER), or shared memory (docker run --shm-size)"
     return reason
-
-
-def _version(sorter: str) -> str | None:
-    version = sorter_dict[sorter].get_sorter_version()
-    return None if version is None else str(version)
 
 
 def _one_line(error: BaseException) -> str:

@@ -36,7 +36,8 @@ def log_outcome(run: SorterRun) -> None:
         logger.warning("%s found no units: %s", run.sorter, run.reason)
     else:
         logger.info(
-            "%s found %d units (%s) in %.1f s",
+            "%s%s found %d units (%s) in %.1f s",
+            "an earlier attempt with " if run.outcome == "resumed" else "",
             run.sorter,
             run.n_units,
             _labels(run),

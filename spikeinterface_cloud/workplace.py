@@ -1,5 +1,8 @@
-"""The two folders that a job works in: results, which stay, and scratch, which goes."""
+"""The two places that a job works in: results, which stay, and scratch, which goes."""
 
+import errno
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -7,10 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spikeinterface_cloud.errors import TargetError, UnavailableError
+from spikeinterface_cloud.transfer.part_file import FULL
 
 #: where a container has its volumes
 CONTAINER_RESULTS = Path("/results")
 CONTAINER_SCRATCH = Path("/scratch")
+
+#: a disk with less than that is full
+FULL_BELOW_BYTES = 1024 * 1024
+
+#: in a folder that one process has for itself
+LOCK = ".lock"
+
+#: what a lock is refused with that another process has
+LOCKED = frozenset({errno.EACCES, errno.EAGAIN})
 
 
 def open_results_folder(chosen: Path | None) -> Path:
@@ -35,25 +48,87 @@ def open_results_folder(chosen: Path | None) -> Path:
 
 
 @contextmanager
-def scratch_folder(chosen: Path | None) -> Iterator[Path]:
-    """A folder of this job's own on scratch, removed in the end.
+def room_for_results(path: Path) -> Iterator[None]:
+    """Turn a disk that is full into UnavailableError, while `path` in the results is written."""
+    try:
+        yield
+    except OSError as error:
+        if not _is_full(error, path):
+            raise
+        raise UnavailableError(
+            f"the disk of the results is full: {path} could not be written; give RESULTS_FOLDER "
+            "a disk with more space"
+        ) from error
+
+
+def open_scratch(chosen: Path | None) -> Path | None:
+    """Make the folder that jobs have their scratch in: the chosen one, or `/scratch` in the
+    container; None where each job has to have a temporary folder.
 
     Raises
     ------
     UnavailableError
-        scratch cannot be written
+        it cannot be made or written
     """
     parent = chosen or (CONTAINER_SCRATCH if CONTAINER_SCRATCH.is_dir() else None)
     try:
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="spikeinterface-cloud-", dir=parent))
+        with tempfile.TemporaryFile(dir=parent):
+            pass
     except OSError as error:
         raise UnavailableError(
             f"SCRATCH_FOLDER: {parent or tempfile.gettempdir()} cannot be written "
             f"({error.strerror}); name another folder, or give this user the right to write there"
         ) from error
+    return parent
+
+
+@contextmanager
+def for_one_job(results_folder: Path) -> Iterator[None]:
+    """Keep every other job out of the results folder while the block runs.
+
+    Raises
+    ------
+    TargetError
+        another job is in it
+    """
+    file = results_folder / LOCK
     try:
-        yield folder
+        with room_for_results(file):
+            lock = lock_file(file)
+    except PermissionError:  # left by a job of another user, which was killed
+        file.unlink()
+        lock = lock_file(file)
+    if lock is None:
+        raise TargetError(
+            f"RESULTS_FOLDER: another job is writing to {results_folder}; wait until that has "
+            "ended, or give this job a folder of its own"
+        )
+    try:
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        file.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def lock_file(file: Path) -> int | None:
+    """Lock a file, made where it is not there; the descriptor to close, or None where another
+    process has it. The lock ends with this process, and workers that outlive it do not have it.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # some file systems have no locks
+        if error.errno in LOCKED:
+            os.close(descriptor)
+            return None
+    return descriptor
+
+
+def _is_full(error: OSError, path: Path) -> bool:
+    """Whether the disk was full: numpy does not say why it could write less than all."""
+    if error.errno is not None:
+        return error.errno in FULL
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    return shutil.disk_usage(there).free < FULL_BELOW_BYTES

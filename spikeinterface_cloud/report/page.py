@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikeinterface_cloud.publishing import COMPARISON, REPORT
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
 from spikeinterface_cloud.report.plot import Figure
 from spikeinterface_cloud.report.recorded import drift_figures, recorded_figures
@@ -26,6 +25,7 @@ from spikeinterface_cloud.report.resources import (
 )
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorted import SorterSection, sorter_section, unread_section
+from spikeinterface_cloud.results import COMPARISON, REPORT
 from spikeinterface_cloud.run_record import RunRecord, versions
 from spikeinterface_cloud.sorting import SorterRun
 

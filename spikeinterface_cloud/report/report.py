@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.sample import RecordingSample
+from spikeinterface_cloud.results import REPORT
 from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +33,13 @@ class Report:
 
         The results are worth more than the page about them.
         """
+        file = self.folder / REPORT
         try:
-            with step("write the report", self.record.steps) as writing:
-                file = write_report(self.folder, self.record, self.sorters, self.sample)
+            with room_for_results(file), step("write the report", self.record.steps) as writing:
+                write_report(self.folder, self.record, self.sorters, self.sample)
                 writing.size_bytes = file.stat().st_size
+        except UnavailableError as error:
+            file.unlink(missing_ok=True)
+            logger.warning("%s", error)
         except Exception:  # whatever is in the results folder, run.json has to follow
             logger.exception("report.html could not be written; the results are complete without")

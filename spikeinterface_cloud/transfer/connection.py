@@ -22,10 +22,12 @@ class Patience:
     give_up_s: float = 180
     #: at most between two attempts
     longest_wait_s: float = 20
+    #: of a request of boto3, the first one included
+    attempts: int = 5
 
 
 #: for the way out of a job that has seconds left, or that has lost its network already
-HURRY = Patience(connect_s=2, stall_s=4, give_up_s=4, longest_wait_s=1)
+HURRY = Patience(connect_s=2, stall_s=4, give_up_s=4, longest_wait_s=1, attempts=2)
 
 #: A request that has begun moving is bounded by its stalls, never by its whole length: obstore
 #: would cut it at 30 s.

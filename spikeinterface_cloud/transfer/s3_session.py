@@ -76,7 +76,7 @@ class S3Session:
     def _client_config(self) -> Config:
         unsigned = {"signature_version": UNSIGNED} if self._unsigned else {}
         return Config(
-            retries={"mode": "standard", "total_max_attempts": 5},
+            retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
             connect_timeout=self.patience.connect_s,
             read_timeout=self.patience.stall_s,
             max_pool_connections=32,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from spikeinterface_cloud.transfer.digests import (
     plain_etag,
 )
 from spikeinterface_cloud.transfer.s3_session import S3Session
-from spikeinterface_cloud.transfer.storage_errors import MISSING, error_code
+from spikeinterface_cloud.transfer.storage_errors import CHANGED, MISSING, NO_CONDITIONS, error_code
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -39,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 #: read from a connection at once
 BLOCK_BYTES = 1024 * 1024
+
+#: within the connections that boto3 keeps
+REMOVED_AT_ONCE = 16
 
 #: Objects whose ETag is not a digest, by the encryption that S3 states in their headers.
 KEYED_ENCRYPTION = frozenset({"aws:kms", "aws:kms:dsse"})
@@ -64,6 +68,14 @@ class StoredRange:
     etag: str | None
     #: as `Content-Range` states it; None when the server sent no such header
     content_range: str | None
+
+
+class ObjectDiffers(Exception):
+    """An object is not the one that it had to be for a write."""
+
+
+class ConditionRefused(Exception):
+    """The server has no conditional writes."""
 
 
 class Storage:
@@ -102,6 +114,11 @@ class Storage:
         if folder.key and self.object_exists(folder):
             return [self.head(folder)]
         raise SourceError(f"{folder} holds no objects{self._similar(folder)}")
+
+    def objects_below(self, folder: S3Location) -> list[StoredObject]:
+        """The objects inside `folder`, at any depth; there may be none. Raises SourceError."""
+        with self._s3.explained("list", folder, SourceError):
+            return list(self._listed(folder.bucket, f"{folder.key}/" if folder.key else ""))
 
     def head(self, location: S3Location) -> StoredObject:
         """What S3 states of one object. Raises SourceError."""
@@ -153,6 +170,33 @@ class Storage:
             self._s3.client.put_object(
                 Bucket=location.bucket, Key=location.key, Body=body, **described
             )
+
+    def write_object_if(self, location: S3Location, body: bytes, etag: str | None) -> str:
+        """Write a small object where it still has that ETag, or, for None, where there is none; its
+        new ETag.
+
+        Raises ObjectDiffers where that is not so, ConditionRefused where the server knows no
+        conditions (one that only ignores them does not say), TargetError.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        with self._s3.explained("write", location, TargetError):
+            try:
+                reply = self._s3.client.put_object(
+                    Bucket=location.bucket, Key=location.key, Body=body, **condition
+                )
+            except ClientError as error:
+                if error_code(error) in CHANGED or (etag and error_code(error) in MISSING):
+                    raise ObjectDiffers(str(location)) from error
+                if error_code(error) in NO_CONDITIONS:
+                    raise ConditionRefused(str(location)) from error
+                raise
+        return plain_etag(reply["ETag"]) or ""
+
+    def remove_objects(self, locations: Sequence[S3Location]) -> None:
+        """Delete many objects, some at a time. Raises TargetError."""
+        with ThreadPoolExecutor(REMOVED_AT_ONCE) as threads:
+            for _ in threads.map(self.remove_object, locations):
+                pass
 
     def remove_object(self, location: S3Location) -> None:
         """Delete an object; one that is not there is no error. Raises TargetError."""

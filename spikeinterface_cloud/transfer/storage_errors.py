@@ -25,6 +25,9 @@ CREDENTIALS = frozenset(
     }
 )
 MISSING = frozenset({"404", "NoSuchKey", "NotFound"})
+#: what a write is answered whose condition does not hold
+CHANGED = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+NO_CONDITIONS = frozenset({"501", "NotImplemented"})
 DENIED = frozenset({"401", "403", "AccessDenied", "AllAccessDisabled", "Forbidden", "Unauthorized"})
 ELSEWHERE = frozenset(
     {

@@ -82,7 +82,8 @@ def assert_left_in_time(interrupted: Interrupted) -> None:
     assert interrupted.job.exit_code == 75, interrupted.job.log
     assert interrupted.seconds < GRACE_S
     assert interrupted.left == []
-    assert list(interrupted.job.scratch.iterdir()) == []
+    [kept] = interrupted.job.scratch.iterdir()  # for the next attempt
+    assert kept.name.startswith("spikeinterface-cloud-job-")
     assert "Traceback" not in interrupted.job.log
     [message] = interrupted.job.errors
     assert message == (
@@ -127,7 +128,11 @@ def test_what_the_first_sorter_found_is_at_the_target(
     ).read_text()
     assert "sort with tridesclous2 stopped after" in (results / "run.log").read_text()
     assert "The job was stopped before its units could" in (results / "report.html").read_text()
-    written = [request.path for request in s3_proxy.counts.requests if is_write(request)]
+    written = [
+        request.path
+        for request in s3_proxy.counts.requests
+        if is_write(request) and "/claim.json" not in request.path  # renewed until all is over
+    ]
     assert written[-1].partition("?")[0] == f"/{BUCKET}/while-sorting/run.json"
 
 

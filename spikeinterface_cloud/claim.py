@@ -1,0 +1,290 @@
+"""One job at a time writes to a target: `claim.json` there says which, by conditional writes of S3.
+
+Its holder renews it. A claim that nobody renews is taken over: at once by another attempt of the
+same Batch job, or by who can see that the process is gone; by others when its lease has run out.
+Who finds it held gives up, and leaves the target as it is.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
+from spikeinterface_cloud.interruption import stop
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.transfer.connection import HURRY
+from spikeinterface_cloud.transfer.storage import ConditionRefused, ObjectDiffers, Storage
+
+logger = logging.getLogger(__name__)
+
+NAME = "claim.json"
+
+#: a claim that was not renewed for so long is nobody's
+LEASE_S = 60.0
+
+#: between two renewals: a live holder shows itself within this time
+RENEWED_S = 5.0
+
+#: between two looks at another's claim
+LOOKS_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """Who has a claim."""
+
+    #: of this claim alone
+    token: str
+    #: the Batch job's identifier, and which attempt it is; None elsewhere
+    batch_job: str | None
+    attempt: str | None
+    host: str
+    #: which processes `process` is one of: those of this start of a machine, in this container
+    processes: str
+    process: int
+    #: its start, as seconds since 1970
+    started: float
+
+    def __str__(self) -> str:
+        if self.batch_job is None:
+            return f"process {self.process} on {self.host}"
+        return f"attempt {self.attempt} of Batch job {self.batch_job}"
+
+    def is_succeeded_by(self, other: "Holder") -> bool:
+        """Whether the other one may have the claim at once."""
+        if self.batch_job is not None:
+            return self.batch_job == other.batch_job
+        return self.processes == other.processes and not _runs(self.process, self.started)
+
+
+@contextmanager
+def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
+    """Have the target, if there is one, for this job alone while the block runs.
+
+    Raises
+    ------
+    TargetError
+        another job that is running has it
+    TransferError
+        the network gave out
+    """
+    if results.storage is None:
+        yield
+        return
+    claim = Claim(results.storage, results.place(NAME), holder(environ))
+    try:
+        held = claim.take()
+    except TargetError:
+        results.leave_target()
+        raise
+    if not held:
+        logger.warning("nothing keeps two jobs from writing to %s at once", results)
+        yield
+        return
+    claim.hurry()
+    renewal = _Renewal(claim, results)
+    renewal.start()
+    try:
+        yield
+    finally:
+        renewal.end()
+
+
+def holder(environ: Mapping[str, str]) -> Holder:
+    """This job, as a claim names it."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Holder(
+        token=str(uuid.uuid4()),
+        batch_job=environ.get("AWS_BATCH_JOB_ID") or None,
+        attempt=environ.get("AWS_BATCH_JOB_ATTEMPT") or None,
+        host=socket.gethostname(),
+        processes=f"{boot} {Path('/proc/self/ns/pid').readlink()}",
+        process=os.getpid(),
+        started=psutil.Process().create_time(),
+    )
+
+
+def _runs(process: int, started: float) -> bool:
+    try:
+        return bool(abs(psutil.Process(process).create_time() - started) < 1)
+    except psutil.NoSuchProcess:
+        return False
+
+
+class Claim:
+    """The object at the target, as this job has written it."""
+
+    def __init__(self, storage: Storage, location: S3Location, owner: Holder) -> None:
+        self._storage = storage
+        self._location = location
+        self._owner = owner
+        self._etag: str | None = None
+        self._renewals = 0
+
+    def take(self, lease_s: float = LEASE_S) -> bool:
+        """Claim the target; False, with the reason in the log, where that cannot be done.
+
+        Raises
+        ------
+        TargetError
+            another job has it
+        """
+        try:
+            return self._create() or self._take_over(lease_s)
+        except ConditionRefused:
+            logger.warning("the server of %s has no conditional writes", self._location)
+        except SourceError as error:
+            logger.warning("who writes to the target cannot be told: %s", error)
+        return False
+
+    def hurry(self) -> None:
+        """Wait for the network as little as the end of the job can, or the next renewal."""
+        self._storage = self._storage.with_patience(HURRY)
+
+    def renew(self) -> None:
+        """Show that the holder is alive. Raises ObjectDiffers where the claim is another's now."""
+        self._renewals += 1
+        try:
+            self._write(self._etag)
+        except ObjectDiffers:
+            found = self._read()
+            if found is not None and found.owner != self._owner:
+                raise
+            # the answer to the last renewal was lost, or somebody has emptied the folder
+            self._write(None if found is None else found.etag)
+
+    def release(self) -> None:
+        """Leave the target to the next; the claim of another is left alone."""
+        with suppress(CloudJobError, ObjectDiffers):
+            found = self._read()
+            if found is None or found.owner != self._owner:
+                return
+            try:
+                self._storage.remove_object(self._location)
+            except TargetError:  # a role that may not delete
+                self._write(found.etag, released=True)
+
+    def _create(self) -> bool:
+        """Claim a target that nobody has; False where somebody has it.
+
+        Some servers ignore the condition, so that it is put to the test: ConditionRefused.
+        """
+        try:
+            self._write(None)
+        except ObjectDiffers:
+            return False
+        kept = self._etag
+        try:
+            self._write(None)
+        except ObjectDiffers:
+            self._etag = kept
+            return True
+        self._storage.remove_object(self._location)
+        raise ConditionRefused(str(self._location))
+
+    def _take_over(self, lease_s: float) -> bool:
+        """Claim a target that somebody has had, once it is known that he is gone."""
+        first = self._read()
+        deadline = time.monotonic() + lease_s
+        found = first
+        while found is not None and found.owner != self._owner:
+            if found.etag != (first.etag if first else None):
+                raise TargetError(
+                    f"the target is being written by {found.owner or 'another job'} "
+                    f"({self._location}); wait until that has ended, or give this job a target of "
+                    "its own (TARGET_AWS_S3_BUCKET_FOLDER)"
+                )
+            if found.is_free_for(self._owner) or time.monotonic() > deadline:
+                logger.info("the claim of %s on the target is taken over", found.owner)
+                with suppress(ObjectDiffers):  # somebody else was quicker
+                    self._write(found.etag)
+                    return True
+            time.sleep(LOOKS_S)
+            found = self._read()
+        if found is None:  # it was released meanwhile
+            return self._create() or self._take_over(lease_s)
+        self._etag = found.etag  # the answer to our own write was lost
+        return True
+
+    def _write(self, etag: str | None, *, released: bool = False) -> None:
+        content = {"owner": asdict(self._owner), "renewals": self._renewals, "released": released}
+        body = json.dumps(content, indent=2).encode()
+        self._etag = self._storage.write_object_if(self._location, body, etag)
+
+    def _read(self) -> "_Found | None":
+        """The claim that is there now; None without one. Raises SourceError."""
+        if not self._storage.object_exists(self._location):
+            return None
+        etag = self._storage.head(self._location).etag
+        try:
+            content: dict[str, Any] = json.loads(self._storage.read_object(self._location))
+            owner, released = Holder(**content["owner"]), bool(content["released"])
+        except (ValueError, KeyError, TypeError):  # of another version of this program
+            owner, released = None, False
+        return _Found(owner=owner, released=released, etag=etag)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """A claim at the target."""
+
+    #: None where it cannot be read
+    owner: Holder | None
+    released: bool
+    etag: str | None
+
+    def is_free_for(self, other: Holder) -> bool:
+        """Whether the other one may have it at once."""
+        return self.released or (self.owner is not None and self.owner.is_succeeded_by(other))
+
+
+class _Renewal(threading.Thread):
+    """Renews a claim until it is ended, and stops the job where the claim is another's."""
+
+    def __init__(self, claim: Claim, results: Results) -> None:
+        super().__init__(name="claim", daemon=True)
+        self._claim = claim
+        self._results = results
+        self._ended = threading.Event()
+        self._lost = False
+
+    def run(self) -> None:
+        """Renew; a network in trouble is waited for."""
+        told = False
+        while not self._ended.wait(RENEWED_S):
+            try:
+                self._claim.renew()
+                told = False
+            except ObjectDiffers:
+                self._lost = True
+                self._results.leave_target()
+                stop(
+                    ClaimLost(
+                        f"{self._results} is written by another attempt, which found this one "
+                        "silent for too long; it has what was finished"
+                    )
+                )
+                return
+            except CloudJobError as error:
+                if not told:
+                    logger.warning("the claim on the target could not be renewed: %s", error)
+                told = True
+
+    def end(self) -> None:
+        """Stop renewing, and release the claim."""
+        self._ended.set()
+        self.join()
+        if not self._lost:
+            self._claim.release()

@@ -1,0 +1,163 @@
+"""`<sorter>/completed.json`, written last into a sorter's folder: what is finished there, of which
+job, and in which files.
+
+Without it, or where it does not agree with the files beside it, nothing in the folder is finished.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.run_record import json_of
+from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
+from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
+from spikeinterface_cloud.transfer.storage import StoredObject
+
+NAME = "completed.json"
+
+#: for people to change: phy writes its user's decisions there
+FOR_PEOPLE = "phy/"
+
+#: in the folder of a sorter: what it found, before the analysis and after
+RAW_SORTING = "raw_sorting"
+SORTING = "sorting"
+
+#: where the logs of a sorter that failed lie, beside what an earlier run found with it
+FAILED = "failed"
+
+#: what this program writes into the folder, and may remove; a user's own files stay
+OWN_FOLDERS = (RAW_SORTING, SORTING, "analyzer.zarr", "phy", FAILED)
+OWN_FILES = ("units.nwb", "quality_metrics.csv", "unit_labels.csv", "sorter_log.json")
+
+
+class CompletedFile(BaseModel):
+    """One file of the folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(description="below the folder")
+    size_bytes: int
+    sha256: str
+    etag: str | None = Field(default=None, description="of the object at the target")
+
+
+class Completion(BaseModel):
+    """One sorter that has finished, and the files that this has left."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    #: of all that decides the sorter's result
+    fingerprint: str
+    #: False: it has sorted, and what it found still has to be analysed
+    analysed: bool
+    completed: datetime
+    run: SorterEntry
+    exports: tuple[ExportEntry, ...] = ()
+    files: tuple[CompletedFile, ...]
+
+    def sorter_run(self) -> SorterRun:
+        """How the sorter ended, for the record of a job that uses its result again."""
+        return SorterRun(**(self.run.model_dump() | {"outcome": "resumed"}))
+
+    def export_runs(self) -> list[ExportRun]:
+        """The exports that were made."""
+        return [ExportRun(**entry.model_dump()) for entry in self.exports]
+
+    def sorting_folder(self) -> str | None:
+        """The name of the sorting's folder; None where no units were found."""
+        folders = {file.path.partition("/")[0] for file in self.files}
+        return next((name for name in (SORTING, RAW_SORTING) if name in folders), None)
+
+
+def completion_of(
+    folder: Path, run: SorterRun, exports: Sequence[ExportRun], fingerprint: str, *, analysed: bool
+) -> Completion:
+    """Digest every file of the folder, to be compared when the job is run again."""
+    if run.outcome == "resumed":
+        run_entry = asdict(run) | {"outcome": "sorted" if run.n_units else "no_units"}
+    else:
+        run_entry = asdict(run)
+    return Completion(
+        fingerprint=fingerprint,
+        analysed=analysed,
+        completed=datetime.now(UTC),
+        run=SorterEntry.model_validate_json(json_of(run_entry)),
+        exports=tuple(ExportEntry(**asdict(each)) for each in exports if not each.error),
+        files=tuple(
+            CompletedFile(path=path, size_bytes=file.stat().st_size, sha256=_sha256(file))
+            for path, file in files_of(folder).items()
+            if not (path.startswith(f"{RAW_SORTING}/") and (folder / SORTING).is_dir())
+        ),
+    )
+
+
+def read_completion(content: bytes) -> Completion | None:
+    """The record; None for one that is none, or of another version of this program."""
+    try:
+        return Completion.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def files_of(folder: Path) -> dict[str, Path]:
+    """This program's files in a sorter's folder by their path in there, the record aside."""
+    return {
+        path: file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and is_own(path := file.relative_to(folder).as_posix())
+    }
+
+
+def is_own(path: str) -> bool:
+    """Whether this program writes such a file into a sorter's folder.
+
+    >>> is_own("analyzer.zarr/zarr.json"), is_own("output.log"), is_own("my_notes.txt")
+    (True, True, False)
+    """
+    first, _, rest = path.partition("/")
+    if rest:
+        return first in OWN_FOLDERS
+    return path in OWN_FILES or path.endswith(".log")
+
+
+def differs_from_folder(completion: Completion, folder: Path) -> str | None:
+    """What is not in the folder as it was left; None where everything is."""
+    for entry in completion.files:
+        file = folder / entry.path
+        if not file.is_file():
+            return f"{entry.path} is missing"
+        if entry.path.startswith(FOR_PEOPLE):
+            continue
+        if file.stat().st_size != entry.size_bytes or _sha256(file) != entry.sha256:
+            return f"{entry.path} was changed"
+    return None
+
+
+def differs_from_listing(completion: Completion, stored: Mapping[str, StoredObject]) -> str | None:
+    """What is not at the target as it was left; None where everything is.
+
+    Parameters
+    ----------
+    stored
+        the objects of the sorter's folder by their path in there
+    """
+    for entry in completion.files:
+        found = stored.get(entry.path)
+        if found is None:
+            return f"{entry.path} is missing"
+        if entry.path.startswith(FOR_PEOPLE):
+            continue
+        if found.size_bytes != entry.size_bytes or found.etag != entry.etag:
+            return f"{entry.path} was changed"
+    return None
+
+
+def _sha256(file: Path) -> str:
+    return digest_of_file(file, Digest(algorithm="sha256", value=""))

@@ -1,0 +1,75 @@
+"""The one file that every sorter reads: written once, and found again by the next attempt.
+
+A mark beside it, written last, says what is in it. It counts until the machine starts anew: bytes
+that were not on the disk by then are lost, and nobody would notice.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import spikeinterface as si
+
+from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.run_record import json_of
+from spikeinterface_cloud.transfer.part_file import disk_errors
+
+logger = logging.getLogger(__name__)
+
+#: changes when the machine starts
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def write_once(
+    recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]], folder: Path
+) -> si.BaseRecording:
+    """Write a recording into `folder`, unless an earlier attempt has done so.
+
+    Parameters
+    ----------
+    recording
+        one segment, of a type that every sorter takes
+    steps
+        what was done to the recording, which with its shape tells it from others
+    folder
+        in the scratch folder of this job, so that the source is the same
+
+    Raises
+    ------
+    UnavailableError
+        the disk has not the space
+    """
+    mark = folder.with_name(f"{folder.name}.json")
+    content = _describe(recording, steps)
+    if mark.is_file() and mark.read_text() == content and folder.is_dir():
+        found = si.load(folder)
+        logger.info("the preprocessed recording of an earlier attempt is used")
+        return found
+    mark.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    size_bytes = recording.get_total_memory_size()
+    if size_bytes > free_disk_bytes(folder):
+        raise UnavailableError(
+            f"{folder}: the preprocessed recording takes {format_bytes(size_bytes)} and only "
+            f"{format_bytes(free_disk_bytes(folder))} are free; give the job more scratch space"
+        )
+    with disk_errors(folder):
+        written = recording.save(folder=folder, format="binary", verbose=False)
+        mark.write_text(content)
+    return written
+
+
+def _describe(recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]]) -> str:
+    return json_of(
+        {
+            "steps": steps,
+            "channels": [str(name) for name in recording.channel_ids],
+            "n_samples": recording.get_num_samples(),
+            "dtype": str(recording.get_dtype()),
+            "boot": BOOT.read_text().strip(),
+        }
+    )

@@ -1,0 +1,200 @@
+"""The results folder, and the same tree at the target."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from spikeinterface_cloud.errors import SourceError, TargetError
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.log import step
+from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.transfer.connection import HURRY
+from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.transfer.upload import upload
+from spikeinterface_cloud.workplace import room_for_results
+
+logger = logging.getLogger(__name__)
+
+RECORD = "run.json"
+LOG = "run.log"
+COMPARISON = "comparison"
+REPORT = "report.html"
+
+
+class Results:
+    """Where the results of a job lie, here and at the target, and its record."""
+
+    def __init__(
+        self, folder: Path, target: S3Location | None, storage: Storage | None, record: RunRecord
+    ) -> None:
+        self.folder = folder
+        self.target = target
+        self.record = record
+        self.log_file = folder / LOG
+        #: what has been finished and has not left yet
+        self.waiting: Callable[[], None] | None = None
+        #: False where the report of an earlier run of the same job is as good
+        self.wants_report = True
+        self._storage = storage
+        self._reachable = False
+        self._begun = False
+        self._record_is_here = False
+
+    def __str__(self) -> str:
+        return str(self.target or self.folder)
+
+    @property
+    def storage(self) -> Storage | None:
+        """What speaks to the target; None where there is none, or none that can be written."""
+        return self._storage if self._reachable else None
+
+    def place(self, name: str) -> S3Location:
+        """Where `name` of the results is at the target, which there has to be."""
+        assert self.target is not None
+        return self.target.child(name)
+
+    def begin(self) -> None:
+        """Make room for what this run will find, once it is known that it can.
+
+        What sums up an earlier run is removed from the folder, and its record from the target,
+        which has none while a job is running. Each sorter's results stay until there are others.
+        """
+        self._begun = True
+        for name in (RECORD, REPORT, COMPARISON):
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        self._withdraw_record()
+
+    def begin_anew(self) -> None:
+        """The earlier run was complete: replace nothing but its record and its log."""
+        self._begun = True
+        self.wants_report = False
+
+    def check_target(self) -> None:
+        """Make sure that the target can be written.
+
+        Raises
+        ------
+        TargetError
+            it cannot be written
+        """
+        if self.target is None or self._storage is None:
+            return
+        self._storage.check_writable(self.target)
+        self._reachable = True
+
+    def leave_target(self) -> None:
+        """Write nothing to the target any more: it is another job's."""
+        self._reachable = False
+
+    def spare_earlier(self) -> bool:
+        """Whether the target holds the results of an earlier run that this one has not replaced.
+
+        Raises
+        ------
+        SourceError, TransferError
+            the target does not tell
+        """
+        if self._begun or self.storage is None:
+            return False
+        return self.storage.object_exists(self.place(RECORD))
+
+    def _withdraw_record(self) -> None:
+        if self.storage is None:
+            return
+        try:
+            self.storage.remove_object(self.place(RECORD))
+        except TargetError as error:
+            logger.warning("an earlier run.json may stay until this job ends: %s", error)
+
+    def hurry(self) -> None:
+        """Publish with little patience from now on: somebody waits, or the network is gone."""
+        if self._storage is not None:
+            self._storage = self._storage.with_patience(HURRY)
+
+    def write_record(self) -> None:
+        """Write `run.json` into the folder.
+
+        Raises
+        ------
+        UnavailableError
+            the disk is full
+        """
+        self._record_is_here = False
+        with room_for_results(self.folder / RECORD):
+            self.record.write(self.folder / RECORD)
+        self._record_is_here = True
+
+    def publish_record(self) -> None:
+        """Upload `run.json`, or write it at the target where the disk here had no room for it.
+
+        Raises
+        ------
+        TargetError, TransferError
+            it could not be written there
+        """
+        if self._record_is_here:
+            self.publish(RECORD)
+        elif self.storage is not None:
+            body = self.record.text().encode()
+            self.storage.write_object(self.place(RECORD), body, "application/json")
+
+    def publish(self, name: str) -> None:
+        """Upload the file or folder `name` of the results, if there is a target.
+
+        Raises
+        ------
+        TargetError, TransferError
+            it could not be uploaded
+        """
+        path = self.folder / name
+        if path.exists():
+            self.publish_files(name, sorted(path.rglob("*")) if path.is_dir() else [path])
+
+    def publish_anew(self, name: str) -> None:
+        """Upload the folder `name` of the results; what an earlier run has left of it, or all of it
+        where there is none now, is removed from the target.
+
+        Raises
+        ------
+        TargetError, TransferError
+            it could not be uploaded
+        """
+        self.publish(name)
+        if self.storage is None:
+            return
+        kept = {
+            self.place(file.relative_to(self.folder).as_posix())
+            for file in (self.folder / name).rglob("*")
+        }
+        try:
+            stored = self.storage.objects_below(self.place(name))
+            self.storage.remove_objects(
+                [each.location for each in stored if each.location not in kept]
+            )
+        except (SourceError, TargetError) as error:
+            logger.warning("files of an earlier run may stay in %s: %s", self.place(name), error)
+
+    def publish_files(self, name: str, files: list[Path]) -> None:
+        """Upload these files of the results, which together are called `name`.
+
+        Raises
+        ------
+        TargetError, TransferError
+            one could not be uploaded
+        """
+        if self.storage is None:
+            return
+        with step(f"publish {name}", self.record.steps) as publishing_step:
+            publishing_step.size_bytes = upload(
+                [
+                    (file, self.place(file.relative_to(self.folder).as_posix()))
+                    for file in files
+                    if file.is_file()
+                ],
+                self.storage,
+            )

@@ -1,0 +1,108 @@
+"""What an earlier attempt at the same job has left, so that only what is missing is done.
+
+An attempt may have ended in any way: Batch tries a job again whose machine was taken back, a user
+submits one again. What it left is believed where its fingerprint is this job's and every file is
+there as it was left.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.fingerprint import Fingerprints
+from spikeinterface_cloud.results import COMPARISON, RECORD, REPORT, Results
+from spikeinterface_cloud.run_schema import RunJson
+from spikeinterface_cloud.sorter_folder import SorterFolder
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Earlier:
+    """What is there of this job, before it starts."""
+
+    results: Results
+    #: one for each sorter, in the order of the job
+    folders: Sequence[SorterFolder]
+    #: of a run of the same job that succeeded and whose results are all there; else None
+    record: RunJson | None
+
+
+def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
+    """Find, and verify, what an earlier attempt left at the target, or in the results folder where
+    there is no target.
+
+    Raises
+    ------
+    TransferError
+        the network gave out
+    """
+    folders = [
+        SorterFolder(sorter, fingerprint, results)
+        for sorter, fingerprint in fingerprints.sorters.items()
+    ]
+    for folder in folders:
+        folder.look()
+    found = {folder.sorter: folder.earlier for folder in folders if folder.earlier is not None}
+    for sorter, completion in found.items():
+        what = "is complete" if completion.analysed else "has its sorting, without an analysis"
+        logger.info("%s %s from %s", sorter, what, f"{completion.completed:%Y-%m-%d %H:%M:%S}Z")
+    complete = [folder.earlier is not None and folder.earlier.analysed for folder in folders]
+    record = _record(results, fingerprints.job) if all(complete) else None
+    return Earlier(results=results, folders=folders, record=record)
+
+
+def take_over(results: Results, earlier: Earlier) -> None:
+    """End a job of which nothing is missing: its record says what that of the earlier run said,
+    and nothing else of it changes."""
+    assert earlier.record is not None
+    logger.info("an earlier run of this job is complete, so that nothing has to be done")
+    results.begin_anew()
+    record = results.record
+    content = earlier.record.model_dump(mode="json")
+    record.source = content["source"] or {}
+    record.recording = content["recording"] or {}
+    record.preprocessing = content["preprocessing"] or {}
+    record.sorters = [
+        folder.earlier.sorter_run() for folder in earlier.folders if folder.earlier is not None
+    ]
+    record.exports = [ExportRun(**entry) for entry in content["exports"]]
+    record.n_consensus_units = content["n_consensus_units"]
+    record.ground_truth = content["ground_truth"]
+
+
+def _record(results: Results, fingerprint: str) -> RunJson | None:
+    """The record of a run of this job that succeeded, with all that sums it up; None without."""
+    try:
+        names = _names(results)
+        if not {RECORD, REPORT} <= names:
+            return None
+        record = RunJson.model_validate_json(_content(results))
+    except (SourceError, ValidationError) as error:  # of another version, or removed meanwhile
+        logger.info("the earlier run.json is not used: %s", str(error).partition("\n")[0])
+        return None
+    summed_up = record.n_consensus_units is None or COMPARISON in names
+    succeeded = record.status == "succeeded" and record.fingerprint == fingerprint
+    return record if succeeded and summed_up else None
+
+
+def _names(results: Results) -> set[str]:
+    """What lies beside the sorters' folders, here or at the target."""
+    if results.storage is None:
+        return {path.name for path in results.folder.iterdir()}
+    names = (RECORD, REPORT, f"{COMPARISON}/agreement.csv")
+    return {
+        name.partition("/")[0]
+        for name in names
+        if results.storage.object_exists(results.place(name))
+    }
+
+
+def _content(results: Results) -> bytes:
+    if results.storage is None:
+        return (results.folder / RECORD).read_bytes()
+    return results.storage.read_object(results.place(RECORD))

@@ -1,0 +1,132 @@
+"""The folder of a job on scratch, which the next attempt at the same job finds again.
+
+It is named by the job's fingerprint. It stays where the job is interrupted, or killed, and goes
+where the job ends for good. A lock keeps two processes out of one folder; what nobody has locked
+was left by a job that was killed, and is removed when it is old or its space is needed.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from spikeinterface_cloud.errors import Interrupted, TransferError
+from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.workplace import LOCK, lock_file
+
+logger = logging.getLogger(__name__)
+
+#: temporary folders of earlier versions, which had no lock, are called otherwise
+PREFIX = "spikeinterface-cloud-job-"
+
+#: digits of the fingerprint in the name
+NAME_LENGTH = 16
+
+#: what nobody has used for so long is not waited for any more
+KEPT_S = 24 * 3600.0
+
+#: a folder that is younger may be about to be locked
+YOUNG_S = 60.0
+
+
+@contextmanager
+def job_scratch(parent: Path | None, fingerprint: str) -> Iterator[Path]:
+    """The folder of the job in `parent`, or a temporary one where that is None or in use."""
+    if parent is not None:
+        remove_leftovers(parent, kept=fingerprint)
+    with _locked_folder(parent, fingerprint) as folder:
+        try:
+            yield folder
+        except (Interrupted, TransferError):
+            if parent is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                os.utime(folder)  # its age counts from now
+            raise
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
+    """The folder that this process alone works in."""
+    folder, lock = None, None
+    if parent is not None:
+        folder = parent / f"{PREFIX}{fingerprint[:NAME_LENGTH]}"
+        folder.mkdir(exist_ok=True)
+        lock = _lock(folder)
+        if lock is None:
+            logger.info("another process has this job's folder on scratch: this one has its own")
+    if folder is None or lock is None:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        lock = _lock(folder)
+    if any(path.name != LOCK for path in folder.iterdir()):
+        logger.info("an earlier attempt has left files in %s, which are used again", folder)
+    try:
+        yield folder
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def remove_leftovers(parent: Path, kept: str = "") -> None:
+    """Remove what other jobs have left a day ago or earlier, and tell what else they have left."""
+    for folder in _leftovers(parent):
+        if folder.name == f"{PREFIX}{kept[:NAME_LENGTH]}":
+            continue
+        if _age_s(folder) > KEPT_S:
+            _remove(folder)
+        else:
+            logger.info("%s is left of a job that was interrupted or killed", folder)
+
+
+def make_room(parent: Path, needed_bytes: int) -> int:
+    """Remove what killed jobs have left, the oldest first, until there is enough space; the bytes
+    that are free then."""
+    for folder in _leftovers(parent):
+        if free_disk_bytes(parent) >= needed_bytes:
+            break
+        _remove(folder)
+    return free_disk_bytes(parent)
+
+
+def _leftovers(parent: Path) -> list[Path]:
+    """The folders of jobs that no process has locked, the oldest first."""
+    folders = [path for path in parent.glob(f"{PREFIX}*") if path.is_dir() and not _in_use(path)]
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime)
+
+
+def _remove(folder: Path) -> None:
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        logger.info("%s, left by a killed job, is removed (%s)", folder, format_bytes(size))
+
+
+def _in_use(folder: Path) -> bool:
+    if not (folder / LOCK).exists():
+        return _age_s(folder) < YOUNG_S
+    lock = _lock(folder)
+    if lock is None:
+        return True
+    os.close(lock)
+    return False
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock the folder; None where another process, or another user, has it."""
+    try:
+        return lock_file(folder / LOCK)
+    except PermissionError:
+        return None
+
+
+def _age_s(folder: Path) -> float:
+    return time.time() - folder.stat().st_mtime

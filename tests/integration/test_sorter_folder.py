@@ -1,0 +1,266 @@
+"""A sorter's folder from attempt to attempt, here and on S3: what is believed, what is replaced,
+and that nothing is lost or mixed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.sorter_folder import SorterFolder
+from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.transfer.storage import Storage
+from tests.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+RUN = SorterRun(
+    sorter="simple",
+    outcome="sorted",
+    n_units=3,
+    labels={"good": 3},
+    seconds=4.5,
+    parameters={"seed": 1},
+    version="1.0",
+)
+
+FAILED = replace(RUN, outcome="failed", n_units=0, reason="it broke")
+
+
+class Host:
+    """A machine with a results folder, and the target it shares with other machines."""
+
+    def __init__(self, folder: Path, server: S3Server | None, bucket: str) -> None:
+        folder.mkdir(exist_ok=True)
+        self.results = Results(
+            folder,
+            S3Location(bucket=bucket, key="results") if server else None,
+            Storage(server.access) if server else None,
+            RunRecord(settings={}, run_identifier=None),
+        )
+        self.results.check_target()
+        self._server = server
+        self._bucket = bucket
+
+    def attempt(self, fingerprint: str = "a") -> SorterFolder:
+        """A new attempt, once it has looked at what is there."""
+        folder = SorterFolder("simple", fingerprint, self.results)
+        folder.look()
+        return folder
+
+    def kept(self) -> dict[str, bytes]:
+        """What is in the sorter's folder: at the target, where there is one."""
+        if self._server is None:
+            folder = self.results.folder / "simple"
+            return {
+                file.relative_to(folder).as_posix(): file.read_bytes()
+                for file in folder.rglob("*")
+                if file.is_file()
+            }
+        client, prefix = self._server.client, "results/simple/"
+        listed = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix).get("Contents", [])
+        return {
+            entry["Key"].removeprefix(prefix): client.get_object(
+                Bucket=self._bucket, Key=entry["Key"]
+            )["Body"].read()
+            for entry in listed
+        }
+
+    def put(self, name: str, content: bytes) -> None:
+        """Change a file in the sorter's folder, as somebody else might."""
+        if self._server is not None:
+            key = f"results/simple/{name}"
+            self._server.client.put_object(Bucket=self._bucket, Key=key, Body=content)
+            return
+        file = self.results.folder / "simple" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+@pytest.fixture(params=["with a target", "without a target"])
+def host(
+    request: pytest.FixtureRequest, tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> Callable[[str], Host]:
+    """Machines by name; without a target they are all the same, as nothing else is shared."""
+    if request.param == "with a target":
+        return lambda name: Host(tmp_path / name, moto_s3, bucket)
+    return lambda _: Host(tmp_path / "only", None, bucket)
+
+
+def write(folder: SorterFolder, **files: str) -> None:
+    for name, content in files.items():
+        file = folder.path / name.replace("__", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+
+
+def sort(folder: SorterFolder, found: str) -> None:
+    """Run a sorter that finds this."""
+    folder.begin()
+    write(folder, raw_sorting__spikes=found)
+    (folder.path / "output.log").write_text(f"finding {found}")
+    folder.finish_sorting(RUN)
+
+
+def analyse(folder: SorterFolder, found: str) -> None:
+    write(folder, sorting__spikes=f"curated {found}", phy__params=found)
+    (folder.path / "analyzer.zarr").mkdir(exist_ok=True)
+    (folder.path / "analyzer.zarr" / "templates").write_text(found)
+    export = ExportRun(sorter="simple", export="phy", path="simple/phy")
+    folder.finish(RUN, [export])
+
+
+COMPLETE = {
+    "analyzer.zarr/templates": b"units",
+    "output.log": b"finding units",
+    "phy/params": b"units",
+    "sorting/spikes": b"curated units",
+}
+
+
+def without_record(kept: dict[str, bytes]) -> dict[str, bytes]:
+    return {name: content for name, content in kept.items() if name != "completed.json"}
+
+
+def test_nothing_is_there_at_first(host: Callable[[str], Host]) -> None:
+    assert host("one").attempt().earlier is None
+
+
+def test_a_finished_sorter_is_found_by_the_next_attempt(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    analyse(first, "units")
+    assert without_record(host("one").kept()) == COMPLETE
+    again = host("two").attempt()
+    brought = again.bring()
+    assert brought is not None
+    assert brought.analysed
+    assert brought.sorter_run() == replace(RUN, outcome="resumed")
+    assert [export.export for export in again.earlier_exports()] == ["phy"]
+    assert (again.path / "sorting" / "spikes").read_text() == "curated units"
+    before = host("two").kept()
+    again.finish(brought.sorter_run(), [])
+    assert host("two").kept() == before
+    assert json.loads(before["completed.json"])["run"]["outcome"] == "sorted"
+
+
+def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> None:
+    sort(host("one").attempt(), "units")
+    again = host("two").attempt()
+    brought = again.bring()
+    assert brought is not None
+    assert not brought.analysed
+    assert brought.sorting_folder() == "raw_sorting"
+    assert (again.path / "raw_sorting" / "spikes").read_text() == "units"
+    analyse(again, "units")
+    assert without_record(host("two").kept()) == COMPLETE
+    assert host("three").attempt().earlier is not None
+
+
+def test_an_analysis_that_fails_leaves_the_sorting(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    first.finish(replace(RUN, outcome="failed", reason="found 3 units, but ..."), [])
+    kept = without_record(host("one").kept())
+    assert kept == {"output.log": b"finding units", "sorting/spikes": b"units"}
+    brought = host("two").attempt().bring()
+    assert brought is not None
+    assert (brought.analysed, brought.sorting_folder()) == (False, "sorting")
+    assert brought.sorter_run().reason is None
+
+
+@pytest.mark.parametrize("name", ["sorting/spikes", "analyzer.zarr/templates", "output.log"])
+def test_a_changed_file_is_not_believed(
+    host: Callable[[str], Host], name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    analyse(first, "units")
+    host("one").put(name, COMPLETE[name][::-1])
+    assert host("two").attempt().earlier is None
+    assert f"simple: an earlier attempt cannot be used: {name} was changed" in caplog.text
+
+
+def test_what_was_decided_in_phy_is_kept(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    analyse(first, "units")
+    host("one").put("phy/params", b"decided")
+    host("one").put("phy/more.tsv", b"decided too")
+    again = host("two").attempt()
+    brought = again.bring()
+    assert brought is not None
+    again.finish(brought.sorter_run(), [])
+    kept = host("two").kept()
+    assert (kept["phy/params"], kept["phy/more.tsv"]) == (b"decided", b"decided too")
+
+
+def test_results_of_another_job_go_when_there_are_new_ones(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    host("one").put("my_notes.txt", b"mine")
+    other = host("two").attempt("b")
+    assert other.earlier is None
+    sort(other, "others")
+    assert without_record(host("two").kept()) == {
+        "my_notes.txt": b"mine",
+        "output.log": b"finding others",
+        "raw_sorting/spikes": b"others",
+    }
+    assert host("three").attempt("a").earlier is None
+
+
+def test_a_job_that_is_killed_before_it_finds_anything_has_taken_nothing(
+    host: Callable[[str], Host],
+) -> None:
+    first = host("one").attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    killed = host("two").attempt("b")
+    killed.begin()
+    write(killed, raw_sorting__spikes="half of it")
+    assert host("three").attempt("a").earlier is not None
+    assert without_record(host("three").kept()) == COMPLETE
+
+
+def test_a_failure_leaves_the_results_of_another_job(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    failing = host("two").attempt("b")
+    failing.begin()
+    (failing.path).mkdir(exist_ok=True)
+    (failing.path / "output.log").write_text("it broke")
+    failing.finish(FAILED, [])
+    kept = without_record(host("two").kept())
+    assert kept == COMPLETE | {"failed/output.log": b"it broke"}
+    assert host("three").attempt("a").earlier is not None
+
+
+def test_a_failure_where_nothing_was(host: Callable[[str], Host]) -> None:
+    failing = host("one").attempt()
+    failing.begin()
+    failing.path.mkdir()
+    (failing.path / "output.log").write_text("it broke")
+    failing.finish(FAILED, [])
+    assert host("one").kept() == {"output.log": b"it broke"}
+    assert host("two").attempt().earlier is None
+
+
+def test_no_units_are_a_result_too(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt()
+    first.begin()
+    first.path.mkdir()
+    (first.path / "output.log").write_text("silence")
+    first.finish(replace(RUN, outcome="no_units", n_units=0, labels={}, reason="silence"), [])
+    brought = host("two").attempt().bring()
+    assert brought is not None
+    assert brought.sorting_folder() is None
+    assert brought.sorter_run().outcome == "resumed"
+    assert brought.sorter_run().reason == "silence"

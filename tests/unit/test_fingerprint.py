@@ -1,0 +1,109 @@
+"""What makes two jobs the same, and what does not."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.fingerprint import Fingerprints, fingerprints
+from spikeinterface_cloud.location import LocalFolder, S3Location
+from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.sources import FoundSource
+
+VARIABLES = {
+    "AWS_S3_BUCKET": "lab",
+    "AWS_S3_BUCKET_FOLDER": "day-1",
+    "DATA_TYPE": "spikeglx",
+    "SORTERS": "simple,tridesclous2",
+}
+
+SOURCE = FoundSource(
+    location=S3Location(bucket="lab", key="day-1"),
+    provenance={"location": "s3://lab/day-1", "n_files": 2, "sha256_of_listing": "0f"},
+)
+
+
+def of(source: FoundSource = SOURCE, **changed: str) -> Fingerprints:
+    return fingerprints(JobSettings.from_env(VARIABLES | changed), source)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"N_JOBS": "1"},
+        {"RUN_IDENTIFIER": "again"},
+        {"TARGET_AWS_S3_BUCKET": "elsewhere"},
+        {"RESULTS_FOLDER": "/elsewhere"},
+        {"SCRATCH_FOLDER": "/elsewhere"},
+        {"AWS_REGION_NAME": "eu-west-1"},
+        {"SORTERS_KWARGS": "{}"},
+    ],
+    ids=str,
+)
+def test_what_decides_no_result_makes_no_other_job(changed: dict[str, str]) -> None:
+    assert of(**changed) == of()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"DATA_TYPE": "openephys"},
+        {"READ_RECORDING_KWARGS": '{"stream_id": "imec1.ap"}'},
+        {"PREPROCESSING": "none"},
+        {"PREPROCESSING": '[{"name": "highpass_filter", "params": {"freq_min": 300}}]'},
+        {"PROBE_FILE": "probe.json"},
+        {"TEST_WITH_SUB_RECORDING": "true"},
+        {"SORTERS_KWARGS": '{"simple": {"seed": 1}, "tridesclous2": {"seed": 1}}'},
+    ],
+    ids=str,
+)
+def test_what_decides_the_result_makes_another_job(changed: dict[str, str]) -> None:
+    before, after = of(), of(**changed)
+    assert before.job != after.job
+    for sorter in before.sorters:
+        assert before.sorters[sorter] != after.sorters[sorter], sorter
+
+
+def test_the_parameters_of_one_sorter_are_not_those_of_another() -> None:
+    before, after = of(), of(SORTERS_KWARGS='{"simple": {"seed": 1}}')
+    assert before.sorters["simple"] != after.sorters["simple"]
+    assert before.sorters["tridesclous2"] == after.sorters["tridesclous2"]
+
+
+def test_another_sorter_changes_the_job_alone() -> None:
+    before, after = of(), of(SORTERS="simple")
+    assert before.sorters["simple"] == after.sorters["simple"]
+    assert before.job != after.job
+
+
+def test_exports_change_the_job_alone() -> None:
+    before, after = of(), of(EXPORTS="phy")
+    assert before.sorters == after.sorters
+    assert before.job != after.job
+
+
+def test_a_sorter_without_a_filter_changes_what_the_others_read() -> None:
+    """As the steps that are chosen by default then have one."""
+    after = of(SORTERS_KWARGS='{"tridesclous2": {"apply_preprocessing": false}}')
+    assert of().sorters["simple"] != after.sorters["simple"]
+
+
+def test_other_bytes_are_another_job() -> None:
+    other = replace(SOURCE, provenance={**SOURCE.provenance, "sha256_of_listing": "1f"})
+    assert of(other).sorters["simple"] != of().sorters["simple"]
+
+
+def test_files_of_a_folder_are_told_apart_by_size_and_time(tmp_path: Path) -> None:
+    file = tmp_path / "recording.raw"
+    file.write_bytes(b"1234")
+    source = FoundSource(location=LocalFolder(path=tmp_path), path=tmp_path)
+    os.utime(file, (1e9, 1e9))
+    before = of(source)
+    assert of(source) == before
+    os.utime(file, (1e9, 1e9 + 1))
+    touched = of(source)
+    assert touched != before
+    file.write_bytes(b"12345")
+    os.utime(file, (1e9, 1e9 + 1))
+    assert of(source) not in (before, touched)
