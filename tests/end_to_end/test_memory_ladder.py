@@ -2,8 +2,9 @@
 
 The limit is on the address space of each process (`prlimit --as`): what does not fit ends with
 torch's own error. With these parameters most of the memory goes into the detection of spikes, and
-grows with the batch and with the square of the channels: one shank needs about 2,000 MiB with
-batches of 60,000 samples and 1,800 with shorter ones, two shanks 1,980 with batches of 15,000.
+grows with the batch and with the square of the channels: one shank fits with batches of 15,000
+samples and not with 60,000 (with 30,000 it ends just beyond), two shanks need 100 MiB more than
+there are even with 15,000.
 """
 
 import json
