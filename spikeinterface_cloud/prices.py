@@ -2,8 +2,9 @@
 
 None was read off AWS's own pages, which could not be reached. Those of the GPU instances are from
 public copies of AWS's list; those of the m, c and r families were written from memory, and then
-found to agree with such copies, some of which may be copies of each other. `submit_job.py estimate
---price` or `--prices` overrides them for an estimate.
+found to agree with such copies, some of which may be copies of each other, but for m5d and m6id,
+which no copy was at hand for. `submit_job.py estimate --price` or `--prices` overrides them for an
+estimate.
 
 On-demand only: the price of Spot changes by the hour and the zone, and a job cannot read it.
 """
@@ -57,6 +58,11 @@ ON_DEMAND_USD_PER_HOUR: Mapping[str, Mapping[str, float]] = {
         "m6i.2xlarge": 0.384,
         "m6i.4xlarge": 0.768,
         "m6i.8xlarge": 1.536,
+        # the same with a disk of their own
+        "m5d.2xlarge": 0.452,
+        "m5d.4xlarge": 0.904,
+        "m6id.2xlarge": 0.4746,
+        "m6id.4xlarge": 0.9492,
         "c5.xlarge": 0.17,
         "c5.2xlarge": 0.34,
         "c5.4xlarge": 0.68,
