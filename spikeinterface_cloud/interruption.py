@@ -4,6 +4,7 @@ back) becomes an exception in the story."""
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-#: until it is noticed, the exception is raised anew: where it first came, as in a finalizer, Python
-#: may have had to swallow it
+#: until it is noticed, the exception is raised anew: where it first came, as in a callback of a
+#: compiler or in a finalizer, Python may have had to swallow it
 REPEATED_S = 5.0
 
 #: what a thread of this process has asked to be stopped for
@@ -31,6 +32,7 @@ def interruptible() -> Iterator[None]:
     and no process that the job has started stays behind."""
     interrupt = partial(_interrupt, os.getpid())
     previous = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    previous_hook, sys.unraisablehook = sys.unraisablehook, _without_requests
     try:
         yield
     except Interrupted:
@@ -38,6 +40,7 @@ def interruptible() -> Iterator[None]:
         raise
     finally:
         noticed()
+        sys.unraisablehook = previous_hook
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -74,6 +77,12 @@ def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
     signal.signal(signal.SIGALRM, partial(_insist, reason))
     signal.setitimer(signal.ITIMER_REAL, REPEATED_S, REPEATED_S)
     raise reason
+
+
+def _without_requests(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Print what Python had to swallow, but for a request to stop, which is made again."""
+    if not isinstance(unraisable.exc_value, Interrupted):
+        sys.__unraisablehook__(unraisable)
 
 
 def _insist(reason: Interrupted, _number: int, _frame: FrameType | None) -> None:

@@ -74,15 +74,16 @@ def test_a_request_that_python_swallows_is_made_again() -> None:
         [sys.executable, "-c", textwrap.dedent(SWALLOWING)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
+        output, log = process.communicate(timeout=60)
     finally:
         process.kill()
     assert process.returncode == 75
+    assert log == ""
     assert output.startswith("swallowed\nstopped by SIGTERM; ")
