@@ -4,6 +4,7 @@ back) becomes an exception in the story."""
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+#: until it is noticed, the exception is raised anew: where it first came, as in a callback of a
+#: compiler or in a finalizer, Python may have had to swallow it
+REPEATED_S = 5.0
+
 #: what a thread of this process has asked to be stopped for
 _reasons: list[Interrupted] = []
 
@@ -27,12 +32,15 @@ def interruptible() -> Iterator[None]:
     and no process that the job has started stays behind."""
     interrupt = partial(_interrupt, os.getpid())
     previous = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    previous_hook, sys.unraisablehook = sys.unraisablehook, _without_requests
     try:
         yield
     except Interrupted:
         _end_processes()
         raise
     finally:
+        noticed()
+        sys.unraisablehook = previous_hook
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -41,6 +49,11 @@ def stop(reason: Interrupted) -> None:
     """Stop the job from another thread: its story is left with this exception."""
     _reasons.append(reason)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def noticed() -> None:
+    """The request to stop has reached who acts on it, so that it need not be repeated."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def heed_no_more() -> None:
@@ -53,12 +66,27 @@ def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
     if os.getpid() != owner:  # a worker that was forked with this handler just ends
         os._exit(128 + number)
     heed_no_more()
-    if _reasons:
-        raise _reasons[0]
-    raise Interrupted(
-        f"stopped by {signal.Signals(number).name}; what was finished is published, "
-        "run the job again for the rest"
+    reason = (
+        _reasons[0]
+        if _reasons
+        else Interrupted(
+            f"stopped by {signal.Signals(number).name}; what was finished is published, "
+            "run the job again for the rest"
+        )
     )
+    signal.signal(signal.SIGALRM, partial(_insist, reason))
+    signal.setitimer(signal.ITIMER_REAL, REPEATED_S, REPEATED_S)
+    raise reason
+
+
+def _without_requests(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Print what Python had to swallow, but for a request to stop, which is made again."""
+    if not isinstance(unraisable.exc_value, Interrupted):
+        sys.__unraisablehook__(unraisable)
+
+
+def _insist(reason: Interrupted, _number: int, _frame: FrameType | None) -> None:
+    raise reason
 
 
 def _end_processes() -> None:

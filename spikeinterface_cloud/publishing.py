@@ -13,7 +13,7 @@ from spikeinterface_cloud.errors import (
     TransferError,
     UnavailableError,
 )
-from spikeinterface_cloud.interruption import heed_no_more
+from spikeinterface_cloud.interruption import heed_no_more, noticed
 from spikeinterface_cloud.location import without_signatures
 from spikeinterface_cloud.machine import peak_memory_bytes
 from spikeinterface_cloud.results import LOG, REPORT, Results
@@ -48,6 +48,7 @@ def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[R
 
 
 def _close_after(error: BaseException, results: Results, write_report: Callable[[], None]) -> None:
+    noticed()
     _note_error(results.record, error)
     if isinstance(error, Interrupted | TransferError):
         results.hurry()

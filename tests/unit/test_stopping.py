@@ -45,3 +45,45 @@ def test_a_worker_that_nobody_knows_of_does_not_stay_behind() -> None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 75
     assert output.startswith("stopped by SIGTERM; ")
+
+
+SWALLOWING = """
+    import sys, time
+    from spikeinterface_cloud.errors import Interrupted
+    from spikeinterface_cloud.interruption import interruptible
+
+    class Slow:
+        def __del__(self):
+            print("ready", flush=True)
+            time.sleep(300)
+
+    try:
+        with interruptible():
+            Slow()
+            print("swallowed", flush=True)
+            time.sleep(300)
+    except Interrupted as error:
+        print(error)
+        sys.exit(error.exit_code)
+"""
+
+
+def test_a_request_that_python_swallows_is_made_again() -> None:
+    """As in a finalizer, which may run at any moment and lets no exception out."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SWALLOWING)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        output, log = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 75
+    assert log == ""
+    assert output.startswith("swallowed\nstopped by SIGTERM; ")
