@@ -7,7 +7,7 @@ job: `completed.json`, written last, lists what belongs together.
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
@@ -15,6 +15,7 @@ from spikeinterface_cloud.completion import (
     FAILED,
     FOR_PEOPLE,
     NAME,
+    OWN_FOLDERS,
     RAW_SORTING,
     SORTING,
     CompletedFile,
@@ -37,7 +38,7 @@ from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.remote import s3_files
-from spikeinterface_cloud.transfer.storage import StoredObject
+from spikeinterface_cloud.transfer.storage import Storage, StoredObject
 from spikeinterface_cloud.transfer.upload import upload
 from spikeinterface_cloud.workplace import room_for_results
 
@@ -88,21 +89,15 @@ class SorterFolder:
             they could not be fetched
         """
         earlier = self.earlier
-        if earlier is None or self._results.storage is None:
-            return earlier
-        chosen = [self._stored[entry.path] for entry in earlier.files if self._may_fetch(entry)]
-        place = self._results.place(self.sorter)
-        try:
-            download(s3_files(self._results.storage, chosen, place), self.path)
-            reason = differs_from_folder(earlier, self.path)
-        except (SourceError, RecordingError) as error:
-            reason = str(error)
-        if reason is not None:
-            logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
-            self.earlier = None
+        if earlier is None:
             return None
-        self._clean(entry.path for entry in earlier.files)
-        self._write(earlier)
+        if self._results.storage is not None:
+            if reason := self._fetch(earlier, self._results.storage):
+                logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
+                self.earlier = None
+                return None
+            self._write(earlier)
+        self._clean([entry.path for entry in earlier.files])
         return earlier
 
     def earlier_exports(self) -> list[ExportRun]:
@@ -115,8 +110,7 @@ class SorterFolder:
         self.earlier = None
         if any((self.path / name).is_dir() for name in (SORTING, RAW_SORTING)):
             self.path.rename(self._set_aside)
-        for file in files_of(self.path).values():
-            file.unlink()
+        self._clean([])
         (self.path / NAME).unlink(missing_ok=True)
 
     def finish_sorting(self, run: SorterRun) -> None:
@@ -263,12 +257,27 @@ class SorterFolder:
             unfinished.write_text(completion.model_dump_json(indent=2))
             unfinished.replace(file)
 
-    def _clean(self, belonging: Iterable[str]) -> None:
-        """Remove from the results folder what an earlier job has left there besides."""
+    def _fetch(self, earlier: Completion, storage: Storage) -> str | None:
+        """Fetch what is not here; why that is not what was left, or None."""
+        chosen = [self._stored[entry.path] for entry in earlier.files if self._may_fetch(entry)]
+        place = self._results.place(self.sorter)
+        try:
+            download(s3_files(storage, chosen, place), self.path)
+        except (SourceError, RecordingError) as error:
+            return str(error)
+        return differs_from_folder(earlier, self.path)
+
+    def _clean(self, belonging: Sequence[str]) -> None:
+        """Remove from the results folder what this program has left there besides, as of an
+        analysis that was killed; what people decide in phy goes with the rest of it."""
         kept = set(belonging)
+        kept_folders = {path.partition("/")[0] for path in belonging}
         for path, file in files_of(self.path).items():
-            if path not in kept and not path.startswith(FOR_PEOPLE):
+            in_kept_phy = path.startswith(FOR_PEOPLE) and "phy" in kept_folders
+            if path not in kept and not in_kept_phy:
                 file.unlink()
+        for name in set(OWN_FOLDERS) - kept_folders:
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
     def _forget_set_aside(self) -> None:
         """Remove the results of an earlier job, but for files that are not this program's."""

@@ -162,6 +162,23 @@ def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> 
     assert host("three").attempt().earlier is not None
 
 
+def test_what_a_killed_analysis_left_is_not_in_the_way(host: Callable[[str], Host]) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    write(first, sorting__spikes="half of it")
+    (first.path / "quality_metrics.csv").write_text("half of it")
+    (first.path / "analyzer.zarr").mkdir()
+    (first.path / "analyzer.zarr" / "templates").write_text("half of it")
+    again = host("one").attempt()
+    brought = again.bring()
+    assert brought is not None
+    assert brought.sorting_folder() == "raw_sorting"
+    left = {path.name for path in again.path.iterdir()}
+    assert left == {"raw_sorting", "output.log", "completed.json"}
+    analyse(again, "units")
+    assert without_record(host("one").kept()) == COMPLETE
+
+
 def test_an_analysis_that_fails_leaves_the_sorting(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
