@@ -146,8 +146,9 @@ class _Transfer:
                 ) from error
             except DigestMismatch as error:
                 raise RecordingError(
-                    f"checksum of {file.url} {error}, twice; "
-                    "the stored file is damaged, so upload it again"
+                    f"checksum of {file.url} {error}, twice; the stored file is damaged, or the "
+                    "network changes bytes: run the job again, and upload the file again if that "
+                    "does not help"
                 ) from error
 
     def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
