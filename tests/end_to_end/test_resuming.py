@@ -2,10 +2,12 @@
 done again, and nothing of another job is taken for it."""
 
 import json
+import os
 import signal
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +66,17 @@ class Attempts:
             log = wait_for_log(process, text, timeout_s=800)
             time.sleep(patience_s)
             process.send_signal(signal.SIGKILL)
+            self._end_workers()
             _, rest = process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL
         return log + rest
+
+    def _end_workers(self) -> None:
+        """Kill the job's own workers, as the end of a container does; the sorter sees to itself."""
+        for number in processes_with("RUN_IDENTIFIER", self.identifier):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if b"sorter_process" not in Path(f"/proc/{number}/cmdline").read_bytes():
+                    os.kill(number, signal.SIGKILL)
 
     def ended(self, **changed: str) -> Job:
         """Run the next attempt to its end."""
