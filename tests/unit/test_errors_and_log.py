@@ -1,8 +1,8 @@
 """Exit codes as users and retry rules know them, and the lines that a step leaves in the log."""
 
 import logging
-import re
 import os
+import re
 from pathlib import Path
 
 import pytest
