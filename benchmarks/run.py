@@ -23,7 +23,7 @@ QUICK = {
     "job": ["--duration-s", "10", "--channels", "16"],
     "memory": ["--duration-s", "3", "--channels", "16"],
     "submit": [],
-    "analysis": ["--duration-s", "5", "--channels", "16", "--units", "5"],
+    "analysis": ["--duration-s", "30", "--channels", "16", "--units", "5", "--longer", "2"],
 }
 
 
