@@ -27,7 +27,7 @@ demo: $(VENV)/.container ## sort a simulated recording through an S3 server on t
 	$(RUN) examples/demo.py
 
 test: $(VENV)/.test ## every test; Kilosort4 on the CPU, and the image, where there is an engine
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(VENV)/.test ## Kilosort4 in the GPU image, on a machine with a CUDA device
 	$(RUN) -m pytest -m gpu

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.memory_ladder import SorterTry
 from spikeinterface_cloud.run_record import json_of
 from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.sorting import SorterRun
@@ -64,7 +65,8 @@ class Completion(BaseModel):
 
     def sorter_run(self) -> SorterRun:
         """How the sorter ended, for the record of a job that uses its result again."""
-        return SorterRun(**(self.run.model_dump() | {"outcome": "resumed"}))
+        tries = tuple(SorterTry(**each.model_dump()) for each in self.run.tries)
+        return SorterRun(**(self.run.model_dump() | {"outcome": "resumed", "tries": tries}))
 
     def export_runs(self) -> list[ExportRun]:
         """The exports that were made."""

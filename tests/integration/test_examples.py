@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -219,14 +218,3 @@ def test_what_goes_wrong_from_python_is_one_line_and_stores_nothing(
     [line] = done.stderr.splitlines()
     assert line.startswith(message)
     assert not [call for call in aws.calls if call.service == "s3"]
-
-
-def test_the_job_definition_of_the_readme_is_one(aws: AwsServer, tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text()
-    [program] = re.findall(r"python - <<'END'\n(import boto3.*?)\nEND\n", readme, re.DOTALL)
-    done = run(aws, tmp_path, sys.executable, "-c", program)
-    assert done.returncode == 0, done.stderr
-    reply = aws.client("batch").describe_job_definitions(jobDefinitionName="my-sorting-jobs")
-    container = reply["jobDefinitions"][0]["containerProperties"]
-    assert container["command"] == ["python", "run_script.py"]
-    assert {"type": "GPU", "value": "1"} in container["resourceRequirements"]
