@@ -60,7 +60,8 @@ clean: ## remove what the other targets made
 	rm -rf $(VENV) $(VENV)-audit demo-results .pytest_cache .mypy_cache .ruff_cache
 
 # the secrets are there in a build and nowhere in what it makes
-BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --build-arg BASE=$(BASE) \
+# for x86-64, as the GPU machines of AWS are, on whatever machine it is built
+BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \
 	--build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
 	$(if $(CA),--secret id=ca$(comma)src=$(CA)) \
 	$(if $(PIP_INDEX_URL),--secret id=index$(comma)env=PIP_INDEX_URL)

@@ -27,6 +27,8 @@ from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
 
+ANALYZER = "analyzer.zarr"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnalysisFolders:
@@ -74,6 +76,8 @@ def analyse(
     except UnavailableError:
         raise
     except Exception as error:  # whatever an extension raises, the next sorter has to run
+        # half of it would be in the way of the next attempt
+        shutil.rmtree(folders.results / ANALYZER, ignore_errors=True)
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)
         reason = f"found {run.n_units} units, but their analysis failed: {error}"
         return replace(run, outcome="failed", reason=reason), sorting
@@ -132,7 +136,8 @@ def _compute(
     metrics.to_csv(folders.results / "quality_metrics.csv", index_label="unit_id")
     labels = label_units(analyzer, folders.results / "unit_labels.csv")
     with part("saving"):
-        analyzer.save_as(format="zarr", folder=folders.results / "analyzer.zarr")
+        shutil.rmtree(folders.results / ANALYZER, ignore_errors=True)
+        analyzer.save_as(format="zarr", folder=folders.results / ANALYZER)
     curated = si.NumpySorting.from_sorting(
         analyzer.sorting, with_metadata=True, copy_spike_vector=True
     )

@@ -23,13 +23,11 @@ import psutil
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.interruption import stop
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.results import CLAIM, Results
 from spikeinterface_cloud.transfer.connection import HURRY
 from spikeinterface_cloud.transfer.storage import ConditionRefused, ObjectDiffers, Storage
 
 logger = logging.getLogger(__name__)
-
-NAME = "claim.json"
 
 #: a claim that was not renewed for so long is nobody's
 LEASE_S = 60.0
@@ -83,12 +81,13 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     if results.storage is None:
         yield
         return
-    claim = Claim(results.storage, results.place(NAME), holder(environ))
+    claim = Claim(results.storage, results.place(CLAIM), holder(environ))
     try:
         held = claim.take()
     except TargetError:
         results.leave_target()
         raise
+    results.claimed = True
     if not held:
         logger.warning("nothing keeps two jobs from writing to %s at once", results)
         yield
@@ -162,12 +161,14 @@ class Claim:
             found = self._read()
             if found is not None and found.owner != self._owner:
                 raise
-            # the answer to the last renewal was lost, or somebody has emptied the folder
-            self._write(None if found is None else found.etag)
+            # the answer to a renewal was lost, or somebody has emptied the folder
+            self._etag = None if found is None else found.etag
+            with suppress(ObjectDiffers):  # lost again: the next renewal looks whose it is
+                self._write(self._etag)
 
     def release(self) -> None:
         """Leave the target to the next; the claim of another is left alone."""
-        with suppress(CloudJobError, ObjectDiffers):
+        with suppress(CloudJobError, ObjectDiffers, ConditionRefused):
             found = self._read()
             if found is None or found.owner != self._owner:
                 return
@@ -191,7 +192,8 @@ class Claim:
         except ObjectDiffers:
             self._etag = kept
             return True
-        self._storage.remove_object(self._location)
+        with suppress(TargetError):  # a role that may not delete
+            self._storage.remove_object(self._location)
         raise ConditionRefused(str(self._location))
 
     def _take_over(self, lease_s: float) -> bool:
@@ -277,7 +279,7 @@ class _Renewal(threading.Thread):
                     )
                 )
                 return
-            except CloudJobError as error:
+            except (CloudJobError, ConditionRefused) as error:
                 if not told:
                     logger.warning("the claim on the target could not be renewed: %s", error)
                 told = True

@@ -66,10 +66,16 @@ def _identity(source: FoundSource) -> dict[str, Any]:
 
 
 def _local_files(path: Path) -> Iterator[tuple[str, int, int]]:
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+    """The files of a folder; of a file its neighbours too, as many formats have their samples in
+    those."""
+    if path.is_dir():
+        top, files = path, path.rglob("*")
+    else:
+        top, files = path.parent, path.parent.glob("*")
+    for file in sorted(files):
         if file.is_file():
             stat = file.stat()
-            yield str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns
+            yield str(file.relative_to(top)), stat.st_size, stat.st_mtime_ns
 
 
 def _preprocessing(settings: JobSettings) -> Any:

@@ -20,6 +20,8 @@ RECORD = "run.json"
 LOG = "run.log"
 COMPARISON = "comparison"
 REPORT = "report.html"
+#: says which job writes to the target
+CLAIM = "claim.json"
 
 
 class Results:
@@ -39,6 +41,8 @@ class Results:
         self._storage = storage
         self._reachable = False
         self._begun = False
+        #: whether this job has the target, or nobody can
+        self.claimed = False
         self._record_is_here = False
 
     def __str__(self) -> str:
@@ -92,7 +96,8 @@ class Results:
         self._reachable = False
 
     def spare_earlier(self) -> bool:
-        """Whether the target holds the results of an earlier run that this one has not replaced.
+        """Whether the target holds the results of an earlier run that this one has not replaced, or
+        is another job's now.
 
         Raises
         ------
@@ -101,7 +106,8 @@ class Results:
         """
         if self._begun or self.storage is None:
             return False
-        return self.storage.object_exists(self.place(RECORD))
+        names = (RECORD,) if self.claimed else (RECORD, CLAIM)
+        return any(self.storage.object_exists(self.place(name)) for name in names)
 
     def _withdraw_record(self) -> None:
         if self.storage is None:

@@ -8,9 +8,11 @@ there as it was left.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import ValidationError
 
+from spikeinterface_cloud.completion import Completion
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.fingerprint import Fingerprints
@@ -53,6 +55,8 @@ def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
         logger.info("%s %s from %s", sorter, what, f"{completion.completed:%Y-%m-%d %H:%M:%S}Z")
     complete = [folder.earlier is not None and folder.earlier.analysed for folder in folders]
     record = _record(results, fingerprints.job) if all(complete) else None
+    if record is not None and _is_older(record, list(found.values())):
+        record = None
     return Earlier(results=results, folders=folders, record=record)
 
 
@@ -88,6 +92,14 @@ def _record(results: Results, fingerprint: str) -> RunJson | None:
     summed_up = record.n_consensus_units is None or COMPARISON in names
     succeeded = record.status == "succeeded" and record.fingerprint == fingerprint
     return record if succeeded and summed_up else None
+
+
+def _is_older(record: RunJson, found: Sequence[Completion]) -> bool:
+    """Whether there are results that the record does not sum up: a role that may not delete cannot
+    withdraw it before a job begins."""
+    newest = max(completion.completed for completion in found)
+    # the seconds of `run.json` are whole
+    return record.ended is None or record.ended + timedelta(seconds=1) < newest
 
 
 def _names(results: Results) -> set[str]:

@@ -99,13 +99,23 @@ def make_room(parent: Path, needed_bytes: int) -> int:
 
 def _leftovers(parent: Path) -> list[Path]:
     """The folders of jobs that no process has locked, the oldest first."""
-    folders = [path for path in parent.glob(f"{PREFIX}*") if path.is_dir() and not _in_use(path)]
-    return sorted(folders, key=lambda folder: folder.stat().st_mtime)
+    ages_s = {
+        path: _age_s(path)
+        for path in parent.glob(f"{PREFIX}*")
+        if path.is_dir() and not _in_use(path)
+    }
+    return sorted(ages_s, key=lambda folder: -ages_s[folder])
 
 
 def _remove(folder: Path) -> None:
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    shutil.rmtree(folder, ignore_errors=True)
+    lock = _lock(folder, needed=True)
+    if lock is None:  # its job has begun again, or another one is removing it
+        return
+    try:
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
     if not folder.exists():
         logger.info("%s, left by a killed job, is removed (%s)", folder, format_bytes(size))
 
@@ -113,20 +123,23 @@ def _remove(folder: Path) -> None:
 def _in_use(folder: Path) -> bool:
     if not (folder / LOCK).exists():
         return _age_s(folder) < YOUNG_S
-    lock = _lock(folder)
+    lock = _lock(folder, needed=True)
     if lock is None:
         return True
     os.close(lock)
     return False
 
 
-def _lock(folder: Path) -> int | None:
-    """Lock the folder; None where another process, or another user, has it."""
+def _lock(folder: Path, *, needed: bool = False) -> int | None:
+    """Lock the folder; None where another process, or another user, has it, or has removed it."""
     try:
-        return lock_file(folder / LOCK)
-    except PermissionError:
+        return lock_file(folder / LOCK, needed=needed)
+    except (PermissionError, FileNotFoundError):
         return None
 
 
 def _age_s(folder: Path) -> float:
-    return time.time() - folder.stat().st_mtime
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:  # removed by another job meanwhile
+        return 0.0

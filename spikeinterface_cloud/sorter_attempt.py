@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import spikeinterface as si
 
@@ -65,11 +66,11 @@ def run_apart(recording: si.BaseRecording, request: SorterRequest, logs: Path) -
             logs / "output.log",
         )
         _keep_logs(folder, logs)
-    usage_file = Path(request.usage_file)
+    usage = _content(Path(request.usage_file))
     return Ended(
         exit_status=exit_status,
         seconds=time.monotonic() - started,
-        usage=SorterUsage(**json.loads(usage_file.read_text())) if usage_file.is_file() else None,
+        usage=SorterUsage(**usage) if usage else None,
         trace=_trace(folder, logs) if exit_status > 0 else "",
     )
 
@@ -137,7 +138,14 @@ def _keep_logs(folder: Path, logs: Path) -> None:
 
 def _trace(folder: Path, logs: Path) -> str:
     """The sorter's own traceback, or else its output."""
-    log_file = folder / "spikeinterface_log.json"
-    if log_file.is_file():
-        return "\n".join(json.loads(log_file.read_text()).get("error_trace") or [])
-    return (logs / "output.log").read_text(errors="replace")
+    trace = (_content(folder / "spikeinterface_log.json") or {}).get("error_trace")
+    return "\n".join(trace) if trace else (logs / "output.log").read_text(errors="replace")
+
+
+def _content(file: Path) -> dict[str, Any] | None:
+    """What a JSON file holds; None where it is missing, or was cut short by a full disk."""
+    try:
+        content = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

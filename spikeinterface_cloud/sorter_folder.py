@@ -9,6 +9,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
 from functools import partial
 
 from spikeinterface_cloud.completion import (
@@ -92,6 +93,7 @@ class SorterFolder:
         if earlier is None:
             return None
         if self._results.storage is not None:
+            self._set_phy_of_another_job_aside()
             if reason := self._fetch(earlier, self._results.storage):
                 logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
                 self.earlier = None
@@ -197,6 +199,15 @@ class SorterFolder:
             return True
         return len(exports) > len(self.earlier.exports)
 
+    def _set_phy_of_another_job_aside(self) -> None:
+        """Keep what people have decided in phy about the results of another job, which lie in the
+        same folder here, apart from those of this one."""
+        record = self.path / NAME
+        here = read_completion(record.read_bytes()) if record.is_file() else None
+        phy = self.path / FOR_PEOPLE.rstrip("/")
+        if phy.is_dir() and (here is None or here.fingerprint != self._fingerprint):
+            phy.rename(self.path / f"phy-of-another-job-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+
     def _may_fetch(self, entry: CompletedFile) -> bool:
         """Whether the file is to be fetched: what somebody has decided in phy here is not."""
         return not (entry.path.startswith(FOR_PEOPLE) and (self.path / entry.path).exists())
@@ -236,10 +247,14 @@ class SorterFolder:
         """Remove from the target what this program has written there besides these files."""
         storage = self._results.storage
         assert storage is not None
+        keeps_phy = any(path.startswith(FOR_PEOPLE) for path in listed)
         superseded = [
             stored.location
             for path, stored in self._stored.items()
-            if path not in listed and is_own(path)
+            if path not in listed
+            and is_own(path)
+            # what people have added in phy belongs to what is kept there
+            and not (keeps_phy and path.startswith(FOR_PEOPLE))
         ]
         try:
             storage.remove_objects(superseded)

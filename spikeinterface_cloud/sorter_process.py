@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def main(request_file: Path) -> None:
         usage = SorterUsage(
             peak_memory_bytes=peak_memory_bytes(), peak_gpu_memory_bytes=_peak_gpu_memory_bytes()
         )
-        Path(request.usage_file).write_text(json.dumps(asdict(usage)))
+        with suppress(OSError):  # a full disk: the result counts, and these figures do not
+            Path(request.usage_file).write_text(json.dumps(asdict(usage)))
 
 
 def _peak_gpu_memory_bytes() -> int | None:

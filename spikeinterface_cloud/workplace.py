@@ -97,9 +97,8 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
     try:
         with room_for_results(file):
             lock = lock_file(file)
-    except PermissionError:  # left by a job of another user, which was killed
-        file.unlink()
-        lock = lock_file(file)
+    except PermissionError:  # of a job of another user
+        lock = _lock_of_another_user(file)
     if lock is None:
         raise TargetError(
             f"RESULTS_FOLDER: another job is writing to {results_folder}; wait until that has "
@@ -112,15 +111,42 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def lock_file(file: Path) -> int | None:
+def _lock_of_another_user(file: Path) -> int | None:
+    """Lock a file in the place of one that a killed job has left; None where that job runs."""
+    if _is_locked(file):
+        return None
+    try:
+        file.unlink()
+    except OSError as error:
+        raise TargetError(
+            f"RESULTS_FOLDER: {file} is another user's; remove it, or give this job a folder of "
+            "its own"
+        ) from error
+    return lock_file(file)
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether a process has the file; asking takes no right to write it."""
+    with file.open("rb") as stream:
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno in LOCKED
+    return False
+
+
+def lock_file(file: Path, *, needed: bool = False) -> int | None:
     """Lock a file, made where it is not there; the descriptor to close, or None where another
     process has it. The lock ends with this process, and workers that outlive it do not have it.
+
+    Some file systems have no locks: there the file counts as locked where a lock is `needed`, and
+    else as free.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # some file systems have no locks
-        if error.errno in LOCKED:
+    except OSError as error:
+        if needed or error.errno in LOCKED:
             os.close(descriptor)
             return None
     return descriptor

@@ -9,6 +9,7 @@ from typing import Any
 from spikeinterface_cloud.account import change_set as change_sets
 from spikeinterface_cloud.account.change_set import ChangeSet
 from spikeinterface_cloud.account.idle_cost import describe_idle_cost, idle_cost
+from spikeinterface_cloud.account.refusals import explained
 from spikeinterface_cloud.account.stack import (
     UNDER_REVIEW,
     Stack,
@@ -21,6 +22,7 @@ from spikeinterface_cloud.account.template import (
     instance_types,
     needs_zones,
     read_template,
+    with_static_names,
 )
 from spikeinterface_cloud.account.watching import Progress, check_outcome
 from spikeinterface_cloud.account.zones import choose_zones
@@ -61,6 +63,9 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     values = choose_values(template, given, stack.parameters if stack and exists else {})
     if not exists and needs_zones(values):
         values |= choose_zones(session.client("ec2"), instance_types(values))
+    if not exists:
+        region = cloudformation.meta.region_name
+        template = with_static_names(template, values, name, account_of(session), region)
     change_set = change_sets.prepare(cloudformation, name, stack, template, values)
     there = resources_of(cloudformation, stack) if stack and exists else []
     kinds = {resource.logical_id: resource.kind for resource in there}
@@ -69,6 +74,12 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
         if change.action == "Remove":
             del kinds[change.logical_id]
     return Plan(stack=stack, change_set=change_set, values=values, kinds=list(kinds.values()))
+
+
+def account_of(session: AwsSession) -> str:
+    """The number of the account that the credentials belong to."""
+    with explained("ask whose account it is"):
+        return str(session.client("sts").get_caller_identity()["Account"])
 
 
 def describe_plan(planned: Plan) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from spikeinterface_cloud.batch.refusals import (
     ACTION,
@@ -62,7 +63,7 @@ def explained(operation: str) -> Iterator[None]:
         reason = one_line(error.response["Error"].get("Message") or code)
         advice = remedy(reason) or "the console of CloudFormation shows the events of the stack"
         raise AwsRefusal(f"cannot {operation}: {reason}; {advice}") from error
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:
         raise explain(error, operation) from error
 
 

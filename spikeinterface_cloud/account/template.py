@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,32 @@ def choose_values(
         )
     kept = {name: value for name, value in previous.items() if name in template.defaults}
     return {**template.defaults, **kept, IMAGE_TAG: __version__, **given}
+
+
+def with_static_names(
+    template: Template, values: Mapping[str, str], stack: str, account: str, region: str
+) -> Template:
+    """The template with the names of what outlives a stack written out.
+
+    CloudFormation takes up a resource that is there already only where its name is no function:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
+    """
+    bucket = values["ResultsBucketName"] or f"{stack}-{account}-{region}"
+    names = {
+        "RepositoryName: !Ref RepositoryName\n": f'RepositoryName: "{values["RepositoryName"]}"\n',
+        "LogGroupName: !Sub /aws/batch/${AWS::StackName}\n": f"LogGroupName: /aws/batch/{stack}\n",
+        "BucketName: !If\n"
+        "        - NamesResultsBucket\n"
+        "        - !Ref ResultsBucketName\n"
+        "        - !Sub ${AWS::StackName}-${AWS::AccountId}-${AWS::Region}\n": (
+            f"BucketName: {bucket}\n"
+        ),
+    }
+    body = template.body
+    for function, name in names.items():
+        assert body.count(function) == 1, f"the template names it otherwise: {function}"
+        body = body.replace(function, name)
+    return replace(template, body=body)
 
 
 def needs_zones(values: Mapping[str, str]) -> bool:

@@ -21,6 +21,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 
 from spikeinterface_cloud.errors import CloudJobError
 
@@ -77,11 +78,11 @@ def explained(operation: str) -> Iterator[None]:
     """Put botocore's errors into our own words; `operation` is like `submit the job`."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise explain(error, operation) from error
 
 
-def explain(error: ClientError | BotoCoreError, operation: str) -> AwsRefusal:
+def explain(error: ClientError | BotoCoreError | ResponseParserError, operation: str) -> AwsRefusal:
     """The error to raise instead of botocore's."""
     start = f"cannot {operation}"
     if isinstance(error, ClientError):
@@ -97,8 +98,13 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
-def _local_reason(error: BotoCoreError) -> str:
-    """What botocore found wrong before AWS could answer."""
+def _local_reason(error: BotoCoreError | ResponseParserError) -> str:
+    """What botocore found wrong before AWS could answer, or in what answered instead of it."""
+    if isinstance(error, ResponseParserError):
+        return (
+            "what answered does not speak AWS's language; check the network: a proxy or a login "
+            "page may be in the way"
+        )
     sentence = _sentence(str(error))
     if isinstance(error, NoRegionError):
         return "no AWS region is known; give --region, like us-east-1, or set AWS_DEFAULT_REGION"

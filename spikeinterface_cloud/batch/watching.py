@@ -15,6 +15,9 @@ logger = logging.getLogger(__name__)
 #: how many times in a row AWS may not know the job: it takes a moment after the submission
 PATIENCE = 5
 
+#: seconds without a machine after which it is told how to find out why
+LONG_WAIT_S = 600
+
 #: what an end is reported as that has no exit code of the container
 NO_EXIT_CODE = 1
 
@@ -43,13 +46,18 @@ def watch(batch: Any, job_id: str, interval_s: float) -> Iterator[JobState]:
 
 
 def telling(states: Iterable[JobState], tell: Callable[[str], None]) -> Iterator[JobState]:
-    """The same states; each change before the end is told, a line each."""
+    """The same states; each change before the end is told, a line each, and once what to do about a
+    machine that does not come."""
     told = ""
+    since, hinted = time.monotonic(), False
     for state in states:
         line = describe_state(state)
         if line != told and not state.is_over:
             tell(line)
-            told = line
+            told, since = line, time.monotonic()
+        if state.status == "RUNNABLE" and not hinted and time.monotonic() - since > LONG_WAIT_S:
+            tell(f"still no machine; find out why: python submit_job.py diagnose {state.job_id}")
+            hinted = True
         yield state
 
 

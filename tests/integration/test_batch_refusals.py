@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore.exceptions import (
@@ -313,3 +317,36 @@ def test_what_takes_long_to_provoke_is_explained_as_well(
     assert message in str(refusal)
     assert refusal.passing is passing
     assert refusal.exit_code == 1
+
+
+def test_a_login_page_in_the_way_is_no_bug(laptop: Laptop) -> None:
+    with page_for_everything() as url:
+        done = laptop.run("infra", "status", env={"AWS_ENDPOINT_URL": url})
+    assert done.returncode == 1
+    assert "a proxy or a login page may be in the way" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@contextmanager
+def page_for_everything() -> Iterator[str]:
+    """A server that answers whatever it is asked with a page for people."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = b"<html><body>Please log in<br></body></html>"
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()

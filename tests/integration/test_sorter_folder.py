@@ -217,6 +217,44 @@ def test_what_was_decided_in_phy_is_kept(host: Callable[[str], Host]) -> None:
     assert (kept["phy/params"], kept["phy/more.tsv"]) == (b"decided", b"decided too")
 
 
+def test_what_was_added_in_phy_stays_where_there_is_more_to_publish(
+    host: Callable[[str], Host],
+) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    analyse(first, "units")
+    host("one").put("phy/more.tsv", b"decided")
+    again = host("two").attempt()
+    brought = again.bring()
+    assert brought is not None
+    write(again, units__nwb="units")
+    again.finish(
+        brought.sorter_run(), [ExportRun(sorter="simple", export="nwb", path="simple/units/nwb")]
+    )
+    assert host("two").kept()["phy/more.tsv"] == b"decided"
+
+
+def test_the_phy_folder_of_another_job_is_not_published_as_this_one_s(
+    tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> None:
+    """One results folder, and two targets in turn."""
+    here = Host(tmp_path / "here", moto_s3, bucket)
+    first = here.attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    elsewhere = Host(tmp_path / "here", None, bucket).attempt("b")
+    sort(elsewhere, "others")
+    analyse(elsewhere, "others")
+    again = here.attempt("a")
+    brought = again.bring()
+    assert brought is not None
+    again.finish(brought.sorter_run(), [])
+    assert here.kept()["phy/params"] == b"units"
+    assert (again.path / "phy" / "params").read_text() == "units"
+    [aside] = again.path.glob("phy-of-another-job-*")
+    assert (aside / "params").read_text() == "others"
+
+
 def test_results_of_another_job_go_when_there_are_new_ones(host: Callable[[str], Host]) -> None:
     first = host("one").attempt("a")
     sort(first, "units")

@@ -18,7 +18,7 @@ from spikeinterface_cloud.account import making, removing
 from spikeinterface_cloud.account.change_set import TAGS
 from spikeinterface_cloud.account.refusals import ParameterError
 from spikeinterface_cloud.account.status import describe_status, look
-from spikeinterface_cloud.account.template import Template, choose_values
+from spikeinterface_cloud.account.template import Template, choose_values, with_static_names
 from spikeinterface_cloud.account.zones import choose_zones
 from spikeinterface_cloud.batch.refusals import AwsRefusal
 from tests.template import FILE
@@ -35,7 +35,14 @@ BEFORE = {
     "SubnetIds": "",
     "Gone": "1",
 }
-DEFAULTS = {"ImageTag": "0.1.0", "MaxVcpus": "32", "RootVolumeGiB": "100", "SubnetIds": ""}
+DEFAULTS = {
+    "ImageTag": "0.1.0",
+    "MaxVcpus": "32",
+    "RootVolumeGiB": "100",
+    "SubnetIds": "",
+    "RepositoryName": "spikeinterface-cloud",
+    "ResultsBucketName": "",
+}
 
 #: the models of the services are read once
 SESSION = botocore.session.Session()
@@ -305,6 +312,7 @@ def absent(aws: Session) -> None:
 
 def planned_creation(aws: Session) -> making.Plan:
     """A plan for a stack in a network of the user's own."""
+    aws.stub("sts").add_response("get_caller_identity", {"Account": "123456789012"})
     aws.summary()
     aws.answers("create_change_set", CREATED)
     aws.change_set("CREATE_COMPLETE", change("Add", "Repository", "AWS::ECR::Repository"))
@@ -558,3 +566,19 @@ def test_one_zone_is_not(aws: Session) -> None:
     offers(aws, "a g5")
     with pytest.raises(AwsRefusal, match="offers these machines in a only, and the stack needs"):
         choose_zones(aws.client("ec2"), ["g5"])
+
+
+# ----- names -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("bucket", "name"), [("", "lab-123456789012-eu-west-1"), ("my-results", "my-results")]
+)
+def test_what_outlives_a_stack_has_its_name_written_out(bucket: str, name: str) -> None:
+    """CloudFormation takes up nothing whose name is a function."""
+    template = Template(body=FILE.read_text(), defaults=DEFAULTS)
+    values = {**DEFAULTS, "RepositoryName": "sorting", "ResultsBucketName": bucket}
+    body = with_static_names(template, values, "lab", "123456789012", "eu-west-1").body
+    assert f"BucketName: {name}\n" in body
+    assert 'RepositoryName: "sorting"\n' in body
+    assert "LogGroupName: /aws/batch/lab\n" in body

@@ -107,3 +107,15 @@ def test_files_of_a_folder_are_told_apart_by_size_and_time(tmp_path: Path) -> No
     file.write_bytes(b"12345")
     os.utime(file, (1e9, 1e9 + 1))
     assert of(source) not in (before, touched)
+
+
+def test_a_file_is_told_apart_by_those_beside_it(tmp_path: Path) -> None:
+    """Many formats are named by their header and have their samples in a file beside it."""
+    header, samples = tmp_path / "info.rhd", tmp_path / "amplifier.dat"
+    header.write_bytes(b"header")
+    samples.write_bytes(b"half")
+    source = FoundSource(location=LocalFolder(path=header), path=header)
+    before = of(source)
+    assert of(source) == before
+    samples.write_bytes(b"half and half")
+    assert of(source) != before

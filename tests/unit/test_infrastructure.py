@@ -259,7 +259,9 @@ def test_jobs_write_to_the_results_alone_and_machines_to_nothing() -> None:
     assert "Policies" not in instance
     [managed] = instance["ManagedPolicyArns"]
     assert managed["Fn::Sub"].endswith("service-role/AmazonEC2ContainerServiceforEC2Role")
-    others = {name for name, role in of_type("AWS::IAM::Role").items()} - {"InstanceRole"}
+    [managed] = RESOURCES["ExecutionRole"]["Properties"]["ManagedPolicyArns"]
+    assert managed["Fn::Sub"].endswith("service-role/AmazonECSTaskExecutionRolePolicy")
+    others = set(of_type("AWS::IAM::Role")) - {"InstanceRole", "ExecutionRole"}
     assert all("ManagedPolicyArns" not in RESOURCES[name]["Properties"] for name in others)
 
 
