@@ -63,9 +63,8 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     values = choose_values(template, given, stack.parameters if stack and exists else {})
     if not exists and needs_zones(values):
         values |= choose_zones(session.client("ec2"), instance_types(values))
-    if not exists:
-        region = cloudformation.meta.region_name
-        template = with_static_names(template, values, name, account_of(session), region)
+    region = cloudformation.meta.region_name
+    template = with_static_names(template, values, name, account_of(session, stack), region)
     change_set = change_sets.prepare(cloudformation, name, stack, template, values)
     there = resources_of(cloudformation, stack) if stack and exists else []
     kinds = {resource.logical_id: resource.kind for resource in there}
@@ -76,8 +75,10 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     return Plan(stack=stack, change_set=change_set, values=values, kinds=list(kinds.values()))
 
 
-def account_of(session: AwsSession) -> str:
-    """The number of the account that the credentials belong to."""
+def account_of(session: AwsSession, stack: Stack | None) -> str:
+    """The number of the account that the stack is in, or will be."""
+    if stack is not None:
+        return stack.stack_id.split(":")[4]
     with explained("ask whose account it is"):
         return str(session.client("sts").get_caller_identity()["Account"])
 

@@ -24,6 +24,7 @@ from spikeinterface_cloud.batch.refusals import AwsRefusal
 from tests.template import FILE
 
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/lab/1"
+ACCOUNT = "123456789012"
 CHANGE_SET = "arn:aws:cloudformation:us-east-1:123456789012:changeSet/infra-up/1"
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -170,13 +171,14 @@ def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> maki
     aws.stack("UPDATE_COMPLETE")
     aws.summary()
     values = {**DEFAULTS, "MaxVcpus": "64", "ImageTag": __version__, **given}
+    template = Template(body=FILE.read_text(), defaults=DEFAULTS)
     aws.answers(
         "create_change_set",
         CREATED,
         StackName="lab",
         ChangeSetName=ANY,
         ChangeSetType="UPDATE",
-        TemplateBody=FILE.read_text(),
+        TemplateBody=with_static_names(template, values, "lab", ACCOUNT, "us-east-1").body,
         Parameters=[
             {"ParameterKey": name, "ParameterValue": value} for name, value in values.items()
         ],
