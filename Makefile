@@ -26,6 +26,7 @@ help: ## this list
 demo: $(VENV)/.container ## sort a simulated recording through an S3 server on this machine
 	$(RUN) examples/demo.py
 
+# in the order of the folders: the long ones first, so that no worker waits for the other in the end
 test: $(VENV)/.test ## every test; Kilosort4 on the CPU, and the image, where there is an engine
 	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

@@ -151,7 +151,7 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
         for part in ("master", "volume", "filer", "s3")
         for protocol in ("", ".grpc")
     }
-    command = [program, "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-volume.max=40"]
+    command = [program, "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-volume.max=400"]
     command += [f"-{name}={port}" for name, port in ports.items()]
     command += ["-master.volumeSizeLimitMB=512", "-master.telemetry=false"]
     # services with ports of their own, which a second server on this machine would ask for too
