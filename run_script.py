@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -102,7 +101,7 @@ def check_job(environ: Mapping[str, str]) -> int:
 
 def check_surroundings(settings: JobSettings) -> list[Finding]:
     """Hold the settings against what is there: the source, the target, this machine."""
-    scratch = open_scratch(settings.scratch_folder) or Path(tempfile.gettempdir())
+    scratch = open_scratch(settings.scratch_folder)
     return Preflight(settings, scratch).run(open_results(settings).check_target)
 
 
@@ -161,7 +160,7 @@ def open_results(settings: JobSettings) -> Results:
 def find(settings: JobSettings, results: Results, scratch_parent: Path | None) -> FoundSource:
     """Refuse early what cannot end well; where the recording is."""
     with step("check", results.record.steps):
-        preflight = Preflight(settings, scratch_parent or Path(tempfile.gettempdir()))
+        preflight = Preflight(settings, scratch_parent)
         raise_failures(preflight.run(results.check_target))
     source = preflight.found_source()
     results.record.source = source.provenance

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import spikeinterface as si
 
-from spikeinterface_cloud.completion import SORTING
+from spikeinterface_cloud.completion import ANALYZER, SORTING
 from spikeinterface_cloud.curation import without_redundant_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
@@ -26,8 +26,6 @@ from spikeinterface_cloud.transfer.part_file import FULL
 from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
-
-ANALYZER = "analyzer.zarr"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

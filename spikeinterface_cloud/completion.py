@@ -28,12 +28,13 @@ FOR_PEOPLE = "phy/"
 #: in the folder of a sorter: what it found, before the analysis and after
 RAW_SORTING = "raw_sorting"
 SORTING = "sorting"
+ANALYZER = "analyzer.zarr"
 
 #: where the logs of a sorter that failed lie, beside what an earlier run found with it
 FAILED = "failed"
 
 #: what this program writes into the folder, and may remove; a user's own files stay
-OWN_FOLDERS = (RAW_SORTING, SORTING, "analyzer.zarr", "phy", FAILED)
+OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, "phy", FAILED)
 OWN_FILES = ("units.nwb", "quality_metrics.csv", "unit_labels.csv", "sorter_log.json")
 
 

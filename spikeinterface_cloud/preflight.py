@@ -5,6 +5,7 @@ The same checks open every job; `run_script.py --check` runs them alone and prin
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,10 @@ class Finding:
 class Preflight:
     """The checks of one job, in the order in which a user would mend what they find."""
 
-    def __init__(self, settings: JobSettings, scratch: Path) -> None:
+    def __init__(self, settings: JobSettings, scratch: Path | None) -> None:
+        """`scratch` is None where the job will have a temporary folder."""
         self._settings = settings
-        self._scratch = scratch
+        self._scratch = scratch or Path(tempfile.gettempdir())
         self._found: FoundSource | None = None
 
     def run(self, check_target: Callable[[], None]) -> list[Finding]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spikeinterface_cloud.batch.command_line import Declared, Pair, option_group
+from spikeinterface_cloud.batch.command_line import Declared, Pair, interval_option, option_group
 
 #: also what `--stack` of a submission is read from
 STACK_VARIABLE = "SUBMIT_STACK"
@@ -63,13 +63,5 @@ acting_options = option_group(
 )
 
 watching_option = option_group(
-    "Acting",
-    Declared(
-        "--interval",
-        type=click.FloatRange(min=0.05),
-        default=3.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="how often AWS is asked how far it is",
-    ),
+    "Acting", interval_option(3.0, "how often AWS is asked how far it is")
 )

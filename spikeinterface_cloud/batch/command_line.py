@@ -121,6 +121,18 @@ def option_group(section: str, *options: Declared) -> Callable[[AnyCommand], Any
     return add
 
 
+def interval_option(default_s: float, help_text: str) -> Declared:
+    """`--interval`: the seconds between two questions to AWS."""
+    return Declared(
+        "--interval",
+        type=click.FloatRange(min=0.05),
+        default=default_s,
+        show_default=True,
+        metavar="SECONDS",
+        help=help_text,
+    )
+
+
 class Pair(click.ParamType[Any, Any]):
     """NAME=VALUE; the value may be empty, and hold any character."""
 

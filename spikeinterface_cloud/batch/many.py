@@ -5,15 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import SecretStr
 
 from spikeinterface_cloud.batch.arrays import overview, prepare_jobs
 from spikeinterface_cloud.batch.job_settings import job_variables, local_endpoints
-from spikeinterface_cloud.batch.listing import ListedJob, Listing, common_target, jobs_of
+from spikeinterface_cloud.batch.listed import dandi_api_key, listed_recordings
+from spikeinterface_cloud.batch.listing import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.batch.request import JobOptions
 from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.batch.submission import PreparedJob
@@ -52,7 +51,7 @@ def find_jobs(
     """
     common = job_variables(given, environ)
     target = common_target(common)  # before the list, which may take a while
-    listing = _list(given, environ, session, target)
+    listing = listed_recordings(given, session, dandi_api_key(environ), target)
     jobs = jobs_of(listing, common)
     notes = (*listing.notes, *local_endpoints(common))
     if given["only_missing"]:
@@ -72,24 +71,3 @@ def confirm(jobs: ManyJobs) -> None:
             "add --yes to submit them."
         )
     click.confirm("Submit them?", err=True, abort=True)
-
-
-def _list(
-    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession, target: S3Location
-) -> Listing:
-    """Ask the place that the options name; each is imported only where it is asked."""
-    if given["dandiset"]:
-        from spikeinterface_cloud.batch.listing_dandi import dandiset_recordings
-
-        key = environ.get("DANDI_API_KEY", "").strip()
-        return dandiset_recordings(
-            given["dandiset"], given["glob"], SecretStr(key) if key else None
-        )
-    if given["source_prefix"]:
-        from spikeinterface_cloud.batch.listing_s3 import prefix_recordings
-
-        s3 = session.client("s3")
-        return prefix_recordings(s3, given["source_prefix"], given["each"], target)
-    from spikeinterface_cloud.batch.listing_csv import csv_recordings
-
-    return csv_recordings(Path(given["csv"]))

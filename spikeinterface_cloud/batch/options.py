@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from spikeinterface_cloud.batch.command_line import Declared, Duration, Memory, Pair, option_group
+from spikeinterface_cloud.batch.command_line import (
+    Declared,
+    Duration,
+    Memory,
+    Pair,
+    interval_option,
+    option_group,
+)
 
 #: the option that sets a variable of the job, by its parameter
 VARIABLES = {
@@ -274,14 +281,4 @@ json_option = option_group(
     "Output", Declared("--json", "as_json", is_flag=True, help="JSON on standard output")
 )
 
-poll_option = option_group(
-    "Output",
-    Declared(
-        "--interval",
-        type=click.FloatRange(min=0.05),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="how often AWS is asked",
-    ),
-)
+poll_option = option_group("Output", interval_option(10.0, "how often AWS is asked"))

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, assert_never
 
 from pydantic import SecretStr
 
 from spikeinterface_cloud.batch.job_settings import source_variables
+from spikeinterface_cloud.batch.listed import dandi_api_key, listed_recordings
 from spikeinterface_cloud.batch.listing import ListedRecording, Listing
 from spikeinterface_cloud.batch.refusals import explained
 from spikeinterface_cloud.batch.session import AwsSession
@@ -57,12 +57,12 @@ def find_sizes(
     SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
         It cannot be found, or listed.
     """
-    key = environ.get("DANDI_API_KEY", "").strip()
-    finder = SizeFinder(session, SecretStr(key) if key else None)
+    key = dandi_api_key(environ)
+    finder = SizeFinder(session, key)
     if given["source"]:
         one = finder.find(source_variables(given["source"]), given["source"])
         return FoundSizes(recordings=(one,), notes=tuple(finder.notes))
-    listing = finder.listed(given)
+    listing = listed_recordings(given, session, key, None)
     if any("SORTERS" in each.variables for each in listing.recordings):
         finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
     found = finder.find_all(listing)
@@ -82,21 +82,6 @@ class SizeFinder:
         self._session = session
         self._dandi_api_key = dandi_api_key
         self.notes: list[str] = []
-
-    def listed(self, given: Mapping[str, Any]) -> Listing:
-        """The recordings that the options list, by the code that lists them for a submission."""
-        if given["dandiset"]:
-            from spikeinterface_cloud.batch.listing_dandi import dandiset_recordings
-
-            return dandiset_recordings(given["dandiset"], given["glob"], self._dandi_api_key)
-        if given["source_prefix"]:
-            from spikeinterface_cloud.batch.listing_s3 import prefix_recordings
-
-            s3 = self._session.client("s3")
-            return prefix_recordings(s3, given["source_prefix"], given["each"], None)
-        from spikeinterface_cloud.batch.listing_csv import csv_recordings
-
-        return csv_recordings(Path(given["csv"]))
 
     def find_all(self, listing: Listing) -> tuple[FoundSize, ...]:
         """The sizes of a list; those that the list does not tell are looked up, several at a time.

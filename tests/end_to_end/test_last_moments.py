@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,26 @@ def ended(folder: Path, process: "subprocess.Popen[str]", log: str, timeout_s: f
     return Job(folder=folder, exit_code=process.returncode, output=output, log=log + rest)
 
 
+def stopped_at(
+    folder: Path, server: S3Server, bucket: str, source: Path, moment: Callable[[str], bool]
+) -> Job:
+    """A job that is told to stop when it first writes to such a path at the target."""
+    with FaultProxy(server.url) as proxy:
+        job_variables = variables(source, proxy.url, bucket, "simple")
+        with started_job(folder, job_variables) as process:
+            sent = threading.Event()
+
+            def stop(request: Request) -> None:
+                if is_write(request) and moment(request.path) and not sent.is_set():
+                    sent.set()
+                    process.send_signal(signal.SIGTERM)
+
+            proxy.on_request = stop
+            job = ended(folder, process, "", PATIENCE_S)
+    assert sent.is_set()
+    return job
+
+
 def fill(file: Path) -> None:
     """Write until the disk is full."""
     with file.open("wb", buffering=0) as filler, suppress(OSError):
@@ -105,19 +126,7 @@ def test_stopped_while_the_last_of_it_is_published(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     """Exit code, `run.json` here and `run.json` at the target tell the same."""
-    with FaultProxy(moto_s3.url) as proxy:
-        job_variables = variables(source, proxy.url, bucket, "simple")
-        with started_job(tmp_path, job_variables) as process:
-            sent = threading.Event()
-
-            def stop(request: Request) -> None:
-                if is_write(request) and request.path.endswith("/run.json") and not sent.is_set():
-                    sent.set()
-                    process.send_signal(signal.SIGTERM)
-
-            proxy.on_request = stop
-            job = ended(tmp_path, process, "", PATIENCE_S)
-    assert sent.is_set()
+    job = stopped_at(tmp_path, moto_s3, bucket, source, lambda path: path.endswith("/run.json"))
     assert job.exit_code in (0, 75), job.log
     expected = (0, "succeeded") if job.exit_code == 0 else (75, "interrupted")
     assert (job.record["exit_code"], job.record["status"]) == expected
@@ -129,19 +138,7 @@ def test_stopped_while_results_are_published(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     """What was finished and had not left yet leaves on the way out."""
-    with FaultProxy(moto_s3.url) as proxy:
-        job_variables = variables(source, proxy.url, bucket, "simple")
-        with started_job(tmp_path, job_variables) as process:
-            sent = threading.Event()
-
-            def stop(request: Request) -> None:
-                if is_write(request) and "/analyzer.zarr/" in request.path and not sent.is_set():
-                    sent.set()
-                    process.send_signal(signal.SIGTERM)
-
-            proxy.on_request = stop
-            job = ended(tmp_path, process, "", PATIENCE_S)
-    assert sent.is_set()
+    job = stopped_at(tmp_path, moto_s3, bucket, source, lambda path: "/analyzer.zarr/" in path)
     assert job.exit_code == 75, job.log
     assert record_at(moto_s3, bucket) == job.record
     body = moto_s3.client.get_object(Bucket=bucket, Key="simple/completed.json")["Body"].read()
