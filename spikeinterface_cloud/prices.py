@@ -80,6 +80,12 @@ ON_DEMAND_USD_PER_HOUR: Mapping[str, Mapping[str, float]] = {
     },
 }
 
+#: USD for a GB-month of a gp3 volume, and of S3's standard storage, in us-east-1
+EBS_USD_PER_GB_MONTH = 0.08
+S3_USD_PER_GB_MONTH = 0.023
+
+HOURS_PER_MONTH = 730.0
+
 
 def on_demand_usd_per_hour(instance_type: str, region: str) -> float | None:
     """The price of an hour; None where the table has none."""

@@ -11,10 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from spikeinterface_cloud.prices import (
+    EBS_USD_PER_GB_MONTH,
+    HOURS_PER_MONTH,
+    S3_USD_PER_GB_MONTH,
+)
+
 #: when the figures were last compared
 AS_OF = date(2026, 11, 22)
-
-HOURS_A_MONTH = 730
 
 #: USD a month of each, whether it is used or not. What is paid for by use alone is 0
 USD_A_MONTH: Mapping[str, float] = {
@@ -39,8 +43,8 @@ USD_A_MONTH: Mapping[str, float] = {
     "AWS::S3::BucketPolicy": 0,
     # what the template could grow by
     "AWS::CloudWatch::Alarm": 0.10,
-    "AWS::EC2::EIP": 0.005 * HOURS_A_MONTH,
-    "AWS::EC2::NatGateway": 0.045 * HOURS_A_MONTH,
+    "AWS::EC2::EIP": 0.005 * HOURS_PER_MONTH,
+    "AWS::EC2::NatGateway": 0.045 * HOURS_PER_MONTH,
     "AWS::Events::Rule": 0,
     "AWS::KMS::Key": 1.00,
     "AWS::SNS::Topic": 0,
@@ -50,13 +54,12 @@ USD_A_MONTH: Mapping[str, float] = {
 #: USD a month for a GB of what is kept in it
 USD_A_GB: Mapping[str, tuple[float, str]] = {
     "AWS::ECR::Repository": (0.10, "images"),
-    "AWS::S3::Bucket": (0.023, "results"),
+    "AWS::S3::Bucket": (S3_USD_PER_GB_MONTH, "results"),
     "AWS::Logs::LogGroup": (0.03, "logs"),
 }
 
 #: what a running job costs besides its machine, USD an hour
 PUBLIC_ADDRESS_USD_PER_HOUR = 0.005
-VOLUME_USD_A_GB = 0.08
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +101,7 @@ def describe_idle_cost(cost: IdleCost, root_volume_gib: float) -> list[str]:
         lines.append(f"  and for what is stored, USD a month for a GB: {each}")
     if cost.unpriced:
         lines.append(f"  not in the price table: {', '.join(cost.unpriced)}")
-    volume_usd = VOLUME_USD_A_GB * root_volume_gib / HOURS_A_MONTH
+    volume_usd = EBS_USD_PER_GB_MONTH * root_volume_gib / HOURS_PER_MONTH
     lines.append(
         "while one does, an hour: its machine, "
         f"{PUBLIC_ADDRESS_USD_PER_HOUR:g} USD for the machine's public address and "

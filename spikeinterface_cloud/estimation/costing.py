@@ -12,6 +12,11 @@ from spikeinterface_cloud.estimation.price_list import PriceList
 from spikeinterface_cloud.estimation.recorded import Recorded
 from spikeinterface_cloud.estimation.span import Span, total
 from spikeinterface_cloud.estimation.timing import PartTime, job_times
+from spikeinterface_cloud.prices import (
+    EBS_USD_PER_GB_MONTH,
+    HOURS_PER_MONTH,
+    S3_USD_PER_GB_MONTH,
+)
 
 HOUR_S = 3600.0
 
@@ -57,7 +62,7 @@ def result_storage(work: Work) -> tuple[Span, Span]:
     """The results of all sorters in GB, and what S3 asks for them in USD a month."""
     samples = total(each.samples_gb for each in work.recordings)
     size_gb = rates.RESULTS.value * samples * len(work.sorters)
-    return size_gb, size_gb * rates.S3_USD_PER_GB_MONTH
+    return size_gb, size_gb * S3_USD_PER_GB_MONTH
 
 
 def _on(instance: Instance, work: Work, prices: PriceList) -> Estimate:
@@ -91,4 +96,4 @@ def _volume_usd_per_hour(instance: Instance, recorded: Recorded, scratch: Scratc
     size_gb = rates.ROOT_VOLUME_GB
     if not has_nvme_scratch(instance, scratch):
         size_gb += scratch_gb(recorded)
-    return size_gb * rates.EBS_USD_PER_GB_MONTH / rates.HOURS_PER_MONTH
+    return size_gb * EBS_USD_PER_GB_MONTH / HOURS_PER_MONTH

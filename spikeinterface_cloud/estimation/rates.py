@@ -304,10 +304,5 @@ SPOT_PART_OF_ON_DEMAND = Rate(
     "in the table",
 )
 
-#: USD for a GB-month of a gp3 volume, and of S3's standard storage, in us-east-1
-EBS_USD_PER_GB_MONTH = 0.08
-S3_USD_PER_GB_MONTH = 0.023
-HOURS_PER_MONTH = 730.0
-
 #: of every instance, for the system and its images
 ROOT_VOLUME_GB = 100.0
