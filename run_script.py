@@ -27,7 +27,6 @@ from spikeinterface_cloud.analysis import (
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.claim import claimed
 from spikeinterface_cloud.comparison import compare, compare_with_truth
-from spikeinterface_cloud.completion import RAW_SORTING
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.exports.publication import check_session, upload_units
@@ -50,7 +49,8 @@ from spikeinterface_cloud.publishing import publishing
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
 from spikeinterface_cloud.report.report import Report
 from spikeinterface_cloud.report.sample import take_sample
-from spikeinterface_cloud.results import COMPARISON, Results
+from spikeinterface_cloud.result_files import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
+from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.resume import Earlier, look_back, take_over
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.scratch import job_scratch
@@ -145,8 +145,10 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
 
 def open_results(settings: JobSettings) -> Results:
     """The results folder, and the target as far as settings tell of it."""
+    folder = open_results_folder(settings.results_folder)
+    check_replaceable(folder, settings.sorters)
     return Results(
-        open_results_folder(settings.results_folder),
+        folder,
         settings.target,
         Storage(settings.aws) if settings.target else None,
         RunRecord(
@@ -358,10 +360,10 @@ def compare_all(
         record.n_consensus_units = compare(sortings, folder)
         if ground_truth is not None:
             record.ground_truth = {
-                sorter: compare_with_truth(sorting, ground_truth, folder / f"{sorter}_accuracy.csv")
+                sorter: compare_with_truth(sorting, ground_truth, folder / f"{sorter}{ACCURACY}")
                 for sorter, sorting in sortings.items()
             }
-    results.publish_anew(COMPARISON)
+    results.publish_comparison()
 
 
 if __name__ == "__main__":

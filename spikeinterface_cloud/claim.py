@@ -23,7 +23,8 @@ import psutil
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.interruption import stop
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.results import CLAIM, Results
+from spikeinterface_cloud.result_files import CLAIM
+from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.transfer.connection import HURRY
 from spikeinterface_cloud.transfer.storage import ConditionRefused, ObjectDiffers, Storage
 

@@ -11,6 +11,13 @@ import pandas as pd
 import spikeinterface as si
 from spikeinterface.comparison import compare_multiple_sorters, compare_sorter_to_ground_truth
 
+from spikeinterface_cloud.result_files import (
+    AGREEMENT,
+    AGREEMENT_MATRIX,
+    CONSENSUS,
+    CONSENSUS_UNITS,
+)
+
 logger = logging.getLogger(__name__)
 
 #: of their spikes two units have to share this part to be called the same
@@ -61,15 +68,13 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
         list(sortings.values()), name_list=list(sortings), match_score=MATCH_SCORE, n_jobs=1
     )
     agreement = _matching_pairs(comparison)
-    agreement.to_csv(folder / "agreement.csv", index=False)
-    _part_found_by_both(agreement, sortings).to_csv(
-        folder / "agreement_matrix.csv", index_label="sorter"
-    )
+    agreement.to_csv(folder / AGREEMENT, index=False)
+    _part_found_by_both(agreement, sortings).to_csv(folder / AGREEMENT_MATRIX, index_label="sorter")
     units = _joint_units(comparison)
     _table_of(units, list(sortings)).to_csv(
-        folder / "consensus_units.csv", index_label="consensus_unit_id"
+        folder / CONSENSUS_UNITS, index_label="consensus_unit_id"
     )
-    return _save_consensus(comparison, units, folder / "consensus")
+    return _save_consensus(comparison, units, folder / CONSENSUS)
 
 
 def _matching_pairs(comparison: Any) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.memory_ladder import SorterTry
+from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, files_of
 from spikeinterface_cloud.run_record import json_of
 from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.sorting import SorterRun
@@ -21,21 +22,6 @@ from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
 from spikeinterface_cloud.transfer.storage import StoredObject
 
 NAME = "completed.json"
-
-#: for people to change: phy writes its user's decisions there
-FOR_PEOPLE = "phy/"
-
-#: in the folder of a sorter: what it found, before the analysis and after
-RAW_SORTING = "raw_sorting"
-SORTING = "sorting"
-ANALYZER = "analyzer.zarr"
-
-#: where the logs of a sorter that failed lie, beside what an earlier run found with it
-FAILED = "failed"
-
-#: what this program writes into the folder, and may remove; a user's own files stay
-OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, "phy", FAILED)
-OWN_FILES = ("units.nwb", "quality_metrics.csv", "unit_labels.csv", "sorter_log.json")
 
 
 class CompletedFile(BaseModel):
@@ -107,27 +93,6 @@ def read_completion(content: bytes) -> Completion | None:
         return Completion.model_validate_json(content)
     except ValidationError:
         return None
-
-
-def files_of(folder: Path) -> dict[str, Path]:
-    """This program's files in a sorter's folder by their path in there, the record aside."""
-    return {
-        path: file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and is_own(path := file.relative_to(folder).as_posix())
-    }
-
-
-def is_own(path: str) -> bool:
-    """Whether this program writes such a file into a sorter's folder.
-
-    >>> is_own("analyzer.zarr/zarr.json"), is_own("output.log"), is_own("my_notes.txt")
-    (True, True, False)
-    """
-    first, _, rest = path.partition("/")
-    if rest:
-        return first in OWN_FOLDERS
-    return path in OWN_FILES or path.endswith(".log")
 
 
 def differs_from_folder(completion: Completion, folder: Path) -> str | None:

@@ -16,7 +16,8 @@ from spikeinterface_cloud.errors import (
 from spikeinterface_cloud.interruption import heed_no_more, noticed
 from spikeinterface_cloud.location import without_signatures
 from spikeinterface_cloud.machine import peak_memory_bytes
-from spikeinterface_cloud.results import LOG, REPORT, Results
+from spikeinterface_cloud.result_files import LOG, REPORT
+from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.run_record import RunRecord
 
 logger = logging.getLogger(__name__)

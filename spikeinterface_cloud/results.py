@@ -1,13 +1,20 @@
 """The results folder, and the same tree at the target."""
 
 import logging
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from spikeinterface_cloud.errors import SourceError, TargetError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.log import step
+from spikeinterface_cloud.result_files import (
+    CLAIM,
+    COMPARISON,
+    LOG,
+    RECORD,
+    REPORT,
+    is_comparison,
+)
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.transfer.connection import HURRY
 from spikeinterface_cloud.transfer.storage import Storage
@@ -15,13 +22,6 @@ from spikeinterface_cloud.transfer.upload import upload
 from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
-
-RECORD = "run.json"
-LOG = "run.log"
-COMPARISON = "comparison"
-REPORT = "report.html"
-#: says which job writes to the target
-CLAIM = "claim.json"
 
 
 class Results:
@@ -65,12 +65,10 @@ class Results:
         which has none while a job is running. Each sorter's results stay until there are others.
         """
         self._begun = True
-        for name in (RECORD, REPORT, COMPARISON):
-            path = self.folder / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+        for name in (RECORD, REPORT):
+            (self.folder / name).unlink(missing_ok=True)
+        for file in self._comparison_files().values():
+            file.unlink()
         self._withdraw_record()
 
     def begin_anew(self) -> None:
@@ -161,29 +159,37 @@ class Results:
         if path.exists():
             self.publish_files(name, sorted(path.rglob("*")) if path.is_dir() else [path])
 
-    def publish_anew(self, name: str) -> None:
-        """Upload the folder `name` of the results; what an earlier run has left of it, or all of it
-        where there is none now, is removed from the target.
+    def publish_comparison(self) -> None:
+        """Upload how the sorters agree; what an earlier run has left of that, or all of it where
+        there is none now, is removed from the target.
 
         Raises
         ------
         TargetError, TransferError
             it could not be uploaded
         """
-        self.publish(name)
+        files = self._comparison_files()
+        self.publish_files(COMPARISON, list(files.values()))
         if self.storage is None:
             return
-        kept = {
-            self.place(file.relative_to(self.folder).as_posix())
-            for file in (self.folder / name).rglob("*")
-        }
+        place = self.place(COMPARISON)
         try:
-            stored = self.storage.objects_below(self.place(name))
+            stored = [each.location for each in self.storage.objects_below(place)]
+            paths = {each: each.key.removeprefix(f"{place.key}/") for each in stored}
             self.storage.remove_objects(
-                [each.location for each in stored if each.location not in kept]
+                [each for each, path in paths.items() if is_comparison(path) and path not in files]
             )
         except (SourceError, TargetError) as error:
-            logger.warning("files of an earlier run may stay in %s: %s", self.place(name), error)
+            logger.warning("files of an earlier run may stay in %s: %s", place, error)
+
+    def _comparison_files(self) -> dict[str, Path]:
+        """How the sorters agree: this program's files by their path in the comparison's folder."""
+        folder = self.folder / COMPARISON
+        return {
+            path: file
+            for file in sorted(folder.rglob("*"))
+            if file.is_file() and is_comparison(path := file.relative_to(folder).as_posix())
+        }
 
     def publish_files(self, name: str, files: list[Path]) -> None:
         """Upload these files of the results, which together are called `name`.

@@ -16,7 +16,8 @@ from spikeinterface_cloud.completion import Completion
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.fingerprint import Fingerprints
-from spikeinterface_cloud.results import COMPARISON, RECORD, REPORT, Results
+from spikeinterface_cloud.result_files import AGREEMENT, COMPARISON, RECORD, REPORT
+from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.run_schema import RunJson
 from spikeinterface_cloud.sorter_folder import SorterFolder
 
@@ -55,7 +56,9 @@ def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
         logger.info("%s %s from %s", sorter, what, f"{completion.completed:%Y-%m-%d %H:%M:%S}Z")
     complete = [folder.earlier is not None and folder.earlier.analysed for folder in folders]
     record = _record(results, fingerprints.job) if all(complete) else None
-    if record is not None and _is_older(record, list(found.values())):
+    if record is not None and (
+        _is_older(record, list(found.values())) or _is_of_another_job(results, folders)
+    ):
         record = None
     return Earlier(results=results, folders=folders, record=record)
 
@@ -102,11 +105,28 @@ def _is_older(record: RunJson, found: Sequence[Completion]) -> bool:
     return record.ended is None or record.ended + timedelta(seconds=1) < newest
 
 
+def _is_of_another_job(results: Results, folders: Sequence[SorterFolder]) -> bool:
+    """Whether the results folder holds what another job found, so that the record of this one would
+    lie beside that: then the results are brought here and summed up anew."""
+    if results.storage is None:
+        return False
+    file = results.folder / RECORD
+    try:
+        of_job = RunJson.model_validate_json(file.read_bytes()).fingerprint
+    except FileNotFoundError:
+        of_job = None
+    except ValidationError:  # of another version
+        return True
+    # a run that was refused has no fingerprint, and no results either
+    another = of_job not in (None, results.record.fingerprint)
+    return another or any(folder.holds_another_job() for folder in folders)
+
+
 def _names(results: Results) -> set[str]:
     """What lies beside the sorters' folders, here or at the target."""
     if results.storage is None:
         return {path.name for path in results.folder.iterdir()}
-    names = (RECORD, REPORT, f"{COMPARISON}/agreement.csv")
+    names = (RECORD, REPORT, f"{COMPARISON}/{AGREEMENT}")
     return {
         name.partition("/")[0]
         for name in names

@@ -13,19 +13,12 @@ from datetime import UTC, datetime
 from functools import partial
 
 from spikeinterface_cloud.completion import (
-    FAILED,
-    FOR_PEOPLE,
     NAME,
-    OWN_FOLDERS,
-    RAW_SORTING,
-    SORTING,
     CompletedFile,
     Completion,
     completion_of,
     differs_from_folder,
     differs_from_listing,
-    files_of,
-    is_own,
     read_completion,
 )
 from spikeinterface_cloud.errors import (
@@ -35,6 +28,15 @@ from spikeinterface_cloud.errors import (
     UnavailableError,
 )
 from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.result_files import (
+    FAILED,
+    FOR_PEOPLE,
+    OWN_FOLDERS,
+    RAW_SORTING,
+    SORTING,
+    files_of,
+    is_own,
+)
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.transfer.download import download
@@ -79,6 +81,11 @@ class SorterFolder:
             logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
             return
         self.earlier = found
+
+    def holds_another_job(self) -> bool:
+        """Whether the results folder has what another job found with the sorter."""
+        there = any((self.path / name).exists() for name in (NAME, SORTING, RAW_SORTING))
+        return there and not self._holds_this_job()
 
     def bring(self) -> Completion | None:
         """Have the files of an earlier attempt in the results folder, verified; None where there
@@ -202,11 +209,14 @@ class SorterFolder:
     def _set_phy_of_another_job_aside(self) -> None:
         """Keep what people have decided in phy about the results of another job, which lie in the
         same folder here, apart from those of this one."""
+        phy = self.path / FOR_PEOPLE.rstrip("/")
+        if phy.is_dir() and not self._holds_this_job():
+            phy.rename(self.path / f"phy-of-another-job-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+
+    def _holds_this_job(self) -> bool:
         record = self.path / NAME
         here = read_completion(record.read_bytes()) if record.is_file() else None
-        phy = self.path / FOR_PEOPLE.rstrip("/")
-        if phy.is_dir() and (here is None or here.fingerprint != self._fingerprint):
-            phy.rename(self.path / f"phy-of-another-job-{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        return here is not None and here.fingerprint == self._fingerprint
 
     def _may_fetch(self, entry: CompletedFile) -> bool:
         """Whether the file is to be fetched: what somebody has decided in phy here is not."""

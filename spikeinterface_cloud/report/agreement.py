@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: in the folder of the comparison: a line a pair of matching units
-PAIRS = "agreement.csv"
-
-#: and a line a neuron that one or more sorters found, with their number
-JOINT_UNITS = "consensus_units.csv"
+from spikeinterface_cloud.result_files import AGREEMENT, CONSENSUS_UNITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +30,7 @@ class AgreementMatrix:
 
 def read_agreement(folder: Path, n_units: Mapping[str, int]) -> AgreementMatrix | None:
     """The matrix of the sorters in `n_units` (units by sorter); None where nothing was compared."""
-    file = folder / PAIRS
+    file = folder / AGREEMENT
     if not file.is_file():
         return None
     matches: Counter[tuple[str, str]] = Counter()
@@ -48,7 +44,7 @@ def read_agreement(folder: Path, n_units: Mapping[str, int]) -> AgreementMatrix 
         sorters=tuple(names),
         n_units=tuple(n_units[name] for name in names),
         rows=tuple(tuple(row) for row in rows),
-        found_by=tuple(sorted(_count_sorters(folder / JOINT_UNITS).items(), reverse=True)),
+        found_by=tuple(sorted(_count_sorters(folder / CONSENSUS_UNITS).items(), reverse=True)),
     )
 
 

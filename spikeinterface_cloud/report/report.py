@@ -9,7 +9,7 @@ from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.sample import RecordingSample
-from spikeinterface_cloud.results import REPORT
+from spikeinterface_cloud.result_files import REPORT
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.workplace import room_for_results
 

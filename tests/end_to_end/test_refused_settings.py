@@ -184,3 +184,9 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, source: Path) -
         rf"RESULTS_FOLDER: {folder} cannot be written \(Not a directory\); name another folder, "
         "or give this user the right to write there",
     )
+
+
+def test_results_that_cannot_be_replaced(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "results" / "run.log").mkdir(parents=True)
+    job = run_job(tmp_path, sound(source))
+    assert_refused(job, 73, "RESULTS_FOLDER: .*run.log is a folder, where the job has to write")

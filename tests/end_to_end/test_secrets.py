@@ -81,12 +81,11 @@ def test_a_job_that_is_refused(
 def test_a_job_that_meets_a_bug(
     tmp_path: Path, moto_s3: S3Server, settings: Mapping[str, str]
 ) -> None:
-    """A link where the comparison goes is nothing that the program knows to expect: it stops with
-    the traceback of a bug."""
-    results = tmp_path / "job" / "results"
-    results.mkdir(parents=True)
-    (tmp_path / "elsewhere").mkdir()
-    (results / "comparison").symlink_to(tmp_path / "elsewhere")
+    """A file where a sorting goes is nothing that the program knows to expect: it stops with the
+    traceback of a bug."""
+    simple = tmp_path / "job" / "results" / "simple"
+    simple.mkdir(parents=True)
+    (simple / "raw_sorting").touch()
     job = run_job(tmp_path / "job", {**settings, "TARGET_AWS_S3_BUCKET_FOLDER": "bug"})
     assert job.exit_code == 1, job.log
     assert "Traceback (most recent call last)" in job.log

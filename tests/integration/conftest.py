@@ -1,13 +1,15 @@
-"""An account of AWS and a laptop, for the tests of submission."""
+"""An account of AWS and a laptop, for the tests of submission; machines, for those of results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.batch_server import AwsServer, aws_server
+from tests.hosts import Host
+from tests.servers import S3Server
 from tests.submitting import Laptop
 
 BUCKET = "lab-results"
@@ -32,3 +34,13 @@ def aws(account: AwsServer) -> AwsServer:
 def laptop(aws: AwsServer, tmp_path: Path) -> Laptop:
     """A laptop with an empty folder."""
     return Laptop(folder=tmp_path, server=aws)
+
+
+@pytest.fixture(params=["with a target", "without a target"])
+def host(
+    request: pytest.FixtureRequest, tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> Callable[[str], Host]:
+    """Machines by name; without a target they are all the same, as nothing else is shared."""
+    if request.param == "with a target":
+        return lambda name: Host(tmp_path / name, moto_s3, bucket)
+    return lambda _: Host(tmp_path / "only", None, bucket)

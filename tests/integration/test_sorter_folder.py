@@ -9,110 +9,12 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.run_record import RunRecord
-from spikeinterface_cloud.sorter_folder import SorterFolder
-from spikeinterface_cloud.sorting import SorterRun
-from spikeinterface_cloud.transfer.storage import Storage
+from tests.hosts import RUN, Host, analyse, sort, write
 from tests.servers import S3Server
 
 pytestmark = pytest.mark.integration
 
-RUN = SorterRun(
-    sorter="simple",
-    outcome="sorted",
-    n_units=3,
-    labels={"good": 3},
-    seconds=4.5,
-    parameters={"seed": 1},
-    version="1.0",
-)
-
 FAILED = replace(RUN, outcome="failed", n_units=0, reason="it broke")
-
-
-class Host:
-    """A machine with a results folder, and the target it shares with other machines."""
-
-    def __init__(self, folder: Path, server: S3Server | None, bucket: str) -> None:
-        folder.mkdir(exist_ok=True)
-        self.results = Results(
-            folder,
-            S3Location(bucket=bucket, key="results") if server else None,
-            Storage(server.access) if server else None,
-            RunRecord(settings={}, run_identifier=None),
-        )
-        self.results.check_target()
-        self._server = server
-        self._bucket = bucket
-
-    def attempt(self, fingerprint: str = "a") -> SorterFolder:
-        """A new attempt, once it has looked at what is there."""
-        folder = SorterFolder("simple", fingerprint, self.results)
-        folder.look()
-        return folder
-
-    def kept(self) -> dict[str, bytes]:
-        """What is in the sorter's folder: at the target, where there is one."""
-        if self._server is None:
-            folder = self.results.folder / "simple"
-            return {
-                file.relative_to(folder).as_posix(): file.read_bytes()
-                for file in folder.rglob("*")
-                if file.is_file()
-            }
-        client, prefix = self._server.client, "results/simple/"
-        listed = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix).get("Contents", [])
-        return {
-            entry["Key"].removeprefix(prefix): client.get_object(
-                Bucket=self._bucket, Key=entry["Key"]
-            )["Body"].read()
-            for entry in listed
-        }
-
-    def put(self, name: str, content: bytes) -> None:
-        """Change a file in the sorter's folder, as somebody else might."""
-        if self._server is not None:
-            key = f"results/simple/{name}"
-            self._server.client.put_object(Bucket=self._bucket, Key=key, Body=content)
-            return
-        file = self.results.folder / "simple" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-
-
-@pytest.fixture(params=["with a target", "without a target"])
-def host(
-    request: pytest.FixtureRequest, tmp_path: Path, moto_s3: S3Server, bucket: str
-) -> Callable[[str], Host]:
-    """Machines by name; without a target they are all the same, as nothing else is shared."""
-    if request.param == "with a target":
-        return lambda name: Host(tmp_path / name, moto_s3, bucket)
-    return lambda _: Host(tmp_path / "only", None, bucket)
-
-
-def write(folder: SorterFolder, **files: str) -> None:
-    for name, content in files.items():
-        file = folder.path / name.replace("__", "/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
-
-
-def sort(folder: SorterFolder, found: str) -> None:
-    """Run a sorter that finds this."""
-    folder.begin()
-    write(folder, raw_sorting__spikes=found)
-    (folder.path / "output.log").write_text(f"finding {found}")
-    folder.finish_sorting(RUN)
-
-
-def analyse(folder: SorterFolder, found: str) -> None:
-    write(folder, sorting__spikes=f"curated {found}", phy__params=found)
-    (folder.path / "analyzer.zarr").mkdir(exist_ok=True)
-    (folder.path / "analyzer.zarr" / "templates").write_text(found)
-    export = ExportRun(sorter="simple", export="phy", path="simple/phy")
-    folder.finish(RUN, [export])
 
 
 COMPLETE = {
