@@ -7,19 +7,14 @@ Who finds it held gives up, and leaves the target as it is.
 
 import json
 import logging
-import os
-import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import psutil
-
+from spikeinterface_cloud.claim_holder import Holder, this_job
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.interruption import stop
 from spikeinterface_cloud.location import S3Location
@@ -40,34 +35,6 @@ RENEWED_S = 5.0
 LOOKS_S = 1.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Holder:
-    """Who has a claim."""
-
-    #: of this claim alone
-    token: str
-    #: the Batch job's identifier, and which attempt it is; None elsewhere
-    batch_job: str | None
-    attempt: str | None
-    host: str
-    #: which processes `process` is one of: those of this start of a machine, in this container
-    processes: str
-    process: int
-    #: its start, as seconds since 1970
-    started: float
-
-    def __str__(self) -> str:
-        if self.batch_job is None:
-            return f"process {self.process} on {self.host}"
-        return f"attempt {self.attempt} of Batch job {self.batch_job}"
-
-    def is_succeeded_by(self, other: "Holder") -> bool:
-        """Whether the other one may have the claim at once."""
-        if self.batch_job is not None:
-            return self.batch_job == other.batch_job
-        return self.processes == other.processes and not _runs(self.process, self.started)
-
-
 @contextmanager
 def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     """Have the target, if there is one, for this job alone while the block runs.
@@ -82,7 +49,7 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     if results.storage is None:
         yield
         return
-    claim = Claim(results.storage, results.place(CLAIM), holder(environ))
+    claim = Claim(results.storage, results.place(CLAIM), this_job(environ))
     try:
         held = claim.take()
     except TargetError:
@@ -100,27 +67,6 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         renewal.end()
-
-
-def holder(environ: Mapping[str, str]) -> Holder:
-    """This job, as a claim names it."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return Holder(
-        token=str(uuid.uuid4()),
-        batch_job=environ.get("AWS_BATCH_JOB_ID") or None,
-        attempt=environ.get("AWS_BATCH_JOB_ATTEMPT") or None,
-        host=socket.gethostname(),
-        processes=f"{boot} {Path('/proc/self/ns/pid').readlink()}",
-        process=os.getpid(),
-        started=psutil.Process().create_time(),
-    )
-
-
-def _runs(process: int, started: float) -> bool:
-    try:
-        return bool(abs(psutil.Process(process).create_time() - started) < 1)
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Claim:

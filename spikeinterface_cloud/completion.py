@@ -20,6 +20,7 @@ from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
 from spikeinterface_cloud.transfer.storage import StoredObject
+from spikeinterface_cloud.workplace import room_for_results
 
 NAME = "completed.json"
 
@@ -59,6 +60,10 @@ class Completion(BaseModel):
         """The exports that were made."""
         return [ExportRun(**entry.model_dump()) for entry in self.exports]
 
+    def text(self) -> str:
+        """The content of the record."""
+        return self.model_dump_json(indent=2)
+
     def sorting_folder(self) -> str | None:
         """The name of the sorting's folder; None where no units were found."""
         folders = {file.path.partition("/")[0] for file in self.files}
@@ -93,6 +98,21 @@ def read_completion(content: bytes) -> Completion | None:
         return Completion.model_validate_json(content)
     except ValidationError:
         return None
+
+
+def write_completion(completion: Completion, folder: Path) -> None:
+    """Write the record into a sorter's folder, complete or not at all.
+
+    Raises
+    ------
+    UnavailableError
+        the disk is full
+    """
+    file = folder / NAME
+    with room_for_results(file):
+        unfinished = file.with_name(f".{NAME}.part")
+        unfinished.write_text(completion.text())
+        unfinished.replace(file)
 
 
 def differs_from_folder(completion: Completion, folder: Path) -> str | None:

@@ -203,7 +203,10 @@ class JobSettings(BaseModel):
         "line from; what the line says is stronger than the other variables",
     )
     n_jobs: int | None = Field(
-        default=None, gt=0, description="CPU workers; default: the CPUs this container may use"
+        default=None,
+        gt=0,
+        description="CPU workers; default: the CPUs this container may use, or fewer where its "
+        "memory is too small for so many",
     )
     aws_region_name: str | None = Field(default=None, description="the region of the buckets")
     aws_access_key_id: SecretStr | None = Field(

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from spikeinterface_cloud.claim import Claim, Holder, holder
+from spikeinterface_cloud.claim import Claim
+from spikeinterface_cloud.claim_holder import Holder, this_job
 from spikeinterface_cloud.errors import TargetError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.storage import ObjectDiffers, Storage
@@ -37,7 +38,7 @@ def new_place(server: S3Server) -> S3Location:
 def batch_job(name: str, attempt: str = "1") -> Holder:
     """A job on another host."""
     return replace(
-        holder({"AWS_BATCH_JOB_ID": name, "AWS_BATCH_JOB_ATTEMPT": attempt}),
+        this_job({"AWS_BATCH_JOB_ID": name, "AWS_BATCH_JOB_ATTEMPT": attempt}),
         host="elsewhere",
         processes="of another machine",
     )
@@ -130,9 +131,9 @@ def test_only_one_of_many_has_it(keeping: S3Server) -> None:
 
 def test_a_process_that_is_gone_is_not_waited_for(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
-    gone = replace(holder({}), process=2**22 + 1)  # no process has so high a number
+    gone = replace(this_job({}), process=2**22 + 1)  # no process has so high a number
     assert claim_of(moto_s3, place, gone).take()
-    assert claim_of(moto_s3, place, holder({})).take(lease_s=1e6)
+    assert claim_of(moto_s3, place, this_job({})).take(lease_s=1e6)
 
 
 def test_a_folder_that_was_emptied_is_claimed_again(moto_s3: S3Server) -> None:

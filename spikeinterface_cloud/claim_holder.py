@@ -1,0 +1,59 @@
+"""Who has a claim: which process, of which job, on which machine."""
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """Who has a claim."""
+
+    #: of this claim alone
+    token: str
+    #: the Batch job's identifier, and which attempt it is; None elsewhere
+    batch_job: str | None
+    attempt: str | None
+    host: str
+    #: which processes `process` is one of: those of this start of a machine, in this container
+    processes: str
+    process: int
+    #: its start, as seconds since 1970
+    started: float
+
+    def __str__(self) -> str:
+        if self.batch_job is None:
+            return f"process {self.process} on {self.host}"
+        return f"attempt {self.attempt} of Batch job {self.batch_job}"
+
+    def is_succeeded_by(self, other: "Holder") -> bool:
+        """Whether the other one may have the claim at once."""
+        if self.batch_job is not None:
+            return self.batch_job == other.batch_job
+        return self.processes == other.processes and not _runs(self.process, self.started)
+
+
+def this_job(environ: Mapping[str, str]) -> Holder:
+    """This job, as a claim names it."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return Holder(
+        token=str(uuid.uuid4()),
+        batch_job=environ.get("AWS_BATCH_JOB_ID") or None,
+        attempt=environ.get("AWS_BATCH_JOB_ATTEMPT") or None,
+        host=socket.gethostname(),
+        processes=f"{boot} {Path('/proc/self/ns/pid').readlink()}",
+        process=os.getpid(),
+        started=psutil.Process().create_time(),
+    )
+
+
+def _runs(process: int, started: float) -> bool:
+    try:
+        return bool(abs(psutil.Process(process).create_time() - started) < 1)
+    except psutil.NoSuchProcess:
+        return False
