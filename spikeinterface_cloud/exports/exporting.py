@@ -11,8 +11,6 @@ import pandas as pd
 import spikeinterface as si
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
-from spikeinterface_cloud.exports.nwb_units import UnitsSource, make_units
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.exports.session import Session
@@ -111,7 +109,17 @@ def _export(name: str, plan: ExportPlan, found: Sorted, path: Path) -> None:
     labels = _labels(folder / LABELS)
     if name == "phy":
         export_phy(analyzer, found.recording, labels, path)
-        return
+    else:
+        _export_nwb(plan, found, analyzer, labels, path)
+
+
+def _export_nwb(
+    plan: ExportPlan, found: Sorted, analyzer: si.SortingAnalyzer, labels: pd.DataFrame, path: Path
+) -> None:
+    # imported here, as pynwb takes half a second, which a job that is refused would wait for
+    from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
+    from spikeinterface_cloud.exports.nwb_units import UnitsSource, make_units
+
     assert plan.session is not None
     nwbfile = make_nwbfile(plan.session, _programs(found))
     nwbfile.units = make_units(

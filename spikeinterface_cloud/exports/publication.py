@@ -14,7 +14,6 @@ from spikeinterface_cloud import __version__
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.exporting import UNITS_FILE, ExportPlan, why_not_for_archives
-from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.exports.session import Session, sanitised
 
@@ -69,6 +68,9 @@ def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
             f"TARGET_DANDISET: the archive would not take the units: {reason}; complete the "
             "source's metadata, or leave TARGET_DANDISET out"
         )
+    # imported here, as pynwb takes half a second, which a job that is refused would wait for
+    from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
+
     file = scratch / "session.nwb"
     write_nwbfile(make_nwbfile(plan.session, {"spikeinterface_cloud": __version__}), file)
     try:

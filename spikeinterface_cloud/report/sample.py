@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
-from scipy.signal import welch
 
 from spikeinterface_cloud.preprocessing import PreprocessedRecording
 from spikeinterface_cloud.report.peaks import Peaks, find_peaks
@@ -172,6 +171,9 @@ def _look_at(
 
 def _spectrum(recording: si.BaseRecording, segment: int, in_uv: bool) -> tuple[Floats, Floats]:
     """The frequencies above 0 Hz, and the power spectral density: frequencies x channels."""
+    # imported here, as that takes half a second, which a job that is refused would wait for
+    from scipy.signal import welch
+
     rate = recording.sampling_frequency
     n_samples = recording.get_num_samples(segment)
     length = min(int(SPECTRUM_CHUNK_S * rate), n_samples)

@@ -44,6 +44,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
             "READ_RECORDING_KWARGS": '{"drifting": true}',
             "SORTERS": ",".join(SORTERS),
             "EXPORTS": "nwb,phy",
+            "NUMBA_OPT": "3",
         },
         timeout_s=2000,
     )

@@ -237,7 +237,7 @@ def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path)
     variables = s3_access(moto_s3.url) | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
-        "SORTERS": "simple,spykingcircus2",
+        "SORTERS": "simple",
         "TARGET_AWS_S3_BUCKET": bucket,
         "AWS_EC2_METADATA_DISABLED": "true",
     }

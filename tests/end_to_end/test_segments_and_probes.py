@@ -68,13 +68,13 @@ def test_two_probes_that_share_positions(tmp_path: Path) -> None:
     file = write_nwb(tmp_path / "source" / "recording.nwb", both, layout)
     job = run_job(
         tmp_path / "job",
-        {"SOURCE_FOLDER": str(file.parent), "DATA_TYPE": "nwb", "SORTERS": "spykingcircus2"},
+        {"SOURCE_FOLDER": str(file.parent), "DATA_TYPE": "nwb", "SORTERS": "simple"},
     )
     assert_succeeded(job)
     assert job.record["recording"]["groups"] == {"left": 16, "right": 16}
     assert any("2 probes share positions" in note for note in job.record["recording"]["notes"])
-    assert n_true_units_found(job.results, "spykingcircus2", truth) >= 5
-    analyzer = si.load_sorting_analyzer(job.results / "spykingcircus2" / "analyzer.zarr")
+    assert n_true_units_found(job.results, "simple", truth) >= 5
+    analyzer = si.load_sorting_analyzer(job.results / "simple" / "analyzer.zarr")
     assert_on_one_probe_each(analyzer)
 
 
