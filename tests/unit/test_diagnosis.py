@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
 from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud import errors
 from spikeinterface_cloud.batch.jobs import JobState
-from spikeinterface_cloud.batch.refusals import AwsRefusal
-from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.diagnosis import exit_codes
-from spikeinterface_cloud.diagnosis.asking import ask
 from spikeinterface_cloud.diagnosis.diagnosis import Diagnosis
 from spikeinterface_cloud.diagnosis.finding import (
     Finding,
@@ -30,7 +26,7 @@ from spikeinterface_cloud.diagnosis.finding import (
     ok,
     softened,
 )
-from spikeinterface_cloud.diagnosis.images import Image, judge_image, look_up_image, parse_image
+from spikeinterface_cloud.diagnosis.images import Image, judge_image, parse_image
 from spikeinterface_cloud.diagnosis.job_checks import judge_job
 from spikeinterface_cloud.diagnosis.machines import MachineType
 from spikeinterface_cloud.diagnosis.network_checks import (
@@ -44,15 +40,13 @@ from spikeinterface_cloud.diagnosis.queue_checks import (
     judge_front,
     judge_queue,
 )
-from spikeinterface_cloud.diagnosis.quotas import Quota, judge_quota, look_up_quota
+from spikeinterface_cloud.diagnosis.quotas import Quota, judge_quota
 from spikeinterface_cloud.diagnosis.reasons import BLOCKED, NOT_STARTED, meaning_of
 from spikeinterface_cloud.diagnosis.request import MAY_NEED_GPU, NEED_GPU, Request, request_of
 from spikeinterface_cloud.diagnosis.roles import trusted_services
 from spikeinterface_cloud.diagnosis.scaling import (
     judge_activities,
     judge_machines,
-    look_at_scaling,
-    registered_memory,
 )
 from spikeinterface_cloud.diagnosis.size_checks import (
     judge_gpu_request,
@@ -574,149 +568,6 @@ def test_compute_environments_are_named_where_there_are_several() -> None:
     assert findings_table(both, 80).splitlines()[1].startswith("quota (ondemand)  not allowed")
     assert summary(found(ok("e"))) == "nothing was found that would hold a job up"
     assert (both.exit_code, found(quota_of("a", Verdict.NOT_ALLOWED)).exit_code) == (1, 0)
-
-
-@pytest.fixture(scope="module")
-def session() -> AwsSession:
-    return AwsSession(region=REGION)
-
-
-def code_of(spot: bool) -> str:
-    return "L-3819A6DF" if spot else "L-DB2E81BA"
-
-
-@pytest.mark.parametrize("spot", [True, False])
-def test_a_quota_that_nobody_has_raised_is_the_default(session: AwsSession, spot: bool) -> None:
-    wanted = {"ServiceCode": "ec2", "QuotaCode": code_of(spot)}
-    with Stubber(session.client("service-quotas")) as stub:
-        stub.add_client_error(
-            "get_service_quota", "NoSuchResourceException", expected_params=wanted
-        )
-        stub.add_response("get_aws_default_service_quota", {"Quota": {"Value": 0.0}}, wanted)
-        default = look_up_quota(session, "G and VT", spot)
-        stub.assert_no_pending_responses()
-    assert isinstance(default, Quota)
-    assert (default.vcpus, default.code, default.region) == (0.0, code_of(spot), REGION)
-    with Stubber(session.client("service-quotas")) as stub:
-        stub.add_response("get_service_quota", {"Quota": {"Value": 48.0}}, wanted)
-        raised = look_up_quota(session, "G and VT", spot)
-    assert isinstance(raised, Quota)
-    assert raised.vcpus == 48
-
-
-GROUPS = {
-    "AutoScalingGroups": [
-        {
-            "AutoScalingGroupName": name, "MinSize": 0, "MaxSize": 1, "DesiredCapacity": 0,
-            "DefaultCooldown": 0, "AvailabilityZones": [], "HealthCheckType": "EC2",
-            "CreatedTime": NOW,
-        }
-        for name in ("AWSBatch-spot-asg-1a2b", "AWSBatch-spot-2-asg-3c4d", "website")
-    ]
-}  # fmt: skip
-ACTIVITIES = {
-    "Activities": [
-        {
-            "ActivityId": str(minutes), "AutoScalingGroupName": "AWSBatch-spot-asg-1a2b",
-            "Cause": "a job", "StartTime": NOW - timedelta(minutes=minutes), "StatusCode": code,
-            "StatusMessage": words,
-        }
-        for minutes, code, words in ((9, "Successful", "old"), (1, "Failed", "VcpuLimitExceeded"))
-    ]
-}  # fmt: skip
-
-
-def test_the_machines_of_an_environment_are_those_of_its_group_and_cluster(
-    session: AwsSession,
-) -> None:
-    described = environment(ecsClusterArn="cluster")
-    with (
-        Stubber(session.client("autoscaling")) as scaling,
-        Stubber(session.client("ecs")) as ecs,
-    ):
-        scaling.add_response("describe_auto_scaling_groups", GROUPS, {})
-        scaling.add_response(
-            "describe_scaling_activities",
-            ACTIVITIES,
-            {"AutoScalingGroupName": "AWSBatch-spot-asg-1a2b", "MaxRecords": 20},
-        )
-        ecs.add_response(
-            "list_container_instances", {"containerInstanceArns": ["a"]}, {"cluster": "cluster"}
-        )
-        ecs.add_response(
-            "describe_container_instances",
-            {"containerInstances": [machine(4096, 15_000, 1)]},
-            {"cluster": "cluster", "containerInstances": ["a"]},
-        )
-        looked = look_at_scaling(session, described)
-        scaling.assert_no_pending_responses()
-        ecs.assert_no_pending_responses()
-    assert isinstance(looked.activities, list)
-    assert [entry["StatusMessage"] for entry in looked.activities] == ["VcpuLimitExceeded", "old"]
-    assert isinstance(looked.machines, list)
-    assert registered_memory(looked.machines) == {"g4dn.2xlarge": 31_612}
-
-
-def test_an_index_of_manifests_tells_the_processors(session: AwsSession) -> None:
-    address = parse_image("123456789012.dkr.ecr.us-east-1.amazonaws.com/lab:1")
-    assert address is not None
-    wanted = {
-        "registryId": "123456789012",
-        "repositoryName": "lab",
-        "imageIds": [{"imageTag": "1"}],
-    }
-    platforms = [{"platform": {"architecture": name}} for name in ("arm64", "unknown")]
-    manifest = '{"manifests": ' + str(platforms).replace("'", '"') + "}"
-    with Stubber(session.client("ecr")) as stub:
-        stub.add_response(
-            "describe_images", {"imageDetails": [{"imageSizeInBytes": 4_000_000_000}]}, wanted
-        )
-        stub.add_response("batch_get_image", {"images": [{"imageManifest": manifest}]}, wanted)
-        image = look_up_image(session, address)
-    assert image == Image(
-        repository_exists=True,
-        exists=True,
-        size_bytes=4_000_000_000,
-        architectures=frozenset({"arm64"}),
-    )
-
-
-@pytest.mark.parametrize(
-    ("code", "denied"),
-    [
-        ("AccessDenied", True),
-        ("UnauthorizedOperation", True),
-        ("AccessDeniedException", True),
-        ("InternalFailure", False),
-        ("UnknownOperationException", False),
-    ],
-)
-def test_a_refusal_is_a_fact_that_is_not_seen(session: AwsSession, code: str, denied: bool) -> None:
-    ec2 = session.client("ec2")
-    with Stubber(ec2) as stub:
-        stub.add_client_error("describe_subnets", code, "no " * 200)
-        seen = ask("ec2:DescribeSubnets", lambda: ec2.describe_subnets())
-    assert isinstance(seen, Unseen)
-    assert (seen.permission, seen.denied) == ("ec2:DescribeSubnets", denied)
-    assert len(seen.reason) < 200
-
-
-def test_credentials_that_nobody_takes_end_it(session: AwsSession) -> None:
-    ec2 = session.client("ec2")
-    with Stubber(ec2) as stub:
-        stub.add_client_error("describe_subnets", "ExpiredToken", "expired")
-        with pytest.raises(AwsRefusal, match="refused the credentials"):
-            ask("ec2:DescribeSubnets", lambda: ec2.describe_subnets())
-
-
-def test_a_thing_that_is_not_there_is_none(session: AwsSession) -> None:
-    ec2 = session.client("ec2")
-    with Stubber(ec2) as stub:
-        stub.add_client_error("describe_subnets", "InvalidSubnetID.NotFound")
-        seen = ask(
-            "ec2:DescribeSubnets", lambda: ec2.describe_subnets(), ("InvalidSubnetID.NotFound",)
-        )
-    assert seen is None
 
 
 def test_the_laptop_needs_nothing_of_the_container() -> None:
