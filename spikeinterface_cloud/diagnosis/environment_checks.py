@@ -37,13 +37,8 @@ from spikeinterface_cloud.diagnosis.roles import (
     look_up_profile,
     look_up_role,
 )
-from spikeinterface_cloud.diagnosis.scaling import (
-    Scaling,
-    judge_activities,
-    judge_machines,
-    look_at_scaling,
-    registered_memory,
-)
+from spikeinterface_cloud.diagnosis.scaling import Scaling, look_at_scaling, registered_memory
+from spikeinterface_cloud.diagnosis.scaling_checks import judge_activities, judge_machines
 from spikeinterface_cloud.diagnosis.size_checks import judge_gpu_system, judge_sizes
 
 Reply = Mapping[str, Any]

@@ -44,10 +44,7 @@ from spikeinterface_cloud.diagnosis.quotas import Quota, judge_quota
 from spikeinterface_cloud.diagnosis.reasons import BLOCKED, NOT_STARTED, meaning_of
 from spikeinterface_cloud.diagnosis.request import MAY_NEED_GPU, NEED_GPU, Request, request_of
 from spikeinterface_cloud.diagnosis.roles import trusted_services
-from spikeinterface_cloud.diagnosis.scaling import (
-    judge_activities,
-    judge_machines,
-)
+from spikeinterface_cloud.diagnosis.scaling_checks import judge_activities, judge_machines
 from spikeinterface_cloud.diagnosis.size_checks import (
     judge_gpu_request,
     judge_gpu_system,

@@ -16,10 +16,7 @@ from spikeinterface_cloud.diagnosis.finding import (
 )
 from spikeinterface_cloud.diagnosis.images import Image, look_up_image, parse_image
 from spikeinterface_cloud.diagnosis.quotas import Quota, look_up_quota
-from spikeinterface_cloud.diagnosis.scaling import (
-    look_at_scaling,
-    registered_memory,
-)
+from spikeinterface_cloud.diagnosis.scaling import look_at_scaling, registered_memory
 
 REGION = "us-east-1"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
