@@ -38,6 +38,7 @@ from spikeinterface_cloud.machine import describe_machine, free_disk_bytes, work
 from spikeinterface_cloud.preflight import (
     Finding,
     Preflight,
+    attempt,
     check_memory_for,
     check_settings,
     exit_code_of,
@@ -56,17 +57,19 @@ from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.scratch import job_scratch
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorter_folder import SorterFolder
-from spikeinterface_cloud.sorters import complete_parameters
+from spikeinterface_cloud.sorters import are_known, complete_parameters
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
 from spikeinterface_cloud.sources import FoundSource, fetch_source
 from spikeinterface_cloud.spot import stopped_before_reclaim
 from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.workplace import (
+    check_apart,
     for_one_job,
     open_results_folder,
     open_scratch,
     room_for_results,
+    scratch_parent,
 )
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
@@ -100,9 +103,21 @@ def check_job(environ: Mapping[str, str]) -> int:
 
 
 def check_surroundings(settings: JobSettings) -> list[Finding]:
-    """Hold the settings against what is there: the source, the target, this machine."""
-    scratch = open_scratch(settings.scratch_folder)
-    return Preflight(settings, scratch).run(open_results(settings).check_target)
+    """Hold the settings against what is there: the folders, the source, the target, this
+    machine."""
+
+    def check_target() -> None:
+        if settings.target is not None:
+            Storage(settings.aws).check_writable(settings.target)
+
+    folders = [
+        attempt("results", lambda: open_results(settings).folder),
+        attempt("scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"),
+    ]
+    return [
+        *folders,
+        *Preflight(settings, scratch_parent(settings.scratch_folder)).run(check_target),
+    ]
 
 
 def run_job(environ: Mapping[str, str]) -> int:
@@ -146,7 +161,9 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
 def open_results(settings: JobSettings) -> Results:
     """The results folder, and the target as far as settings tell of it."""
     folder = open_results_folder(settings.results_folder)
-    check_replaceable(folder, settings.sorters)
+    check_apart(folder, settings.source)
+    if are_known(settings.sorters):  # else that is what is said
+        check_replaceable(folder, settings.sorters)
     return Results(
         folder,
         settings.target,
@@ -277,10 +294,11 @@ def sort_anew(
     )
     folder.begin()
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
-    with step(f"sort with {sorter}", record.steps):
+    with folder.unfinished(), step(f"sort with {sorter}", record.steps):
         run, sorting = sort(preprocessed.for_sorting, preprocessed.for_analysis, task)
+        if sorting is not None:
+            save_sorting(sorting, folder.path / RAW_SORTING)
     if sorting is not None:
-        save_sorting(sorting, folder.path / RAW_SORTING)
         folder.finish_sorting(run)
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
     return run, sorting

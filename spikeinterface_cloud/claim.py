@@ -55,6 +55,10 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     except TargetError:
         results.leave_target()
         raise
+    except BaseException:  # the network, or a request to stop, between two of its steps
+        claim.hurry()
+        claim.release()
+        raise
     results.claimed = True
     if not held:
         logger.warning("nothing keeps two jobs from writing to %s at once", results)

@@ -70,6 +70,8 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
         if folder in given and bucket not in given:
             yield f"{folder}: given without {bucket}; name the bucket as well"
     yield from partial_credentials(given)
+    if "PROBE_FILE" in given and sources:
+        yield from _probe_without_place(given["PROBE_FILE"], sources[0])
     if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
         yield (
             "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
@@ -81,6 +83,16 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
             "must not be mixed with; name another folder"
         )
     yield from _unparsable_locations(given)
+
+
+def _probe_without_place(probe: str, source: str) -> Iterator[str]:
+    if source == "TEST_WITH_TOY_RECORDING":
+        yield "PROBE_FILE: a simulated recording has a probe of its own; leave it out"
+    elif source == "DANDISET_S3_FILE_URL" and not probe.startswith("s3://"):
+        yield (
+            f"PROBE_FILE: {probe} is no path inside the source, as an asset of DANDI is one file; "
+            "put the probe on S3 and give its s3:// URL"
+        )
 
 
 def _lies_within(inner: str | None, outer: str | None) -> bool:

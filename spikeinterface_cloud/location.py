@@ -27,6 +27,19 @@ class S3Location:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
 
+    def is_within(self, other: object) -> bool:
+        """Whether it is the other location, or lies in it.
+
+        >>> target = S3Location(bucket="lab", key="day1/results")
+        >>> target.is_within(S3Location(bucket="lab", key="day1"))
+        True
+        >>> target.is_within(S3Location(bucket="lab", key="day"))
+        False
+        """
+        if not isinstance(other, S3Location) or self.bucket != other.bucket:
+            return False
+        return self.key == other.key or not other.key or self.key.startswith(f"{other.key}/")
+
     def child(self, name: str) -> "S3Location":
         """The location of `name` inside this folder.
 

@@ -15,6 +15,7 @@ from spikeinterface_cloud.assignment import assigned
 from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
 from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
+from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import (
@@ -35,10 +36,16 @@ from spikeinterface_cloud.memory_estimate import (
 from spikeinterface_cloud.preprocessing import check_pipeline
 from spikeinterface_cloud.recording.readers import check_reader
 from spikeinterface_cloud.recording.simulation import check_simulation
-from spikeinterface_cloud.scratch import make_room
+from spikeinterface_cloud.scratch import left_bytes, make_room
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.shared_memory import is_large_enough
-from spikeinterface_cloud.sorters import check_gpu, check_names, check_parameters, needs_gpu
+from spikeinterface_cloud.sorters import (
+    are_known,
+    check_gpu,
+    check_names,
+    check_parameters,
+    needs_gpu,
+)
 from spikeinterface_cloud.sources import FoundSource, SourceRequest, find_source
 
 logger = logging.getLogger(__name__)
@@ -88,7 +95,7 @@ class Preflight:
             ("memory", self._memory),
             ("shared memory", self._shared_memory),
         ]
-        return [_try(name, check) for name, check in checks]
+        return [attempt(name, check) for name, check in checks]
 
     def found_source(self) -> FoundSource:
         """The source, once the checks have passed."""
@@ -149,8 +156,11 @@ class Preflight:
     def _disk(self) -> str:
         free = free_disk_bytes(self._scratch)
         needed = int((self._found.size_bytes if self._found else 0) * DISK_FACTOR)
-        if free < needed:
-            free = make_room(self._scratch, needed)
+        if self._found is not None and are_known(self._settings.sorters):
+            job = fingerprints(self._settings, self._found).job
+            needed = max(0, needed - left_bytes(self._scratch, job))
+            if free < needed:
+                free = make_room(self._scratch, needed, kept=job)
         if free < needed:
             raise UnavailableError(
                 f"{self._scratch}: {format_bytes(free)} free, the job needs about "
@@ -256,8 +266,9 @@ def table(findings: Sequence[Finding]) -> str:
     )
 
 
-def _try(name: str, check: Callable[[], str]) -> Finding:
+def attempt(name: str, check: Callable[[], object]) -> Finding:
+    """How a check ends, which raises what it finds wrong, or gives what it found."""
     try:
-        return Finding(name=name, detail=check())
+        return Finding(name=name, detail=str(check()))
     except CloudJobError as error:
         return Finding(name=name, error=error)

@@ -71,6 +71,11 @@ def _close(
     record = results.record
     record.ended = datetime.now(UTC)
     record.peak_memory_bytes = peak_memory_bytes()
+    if results.holds_earlier():
+        logger.warning(
+            "what an earlier run left in %s stays, its run.json too; the log of this one is %s",
+            *(results.folder, results.log_file),
+        )
     full_disk = _write_record(results, first_error)
     if results.wants_report:
         write_report()

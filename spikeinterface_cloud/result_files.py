@@ -2,7 +2,9 @@
 is somebody's own, and stays."""
 
 import os
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from spikeinterface_cloud.errors import TargetError
@@ -27,6 +29,8 @@ FAILED = "failed"
 
 #: what this program writes into the folder, and may remove; a user's own files stay
 OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, "phy", FAILED)
+#: the logs of each try of a sorter, and of each group of channels by itself
+OWN_LOGS = re.compile(r"(try|group)-\d+")
 OWN_FILES = ("units.nwb", "quality_metrics.csv", "unit_labels.csv", "sorter_log.json")
 
 #: in the folder of the comparison: the sorting that two or more sorters agree on
@@ -58,8 +62,52 @@ def is_own(path: str) -> bool:
     """
     first, _, rest = path.partition("/")
     if rest:
-        return first in OWN_FOLDERS
+        return is_own_folder(first)
     return path in OWN_FILES or path.endswith(".log")
+
+
+def is_own_folder(name: str) -> bool:
+    """Whether this program makes such a folder in that of a sorter.
+
+    >>> is_own_folder("sorting"), is_own_folder("try-1"), is_own_folder("figures")
+    (True, True, False)
+    """
+    return name in OWN_FOLDERS or OWN_LOGS.fullmatch(name) is not None
+
+
+def own_entries(folder: Path) -> list[Path]:
+    """The files and folders that this program has written into the folder of a sorter, the record
+    of what is finished aside."""
+    return [
+        path
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if (is_own_folder(path.name) if path.is_dir() else is_own(path.name))
+    ]
+
+
+def move_own(source: Path, destination: Path, but: Collection[str] = ()) -> None:
+    """Move what this program has written into the folder of a sorter, over what is there of the
+    same name, but for what is named in `but`; `destination` is made."""
+    destination.mkdir(parents=True, exist_ok=True)
+    for path in own_entries(source):
+        if path.name in but:
+            continue
+        place = destination / path.name
+        if place.is_dir():
+            shutil.rmtree(place)
+        path.replace(place)
+
+
+def remove_own(folder: Path, but: Collection[str] = ()) -> None:
+    """Remove what this program has written into the folder of a sorter, but for what is named in
+    `but`."""
+    for path in own_entries(folder):
+        if path.name in but:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def is_comparison(path: str) -> bool:
@@ -97,13 +145,18 @@ def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
                 f"RESULTS_FOLDER: {folder} is no folder, where the job has to make one; move it "
                 "away, or give the job a folder of its own"
             )
-        inner = OWN_FOLDERS if name != COMPARISON else (CONSENSUS,)
-        for found in (folder, *(below for each in inner for below in _folders(folder / each))):
-            if found.is_dir() and not os.access(found, os.W_OK | os.X_OK, effective_ids=True):
-                raise TargetError(
-                    f"RESULTS_FOLDER: {found} is of an earlier run and cannot be written by this "
-                    "user; give this user the right to, or give the job a folder of its own"
-                )
+        _check_writable(folder)
+        for each in [folder / CONSENSUS] if name == COMPARISON else own_entries(folder):
+            for found in _folders(each):
+                _check_writable(found)
+
+
+def _check_writable(folder: Path) -> None:
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        raise TargetError(
+            f"RESULTS_FOLDER: {folder} is of an earlier run and cannot be written by this user; "
+            "give this user the right to, or give the job a folder of its own"
+        )
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -1,5 +1,6 @@
 """The results folder, and the same tree at the target."""
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -36,8 +37,7 @@ class Results:
         self.log_file = folder / LOG
         #: what has been finished and has not left yet
         self.waiting: Callable[[], None] | None = None
-        #: False where the report of an earlier run of the same job is as good
-        self.wants_report = True
+        self._wants_report = True
         self._storage = storage
         self._reachable = False
         self._begun = False
@@ -74,7 +74,7 @@ class Results:
     def begin_anew(self) -> None:
         """The earlier run was complete: replace nothing but its record and its log."""
         self._begun = True
-        self.wants_report = False
+        self._wants_report = False
 
     def check_target(self) -> None:
         """Make sure that the target can be written.
@@ -92,6 +92,22 @@ class Results:
     def leave_target(self) -> None:
         """Write nothing to the target any more: it is another job's."""
         self._reachable = False
+
+    @property
+    def wants_report(self) -> bool:
+        """False where the report of an earlier run is as good, or is not this one's to replace."""
+        return self._wants_report and not self.holds_earlier()
+
+    def holds_earlier(self) -> bool:
+        """Whether the folder has the record of an earlier run in which sorters ran, and this one
+        has not begun to replace what they found."""
+        if self._begun:
+            return False
+        try:
+            content = json.loads((self.folder / RECORD).read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(content, dict) and bool(content.get("sorters"))
 
     def spare_earlier(self) -> bool:
         """Whether the target holds the results of an earlier run that this one has not replaced, or
@@ -121,7 +137,7 @@ class Results:
             self._storage = self._storage.with_patience(HURRY)
 
     def write_record(self) -> None:
-        """Write `run.json` into the folder.
+        """Write `run.json` into the folder, unless that of an earlier run has to stay.
 
         Raises
         ------
@@ -129,6 +145,8 @@ class Results:
             the disk is full
         """
         self._record_is_here = False
+        if self.holds_earlier():
+            return
         with room_for_results(self.folder / RECORD):
             self.record.write(self.folder / RECORD)
         self._record_is_here = True

@@ -59,7 +59,7 @@ def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
     """The folder that this process alone works in."""
     folder, lock = None, None
     if parent is not None:
-        folder = parent / f"{PREFIX}{fingerprint[:NAME_LENGTH]}"
+        folder = parent / _name(fingerprint)
         folder.mkdir(exist_ok=True)
         lock = _lock(folder)
         if lock is None:
@@ -79,7 +79,7 @@ def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
 def remove_leftovers(parent: Path, kept: str = "") -> None:
     """Remove what other jobs have left a day ago or earlier, and tell what else they have left."""
     for folder in _leftovers(parent):
-        if folder.name == f"{PREFIX}{kept[:NAME_LENGTH]}":
+        if folder.name == _name(kept):
             continue
         if _age_s(folder) > KEPT_S:
             _remove(folder)
@@ -87,14 +87,28 @@ def remove_leftovers(parent: Path, kept: str = "") -> None:
             logger.info("%s is left of a job that was interrupted or killed", folder)
 
 
-def make_room(parent: Path, needed_bytes: int) -> int:
-    """Remove what killed jobs have left, the oldest first, until there is enough space; the bytes
-    that are free then."""
+def make_room(parent: Path, needed_bytes: int, kept: str = "") -> int:
+    """Remove what killed jobs have left, the oldest first, but for the one with the fingerprint
+    `kept`, until there is enough space; the bytes that are free then."""
     for folder in _leftovers(parent):
         if free_disk_bytes(parent) >= needed_bytes:
             break
-        _remove(folder)
+        if folder.name != _name(kept):
+            _remove(folder)
     return free_disk_bytes(parent)
+
+
+def left_bytes(parent: Path, fingerprint: str) -> int:
+    """What an earlier attempt at the same job has left, which the next one need not fetch."""
+    return _size_bytes(parent / _name(fingerprint))
+
+
+def _name(fingerprint: str) -> str:
+    return f"{PREFIX}{fingerprint[:NAME_LENGTH]}"
+
+
+def _size_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _leftovers(parent: Path) -> list[Path]:
@@ -112,7 +126,7 @@ def _remove(folder: Path) -> None:
     if lock is None:  # its job has begun again, or another one is removing it
         return
     try:
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        size = _size_bytes(folder)
         shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)

@@ -3,12 +3,13 @@
 import shutil
 from pathlib import Path
 
-from spikeinterface_cloud.completion import NAME
-from spikeinterface_cloud.result_files import files_of
+from spikeinterface_cloud.completion import NAME, read_completion
+from spikeinterface_cloud.result_files import FAILED, move_own, remove_own
 
 
 class SetAside:
-    """A hidden folder beside that of the sorter, which may be there or not."""
+    """A hidden folder beside that of the sorter, which may be there or not; what is not this
+    program's stays in the sorter's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -19,28 +20,33 @@ class SetAside:
         return self._place.exists()
 
     def take(self) -> None:
-        """Set the folder of the sorter aside, with all that is in it."""
-        self._folder.rename(self._place)
+        """Set aside what is in the folder of the sorter. The record goes first and comes back last,
+        so that a half of it is never taken for the whole."""
+        self._place.mkdir(exist_ok=True)
+        record = self._folder / NAME
+        if record.is_file():
+            record.replace(self._place / NAME)
+        move_own(self._folder, self._place)
 
     def put_back(self) -> None:
         """Give it its place again, unless it was replaced: then it is forgotten."""
         if not self.exists():
             return
-        if (self._folder / NAME).is_file():
-            self.forget()
-            return
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._place.rename(self._folder)
+        if not (self._folder / NAME).is_file():
+            record = self._place / NAME
+            self._remove_what_was_begun(record)
+            move_own(self._place, self._folder)
+            if record.is_file():
+                record.replace(self._folder / NAME)
+        self.forget()
+
+    def _remove_what_was_begun(self, record: Path) -> None:
+        found = read_completion(record.read_bytes()) if record.is_file() else None
+        if found is not None:
+            belonging = {file.path.partition("/")[0] for file in found.files}
+            remove_own(self._folder, but={*belonging, FAILED})
 
     def forget(self) -> None:
-        """Remove it; files that are not this program's go to the sorter's folder."""
-        if not self.exists():
-            return
-        for file in files_of(self._place).values():
-            file.unlink()
-        (self._place / NAME).unlink(missing_ok=True)
-        for file in [file for file in self._place.rglob("*") if file.is_file()]:
-            place = self._folder / file.relative_to(self._place)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file.rename(place)
-        shutil.rmtree(self._place)
+        """Remove it."""
+        if self.exists():
+            shutil.rmtree(self._place)

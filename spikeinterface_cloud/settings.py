@@ -278,13 +278,14 @@ class JobSettings(BaseModel):
             if name not in self.sorters
         ]
         try:
-            mixed = self.target is not None and self.target == self.source
+            mixed = self.target is not None and self.target.is_within(self.source)
         except ValueError:  # a location that cannot be read is a problem of its own
             mixed = False
         if mixed:
+            where = "the source itself" if self.target == self.source else "in the source itself"
             problems.append(
-                f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is the source itself, which results "
-                "must not be mixed with; name another folder"
+                f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, which results must not be "
+                "mixed with; name another folder"
             )
         if self.target_dandiset is not None:
             problems += self._not_for_dandi()

@@ -7,7 +7,8 @@ job: `completed.json`, written last, lists what belongs together.
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -23,10 +24,11 @@ from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.result_files import (
     FAILED,
     FOR_PEOPLE,
-    OWN_FOLDERS,
     RAW_SORTING,
     SORTING,
     files_of,
+    move_own,
+    remove_own,
 )
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.set_aside import SetAside
@@ -113,6 +115,17 @@ class SorterFolder:
         self._clean([])
         (self.path / NAME).unlink(missing_ok=True)
 
+    @contextmanager
+    def unfinished(self) -> Iterator[None]:
+        """While the block runs there is nothing else yet: where it is left by an error, what an
+        earlier job found gets its place again, and the logs of this one lie beside it."""
+        try:
+            yield
+        except BaseException:
+            if self._set_aside.exists():
+                self._put_logs_beside()
+            raise
+
     def finish_sorting(self, run: SorterRun) -> None:
         """Publish what the sorter found, in `raw_sorting`, before it is analysed; what was there of
         an earlier job goes.
@@ -155,11 +168,7 @@ class SorterFolder:
         """Publish what a sorter said that failed, and keep what an earlier run found with it."""
         name = self.sorter
         if self._set_aside.exists() or self._stored.holds_sorting():
-            logs = self.path.rename(self.path.with_name(f".{name}.{FAILED}"))
-            self._set_aside.put_back()
-            shutil.rmtree(self.path / FAILED, ignore_errors=True)
-            self.path.mkdir(exist_ok=True)
-            logs.rename(self.path / FAILED)
+            self._put_logs_beside()
             name = f"{name}/{FAILED}"
             logger.warning(
                 "what an earlier run found with %s stays; the logs of this one are in %s",
@@ -167,6 +176,12 @@ class SorterFolder:
                 name,
             )
         self._results.publish(name)
+
+    def _put_logs_beside(self) -> None:
+        """Move what this run has said to a folder of its own, beside what an earlier one found."""
+        shutil.rmtree(self.path / FAILED, ignore_errors=True)
+        move_own(self.path, self.path / FAILED, but=[FAILED])
+        self._set_aside.put_back()
 
     def _finish(self, run: SorterRun, exports: Sequence[ExportRun], *, analysed: bool) -> None:
         """Publish, or leave it to the job's way out where that is interrupted."""
@@ -222,5 +237,4 @@ class SorterFolder:
             in_kept_phy = path.startswith(FOR_PEOPLE) and "phy" in kept_folders
             if path not in kept and not in_kept_phy:
                 file.unlink()
-        for name in set(OWN_FOLDERS) - kept_folders:
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        remove_own(self.path, but=kept_folders)

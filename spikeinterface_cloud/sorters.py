@@ -24,6 +24,11 @@ COMPILED_BASES = {
 SEED = 0
 
 
+def are_known(sorters: Sequence[str]) -> bool:
+    """Whether SpikeInterface knows all of them, installed or not."""
+    return set(sorters) <= set(ss.available_sorters())
+
+
 def check_names(sorters: Sequence[str]) -> None:
     """Refuse a sorter that SpikeInterface does not know (78), or that this image lacks (69)."""
     known, installed = ss.available_sorters(), ss.installed_sorters()

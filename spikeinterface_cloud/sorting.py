@@ -23,6 +23,7 @@ from spikeinterface_cloud.memory_ladder import (
     out_of_memory,
     rungs,
 )
+from spikeinterface_cloud.result_files import is_own
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_attempt import Ended, run_apart
 from spikeinterface_cloud.sorter_process import SorterRequest
@@ -224,7 +225,7 @@ def _set_logs_aside(task: SortingTask, name: str) -> None:
     aside = task.results_folder / name
     aside.mkdir(exist_ok=True)
     for file in task.results_folder.iterdir():
-        if file.is_file():
+        if file.is_file() and is_own(file.name):
             file.replace(aside / file.name)
 
 

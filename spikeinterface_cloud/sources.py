@@ -3,7 +3,8 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, assert_never
 
@@ -26,7 +27,7 @@ from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
 from spikeinterface_cloud.transfer.remote import RemoteFile, s3_file, s3_files
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.transfer.storage import Storage, StoredObject
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ class FoundSource:
     files: Sequence[RemoteFile] = ()
     #: the probe, where it is a file of its own on S3
     probe: RemoteFile | None = None
-    #: the probe's path inside the source
-    probe_name: str | None = None
+    #: where it is, of a local source
+    probe_path: Path | None = None
     #: gives a URL to stream from, where the recording is streamed
     stream: Callable[[], str] | None = None
     #: where a local source is
@@ -97,17 +98,21 @@ def find_source(
     """
     match request.location:
         case S3Location():
-            return _find_on_s3(request.location, request, Storage(aws))
+            found = _find_on_s3(request.location, request, Storage(aws))
         case DandiBlob():
-            return _find_blob(request.location, request, Storage(aws, unsigned=True))
+            found = _find_blob(request.location, request, Storage(aws, unsigned=True))
         case DandiAsset():
-            return _find_asset(request.location, request, dandi_api_key)
+            found = _find_asset(request.location, request, dandi_api_key)
         case LocalFolder():
-            return _find_locally(request.location, request)
+            found = _find_locally(request.location, request)
         case SimulatedRecording():
-            return FoundSource(location=request.location, provenance={"location": "simulated"})
+            found = FoundSource(location=request.location, provenance={"location": "simulated"})
         case _ as unreachable:
             assert_never(unreachable)
+    probe = request.probe_file
+    if probe is not None and probe.startswith("s3://"):
+        return replace(found, probe=_probe_at(parse_s3(probe, None), Storage(aws)))
+    return found
 
 
 def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
@@ -145,23 +150,20 @@ def _is_one_file(found: FoundSource) -> bool:
 def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) -> FoundSource:
     objects = storage.list_objects(location)
     files = s3_files(storage, objects, location)
-    chosen = _choose(files, request)
+    probe_name = _probe_inside(request)
+    probe = _probe_on_s3(location, objects, probe_name, storage) if probe_name else None
+    chosen = _choose([file for file in files if probe is None or file.url != probe.url], request)
+    stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])
-    if request.only_first_frames and request.data_type == "nwb" and len(chosen) == 1:
-        only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
-        return FoundSource(
-            location=location,
-            files=chosen,
-            probe=_probe_on_s3(request, storage),
-            stream=lambda: storage.presigned_url(only.location, STREAMING_S),
-            provenance=_describe(location, chosen),
-        )
+        if request.only_first_frames:
+            only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
+            stream = partial(storage.presigned_url, only.location, STREAMING_S)
     return FoundSource(
         location=location,
         files=chosen,
-        probe=_probe_on_s3(request, storage),
-        probe_name=_probe_inside(request),
+        probe=probe,
+        stream=stream,
         provenance=_describe(location, chosen),
     )
 
@@ -181,7 +183,6 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
     return FoundSource(
         location=location,
         files=[file],
-        probe=_probe_on_s3(request, storage),
         stream=(lambda: storage.presigned_url(place, STREAMING_S))
         if request.only_first_frames
         else None,
@@ -221,30 +222,23 @@ def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
     if path.is_dir() and not any(path.iterdir()):
         raise SourceError(f"SOURCE_FOLDER: {path} is empty; name the folder of the recording")
     probe = _probe_inside(request)
-    if probe and not (path / probe).is_file():
-        raise SourceError(f"PROBE_FILE: there is no {probe} in {path}; give its path inside it")
+    beside = path if path.is_dir() else path.parent
+    if probe and not (beside / probe).is_file():
+        raise SourceError(f"PROBE_FILE: there is no {probe} in {beside}; give its path inside it")
     return FoundSource(
         location=location,
         path=path,
-        probe_name=probe,
+        probe_path=beside / probe if probe else None,
         provenance={"location": str(location)},
     )
 
 
 def _choose(files: Sequence[RemoteFile], request: SourceRequest) -> list[RemoteFile]:
-    """Those files that the recording is read from, and the probe's."""
+    """Those files that the recording is read from."""
     by_name = {file.name: file for file in files}
     if len(files) == 1 or request.data_type is None:
         return list(files)
     needed = needed_files(request.data_type, list(by_name), request.read_recording_kwargs)
-    probe = _probe_inside(request)
-    if probe is not None:
-        if PurePosixPath(probe) not in by_name:
-            raise SourceError(
-                f"PROBE_FILE: there is no {probe} in {request.location}; "
-                "give its path inside the source, or an s3:// URL"
-            )
-        needed = [*needed, PurePosixPath(probe)]
     if len(needed) < len(files):
         logger.info("%d of the %d files there are needed", len(needed), len(files))
     return [by_name[name] for name in dict.fromkeys(needed)]
@@ -255,19 +249,29 @@ def _probe_inside(request: SourceRequest) -> str | None:
     return None if probe is None or probe.startswith("s3://") else probe
 
 
-def _probe_on_s3(request: SourceRequest, storage: Storage) -> RemoteFile | None:
-    if request.probe_file is None or not request.probe_file.startswith("s3://"):
-        return None
-    location = parse_s3(request.probe_file, None)
+def _probe_on_s3(
+    source: S3Location, objects: Sequence[StoredObject], name: str, storage: Storage
+) -> RemoteFile:
+    """The probe in a folder on S3, or beside an object there."""
+    if [stored.location for stored in objects] == [source]:
+        source = S3Location(bucket=source.bucket, key=source.key.rpartition("/")[0])
+    place = source.child(name)
+    if not storage.object_exists(place):
+        raise SourceError(
+            f"PROBE_FILE: there is no {name} in {source}; give its path inside the source, or an "
+            "s3:// URL"
+        )
+    return _probe_at(place, storage)
+
+
+def _probe_at(location: S3Location, storage: Storage) -> RemoteFile:
     return s3_file(storage, storage.head(location), PurePosixPath("probe.json"))
 
 
 def _fetch_probe(found: FoundSource, folder: Path) -> Path | None:
     if found.probe is not None:
         return download([found.probe], folder / "probe").files[0]
-    if found.probe_name is not None:
-        return (found.path or folder / "recording") / found.probe_name
-    return None
+    return found.probe_path
 
 
 def _describe(location: Source, files: Sequence[RemoteFile]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from spikeinterface_cloud.completion import (
     write_completion,
 )
 from spikeinterface_cloud.errors import (
+    ClaimLost,
     CloudJobError,
     RecordingError,
     SourceError,
@@ -173,5 +174,6 @@ class StoredFolder:
     @property
     def _storage(self) -> Storage:
         storage = self._results.storage
-        assert storage is not None, "there has to be a target"
+        if storage is None:  # the claim was lost since it was asked for
+            raise ClaimLost(f"{self._results} is written by another attempt")
         return storage

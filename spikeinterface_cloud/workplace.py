@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spikeinterface_cloud.errors import TargetError, UnavailableError
+from spikeinterface_cloud.errors import SettingsError, TargetError, UnavailableError
+from spikeinterface_cloud.location import LocalFolder, Source
 from spikeinterface_cloud.transfer.part_file import FULL
 
 #: where a container has its volumes
@@ -47,6 +48,25 @@ def open_results_folder(chosen: Path | None) -> Path:
     return folder
 
 
+def check_apart(results_folder: Path, source: Source) -> None:
+    """Make sure that the results are not written among the files of the source.
+
+    Raises
+    ------
+    SettingsError
+        they would be
+    """
+    if not isinstance(source, LocalFolder):
+        return
+    path = source.path.resolve()
+    inside = results_folder.resolve().is_relative_to(path)
+    if inside or (path.is_file() and results_folder.resolve() == path.parent):
+        raise SettingsError(
+            f"RESULTS_FOLDER: {results_folder} is in the source itself, which results must not be "
+            "mixed with; name another folder"
+        )
+
+
 @contextmanager
 def room_for_results(path: Path) -> Iterator[None]:
     """Turn a disk that is full into UnavailableError, while `path` in the results is written."""
@@ -61,16 +81,21 @@ def room_for_results(path: Path) -> Iterator[None]:
         ) from error
 
 
+def scratch_parent(chosen: Path | None) -> Path | None:
+    """The folder that jobs have their scratch in: the chosen one, or `/scratch` in the container;
+    None where each job has to have a temporary folder."""
+    return chosen or (CONTAINER_SCRATCH if CONTAINER_SCRATCH.is_dir() else None)
+
+
 def open_scratch(chosen: Path | None) -> Path | None:
-    """Make the folder that jobs have their scratch in: the chosen one, or `/scratch` in the
-    container; None where each job has to have a temporary folder.
+    """Make the folder that jobs have their scratch in; None where there is none.
 
     Raises
     ------
     UnavailableError
         it cannot be made or written
     """
-    parent = chosen or (CONTAINER_SCRATCH if CONTAINER_SCRATCH.is_dir() else None)
+    parent = scratch_parent(chosen)
     try:
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """The exports of each sorter: one that fails is said, and loses nothing else."""
 
 import logging
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -96,6 +97,8 @@ def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
             logger.exception("%s of %s failed", name, found.sorter)
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             run = replace(run, error=reason)
+            if path.is_dir():  # half of it would be taken for the whole
+                shutil.rmtree(path)
         else:
             run = replace(run, size_bytes=_size_bytes(path))
             logger.info("%s: %s", run.path, format_bytes(run.size_bytes))

@@ -1,5 +1,6 @@
 """`--check` tells of every problem at once, and leaves everything as it was."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -65,6 +66,8 @@ def test_a_sound_job_is_ok_in_every_row(tmp_path: Path, checked_s3: S3Server) ->
     table = rows(job)
     assert {state for state, _ in table.values()} == {"ok"}
     assert {
+        "results",
+        "scratch",
         "sorters",
         "parameters",
         "reader",
@@ -118,6 +121,31 @@ def test_every_problem_has_its_row_and_its_remedy(tmp_path: Path, checked_s3: S3
     assert "Traceback" not in job.log
 
 
+def test_folders_that_cannot_be_used_are_rows_as_well(tmp_path: Path, checked_s3: S3Server) -> None:
+    (tmp_path / "results" / "run.log").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    job = check(
+        tmp_path,
+        checked_s3.url,
+        SCRATCH_FOLDER=str(tmp_path / "file" / "scratch"),
+        AWS_S3_BUCKET_FOLDER="rw",
+    )
+    failed = {name: said for name, (state, said) in rows(job).items() if state == "failed"}
+    assert failed.keys() == {"results", "scratch", "source"}
+    assert "run.log is a folder, where the job has to write a file" in failed["results"]
+    assert f"{tmp_path}/file/scratch cannot be written" in failed["scratch"]
+    assert job.exit_code == 73
+    assert "Traceback" not in job.log
+
+
+def test_a_name_that_is_no_sorter_is_looked_for_nowhere(
+    tmp_path: Path, checked_s3: S3Server
+) -> None:
+    job = refused(tmp_path, checked_s3.url, SORTERS=f'["/etc/passwd", "{"a" * 300}"]')
+    assert "SORTERS: /etc/passwd is not a sorter" in job.log
+    assert "Traceback" not in job.log
+
+
 def test_settings_are_a_row_as_well(tmp_path: Path, checked_s3: S3Server) -> None:
     job = check(tmp_path, checked_s3.url, N_JOBS="many", EXPORT="nwb")
     assert job.exit_code == os.EX_CONFIG
@@ -139,6 +167,21 @@ def test_a_run_that_is_refused_leaves_the_results_of_an_earlier_one(
     record = checked_s3.client.get_object(Bucket=BUCKET, Key="results/run.json")
     assert record["Body"].read() == b"earlier"
     assert "the results of an earlier run" in job.log
+
+
+def test_a_run_that_is_refused_leaves_the_record_and_the_report_here_as_well(
+    tmp_path: Path, checked_s3: S3Server
+) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "run.json").write_text('{"sorters": [{"sorter": "simple"}]}')
+    (tmp_path / "results" / "report.html").write_text("earlier")
+    job = refused(tmp_path, checked_s3.url, TARGET_AWS_S3_BUCKET_FOLDER="spared")
+    assert json.loads((tmp_path / "results" / "run.json").read_text())["sorters"]
+    assert (tmp_path / "results" / "report.html").read_text() == "earlier"
+    assert "its run.json too" in job.log
+    body = checked_s3.client.get_object(Bucket=BUCKET, Key="spared/run.json")["Body"].read()
+    assert json.loads(body)["exit_code"] == 78, "at the target there was nothing to spare"
+    assert "spared/report.html" not in keys_below(checked_s3.client, BUCKET, "spared")
 
 
 def test_a_run_that_is_refused_says_so_where_nothing_was(

@@ -3,11 +3,13 @@ and that nothing is lost or mixed."""
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.errors import Interrupted
 from spikeinterface_cloud.exports.outcome import ExportRun
 from tests.hosts import RUN, Host, analyse, sort, write
 from tests.servers import S3Server
@@ -221,3 +223,79 @@ def test_no_units_are_a_result_too(host: Callable[[str], Host]) -> None:
     assert brought.sorting_folder() is None
     assert brought.sorter_run().outcome == "resumed"
     assert brought.sorter_run().reason == "silence"
+
+
+def test_a_sorter_that_is_stopped_leaves_the_results_of_another_job_in_their_place(
+    host: Callable[[str], Host],
+) -> None:
+    """Nobody has to know of the folder in which they were set aside."""
+    here = host("one")
+    first = here.attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    (first.path / "my_notes.txt").write_text("mine")
+    stopped = here.attempt("b")
+    stopped.begin()
+    with suppress(Interrupted), stopped.unfinished():
+        write(stopped, raw_sorting__spikes="half of it")
+        (stopped.path / "output.log").write_text("stopped")
+        raise Interrupted
+    assert (stopped.path / "sorting" / "spikes").read_text() == "curated units"
+    assert (stopped.path / "my_notes.txt").read_text() == "mine"
+    assert (stopped.path / "failed" / "output.log").read_text() == "stopped"
+    assert list(here.results.folder.glob(".simple*")) == []
+    assert host("one").attempt("a").earlier is not None
+
+
+def test_what_somebody_puts_there_meanwhile_stays(host: Callable[[str], Host]) -> None:
+    here = host("one")
+    first = here.attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    killed = here.attempt("b")
+    killed.begin()
+    write(killed, raw_sorting__spikes="half of it", figures__mine="mine")
+    again = host("one").attempt("a")
+    assert again.earlier is not None
+    assert again.bring() is not None
+    assert (again.path / "figures" / "mine").read_text() == "mine"
+    assert not (again.path / "raw_sorting").exists()
+
+
+def test_a_failure_takes_nothing_of_a_user_along(
+    tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> None:
+    first = Host(tmp_path / "one", moto_s3, bucket).attempt("a")
+    sort(first, "units")
+    analyse(first, "units")
+    failing = Host(tmp_path / "two", moto_s3, bucket).attempt("b")
+    write(failing, my_notes="mine")
+    failing.begin()
+    (failing.path / "output.log").write_text("it broke")
+    failing.finish(FAILED, [])
+    assert (failing.path / "my_notes").read_text() == "mine"
+    kept = Host(tmp_path / "three", moto_s3, bucket).kept()
+    assert kept["failed/output.log"] == b"it broke"
+    assert kept["sorting/spikes"] == b"curated units"
+    assert "failed/my_notes" not in kept
+
+
+def test_the_logs_of_every_try_and_group_are_published_and_go_with_the_next_run(
+    host: Callable[[str], Host],
+) -> None:
+    first = host("one").attempt("a")
+    first.begin()
+    write(first, raw_sorting__spikes="units")
+    for name in ("try-1", "group-0", "group-1", "try-one"):
+        (first.path / name).mkdir()
+        (first.path / name / "output.log").write_text(name)
+    first.finish_sorting(RUN)
+    kept = host("two").kept()
+    assert (kept["try-1/output.log"], kept["group-1/output.log"]) == (b"try-1", b"group-1")
+    brought = host("two").attempt("a").bring()
+    assert brought is not None
+    assert {"try-1/output.log", "group-0/output.log"} <= {each.path for each in brought.files}
+    other = host("two").attempt("b")
+    sort(other, "others")
+    names = {path.partition("/")[0] for path in host("two").kept()}
+    assert names - {"try-one"} == {"completed.json", "output.log", "raw_sorting"}

@@ -156,6 +156,10 @@ def valid_settings(draw: st.DrawFn) -> JobSettings:
         "aws_region_name": WORD,
         "aws_endpoint_url": WORD.map(lambda word: f"http://{word}:9000"),
     }
+    if "dandiset_s3_file_url" in fields:  # one file, beside which there is no probe
+        optional["probe_file"] = FOLDER.map(lambda text: f"s3://lab-data/{text}")
+    elif "test_with_toy_recording" in fields:
+        del optional["probe_file"]
     for name, strategy in optional.items():
         if draw(st.booleans()):
             fields[name] = draw(strategy)

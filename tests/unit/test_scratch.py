@@ -10,7 +10,7 @@ import pytest
 
 from spikeinterface_cloud.errors import Interrupted, RecordingError, TransferError
 from spikeinterface_cloud.machine import free_disk_bytes
-from spikeinterface_cloud.scratch import KEPT_S, YOUNG_S, job_scratch, make_room
+from spikeinterface_cloud.scratch import KEPT_S, YOUNG_S, job_scratch, left_bytes, make_room
 
 ROOT = Path(__file__).parents[2]
 
@@ -109,6 +109,15 @@ def test_room_is_made_where_it_is_needed_the_oldest_first(tmp_path: Path) -> Non
     assert make_room(tmp_path, free * 1000) >= 0
     assert not older.exists()
     assert not newer.exists()
+
+
+def test_room_is_never_made_of_what_this_job_can_use_again(tmp_path: Path) -> None:
+    mine, another = (left_by(tmp_path, name * 20, 900) for name in ("a", "b"))
+    assert left_bytes(tmp_path, "a" * 20) == 4
+    assert left_bytes(tmp_path, "c" * 20) == 0
+    make_room(tmp_path, 10**18, kept="a" * 20)
+    assert mine.exists()
+    assert not another.exists()
 
 
 def test_a_folder_that_is_about_to_be_locked_is_let_be(tmp_path: Path) -> None:

@@ -128,6 +128,31 @@ def test_an_empty_variable_is_an_unset_one() -> None:
             {"TARGET_AWS_S3_BUCKET": "lab-data", "TARGET_AWS_S3_BUCKET_FOLDER": "raw/session1/"},
             "is the source itself",
         ),
+        (
+            {
+                "TARGET_AWS_S3_BUCKET": "lab-data",
+                "TARGET_AWS_S3_BUCKET_FOLDER": "raw/session1/results",
+            },
+            "is in the source itself",
+        ),
+        (
+            {
+                "AWS_S3_BUCKET": None,
+                "AWS_S3_BUCKET_FOLDER": None,
+                "DANDISET_S3_FILE_URL": "dandi://dandi/000003/sub-1/a.nwb",
+                "PROBE_FILE": "probe.json",
+            },
+            "PROBE_FILE: probe.json is no path inside the source, as an asset of DANDI is one file",
+        ),
+        (
+            {
+                "AWS_S3_BUCKET": None,
+                "AWS_S3_BUCKET_FOLDER": None,
+                "TEST_WITH_TOY_RECORDING": "true",
+                "PROBE_FILE": "probe.json",
+            },
+            "PROBE_FILE: a simulated recording has a probe of its own",
+        ),
         ({"SORTER": "simple"}, "SORTER: not a variable of this program; did you mean SORTERS?"),
         ({"TARGET_S3_BUCKET": "b"}, "did you mean TARGET_AWS_S3_BUCKET?"),
     ],
