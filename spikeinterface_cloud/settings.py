@@ -1,6 +1,7 @@
 """The contract: every variable of a job, read into one frozen `JobSettings`, and written back.
 
-A field's name in capitals is its variable; only contradictions.py knows some of the names besides.
+A field's name in capitals is its variable. contradictions.py knows some of the names besides, and
+so do modules of the submission that set the source and the target of each job of a list.
 It needs neither SpikeInterface nor torch, so that a laptop refuses a bad job before a machine is
 paid for.
 """
@@ -150,7 +151,7 @@ class JobSettings(BaseModel):
     probe_file: str | None = Field(
         default=None,
         description="a probeinterface JSON, when the data carries no probe: its path inside the "
-        "source, or on S3 (`s3://bucket/probe.json`)",
+        "source, or beside one that is a single file, or on S3 (`s3://bucket/probe.json`)",
     )
     test_with_sub_recording: Boolean = Field(
         default=False, description="sort only the first frames; a remote NWB is then streamed"
