@@ -57,7 +57,7 @@ from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.scratch import job_scratch
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorter_folder import SorterFolder
-from spikeinterface_cloud.sorters import are_known, complete_parameters
+from spikeinterface_cloud.sorters import are_installed, complete_parameters
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
 from spikeinterface_cloud.sources import FoundSource, fetch_source
 from spikeinterface_cloud.spot import stopped_before_reclaim
@@ -162,7 +162,7 @@ def open_results(settings: JobSettings) -> Results:
     """The results folder, and the target as far as settings tell of it."""
     folder = open_results_folder(settings.results_folder)
     check_apart(folder, settings.source)
-    if are_known(settings.sorters):  # else that is what is said
+    if are_installed(settings.sorters):  # else that is what is said
         check_replaceable(folder, settings.sorters)
     return Results(
         folder,

@@ -40,7 +40,7 @@ from spikeinterface_cloud.scratch import left_bytes, make_room
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.shared_memory import is_large_enough
 from spikeinterface_cloud.sorters import (
-    are_known,
+    are_installed,
     check_gpu,
     check_names,
     check_parameters,
@@ -156,7 +156,7 @@ class Preflight:
     def _disk(self) -> str:
         free = free_disk_bytes(self._scratch)
         needed = int((self._found.size_bytes if self._found else 0) * DISK_FACTOR)
-        if self._found is not None and are_known(self._settings.sorters):
+        if self._found is not None and are_installed(self._settings.sorters):
             job = fingerprints(self._settings, self._found).job
             needed = max(0, needed - left_bytes(self._scratch, job))
             if free < needed:

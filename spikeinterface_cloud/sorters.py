@@ -24,9 +24,9 @@ COMPILED_BASES = {
 SEED = 0
 
 
-def are_known(sorters: Sequence[str]) -> bool:
-    """Whether SpikeInterface knows all of them, installed or not."""
-    return set(sorters) <= set(ss.available_sorters())
+def are_installed(sorters: Sequence[str]) -> bool:
+    """Whether all of them are in this image."""
+    return set(sorters) <= set(ss.installed_sorters())
 
 
 def check_names(sorters: Sequence[str]) -> None:
