@@ -1,0 +1,37 @@
+"""Where results may not be: among the files of the source."""
+
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.location import LocalFolder, S3Location
+from spikeinterface_cloud.workplace import check_apart
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    """A folder with a recording in it."""
+    folder = tmp_path / "session"
+    folder.mkdir()
+    (folder / "recording.nwb").touch()
+    return folder
+
+
+@pytest.mark.parametrize("results", ["session", "session/results", "session/../session/a/b"])
+def test_results_in_the_source_are_refused(tmp_path: Path, session: Path, results: str) -> None:
+    """Also where nobody has chosen the folder, as in a source that is the working folder."""
+    with pytest.raises(SettingsError, match=r"RESULTS_FOLDER: .* is in the source itself"):
+        check_apart(tmp_path / results, LocalFolder(path=session))
+
+
+def test_results_right_beside_a_file_would_be_taken_for_its_neighbours(session: Path) -> None:
+    source = LocalFolder(path=session / "recording.nwb")
+    with pytest.raises(SettingsError, match="is in the source itself"):
+        check_apart(session, source)
+    check_apart(session / "results", source)
+
+
+def test_elsewhere_they_are_welcome(tmp_path: Path, session: Path) -> None:
+    check_apart(tmp_path / "session-results", LocalFolder(path=session))
+    check_apart(session, S3Location(bucket="lab", key="raw"))
