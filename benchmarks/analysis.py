@@ -114,7 +114,7 @@ def write(folder: Path, channels: int, units: int) -> None:
     traces = np.tile(noise, (PIECE_S, 1))
     add_spikes(traces, templates, sorting)
     recording = si.NumpyRecording((traces / AP_GAIN_UV).astype("int16"), SAMPLING_FREQUENCY)
-    recording.set_probe(probe, in_place=True)
+    recording.set_probe(probe)
     recording.set_channel_gains(AP_GAIN_UV)
     recording.set_channel_offsets(0.0)
     recording.save(folder=folder / RECORDING, progress_bar=False)
