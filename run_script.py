@@ -65,11 +65,11 @@ from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.workplace import (
     check_apart,
+    chosen_scratch,
     for_one_job,
     open_results_folder,
     open_scratch,
     room_for_results,
-    scratch_parent,
 )
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
@@ -116,7 +116,7 @@ def check_surroundings(settings: JobSettings) -> list[Finding]:
     ]
     return [
         *folders,
-        *Preflight(settings, scratch_parent(settings.scratch_folder)).run(check_target),
+        *Preflight(settings, chosen_scratch(settings.scratch_folder)).run(check_target),
     ]
 
 

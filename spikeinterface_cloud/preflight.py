@@ -156,7 +156,7 @@ class Preflight:
     def _disk(self) -> str:
         free = free_disk_bytes(self._scratch)
         needed = int((self._found.size_bytes if self._found else 0) * DISK_FACTOR)
-        if self._found is not None and are_installed(self._settings.sorters):
+        if free < needed and self._found is not None and are_installed(self._settings.sorters):
             job = fingerprints(self._settings, self._found).job
             needed = max(0, needed - left_bytes(self._scratch, job))
             if free < needed:

@@ -115,8 +115,8 @@ class StoredFolder:
             if self._lacks(each, known.get(each.path))
         ]
         if changed:
-            part = self._sorter if completion.analysed else completion.sorting_folder()
-            name = part if part == self._sorter else f"{self._sorter}/{part}"
+            part = "" if completion.analysed else f"/{completion.sorting_folder()}"
+            name = f"{self._sorter}{part}"
             self._results.publish_files(name, changed)
         self.look()
         files = tuple(self._with_etag(each) for each in completion.files)

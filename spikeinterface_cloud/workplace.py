@@ -81,7 +81,7 @@ def room_for_results(path: Path) -> Iterator[None]:
         ) from error
 
 
-def scratch_parent(chosen: Path | None) -> Path | None:
+def chosen_scratch(chosen: Path | None) -> Path | None:
     """The folder that jobs have their scratch in: the chosen one, or `/scratch` in the container;
     None where each job has to have a temporary folder."""
     return chosen or (CONTAINER_SCRATCH if CONTAINER_SCRATCH.is_dir() else None)
@@ -95,7 +95,7 @@ def open_scratch(chosen: Path | None) -> Path | None:
     UnavailableError
         it cannot be made or written
     """
-    parent = scratch_parent(chosen)
+    parent = chosen_scratch(chosen)
     try:
         if parent is not None:
             parent.mkdir(parents=True, exist_ok=True)

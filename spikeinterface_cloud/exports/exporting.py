@@ -18,10 +18,10 @@ from spikeinterface_cloud.exports.session import Session
 from spikeinterface_cloud.exports.source_nwb import find_session, missing_for_archives
 from spikeinterface_cloud.exports.spike_times import clock_of
 from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.result_files import ANALYZER
 
 logger = logging.getLogger(__name__)
 
-ANALYZER = "analyzer.zarr"
 LABELS = "unit_labels.csv"
 UNITS_FILE = "units.nwb"
 PHY_FOLDER = "phy"
