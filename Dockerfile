@@ -17,6 +17,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
     && python3.11 -m venv --without-pip /opt/venv
 
 COPY requirements.txt /tmp/
+COPY requirements/constraints.txt /tmp/requirements/
 # the secrets are those of a network that has an index or a certificate authority of its own
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca --mount=type=secret,id=index \

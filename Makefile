@@ -18,7 +18,7 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-gpu lint audit bench image image-gpu push clean
+.PHONY: help demo test test-gpu lint audit constraints bench image image-gpu push clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -42,6 +42,13 @@ lint: $(VENV)/.test ## ruff and mypy
 audit: $(VENV)/.test $(VENV)-audit/.audit ## known vulnerabilities of every pinned package; asks PyPI
 	$(RUN) -m pip check
 	$(VENV)-audit/bin/pip-audit --strict --path $(VENV)/lib/python3.11/site-packages $(EXPLAINED)
+
+# torch is left out: what it is called differs between PyPI and its own index
+constraints: $(VENV)-audit/.audit ## pin anew what the pinned packages bring along
+	: >requirements/constraints.txt
+	$(VENV)-audit/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--custom-compile-command 'make constraints' --no-emit-package torch \
+		--output-file requirements/constraints.txt requirements/bench.txt
 
 bench: $(VENV)/.bench ## speed and memory beside s5cmd, boto3 and the bare parts
 	$(RUN) benchmarks/run.py
@@ -75,7 +82,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # the demo serves S3 by itself, besides what the container needs
-$(VENV)/.container: requirements.txt requirements/demo.txt | $(VENV)/bin/python
+$(VENV)/.container: requirements.txt requirements/demo.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/demo.txt
 	touch $@
 
@@ -83,7 +90,7 @@ $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/pyt
 	$(VENV)/bin/pip install --quiet -r requirements/test.txt
 	touch $@ $(VENV)/.container $(VENV)/.submit
 
-$(VENV)/.submit: requirements/submit.txt | $(VENV)/bin/python
+$(VENV)/.submit: requirements/submit.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/submit.txt
 	touch $@
 
