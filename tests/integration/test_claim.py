@@ -1,24 +1,60 @@
 """One job at a time at a target, held against servers that can keep a claim and one that cannot."""
 
 import json
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.claim import Claim
+from spikeinterface_cloud.claim import Claim, claimed
 from spikeinterface_cloud.claim_holder import Holder, this_job
-from spikeinterface_cloud.errors import TargetError
+from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
 from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import ObjectDiffers, Storage
-from tests.servers import S3Server
+from tests.fault_proxy import Fault, FaultProxy, Request, is_write
+from tests.servers import S3Server, access_to
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 BUCKET = "claims"
+
+#: a job that has a target until it is told to stop
+HOLDING = """
+    import sys, time
+    from pathlib import Path
+    from spikeinterface_cloud.claim import claimed
+    from spikeinterface_cloud.errors import Interrupted
+    from spikeinterface_cloud.interruption import interruptible
+    from spikeinterface_cloud.location import S3Location
+    from spikeinterface_cloud.results import Results
+    from spikeinterface_cloud.run_record import RunRecord
+    from spikeinterface_cloud.transfer.storage import Storage
+    from tests.servers import access_to
+
+    url, bucket, key, folder = sys.argv[1:]
+    record = RunRecord(settings={}, run_identifier=None)
+    target = S3Location(bucket=bucket, key=key)
+    results = Results(Path(folder), target, Storage(access_to(url)), record)
+    results.check_target()
+    try:
+        with interruptible(), claimed(results, {}):
+            print("ready", flush=True)
+            time.sleep(300)
+    except Interrupted as error:
+        print("reachable" if results.storage else "left", error)
+        sys.exit(error.exit_code)
+"""
 
 
 @pytest.fixture(params=["moto_s3", "seaweedfs_s3"])
@@ -158,3 +194,47 @@ def test_a_server_that_ignores_conditions_is_told_apart(
     assert not claim_of(rclone_s3, place, batch_job("a")).take()
     assert "has no conditional writes" in caplog.text
     assert not Storage(rclone_s3.access).object_exists(place)
+
+
+def test_a_claim_that_fails_halfway_is_not_left_behind(
+    moto_s3: S3Server, proxied_s3: FaultProxy, tmp_path: Path
+) -> None:
+    place = new_place(moto_s3)
+    claims: list[Request] = []
+
+    def is_second_write(request: Request) -> bool:
+        if is_write(request) and "claim.json" in request.path:
+            claims.append(request)
+        return len(claims) == 2 and is_write(request)
+
+    proxied_s3.inject(Fault(kind="status", status=500, matches=is_second_write))
+    storage = Storage(access_to(proxied_s3.url), patience=Patience(attempts=1))
+    target = S3Location(bucket=place.bucket, key=place.key.removesuffix("/claim.json"))
+    results = Results(tmp_path, target, storage, RunRecord(settings={}, run_identifier=None))
+    results.check_target()
+    with pytest.raises(CloudJobError), claimed(results, {}):
+        pytest.fail("the target is not this job's")
+    assert len(claims) == 2
+    assert not Storage(moto_s3.access).object_exists(place)
+
+
+def test_a_job_that_lost_its_claim_leaves_the_target(moto_s3: S3Server, tmp_path: Path) -> None:
+    place = new_place(moto_s3)
+    target = place.key.removesuffix("/claim.json")
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDING), moto_s3.url, BUCKET, target, tmp_path],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        content = {"owner": asdict(batch_job("b")), "renewals": 0, "released": False}
+        body = json.dumps(content).encode()
+        moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+        output, _ = process.communicate(timeout=60)
+    assert output.startswith(f"left s3://{BUCKET}/{target} is written by another attempt")
+    assert process.returncode == ClaimLost.exit_code == 73
+    kept = moto_s3.client.get_object(Bucket=place.bucket, Key=place.key)["Body"].read()
+    assert kept == body
