@@ -43,6 +43,10 @@ OWN_FILTER = {
 #: below it lies what is not spikes, in Hz
 HIGH_PASS_HZ = 300.0
 
+#: channels whose median is a reference: of two it is their mean, which makes each the mirror image
+#: of the other
+LEAST_REFERENCED = 3
+
 #: the two types of samples that every sorter takes
 SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
 
@@ -170,16 +174,19 @@ def high_pass(recording: si.BaseRecording) -> list[Step]:
     """A high-pass filter and a common median reference, within each group where there are several.
 
     What two probes or shanks pick up has little in common, so neither is a reference for the other.
+    Without enough channels in each group there is no reference, as SpikeInterface cannot leave out
+    one group: the median of a lone channel is that channel, and would leave nothing of it.
     """
+    steps: list[Step] = [{"name": "highpass_filter", "params": {"freq_min": HIGH_PASS_HZ}}]
     groups = recording.get_channel_groups()
     members = [recording.channel_ids[groups == group].tolist() for group in np.unique(groups)]
+    if min(len(channels) for channels in members) < LEAST_REFERENCED:
+        logger.info("no common reference: a group has fewer than %d channels", LEAST_REFERENCED)
+        return steps
     reference: dict[str, Any] = {"reference": "global", "operator": "median"}
     if len(members) > 1:
         reference["groups"] = members
-    return [
-        {"name": "highpass_filter", "params": {"freq_min": HIGH_PASS_HZ}},
-        {"name": "common_reference", "params": reference},
-    ]
+    return [*steps, {"name": "common_reference", "params": reference}]
 
 
 def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:

@@ -144,6 +144,18 @@ def test_groups_are_referenced_each_for_itself() -> None:
     assert [len(group) for group in reference["groups"]] == [4, 4]
 
 
+@pytest.mark.parametrize(
+    "groups", [[0], [0, 0], [0, 0, 0, 1], [0, 1, 2, 3]], ids=lambda groups: str(groups)
+)
+def test_no_channel_is_erased_by_a_reference_to_itself(tmp_path: Path, groups: list[int]) -> None:
+    few = recording().select_channels(recording().channel_ids[: len(groups)])
+    few.set_property("group", groups)
+    assert names(high_pass(few)) == ["highpass_filter"]
+    done = preprocess(few, "default", {"some_sorter": {}}, tmp_path / "p")
+    for traces in (done.for_sorting.get_traces(), done.for_analysis.get_traces()):
+        assert (traces.std(axis=0) > 0.5 * few.get_traces().std(axis=0)).all()
+
+
 def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
     with pytest.raises(SettingsError, match="did you mean bandpass_filter"):
         check_pipeline({"bandpas_filter": {}})
