@@ -178,11 +178,12 @@ class Claim:
 
     def _read(self) -> "_Found | None":
         """The claim that is there now; None without one. Raises SourceError."""
-        if not self._storage.object_exists(self._location):
+        there = self._storage.read_version(self._location)
+        if there is None:
             return None
-        etag = self._storage.head(self._location).etag
+        body, etag = there
         try:
-            content: dict[str, Any] = json.loads(self._storage.read_object(self._location))
+            content: dict[str, Any] = json.loads(body)
             owner, released = Holder(**content["owner"]), bool(content["released"])
         except (ValueError, KeyError, TypeError):  # of another version of this program
             owner, released = None, False
@@ -196,7 +197,7 @@ class _Found:
     #: None where it cannot be read
     owner: Holder | None
     released: bool
-    etag: str | None
+    etag: str
 
     def is_free_for(self, other: Holder) -> bool:
         """Whether the other one may have it at once."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from spikeinterface_cloud.machine import boot_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +23,8 @@ class Holder:
     #: which processes `process` is one of: those of this start of a machine, in this container
     processes: str
     process: int
-    #: its start, as seconds since 1970
-    started: float
+    #: its start, as ticks since the machine's own: no clock that is set changes them
+    started: int
 
     def __str__(self) -> str:
         if self.batch_job is None:
@@ -40,20 +40,26 @@ class Holder:
 
 def this_job(environ: Mapping[str, str]) -> Holder:
     """This job, as a claim names it."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return Holder(
         token=str(uuid.uuid4()),
         batch_job=environ.get("AWS_BATCH_JOB_ID") or None,
         attempt=environ.get("AWS_BATCH_JOB_ATTEMPT") or None,
         host=socket.gethostname(),
-        processes=f"{boot} {Path('/proc/self/ns/pid').readlink()}",
+        processes=f"{boot_id()} {Path('/proc/self/ns/pid').readlink()}",
         process=os.getpid(),
-        started=psutil.Process().create_time(),
+        started=_start_ticks(os.getpid()) or 0,
     )
 
 
-def _runs(process: int, started: float) -> bool:
+def _runs(process: int, started: int) -> bool:
+    return _start_ticks(process) == started
+
+
+def _start_ticks(process: int) -> int | None:
+    """When a process was started, by proc_pid_stat(5); None where there is no such process."""
     try:
-        return bool(abs(psutil.Process(process).create_time() - started) < 1)
-    except psutil.NoSuchProcess:
-        return False
+        stat = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # the name, in parentheses, may have spaces; the start is field 22 and the state, after it, 3
+    return int(stat.rpartition(")")[2].split()[22 - 3])

@@ -93,6 +93,10 @@ Source = S3Location | DandiBlob | DandiAsset | LocalFolder | SimulatedRecording
 #: what S3 accepts, and what keeps a URL out of a bucket's name
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
+#: what S3 would store in a key, and neither a file's name nor the client that moves the bytes can
+#: have
+UNUSUAL = re.compile(r"[\x00-\x1f\x7f]")
+
 BLOB_KEY = re.compile(r"blobs/[0-9a-f]{3}/[0-9a-f]{3}/[0-9a-f-]{36}")
 
 S3_HOST = re.compile(r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com")
@@ -100,6 +104,8 @@ S3_HOST = re.compile(r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+
 
 def parse_s3(bucket: str, folder: str | None) -> S3Location:
     """Read a bucket's name and a folder (or object) in it, with or without `s3://` and slashes.
+
+    Raises ValueError for what is no bucket's name, or no path.
 
     >>> parse_s3("lab-data", "/raw/session1/")
     S3Location(bucket='lab-data', key='raw/session1')
@@ -112,9 +118,13 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
             f"{bucket!r} is not the name of an S3 bucket; give the name alone, like my-lab-data"
         )
     key = (folder or "").removeprefix(f"s3://{name}/")
-    return S3Location(
-        bucket=name, key="/".join(part.strip("/") for part in (prefix, key) if part.strip("/"))
-    )
+    path = "/".join(part.strip("/") for part in (prefix, key) if part.strip("/"))
+    if path and (UNUSUAL.search(path) or {"", ".", ".."} & set(path.split("/"))):
+        raise ValueError(
+            f"{path!r} has an empty, '.' or '..' part or a control character, which no path of "
+            "files can have; write it like raw/session1, and rename what is stored otherwise"
+        )
+    return S3Location(bucket=name, key=path)
 
 
 def parse_dandi(url: str) -> DandiBlob | DandiAsset:

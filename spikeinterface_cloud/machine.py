@@ -30,6 +30,11 @@ class Gpu:
     memory_bytes: int
 
 
+def boot_id() -> str:
+    """Which start of the machine this is; what had not reached a disk by the next one is lost."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def usable_cpus(control_group: Path = CONTROL_GROUP) -> int:
     """The CPUs that this process may use: its affinity, bounded by the control group's quota."""
     cpus = len(os.sched_getaffinity(0))

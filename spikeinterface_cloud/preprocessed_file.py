@@ -14,15 +14,11 @@ import spikeinterface as si
 
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.machine import free_disk_bytes
+from spikeinterface_cloud.machine import boot_id, free_disk_bytes
 from spikeinterface_cloud.run_record import json_of
 from spikeinterface_cloud.transfer.part_file import disk_errors
 
 logger = logging.getLogger(__name__)
-
-#: changes when the machine starts
-BOOT = Path("/proc/sys/kernel/random/boot_id")
-
 
 def write_once(
     recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]], folder: Path
@@ -70,6 +66,6 @@ def _describe(recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]]) -
             "channels": [str(name) for name in recording.channel_ids],
             "n_samples": recording.get_num_samples(),
             "dtype": str(recording.get_dtype()),
-            "boot": BOOT.read_text().strip(),
+            "boot": boot_id(),
         }
     )

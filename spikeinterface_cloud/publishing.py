@@ -90,7 +90,7 @@ def _close(
         if results.wants_report:
             results.publish(REPORT)
         _publish_last(results, first_error or full_disk)
-        if isinstance(first_error, Interrupted) and results.waiting is not None:
+        if isinstance(first_error, Interrupted | TransferError) and results.waiting is not None:
             results.waiting()  # there may be no time for it, so the log and the record went first
             _publish_last(results, first_error)
     except CloudJobError as error:

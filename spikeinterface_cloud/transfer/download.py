@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +51,9 @@ def download(
 ) -> Downloaded:
     """Fetch `files` into `folder`, which is made when it is not there.
 
-    Raises SourceError (a name that escapes the folder, a file that is missing, forbidden, or keeps
-    changing), UnavailableError (the disk), RecordingError (a digest that does not match, twice),
-    TransferError (the network).
+    Raises SourceError (a name that escapes the folder, a file that is missing, forbidden, or
+    changed since it was listed), UnavailableError (the disk), RecordingError (a digest that does
+    not match, twice), TransferError (the network).
     """
     check_names(files)
     with disk_errors(folder):
@@ -130,30 +130,32 @@ class _Transfer:
             )
 
     def _fetch(self, file: RemoteFile, shared: Resources) -> None:
-        """Fetch one file; once more from scratch if it changed meanwhile or does not match its
-        digest."""
+        """Fetch one file; once more from scratch where it does not match its digest.
+
+        One that is not what it was when it was listed is refused: the job's record names what was
+        listed, and the other files may be of what was there before.
+        """
         try:
-            self._fetch_once(file, shared)
-        except (ObjectChanged, DigestMismatch) as failure:
-            logger.warning("%s %s; it is fetched again from the start", file.url, failure)
-            fresh = file.refresh() if file.refresh else file
             try:
-                self._fetch_once(fresh, shared)
-            except ObjectChanged as error:
-                raise SourceError(
-                    f"{file.url} keeps changing while it is fetched; "
-                    "run the job when its upload is finished"
-                ) from error
-            except DigestMismatch as error:
-                raise RecordingError(
-                    f"checksum of {file.url} {error}, twice; the stored file is damaged, or the "
-                    "network changes bytes: run the job again, and upload the file again if that "
-                    "does not help"
-                ) from error
+                self._fetch_once(file, shared)
+            except DigestMismatch as failure:
+                logger.warning("%s %s; it is fetched again from the start", file.url, failure)
+                self._fetch_once(file, shared)
+        except ObjectChanged as error:
+            raise SourceError(
+                f"{file.url} changed while the job was fetching; run the job again when its upload "
+                "is finished"
+            ) from error
+        except DigestMismatch as error:
+            raise RecordingError(
+                f"checksum of {file.url} {error}, twice; the stored file is damaged, or the "
+                "network changes bytes: run the job again, and upload the file again if that "
+                "does not help"
+            ) from error
 
     def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
         if file.digest is None and file.refresh is not None:
-            file = file.refresh()
+            file = _refreshed(file, file.refresh)
         final = self._folder / file.name
         if self._is_there(file, final):
             self._progress.skip(file.size_bytes)
@@ -204,9 +206,12 @@ class _Transfer:
     def _confirmed(self, file: RemoteFile) -> Digest | None:
         """Ask whether what a listing gave as an ETag is a digest at all, now that the bytes
         disagree with it."""
-        if file.refresh is None:
-            return file.digest
-        now = file.refresh()
-        if now.etag != file.etag:
-            raise ObjectChanged
-        return now.digest
+        return _refreshed(file, file.refresh).digest if file.refresh else file.digest
+
+
+def _refreshed(file: RemoteFile, refresh: Callable[[], RemoteFile]) -> RemoteFile:
+    """The file with the digest that the server states. Raises ObjectChanged for another one."""
+    now = refresh()
+    if now.etag != file.etag:
+        raise ObjectChanged
+    return now

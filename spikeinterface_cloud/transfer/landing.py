@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from spikeinterface_cloud.machine import boot_id
 from spikeinterface_cloud.transfer.checksums import Hash
 from spikeinterface_cloud.transfer.digests import RunningDigest, digest_of_bytes
 from spikeinterface_cloud.transfer.part_file import PartFile
@@ -135,6 +136,9 @@ class _LargeFile:
         """Fetch what is missing of the file, and leave it there, resumable, when that fails."""
         file = self._file
         identity = file.etag or (file.digest.value if file.digest else None)
+        if file.digest is None and identity is not None:
+            # nothing would tell that bytes have not reached the disk before the machine stopped
+            identity = f"{identity} {boot_id()}"
         try:
             done = self._part.open(identity)
             if file.digest is not None:

@@ -21,6 +21,7 @@ from spikeinterface_cloud.errors import SourceError, TransferError
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.digests import plain_etag
 from spikeinterface_cloud.transfer.retries import (
+    NO_CREDENTIALS,
     PassingFailure,
     error_name,
     final_status,
@@ -40,8 +41,8 @@ Result = TypeVar("Result")
 #: takes a position in the file and the bytes that belong there
 Write = Callable[[int, bytes], None]
 
-#: What is handed on at once. Larger blocks are put together in memory that is fresh each time, which
-#: costs more than the network: over loopback, 1 MiB at a time took 1.4 times as long.
+#: What is handed on at once. Larger blocks are put together in fresh memory each time, which costs
+#: more than the network: over loopback, 1 MiB at a time took 1.4 times as long.
 BLOCK_BYTES = 64 * 1024
 
 EXPIRED = re.compile(r"ExpiredToken|TokenRefreshRequired|InvalidToken|Request has expired")
@@ -212,6 +213,8 @@ def translate(error: Exception, url: str) -> Exception:
     """What an error of obstore means to a transfer from `url`."""
     text = str(error)
     status = final_status(error)
+    if NO_CREDENTIALS in text:
+        return PassingFailure(first_line(error))
     if isinstance(error, FileNotFoundError):
         return SourceError(f"{url} is missing: the server answered 404; check its name")
     if isinstance(error, PreconditionError) or status == 416:

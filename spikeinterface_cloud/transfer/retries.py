@@ -43,6 +43,9 @@ PASSING = re.compile(
     r"|BadDigest|IncompleteBody|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch"
 )
 
+#: credentials that could not be had this time; the service that gives them may only be late
+NO_CREDENTIALS = "External AWS credential provider"
+
 #: the name of S3's error in the answer's body, for messages
 CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
 

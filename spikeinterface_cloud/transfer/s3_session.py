@@ -22,7 +22,7 @@ from obstore.store import S3Store
 from spikeinterface_cloud.errors import CloudJobError, SourceError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
-from spikeinterface_cloud.transfer.storage_errors import explain
+from spikeinterface_cloud.transfer.storage_errors import explain, explain_session
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -42,17 +42,25 @@ class S3Session:
     """boto3's client, and the obstore stores that share its credentials."""
 
     def __init__(self, access: AwsSettings, *, unsigned: bool, patience: Patience) -> None:
+        """Connect to nothing yet.
+
+        Raises SettingsError for what boto3 cannot begin with, TransferError where the machine's own
+        service does not give credentials.
+        """
         self.patience = patience
-        self._session = boto3.Session(
-            aws_access_key_id=_secret(access.access_key_id),
-            aws_secret_access_key=_secret(access.secret_access_key),
-            aws_session_token=_secret(access.session_token),
-            region_name=access.region_name,
-        )
-        self._unsigned = unsigned or self._session.get_credentials() is None
-        self.client = self._session.client(
-            "s3", endpoint_url=access.endpoint_url, config=self._client_config()
-        )
+        try:
+            self._session = boto3.Session(
+                aws_access_key_id=_secret(access.access_key_id),
+                aws_secret_access_key=_secret(access.secret_access_key),
+                aws_session_token=_secret(access.session_token),
+                region_name=access.region_name,
+            )
+            self._unsigned = unsigned or self._session.get_credentials() is None
+            self.client = self._session.client(
+                "s3", endpoint_url=access.endpoint_url, config=self._client_config()
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise explain_session(error) from error
         self._stores: dict[str, S3Store] = {}
         self._lock = threading.Lock()
 

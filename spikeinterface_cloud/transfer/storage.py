@@ -15,9 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import obstore
 from botocore.exceptions import BotoCoreError, ClientError
+from obstore.exceptions import BaseError
 
-from spikeinterface_cloud.errors import SourceError, TargetError
+from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.digests import (
@@ -27,6 +29,7 @@ from spikeinterface_cloud.transfer.digests import (
     number_of_parts,
     plain_etag,
 )
+from spikeinterface_cloud.transfer.retries import final_status, first_line
 from spikeinterface_cloud.transfer.s3_session import S3Session
 from spikeinterface_cloud.transfer.storage_errors import CHANGED, MISSING, NO_CONDITIONS, error_code
 
@@ -142,6 +145,20 @@ class Storage:
             reply = self._s3.client.get_object(Bucket=location.bucket, Key=location.key)
             return bytes(reply["Body"].read())
 
+    def read_version(self, location: S3Location) -> tuple[bytes, str] | None:
+        """A small object and the ETag of just these bytes; None where there is none.
+
+        Raises SourceError.
+        """
+        with self._s3.explained("read", location, SourceError):
+            try:
+                reply = self._s3.client.get_object(Bucket=location.bucket, Key=location.key)
+            except ClientError as error:
+                if error_code(error) in MISSING:
+                    return None
+                raise
+            return bytes(reply["Body"].read()), plain_etag(reply.get("ETag")) or ""
+
     def open_range(self, location: S3Location, start: int, end: int) -> StoredRange:
         """The bytes from `start` to before `end` of an object, as they come.
 
@@ -204,12 +221,21 @@ class Storage:
             self._s3.client.delete_object(Bucket=location.bucket, Key=location.key)
 
     def check_writable(self, target: S3Location) -> None:
-        """Write a tiny object into `target` and delete it again. Raises TargetError. A role that
-        may write but not delete passes, with a warning that names what it leaves behind.
+        """Write a tiny object into `target`, by both clients that will, and delete it again. Raises
+        TargetError or TransferError. A role that may write but not delete passes, with a warning
+        that names what it leaves behind.
         """
         trial = target.child(f".write-test-{uuid.uuid4()}")
         with self._s3.explained("write", target, TargetError):
             self._s3.client.put_object(Bucket=trial.bucket, Key=trial.key, Body=b"")
+        try:
+            obstore.put(self.object_store(trial.bucket), trial.key, b"")
+        except SourceError as error:  # its words are about any bucket, its code is not
+            raise TargetError(str(error)) from error
+        except BaseError as error:
+            if final_status(error) is None:
+                raise TransferError("write", "a test", str(target), first_line(error)) from error
+            raise TargetError(f"cannot write {target}: {first_line(error)}") from error
         try:
             self._s3.client.delete_object(Bucket=trial.bucket, Key=trial.key)
         except (ClientError, BotoCoreError) as error:

@@ -11,7 +11,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from spikeinterface_cloud.errors import CloudJobError, TransferError
+from spikeinterface_cloud.errors import CloudJobError, SettingsError, TransferError
 from spikeinterface_cloud.location import S3Location
 
 CREDENTIALS = frozenset(
@@ -78,7 +78,7 @@ def explain(
 
     `operation` is a verb, like `read`.
     """
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)) or is_own_fault(error):
         return refusal(f"cannot {operation} {location}: {_sentence(error)}; {CREDENTIALS_REMEDY}")
     if not isinstance(error, ClientError):
         return TransferError(operation, str(location), "S3", _sentence(error))
@@ -87,6 +87,23 @@ def explain(
         return TransferError(operation, str(location), "S3", f"the server answered {code}")
     return refusal(
         f"cannot {operation} {location}: {_reason(code, error, location, unsigned=unsigned)}"
+    )
+
+
+def is_own_fault(error: Exception) -> bool:
+    """Whether credentials could not be had because of what the user has set up: a program of his
+    own that gives them. The machine's or the container's own service may only be late."""
+    return isinstance(error, CredentialRetrievalError) and "custom-process" in str(error)
+
+
+def explain_session(error: Exception) -> CloudJobError:
+    """The error to raise where no session with S3 can even begin."""
+    if isinstance(error, CredentialRetrievalError) and not is_own_fault(error):
+        return TransferError("get credentials for", "S3", "AWS", _sentence(error))
+    return SettingsError(
+        f"AWS cannot be asked for anything: {_sentence(error)}; check the AWS_ variables "
+        "(AWS_ENDPOINT_URL is like http://host:9000, AWS_REGION_NAME like us-east-1) and the "
+        "profile, if one is named"
     )
 
 

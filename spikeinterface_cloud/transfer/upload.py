@@ -31,6 +31,7 @@ from spikeinterface_cloud.transfer.digests import (
 from spikeinterface_cloud.transfer.event_loop import first_error, run_coroutine
 from spikeinterface_cloud.transfer.progress import Progress, Share
 from spikeinterface_cloud.transfer.retries import (
+    NO_CREDENTIALS,
     PassingFailure,
     error_name,
     final_status,
@@ -261,6 +262,8 @@ def translate(error: Exception, location: S3Location) -> Exception:
     name = error_name(error)
     if name == "NoSuchUpload":  # it was completed, or given up, by a request whose answer was lost
         return PassingFailure("the upload in parts is not there any more")
+    if NO_CREDENTIALS in str(error):
+        return PassingFailure(first_line(error))
     if isinstance(error, FileNotFoundError):
         reason = f"there is no bucket {location.bucket}; check its name and the region"
     elif name in CREDENTIALS:

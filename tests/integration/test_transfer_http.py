@@ -66,7 +66,7 @@ def test_a_file_of_another_size_than_stated_is_refused(
     moto_s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "a b+c.nwb", LARGE + b"more")
-    with pytest.raises(SourceError, match="keeps changing"):
+    with pytest.raises(SourceError, match="changed while the job was fetching"):
         download([signed_file(moto_s3.url, bucket, [], None)], tmp_path, patience=STEADY)
 
 
