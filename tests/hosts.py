@@ -10,6 +10,7 @@ from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import Storage
 from tests.servers import S3Server
 
@@ -27,12 +28,18 @@ RUN = SorterRun(
 class Host:
     """A machine with a results folder, and the target it shares with other machines."""
 
-    def __init__(self, folder: Path, server: S3Server | None, bucket: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: S3Server | None,
+        bucket: str,
+        patience: Patience | None = None,
+    ) -> None:
         folder.mkdir(exist_ok=True)
         self.results = Results(
             folder,
             S3Location(bucket=bucket, key="results") if server else None,
-            Storage(server.access) if server else None,
+            Storage(server.access, patience=patience) if server else None,
             RunRecord(settings={}, run_identifier=None),
         )
         self.results.check_target()

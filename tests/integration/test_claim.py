@@ -172,6 +172,18 @@ def test_a_process_that_is_gone_is_not_waited_for(moto_s3: S3Server) -> None:
     assert claim_of(moto_s3, place, this_job({})).take(lease_s=1e6)
 
 
+def test_a_process_that_runs_is_not_gone_whatever_the_clock_says() -> None:
+    one, other = this_job({}), this_job({})
+    assert not one.is_succeeded_by(other)
+    assert one.started == other.started == int(os_start_ticks())
+    assert replace(one, started=one.started - 1).is_succeeded_by(other), "its number was reused"
+
+
+def os_start_ticks() -> str:
+    """The start of this process, as `ps` would compute it."""
+    return Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19]
+
+
 def test_a_folder_that_was_emptied_is_claimed_again(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
     claim = claim_of(moto_s3, place, batch_job("a"))

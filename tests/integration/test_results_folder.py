@@ -3,15 +3,21 @@ record lies beside the results that it is about."""
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.errors import TransferError
 from spikeinterface_cloud.fingerprint import Fingerprints
+from spikeinterface_cloud.publishing import publishing
 from spikeinterface_cloud.resume import look_back
+from tests.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.hosts import Host, analyse, sort
 from tests.servers import S3Server
+from tests.transfers import STEADY
 
 pytestmark = pytest.mark.integration
 
@@ -109,3 +115,24 @@ def test_a_run_that_was_refused_is_no_other_job(
     refused.record.status, refused.record.exit_code = "failed", os.EX_CONFIG
     refused.write_record()
     assert look(tmp_path / "second", moto_s3, bucket)
+
+
+def test_a_sorting_whose_upload_failed_is_sent_on_the_way_out(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
+) -> None:
+    host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket, patience=STEADY)
+    sortings = partial(_writes, "raw_sorting")
+    proxied_s3.inject(Fault(kind="status", status=503, times=1000, matches=sortings))
+
+    def write_report() -> None:
+        proxied_s3.clear()  # by then the network is back
+
+    with pytest.raises(TransferError), publishing(host.results, write_report):
+        sort(host.attempt(), "a unit")
+    kept = Host(tmp_path / "later", moto_s3, bucket).kept()
+    assert kept["raw_sorting/spikes"] == b"a unit"
+    assert "completed.json" in kept
+
+
+def _writes(name: str, request: Request) -> bool:
+    return is_write(request) and name in request.path

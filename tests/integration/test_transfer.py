@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import obstore
@@ -21,8 +22,10 @@ import pytest
 
 from spikeinterface_cloud.errors import RecordingError, TransferError
 from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.machine import boot_id
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.transfer.part_file import PartFile
 from spikeinterface_cloud.transfer.storage import Storage
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server
@@ -32,6 +35,7 @@ from tests.transfers import (
     LAST_RANGE,
     MIB,
     RANGE,
+    STEADY,
     fetch,
     fetch_in_a_process,
     files_of,
@@ -253,6 +257,24 @@ def test_the_record_of_another_object_is_not_believed(
     (tmp_path / "large.bin.part.ranges").write_bytes(record)
     assert fetch(moto_s3.url, bucket, tmp_path).moved_bytes == len(LARGE)
     assert tree(tmp_path) == {"large.bin": LARGE}
+
+
+@pytest.mark.parametrize("same_start", [True, False], ids=["running", "started anew"])
+def test_without_a_digest_nothing_is_believed_of_before_the_machine_started(
+    moto_s3: S3Server, bucket: str, tmp_path: Path, same_start: bool
+) -> None:
+    """What is recorded may never have reached the disk, and no digest would tell."""
+    put(moto_s3, bucket, "large.bin", LARGE)
+    [listed] = files_of(moto_s3.url, bucket)
+    file = replace(listed, digest=None, refresh=None)
+    part = PartFile(tmp_path / "large.bin", size_bytes=len(LARGE), range_bytes=RANGE)
+    part.open(f"{file.etag} {boot_id() if same_start else 'an earlier start'}")
+    part.range_written(0)
+    part.close()
+    got = download([file], tmp_path, patience=STEADY)
+    assert got.moved_bytes == len(LARGE) - (RANGE if same_start else 0)
+    if not same_start:
+        assert tree(tmp_path) == {"large.bin": LARGE}
 
 
 def test_wrong_bytes_of_an_earlier_transfer_are_noticed_and_mended(

@@ -1,0 +1,31 @@
+"""What no folder on S3 may be called, for a source or a target."""
+
+import pytest
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.settings import JobSettings
+
+JOB = {"SOURCE_FOLDER": "/data", "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
+
+
+@pytest.mark.parametrize("folder", ["runs//day1", "./runs", "a/../b", "runs/..", "day\t1", "a\x7f"])
+@pytest.mark.parametrize("name", ["AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"])
+def test_a_path_that_could_not_be_moved_is_refused_at_once(name: str, folder: str) -> None:
+    variables = JOB | {name: "lab-data", f"{name}_FOLDER": folder}
+    if name == "AWS_S3_BUCKET":
+        del variables["SOURCE_FOLDER"]
+    with pytest.raises(SettingsError) as caught:
+        JobSettings.from_env(variables)
+    [problem] = str(caught.value).splitlines()
+    assert problem.startswith(f"{name}: {folder!r} has an empty, '.' or '..' part or a control")
+    assert problem.endswith("write it like raw/session1, and rename what is stored otherwise")
+    assert caught.value.exit_code == 78
+
+
+@pytest.mark.parametrize("folder", ["/runs/day 1/", "s3://lab-data/a", "..a/b.", "ä+%#?&=/x", "~"])
+def test_other_paths_are_taken(folder: str) -> None:
+    settings = JobSettings.from_env(
+        JOB | {"TARGET_AWS_S3_BUCKET": "lab-data", "TARGET_AWS_S3_BUCKET_FOLDER": folder}
+    )
+    assert settings.target is not None
+    assert settings.target.key == folder.removeprefix("s3://lab-data/").strip("/")
