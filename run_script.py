@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-import dotenv
 import spikeinterface as si
 
 from spikeinterface_cloud.analysis import (
@@ -27,6 +26,7 @@ from spikeinterface_cloud.analysis import (
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.claim import claimed
 from spikeinterface_cloud.comparison import compare, compare_with_truth
+from spikeinterface_cloud.dotenv_file import load_env_file
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.exports.publication import check_session, upload_units
@@ -86,7 +86,7 @@ def main() -> int:
     configure_logging()
     try:
         with interruptible():
-            dotenv.load_dotenv(Path(".env"))
+            load_env_file(Path(".env"))
             return check_job(os.environ) if only_check else run_job(os.environ)
     except (CloudJobError, Interrupted) as error:
         for line in str(error).splitlines():
@@ -196,13 +196,15 @@ def do_what_is_missing(
     exports = prepare_exports(settings, opened, results, scratch)
     preprocessed = prepare(settings, opened, report, scratch)
     sortings = {}
-    for folder in earlier.folders:
+    for folder in earlier.in_turn():
         sorting = sort_and_analyse(settings, folder, preprocessed, results.record, scratch)
         export_last(exports, preprocessed, folder, results.record)
         folder.finish(results.record.sorters[-1], results.record.exports)
         if sorting is not None:
             sortings[folder.sorter] = sorting
-    compare_all(sortings, opened.ground_truth, results)
+    results.record.sorters.sort(key=lambda run: settings.sorters.index(run.sorter))
+    in_order = {name: sortings[name] for name in settings.sorters if name in sortings}
+    compare_all(in_order, opened.ground_truth, results)
     upload_failure = upload_to_dandi(settings, exports, results)
     log_summary(results.record, str(results))
     results.record.raise_for_failures()

@@ -6,6 +6,7 @@ from typing import Any
 
 from spikeinterface_cloud.contradictions import overlay
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.given_texts import text_problems
 from spikeinterface_cloud.location import S3Location, parse_s3
 from spikeinterface_cloud.manifest import MANIFEST_URL, line_index, select_line
 from spikeinterface_cloud.settings import AwsSettings
@@ -46,6 +47,8 @@ def _url(environ: Mapping[str, str]) -> str | None:
 
 
 def _location(url: str) -> S3Location:
+    if problems := [*text_problems({MANIFEST_URL: url})]:
+        raise SettingsError("\n".join(problems))
     try:
         location = parse_s3(url, None)
     except ValueError as error:

@@ -1,8 +1,10 @@
 """What variables say against each other, as far as their text alone tells."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from spikeinterface_cloud.aws_variables import aws_problems
 from spikeinterface_cloud.location import parse_s3
 from spikeinterface_cloud.variables import parse_boolean
 
@@ -20,6 +22,16 @@ NO_SOURCE = f"no source: give one of {', '.join(SOURCES)}"
 
 #: those whose format nothing but DATA_TYPE tells
 NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
+
+#: the folders of the job's own machine, and how to name one on S3 instead
+FOLDERS = {
+    "SOURCE_FOLDER": "give AWS_S3_BUCKET and AWS_S3_BUCKET_FOLDER",
+    "RESULTS_FOLDER": "give TARGET_AWS_S3_BUCKET and TARGET_AWS_S3_BUCKET_FOLDER",
+    "SCRATCH_FOLDER": "give a folder on the job's own disk",
+}
+
+#: what a path never begins with
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 #: a source, or another bucket, makes void what was said of the source or the folder before
 VOIDS = {
@@ -69,9 +81,9 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
     ):
         if folder in given and bucket not in given:
             yield f"{folder}: given without {bucket}; name the bucket as well"
-    yield from partial_credentials(given)
-    if "PROBE_FILE" in given and sources:
-        yield from _probe_without_place(given["PROBE_FILE"], sources[0])
+    yield from aws_problems(given)
+    if "PROBE_FILE" in given:
+        yield from _no_probe(given["PROBE_FILE"], *sources[:1])
     if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
         yield (
             "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
@@ -82,10 +94,11 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
             f"RESULTS_FOLDER: {given['RESULTS_FOLDER']} is in the source itself, which results "
             "must not be mixed with; name another folder"
         )
+    yield from _folders_elsewhere(given)
     yield from _unparsable_locations(given)
 
 
-def _probe_without_place(probe: str, source: str) -> Iterator[str]:
+def _no_probe(probe: str, source: str | None = None) -> Iterator[str]:
     if source == "TEST_WITH_TOY_RECORDING":
         yield "PROBE_FILE: a simulated recording has a probe of its own; leave it out"
     elif source == "DANDISET_S3_FILE_URL" and not probe.startswith("s3://"):
@@ -93,6 +106,18 @@ def _probe_without_place(probe: str, source: str) -> Iterator[str]:
             f"PROBE_FILE: {probe} is no path inside the source, as an asset of DANDI is one file; "
             "put the probe on S3 and give its s3:// URL"
         )
+    elif URL.match(probe) and not _is_object(probe):
+        yield (
+            f"PROBE_FILE: {probe} is neither a path inside the source nor an object on S3; write "
+            "s3://bucket/probe.json"
+        )
+    elif probe.startswith("s3://"):
+        yield from _no_location("PROBE_FILE", probe, None)
+
+
+def _is_object(url: str) -> bool:
+    _, _, key = url.removeprefix("s3://").partition("/")
+    return url.startswith("s3://") and bool(key.strip("/"))
 
 
 def _lies_within(inner: str | None, outer: str | None) -> bool:
@@ -101,14 +126,16 @@ def _lies_within(inner: str | None, outer: str | None) -> bool:
     )
 
 
-def partial_credentials(given: Mapping[str, str]) -> Iterator[str]:
-    """Half of a pair of credentials, without the other."""
-    for one, other in (
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-        ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
-    ):
-        if one in given and other not in given:
-            yield f"{other}: missing, though {one} is given; give both, or use a job role instead"
+def _folders_elsewhere(given: Mapping[str, str]) -> Iterator[str]:
+    """Folders that are on no disk of the machine that the job runs on."""
+    for name, place in FOLDERS.items():
+        text = given.get(name, "")
+        if text.startswith("s3://"):
+            yield f"{name}: {text} is on S3; {place}"
+        elif URL.match(text):
+            yield f"{name}: {text} is no folder; give the path of one on the job's own machine"
+        elif text == "~" or text.startswith("~/"):
+            yield f"{name}: {text} is a shell's short form; write the full path, like /home/me/data"
 
 
 def _is_true(text: str) -> bool:
@@ -121,7 +148,11 @@ def _is_true(text: str) -> bool:
 def _unparsable_locations(given: Mapping[str, str]) -> Iterator[str]:
     for name in ("AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"):
         if name in given:
-            try:
-                parse_s3(given[name], given.get(f"{name}_FOLDER"))
-            except ValueError as error:
-                yield f"{name}: {error}"
+            yield from _no_location(name, given[name], given.get(f"{name}_FOLDER"))
+
+
+def _no_location(name: str, bucket: str, folder: str | None) -> Iterator[str]:
+    try:
+        parse_s3(bucket, folder)
+    except ValueError as error:
+        yield f"{name}: {error}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.parameter_values import as_json, value_problems
 from spikeinterface_cloud.variables import nearest
 
 #: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
@@ -142,46 +143,7 @@ def parameter_problems(
                 f" (it has {', '.join(sorted(defaults))})"
             )
         else:
-            yield from _type_problems(f"SORTERS_KWARGS: {sorter}: {name}", value, defaults[name])
-
-
-def _type_problems(name: str, value: Any, default: Any) -> Iterator[str]:
-    """Compare with the type of the default; a default of None takes anything."""
-    if default is None:
-        return
-    if isinstance(default, dict):
-        if not isinstance(value, dict):
-            yield f"{name} is {value!r}; it takes an object, like {default!r}"
-            return
-        for key in value.keys() & default.keys():
-            yield from _type_problems(f"{name}.{key}", value[key], default[key])
-    elif not _is_like(value, default):
-        yield f"{name} is {value!r}; it takes {_kind(default)}, like {default!r}"
-
-
-def _is_like(value: Any, default: Any) -> bool:
-    if isinstance(default, bool) or isinstance(value, bool):
-        return isinstance(default, bool) and isinstance(value, bool)
-    if isinstance(default, float):
-        return isinstance(value, int | float)
-    if isinstance(default, int):
-        # Kilosort4 calls thresholds integers that its own documentation sets to fractions
-        return isinstance(value, int | float)
-    if isinstance(default, list | tuple):
-        return isinstance(value, list | tuple)
-    return isinstance(value, type(default))
-
-
-def _kind(default: Any) -> str:
-    match default:
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a text"
-        case _:
-            return "a list"
+            yield from value_problems(sorter, name, value, defaults[name])
 
 
 def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -211,7 +173,7 @@ def check_steps(
 def _check_step_parameters(step: str, given: object, names: StepNames) -> None:
     if not isinstance(given, Mapping):
         raise SettingsError(
-            f"PREPROCESSING: {step} has {given!r} for parameters; "
+            f"PREPROCESSING: {step} has {as_json(given)} for parameters; "
             f'write {{"{step}": {{"parameter": value}}}}'
         )
     for name in given:

@@ -34,6 +34,11 @@ class Earlier:
     #: of a run of the same job that succeeded and whose results are all there; else None
     record: RunJson | None
 
+    def in_turn(self) -> list[SorterFolder]:
+        """The sorters as they are best taken: last those that have only to be analysed. What they
+        found is safe, and their analysis may be what ended the attempt before."""
+        return sorted(self.folders, key=lambda folder: folder.waits_for_analysis)
+
 
 def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
     """Find, and verify, what an earlier attempt left at the target, or in the results folder where

@@ -9,21 +9,23 @@ paid for.
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
-from spikeinterface_cloud.contradictions import (
-    SYNONYMS,
-    ambiguous_synonyms,
-    contradictions,
-    partial_credentials,
-)
-from spikeinterface_cloud.dandi.names import parse_asset_name, parse_dandiset_name
+from spikeinterface_cloud.aws_variables import aws_problems
+from spikeinterface_cloud.contradictions import SYNONYMS, ambiguous_synonyms, contradictions
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.field_checks import (
+    check_dandi,
+    check_dandiset,
+    check_sorters,
+    check_sorters_kwargs,
+    parse_preprocessing,
+)
+from spikeinterface_cloud.given_texts import as_meant, text_problems
 from spikeinterface_cloud.location import (
-    DandiAsset,
     LocalFolder,
     S3Location,
     SimulatedRecording,
@@ -32,62 +34,16 @@ from spikeinterface_cloud.location import (
     parse_s3,
     without_signatures,
 )
+from spikeinterface_cloud.misspelling import misspelt
 from spikeinterface_cloud.variables import (
     Boolean,
+    Count,
     JsonObject,
     Names,
-    load_json,
-    misspelt,
+    check_once,
     nearest,
-    parse_names,
+    parse_small_names,
 )
-
-
-def _parse_preprocessing(value: object) -> object:
-    if not isinstance(value, str) or value in ("default", "none"):
-        return value
-    if value.lower() in ("default", "none"):
-        return value.lower()
-    if not value.lstrip().startswith(("{", "[")):
-        raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
-    steps = load_json(value)
-    if isinstance(steps, list) and not all(
-        isinstance(step, dict) and "name" in step for step in steps
-    ):
-        raise ValueError(
-            'each step of a list is an object with a name: [{"name": "highpass_filter", '
-            '"params": {"freq_min": 300}}]'
-        )
-    return steps
-
-
-def _check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
-    if not sorters:
-        raise ValueError("names no sorter; write at least one, like kilosort4")
-    if twice := {name for name in sorters if sorters.count(name) > 1}:
-        raise ValueError(f"lists {', '.join(sorted(twice))} more than once; name each sorter once")
-    return sorters
-
-
-def _check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
-    for name, parameters in kwargs.items():
-        if not isinstance(parameters, dict):
-            raise ValueError(
-                f"{name} has {json.dumps(parameters)} for parameters; "
-                f'write {{"{name}": {{"parameter": value}}}}'
-            )
-    return kwargs
-
-
-def _check_dandi(url: str) -> str:
-    if isinstance(parse_dandi(url), DandiAsset):
-        parse_asset_name(url)
-    return url
-
-
-def _check_dandiset(name: str) -> str:
-    parse_dandiset_name(name)
-    return name
 
 
 class AwsSettings(BaseModel):
@@ -108,10 +64,12 @@ class AwsSettings(BaseModel):
         Raises
         ------
         SettingsError
-            half of a pair of credentials is missing
+            with each problem of these variables, a line each.
         """
-        given = {name: text for name, text in environ.items() if text.strip()}
-        if problems := list(partial_credentials(given)):
+        names = [*(f"AWS_{name.upper()}" for name in cls.model_fields), "AWS_ENDPOINT_URL_S3"]
+        texts = {name: environ[name] for name in names if environ.get(name, "").strip()}
+        given = as_meant(texts)
+        if problems := [*text_problems(texts, SECRETS), *aws_problems(given)]:
             raise SettingsError("\n".join(problems))
         values = {name: given.get(f"AWS_{name.upper()}") for name in cls.model_fields}
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or values["endpoint_url"]
@@ -127,7 +85,7 @@ class JobSettings(BaseModel):
     aws_s3_bucket_folder: str | None = Field(
         default=None, description="source on S3: the folder, or the one object, in that bucket"
     )
-    dandiset_s3_file_url: Annotated[str, AfterValidator(_check_dandi)] | None = Field(
+    dandiset_s3_file_url: Annotated[str, AfterValidator(check_dandi)] | None = Field(
         default=None,
         description="source on DANDI: the asset's S3 URL, its API or web URL, "
         "or `dandi://instance/dandiset@version/path`",
@@ -156,33 +114,35 @@ class JobSettings(BaseModel):
     test_with_sub_recording: Boolean = Field(
         default=False, description="sort only the first frames; a remote NWB is then streamed"
     )
-    test_sub_recording_n_frames: int = Field(
-        default=300_000, gt=0, description="how many frames that is"
+    test_sub_recording_n_frames: Count = Field(
+        default=300_000, description="how many frames that is"
     )
     preprocessing: Annotated[
         Literal["default", "none"] | dict[str, Any] | list[dict[str, Any]],
-        BeforeValidator(_parse_preprocessing),
+        BeforeValidator(parse_preprocessing),
     ] = Field(
         default="default",
         description="`default` (chosen by probe and sorters), `none`, or JSON in the form of "
         "SpikeInterface's `PreprocessingPipeline`",
     )
-    sorters: Annotated[Names, AfterValidator(_check_sorters)] = Field(
+    sorters: Annotated[Names, AfterValidator(check_sorters)] = Field(
         description="the sorters, in order: comma-separated names, or a JSON list"
     )
-    sorters_kwargs: Annotated[JsonObject, AfterValidator(_check_sorters_kwargs)] = Field(
+    sorters_kwargs: Annotated[JsonObject, AfterValidator(check_sorters_kwargs)] = Field(
         default_factory=dict, description="JSON, parameters by sorter name"
     )
-    exports: Annotated[tuple[Literal["nwb", "phy"], ...], BeforeValidator(parse_names)] = Field(
-        default=(), description="any of `nwb`, `phy`"
-    )
+    exports: Annotated[
+        tuple[Literal["nwb", "phy"], ...],
+        BeforeValidator(parse_small_names),
+        AfterValidator(check_once),
+    ] = Field(default=(), description="any of `nwb`, `phy`")
     target_aws_s3_bucket: str | None = Field(
         default=None, description="results go to this bucket; unset: to the results folder only"
     )
     target_aws_s3_bucket_folder: str | None = Field(
         default=None, description="and to this folder in it"
     )
-    target_dandiset: Annotated[str, AfterValidator(_check_dandiset)] | None = Field(
+    target_dandiset: Annotated[str, AfterValidator(check_dandiset)] | None = Field(
         default=None,
         description="a draft dandiset that the units' NWB file is uploaded to, besides: its "
         "number, `dandi://dandi-sandbox/000123`, or its page; needs `EXPORTS=nwb`, "
@@ -203,9 +163,8 @@ class JobSettings(BaseModel):
         description="many recordings: the list on S3 that `AWS_BATCH_JOB_ARRAY_INDEX` selects a "
         "line from; what the line says is stronger than the other variables",
     )
-    n_jobs: int | None = Field(
+    n_jobs: Count | None = Field(
         default=None,
-        gt=0,
         description="CPU workers; default: the CPUs this container may use, or fewer where its "
         "memory is too small for so many",
     )
@@ -232,14 +191,17 @@ class JobSettings(BaseModel):
         SettingsError
             with every problem at once, a line each, by variable name.
         """
-        given = {SYNONYMS.get(name, name): text for name, text in environ.items() if text.strip()}
+        texts = {SYNONYMS.get(name, name): text for name, text in environ.items() if text.strip()}
         known = variable_names()
         problems = [
             f"{name}: not a variable of this program; did you mean {meant}?"
-            for name, meant in sorted(misspelt(given, [*known, *SYNONYMS]).items())
+            for name, meant in sorted(misspelt(texts, [*known, *SYNONYMS]).items())
         ]
+        texts = {name: text for name, text in texts.items() if name in known}
+        given = as_meant(texts)
+        problems += text_problems(texts, SECRETS)
         problems += [*ambiguous_synonyms(environ), *contradictions(given)]
-        values = {name.lower(): text for name, text in given.items() if name in known}
+        values = {name.lower(): text for name, text in given.items()}
         try:
             settings = cls.model_validate(values)
         except PydanticValidationError as error:
@@ -342,6 +304,14 @@ class JobSettings(BaseModel):
             session_token=self.aws_session_token,
             endpoint_url=self.aws_endpoint_url_s3 or self.aws_endpoint_url,
         )
+
+
+#: the variables whose values are shown nowhere
+SECRETS = frozenset(
+    name.upper()
+    for name, field in JobSettings.model_fields.items()
+    if SecretStr in get_args(field.annotation)
+)
 
 
 def variable_names() -> list[str]:

@@ -75,6 +75,11 @@ class SorterFolder:
             return
         self.earlier = found
 
+    @property
+    def waits_for_analysis(self) -> bool:
+        """Whether an earlier attempt has run the sorter, and not analysed what it found."""
+        return self.earlier is not None and not self.earlier.analysed
+
     def holds_another_job(self) -> bool:
         """Whether the results folder has what another job found with the sorter."""
         there = any((self.path / name).exists() for name in (NAME, SORTING, RAW_SORTING))

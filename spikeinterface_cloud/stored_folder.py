@@ -97,6 +97,11 @@ class StoredFolder:
             download(s3_files(self._storage, chosen, self._place), self._folder)
         except (SourceError, RecordingError) as error:
             return str(error)
+        except UnavailableError as error:
+            what, _, _ = str(error).partition("; give")
+            raise UnavailableError(
+                f"{what}; give RESULTS_FOLDER a disk with room for what an earlier attempt found"
+            ) from error
         return differs_from_folder(completion, self._folder)
 
     def publish(self, completion: Completion, before: Completion | None) -> Completion:

@@ -4,16 +4,14 @@ import ast
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterable
-from functools import cache
 from typing import Annotated, Any, NoReturn
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
-#: what AWS, boto3 and Batch call their own variables: near to ours, and never a misspelling of them
-FOREIGN_NAMES = frozenset(
-    {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE"}
-)
+#: how people group the digits of a large number
+GROUPED = re.compile(r"\d{1,3}([,._' ]\d{3})+")
 
 
 def parse_boolean(value: object) -> object:
@@ -42,12 +40,57 @@ def parse_names(value: object) -> object:
     """Read comma-separated names, or a JSON list of them."""
     if not isinstance(value, str):
         return value
-    if value.lstrip().startswith("["):
-        parsed = load_json(value)
-        if not all(isinstance(name, str) for name in parsed):
-            raise ValueError(f"{value!r} holds something that is not a name; write names alone")
-        return tuple(parsed)
-    return tuple(name.strip() for name in value.split(",") if name.strip())
+    names = _listed(value)
+    if any(re.search(r"[\s;]", name) for name in names):
+        apart = ",".join(part for name in names for part in re.split(r"[\s;]+", name) if part)
+        raise ValueError(f"{value!r}: names are separated by commas; write {apart}")
+    return names
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    if not value.lstrip().startswith("["):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    parsed = load_json(value)
+    if not all(isinstance(name, str) and _is_text(name) for name in parsed):
+        raise ValueError(f"{value!r} holds something that is not a name; write names alone")
+    names = tuple(name.strip() for name in parsed)
+    if not all(names):
+        raise ValueError(f"{value!r} holds an empty name; leave it out")
+    return names
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written: JSON can hold half of a character."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def parse_small_names(value: object) -> object:
+    """Read names in any case, which have to be in small letters."""
+    names = parse_names(value)
+    return tuple(name.lower() for name in names) if isinstance(names, tuple) else names
+
+
+def check_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a name that is there again."""
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"lists {', '.join(sorted(twice))} more than once; name each once")
+    return names
+
+
+def parse_count(value: object) -> object:
+    """Read a whole number from 1 on."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    # a table's program writes 4 as 4.0
+    if re.fullmatch(r"\+?\d{1,99}(\.0)?", text) and (count := int(text.removesuffix(".0"))):
+        return count
+    meant = re.sub(r"\D", "", text) if GROUPED.fullmatch(text) else "one like 4"
+    raise ValueError(f"{value!r} is not a whole number from 1 on; write {meant}")
 
 
 def load_json(text: str) -> Any:
@@ -90,21 +133,7 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"; did you mean {matches[0]}?" if matches else ""
 
 
-def misspelt(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Those names that are almost, but not quite, a known one, with the one that was meant."""
-    known = frozenset(known)
-    meant = {name: _meant(name, known) for name in names}
-    return {name: nearest_name for name, nearest_name in meant.items() if nearest_name}
-
-
-@cache  # one environment is read for each of ten thousand recordings
-def _meant(name: str, known: frozenset[str]) -> str | None:
-    if name in known or name in FOREIGN_NAMES or name.startswith("AWS_BATCH_"):
-        return None
-    matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.85)
-    return matches[0] if matches else None
-
-
 Boolean = Annotated[bool, BeforeValidator(parse_boolean)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(parse_json_object)]
 Names = Annotated[tuple[str, ...], BeforeValidator(parse_names)]
+Count = Annotated[int, Field(gt=0), BeforeValidator(parse_count)]

@@ -78,7 +78,7 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise UnavailableError(
-            f"the recording needs {format_bytes(needed_bytes)} and the disk of {folder} has "
+            f"{format_bytes(needed_bytes)} have to be fetched and the disk of {folder} has "
             f"{format_bytes(free_bytes)} free; give the job more scratch space (SCRATCH_FOLDER)"
         )
 

@@ -1,5 +1,6 @@
 """Settings that cannot work are refused before anything is fetched, with the remedy on one line."""
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -52,7 +53,33 @@ REFUSALS = {
     ),
     "mistyped parameter": Refusal(
         changes={"SORTERS_KWARGS": '{"simple": {"detect_threshold": "five"}}'},
-        messages=("simple: detect_threshold is 'five'; it takes a number, like 5.0",),
+        messages=('simple: detect_threshold is "five"; it takes a number, like 5.0',),
+    ),
+    "unknown parameter in an object": Refusal(
+        changes={
+            "SORTERS": "spykingcircus2",
+            "SORTERS_KWARGS": '{"spykingcircus2": {"general": {"ms_befor": 1}}}',
+        },
+        messages=(
+            r"SORTERS_KWARGS: spykingcircus2: general has no ms_befor; did you mean ms_before\? "
+            r"\(it has ms_after, ms_before, radius_um\)",
+        ),
+    ),
+    "a server without its scheme, and no region": Refusal(
+        changes={"AWS_ENDPOINT_URL": "localhost:9000", "AWS_REGION_NAME": "us_east_1"},
+        messages=(
+            "AWS_REGION_NAME: 'us_east_1' is not the name of a region; write it like us-east-1",
+            "AWS_ENDPOINT_URL: 'localhost:9000' is not the URL of a server; "
+            "write http://localhost:9000",
+        ),
+    ),
+    "a probe in no bucket": Refusal(
+        changes={"PROBE_FILE": "s3://Bad_Bucket/p.json"},
+        messages=("PROBE_FILE: 's3://Bad_Bucket/p.json' is not the name of an S3 bucket",),
+    ),
+    "bytes that are no text": Refusal(
+        changes={"RUN_IDENTIFIER": os.fsdecode(b"M\xfcller")},
+        messages=("RUN_IDENTIFIER: is not UTF-8 text; write it in UTF-8, or with plain letters",),
     ),
     "parameters of a sorter that is not listed": Refusal(
         changes={"SORTERS_KWARGS": '{"simpel": {}}'},
@@ -114,7 +141,7 @@ REFUSALS = {
         messages=(
             r"PREPROCESSNG: not a variable of this program; did you mean PREPROCESSING\?",
             "TEST_WITH_SUB_RECORDING: 'maybe' is neither true nor false; write true or false",
-            "N_JOBS: input should be greater than 0, got '0'",
+            "N_JOBS: '0' is not a whole number from 1 on; write one like 4",
         ),
     ),
     "several problems of the job": Refusal(
@@ -167,6 +194,18 @@ def test_a_variable_of_the_env_file_counts(tmp_path: Path, source: Path) -> None
     (tmp_path / ".env").write_text("SORTERS=simpel\n")
     job = run_job(tmp_path, {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary"})
     assert_refused(job, 78, r"SORTERS: simpel is not a sorter .*did you mean simple\?")
+
+
+def test_a_line_of_the_env_file_that_cannot_be_read(tmp_path: Path, source: Path) -> None:
+    (tmp_path / ".env").write_text('N_JOBS=1\nSORTERS_KWARGS="{"simple": {}}"\n')
+    job = run_job(tmp_path, sound(source))
+    assert_refused(job, 78, ".env: line 2 cannot be read; write NAME=value, and JSON in single")
+
+
+def test_an_env_file_that_is_not_utf_8(tmp_path: Path, source: Path) -> None:
+    (tmp_path / ".env").write_text("RUN_IDENTIFIER=Müller\n", encoding="utf-16")
+    job = run_job(tmp_path, sound(source))
+    assert_refused(job, 78, ".env is not UTF-8; save it as UTF-8")
 
 
 def test_false_is_false(tmp_path: Path, source: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.errors import Interrupted
+from spikeinterface_cloud.errors import Interrupted, UnavailableError
 from spikeinterface_cloud.exports.outcome import ExportRun
 from tests.hosts import RUN, Host, analyse, sort, write
 from tests.servers import S3Server
@@ -51,6 +51,18 @@ def test_a_finished_sorter_is_found_by_the_next_attempt(host: Callable[[str], Ho
     again.finish(brought.sorter_run(), [])
     assert host("two").kept() == before
     assert json.loads(before["completed.json"])["run"]["outcome"] == "sorted"
+
+
+def test_what_does_not_fit_is_about_the_disk_of_the_results(
+    moto_s3: S3Server, bucket: str, tmp_path: Path, small_disk: Path
+) -> None:
+    first = Host(tmp_path / "first", moto_s3, bucket).attempt()
+    sort(first, "units" * 10_000_000)
+    again = Host(small_disk, moto_s3, bucket).attempt()
+    with pytest.raises(UnavailableError, match="give RESULTS_FOLDER a disk with room") as caught:
+        again.bring()
+    assert "SCRATCH_FOLDER" not in str(caught.value)
+    assert caught.value.exit_code == 69
 
 
 def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> None:

@@ -54,7 +54,7 @@ def test_the_file_is_what_the_installed_spikeinterface_says() -> None:
         ),
         (
             {"SORTERS_KWARGS": '{"simple": {"detect_threshold": "5"}}'},
-            "SORTERS_KWARGS: simple: detect_threshold is '5'; it takes a number, like 5.0",
+            'SORTERS_KWARGS: simple: detect_threshold is "5"; it takes a number, like 5.0',
         ),
         (
             {"PREPROCESSING": '{"highpas_filter": {}}'},
@@ -110,6 +110,10 @@ CONTAINER: list[dict[str, Any]] = [
     {"DATA_TYPE": "spikegxl"},
     {"READ_RECORDING_KWARGS": '{"stream": 1}'},
     {"SORTERS_KWARGS": '{"simple": {"detect_treshold": 5}}'},
+    {
+        "SORTERS": "spykingcircus2",
+        "SORTERS_KWARGS": '{"spykingcircus2": {"general": {"ms_befor": 1}}}',
+    },
     {"PREPROCESSING": '{"highpas_filter": {}}'},
 ]
 

@@ -20,6 +20,15 @@ printable = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1
 ).filter(str.strip)
 
+#: what a folder on S3 may be called
+folders = st.lists(
+    st.text(st.characters(exclude_characters="/'\"", exclude_categories=["Cs", "Cc"]), min_size=1)
+    .filter(lambda part: part not in (".", ".."))
+    .filter(str.strip),
+    min_size=1,
+    max_size=3,
+).map("/".join)
+
 variables = st.dictionaries(
     st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True).filter(
         lambda name: name != "MANIFEST_URL"
@@ -41,7 +50,7 @@ def test_every_child_reads_back_the_variables_of_its_line(lines: list[dict[str, 
     st.builds(
         JobSettings,
         aws_s3_bucket=st.just("lab-data"),
-        aws_s3_bucket_folder=printable,
+        aws_s3_bucket_folder=folders,
         data_type=st.just("spikeglx"),
         sorters=st.just(("simple", "kilosort4")),
         sorters_kwargs=st.just({"kilosort4": {"note": "it's \n \u2028 \u00b5V"}}),

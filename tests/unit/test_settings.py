@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeinterface_cloud.assignment import assigned
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.location import (
     DandiAsset,
@@ -14,7 +15,12 @@ from spikeinterface_cloud.location import (
     S3Location,
     SimulatedRecording,
 )
-from spikeinterface_cloud.settings import JobSettings, settings_table, variable_names
+from spikeinterface_cloud.settings import (
+    AwsSettings,
+    JobSettings,
+    settings_table,
+    variable_names,
+)
 
 GOOD = {
     "AWS_S3_BUCKET": "lab-data",
@@ -112,9 +118,27 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ({"SORTERS_KWARGS": '{"kilosort": {}}'}, "did you mean kilosort4?"),
         ({"SORTERS_KWARGS": '{"simple": 3}'}, "SORTERS_KWARGS: simple has 3 for parameters"),
         ({"SORTERS_KWARGS": "[1]"}, "is not a JSON object"),
-        ({"N_JOBS": "0"}, "N_JOBS: input should be greater than 0, got '0'"),
-        ({"N_JOBS": "many"}, "N_JOBS: input should be a valid integer"),
+        (
+            {"SORTERS": '["simple", ""]'},
+            'SORTERS: \'["simple", ""]\' holds an empty name; leave it',
+        ),
+        ({"SORTERS": '["\\ud800"]'}, "holds something that is not a name; write names alone"),
+        ({"SORTERS": "simple kilosort4"}, "are separated by commas; write simple,kilosort4"),
+        ({"SORTERS": "simple; kilosort4"}, "are separated by commas; write simple,kilosort4"),
+        ({"N_JOBS": "0"}, "N_JOBS: '0' is not a whole number from 1 on; write one like 4"),
+        ({"N_JOBS": "many"}, "N_JOBS: 'many' is not a whole number from 1 on; write one like 4"),
+        ({"N_JOBS": "0.5"}, "N_JOBS: '0.5' is not a whole number from 1 on; write one like 4"),
+        (
+            {"TEST_WITH_SUB_RECORDING": "true", "TEST_SUB_RECORDING_N_FRAMES": "300,000"},
+            "TEST_SUB_RECORDING_N_FRAMES: '300,000' is not a whole number from 1 on; write 300000",
+        ),
         ({"EXPORTS": "nwb,pdf"}, "EXPORTS: input should be 'nwb' or 'phy', got 'pdf'"),
+        ({"EXPORTS": "phy,PHY"}, "EXPORTS: lists phy more than once; name each once"),
+        ({"SCRATCH_FOLDER": "~"}, "SCRATCH_FOLDER: ~ is a shell's short form; write the full path"),
+        (
+            {"RESULTS_FOLDER": "s3://lab/out"},
+            "RESULTS_FOLDER: s3://lab/out is on S3; give TARGET_AWS_S3_BUCKET and TARGET_AWS_S3_B",
+        ),
         ({"PREPROCESSING": "defualt"}, "PREPROCESSING: 'defualt' is not a pipeline"),
         ({"PREPROCESSING": "[1]"}, "each step of a list is an object with a name"),
         ({"DATA_TYPE": None}, "DATA_TYPE: missing"),
@@ -123,6 +147,14 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ({"SOURCE_FOLDER": "/data"}, "give one source only"),
         ({"SOURCE_AWS_S3_BUCKET": "other"}, "differs from AWS_S3_BUCKET"),
         ({"AWS_ACCESS_KEY_ID": "AKIA"}, "AWS_SECRET_ACCESS_KEY: missing"),
+        (
+            {"AWS_SESSION_TOKEN": "x"},
+            "AWS_SESSION_TOKEN: given without AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; give",
+        ),
+        (
+            {"AWS_SESSION_TOKEN": "x", "AWS_ACCESS_KEY_ID": "AKIA"},
+            "AWS_SECRET_ACCESS_KEY: missing, though AWS_ACCESS_KEY_ID is given",
+        ),
         ({"TEST_SUB_RECORDING_N_FRAMES": "10"}, "set TEST_WITH_SUB_RECORDING=true as well"),
         (
             {"TARGET_AWS_S3_BUCKET": "lab-data", "TARGET_AWS_S3_BUCKET_FOLDER": "raw/session1/"},
@@ -209,6 +241,106 @@ def test_a_python_literal_is_answered_with_its_json(literal: str, corrected: str
     assert refusal(SORTERS_KWARGS=literal).endswith(f"write {corrected}")
 
 
+def without_source(**changes: str) -> dict[str, str | None]:
+    return {"AWS_S3_BUCKET": None, "AWS_S3_BUCKET_FOLDER": None, **changes}
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [
+        ("s3://lab/raw", "is on S3; give AWS_S3_BUCKET and AWS_S3_BUCKET_FOLDER"),
+        ("https://lab/raw", "is no folder; give the path of one on the job's own machine"),
+        ("~/data", "is a shell's short form; write the full path, like /home/me/data"),
+    ],
+)
+def test_a_source_folder_is_on_the_machine(folder: str, words: str) -> None:
+    message = refusal(**without_source(SOURCE_FOLDER=folder))
+    assert message == f"SOURCE_FOLDER: {folder} {words}"
+
+
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        ("s3://Bad_Bucket/p.json", "'s3://Bad_Bucket/p.json' is not the name of an S3 bucket"),
+        *(
+            (probe, f"{probe} is neither a path inside the source nor an object on S3; write s3://")
+            for probe in ("s3:/bucket/p.json", "https://lab/p.json", "s3://bucket", "s3://bucket/")
+        ),
+    ],
+)
+def test_a_probe_that_can_be_nowhere(probe: str, words: str) -> None:
+    assert refusal(PROBE_FILE=probe).startswith(f"PROBE_FILE: {words}")
+
+
+@pytest.mark.parametrize("probe", ["s3://lab/p.json", "p.json", "a/p.json", "/data/p.json"])
+def test_a_probe_that_can_be_somewhere(probe: str) -> None:
+    assert accepted(PROBE_FILE=probe).probe_file == probe
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [
+        ("localhost:9000", "write http://localhost:9000"),
+        ("minio", "write http://minio"),
+        *(
+            (url, "write one like http://localhost:9000")
+            for url in ("http://", "ftp://lab", "http://a b:9000", "http://h:99999", "http://[::1")
+        ),
+    ],
+)
+def test_a_server_that_can_be_none(name: str, url: str, remedy: str) -> None:
+    message = f"{name}: {url!r} is not the URL of a server; {remedy}"
+    assert refusal(**{name: url}) == message
+    with pytest.raises(SettingsError) as raised:
+        AwsSettings.from_env({name: url})
+    assert str(raised.value) == message
+
+
+def test_the_password_before_a_server_is_not_shown() -> None:
+    assert "planted" not in refusal(AWS_ENDPOINT_URL="user:planted@minio:9000")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://s3.lab", "http://localhost:9000/", "http://[::1]:9", "http://a:b@minio/x"]
+)
+def test_a_server_may_be_anywhere(url: str) -> None:
+    assert accepted(AWS_ENDPOINT_URL=url).aws.endpoint_url == url
+
+
+@pytest.mark.parametrize(
+    ("region", "example"),
+    [
+        ("us_east_1", "us-east-1"),
+        ("us east 1", "us-east-1"),
+        ("EU-Central-1", "eu-central-1"),
+        ("eu-west-2a", "eu-west-2"),  # a zone
+        ("-", "us-east-1"),
+        ("1", "us-east-1"),
+    ],
+)
+def test_what_is_no_region(region: str, example: str) -> None:
+    message = f"{region!r} is not the name of a region; write it like {example}"
+    assert refusal(AWS_REGION_NAME=region) == f"AWS_REGION_NAME: {message}"
+
+
+@pytest.mark.parametrize(
+    "region", ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "auto", "fr-par", "RegionOne"]
+)
+def test_a_region_may_be_another_server_s(region: str) -> None:
+    assert accepted(AWS_REGION_NAME=region).aws.region_name == region
+
+
+@pytest.mark.parametrize("exports", ["NWB,Phy", "nwb, phy", '["nwb", "PHY"]'])
+def test_exports_are_named_in_any_case(exports: str) -> None:
+    assert accepted(EXPORTS=exports).exports == ("nwb", "phy")
+
+
+@pytest.mark.parametrize("count", ["4", " 4 ", "+4", "4.0"])
+def test_a_number_as_people_and_tables_write_it(count: str) -> None:
+    assert accepted(N_JOBS=count).n_jobs == 4
+
+
 def test_nan_is_no_json() -> None:
     assert "NaN is not a JSON value" in refusal(SORTERS_KWARGS='{"simple": {"a": NaN}}')
 
@@ -226,8 +358,104 @@ def test_every_problem_is_reported_at_once() -> None:
     ]
 
 
-def test_what_aws_calls_its_own_variables_is_no_misspelling() -> None:
-    accepted(AWS_REGION="x", AWS_PROFILE="y", AWS_BATCH_JOB_ID="z", PATH="/bin", HOME="/")
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("n_jobs", "N_JOBS"),
+        ("sorters_kwarg", "SORTERS_KWARGS"),
+        ("REGION_NAME", "AWS_REGION_NAME"),
+        ("BUCKET_FOLDER", "AWS_S3_BUCKET_FOLDER"),
+        ("TOY_RECORDING", "TEST_WITH_TOY_RECORDING"),
+        ("TARGET_BUCKET", "TARGET_AWS_S3_BUCKET"),
+        ("TARGET_FOLDER", "TARGET_AWS_S3_BUCKET_FOLDER"),
+        ("TARGET_PREFIX", "TARGET_AWS_S3_BUCKET_FOLDER"),
+        ("TARGET_DANDI", "TARGET_DANDISET"),
+        ("SORTER_NAME", "SORTERS"),
+        ("SORTER_PARAMS", "SORTERS_KWARGS"),
+        ("PREPROCESS", "PREPROCESSING"),
+        ("EXPORT_TO", "EXPORTS"),
+        ("DANDISET_URL", "DANDISET_S3_FILE_URL"),
+        ("READ_KWARGS", "READ_RECORDING_KWARGS"),
+        ("RECORDING_PARAMS", "READ_RECORDING_KWARGS"),
+    ],
+)
+def test_a_name_that_is_nearly_ours_is_answered_with_what_is_meant(name: str, meant: str) -> None:
+    message = f"{name}: not a variable of this program; did you mean {meant}?"
+    assert refusal(**{name: "x"}) == message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("AWS_REGION", "AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_BATCH_JOB_ID", "AWS_ROLE_ARN"),
+        *("AWS_ENDPOINT_URL_STS", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EXECUTION_ENV"),
+        *("AWS_SDK_LOAD_CONFIG", "AWS_SECURITY_TOKEN", "ECS_CONTAINER_METADATA_URI_V4"),
+        *("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "http_proxy", "NVIDIA_VISIBLE_DEVICES"),
+        *("TARGET", "TARGETARCH", "TARGETPLATFORM", "TARGET_ARCH", "TARGET_BUILD_DIR"),
+        *("READ_ONLY", "READTHEDOCS", "RECORDING_ENABLED", "EXPORTER_PORT", "PREPROCESSOR_FLAGS"),
+        *("S3_BUCKET", "API_KEY", "ACCESS_KEY", "FILE_URL", "JOBS", "FOLDER", "TYPE"),
+        *("DANDI_DEVEL", "DANDI_CACHE", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "CUDA_HOME"),
+    ],
+)
+def test_what_other_programs_call_their_variables_is_no_misspelling(name: str) -> None:
+    assert accepted(**{name: "x"}) == accepted()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "meant"),
+    [
+        ("SORTERS_KWARGS", "'{\"simple\": {}}'", '{"simple": {}}'),
+        ("SORTERS_KWARGS", '"{"simple": {}}"', '{"simple": {}}'),
+        ("SORTERS_KWARGS", '"{\\"simple\\": {}}"', '{"simple": {}}'),
+        ("PREPROCESSING", "'none'", "none"),
+        ("SORTERS", '"simple","kilosort4"', "simple,kilosort4"),
+        ("N_JOBS", '"4"', "4"),
+        ("TARGET_AWS_S3_BUCKET", "''", ""),
+    ],
+)
+def test_quotes_that_came_with_the_value(name: str, text: str, meant: str) -> None:
+    message = refusal(**{name: text})
+    assert message.startswith(f"{name}: has quotes around it that are part of its value")
+    assert message.endswith(f"; leave out the outer quotes; write {name}={meant}")
+
+
+def test_quotes_around_a_secret_do_not_show_it() -> None:
+    message = refusal(AWS_ACCESS_KEY_ID="'planted'", AWS_SECRET_ACCESS_KEY='"planted"')
+    assert [line.partition(":")[0] for line in message.splitlines()] == [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ]
+    assert "planted" not in message
+
+
+def test_what_is_between_the_quotes_is_checked_as_well() -> None:
+    first, second = refusal(N_JOBS="'0.5'").splitlines()
+    assert first.startswith("N_JOBS: has quotes around it")
+    assert second == "N_JOBS: '0.5' is not a whole number from 1 on; write one like 4"
+
+
+def test_an_identifier_may_have_quotes() -> None:
+    assert accepted(RUN_IDENTIFIER="'mine'").run_identifier == "'mine'"
+
+
+@pytest.mark.parametrize("name", ["RUN_IDENTIFIER", "AWS_S3_BUCKET_FOLDER", "DANDI_API_KEY"])
+@pytest.mark.parametrize("text", ["M\udcfcller", "a\0b"])
+def test_what_is_no_text(name: str, text: str) -> None:
+    message = f"{name}: is not UTF-8 text; write it in UTF-8, or with plain letters"
+    assert refusal(**{name: text}) == message
+
+
+def test_what_another_program_has_for_a_value_may_be_no_text() -> None:
+    assert accepted(LS_COLORS="\udcfc") == accepted()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("s3://lab/\udcfc.jsonl", "is not UTF-8 text"), ("'s3://lab/a.jsonl'", "has quotes around")],
+)
+def test_the_url_of_a_manifest_is_read_as_the_other_variables(url: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"MANIFEST_URL: {words}"):
+        assigned({"MANIFEST_URL": url})
 
 
 def test_secrets_are_masked_and_never_travel() -> None:

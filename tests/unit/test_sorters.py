@@ -41,12 +41,12 @@ def test_a_compiled_sorter_that_is_not_here_comes_with_its_base() -> None:
     ("parameters", "words"),
     [
         ({"detect_treshold": 5}, "simple has no parameter detect_treshold; did you mean detect_"),
-        ({"detect_threshold": "5"}, "simple: detect_threshold is '5'; it takes a number, like 5.0"),
-        ({"apply_preprocessing": 1}, "it takes true or false, like True"),
+        ({"detect_threshold": "5"}, 'simple: detect_threshold is "5"; it takes a number, like 5.0'),
+        ({"apply_preprocessing": 1}, "it takes true or false, like true"),
         ({"freq_min": True}, "it takes a number"),
-        ({"peak_sign": 3}, "it takes a text, like 'neg'"),
+        ({"peak_sign": 3}, 'it takes a text, like "neg"'),
         ({"clusterer_kwargs": []}, "it takes an object"),
-        ({"freq_min": None}, "simple: freq_min is None"),
+        ({"freq_min": None}, "simple: freq_min is null"),
     ],
 )
 def test_a_parameter_that_is_unknown_or_mistyped(parameters: dict[str, Any], words: str) -> None:
@@ -57,7 +57,7 @@ def test_a_parameter_that_is_unknown_or_mistyped(parameters: dict[str, Any], wor
 
 
 def test_a_mistyped_parameter_inside_an_object() -> None:
-    with pytest.raises(SettingsError, match=r"filtering\.freq_min is 'low'"):
+    with pytest.raises(SettingsError, match=r'filtering\.freq_min is "low"'):
         check_parameters({"spykingcircus2": {"filtering": {"freq_min": "low"}}})
 
 

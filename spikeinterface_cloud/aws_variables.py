@@ -1,0 +1,69 @@
+"""What the variables for AWS say that cannot be, as far as their text alone tells."""
+
+import re
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+#: a region of AWS
+AWS_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
+
+#: what boto3 takes for a region: other servers have names of their own
+REGION = re.compile(r"(?!\d+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+
+#: a host, and its port, without a scheme
+HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?/?")
+
+
+def aws_problems(given: Mapping[str, str]) -> Iterator[str]:
+    """A line for each thing that keeps boto3 from reaching S3 at all."""
+    yield from _partial_credentials(given)
+    if "AWS_REGION_NAME" in given:
+        yield from _no_region(given["AWS_REGION_NAME"])
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        if name in given and not _is_server(given[name]):
+            yield f"{name}: {_what_it_is(given[name])}"
+
+
+def _partial_credentials(given: Mapping[str, str]) -> Iterator[str]:
+    """Half of a pair of credentials, without the other, or a token without the pair."""
+    pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    missing = [name for name in pair if name not in given]
+    if len(missing) == 1:
+        [one] = set(pair) - set(missing)
+        yield f"{missing[0]}: missing, though {one} is given; give both, or use a job role instead"
+    elif missing and "AWS_SESSION_TOKEN" in given:
+        yield (
+            f"AWS_SESSION_TOKEN: given without {' and '.join(pair)}; give all three, or use a job "
+            "role instead"
+        )
+
+
+def _no_region(text: str) -> Iterator[str]:
+    meant = re.sub(r"[_\s]+", "-", text.strip().lower())
+    if AWS_REGION.fullmatch(zone := meant[:-1]) and meant[-1:].isalpha():
+        meant = zone
+    is_of_aws = AWS_REGION.fullmatch(meant) is not None
+    if text == meant if is_of_aws else REGION.fullmatch(text):
+        return
+    example = meant if is_of_aws else "us-east-1"
+    yield f"AWS_REGION_NAME: {text!r} is not the name of a region; write it like {example}"
+
+
+def _is_server(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not re.search(r"\s", url)
+        )
+    except ValueError:  # a port that is none, a bracket that is not closed
+        return False
+
+
+def _what_it_is(url: str) -> str:
+    if "@" in url:  # a password may stand before it
+        return "is not the URL of a server; write one like http://localhost:9000"
+    example = f"http://{url}" if HOST.fullmatch(url) else "one like http://localhost:9000"
+    return f"{url!r} is not the URL of a server; write {example}"

@@ -1,0 +1,66 @@
+"""A `.env` file: what python-dotenv makes of it, refused where that would leave out a line."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import dotenv
+from dotenv.parser import Binding, parse_stream
+
+from spikeinterface_cloud.errors import SettingsError
+
+#: a name alone, which python-dotenv and docker take for a variable that is not set here
+NAME = re.compile(r"[\w.-]+")
+
+
+def load_env_file(path: Path) -> None:
+    """Give this process what the file says and its environment does not; there may be no file.
+
+    Raises
+    ------
+    SettingsError
+        with every line that cannot be read.
+    """
+    if path.is_file() or path.is_fifo():
+        dotenv.load_dotenv(stream=io.StringIO(_checked_text(path)))
+
+
+def env_file_values(path: Path) -> dict[str, str | None]:
+    """What the file says, by name; SettingsError with every line that cannot be read."""
+    return dotenv.dotenv_values(stream=io.StringIO(_checked_text(path)))
+
+
+def _checked_text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path} is not UTF-8; save it as UTF-8") from error
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}); mend that") from error
+    if "\0" in text:  # UTF-16 without its mark
+        raise SettingsError(f"{path} is not UTF-8; save it as UTF-8")
+    if problems := [f"{path}: {problem}" for problem in _unread_lines(text)]:
+        raise SettingsError("\n".join(problems))
+    return text
+
+
+def _unread_lines(text: str) -> Iterator[str]:
+    """A line for each that would be left out; none shows what it says, as that may be a secret."""
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or not _is_assignment(binding):
+            yield (
+                f"line {_line(binding)} cannot be read; write NAME=value, and JSON in single "
+                "quotes: NAME='{\"name\": 1}'"
+            )
+
+
+def _is_assignment(binding: Binding) -> bool:
+    return binding.key is None or NAME.fullmatch(binding.key) is not None
+
+
+def _line(binding: Binding) -> int:
+    """Where it stands: empty lines before it are counted to it by python-dotenv."""
+    written = binding.original.string
+    before = written[: len(written) - len(written.lstrip())]
+    return binding.original.line + before.count("\n")

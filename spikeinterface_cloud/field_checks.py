@@ -1,0 +1,58 @@
+"""What single variables have to hold, where that is more than a type."""
+
+import json
+from typing import Any
+
+from spikeinterface_cloud.dandi.names import parse_asset_name, parse_dandiset_name
+from spikeinterface_cloud.location import DandiAsset, parse_dandi
+from spikeinterface_cloud.variables import check_once, load_json
+
+
+def parse_preprocessing(value: object) -> object:
+    """Read `default`, `none`, or the JSON of a pipeline, in either of its forms."""
+    if not isinstance(value, str) or value in ("default", "none"):
+        return value
+    if value.lower() in ("default", "none"):
+        return value.lower()
+    if not value.lstrip().startswith(("{", "[")):
+        raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
+    steps = load_json(value)
+    if isinstance(steps, list) and not all(
+        isinstance(step, dict) and "name" in step for step in steps
+    ):
+        raise ValueError(
+            'each step of a list is an object with a name: [{"name": "highpass_filter", '
+            '"params": {"freq_min": 300}}]'
+        )
+    return steps
+
+
+def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse no sorter, and one that is there again."""
+    if not sorters:
+        raise ValueError("names no sorter; write at least one, like kilosort4")
+    return check_once(sorters)
+
+
+def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what are no parameters of a sorter."""
+    for name, parameters in kwargs.items():
+        if not isinstance(parameters, dict):
+            raise ValueError(
+                f"{name} has {json.dumps(parameters)} for parameters; "
+                f'write {{"{name}": {{"parameter": value}}}}'
+            )
+    return kwargs
+
+
+def check_dandi(url: str) -> str:
+    """Refuse what names no asset."""
+    if isinstance(parse_dandi(url), DandiAsset):
+        parse_asset_name(url)
+    return url
+
+
+def check_dandiset(name: str) -> str:
+    """Refuse what names no dandiset."""
+    parse_dandiset_name(name)
+    return name

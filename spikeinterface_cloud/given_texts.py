@@ -1,0 +1,57 @@
+"""How the texts of variables came: bytes that are no text, and quotes that a file's reader kept."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+
+from spikeinterface_cloud.location import without_signatures
+
+#: a name that the user is free to write in any way
+FREE = frozenset({"RUN_IDENTIFIER"})
+
+
+def as_meant(given: Mapping[str, str]) -> dict[str, str]:
+    """The texts that are to be checked further: without what `text_problems` tells of.
+
+    >>> as_meant({"SORTERS": '"simple"', "N_JOBS": "''"})
+    {'SORTERS': 'simple'}
+    """
+    meant = {name: _without_quotes(name, _legible(text)) for name, text in given.items()}
+    return {name: text for name, text in meant.items() if text.strip()}
+
+
+def text_problems(given: Mapping[str, str], secrets: Collection[str] = ()) -> Iterator[str]:
+    """A line for each variable whose text is not what was meant; none shows one of `secrets`."""
+    for name, text in given.items():
+        if _legible(text) != text:
+            yield f"{name}: is not UTF-8 text; write it in UTF-8, or with plain letters"
+        elif (meant := _without_quotes(name, text)) != text:
+            is_shown = name not in secrets and "\n" not in meant
+            shown = f"; write {name}={without_signatures(meant)}" if is_shown else ""
+            yield (
+                f"{name}: has quotes around it that are part of its value, as docker's --env-file "
+                f"keeps them; leave out the outer quotes{shown}"
+            )
+
+
+def _legible(text: str) -> str:
+    """The text, with a question mark for NUL and for each byte that Python could not decode."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
+
+
+def _without_quotes(name: str, text: str) -> str:
+    whole = text.strip()
+    if name in FREE or len(whole) < 2 or whole[0] != whole[-1] or whole[0] not in "\"'":
+        return text
+    inner = _unescaped(whole)
+    if inner.lstrip().startswith(("{", "[")):
+        return inner
+    return inner.replace(whole[0], "")  # each of several names has its own quotes
+
+
+def _unescaped(whole: str) -> str:
+    """What is between the quotes; of a JSON text that holds JSON, what it holds."""
+    try:
+        held = json.loads(whole)
+    except (ValueError, RecursionError):
+        held = None
+    return held if isinstance(held, str) and _legible(held) == held else whole[1:-1]

@@ -1,0 +1,101 @@
+"""Whether what is given to a sorter's parameter is like its default, in objects within it too."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spikeinterface_cloud.variables import nearest
+
+#: The objects among spykingcircus2's parameters that it reads name by name, so that any other name
+#: would have no effect; with those that it reads besides the names of the default.
+READ_BY_NAME: Mapping[str, frozenset[str]] = {
+    "spykingcircus2.detection": frozenset({"exclude_sweep_ms"}),
+    "spykingcircus2.selection": frozenset(),
+    "spykingcircus2.clustering": frozenset(),
+    "spykingcircus2.matching": frozenset({"matching_kwargs"}),
+}
+
+#: Every other object goes on to a function, which takes more names than the default has; those of
+#: them that look like a misspelling of one of the default's.
+TAKEN_BESIDES: Mapping[str, frozenset[str]] = {
+    "spykingcircus2.filtering": frozenset({"filter_mode"}),
+}
+
+
+def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Iterator[str]:
+    """What is wrong with a value, which ends in a line that begins with the parameter's name."""
+    for problem in _type_problems(parameter, value, default):
+        yield f"SORTERS_KWARGS: {sorter}: {problem}"
+    if isinstance(default, dict) and isinstance(value, dict):
+        for problem in _unknown_names(f"{sorter}.{parameter}", value, default):
+            yield f"SORTERS_KWARGS: {sorter}: {parameter} {problem}"
+
+
+def as_json(value: Any) -> str:
+    """A value as a user would write it.
+
+    >>> as_json({"apply": True})
+    '{"apply": true}'
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def _unknown_names(
+    where: str, value: Mapping[str, Any], default: Mapping[str, Any]
+) -> Iterator[str]:
+    """The names in an object that its default has not; one without names takes any.
+
+    Objects within it are what the chosen method takes, which no default tells.
+    """
+    if not default:
+        return
+    is_closed = where in READ_BY_NAME
+    taken = READ_BY_NAME.get(where, frozenset()) | TAKEN_BESIDES.get(where, frozenset())
+    for name in value:
+        if name in default or name in taken:
+            continue
+        meant = nearest(name, default, cutoff=0.6 if is_closed else 0.85)
+        if is_closed or meant:
+            yield f"has no {name}{meant} (it has {', '.join(sorted({*default, *taken}))})"
+
+
+def _type_problems(name: str, value: Any, default: Any) -> Iterator[str]:
+    """Compare with the type of the default; a default of None takes anything."""
+    if default is None:
+        return
+    if isinstance(default, dict):
+        if not isinstance(value, dict):
+            yield f"{name} is {as_json(value)}; it takes an object, like {as_json(default)}"
+            return
+        for key in default.keys() & value.keys():
+            yield from _type_problems(f"{name}.{key}", value[key], default[key])
+    elif not _is_like(value, default):
+        yield f"{name} is {as_json(value)}; it takes {_kind(default)}, like {as_json(default)}"
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, float):
+        return isinstance(value, int | float)
+    if isinstance(default, int):
+        # Kilosort4 calls thresholds integers that its own documentation sets to fractions
+        return isinstance(value, int | float)
+    if isinstance(default, list | tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(value, type(default))
+
+
+def _kind(default: Any) -> str:
+    match default:
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case _:
+            return "a list"

@@ -1,0 +1,91 @@
+"""What is read of a `.env` file, and what is refused rather than left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from spikeinterface_cloud.dotenv_file import env_file_values, load_env_file
+from spikeinterface_cloud.errors import SettingsError
+from submit_job import program
+
+
+def written(folder: Path, content: bytes) -> Path:
+    file = folder / "job.env"
+    file.write_bytes(content)
+    return file
+
+
+def refused(file: Path) -> str:
+    with pytest.raises(SettingsError) as refusal:
+        env_file_values(file)
+    assert refusal.value.exit_code == 78
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        (b"", {}),
+        (b"# nothing\n\n", {}),
+        (b"A=1\nB = 2 # two\nexport C=3\n", {"A": "1", "B": "2", "C": "3"}),
+        (b'A=\'{"a": 1}\'\r\nB={"b": 2}\r\n', {"A": '{"a": 1}', "B": '{"b": 2}'}),
+        (b"\xef\xbb\xbfA=1", {"A": "1"}),
+        ("A=Müller\n".encode(), {"A": "Müller"}),
+        (b"A=\nB\n", {"A": "", "B": None}),
+        (b'A="1\n2"\nmy.name-2=x\n', {"A": "1\n2", "my.name-2": "x"}),
+    ],
+)
+def test_what_is_read(tmp_path: Path, content: bytes, values: dict[str, str | None]) -> None:
+    assert env_file_values(written(tmp_path, content)) == values
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b'A=1\nB="{"hidden": 1}"\n', [2]),
+        (b"A=1\n\n# c\n\nB='hidden' x\nC=1\n", [5]),
+        (b"A='hidden\nB=1\n", [1]),
+        (b"A: hidden\nset B=hidden\n", [1, 2]),
+        (b'A:hidden\n$env:B=hidden\n"C"=hidden\n', [1, 2, 3]),
+        (b"A=1\r\n\r\nB='hidden' x\r\n", [3]),
+    ],
+)
+def test_a_line_that_would_be_left_out(tmp_path: Path, content: bytes, lines: list[int]) -> None:
+    file = written(tmp_path, content)
+    message = refused(file)
+    assert message.splitlines() == [
+        f"{file}: line {line} cannot be read; write NAME=value, and JSON in single quotes: "
+        "NAME='{\"name\": 1}'"
+        for line in lines
+    ]
+    assert "hidden" not in message
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be"])
+def test_another_encoding_than_utf_8(tmp_path: Path, encoding: str) -> None:
+    file = written(tmp_path, "RUN_IDENTIFIER=Müller\r\n".encode(encoding))
+    assert refused(file) == f"{file} is not UTF-8; save it as UTF-8"
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    assert refused(tmp_path) == f"{tmp_path} cannot be read (Is a directory); mend that"
+
+
+def test_the_environment_is_stronger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    os.environ["A_OF_TEST"] = "environment"
+    load_env_file(written(tmp_path, b"A_OF_TEST=file\nB_OF_TEST=${A_OF_TEST} and file\n"))
+    assert os.environ["A_OF_TEST"] == "environment"
+    assert os.environ["B_OF_TEST"] == "environment and file"
+    load_env_file(tmp_path / "none")
+
+
+def test_the_laptop_refuses_the_same_file(tmp_path: Path) -> None:
+    file = written(tmp_path, b'SORTERS_KWARGS="{"simple": {}}"\n')
+    shown = CliRunner().invoke(program, ["--env-file", str(file), "--dry-run"])
+    assert isinstance(shown.exception, SettingsError)
+    assert str(shown.exception) == refused(file)

@@ -1,0 +1,125 @@
+"""The names and values within a sorter's parameters: what is refused, and what is the sorter's."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import spikeinterface.sorters as ss
+from spikeinterface.preprocessing import bandpass_filter, correct_motion, filter, whiten
+from spikeinterface.sorters.internal import spyking_circus2
+from spikeinterface.sortingcomponents.tools import cache_preprocessing, clean_templates
+from spikeinterface.sortingcomponents.waveforms.peak_svd import extract_peaks_svd
+
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.naming import parameter_problems
+from spikeinterface_cloud.parameter_values import READ_BY_NAME, as_json
+from spikeinterface_cloud.sorters import check_parameters
+
+#: to which functions spykingcircus2 hands its objects
+HANDED_ON: dict[str, tuple[Callable[..., Any], ...]] = {
+    "general": (extract_peaks_svd,),
+    "filtering": (bandpass_filter, filter),
+    "whitening": (whiten,),
+    "motion_correction": (correct_motion,),
+    "merging": (spyking_circus2.final_cleaning_circus,),
+    "cleaning": (clean_templates,),
+    "cache_preprocessing": (cache_preprocessing,),
+    "chunk_preprocessing": (spyking_circus2._set_optimal_chunk_size,),
+}
+
+
+def problems(sorter: str, parameters: dict[str, Any]) -> list[str]:
+    return [*parameter_problems(sorter, parameters, ss.get_default_sorter_params(sorter))]
+
+
+def circus(**parameters: Any) -> list[str]:
+    return problems("spykingcircus2", parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        (
+            {"general": {"ms_befor": 1}},
+            "general has no ms_befor; did you mean ms_before? (it has ms_after, ms_before, radius_",
+        ),
+        ({"filtering": {"freq_mn": 1}}, "filtering has no freq_mn; did you mean freq_min?"),
+        ({"detection": {"methd": "x"}}, "detection has no methd; did you mean method?"),
+        ({"matching": {"engine": "x"}}, "matching has no engine (it has matching_kwargs, method, "),
+        ({"apply_whitening": 1}, "apply_whitening is 1; it takes true or false, like true"),
+        ({"detection": {"method": None}}, 'method is null; it takes a text, like "matched_filt'),
+        (
+            {"merging": [True]},
+            'merging is [true]; it takes an object, like {"max_distance_um": 50}',
+        ),
+    ],
+)
+def test_what_is_refused_and_how(parameters: dict[str, Any], message: str) -> None:
+    [problem] = circus(**parameters)
+    assert problem.startswith("SORTERS_KWARGS: spykingcircus2: ")
+    assert message in problem
+    with pytest.raises(SettingsError) as refusal:
+        check_parameters({"spykingcircus2": parameters})
+    assert (refusal.value.exit_code, str(refusal.value)) == (78, problem)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"general": {"n_components": 8}},
+        {"detection": {"exclude_sweep_ms": 1.0, "method": "locally_exclusive"}},
+        {"detection": {"method_kwargs": {"detect_thresholds": 4}}},
+        {"selection": {"method": "smart_sampling_amplitudes", "method_kwargs": {"n_bin": 2}}},
+        {"clustering": {"method": "random-projections", "method_kwargs": {"anything": 1}}},
+        {"matching": {"method": "wobble", "matching_kwargs": {"anything": 1}}},
+        {"job_kwargs": {"n_jobs": 2, "chunk_duration": "1s"}},
+    ],
+)
+def test_what_depends_on_the_method_is_the_sorter_s(parameters: dict[str, Any]) -> None:
+    assert circus(**parameters) == []
+
+
+@pytest.mark.parametrize("sorter", ["tridesclous2", "lupin", "simple"])
+def test_an_object_without_names_takes_any(sorter: str) -> None:
+    defaults = ss.get_default_sorter_params(sorter)
+    objects = [name for name, default in defaults.items() if default == {}]
+    assert "job_kwargs" in objects
+    assert problems(sorter, {name: {"anything": 1} for name in objects}) == []
+
+
+@pytest.mark.parametrize("sorter", ss.installed_sorters())
+def test_every_default_is_a_value(sorter: str) -> None:
+    defaults = ss.get_default_sorter_params(sorter)
+    assert problems(sorter, defaults) == []
+    assert problems(sorter, json.loads(json.dumps(defaults))) == []
+
+
+def test_every_object_with_names_is_known_here() -> None:
+    for sorter in ss.installed_sorters():
+        defaults = ss.get_default_sorter_params(sorter)
+        objects = {f"{sorter}.{name}" for name, value in defaults.items() if isinstance(value, dict)
+                   and value}  # fmt: skip
+        assert objects <= READ_BY_NAME.keys() | {f"spykingcircus2.{name}" for name in HANDED_ON}
+
+
+@pytest.mark.parametrize("name", HANDED_ON)
+def test_whatever_the_function_behind_takes_is_no_misspelling(name: str) -> None:
+    taken = [
+        parameter
+        for function in HANDED_ON[name]
+        for parameter in inspect.signature(function).parameters
+    ]
+    defaults = ss.get_default_sorter_params("spykingcircus2")[name]
+    assert taken
+    for parameter in taken:
+        if parameter not in defaults:
+            assert circus(**{name: {parameter: 1}}) == []
+
+
+def test_what_json_cannot_say_is_said_as_python_does() -> None:
+    assert as_json({"a": None, "b": "é"}) == '{"a": null, "b": "é"}'
+    assert as_json(object).startswith("<class")
