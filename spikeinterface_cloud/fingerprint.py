@@ -6,12 +6,15 @@ recording, the settings, and the versions of what reads and sorts it do.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.preprocessing import filters_itself
+from spikeinterface_cloud.recording.links import linked_files
+from spikeinterface_cloud.recording.readers import Reader, find_reader
 from spikeinterface_cloud.run_record import versions
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorters import complete_parameters, sorter_version
@@ -31,7 +34,7 @@ class Fingerprints:
 def fingerprints(settings: JobSettings, source: FoundSource) -> Fingerprints:
     """Digest what the settings ask for, of a source that has been found but not fetched."""
     recording = {
-        "source": _identity(source),
+        "source": _identity(source, settings),
         "reader": settings.reader,
         "read_recording_kwargs": settings.read_recording_kwargs,
         "n_frames": settings.sub_recording_n_frames,
@@ -54,28 +57,37 @@ def fingerprints(settings: JobSettings, source: FoundSource) -> Fingerprints:
     return Fingerprints(job=_digest(asked_for), sorters=sorters)
 
 
-def _identity(source: FoundSource) -> dict[str, Any]:
+def _identity(source: FoundSource, settings: JobSettings) -> dict[str, Any]:
     """What tells these bytes from others: of files elsewhere their ETags, of files here the time of
     their last change."""
     identity = dict(source.provenance)
     if source.probe is not None:
         identity["probe"] = [source.probe.url, source.probe.size_bytes, source.probe.etag]
     if source.path is not None:
-        identity["files"] = list(_local_files(source.path))
+        top = source.path if source.path.is_dir() else source.path.parent
+        files = _local_files(source.path, find_reader(settings.reader))
+        identity["files"] = list(_describe(files, top))
     return identity
 
 
-def _local_files(path: Path) -> Iterator[tuple[str, int, int]]:
-    """The files of a folder; of a file its neighbours too, as many formats have their samples in
-    those."""
+def _local_files(path: Path, reader: Reader) -> Iterable[Path]:
+    """The files that the reader may look into, of a file those around it too.
+
+    Many formats have their samples beside the file that is named, HDF5 in any file that it links
+    to, and a reader of folders looks below the folder of the file.
+    """
     if path.is_dir():
-        top, files = path, path.rglob("*")
-    else:
-        top, files = path.parent, path.parent.glob("*")
+        return path.rglob("*")
+    if not reader.takes_a_file:
+        return path.parent.rglob("*")
+    return {*path.parent.glob("*"), *linked_files(path)}
+
+
+def _describe(files: Iterable[Path], top: Path) -> Iterator[tuple[str, int, int]]:
     for file in sorted(files):
         if file.is_file():
             stat = file.stat()
-            yield str(file.relative_to(top)), stat.st_size, stat.st_mtime_ns
+            yield os.path.relpath(file, top), stat.st_size, stat.st_mtime_ns
 
 
 def _preprocessing(settings: JobSettings) -> Any:

@@ -21,6 +21,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
+from spikeinterface_cloud.step_values import check_values
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +69,11 @@ class PreprocessedRecording:
 
 
 def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
-    """Refuse a pipeline with a step, or a parameter, that SpikeInterface does not have (78)."""
+    """Refuse a step or parameter that SpikeInterface does not have, or a value of no use (78)."""
     if isinstance(choice, str):
         return
     check_steps(choice, step_names())
+    check_values(as_steps(choice))
 
 
 def step_names() -> dict[str, StepNames]:

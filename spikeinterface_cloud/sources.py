@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from pydantic import SecretStr
 
 from spikeinterface_cloud.dandi.archive import remote_file, resolve, streaming_url
-from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.location import (
     DandiAsset,
     DandiBlob,
@@ -22,6 +22,9 @@ from spikeinterface_cloud.location import (
     parse_s3,
 )
 from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.recording.files import locate
+from spikeinterface_cloud.recording.named_file import with_its_stream
+from spikeinterface_cloud.recording.readers import Reader, find_reader
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.download import download
@@ -93,6 +96,8 @@ def find_source(
     ------
     SourceError
         it is missing, empty or forbidden
+    RecordingError
+        its files are none of the reader's
     SettingsError
         the stream that is asked for is not there, or has to be chosen
     """
@@ -152,7 +157,9 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     files = s3_files(storage, objects, location)
     probe_name = _probe_inside(request)
     probe = _probe_on_s3(location, objects, probe_name, storage) if probe_name else None
-    chosen = _choose([file for file in files if probe is None or file.url != probe.url], request)
+    is_named = [stored.location for stored in objects] == [location]
+    kept = [file for file in files if probe is None or file.url != probe.url]
+    chosen = _choose(kept, request, is_named)
     stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])
@@ -225,6 +232,8 @@ def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
     beside = path if path.is_dir() else path.parent
     if probe and not (beside / probe).is_file():
         raise SourceError(f"PROBE_FILE: there is no {probe} in {beside}; give its path inside it")
+    if (reader := _reader(request)) is not None:
+        locate(reader, path, request.read_recording_kwargs)
     return FoundSource(
         location=location,
         path=path,
@@ -233,15 +242,29 @@ def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
     )
 
 
-def _choose(files: Sequence[RemoteFile], request: SourceRequest) -> list[RemoteFile]:
-    """Those files that the recording is read from."""
-    by_name = {file.name: file for file in files}
-    if len(files) == 1 or request.data_type is None:
+def _choose(
+    files: Sequence[RemoteFile], request: SourceRequest, is_named: bool
+) -> list[RemoteFile]:
+    """Those files that the recording is read from; `is_named` if the source is one object."""
+    reader = _reader(request)
+    if reader is None or not files:
         return list(files)
-    needed = needed_files(request.data_type, list(by_name), request.read_recording_kwargs)
+    by_name = {file.name: file for file in files}
+    names, kwargs = list(by_name), request.read_recording_kwargs
+    if is_named:
+        kwargs = with_its_stream(reader, names[0], names, kwargs)
+    needed = needed_files(reader.name, names, kwargs)
     if len(needed) < len(files):
         logger.info("%d of the %d files there are needed", len(needed), len(files))
     return [by_name[name] for name in dict.fromkeys(needed)]
+
+
+def _reader(request: SourceRequest) -> Reader | None:
+    """The reader; None where there is none, or of that name: the check of DATA_TYPE tells it."""
+    try:
+        return find_reader(request.data_type) if request.data_type is not None else None
+    except SettingsError:
+        return None
 
 
 def _probe_inside(request: SourceRequest) -> str | None:

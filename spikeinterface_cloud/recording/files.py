@@ -6,7 +6,8 @@ formats can carry pickles, which run as a program when they are loaded. Both are
 
 import json
 import re
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,36 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.recording.named_file import refuse_foreign_file, with_its_stream
 from spikeinterface_cloud.recording.readers import Reader
+from spikeinterface_cloud.recording.streams import needed_files
+
+
+def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """What `reader` is to be given of the source at `path`, and `kwargs` with the named stream.
+
+    Nothing is read: the names of the files tell. Raises `RecordingError` when they are none of
+    this reader's, and `SettingsError` when a recording or a stream is not there or has to be
+    chosen.
+    """
+    location = find_path(reader, path)
+    names = list_files(location) if location.is_dir() else [PurePosixPath(path.name)]
+    asked = dict(kwargs)
+    if path.is_file():
+        asked = with_its_stream(reader, PurePosixPath(path.name), names, kwargs)
+    if location.is_dir():
+        needed_files(reader.name, names, asked)
+    return location, asked
+
+
+def list_files(folder: Path) -> list[PurePosixPath]:
+    """The files in a folder and below it, by their paths inside it."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [PurePosixPath(file.relative_to(folder).as_posix()) for file in files]
 
 
 def find_path(reader: Reader, path: Path) -> Path:
-    """The file or folder inside `path` that `reader` is to be given.
+    """The file or folder inside `path`, or the folder around it, that `reader` is to be given.
 
     Raises `RecordingError` when there is no such file, `SettingsError` when there are several.
     """
@@ -26,8 +52,11 @@ def find_path(reader: Reader, path: Path) -> Path:
         raise RecordingError(f"{path} is not there")
     if reader.name == "binary" and path.is_dir() and any(path.rglob("binary.json")):
         return _only([file.parent for file in path.rglob("binary.json")], reader)
+    if path.is_file() and not reader.takes_a_file:
+        refuse_foreign_file(reader, PurePosixPath(path.name))
+        return path.parent
     if path.is_file():
-        return path if reader.takes_a_file else path.parent
+        return path
     if reader.name == "nwb" and any(path.glob("**/.zgroup")):
         raise RecordingError(
             f"{path.name} is NWB in Zarr, whose texts are pickled Python objects that could run "
@@ -106,6 +135,27 @@ def check_complete(reader: Reader, recording: Any) -> None:
         _check_open_ephys(recording)
     elif reader.name == "zarr":
         _check_zarr(recording)
+
+
+def check_named(reader: Reader, recording: Any, file: Path) -> None:
+    """Raise `RecordingError` if what was opened is not the SpikeGLX `file` named as the source.
+
+    Its reader goes by the meta files, which tell another stream than the name of a renamed file.
+    """
+    if reader.name != "spikeglx":
+        return
+    stream = str(recording.stream_id)
+    opened = {
+        Path(info["bin_file"]).name
+        for info in recording.neo_reader.signals_info_list
+        if info["stream_name"] == stream
+    }
+    if opened != {file.with_suffix(".bin").name}:
+        raise RecordingError(
+            f"{file.name} was named as the source, and {', '.join(sorted(opened))} is what the "
+            f"meta files tell to be {stream}; give the files their names of SpikeGLX again, or "
+            "put the ones to sort in a folder of their own"
+        )
 
 
 def _only(paths: list[Path], reader: Reader) -> Path:

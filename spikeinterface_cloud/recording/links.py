@@ -14,7 +14,28 @@ def refuse_foreign_links(file: h5py.File, folder: Path | None) -> None:
 
     A file that is streamed has no folder, and may link to no other file at all.
     """
+    for name, other in _links(file):
+        if folder is None or not (folder / other).resolve().is_relative_to(folder.resolve()):
+            raise RecordingError(
+                f"{name} is kept in another file, {other}, which is not part of the source; "
+                "export the recording with its traces inside"
+            )
 
+
+def linked_files(path: Path) -> set[Path]:
+    """The other files that an HDF5 file keeps something in; none of a file that is none or broken.
+
+    What is broken is told of when it is opened to be sorted.
+    """
+    try:
+        with h5py.File(path) as file:
+            return {path.parent / other for _, other in _links(file)}
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return set()
+
+
+def _links(file: h5py.File) -> list[tuple[str, str]]:
+    """What is kept in other files: its name, and the name of the other file."""
     found: list[tuple[str, str]] = []  # h5py garbles what is raised while it visits
 
     def note_link(name: str, link: Any) -> None:
@@ -30,9 +51,4 @@ def refuse_foreign_links(file: h5py.File, folder: Path | None) -> None:
 
     file.visititems_links(note_link)
     file.visititems(note_storage)
-    for name, other in found:
-        if folder is None or not (folder / other).resolve().is_relative_to(folder.resolve()):
-            raise RecordingError(
-                f"{name} is kept in another file, {other}, which is not part of the source; "
-                "export the recording with its traces inside"
-            )
+    return found

@@ -27,12 +27,19 @@ from spikeinterface_cloud.naming import (
 
 PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
 
-#: endings where neo does not know, or does not put first, the file that the reader is given
+#: endings where neo does not know, or does not put first, the file that the reader is given; of a
+#: reader of folders, where neo also has those of files that do not show where a recording is
 ENDINGS = {
     "nwb": (".nwb",),
     "axona": (".set",),
+    "cbin_ibl": (".cbin", ".ch", ".meta"),
+    "mda": ("raw.mda",),
+    "neuralynx": (".ncs",),
     "neuronexus": (".xdat.json",),
     "neuroscope": (".xml", ".dat"),
+    "openephys": ("structure.oebin", ".openephys", ".continuous"),
+    "split_intan_files": (".rhd", ".rhs"),
+    "tdt": (".tsq", ".tbk", ".tdx", ".tev", ".sev"),
 }
 
 #: what the files of a format are called, to tell someone what a folder looks like

@@ -3,6 +3,7 @@
 What a reader cannot make sense of leaves here as a `RecordingError` of one line.
 """
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,9 @@ from spikeinterface.extractors import read_nwb_recording
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
 from spikeinterface_cloud.recording.files import (
     check_complete,
-    find_path,
+    check_named,
+    list_files,
+    locate,
     refuse_foreign_class,
     refuse_foreign_files,
     refuse_pickles,
@@ -33,7 +36,6 @@ from spikeinterface_cloud.recording.streams import (
     CHOOSING,
     choose_stream,
     list_electrical_series,
-    needed_files,
     select_stream,
 )
 
@@ -53,15 +55,16 @@ def open_recording(
     """
     reader = check_reader(data_type, kwargs)
     with _reading(reader, path):
-        location = find_path(reader, path)
+        location, asked = locate(reader, path, kwargs)
         if location.is_dir():
-            needed_files(reader.name, _listing(location), kwargs)
             refuse_pickles(location)
         elif h5py.is_hdf5(location):
             with h5py.File(location) as file:
                 refuse_foreign_links(file, location.parent)
-        recording = _read(reader, location, select_stream(reader, location, kwargs))
+        recording = _read(reader, location, select_stream(reader, location, asked))
         check_complete(reader, recording)
+        if path.is_file():
+            check_named(reader, recording, path)
     return attach_probe(recording, probe_file) if probe_file is not None else recording
 
 
@@ -87,13 +90,7 @@ def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
     A probe without wiring is taken to list its contacts in the order of the channels. Raises
     `RecordingError` when the file is no such JSON, or has another number of contacts.
     """
-    try:
-        probegroup = read_probeinterface(probe_file)
-    except Exception as error:  # probeinterface checks nothing: any malformed JSON shows itself so
-        raise RecordingError(
-            f"PROBE_FILE {probe_file.name} is not a probeinterface JSON: {one_line(error)}; "
-            "write one with probeinterface.write_probeinterface"
-        ) from error
+    probegroup = _read_probes(probe_file)
     n_channels = recording.get_num_channels()
     n_contacts = _wire(probegroup)
     if n_contacts != n_channels:
@@ -142,6 +139,28 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     return recording
 
 
+def _read_probes(probe_file: Path) -> ProbeGroup:
+    name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
+    try:
+        described = json.loads(probe_file.read_text())
+    except (ValueError, RecursionError) as error:  # no JSON, or no text at all
+        raise RecordingError(
+            f"PROBE_FILE {name} is not a probeinterface JSON: {one_line(error)}; {remedy}"
+        ) from error
+    if not isinstance(described, dict) or not described.get("probes"):
+        raise RecordingError(
+            f"PROBE_FILE {name} has no probes in it: a probeinterface JSON is an object "
+            f'that lists them as "probes"; {remedy}'
+        )
+    try:
+        return read_probeinterface(probe_file)
+    except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
+        raise RecordingError(
+            f"PROBE_FILE {name} describes no probe that probeinterface can read: "
+            f"{one_line(error)}; {remedy}"
+        ) from error
+
+
 def _wire(probegroup: ProbeGroup) -> int:
     """Number the contacts of an unwired probe group; the number of connected contacts."""
     if all(probe.device_channel_indices is None for probe in probegroup.probes):
@@ -149,11 +168,6 @@ def _wire(probegroup: ProbeGroup) -> int:
         logger.info("the probe says nothing of its wiring: contact n is taken to be channel n")
     indices = probegroup.get_global_device_channel_indices()["device_channel_indices"]
     return int(np.count_nonzero(indices >= 0))
-
-
-def _listing(folder: Path) -> list[PurePosixPath]:
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return [PurePosixPath(file.relative_to(folder).as_posix()) for file in files]
 
 
 @contextmanager
@@ -164,7 +178,7 @@ def _reading(reader: Reader, path: Path) -> Iterator[None]:
     except CloudJobError:
         raise
     except Exception as error:  # readers raise anything, bare Exception and AssertionError included
-        likely = likely_data_type(_listing(path) if path.is_dir() else [PurePosixPath(path.name)])
+        likely = likely_data_type(list_files(path) if path.is_dir() else [PurePosixPath(path.name)])
         remedy = "check that the file is whole (compare its size and checksum with the original)"
         if likely is not None and likely != reader.name:
             remedy = f"it looks like {likely}: set DATA_TYPE={likely} if that is what it is"

@@ -1,6 +1,7 @@
 """A recording whose true spikes are known, so that a demo can say how well a sorter did."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from probeinterface.neuropixels_tools import build_neuropixels_probe
 from spikeinterface.generation import generate_drifting_recording
 
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.variables import nearest
 
 #: a minute of a short probe, unless READ_RECORDING_KWARGS says otherwise
@@ -37,26 +39,62 @@ DRIFTING_DEFAULTS: dict[str, Any] = {
 DRIFTING_CONTACTS = 96
 
 #: the parameters by which that generator is told of another probe
-PROBE = ("probe", "probe_name", "generate_probe_kwargs")
+PROBE = ("probe_name", "generate_probe_kwargs")
+
+#: parameters of the generators that take objects of Python, or change what is returned
+NOT_FOR_JSON = ("probe", "sorting", "templates", "noise", "extra_outputs")
 
 #: uV per bit, as of an Intan amplifier
 GAIN_UV = 0.195
 
 
 def check_simulation(kwargs: Mapping[str, Any]) -> None:
-    """Refuse a parameter that SpikeInterface's generator does not have (78)."""
+    """Refuse what SpikeInterface's generator does not have, or cannot have as a value (78)."""
     generator, _, given = _choose(kwargs)
-    known = [
-        name
-        for name in inspect.signature(generator).parameters
-        if generator is not generate_drifting_recording or name not in PROBE
-    ]
+    left_out = NOT_FOR_JSON + (PROBE if generator is generate_drifting_recording else ())
+    known = [name for name in inspect.signature(generator).parameters if name not in left_out]
     for name in given:
         if name not in known:
             raise SettingsError(
                 f"READ_RECORDING_KWARGS: the simulated recording has no parameter {name}"
                 f"{nearest(name, known)} (it has {', '.join([*known, DRIFTING])})"
             )
+    problems = [
+        f"{name} is {value!r}; it takes {wanted}"
+        for name, value in kwargs.items()
+        if (wanted := _wanted_instead(name, value)) is not None
+    ]
+    if problems:
+        raise SettingsError(f"READ_RECORDING_KWARGS: {'; '.join(problems)}")
+
+
+def _wanted_instead(name: str, value: object) -> str | None:
+    """What a parameter takes, if `value` is nothing of it; nothing is said of the others."""
+    match name:
+        case "durations":
+            fits = isinstance(value, list) and len(value) > 0 and all(map(_is_positive, value))
+            return None if fits else "a list of seconds, one for each segment, like [60.0]"
+        case "duration" | "sampling_frequency" | "ms_before" | "ms_after":
+            return None if _is_positive(value) else "a number above 0"
+        case "num_channels" | "num_units":
+            return (
+                None if _is_positive(value) and isinstance(value, int) else "a whole number above 0"
+            )
+        case "seed":
+            fits = value is None or (type(value) is int and value >= 0)
+            return None if fits else "a whole number, 0 or above"
+        case "drifting":
+            return None if isinstance(value, bool) else "true or false"
+        case _ if name.endswith("_kwargs"):
+            return None if value is None or isinstance(value, dict) else "an object, like {}"
+        case _:
+            return None
+
+
+def _is_positive(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < math.inf
 
 
 def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSorting]:
@@ -68,11 +106,26 @@ def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSortin
         of `spikeinterface.generate_ground_truth_recording`; they replace `DEFAULTS`. With
         `drifting`: of `spikeinterface.generation.generate_drifting_recording`, and they replace
         `DRIFTING_DEFAULTS`
+
+    Raises
+    ------
+    SettingsError
+        it cannot be generated with these values
     """
     generator, defaults, given = _choose(kwargs)
+    values = {**defaults, **given}
     if generator is generate_drifting_recording:
-        given["probe"] = _neuropixels_probe()  # by its name it would be downloaded
-    *_, recording, ground_truth = generator(**{**defaults, **given})
+        values["probe"] = _neuropixels_probe()  # by its name it would be downloaded
+    try:
+        *_, recording, ground_truth = generator(**values)
+        recording.get_traces(segment_index=0, end_frame=1)  # noise is generated as it is read
+    except Exception as error:  # the generator checks few of its values, and raises anything
+        if not given:
+            raise
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS: no recording can be simulated with {', '.join(given)} as "
+            f"given: {one_line(error)}; correct the values, or leave them out"
+        ) from error
     digitised = spre.scale(recording, gain=1 / GAIN_UV, dtype="int16")
     digitised.set_channel_gains(GAIN_UV)
     digitised.set_channel_offsets(0.0)

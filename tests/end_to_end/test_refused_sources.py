@@ -178,6 +178,54 @@ def test_a_wrong_data_type(tmp_path: Path, spikeglx_folder: Path) -> None:
     assert_recorded(job)
 
 
+def test_a_file_that_its_reader_does_not_open(
+    tmp_path: Path, spikeglx_folder: Path, nwb_file: Path
+) -> None:
+    """The run beside it is not sorted in its stead."""
+    shutil.copytree(spikeglx_folder, tmp_path / "source" / "run")
+    source = Path(shutil.copy(nwb_file, tmp_path / "source"))
+    job = run_on_folder(tmp_path / "job", source, "spikeglx")
+    assert_refused(
+        job, 65, r"recording\.nwb is no file by which DATA_TYPE=spikeglx.* set DATA_TYPE=nwb"
+    )
+    assert "fetch ..." not in job.log
+    assert_recorded(job)
+
+
+def test_a_stream_that_a_mounted_folder_has_not(tmp_path: Path, spikeglx_folder: Path) -> None:
+    variables = {"SOURCE_FOLDER": str(spikeglx_folder), "DATA_TYPE": "spikeglx"}
+    kwargs = {"READ_RECORDING_KWARGS": '{"stream_id": "imec7.ap"}', "SORTERS": "simple"}
+    job = run_job(tmp_path, variables | kwargs, "--check")
+    assert job.exit_code == 78
+    assert "READ_RECORDING_KWARGS names the stream 'imec7.ap', which is not among" in job.output
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"durations": "ten"}, "READ_RECORDING_KWARGS: durations is 'ten'; it takes a list"),
+        (
+            {"durations": [1], "noise_kwargs": {"noise_levels": "loud"}},
+            "READ_RECORDING_KWARGS: no recording can be simulated with durations, noise_kwargs",
+        ),
+    ],
+    ids=["a value", "what the generator finds"],
+)
+def test_a_recording_that_cannot_be_simulated(
+    tmp_path: Path, kwargs: dict[str, Any], message: str
+) -> None:
+    job = run_job(
+        tmp_path,
+        {
+            "TEST_WITH_TOY_RECORDING": "true",
+            "READ_RECORDING_KWARGS": json.dumps(kwargs),
+            "SORTERS": "simple",
+        },
+    )
+    assert_refused(job, 78, message)
+    assert_recorded(job)
+
+
 def test_a_truncated_spikeglx_file(tmp_path: Path, spikeglx_folder: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(spikeglx_folder, source)

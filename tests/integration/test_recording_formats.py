@@ -410,14 +410,30 @@ def test_a_probe_of_another_size(
     assert message in said
 
 
-@pytest.mark.parametrize("content", ["{}", "no JSON", '{"specification": "probeinterface"}'])
-def test_a_probe_file_that_is_none(tmp_path: Path, simulated: BaseRecording, content: str) -> None:
-    """Its name and the remedy are in the message."""
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{}", "has no probes in it"),
+        ('{"a": 1}', "has no probes in it"),
+        ('{"specification": "probeinterface"}', "has no probes in it"),
+        ('{"probes": []}', "has no probes in it"),
+        ("[1]", "has no probes in it"),
+        ("no JSON", "is not a probeinterface JSON: Expecting value"),
+        ("[" * 100_000, "is not a probeinterface JSON"),
+        ('{"probes": [{"ndim": 2}]}', "describes no probe that probeinterface can read"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_probe_file_that_is_none(
+    tmp_path: Path, simulated: BaseRecording, content: str, reason: str
+) -> None:
+    """Its name, what is wrong, and the remedy are in the message."""
     folder = write_open_ephys(tmp_path / "data", simulated)
     probe_file = tmp_path / "probe.json"
     probe_file.write_text(content)
     message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
-    assert message.startswith("PROBE_FILE probe.json")
+    assert message.startswith(f"PROBE_FILE probe.json {reason}")
+    assert message.endswith("write one with probeinterface.write_probeinterface")
 
 
 def test_a_probe_without_wiring_follows_the_channels(

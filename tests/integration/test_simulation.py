@@ -60,6 +60,56 @@ def test_what_the_chosen_generator_has_not_is_refused() -> None:
         check_simulation({"duration": 1.0})
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        (
+            {"durations": "ten"},
+            r"durations is 'ten'; it takes a list of seconds, .* like \[60\.0\]",
+        ),
+        ({"durations": []}, r"durations is \[\]; it takes a list"),
+        ({"durations": [5, -1]}, "it takes a list of seconds"),
+        ({"durations": [5], "seed": "abc"}, "seed is 'abc'; it takes a whole number, 0 or above"),
+        ({"num_channels": 0}, "num_channels is 0; it takes a whole number above 0"),
+        ({"num_units": True}, "num_units is True; it takes a whole number above 0"),
+        ({"sampling_frequency": 1e400}, "sampling_frequency is inf; it takes a number above 0"),
+        ({"noise_kwargs": 5}, "noise_kwargs is 5; it takes an object"),
+        ({"probe": "abc"}, "the simulated recording has no parameter probe"),
+        ({"drifting": "no"}, "drifting is 'no'; it takes true or false"),
+        ({"drifting": True, "duration": [5]}, r"duration is \[5\]; it takes a number above 0"),
+        ({"drifting": True, "extra_outputs": True}, "no parameter extra_outputs"),
+    ],
+    ids=str,
+)
+def test_values_that_cannot_be_are_refused_before_the_job(
+    kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^READ_RECORDING_KWARGS: .*{message}"):
+        check_simulation(kwargs)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"noise_kwargs": {"noise_levels": "loud"}},
+        {"generate_sorting_kwargs": {"firing_rates": "many"}},
+        {"generate_probe_kwargs": {"num_columns": "two"}},
+        {"dtype": "int16"},
+        {"num_units": 10**12},
+    ],
+    ids=str,
+)
+def test_values_that_the_generator_cannot_take_are_settings(kwargs: dict[str, Any]) -> None:
+    given = {"durations": [1.0], **kwargs}
+    check_simulation(given)
+    with pytest.raises(SettingsError) as raised:
+        simulate(given)
+    assert str(raised.value).startswith(
+        f"READ_RECORDING_KWARGS: no recording can be simulated with durations, {next(iter(kwargs))}"
+    )
+    assert "\n" not in str(raised.value)
+
+
 def test_it_drifts() -> None:
     """Where the largest spike of a unit is seen moves along the probe with the second half."""
     recording, truth = simulate({**SHORT, "num_units": 1, "generate_sorting_kwargs": FAST})

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 
 from spikeinterface_cloud.fingerprint import Fingerprints, fingerprints
@@ -119,3 +120,37 @@ def test_a_file_is_told_apart_by_those_beside_it(tmp_path: Path) -> None:
     assert of(source) == before
     samples.write_bytes(b"half and half")
     assert of(source) != before
+
+
+@pytest.mark.parametrize(
+    ("data_type", "is_another"),
+    [("spikeglx", True), ("intan", False)],
+)
+def test_a_reader_of_folders_looks_below_the_file(
+    tmp_path: Path, data_type: str, is_another: bool
+) -> None:
+    """Where a reader of one file does not: what lies there may be another recording, or many."""
+    meta, samples = tmp_path / "run.meta", tmp_path / "below" / "run.bin"
+    samples.parent.mkdir()
+    meta.write_bytes(b"meta")
+    samples.write_bytes(b"half")
+    source = FoundSource(location=LocalFolder(path=meta), path=meta)
+    before = of(source, DATA_TYPE=data_type)
+    assert of(source, DATA_TYPE=data_type) == before
+    samples.write_bytes(b"half and half")
+    assert (of(source, DATA_TYPE=data_type) != before) is is_another
+
+
+def test_a_file_is_told_apart_by_those_that_it_links_to(tmp_path: Path) -> None:
+    """HDF5 may keep samples in files further below."""
+    file, samples = tmp_path / "a.nwb", tmp_path / "below" / "samples.h5"
+    samples.parent.mkdir()
+    samples.write_bytes(b"half")
+    with h5py.File(file, "w") as opened:
+        opened["data"] = h5py.ExternalLink("below/samples.h5", "/data")
+    source = FoundSource(location=LocalFolder(path=file), path=file)
+    before = of(source, DATA_TYPE="nwb")
+    samples.write_bytes(b"half and half")
+    assert of(source, DATA_TYPE="nwb") != before
+    file.write_bytes(b"broken")
+    assert of(source, DATA_TYPE="nwb") != before

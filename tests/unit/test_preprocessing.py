@@ -161,6 +161,49 @@ def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
         check_pipeline({"bandpas_filter": {}})
 
 
+@pytest.mark.parametrize(
+    ("step", "params", "message"),
+    [
+        ("bandpass_filter", {"freq_min": "300"}, "freq_min is '300', a text; write the number"),
+        ("bandpass_filter", {"freq_min": 6000, "freq_max": 300}, "cannot be applied to any .*Wn"),
+        ("bandpass_filter", {"margin_ms": "lots"}, "cannot be applied to any recording with marg"),
+        ("highpass_filter", {"freq_min": 0}, "cannot be applied to any recording with freq_min=0"),
+        ("highpass_filter", {"ftype": "buter"}, "'buter' is not a valid basic IIR filter"),
+        ("notch_filter", {"freq": -50}, "cannot be applied to any recording with freq=-50"),
+        ("filter", {}, "cannot be applied to any recording with its own values"),
+        ("scale", {"gain": "2"}, "gain is '2', a text; write the number without quotes: 2"),
+        ("common_reference", {"reference": "globl"}, "it takes global or single or local"),
+    ],
+    ids=str,
+)
+def test_values_that_fit_no_recording_are_refused(
+    step: str, params: dict[str, object], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"^PREPROCESSING: {step}.*{message}") as raised:
+        check_pipeline([{"name": "common_reference"}, {"name": step, "params": params}])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"bandpass_filter": {"freq_min": 300, "freq_max": 12_000.0, "filter_order": 8}},
+        {"bandpass_filter": {"freq_max": 40_000.0}},  # of a recording at 100 kHz
+        {"highpass_filter": {"freq_min": 1, "ignore_low_freq_error": True}},
+        {"filter": {"margin_ms": 5, "filter_mode": "ba", "direction": "forward"}},
+        {"notch_filter": {"freq": 50, "q": 10}, "gaussian_filter": {"freq_min": None}},
+        {"phase_shift": {}, "common_reference": {"ref_channel_ids": ["AP17"]}},
+        {"common_reference": {"groups": [[0, 1], [2, 99]], "operator": "average"}},
+        {"detect_and_remove_bad_channels": {"bad_channel_ids": ["AP300"]}},
+        {"scale": {"gain": [1.0, 2.0]}, "zero_channel_pad": {"num_channels": 1}},
+        {"remove_artifacts": {"list_triggers": [[10**9]]}, "highpass_spatial_filter": {}},
+    ],
+    ids=str,
+)
+def test_what_depends_on_the_recording_is_left_to_it(choice: dict[str, object]) -> None:
+    check_pipeline(choice)
+
+
 def test_a_step_that_does_not_fit_is_a_problem_of_the_recording(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"PREPROCESSING: phase_shift cannot be applied"):
         preprocess(recording(), {"phase_shift": {}}, SELF_FILTERING, tmp_path / "p")
