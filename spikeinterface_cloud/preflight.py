@@ -166,6 +166,8 @@ class Preflight:
                 f"{self._scratch}: {format_bytes(free)} free, the job needs about "
                 f"{format_bytes(needed)}; give it more scratch space (SCRATCH_FOLDER)"
             )
+        if not needed:  # nothing is fetched, so that only the open recording tells
+            return f"{format_bytes(free)} free; what is needed shows when the recording is open"
         return f"{format_bytes(free)} free, about {format_bytes(needed)} needed"
 
     def _memory(self) -> str:

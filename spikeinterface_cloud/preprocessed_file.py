@@ -20,6 +20,7 @@ from spikeinterface_cloud.transfer.part_file import disk_errors
 
 logger = logging.getLogger(__name__)
 
+
 def write_once(
     recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]], folder: Path
 ) -> si.BaseRecording:
