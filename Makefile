@@ -26,9 +26,10 @@ help: ## this list
 demo: $(VENV)/.container ## sort a simulated recording through an S3 server on this machine
 	$(RUN) examples/demo.py
 
-# in the order of the folders: the long ones first, so that no worker waits for the other in the end
+# in the order of the folders: the long ones first, so that no worker waits for the others in the
+# end; three on the two cores that CI has, as half of the time of many tests is waiting
 test: $(VENV)/.test ## every test; Kilosort4 on the CPU, and the image, where there is an engine
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-gpu: $(VENV)/.test ## Kilosort4 in the GPU image, on a machine with a CUDA device
 	$(RUN) -m pytest -m gpu

@@ -31,7 +31,6 @@ class Threads:
         self._name = name
         self._started = 0
         self._ended = False
-        self._ended = False
         self._lock = threading.Lock()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 

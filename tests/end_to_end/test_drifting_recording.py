@@ -44,7 +44,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
             "READ_RECORDING_KWARGS": '{"drifting": true}',
             "SORTERS": ",".join(SORTERS),
             "EXPORTS": "nwb,phy",
-            "NUMBA_OPT": "3",
+            "NUMBA_OPT": "1",
         },
         timeout_s=2000,
     )
