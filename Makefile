@@ -44,11 +44,12 @@ audit: $(VENV)/.test $(VENV)-audit/.audit ## known vulnerabilities of every pinn
 	$(RUN) -m pip check
 	$(VENV)-audit/bin/pip-audit --strict --path $(VENV)/lib/python3.11/site-packages $(EXPLAINED)
 
-# torch is left out: what it is called differs between PyPI and its own index
+# torch and its libraries are left out: which they are depends on where it comes from (TORCH_INDEX)
 constraints: $(VENV)-audit/.audit ## pin anew what the pinned packages bring along
 	: >requirements/constraints.txt
 	$(VENV)-audit/bin/uv pip compile --quiet --universal --python-version 3.11 \
-		--custom-compile-command 'make constraints' --no-emit-package torch \
+		--custom-compile-command 'make constraints' \
+		$(addprefix --no-emit-package ,torch triton $(CUDA)) \
 		--output-file requirements/constraints.txt requirements/bench.txt
 
 bench: $(VENV)/.bench ## speed and memory beside s5cmd, boto3 and the bare parts
@@ -77,6 +78,10 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BAS
 # what is known and explained
 EXPLAINED = $(addprefix --ignore-vuln ,$(shell sed 's/\#.*//' requirements/audit-findings.txt))
 SIZES = container/sizes $(DOCKER)
+# what torch brings along for a GPU
+CUDA = cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+	cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
+	nvjitlink nvshmem-cu13 nvtx)
 comma := ,
 
 $(VENV)/bin/python:
