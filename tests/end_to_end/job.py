@@ -20,7 +20,7 @@ PROGRAM = Path(__file__).parents[2] / "run_script.py"
 #: a job that takes longer than this hangs
 TIMEOUT_S = 400
 
-#: Three tests run at once on two cores, so that a job has one thread for its linear algebra. Most of
+#: More tests than cores run at once, so that a job has one thread for its linear algebra. Most of
 #: what a job of seconds does is compiling, which takes a fifth less without optimisation.
 FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1", "NUMBA_OPT": "0"}
 
