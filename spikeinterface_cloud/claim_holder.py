@@ -35,7 +35,7 @@ class Holder:
         """Whether the other one may have the claim at once."""
         if self.batch_job is not None:
             return self.batch_job == other.batch_job
-        return self.processes == other.processes and not _runs(self.process, self.started)
+        return self.processes == other.processes and _start_ticks(self.process) != self.started
 
 
 def this_job(environ: Mapping[str, str]) -> Holder:
@@ -49,10 +49,6 @@ def this_job(environ: Mapping[str, str]) -> Holder:
         process=os.getpid(),
         started=_start_ticks(os.getpid()) or 0,
     )
-
-
-def _runs(process: int, started: int) -> bool:
-    return _start_ticks(process) == started
 
 
 def _start_ticks(process: int) -> int | None:

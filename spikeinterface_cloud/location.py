@@ -102,6 +102,15 @@ BLOB_KEY = re.compile(r"blobs/[0-9a-f]{3}/[0-9a-f]{3}/[0-9a-f-]{36}")
 S3_HOST = re.compile(r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com")
 
 
+def is_path(text: str) -> bool:
+    """Whether a text is the path of something inside a folder, here and on S3.
+
+    >>> is_path("raw/session 1"), is_path("../raw"), is_path("raw//session1")
+    (True, False, False)
+    """
+    return not UNUSUAL.search(text) and not {"", ".", ".."} & set(text.split("/"))
+
+
 def parse_s3(bucket: str, folder: str | None) -> S3Location:
     """Read a bucket's name and a folder (or object) in it, with or without `s3://` and slashes.
 
@@ -119,7 +128,7 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
         )
     key = (folder or "").removeprefix(f"s3://{name}/")
     path = "/".join(part.strip("/") for part in (prefix, key) if part.strip("/"))
-    if path and (UNUSUAL.search(path) or {"", ".", ".."} & set(path.split("/"))):
+    if path and not is_path(path):
         raise ValueError(
             f"{path!r} has an empty, '.' or '..' part or a control character, which no path of "
             "files can have; write it like raw/session1, and rename what is stored otherwise"

@@ -155,7 +155,8 @@ class Preflight:
 
     def _disk(self) -> str:
         free = free_disk_bytes(self._scratch)
-        needed = int((self._found.size_bytes if self._found else 0) * DISK_FACTOR)
+        to_fetch = self._found.size_bytes if self._found else 0
+        needed = int(to_fetch * DISK_FACTOR)
         if free < needed and self._found is not None and are_installed(self._settings.sorters):
             job = fingerprints(self._settings, self._found).job
             needed = max(0, needed - left_bytes(self._scratch, job))
@@ -166,7 +167,7 @@ class Preflight:
                 f"{self._scratch}: {format_bytes(free)} free, the job needs about "
                 f"{format_bytes(needed)}; give it more scratch space (SCRATCH_FOLDER)"
             )
-        if not needed:  # nothing is fetched, so that only the open recording tells
+        if not to_fetch:  # only the open recording tells
             return f"{format_bytes(free)} free; what is needed shows when the recording is open"
         return f"{format_bytes(free)} free, about {format_bytes(needed)} needed"
 

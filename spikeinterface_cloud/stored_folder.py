@@ -23,6 +23,7 @@ from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.transfer.part_file import NoRoom
 from spikeinterface_cloud.transfer.remote import s3_files
 from spikeinterface_cloud.transfer.storage import Storage, StoredObject
 from spikeinterface_cloud.transfer.upload import upload
@@ -97,10 +98,10 @@ class StoredFolder:
             download(s3_files(self._storage, chosen, self._place), self._folder)
         except (SourceError, RecordingError) as error:
             return str(error)
-        except UnavailableError as error:
-            what, _, _ = str(error).partition("; give")
+        except NoRoom as error:
             raise UnavailableError(
-                f"{what}; give RESULTS_FOLDER a disk with room for what an earlier attempt found"
+                f"{error.what}; give RESULTS_FOLDER a disk with room for what an earlier attempt "
+                "found"
             ) from error
         return differs_from_folder(completion, self._folder)
 

@@ -45,6 +45,7 @@ def with_its_stream(
     if stream is None:
         return dict(kwargs)
     parameter, identifier = stream
+    _refuse_lfp(file, identifier)
     asked = [kwargs[name] for name in ("stream_id", "stream_name") if kwargs.get(name) is not None]
     if not asked:
         return {**kwargs, parameter: identifier}
@@ -57,23 +58,14 @@ def with_its_stream(
 
 
 def stream_of(reader: Reader, file: PurePath) -> tuple[str, str] | None:
-    """The stream in a file, as far as its name tells: the parameter that chooses it, and its value.
-
-    Raises `RecordingError` for the LFP of a SpikeGLX run.
-    """
+    """The stream that a file's name tells of: the parameter that chooses it, and its value."""
     match reader.name:
         case "spikeglx":
             parsed = parse_name(PurePosixPath(file.name))
-            if parsed is None:
-                return None
-            _refuse_lfp(file, parsed.stream.endswith(".lf"))
-            return "stream_id", parsed.stream
+            return None if parsed is None else ("stream_id", parsed.stream)
         case "cbin_ibl":
             band = IBL_BAND.fullmatch(file.name)
-            if band is None:
-                return None
-            _refuse_lfp(file, band["stream"] == "lf")
-            return "stream_name", band["stream"]
+            return None if band is None else ("stream_name", band["stream"])
         case "blackrock":
             number = BLACKROCK.fullmatch(file.name)
             return None if number is None else ("stream_id", number["stream"])
@@ -81,8 +73,8 @@ def stream_of(reader: Reader, file: PurePath) -> tuple[str, str] | None:
             return None
 
 
-def _refuse_lfp(file: PurePath, is_lfp: bool) -> None:
-    if is_lfp:
+def _refuse_lfp(file: PurePath, stream: str) -> None:
+    if stream == "lf" or stream.endswith(".lf"):
         raise RecordingError(
             f"{file.name} is the LFP band, in which there are no spikes; name "
             f"{file.name.replace('.lf.', '.ap.')} or the folder of the recording as the source"
@@ -123,8 +115,5 @@ def _kind(reader: Reader, file: PurePosixPath) -> tuple[str, str]:
     """What files have in common that are read together: their ending, and their stream if told."""
     lower = file.name.lower()
     ending = next((each for each in reader.extensions if lower.endswith(each)), file.suffix)
-    if reader.name == "spikeglx" and (parsed := parse_name(file)) is not None:
-        return ending, parsed.stream
-    if reader.name == "cbin_ibl" and (band := IBL_BAND.fullmatch(file.name)) is not None:
-        return ending, band["stream"]
-    return ending, ""
+    _, stream = stream_of(reader, file) or ("", "")
+    return ending, stream

@@ -11,17 +11,17 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from spikeinterface_cloud.errors import RecordingError, SourceError, UnavailableError
+from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
+from spikeinterface_cloud.transfer.digests import digest_of_file
 from spikeinterface_cloud.transfer.landing import Landed, Resources, land
-from spikeinterface_cloud.transfer.part_file import disk_errors
+from spikeinterface_cloud.transfer.part_file import NoRoom, disk_errors
 from spikeinterface_cloud.transfer.progress import Progress, Share
 from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader
 from spikeinterface_cloud.transfer.remote import PART_SUFFIX, RemoteFile, check_names
@@ -74,12 +74,12 @@ def download(
 
 
 def check_space(folder: Path, needed_bytes: int) -> None:
-    """Raise UnavailableError when the disk of `folder` has less than that free."""
+    """Raise NoRoom when the disk of `folder` has less than that free."""
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
-        raise UnavailableError(
+        raise NoRoom(
             f"{format_bytes(needed_bytes)} have to be fetched and the disk of {folder} has "
-            f"{format_bytes(free_bytes)} free; give the job more scratch space (SCRATCH_FOLDER)"
+            f"{format_bytes(free_bytes)} free"
         )
 
 
@@ -154,8 +154,8 @@ class _Transfer:
             ) from error
 
     def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
-        if file.digest is None and file.refresh is not None:
-            file = _refreshed(file, file.refresh)
+        if file.digest is None:
+            file = _as_it_is_now(file)
         final = self._folder / file.name
         if self._is_there(file, final):
             self._progress.skip(file.size_bytes)
@@ -187,7 +187,8 @@ class _Transfer:
                 landed.part.finish()
             return
         try:
-            digest = self._confirmed(file)
+            # what a listing gave as an ETag may be no digest at all
+            digest = _as_it_is_now(file).digest
             if digest is None:
                 self._unverified.append(file)
             elif digest == file.digest:
@@ -203,15 +204,12 @@ class _Transfer:
             raise
         landed.part.finish()
 
-    def _confirmed(self, file: RemoteFile) -> Digest | None:
-        """Ask whether what a listing gave as an ETag is a digest at all, now that the bytes
-        disagree with it."""
-        return _refreshed(file, file.refresh).digest if file.refresh else file.digest
 
-
-def _refreshed(file: RemoteFile, refresh: Callable[[], RemoteFile]) -> RemoteFile:
+def _as_it_is_now(file: RemoteFile) -> RemoteFile:
     """The file with the digest that the server states. Raises ObjectChanged for another one."""
-    now = refresh()
+    if file.refresh is None:
+        return file
+    now = file.refresh()
     if now.etag != file.etag:
         raise ObjectChanged
     return now

@@ -111,6 +111,17 @@ class _PassingRange:
             self.hash.update(block)
 
 
+def _identity(file: RemoteFile) -> str | None:
+    """What object a range is of, for the next attempt; None where nothing tells.
+
+    Without a digest only until the machine starts anew: nothing would tell then that bytes have not
+    reached the disk.
+    """
+    if file.digest is not None:
+        return file.etag or file.digest.value
+    return f"{file.etag} {boot_id()}" if file.etag else None
+
+
 class _LargeFile:
     """A file that is fetched in ranges, or as one stream where the server does not answer them."""
 
@@ -135,12 +146,8 @@ class _LargeFile:
     def land(self) -> Landed:
         """Fetch what is missing of the file, and leave it there, resumable, when that fails."""
         file = self._file
-        identity = file.etag or (file.digest.value if file.digest else None)
-        if file.digest is None and identity is not None:
-            # nothing would tell that bytes have not reached the disk before the machine stopped
-            identity = f"{identity} {boot_id()}"
         try:
-            done = self._part.open(identity)
+            done = self._part.open(_identity(file))
             if file.digest is not None:
                 self._digest = RunningDigest(
                     self._part.path,

@@ -20,6 +20,14 @@ from spikeinterface_cloud.transfer.remote import PART_SUFFIX, RECORD_SUFFIX
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+class NoRoom(UnavailableError):
+    """A disk is full, or too small (69): that of scratch, where nobody says otherwise."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}; give the job more scratch space (SCRATCH_FOLDER)")
+        self.what = what
+
+
 class PartFile:
     """A file under its temporary name, written in ranges by any number of threads."""
 
@@ -127,10 +135,7 @@ def disk_errors(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise UnavailableError(
-                f"the disk is full: {file} could not be written; "
-                "give the job more scratch space (SCRATCH_FOLDER)"
-            ) from error
+            raise NoRoom(f"the disk is full: {file} could not be written") from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise UnavailableError(
                 f"{file} may not be written; give a SCRATCH_FOLDER that the job's user can write to"

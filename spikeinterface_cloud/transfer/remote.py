@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from obstore.store import HTTPStore
 
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.location import UNUSUAL, S3Location
+from spikeinterface_cloud.location import S3Location, is_path
 from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
 from spikeinterface_cloud.transfer.digests import Digest, etag_digest
 
@@ -154,19 +154,12 @@ def file_name(text: str, url: str) -> PurePosixPath:
     Raises SourceError for one that would lie outside it, or that is no name of a file; `url` is for
     the message.
     """
-    parts = text.split("/")
-    if (
-        not text
-        or UNUSUAL.search(text)
-        or "\\" in text
-        or DRIVE.match(text)
-        or {"", ".", ".."} & set(parts)
-    ):
+    if not is_path(text) or "\\" in text or DRIVE.match(text):
         raise SourceError(
             f"{url} would be written as {text!r}, outside of its folder or under no file's name; "
             "rename it at the source"
         )
-    if len(text.encode()) > 4000 or any(len(part.encode()) > 240 for part in parts):
+    if len(text.encode()) > 4000 or any(len(part.encode()) > 240 for part in text.split("/")):
         raise SourceError(f"{url} has a name that is too long for a file; rename it at the source")
     return PurePosixPath(text)
 

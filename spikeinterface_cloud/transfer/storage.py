@@ -142,8 +142,8 @@ class Storage:
     def read_object(self, location: S3Location) -> bytes:
         """The whole of a small object. Raises SourceError."""
         with self._s3.explained("read", location, SourceError):
-            reply = self._s3.client.get_object(Bucket=location.bucket, Key=location.key)
-            return bytes(reply["Body"].read())
+            content, _ = self._version(location)
+        return content
 
     def read_version(self, location: S3Location) -> tuple[bytes, str] | None:
         """A small object and the ETag of just these bytes; None where there is none.
@@ -152,12 +152,15 @@ class Storage:
         """
         with self._s3.explained("read", location, SourceError):
             try:
-                reply = self._s3.client.get_object(Bucket=location.bucket, Key=location.key)
+                return self._version(location)
             except ClientError as error:
                 if error_code(error) in MISSING:
                     return None
                 raise
-            return bytes(reply["Body"].read()), plain_etag(reply.get("ETag")) or ""
+
+    def _version(self, location: S3Location) -> tuple[bytes, str]:
+        reply = self._s3.client.get_object(Bucket=location.bucket, Key=location.key)
+        return bytes(reply["Body"].read()), plain_etag(reply.get("ETag")) or ""
 
     def open_range(self, location: S3Location, start: int, end: int) -> StoredRange:
         """The bytes from `start` to before `end` of an object, as they come.
@@ -229,9 +232,7 @@ class Storage:
         with self._s3.explained("write", target, TargetError):
             self._s3.client.put_object(Bucket=trial.bucket, Key=trial.key, Body=b"")
         try:
-            obstore.put(self.object_store(trial.bucket), trial.key, b"")
-        except SourceError as error:  # its words are about any bucket, its code is not
-            raise TargetError(str(error)) from error
+            obstore.put(self.target_store(trial.bucket), trial.key, b"")
         except BaseError as error:
             if final_status(error) is None:
                 raise TransferError("write", "a test", str(target), first_line(error)) from error
@@ -276,6 +277,13 @@ class Storage:
     def object_store(self, bucket: str) -> S3Store:
         """The obstore store of a bucket; the same one, with its connections, each time."""
         return self._s3.object_store(bucket)
+
+    def target_store(self, bucket: str) -> S3Store:
+        """The same of a bucket that is to be written to. Raises TargetError."""
+        try:
+            return self.object_store(bucket)
+        except SourceError as error:  # its words are about any bucket, its code is not
+            raise TargetError(str(error)) from error
 
     def _listed(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
         paginator = self._s3.client.get_paginator("list_objects_v2")

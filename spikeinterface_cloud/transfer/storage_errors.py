@@ -93,7 +93,9 @@ def explain(
 def is_own_fault(error: Exception) -> bool:
     """Whether credentials could not be had because of what the user has set up: a program of his
     own that gives them. The machine's or the container's own service may only be late."""
-    return isinstance(error, CredentialRetrievalError) and "custom-process" in str(error)
+    if not isinstance(error, CredentialRetrievalError):
+        return False
+    return bool(error.kwargs.get("provider") == "custom-process")
 
 
 def explain_session(error: Exception) -> CloudJobError:

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -40,9 +40,6 @@ from spikeinterface_cloud.transfer.retries import (
 )
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
-
-if TYPE_CHECKING:
-    from obstore.store import S3Store
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +210,7 @@ class _Sending:
         self, source: bytes | AsyncIterator[bytes], *, chunk_bytes: int | None
     ) -> str | None:
         """One put; return the ETag that S3 answers."""
-        store = await self._store()
+        store = await asyncio.to_thread(self._storage.target_store, self._location.bucket)
         content_type = mimetypes.guess_type(self._file.name)[0] or "application/octet-stream"
         try:
             result = await obstore.put_async(
@@ -228,12 +225,6 @@ class _Sending:
         except (BaseError, FileNotFoundError) as error:
             raise translate(error, self._location) from error
         return plain_etag(result["e_tag"])
-
-    async def _store(self) -> S3Store:
-        try:
-            return await asyncio.to_thread(self._storage.object_store, self._location.bucket)
-        except SourceError as error:  # its words are about any bucket, its code is not
-            raise TargetError(str(error)) from error
 
     def _is_stored(self, sent: _Sent) -> bool:
         """Ask S3 what it holds, where its answer was not the expected ETag, as with some

@@ -17,12 +17,11 @@ from spikeinterface_cloud.claim import Claim, claimed
 from spikeinterface_cloud.claim_holder import Holder, this_job
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
 from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import ObjectDiffers, Storage
 from tests.fault_proxy import Fault, FaultProxy, Request, is_write
-from tests.servers import S3Server, access_to
+from tests.hosts import Host
+from tests.servers import S3Server
 
 pytestmark = pytest.mark.integration
 
@@ -36,17 +35,11 @@ HOLDING = """
     from spikeinterface_cloud.claim import claimed
     from spikeinterface_cloud.errors import Interrupted
     from spikeinterface_cloud.interruption import interruptible
-    from spikeinterface_cloud.location import S3Location
-    from spikeinterface_cloud.results import Results
-    from spikeinterface_cloud.run_record import RunRecord
-    from spikeinterface_cloud.transfer.storage import Storage
-    from tests.servers import access_to
+    from tests.hosts import Host
+    from tests.servers import S3Server
 
-    url, bucket, key, folder = sys.argv[1:]
-    record = RunRecord(settings={}, run_identifier=None)
-    target = S3Location(bucket=bucket, key=key)
-    results = Results(Path(folder), target, Storage(access_to(url)), record)
-    results.check_target()
+    url, bucket, folder = sys.argv[1:]
+    results = Host(Path(folder), S3Server(url=url), bucket).results
     try:
         with interruptible(), claimed(results, {}):
             print("ready", flush=True)
@@ -175,13 +168,13 @@ def test_a_process_that_is_gone_is_not_waited_for(moto_s3: S3Server) -> None:
 def test_a_process_that_runs_is_not_gone_whatever_the_clock_says() -> None:
     one, other = this_job({}), this_job({})
     assert not one.is_succeeded_by(other)
-    assert one.started == other.started == int(os_start_ticks())
+    assert one.started == other.started == ticks_of_this_process()
     assert replace(one, started=one.started - 1).is_succeeded_by(other), "its number was reused"
 
 
-def os_start_ticks() -> str:
-    """The start of this process, as `ps` would compute it."""
-    return Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19]
+def ticks_of_this_process() -> int:
+    """Its start, by the kernel's own count."""
+    return int(Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19])
 
 
 def test_a_folder_that_was_emptied_is_claimed_again(moto_s3: S3Server) -> None:
@@ -209,9 +202,8 @@ def test_a_server_that_ignores_conditions_is_told_apart(
 
 
 def test_a_claim_that_fails_halfway_is_not_left_behind(
-    moto_s3: S3Server, proxied_s3: FaultProxy, tmp_path: Path
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
-    place = new_place(moto_s3)
     claims: list[Request] = []
 
     def is_second_write(request: Request) -> bool:
@@ -220,21 +212,20 @@ def test_a_claim_that_fails_halfway_is_not_left_behind(
         return len(claims) == 2 and is_write(request)
 
     proxied_s3.inject(Fault(kind="status", status=500, matches=is_second_write))
-    storage = Storage(access_to(proxied_s3.url), patience=Patience(attempts=1))
-    target = S3Location(bucket=place.bucket, key=place.key.removesuffix("/claim.json"))
-    results = Results(tmp_path, target, storage, RunRecord(settings={}, run_identifier=None))
-    results.check_target()
-    with pytest.raises(CloudJobError), claimed(results, {}):
+    server = replace(moto_s3, url=proxied_s3.url)
+    host = Host(tmp_path, server, bucket, patience=Patience(attempts=1))
+    with pytest.raises(CloudJobError), claimed(host.results, {}):
         pytest.fail("the target is not this job's")
     assert len(claims) == 2
-    assert not Storage(moto_s3.access).object_exists(place)
+    assert not Storage(moto_s3.access).object_exists(host.results.place("claim.json"))
 
 
-def test_a_job_that_lost_its_claim_leaves_the_target(moto_s3: S3Server, tmp_path: Path) -> None:
-    place = new_place(moto_s3)
-    target = place.key.removesuffix("/claim.json")
+def test_a_job_that_lost_its_claim_leaves_the_target(
+    moto_s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    place = S3Location(bucket=bucket, key="results/claim.json")
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDING), moto_s3.url, BUCKET, target, tmp_path],
+        [sys.executable, "-c", textwrap.dedent(HOLDING), moto_s3.url, bucket, tmp_path],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -246,7 +237,7 @@ def test_a_job_that_lost_its_claim_leaves_the_target(moto_s3: S3Server, tmp_path
         body = json.dumps(content).encode()
         moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=body)
         output, _ = process.communicate(timeout=60)
-    assert output.startswith(f"left s3://{BUCKET}/{target} is written by another attempt")
+    assert output.startswith(f"left s3://{bucket}/results is written by another attempt")
     assert process.returncode == ClaimLost.exit_code == 73
     kept = moto_s3.client.get_object(Bucket=place.bucket, Key=place.key)["Body"].read()
     assert kept == body

@@ -95,19 +95,25 @@ def leave_none(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(folder / "no-config"))
 
 
+@pytest.fixture
+def spikes(tmp_path: Path) -> Path:
+    """A file to send."""
+    file = tmp_path / "spikes.npy"
+    file.write_bytes(b"spikes")
+    return file
+
+
 def access(server: S3Server) -> AwsSettings:
     return AwsSettings(endpoint_url=server.url, region_name=REGION)
 
 
 def test_a_service_that_is_busy_for_a_moment_is_waited_for(
-    service: CredentialService, moto_s3: S3Server, bucket: str, tmp_path: Path
+    service: CredentialService, moto_s3: S3Server, bucket: str, spikes: Path, tmp_path: Path
 ) -> None:
     storage = Storage(access(moto_s3), patience=STEADY)
-    file = tmp_path / "spikes.npy"
-    file.write_bytes(b"spikes")
     target = S3Location(bucket=bucket, key="results")
     service.busy = ASKED
-    upload([(file, target.child("spikes.npy"))], storage)
+    upload([(spikes, target.child("spikes.npy"))], storage)
     assert service.busy == 0
 
     fresh = Storage(access(moto_s3), patience=STEADY)
@@ -119,14 +125,12 @@ def test_a_service_that_is_busy_for_a_moment_is_waited_for(
 
 
 def test_a_service_that_gives_none_is_for_another_attempt(
-    service: CredentialService, moto_s3: S3Server, bucket: str, tmp_path: Path
+    service: CredentialService, moto_s3: S3Server, bucket: str, spikes: Path
 ) -> None:
     storage = Storage(access(moto_s3), patience=STEADY)
-    file = tmp_path / "spikes.npy"
-    file.write_bytes(b"spikes")
     service.busy = 1000  # more than anybody asks
     with pytest.raises(TransferError, match="retrieving credentials from container-role") as caught:
-        upload([(file, S3Location(bucket=bucket, key="spikes.npy"))], storage)
+        upload([(spikes, S3Location(bucket=bucket, key="spikes.npy"))], storage)
     assert caught.value.exit_code == 75
 
 
