@@ -244,10 +244,7 @@ def prepare(
             scratch / "preprocessed",
         )
         preprocessing.size_bytes = preprocessed.size_bytes
-    record.preprocessing = {
-        "steps": preprocessed.steps,
-        "bad_channels": preprocessed.bad_channels,
-    }
+    record.preprocessing = preprocessed.describe()
     with step("sample for the report", record.steps):
         report.sample = take_sample(opened.recording, preprocessed)
     if free_disk_bytes(scratch) < preprocessed.size_bytes:

@@ -1,93 +1,297 @@
-"""Which channels carry no usable signal: dead, noisy, or outside the brain."""
+"""Which channels carry no usable signal: dead, noisy, or outside the brain.
+
+Each channel is judged within its own group (probe, shank or tetrode), from excerpts spread over the
+whole recording. A channel that is removed by mistake takes its neurons with it, so a label needs
+clear evidence, and where most of a group would be bad, it is the detector that is wrong.
+"""
 
 import logging
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import spikeinterface as si
 import spikeinterface.preprocessing as spre
+from spikeinterface.preprocessing.detect_bad_channels import detect_bad_channels_ibl
+
+from spikeinterface_cloud.recording.excerpts import spread_excerpts
 
 logger = logging.getLogger(__name__)
 
-#: from this many channels on, a channel is compared with its neighbours
-DENSE_PROBE_CHANNELS = 64
+Floats = npt.NDArray[np.floating[Any]]
+Label = Literal["good", "dead", "noise", "out"]
+Method = Literal["noise level", "noise beside the common signal", "coherence"]
 
-#: with fewer, a channel's noise is compared with the median channel's: dead below, noisy above
-DEAD_FACTOR = 0.1
+HIGH_PASS_HZ = 300.0
+
+#: how much of the recording is looked at
+N_EXCERPTS = 60
+EXCERPT_S = 0.3
+
+#: in multiples of the noise of the group's median channel: dead below, noisy above
+DEAD_FACTOR = 0.25
 NOISY_FACTOR = 5.0
 
-#: above this part of all channels, it is the detector that is wrong
+#: in a smaller group the median channel may be bad: channels are compared with all groups' as well
+LARGE_GROUP = 8
+#: a still smaller group has no median channel of its own, and no common signal
+SMALLEST_GROUP = 4
+
+#: above this part of a group, it is the detector that is wrong
 LARGEST_BAD_PART = 0.5
 
-CHUNK_S = 0.3
+#: coherence is for linear probes in tissue: so many channels, so much longer than wide ...
+COHERENCE_CHANNELS = 64
+COHERENCE_ASPECT = 5.0
+#: ... and so much correlation of the median channel with the signal that all share
+COHERENCE_CORRELATION = 0.4
+#: a channel that coherence calls noisy has at least this many times the noise of the median channel
+COHERENCE_NOISY_FACTOR = 2.0
 
-#: chunks that are looked at: coherence takes many, the noise of a channel shows in a few
-COHERENCE_CHUNKS = 100
-NOISE_CHUNKS = 20
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelCheck:
+    """How one channel was judged."""
+
+    label: Label
+    method: Method
+    #: noise: times that of the group's median channel; coherence: part of the excerpts with `label`
+    value: float
 
 
-def find_bad_channels(recording: si.BaseRecording) -> dict[Any, str]:
-    """The bad channels with their labels: `dead`, `noise` or `out`.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelChecks:
+    """How every channel was judged, and what could not be judged."""
 
-    Dense probes: coherence with the neighbours and power at high frequencies (the method of the
-    International Brain Laboratory, `spikeinterface.preprocessing.detect_bad_channels`). Others: a
-    noise far from that of the median channel. Where more than half would be bad, none is: a
-    detector that finds nothing good in a recording is more often wrong than right.
+    #: by channel id, as text
+    by_channel: Mapping[str, ChannelCheck] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def bad(self) -> dict[str, str]:
+        """The labels of the bad channels, by channel id."""
+        return {
+            channel: check.label
+            for channel, check in self.by_channel.items()
+            if check.label != "good"
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Features:
+    """What the excerpts show of the channels of one group; each array has one value a channel."""
+
+    #: noise above the high-pass, as it is
+    level: Floats
+    #: the same, without the signal that all channels of the group share
+    residual: Floats
+    #: correlation with the group's median
+    correlation: Floats
+    #: part of the excerpts with each label of the coherence method: labels x channels; or None
+    votes: Floats | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Typical:
+    """The noise of the median channel."""
+
+    level: float
+    residual: float
+
+
+def check_channels(recording: si.BaseRecording) -> ChannelChecks:
+    """Judge every channel; an error leaves all channels in, with a note.
+
+    Channels are compared by their noise, as it is and beside the common signal of their group. On
+    long probes in tissue that share a common signal, the method of the International Brain
+    Laboratory (coherence and power at high frequencies) is asked as well, as it also finds channels
+    outside the brain.
     """
-    dense = recording.get_num_channels() >= DENSE_PROBE_CHANNELS
-    labels = _compare_with_neighbours(recording) if dense else _compare_with_median(recording)
-    found = {
-        channel_id: str(label)
-        for channel_id, label in zip(recording.channel_ids, labels, strict=True)
-        if label != "good"
-    }
-    if len(found) > LARGEST_BAD_PART * recording.get_num_channels():
-        logger.warning(
-            "%d of %d channels look bad, which is not believed: all are kept; name those to leave "
-            "out in PREPROCESSING if they are bad",
-            len(found),
-            recording.get_num_channels(),
-        )
-        return {}
-    for label in sorted(set(found.values())):
-        named = [str(channel_id) for channel_id, its in found.items() if its == label]
-        logger.info("%d bad channels removed (%s): %s", len(named), label, ", ".join(named))
-    return found
+    try:
+        checks = _check(recording)
+    except Exception as error:  # the recording may still be sorted with all of its channels
+        logger.debug("bad channels", exc_info=True)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        note = f"bad channels could not be detected ({reason}): all channels are kept"
+        logger.warning("%s", note)
+        return ChannelChecks(notes=[note])
+    _log(checks)
+    return checks
 
 
-def _compare_with_neighbours(recording: si.BaseRecording) -> list[str]:
-    _, labels = spre.detect_bad_channels(
-        recording,
-        method="coherence+psd",
-        chunk_duration_s=CHUNK_S,
-        num_random_chunks=_n_chunks(recording, COHERENCE_CHUNKS),
-        seed=0,
+def _check(recording: si.BaseRecording) -> ChannelChecks:
+    groups = recording.get_channel_groups()
+    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    locations = recording.get_channel_locations()
+    features = _look(recording, members, locations)
+    of_all = _typical(
+        np.concatenate([each.level for each in features]),
+        np.concatenate([each.residual for each in features]),
     )
-    return [str(label) for label in labels]
-
-
-def _compare_with_median(recording: si.BaseRecording) -> list[str]:
-    noise = si.get_noise_levels(
-        spre.highpass_filter(recording, freq_min=300.0),
-        return_in_uV=False,
-        random_slices_kwargs={
-            "seed": 0,
-            "num_chunks_per_segment": _n_chunks(recording, NOISE_CHUNKS),
-            "chunk_duration": f"{CHUNK_S}s",
-        },
+    by_index: dict[int, ChannelCheck] = {}
+    notes = []
+    for name, channels, found in zip(np.unique(groups), members, features, strict=True):
+        checks = _judge(found, of_all)
+        n_bad = sum(check.label != "good" for check in checks)
+        if n_bad > LARGEST_BAD_PART * len(channels):
+            notes.append(
+                f"{n_bad} of {len(channels)} channels of group {name} look bad, which is taken for "
+                "an error of the detection: all are kept; if they are bad, name them in "
+                'PREPROCESSING, {"detect_and_remove_bad_channels": {"bad_channel_ids": [...]}}'
+            )
+            checks = [ChannelCheck(label="good", method=c.method, value=c.value) for c in checks]
+        by_index.update(zip(channels.tolist(), checks, strict=True))
+    for note in notes:
+        logger.warning("%s", note)
+    names = [str(channel) for channel in recording.channel_ids]
+    return ChannelChecks(
+        by_channel={names[index]: by_index[index] for index in sorted(by_index)}, notes=notes
     )
-    typical = float(np.median(noise))
-    return [_label(float(level), typical) for level in noise]
 
 
-def _label(noise: float, typical: float) -> str:
-    if noise < DEAD_FACTOR * typical:
-        return "dead"
-    return "noise" if noise > NOISY_FACTOR * typical else "good"
+def _look(
+    recording: si.BaseRecording, members: Sequence[npt.NDArray[np.int64]], locations: Floats
+) -> list[_Features]:
+    filtered = recording
+    if not recording.is_filtered():
+        filtered = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ)
+    in_uv = bool(recording.has_scaleable_traces())
+    with_coherence = [in_uv and _is_linear_probe(locations[channels]) for channels in members]
+    seen: list[list[_Features]] = [[] for _ in members]
+    for segment, start, end in spread_excerpts(recording, N_EXCERPTS, EXCERPT_S):
+        traces = filtered.get_traces(
+            segment_index=segment, start_frame=start, end_frame=end, return_in_uV=in_uv
+        ).astype("float32")
+        for index, channels in enumerate(members):
+            order = None
+            if with_coherence[index]:
+                order = np.lexsort((locations[channels, 0], locations[channels, 1]))
+            rate = recording.sampling_frequency
+            seen[index].append(_features(traces[:, channels], rate, order))
+    return [_combine(excerpts) for excerpts in seen]
 
 
-def _n_chunks(recording: si.BaseRecording, most: int) -> int:
-    """As many chunks as half of the shortest segment holds, and `most` at the most."""
-    shortest = min(segment.get_num_samples() for segment in recording.segments)
-    seconds = shortest / recording.sampling_frequency
-    return int(np.clip(seconds / CHUNK_S / 2, 1, most))
+def _is_linear_probe(locations: Floats) -> bool:
+    """Whether contacts lie along one line: many, and much longer than wide."""
+    width, height = np.ptp(locations[:, 0]), np.ptp(locations[:, 1])
+    return len(locations) >= COHERENCE_CHANNELS and bool(height >= COHERENCE_ASPECT * width)
+
+
+def _features(traces: Floats, rate: float, order: npt.NDArray[np.int64] | None) -> _Features:
+    """The features of one excerpt of one group: samples x channels; with `order` by depth, the
+    votes of the coherence method too."""
+    centered = traces - np.median(traces, axis=0)
+    common = np.median(centered, axis=1)
+    residual = centered
+    if traces.shape[1] >= SMALLEST_GROUP:
+        residual = centered - common[:, np.newaxis]
+    norms = np.linalg.norm(centered, axis=0) * np.linalg.norm(common)
+    products = common @ centered
+    votes = None
+    if order is not None:
+        labels = np.empty(len(order), dtype="int64")
+        labels[order] = detect_bad_channels_ibl(traces[:, order], rate, psd_hf_threshold=0.02)
+        votes = np.stack([labels == code for code in range(len(get_args(Label)))]).astype("float32")
+    return _Features(
+        level=_noise(centered),
+        residual=_noise(residual),
+        correlation=np.divide(products, norms, out=np.zeros_like(products), where=norms > 0),
+        votes=votes,
+    )
+
+
+def _noise(centered: Floats) -> Floats:
+    """The standard deviation of each channel, estimated so that spikes hardly count."""
+    return np.asarray(np.median(np.abs(centered), axis=0) / 0.6745)
+
+
+def _combine(excerpts: Sequence[_Features]) -> _Features:
+    votes = [each.votes for each in excerpts if each.votes is not None]
+    return _Features(
+        level=np.median([each.level for each in excerpts], axis=0),
+        residual=np.median([each.residual for each in excerpts], axis=0),
+        correlation=np.median([each.correlation for each in excerpts], axis=0),
+        votes=np.mean(votes, axis=0) if votes else None,
+    )
+
+
+def _judge(features: _Features, of_all: _Typical) -> list[ChannelCheck]:
+    typical = _typical(features.level, features.residual)
+    if len(features.level) < SMALLEST_GROUP:
+        typical = of_all
+    elif len(features.level) < LARGE_GROUP:
+        typical = _Typical(level=min(typical.level, of_all.level), residual=of_all.residual)
+    levels = _ratio(features.level, typical.level)
+    residuals = _ratio(features.residual, typical.residual)
+    checks = [_by_noise(*pair) for pair in zip(levels.tolist(), residuals.tolist(), strict=True)]
+    correlated = float(np.median(features.correlation)) >= COHERENCE_CORRELATION
+    if features.votes is None or not correlated:
+        return checks
+    return [
+        _by_coherence(features, index) if check.label == "good" else check
+        for index, check in enumerate(checks)
+    ]
+
+
+def _typical(levels: Floats, residuals: Floats) -> _Typical:
+    return _Typical(level=float(np.median(levels)), residual=float(np.median(residuals)))
+
+
+def _by_noise(level: float, residual: float) -> ChannelCheck:
+    """Judge one channel by its noise, in multiples of that of the typical channel."""
+    if level < DEAD_FACTOR:
+        return ChannelCheck(label="dead", method="noise level", value=level)
+    return ChannelCheck(
+        label="noise" if residual > NOISY_FACTOR else "good",
+        method="noise beside the common signal",
+        value=residual,
+    )
+
+
+def _by_coherence(features: _Features, index: int) -> ChannelCheck:
+    """Judge one channel by the votes of the excerpts, where other evidence agrees."""
+    assert features.votes is not None
+    votes = features.votes[:, index]
+    code = int(np.argmax(votes))
+    label: Label = get_args(Label)[code]
+    typical_residual = float(np.median(features.residual))
+    typical_correlation = float(np.median(features.correlation))
+    agrees = {
+        "good": True,
+        "dead": features.correlation[index] < typical_correlation / 2,
+        "noise": features.residual[index] > COHERENCE_NOISY_FACTOR * typical_residual,
+        "out": features.correlation[index] < typical_correlation,
+    }[label]
+    if not agrees:
+        return ChannelCheck(label="good", method="coherence", value=float(votes[0]))
+    return ChannelCheck(label=label, method="coherence", value=float(votes[code]))
+
+
+def _ratio(values: Floats, typical: float) -> Floats:
+    return values / typical if typical > 0 else np.ones_like(values)
+
+
+def _log(checks: ChannelChecks) -> None:
+    for method in get_args(Method):
+        values = [
+            c.value for c in checks.by_channel.values() if (c.label, c.method) == ("good", method)
+        ]
+        if values:
+            logger.info(
+                "%d good channels by %s: %.2g to %.2g",
+                len(values),
+                method,
+                min(values),
+                max(values),
+            )
+    for channel, check in checks.by_channel.items():
+        if check.label != "good":
+            logger.info(
+                "bad channel removed: %s, %s by %s %.2g",
+                channel,
+                check.label,
+                check.method,
+                check.value,
+            )

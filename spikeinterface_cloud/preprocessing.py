@@ -7,7 +7,7 @@ file; the analysis looks at it through a high-pass filter where the file was wri
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
-from spikeinterface_cloud.bad_channels import find_bad_channels
+from spikeinterface_cloud.bad_channels import ChannelCheck, ChannelChecks, check_channels
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
+from spikeinterface_cloud.reference import common_reference
 from spikeinterface_cloud.step_values import check_values
 
 logger = logging.getLogger(__name__)
@@ -41,12 +42,9 @@ OWN_FILTER = {
     "tridesclous2": ("apply_preprocessing", False),
 }
 
-#: below it lies what is not spikes, in Hz
-HIGH_PASS_HZ = 300.0
-
-#: channels whose median is a reference: of two it is their mean, which makes each the mirror image
-#: of the other
-LEAST_REFERENCED = 3
+#: Below it lies what is not spikes, in Hz. At 300 Hz a spike of 0.5 ms loses a fifth of its height,
+#: at 150 Hz a tenth.
+HIGH_PASS_HZ = 150.0
 
 #: the two types of samples that every sorter takes
 SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
@@ -64,8 +62,21 @@ class PreprocessedRecording:
     steps: Sequence[Step]
     #: what was found bad and removed: label by channel id
     bad_channels: Mapping[str, str]
+    #: how each channel was judged, where that was looked at
+    channel_checks: Mapping[str, ChannelCheck]
+    #: what the user should know of it, a sentence each
+    notes: Sequence[str]
     #: bytes written to scratch; 0 where the input was already what the sorters read
     size_bytes: int
+
+    def describe(self) -> dict[str, Any]:
+        """What was done, for `run.json`."""
+        return {
+            "steps": self.steps,
+            "bad_channels": self.bad_channels,
+            "channel_checks": {name: asdict(check) for name, check in self.channel_checks.items()},
+            "notes": self.notes,
+        }
 
 
 def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
@@ -123,9 +134,9 @@ def preprocess(
     UnavailableError
         scratch has not the space
     """
-    bad_channels: dict[str, str] = {}
+    checks = ChannelChecks()
     if choice == "default":
-        steps, bad_channels = default_steps(recording, sorters)
+        steps, checks = default_steps(recording, sorters)
     else:
         steps = [] if isinstance(choice, str) else as_steps(choice)
     logger.info(
@@ -142,15 +153,17 @@ def preprocess(
         for_sorting=for_sorting,
         for_analysis=_view_for_analysis(for_sorting, n_samples),
         steps=steps,
-        bad_channels=bad_channels or _removed(recording, processed),
+        bad_channels=checks.bad or _removed(recording, processed),
+        channel_checks=checks.by_channel,
+        notes=checks.notes,
         size_bytes=size_bytes,
     )
 
 
 def default_steps(
     recording: si.BaseRecording, sorters: Mapping[str, Mapping[str, Any]]
-) -> tuple[list[Step], dict[str, str]]:
-    """The steps that this probe and these sorters need, and the bad channels with their labels.
+) -> tuple[list[Step], ChannelChecks]:
+    """The steps that this probe and these sorters need, and how the channels were judged.
 
     A phase shift where the probe samples its channels one after the other; the removal of bad
     channels; a high-pass filter and a common reference only for a sorter that has none of its own.
@@ -159,36 +172,24 @@ def default_steps(
     shifts = recording.get_property("inter_sample_shift")
     if shifts is not None and np.ptp(shifts) > 0:
         steps.append({"name": "phase_shift", "params": {}})
-    bad_channels = find_bad_channels(_apply(recording, steps))
-    if bad_channels:
+    checks = check_channels(_apply(recording, steps))
+    names = [name for name in recording.channel_ids.tolist() if str(name) in checks.bad]
+    if names:
         steps.append(
-            {
-                "name": "detect_and_remove_bad_channels",
-                "params": {"bad_channel_ids": list(bad_channels)},
-            }
+            {"name": "detect_and_remove_bad_channels", "params": {"bad_channel_ids": names}}
         )
     if not all(filters_itself(name, parameters) for name, parameters in sorters.items()):
         steps += high_pass(_apply(recording, steps))
-    return steps, {str(channel_id): label for channel_id, label in bad_channels.items()}
+    return steps, checks
 
 
 def high_pass(recording: si.BaseRecording) -> list[Step]:
-    """A high-pass filter and a common median reference, within each group where there are several.
-
-    What two probes or shanks pick up has little in common, so neither is a reference for the other.
-    Without enough channels in each group there is no reference, as SpikeInterface cannot leave out
-    one group: the median of a lone channel is that channel, and would leave nothing of it.
-    """
+    """A high-pass filter, and the common reference that the layout of the channels allows."""
     steps: list[Step] = [{"name": "highpass_filter", "params": {"freq_min": HIGH_PASS_HZ}}]
-    groups = recording.get_channel_groups()
-    members = [recording.channel_ids[groups == group].tolist() for group in np.unique(groups)]
-    if min(len(channels) for channels in members) < LEAST_REFERENCED:
-        logger.info("no common reference: a group has fewer than %d channels", LEAST_REFERENCED)
-        return steps
-    reference: dict[str, Any] = {"reference": "global", "operator": "median"}
-    if len(members) > 1:
-        reference["groups"] = members
-    return [*steps, {"name": "common_reference", "params": reference}]
+    reference = common_reference(_apply(recording, steps))
+    if reference is not None:
+        steps.append({"name": "common_reference", "params": reference})
+    return steps
 
 
 def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class _Entry(BaseModel):
@@ -68,6 +68,17 @@ class RecordingEntry(_Entry):
     notes: list[str] = Field(description="what was mended or should be known, a sentence each")
 
 
+class ChannelEntry(_Entry):
+    """How one channel was judged before it was kept or removed."""
+
+    label: Literal["good", "dead", "noise", "out"]
+    method: str = Field(description="what was looked at")
+    value: float = Field(
+        description="noise: in multiples of that of the group's median channel; coherence: part of "
+        "the excerpts that gave this label"
+    )
+
+
 class PreprocessingEntry(_Entry):
     """What happened to the recording before it was sorted."""
 
@@ -77,6 +88,10 @@ class PreprocessingEntry(_Entry):
     bad_channels: dict[str, str] = Field(
         description="the channels that were removed, each with its label: `dead`, `noise`, ..."
     )
+    channel_checks: dict[str, ChannelEntry] = Field(
+        description="how each channel was judged; empty where `PREPROCESSING` is not `default`"
+    )
+    notes: list[str] = Field(description="what should be known of it, a sentence each")
 
 
 class TryEntry(_Entry):

@@ -50,6 +50,8 @@ class Page:
     settings: list[Fact]
     versions: list[Fact]
     preprocessing: str
+    #: how each channel was judged: label, method and value by channel
+    channel_checks: Mapping[str, Mapping[str, Any]]
     parameters: list[Fact]
 
 
@@ -79,7 +81,7 @@ def write_report(
         record=record,
         tiles=_tiles(record),
         recording=_recording_facts(record),
-        notes=[str(note) for note in record.recording.get("notes", [])],
+        notes=_notes(record),
         recorded=recorded_figures(sample),
         drift=drift_figures(sample),
         sections=_sections(folder, record, sorters),
@@ -91,6 +93,7 @@ def write_report(
         settings=_facts(record.settings),
         versions=_facts(versions()),
         preprocessing=_json(record.preprocessing.get("steps")),
+        channel_checks=record.preprocessing.get("channel_checks", {}),
         parameters=[_parameters(run.sorter, run.version, run.parameters) for run in record.sorters],
     )
     file = folder / REPORT
@@ -184,6 +187,11 @@ def _facts(mapping: Mapping[str, str]) -> list[Fact]:
 def _parameters(sorter: str, version: str | None, parameters: Mapping[str, Any]) -> Fact:
     name = f"{sorter} {version}" if version else sorter
     return Fact(name=name, text=_json(parameters) or "its defaults")
+
+
+def _notes(record: RunRecord) -> list[str]:
+    found = [*record.recording.get("notes", []), *record.preprocessing.get("notes", [])]
+    return [str(note) for note in found]
 
 
 def _json(value: object) -> str:

@@ -54,11 +54,17 @@ def test_which_sorters_filter_by_themselves(
 
 
 def test_nothing_is_done_that_the_sorters_do_themselves() -> None:
-    assert default_steps(recording(), SELF_FILTERING) == ([], {})
+    steps, checks = default_steps(recording(), SELF_FILTERING)
+    assert steps == []
+    assert checks.bad == {}
 
 
 def test_a_sorter_without_a_filter_of_its_own_gets_one() -> None:
     steps, _ = default_steps(recording(), {**SELF_FILTERING, "herdingspikes": {}})
+    assert names(steps) == ["highpass_filter"]
+    apart = recording()
+    apart.set_dummy_probe_from_locations(np.array([[0.0, 200.0 * depth] for depth in range(8)]))
+    steps, _ = default_steps(apart, {"herdingspikes": {}})
     assert names(steps) == ["highpass_filter", "common_reference"]
 
 
@@ -135,13 +141,6 @@ def test_a_list_of_steps_and_an_object_of_steps_are_the_same(tmp_path: Path) -> 
     other = preprocess(recording(), as_list, SELF_FILTERING, tmp_path / "q")
     assert one.steps == other.steps
     assert np.array_equal(one.for_sorting.get_traces(), other.for_sorting.get_traces())
-
-
-def test_groups_are_referenced_each_for_itself() -> None:
-    grouped = recording()
-    grouped.set_property("group", [0, 0, 0, 0, 1, 1, 1, 1])
-    reference = high_pass(grouped)[1]["params"]
-    assert [len(group) for group in reference["groups"]] == [4, 4]
 
 
 @pytest.mark.parametrize(
