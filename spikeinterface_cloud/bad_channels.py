@@ -156,7 +156,7 @@ def _look(
 ) -> list[_Features]:
     filtered = recording
     if not recording.is_filtered():
-        filtered = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ)
+        filtered = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ, add_reflect_padding=True)
     in_uv = bool(recording.has_scaleable_traces())
     with_coherence = [in_uv and _is_linear_probe(locations[channels]) for channels in members]
     seen: list[list[_Features]] = [[] for _ in members]

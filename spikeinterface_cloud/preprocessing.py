@@ -6,7 +6,8 @@ file; the analysis looks at it through a high-pass filter where the file was wri
 
 import inspect
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.bad_channels import ChannelCheck, ChannelChecks, check_channels
-from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.errors import CloudJobError, RecordingError
 from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
@@ -185,7 +186,9 @@ def default_steps(
 
 def high_pass(recording: si.BaseRecording) -> list[Step]:
     """A high-pass filter, and the common reference that the layout of the channels allows."""
-    steps: list[Step] = [{"name": "highpass_filter", "params": {"freq_min": HIGH_PASS_HZ}}]
+    # padded, as a segment may be shorter than the filter
+    parameters = {"freq_min": HIGH_PASS_HZ, "add_reflect_padding": True}
+    steps: list[Step] = [{"name": "highpass_filter", "params": parameters}]
     reference = common_reference(_apply(recording, steps))
     if reference is not None:
         steps.append({"name": "common_reference", "params": reference})
@@ -201,8 +204,17 @@ def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
 
 
 def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:
-    try:
+    with _applying(steps):
         return spre.apply_preprocessing_pipeline(recording, list(steps))
+
+
+@contextmanager
+def _applying(steps: Sequence[Step]) -> Iterator[None]:
+    """Name the steps where one of them cannot be applied to this recording."""
+    try:
+        yield
+    except (CloudJobError, OSError):
+        raise
     except Exception as error:  # whatever a step raises, it is about this recording and this step
         raise RecordingError(
             f"PREPROCESSING: {_tell(steps)} cannot be applied: {error}; change the steps, "
@@ -228,7 +240,8 @@ def _in_one_file(
         logger.info("the sorters read the input as it is; nothing is copied")
         return whole, 0
     whole = _as_sorters_read(whole)
-    return write_once(whole, steps, folder), whole.get_total_memory_size()
+    with _applying(steps):
+        return write_once(whole, steps, folder), whole.get_total_memory_size()
 
 
 def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:

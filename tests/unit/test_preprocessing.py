@@ -155,6 +155,27 @@ def test_no_channel_is_erased_by_a_reference_to_itself(tmp_path: Path, groups: l
         assert (traces.std(axis=0) > 0.5 * few.get_traces().std(axis=0)).all()
 
 
+@pytest.mark.parametrize("n_short", [1, 3, 20])
+def test_a_segment_shorter_than_the_filter_is_kept(tmp_path: Path, n_short: int) -> None:
+    traces = recording().get_traces()
+    pieces = [traces[:30_000], traces[30_000 : 30_000 + n_short], traces[30_000 + n_short :]]
+    segments = si.NumpyRecording(pieces, 30000.0)
+    segments.set_probe(recording().get_probe())
+    done = preprocess(segments, "default", {"herdingspikes": {}}, tmp_path / "p")
+    view = preprocess(segments, "none", SELF_FILTERING, tmp_path / "q").for_analysis
+    for analyzed in (done.for_analysis, view):
+        lengths = [len(analyzed.get_traces(segment_index=index)) for index in range(3)]
+        assert lengths == [len(piece) for piece in pieces]
+
+
+def test_a_step_that_no_short_segment_takes_is_refused(tmp_path: Path) -> None:
+    traces = recording().get_traces()
+    segments = si.NumpyRecording([traces[:30_000], traces[:3]], 30000.0)
+    segments.set_probe(recording().get_probe())
+    with pytest.raises(RecordingError, match="PREPROCESSING: bandpass_filter cannot be applied"):
+        preprocess(segments, {"bandpass_filter": {}}, SELF_FILTERING, tmp_path / "p")
+
+
 def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
     with pytest.raises(SettingsError, match="did you mean bandpass_filter"):
         check_pipeline({"bandpas_filter": {}})
