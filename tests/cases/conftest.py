@@ -1,0 +1,3 @@
+"""The cases are programs that write an input; they hold no tests themselves."""
+
+collect_ignore_glob = ["*.py"]
