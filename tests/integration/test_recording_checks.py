@@ -162,7 +162,8 @@ def test_unsigned_samples_become_signed(
     recording = variant(simulated, unsigned)
     recording.set_channel_offsets(-AP_GAIN_UV * 2 ** (bit_depth - 1))
     checked, notes = check_recording(recording)
-    assert f"read as {bit_depth} bits" in only_note(notes)
+    zero = 2 ** (bit_depth - 1)
+    assert f"around {zero}, which becomes 0 in int{unsigned.itemsize * 8}" in only_note(notes)
     assert checked.dtype.kind == "i"
     np.testing.assert_array_equal(checked.get_traces(), signed)
     np.testing.assert_allclose(
@@ -182,7 +183,7 @@ def test_a_gain_that_cannot_be_is_not_used(tmp_path: Path, simulated: BaseRecord
 
 
 def test_volts_in_floats_need_no_conversion(tmp_path: Path, simulated: BaseRecording) -> None:
-    """A gain of a million is right for these."""
+    """A gain of a million is right for these, and makes them microvolts."""
     volts = simulated.get_traces(segment_index=0).astype("float64") * AP_GAIN_UV * 1e-6
     file = write_nwb(
         tmp_path / "a.nwb",
@@ -191,7 +192,8 @@ def test_volts_in_floats_need_no_conversion(tmp_path: Path, simulated: BaseRecor
     )
     checked, notes = check_recording(open_recording(file, "nwb", {}))
     assert notes == []
-    assert checked.get_channel_gains()[0] == 1e6
+    assert checked.get_channel_gains()[0] == 1.0
+    np.testing.assert_allclose(checked.get_traces(), volts * 1e6, rtol=1e-5)
 
 
 def test_analog_inputs_among_the_channels_are_left_out(

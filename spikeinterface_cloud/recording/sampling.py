@@ -1,0 +1,58 @@
+"""Short chunks from all over a recording, so that no check has to read all of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.reading import one_line
+
+#: chunks that are looked at, evenly spread over each segment, and their length
+N_SAMPLED_CHUNKS = 10
+SAMPLED_CHUNK_S = 0.1
+
+Traces = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampledChunk:
+    """Consecutive samples of all channels."""
+
+    segment: int
+    start_frame: int
+    #: as stored, (frames, channels)
+    traces: Traces
+
+
+def sample(recording: BaseRecording) -> list[SampledChunk]:
+    """Chunks that are evenly spread over each segment; `RecordingError` if one cannot be read."""
+    chunks = []
+    n_frames = int(SAMPLED_CHUNK_S * recording.sampling_frequency)
+    for segment in range(recording.get_num_segments()):
+        last = max(recording.get_num_samples(segment) - n_frames, 0)
+        for start in np.unique(np.linspace(0, last, N_SAMPLED_CHUNKS).astype(int)).tolist():
+            traces = _read(recording, segment, start, start + n_frames)
+            chunks.append(SampledChunk(segment=segment, start_frame=start, traces=traces))
+    return chunks
+
+
+def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: int) -> Traces:
+    try:
+        traces: Traces = recording.get_traces(
+            segment_index=segment, start_frame=start_frame, end_frame=end_frame
+        )
+    except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
+        raise RecordingError(
+            f"the traces of segment {segment} cannot be read from frame {start_frame} on: "
+            f"{one_line(error)}; check that the file is whole (compare its size and checksum with "
+            "the original)"
+        ) from error
+    if traces.shape[1] != recording.get_num_channels():
+        raise RecordingError(
+            f"the header tells of {recording.get_num_channels()} channels and the samples of "
+            f"{traces.shape[1]}; check that the header is whole and of this recording"
+        )
+    return traces
