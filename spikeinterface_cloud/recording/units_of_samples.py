@@ -51,6 +51,8 @@ def check_gains(recording: BaseRecording, chunks: Sequence[Traces], notes: list[
     No sorter needs them, and without them amplitudes are honestly in the units of the file. NWB
     takes a missing `conversion` for 1.0, a million microvolts a step.
     """
+    if recording.get_property("gain_to_uV") is not None and not recording.has_scaleable_traces():
+        recording.set_channel_offsets(0.0)  # only a constant is missing
     if not recording.has_scaleable_traces():
         notes.append("there are no gains to microvolts: amplitudes are in the units of the file")
         return

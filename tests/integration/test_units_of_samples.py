@@ -149,6 +149,18 @@ def test_integers_stay_integers(tmp_path: Path, simulated: BaseRecording) -> Non
     assert done.for_sorting.get_channel_gains()[0] == AP_GAIN_UV
 
 
+@pytest.mark.parametrize("dtype", ["int16", "float32"])
+def test_a_gain_without_an_offset(simulated: BaseRecording, dtype: str) -> None:
+    """Only a constant is missing, which no amplitude depends on."""
+    stored = recording_of(simulated.get_traces(segment_index=0).astype(dtype), AP_GAIN_UV)
+    stored.delete_property("offset_to_uV")
+    checked, notes = check_recording(stored)
+    assert notes == []
+    np.testing.assert_allclose(
+        checked.get_traces(return_in_uV=True), simulated.get_traces(return_in_uV=True), rtol=1e-5
+    )
+
+
 # ----- a gain that cannot be true ----------------------------------------------------------------
 
 
