@@ -66,8 +66,10 @@ class ZeroedSegment(BasePreprocessorSegment):  # type: ignore[misc]
         """The samples minus the zero levels."""
         channels = slice(None) if channel_indices is None else channel_indices
         traces = self.parent_recording_segment.get_traces(start_frame, end_frame, channels)
-        zeroed: Traces = traces.astype("int64") - self.zero_levels[channels]
-        return zeroed.astype(self.dtype)
+        levels = self.zero_levels[channels]
+        wide = "int32" if traces.dtype.itemsize <= 2 else "int64"
+        zeroed: Traces = np.subtract(traces, levels, dtype=wide, casting="same_kind")
+        return zeroed.astype(self.dtype, copy=False)
 
 
 def as_signed(

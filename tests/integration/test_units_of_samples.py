@@ -149,6 +149,20 @@ def test_integers_stay_integers(tmp_path: Path, simulated: BaseRecording) -> Non
     assert done.for_sorting.get_channel_gains()[0] == AP_GAIN_UV
 
 
+def test_the_analysis_sees_the_same_microvolts_of_floats_and_integers(
+    tmp_path: Path, simulated: BaseRecording, microvolts: np.ndarray
+) -> None:
+    """To a half step of the integers, which their filter rounds to."""
+    seen = {}
+    volts = recording_of((microvolts / 1e6).astype("float32"), 1e6)
+    integers = recording_of(simulated.get_traces(segment_index=0), AP_GAIN_UV)
+    for name, stored in (("volts", volts), ("integers", integers)):
+        done = preprocess(check_recording(stored)[0], "default", {"kilosort4": {}}, tmp_path / name)
+        seen[name] = done.for_analysis.get_traces(return_in_uV=True)
+    assert seen["volts"].min() < -50
+    np.testing.assert_allclose(seen["volts"], seen["integers"], atol=2 * AP_GAIN_UV)
+
+
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
 def test_a_gain_without_an_offset(simulated: BaseRecording, dtype: str) -> None:
     """Only a constant is missing, which no amplitude depends on."""
