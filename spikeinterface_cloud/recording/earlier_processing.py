@@ -16,6 +16,7 @@ from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.core.zarrextractors import ZarrRecordingExtractor, super_zarr_open
 from spikeinterface.extractors.cbin_ibl import CompressedBinaryIblExtractor
 from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingExtractor
+from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from spikeinterface_cloud.errors import RecordingError
 
@@ -50,11 +51,22 @@ def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None
             _check_catgt(recording, _headers(source), notes)
         case BinaryFolderRecording() | ZarrRecordingExtractor():
             _check_spikeinterface(recording, _steps(source), notes)
+        case NwbRecordingExtractor() if source.electrical_series_path.startswith("processing/"):
+            _note_doubt(recording, notes)
 
 
 def _is_shifted(recording: BaseRecording) -> bool:
     shifts = recording.get_property(SHIFT)
     return shifts is not None and len(set(shifts.tolist())) > 1
+
+
+def _note_doubt(recording: BaseRecording, notes: list[str]) -> None:
+    if _is_shifted(recording):
+        notes.append(
+            f"the channels were sampled one after the other (property {SHIFT}), and the source "
+            "does not say whether they were aligned since: PREPROCESSING=default aligns them; give "
+            "the steps without phase_shift if they are aligned"
+        )
 
 
 # ----- CatGT -------------------------------------------------------------------------------------
@@ -117,12 +129,7 @@ def _check_spikeinterface(
     recording: BaseRecording, steps: Sequence[str] | None, notes: list[str]
 ) -> None:
     if steps is None:
-        if _is_shifted(recording):
-            notes.append(
-                f"the channels were sampled one after the other (property {SHIFT}), and the folder "
-                "does not say whether they were aligned since: PREPROCESSING=default aligns them; "
-                "give the steps without phase_shift if they are aligned"
-            )
+        _note_doubt(recording, notes)
         return
     if steps:
         notes.append(f"SpikeInterface has processed this recording before: {', '.join(steps)}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import spikeinterface.preprocessing as spre
@@ -11,7 +12,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing import default_steps, preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.reading import open_recording
-from tests.recordings import SpikeGlxRun, simulate, write_spikeglx
+from tests.recordings import SpikeGlxRun, simulate, write_nwb, write_spikeglx
 
 pytestmark = [
     pytest.mark.integration,
@@ -195,3 +196,25 @@ def test_samples_that_were_normalized_have_no_gain(
     checked, notes = check_recording(opened)
     assert not checked.has_scaleable_traces()
     assert any("the samples are no microvolts" in note for note in notes)
+
+
+@pytest.mark.parametrize("place", ["acquisition", "processing"])
+def test_a_processed_series_of_an_nwb_file(
+    tmp_path: Path, simulated: BaseRecording, place: str
+) -> None:
+    """What was acquired is as it was sampled; of what was processed the file does not say."""
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    with h5py.File(file, "a") as hdf5:
+        electrodes = hdf5["general/extracellular_ephys/electrodes"]
+        column = electrodes.create_dataset(
+            "inter_sample_shift", data=np.arange(N_CHANNELS) % 12 / 13
+        )
+        column.attrs.update(electrodes["rel_x"].attrs)
+        electrodes.attrs["colnames"] = [*electrodes.attrs["colnames"], "inter_sample_shift"]
+        series = f"{place}/ElectricalSeries"
+        if place == "processing":
+            hdf5.move("acquisition/ElectricalSeries", series)
+    recording = open_recording(file, "nwb", {"electrical_series_path": series})
+    checked, notes = check_recording(recording)
+    assert is_shifted(checked)
+    assert any("does not say" in note for note in notes) is (place == "processing")
