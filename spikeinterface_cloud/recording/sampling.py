@@ -14,6 +14,9 @@ from spikeinterface_cloud.recording.reading import one_line
 N_SAMPLED_CHUNKS = 10
 SAMPLED_CHUNK_S = 0.1
 
+#: chunks of all segments together, which are held in memory at once
+MOST_CHUNKS = 100
+
 Traces = npt.NDArray[Any]
 
 
@@ -28,12 +31,18 @@ class SampledChunk:
 
 
 def sample(recording: BaseRecording) -> list[SampledChunk]:
-    """Chunks that are evenly spread over each segment; `RecordingError` if one cannot be read."""
+    """Chunks that are evenly spread over each segment; `RecordingError` if one cannot be read.
+
+    Of very many segments some are looked at, evenly spread too.
+    """
     chunks = []
     n_frames = int(SAMPLED_CHUNK_S * recording.sampling_frequency)
-    for segment in range(recording.get_num_segments()):
+    n_segments = recording.get_num_segments()
+    n_sampled = min(n_segments, MOST_CHUNKS // 2)
+    n_in_segment = min(N_SAMPLED_CHUNKS, MOST_CHUNKS // n_sampled)
+    for segment in np.linspace(0, n_segments - 1, n_sampled).astype(int).tolist():
         last = max(recording.get_num_samples(segment) - n_frames, 0)
-        for start in np.unique(np.linspace(0, last, N_SAMPLED_CHUNKS).astype(int)).tolist():
+        for start in np.unique(np.linspace(0, last, n_in_segment).astype(int)).tolist():
             traces = _read(recording, segment, start, start + n_frames)
             chunks.append(SampledChunk(segment=segment, start_frame=start, traces=traces))
     return chunks

@@ -78,7 +78,7 @@ def _why_impossible(recording: BaseRecording, chunks: Sequence[Traces]) -> str |
     noise_uv = _typical(noise_levels(chunks) * np.abs(gains))
     if noise_uv > LARGEST_NOISE_UV:
         return f"{gain} would make the noise {noise_uv:.3g} uV, {where}"
-    ranges = np.max([np.ptp(chunk.astype("float64"), axis=0) for chunk in chunks], axis=0)
+    ranges = np.median([np.ptp(chunk.astype("float64"), axis=0) for chunk in chunks], axis=0)
     range_uv = _typical(ranges * np.abs(gains))
     if 0 < range_uv < SMALLEST_RANGE_UV:
         return f"{gain} would make the whole signal {range_uv:.3g} uV, {where}"

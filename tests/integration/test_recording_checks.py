@@ -14,6 +14,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.facts import describe
 from spikeinterface_cloud.recording.reading import open_recording
+from spikeinterface_cloud.recording.sampling import sample
 from tests.recordings import (
     AP_GAIN_UV,
     NwbLayout,
@@ -252,6 +253,23 @@ def test_segments_are_said() -> None:
     recording = simulate(duration_s=[1.0, 2.0], n_channels=N_CHANNELS, n_units=2)[0]
     _, notes = check_recording(recording)
     assert only_note(notes).startswith("2 segments: ")
+
+
+@pytest.mark.parametrize(
+    ("n_segments", "n_looked_at", "n_chunks"),
+    [(1, 1, 10), (10, 10, 100), (30, 30, 90), (300, 50, 100)],
+)
+def test_only_so_many_chunks_are_looked_at(
+    simulated: BaseRecording, n_segments: int, n_looked_at: int, n_chunks: int
+) -> None:
+    """In all segments or, of very many, in some, from the first to the last."""
+    traces = simulated.get_traces(segment_index=0)[:30000]
+    chunks = sample(NumpyRecording([traces] * n_segments, 30000.0))
+    assert len(chunks) == n_chunks
+    segments = {chunk.segment for chunk in chunks}
+    assert (len(segments), max(segments)) == (n_looked_at, n_segments - 1)
+    last = chunks[-1]
+    assert last.start_frame + len(last.traces) == 30000
 
 
 def test_shanks_are_said(simulated: BaseRecording) -> None:

@@ -194,8 +194,9 @@ def test_a_gain_without_an_offset(simulated: BaseRecording, dtype: str) -> None:
 def test_a_gain_that_is_a_thousand_times_too_large_or_too_small(
     microvolts: np.ndarray, unit_uv: float, gain: float
 ) -> None:
-    """Amplitudes are not said to be in microvolts."""
+    """Amplitudes are not said to be in microvolts; an artifact of 20 mV does not hide it."""
     stored = microvolts / unit_uv
+    stored[30000:30010] = 20000.0 / unit_uv
     dtype = "int16" if unit_uv == AP_GAIN_UV else "float32"
     checked, notes = check_recording(recording_of(np.round(stored, 9).astype(dtype), gain))
     assert "which cannot be" in notes[0]
