@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from numbers import Real
 
 import numpy as np
+import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.channel_positions import check_positions, some
 from spikeinterface_cloud.recording.earlier_processing import check_earlier_processing
 from spikeinterface_cloud.recording.integer_samples import as_signed, note_saturation
-from spikeinterface_cloud.recording.sampling import Traces, sample
+from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
 from spikeinterface_cloud.recording.units_of_samples import check_gains, in_sortable_unit
@@ -41,6 +42,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     check_earlier_processing(recording, notes)
     sampled = sample(recording)
     chunks = [chunk.traces for chunk in sampled if len(chunk.traces)]
+    _check_finite(recording)
     _check_values(recording, chunks, notes)
     note_saturation(recording, sampled, notes)
     check_gains(recording, chunks, notes)
@@ -109,15 +111,35 @@ def _without_analog_channels(recording: BaseRecording, notes: list[str]) -> Base
     return recording.remove_channels(analog)
 
 
+def _check_finite(recording: BaseRecording) -> None:
+    """Refuse NaN and infinity, wherever they are: a sorter loses all spikes around them."""
+    if recording.dtype.kind != "f":
+        return
+    found = look_at_all(recording, _find_broken, "are all of them numbers")
+    places = [place for place in found if place is not None]
+    if not places:
+        return
+    broken = np.any([channels for _, _, channels in places], axis=0)
+    segment, frame, _ = places[0]
+    first_s = frame / recording.sampling_frequency
+    raise RecordingError(
+        f"{np.count_nonzero(broken)} of {broken.size} channels hold NaN or infinity: "
+        f"{some(recording.channel_ids[broken])}; the first is {first_s:.6g} s after the start of "
+        f"segment {segment}; correct those values in the file, or save the recording without "
+        "these channels"
+    )
+
+
+def _find_broken(chunk: SampledChunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
+    """Segment and frame of the first value that is no number, and the channels that have one."""
+    broken = ~np.isfinite(chunk.traces)
+    if not broken.any():
+        return None
+    frame = chunk.start_frame + int(np.flatnonzero(broken.any(axis=1))[0])
+    return chunk.segment, frame, np.asarray(broken.any(axis=0), dtype=bool)
+
+
 def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]) -> None:
-    if recording.dtype.kind == "f":
-        broken = np.any([~np.isfinite(chunk).all(axis=0) for chunk in chunks], axis=0)
-        if broken.any():
-            raise RecordingError(
-                f"{np.count_nonzero(broken)} of {broken.size} channels hold NaN or infinity: "
-                f"{some(recording.channel_ids[broken])}; mend those values in the file, or "
-                "save the recording without these channels"
-            )
     flat = np.all([np.ptp(chunk, axis=0) == 0 for chunk in chunks if len(chunk)], axis=0)
     if flat.all():
         raise RecordingError(

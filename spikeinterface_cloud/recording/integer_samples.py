@@ -5,23 +5,20 @@ is subtracted from the samples is added to the offset in microvolts, so that mic
 are. Sorters take 16-bit integers, which are used where they hold the whole range that is there.
 """
 
-import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from spikeinterface.core import BaseRecording
-from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 from spikeinterface.preprocessing.basepreprocessor import (
     BasePreprocessor,
     BasePreprocessorSegment,
 )
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.sampling import SampledChunk, Traces
-
-logger = logging.getLogger(__name__)
+from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all
 
 #: float32, which the sorters read wider integers as, is exact up to here
 LARGEST_EXACT = 2**24
@@ -115,8 +112,9 @@ def _type_around(recording: BaseRecording, levels: Integers, chunks: Sequence[Tr
     if recording.dtype.itemsize == 2 and not _holds("int16", low, high):
         low, high = _range(chunks, levels)
         if _holds("int16", low, high):
-            logger.info("looking at every sample, whether int16 holds their range")
-            low, high = _range_of_all(recording, levels)
+            look = partial(_range_of_chunk, levels=levels)
+            ranges = look_at_all(recording, look, "does int16 hold them")
+            low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return next((name for name in ("int16", "int32") if _holds(name, low, high)), "int64")
 
 
@@ -132,31 +130,8 @@ def _range(chunks: Sequence[Traces], levels: Integers) -> tuple[int, int]:
     return int(lowest.min()), int(highest.max())
 
 
-def _range_of_all(recording: BaseRecording, levels: Integers) -> tuple[int, int]:
-    """The lowest and the highest of all samples, a chunk at a time."""
-    executor = TimeSeriesChunkExecutor(
-        recording,
-        _range_of_chunk,
-        _start_worker,
-        (recording, levels),
-        handle_returns=True,
-        job_name="range of the samples",
-    )
-    ranges = executor.run()
-    return min(low for low, _ in ranges), max(high for _, high in ranges)
-
-
-def _start_worker(recording: BaseRecording, levels: Integers) -> dict[str, Any]:
-    return {"recording": recording, "levels": levels}
-
-
-def _range_of_chunk(
-    segment: int, start_frame: int, end_frame: int, worker: dict[str, Any]
-) -> tuple[int, int]:
-    traces = worker["recording"].get_traces(
-        segment_index=segment, start_frame=start_frame, end_frame=end_frame
-    )
-    return _range([traces], worker["levels"])
+def _range_of_chunk(chunk: SampledChunk, levels: Integers) -> tuple[int, int]:
+    return _range([chunk.traces], levels)
 
 
 def note_saturation(

@@ -109,12 +109,16 @@ def test_a_constant_recording(simulated: BaseRecording) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_channels_with_values_that_are_no_numbers(simulated: BaseRecording, value: float) -> None:
-    """They are named."""
+@pytest.mark.parametrize("frames", [slice(30000, None), slice(45000, 45001)])
+def test_channels_with_values_that_are_no_numbers(
+    simulated: BaseRecording, value: float, frames: slice
+) -> None:
+    """They are named, with the place, even where it is a single sample."""
     traces = simulated.get_traces(segment_index=0).astype("float32")
-    traces[30000:, [2, 5]] = value
+    traces[frames, [2, 5]] = value
     message = refusal(variant(simulated, traces))
     assert "2 of 8 channels hold NaN or infinity: 2, 5;" in message
+    assert f"the first is {frames.start / 30000:g} s after the start of segment 0;" in message
 
 
 def test_no_probe(simulated: BaseRecording) -> None:
