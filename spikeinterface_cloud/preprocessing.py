@@ -47,6 +47,9 @@ OWN_FILTER = {
 #: at 150 Hz a tenth.
 HIGH_PASS_HZ = 150.0
 
+#: steps after which samples are no voltages any more, or not those that their gain tells
+UNITLESS_STEPS = {"normalize_by_quantile", "scale", "scale_to_physical_units", "whiten", "zscore"}
+
 #: the two types of samples that every sorter takes
 SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
 
@@ -144,6 +147,7 @@ def preprocess(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "given", _tell(steps)
     )
     processed = _apply(recording, steps)
+    _remove_false_gains(processed, steps)
     n_samples = [
         processed.get_num_samples(segment_index=index)
         for index in range(processed.get_num_segments())
@@ -222,6 +226,15 @@ def _applying(steps: Sequence[Step]) -> Iterator[None]:
         ) from error
 
 
+def _remove_false_gains(recording: si.BaseRecording, steps: Sequence[Step]) -> None:
+    """Remove the gains of samples that are no microvolts after these steps, whatever they say."""
+    unitless = [step["name"] for step in steps if step["name"] in UNITLESS_STEPS]
+    if unitless and recording.has_scaleable_traces():
+        recording.delete_property("gain_to_uV")
+        recording.delete_property("offset_to_uV")
+        logger.warning("after %s, amplitudes are not in microvolts", ", ".join(unitless))
+
+
 def _removed(before: si.BaseRecording, after: si.BaseRecording) -> dict[str, str]:
     kept = set(after.channel_ids)
     return {str(name): "removed" for name in before.channel_ids if name not in kept}
@@ -249,8 +262,8 @@ def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:
     dtype = recording.get_dtype()
     if dtype in SORTER_DTYPES:
         return recording
-    smaller = dtype.kind in "iu" and dtype.itemsize == 1
-    return spre.astype(recording, dtype="int16" if smaller else "float32")
+    fits = dtype.kind == "i" and dtype.itemsize <= 2  # with other bytes first, or 8 bits
+    return spre.astype(recording, dtype="int16" if fits else "float32")
 
 
 def _view_for_analysis(written: si.BaseRecording, n_samples: Sequence[int]) -> si.BaseRecording:

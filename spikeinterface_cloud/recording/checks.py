@@ -8,51 +8,46 @@ import math
 import re
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from spikeinterface.core import BaseRecording
-from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.channel_positions import check_positions, some
-from spikeinterface_cloud.recording.reading import one_line
+from spikeinterface_cloud.recording.earlier_processing import check_earlier_processing
+from spikeinterface_cloud.recording.integer_samples import as_signed, note_saturation
+from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
+from spikeinterface_cloud.recording.units_of_samples import check_gains, in_sortable_unit
 
 SHORTEST_RECORDING_S = 1.0
-
-#: chunks that are looked at, evenly spread over each segment, and their length
-N_SAMPLED_CHUNKS = 10
-SAMPLED_CHUNK_S = 0.1
-
-#: extracellular signals stay well inside: amplifiers saturate at some 10 mV, and no amplifier's
-#: noise is a hundredth of a microvolt
-LARGEST_NOISE_UV = 2.0e4
-SMALLEST_NOISE_UV = 1.0e-2
 
 #: names that acquisition systems give to channels that are not neural
 NOT_NEURAL = re.compile(r"(aux|adc|ain|vdd)[-_]?\d+", re.IGNORECASE)
 
 
-Chunk = npt.NDArray[Any]
-
-
 def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     """The recording as it can be sorted, and what the user should know of it, a line each.
 
-    Unsigned samples become signed, channels named as analog inputs are left out, gains that
-    cannot be true are removed, and probes that share positions are set apart. Raises
-    `RecordingError` when the recording cannot be sorted, with what to do about it.
+    Unsigned samples become signed, floating-point samples microvolts, channels named as analog
+    inputs are left out, gains that cannot be true are removed, and probes that share positions are
+    set apart. Raises `RecordingError` when the recording cannot be sorted, with what to do about
+    it.
     """
     notes: list[str] = []
     _check_shape(recording)
     recording = _without_analog_channels(recording, notes)
-    chunks = _sample(recording)
+    check_earlier_processing(recording, notes)
+    sampled = sample(recording)
+    chunks = [chunk.traces for chunk in sampled if len(chunk.traces)]
+    _check_finite(recording)
     _check_values(recording, chunks, notes)
-    recording = _signed(recording, chunks, notes)
-    _check_gains(recording, chunks, notes)
+    note_saturation(recording, sampled, notes)
+    check_gains(recording, chunks, notes)
+    recording = as_signed(recording, chunks, notes)
+    recording = in_sortable_unit(recording, chunks, notes)
     check_positions(recording, notes)
     _note_structure(recording, notes)
     notes += find_gaps(recording)
@@ -116,45 +111,35 @@ def _without_analog_channels(recording: BaseRecording, notes: list[str]) -> Base
     return recording.remove_channels(analog)
 
 
-def _sample(recording: BaseRecording) -> list[Chunk]:
-    """Short chunks over the whole recording, so that no check reads all of it."""
-    chunks = []
-    n_frames = int(SAMPLED_CHUNK_S * recording.sampling_frequency)
-    for segment in range(recording.get_num_segments()):
-        last = max(recording.get_num_samples(segment) - n_frames, 0)
-        for start in np.unique(np.linspace(0, last, N_SAMPLED_CHUNKS).astype(int)):
-            chunks.append(_read(recording, segment, int(start), int(start) + n_frames))
-    return chunks
+def _check_finite(recording: BaseRecording) -> None:
+    """Refuse NaN and infinity, wherever they are: a sorter loses all spikes around them."""
+    if recording.dtype.kind != "f":
+        return
+    found = look_at_all(recording, _find_broken, "are all of them numbers")
+    places = [place for place in found if place is not None]
+    if not places:
+        return
+    broken = np.any([channels for _, _, channels in places], axis=0)
+    segment, frame, _ = places[0]
+    first_s = frame / recording.sampling_frequency
+    raise RecordingError(
+        f"{np.count_nonzero(broken)} of {broken.size} channels hold NaN or infinity: "
+        f"{some(recording.channel_ids[broken])}; the first is {first_s:.6g} s after the start of "
+        f"segment {segment}; correct those values in the file, or save the recording without "
+        "these channels"
+    )
 
 
-def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: int) -> Chunk:
-    try:
-        traces: Chunk = recording.get_traces(
-            segment_index=segment, start_frame=start_frame, end_frame=end_frame
-        )
-    except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
-        raise RecordingError(
-            f"the traces of segment {segment} cannot be read from frame {start_frame} on: "
-            f"{one_line(error)}; check that the file is whole (compare its size and checksum with "
-            "the original)"
-        ) from error
-    if traces.shape[1] != recording.get_num_channels():
-        raise RecordingError(
-            f"the header tells of {recording.get_num_channels()} channels and the samples of "
-            f"{traces.shape[1]}; check that the header is whole and of this recording"
-        )
-    return traces
+def _find_broken(chunk: SampledChunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
+    """Segment and frame of the first value that is no number, and the channels that have one."""
+    broken = ~np.isfinite(chunk.traces)
+    if not broken.any():
+        return None
+    frame = chunk.start_frame + int(np.flatnonzero(broken.any(axis=1))[0])
+    return chunk.segment, frame, np.asarray(broken.any(axis=0), dtype=bool)
 
 
-def _check_values(recording: BaseRecording, chunks: Sequence[Chunk], notes: list[str]) -> None:
-    if recording.dtype.kind == "f":
-        broken = np.any([~np.isfinite(chunk).all(axis=0) for chunk in chunks], axis=0)
-        if broken.any():
-            raise RecordingError(
-                f"{np.count_nonzero(broken)} of {broken.size} channels hold NaN or infinity: "
-                f"{some(recording.channel_ids[broken])}; mend those values in the file, or "
-                "save the recording without these channels"
-            )
+def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]) -> None:
     flat = np.all([np.ptp(chunk, axis=0) == 0 for chunk in chunks if len(chunk)], axis=0)
     if flat.all():
         raise RecordingError(
@@ -164,56 +149,6 @@ def _check_values(recording: BaseRecording, chunks: Sequence[Chunk], notes: list
     if flat.any():
         channels = some(recording.channel_ids[flat])
         notes.append(f"{np.count_nonzero(flat)} of {flat.size} channels are constant: {channels}")
-
-
-def _signed(recording: BaseRecording, chunks: Sequence[Chunk], notes: list[str]) -> BaseRecording:
-    if recording.dtype.kind != "u":
-        return recording
-    n_bits = recording.dtype.itemsize * 8
-    if n_bits == 64:
-        raise RecordingError("samples of 64 unsigned bits cannot be made signed; save as int32")
-    # an ADC of fewer bits than the type swings around half of its own range, not of the type's
-    middle = float(np.median([np.median(chunk) for chunk in chunks]))
-    bit_depth = min(max(round(np.log2(max(middle, 1.0))) + 1, 8), n_bits)
-    notes.append(
-        f"the samples are {recording.dtype}: read as {bit_depth} bits around {2 ** (bit_depth - 1)}"
-        f", which becomes 0 in int{n_bits}"
-    )
-    signed = unsigned_to_signed(recording, bit_depth=bit_depth)
-    if signed.has_scaleable_traces():  # what was taken off the samples belongs to the offset
-        gains, offsets = signed.get_channel_gains(), signed.get_channel_offsets()
-        signed.set_channel_offsets(offsets + gains * 2 ** (bit_depth - 1))
-    return signed
-
-
-def _check_gains(recording: BaseRecording, chunks: Sequence[Chunk], notes: list[str]) -> None:
-    """Warn of missing gains, and take away gains that turn the noise into what it cannot be.
-
-    No sorter needs them, and without them amplitudes are honestly in ADC units. NWB takes a
-    missing `conversion` for 1.0, a million microvolts a step.
-    """
-    if not recording.has_scaleable_traces():
-        notes.append("there are no gains to microvolts: amplitudes are in the units of the file")
-        return
-    gains = recording.get_channel_gains()
-    noise_uv = float(np.median([np.median(_noise(chunk)) for chunk in chunks]) * np.median(gains))
-    if noise_uv == 0 or SMALLEST_NOISE_UV <= abs(noise_uv) <= LARGEST_NOISE_UV:
-        return
-    recording.delete_property("gain_to_uV")
-    recording.delete_property("offset_to_uV")
-    notes.append(
-        f"the gain of {np.median(gains):g} uV per step would make the noise {noise_uv:.3g} uV, "
-        "which cannot be (in NWB, the series lacks its conversion to volts): it is not used, and "
-        "amplitudes are in the units of the file"
-    )
-
-
-def _noise(chunk: Chunk) -> npt.NDArray[np.float64]:
-    """Each channel's standard deviation, estimated so that spikes and artefacts do not count."""
-    values = chunk.astype("float64")
-    deviation = np.abs(values - np.median(values, axis=0))
-    noise: npt.NDArray[np.float64] = np.median(deviation, axis=0) / 0.6745
-    return noise
 
 
 def _note_structure(recording: BaseRecording, notes: list[str]) -> None:

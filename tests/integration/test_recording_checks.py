@@ -14,6 +14,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.facts import describe
 from spikeinterface_cloud.recording.reading import open_recording
+from spikeinterface_cloud.recording.sampling import sample
 from tests.recordings import (
     AP_GAIN_UV,
     NwbLayout,
@@ -108,12 +109,16 @@ def test_a_constant_recording(simulated: BaseRecording) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_channels_with_values_that_are_no_numbers(simulated: BaseRecording, value: float) -> None:
-    """They are named."""
+@pytest.mark.parametrize("frames", [slice(30000, None), slice(45000, 45001)])
+def test_channels_with_values_that_are_no_numbers(
+    simulated: BaseRecording, value: float, frames: slice
+) -> None:
+    """They are named, with the place, even where it is a single sample."""
     traces = simulated.get_traces(segment_index=0).astype("float32")
-    traces[30000:, [2, 5]] = value
+    traces[frames, [2, 5]] = value
     message = refusal(variant(simulated, traces))
     assert "2 of 8 channels hold NaN or infinity: 2, 5;" in message
+    assert f"the first is {frames.start / 30000:g} s after the start of segment 0;" in message
 
 
 def test_no_probe(simulated: BaseRecording) -> None:
@@ -162,7 +167,8 @@ def test_unsigned_samples_become_signed(
     recording = variant(simulated, unsigned)
     recording.set_channel_offsets(-AP_GAIN_UV * 2 ** (bit_depth - 1))
     checked, notes = check_recording(recording)
-    assert f"read as {bit_depth} bits" in only_note(notes)
+    zero = 2 ** (bit_depth - 1)
+    assert f"around {zero}, which becomes 0 in int{unsigned.itemsize * 8}" in only_note(notes)
     assert checked.dtype.kind == "i"
     np.testing.assert_array_equal(checked.get_traces(), signed)
     np.testing.assert_allclose(
@@ -182,7 +188,7 @@ def test_a_gain_that_cannot_be_is_not_used(tmp_path: Path, simulated: BaseRecord
 
 
 def test_volts_in_floats_need_no_conversion(tmp_path: Path, simulated: BaseRecording) -> None:
-    """A gain of a million is right for these."""
+    """A gain of a million is right for these, and makes them microvolts."""
     volts = simulated.get_traces(segment_index=0).astype("float64") * AP_GAIN_UV * 1e-6
     file = write_nwb(
         tmp_path / "a.nwb",
@@ -191,7 +197,8 @@ def test_volts_in_floats_need_no_conversion(tmp_path: Path, simulated: BaseRecor
     )
     checked, notes = check_recording(open_recording(file, "nwb", {}))
     assert notes == []
-    assert checked.get_channel_gains()[0] == 1e6
+    assert checked.get_channel_gains()[0] == 1.0
+    np.testing.assert_allclose(checked.get_traces(), volts * 1e6, rtol=1e-5)
 
 
 def test_analog_inputs_among_the_channels_are_left_out(
@@ -250,6 +257,23 @@ def test_segments_are_said() -> None:
     recording = simulate(duration_s=[1.0, 2.0], n_channels=N_CHANNELS, n_units=2)[0]
     _, notes = check_recording(recording)
     assert only_note(notes).startswith("2 segments: ")
+
+
+@pytest.mark.parametrize(
+    ("n_segments", "n_looked_at", "n_chunks"),
+    [(1, 1, 10), (10, 10, 100), (30, 30, 90), (300, 50, 100)],
+)
+def test_only_so_many_chunks_are_looked_at(
+    simulated: BaseRecording, n_segments: int, n_looked_at: int, n_chunks: int
+) -> None:
+    """In all segments or, of very many, in some, from the first to the last."""
+    traces = simulated.get_traces(segment_index=0)[:30000]
+    chunks = sample(NumpyRecording([traces] * n_segments, 30000.0))
+    assert len(chunks) == n_chunks
+    segments = {chunk.segment for chunk in chunks}
+    assert (len(segments), max(segments)) == (n_looked_at, n_segments - 1)
+    last = chunks[-1]
+    assert last.start_frame + len(last.traces) == 30000
 
 
 def test_shanks_are_said(simulated: BaseRecording) -> None:

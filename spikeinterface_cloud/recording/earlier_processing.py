@@ -1,0 +1,178 @@
+"""What was done to a recording before it came here, as far as its files say.
+
+CatGT writes its command lines into the header, SpikeInterface the chain of its steps into the
+folder. A shift of the channels in time would be wrong if it was done twice; filters and references
+are only noted.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from spikeinterface.core import BaseRecording
+from spikeinterface.core.binaryfolder import BinaryFolderRecording
+from spikeinterface.core.zarrextractors import ZarrRecordingExtractor, super_zarr_open
+from spikeinterface.extractors.cbin_ibl import CompressedBinaryIblExtractor
+from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingExtractor
+from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
+
+from spikeinterface_cloud.errors import RecordingError
+
+#: the property with each channel's delay within a sample, which the phase shift takes back
+SHIFT = "inter_sample_shift"
+
+#: the header's `catGTCmdline0`, `catGTCmdline1`, ... of each pass, or `catGTCmdline` of a supercat
+COMMAND_LINE = re.compile(r"^~?catGTCmdline(\d*)=<?(.*?)>?\s*$", re.MULTILINE)
+
+#: options of CatGT before 2.2, which aligned the channels only with `-tshift`; later versions do
+#: unless `-no_tshift` is given
+BEFORE_ALIGNING = re.compile(r"-(aphipass|aplopass|lfhipass|lflopass)\b")
+
+#: options of CatGT that filter or reference the AP band, or cut out artifacts
+CHANGES = re.compile(r"-(?:apfilter|aphipass|aplopass|loccar_um|loccar|gblcar|gbldmx|gfix)\b\S*")
+
+#: steps of SpikeInterface after which samples are no voltages any more
+WITHOUT_UNIT = ("WhitenRecording", "ZScoreRecording", "NormalizeByQuantileRecording")
+
+
+def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None:
+    """Note what was done before, and remove the shifts of channels that are aligned already.
+
+    Also removes the gains of a recording that was whitened or normalized. Raises `RecordingError`
+    when only some of the segments are aligned.
+    """
+    source = recording
+    while source.get_parent() is not None:
+        source = source.get_parent()
+    match source:
+        case SpikeGLXRecordingExtractor() | CompressedBinaryIblExtractor():
+            _check_catgt(recording, _headers(source), notes)
+        case BinaryFolderRecording() | ZarrRecordingExtractor():
+            _check_spikeinterface(recording, _steps(source), notes)
+        case NwbRecordingExtractor() if source.electrical_series_path.startswith("processing/"):
+            _note_doubt(recording, notes)
+
+
+def _is_shifted(recording: BaseRecording) -> bool:
+    shifts = recording.get_property(SHIFT)
+    return shifts is not None and len(set(shifts.tolist())) > 1
+
+
+def _note_doubt(recording: BaseRecording, notes: list[str]) -> None:
+    if _is_shifted(recording):
+        notes.append(
+            f"the channels were sampled one after the other (property {SHIFT}), and the source "
+            "does not say whether they were aligned since: PREPROCESSING=default aligns them; give "
+            "the steps without phase_shift if they are aligned"
+        )
+
+
+# ----- CatGT -------------------------------------------------------------------------------------
+
+
+def _headers(source: BaseRecording) -> list[str]:
+    if isinstance(source, CompressedBinaryIblExtractor):
+        files = [Path(source._kwargs["cbin_file_path"]).with_suffix(".meta")]
+    else:
+        files = [
+            Path(info["meta_file"])
+            for info in source.neo_reader.signals_info_list
+            if info["stream_name"] == source.stream_id
+        ]
+    return [file.read_text(errors="replace") for file in files]
+
+
+def _check_catgt(recording: BaseRecording, headers: Sequence[str], notes: list[str]) -> None:
+    commands = [COMMAND_LINE.findall(header) for header in headers]
+    if not any(commands):
+        return
+    lines = [line for passes in commands for _, line in passes]
+    if changes := dict.fromkeys(option for line in lines for option in CHANGES.findall(line)):
+        notes.append(
+            f"CatGT has filtered, referenced or cleaned this recording ({' '.join(changes)}): "
+            "filters and references of this job come on top of it"
+        )
+    if not _is_shifted(recording):
+        return
+    aligned = {_is_aligned(passes) for passes in commands}
+    if len(aligned) > 1:
+        raise RecordingError(
+            "CatGT has aligned the channels of some files in time, and not of others; name the "
+            "folder of one kind as the source"
+        )
+    if aligned == {True}:
+        recording.delete_property(SHIFT)
+        joined = any(not number for passes in commands for number, _ in passes)
+        notes.append(
+            "CatGT joined runs, whose channels it aligns in time unless -no_tshift was given, "
+            "which the header no longer says: they are taken as aligned, and not shifted again"
+            if joined
+            else "CatGT has aligned the channels in time: they are not shifted again"
+        )
+
+
+def _is_aligned(passes: Sequence[tuple[str, str]]) -> bool:
+    """Whether one of the passes of CatGT has aligned the channels of a file."""
+    return any(
+        "-tshift" in line
+        or not ("-no_tshift" in line or "-t=cat" in line or BEFORE_ALIGNING.search(line))
+        for _, line in passes
+    )
+
+
+# ----- SpikeInterface ----------------------------------------------------------------------------
+
+
+def _check_spikeinterface(
+    recording: BaseRecording, steps: Sequence[str] | None, notes: list[str]
+) -> None:
+    if steps is None:
+        _note_doubt(recording, notes)
+        return
+    if steps:
+        notes.append(f"SpikeInterface has processed this recording before: {', '.join(steps)}")
+    if "PhaseShiftRecording" in steps and _is_shifted(recording):
+        recording.delete_property(SHIFT)
+        notes.append("the channels are aligned in time already: they are not shifted again")
+    unitless = [step for step in steps if step in WITHOUT_UNIT]
+    if unitless and recording.has_scaleable_traces():
+        recording.delete_property("gain_to_uV")
+        recording.delete_property("offset_to_uV")
+        notes.append(f"after {unitless[0]} the samples are no microvolts: their gain is not used")
+
+
+def _steps(source: BaseRecording) -> list[str] | None:
+    """The preprocessors that the saved samples went through; None where the folder does not say."""
+    folder = source._kwargs["folder_path"]
+    if isinstance(source, ZarrRecordingExtractor):
+        root = super_zarr_open(folder, storage_options=source._kwargs["storage_options"])
+        provenance = root.attrs.get("provenance")
+    else:
+        file = Path(folder) / "provenance.json"
+        try:
+            provenance = json.loads(file.read_text()) if file.is_file() else None
+        except (ValueError, RecursionError):  # no JSON: it tells nothing
+            provenance = None
+    if not isinstance(provenance, dict):
+        return None
+    classes = list(_classes(provenance))
+    return [
+        name.rpartition(".")[2]
+        for name in reversed(classes)
+        if "spikeinterface.preprocessing" in name
+    ]
+
+
+def _classes(provenance: Any) -> Iterator[str]:
+    """The names of all classes in the description of a recording, the last step first."""
+    waiting = [provenance]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            if isinstance(value.get("class"), str):
+                yield value["class"]
+            waiting += value.values()
