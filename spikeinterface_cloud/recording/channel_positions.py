@@ -1,6 +1,6 @@
 """Where the channels of a recording are: every sorter that localises spikes depends on it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,12 @@ from spikeinterface_cloud.errors import RecordingError
 #: probes that share positions are set apart by this, far beyond any sorter's radius
 PROBE_SPACING_UM = 2000.0
 
+#: the units that a probeinterface JSON may give positions in
+MICROMETERS = {"um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "m": 1e6}
+
+#: so many neighbors in a row are named by the first and last of them
+SHORTEST_SPAN = 5
+
 #: of contacts whose shape is lost when probes are joined; it is only ever drawn
 CONTACT_RADIUS_UM = 5.0
 
@@ -23,7 +29,10 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
     The probe group of `recording` is replaced when its probes share positions, and `notes` gains a
     line. Raises `RecordingError` when a probe has to be given.
     """
-    remedy = "give the probe as PROBE_FILE, a probeinterface JSON with a contact for each channel"
+    remedy = (
+        "give the probe as PROBE_FILE, a probeinterface JSON whose device_channel_indices say "
+        "which channel each contact is on"
+    )
     if not recording.has_probe():
         raise RecordingError(f"the recording does not say where its channels are; {remedy}")
     positions = recording.get_channel_locations()
@@ -88,6 +97,27 @@ def join_probes(recording: BaseRecording) -> None:
     recording.set_property("group", groups)
 
 
+def in_micrometers(probe: Mapping[str, Any]) -> dict[str, Any]:
+    """A probe as a probeinterface JSON describes it, with its lengths in micrometers.
+
+    SpikeInterface takes every position for micrometers, whatever `si_units` says. Raises
+    `ValueError` for a unit that is none of probeinterface's.
+    """
+    unit = probe["si_units"]
+    if unit not in MICROMETERS:
+        raise ValueError(f"si_units is {unit!r}, not um, mm or m")
+    factor = MICROMETERS[unit]
+    converted = {**probe, "si_units": "um"}
+    for key in ("contact_positions", "probe_planar_contour"):
+        if probe.get(key) is not None:
+            converted[key] = (np.asarray(probe[key], dtype=float) * factor).tolist()
+    converted["contact_shape_params"] = [
+        {name: length * factor for name, length in shape.items()}
+        for shape in probe["contact_shape_params"]
+    ]
+    return converted
+
+
 def some(channels: Sequence[object] | npt.NDArray[Any]) -> str:
     """The first few channels by name, and how many more there are.
 
@@ -96,3 +126,14 @@ def some(channels: Sequence[object] | npt.NDArray[Any]) -> str:
     """
     names = [str(channel) for channel in channels]
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def spans(recording: BaseRecording, chosen: npt.NDArray[np.bool_]) -> str:
+    """The `chosen` channels by name, neighbors in the order of the file as `first to last`."""
+    indices = np.flatnonzero(chosen)
+    runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
+    names = []
+    for run in runs:
+        ids = [str(recording.channel_ids[index]) for index in run]
+        names += ids if len(ids) < SHORTEST_SPAN else [f"{ids[0]} to {ids[-1]}"]
+    return ", ".join(names)

@@ -5,7 +5,6 @@ right without a guess is put right, and said. Everything else is a warning.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -16,7 +15,9 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.channel_positions import check_positions, some
+from spikeinterface_cloud.recording.analog_inputs import analog_inputs, mixed_units
+from spikeinterface_cloud.recording.channel_positions import check_positions, some, spans
+from spikeinterface_cloud.recording.opening_notes import notes_of
 from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
@@ -32,10 +33,6 @@ SAMPLED_CHUNK_S = 0.1
 LARGEST_NOISE_UV = 2.0e4
 SMALLEST_NOISE_UV = 1.0e-2
 
-#: names that acquisition systems give to channels that are not neural
-NOT_NEURAL = re.compile(r"(aux|adc|ain|vdd)[-_]?\d+", re.IGNORECASE)
-
-
 Chunk = npt.NDArray[Any]
 
 
@@ -46,7 +43,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     cannot be true are removed, and probes that share positions are set apart. Raises
     `RecordingError` when the recording cannot be sorted, with what to do about it.
     """
-    notes: list[str] = []
+    notes = notes_of(recording)
     _check_shape(recording)
     recording = _without_analog_channels(recording, notes)
     chunks = _sample(recording)
@@ -103,17 +100,19 @@ def _check_shape(recording: BaseRecording) -> None:
 
 
 def _without_analog_channels(recording: BaseRecording, notes: list[str]) -> BaseRecording:
-    names = recording.get_property("channel_name")
-    labels = recording.channel_ids if names is None else names
-    analog = [
-        channel
-        for channel, label in zip(recording.channel_ids, labels, strict=True)
-        if NOT_NEURAL.fullmatch(str(label))
-    ]
-    if not analog or len(analog) == len(labels):
-        return recording
-    notes.append(f"left out {len(analog)} channels that are analog inputs: {some(analog)}")
-    return recording.remove_channels(analog)
+    analog = analog_inputs(recording)
+    if analog.any():
+        names = spans(recording, analog)
+        notes.append(
+            f"left out {np.count_nonzero(analog)} channels that are analog inputs: {names}"
+        )
+        recording = recording.select_channels(recording.channel_ids[~analog])
+    if (units := mixed_units(recording)) is not None:
+        notes.append(
+            f"the channels have different units ({units}), and all are taken for electrodes: wire "
+            "only the electrodes in a PROBE_FILE to leave out the others"
+        )
+    return recording
 
 
 def _sample(recording: BaseRecording) -> list[Chunk]:

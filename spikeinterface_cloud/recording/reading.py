@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import h5py
 import numpy as np
 import requests
-from probeinterface import ProbeGroup, read_probeinterface
+from probeinterface import ProbeGroup
 from spikeinterface.core import BaseRecording
 from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
+from spikeinterface_cloud.recording.channel_positions import in_micrometers, spans
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
@@ -30,7 +31,9 @@ from spikeinterface_cloud.recording.files import (
     refuse_foreign_files,
     refuse_pickles,
 )
+from spikeinterface_cloud.recording.imec import follow_neo_headers, read_beyond_neo
 from spikeinterface_cloud.recording.links import refuse_foreign_links
+from spikeinterface_cloud.recording.opening_notes import add_note
 from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.streams import (
     CHOOSING,
@@ -38,6 +41,7 @@ from spikeinterface_cloud.recording.streams import (
     list_electrical_series,
     select_stream,
 )
+from spikeinterface_cloud.recording.wiring import WiringError, channels_of_contacts
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +65,14 @@ def open_recording(
         elif h5py.is_hdf5(location):
             with h5py.File(location) as file:
                 refuse_foreign_links(file, location.parent)
-        recording = _read(reader, location, select_stream(reader, location, asked))
-        check_complete(reader, recording)
-        if path.is_file():
-            check_named(reader, recording, path)
+        recording = read_beyond_neo(location, asked) if reader.name == "spikeglx" else None
+        if recording is None:
+            recording = _read(reader, location, select_stream(reader, location, asked))
+            check_complete(reader, recording)
+            if path.is_file():
+                check_named(reader, recording, path)
+            if reader.name == "spikeglx":
+                follow_neo_headers(recording)
     return attach_probe(recording, probe_file) if probe_file is not None else recording
 
 
@@ -85,26 +93,21 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
 
 
 def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
-    """Give `recording` the probe that a probeinterface JSON describes.
+    """`recording` with the probe that a probeinterface JSON describes, on the channels it wires.
 
-    A probe without wiring is taken to list its contacts in the order of the channels. Raises
-    `RecordingError` when the file is no such JSON, or has another number of contacts.
+    Channels that no contact is wired to are left out, and a note names them. A probe without
+    wiring is taken to list its contacts in the order of the channels. Raises `RecordingError`
+    when the file is no such JSON, or its wiring does not fit the recording.
     """
-    probegroup = _read_probes(probe_file)
-    n_channels = recording.get_num_channels()
-    n_contacts = _wire(probegroup)
-    if n_contacts != n_channels:
-        raise RecordingError(
-            f"PROBE_FILE {probe_file.name} connects {n_contacts} contacts and the recording has "
-            f"{n_channels} channels; give a probe with one contact for each channel"
-        )
+    probegroup, given = _read_probes(probe_file)
     try:
-        recording.set_probegroup(probegroup)
-    except (ValueError, AssertionError) as error:
-        raise RecordingError(
-            f"PROBE_FILE {probe_file.name} does not fit the recording: {one_line(error)}"
-        ) from error
-    return recording
+        n_contacts = [probe.get_contact_count() for probe in probegroup.probes]
+        wiring = channels_of_contacts(given, n_contacts, recording)
+    except WiringError as error:
+        raise RecordingError(f"PROBE_FILE {probe_file.name} {error}") from error
+    for probe, indices in zip(probegroup.probes, wiring, strict=True):
+        probe.set_device_channel_indices(indices)
+    return _on_wired_channels(recording, probegroup, probe_file.name)
 
 
 def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
@@ -139,7 +142,8 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     return recording
 
 
-def _read_probes(probe_file: Path) -> ProbeGroup:
+def _read_probes(probe_file: Path) -> tuple[ProbeGroup, list[object]]:
+    """The probes in micrometers and without wiring, and the wiring of each as the file has it."""
     name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
     try:
         described = json.loads(probe_file.read_text())
@@ -153,7 +157,9 @@ def _read_probes(probe_file: Path) -> ProbeGroup:
             f'that lists them as "probes"; {remedy}'
         )
     try:
-        return read_probeinterface(probe_file)
+        given = [probe.pop("device_channel_indices", None) for probe in described["probes"]]
+        described["probes"] = [in_micrometers(probe) for probe in described["probes"]]
+        return ProbeGroup.from_dict(described), given
     except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
         raise RecordingError(
             f"PROBE_FILE {name} describes no probe that probeinterface can read: "
@@ -161,13 +167,23 @@ def _read_probes(probe_file: Path) -> ProbeGroup:
         ) from error
 
 
-def _wire(probegroup: ProbeGroup) -> int:
-    """Number the contacts of an unwired probe group; the number of connected contacts."""
-    if all(probe.device_channel_indices is None for probe in probegroup.probes):
-        probegroup.set_global_device_channel_indices(np.arange(probegroup.get_contact_count()))
-        logger.info("the probe says nothing of its wiring: contact n is taken to be channel n")
-    indices = probegroup.get_global_device_channel_indices()["device_channel_indices"]
-    return int(np.count_nonzero(indices >= 0))
+def _on_wired_channels(
+    recording: BaseRecording, probegroup: ProbeGroup, name: str
+) -> BaseRecording:
+    channels = probegroup.get_global_device_channel_indices()["device_channel_indices"]
+    unwired = ~np.isin(np.arange(recording.get_num_channels()), channels)
+    if not unwired.any():
+        recording.set_probegroup(probegroup, check_overlap=False)
+        return recording
+    wired = recording.select_channels_with_probegroup(probegroup)
+    unconnected = np.count_nonzero(channels < 0)
+    add_note(
+        wired,
+        f"PROBE_FILE {name} wires {wired.get_num_channels()} of {recording.get_num_channels()} "
+        f"channels{f' ({unconnected} contacts are not connected)' if unconnected else ''}; "
+        f"left out: {spans(recording, unwired)}",
+    )
+    return wired
 
 
 @contextmanager
