@@ -134,6 +134,14 @@ def spans(recording: BaseRecording, chosen: npt.NDArray[np.bool_]) -> str:
     runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
     names = []
     for run in runs:
-        ids = [str(recording.channel_ids[index]) for index in run]
-        names += ids if len(ids) < SHORTEST_SPAN else [f"{ids[0]} to {ids[-1]}"]
+        labels = [_label(recording, index) for index in run]
+        names += labels if len(labels) < SHORTEST_SPAN else [f"{labels[0]} to {labels[-1]}"]
     return ", ".join(names)
+
+
+def _label(recording: BaseRecording, index: int) -> str:
+    """The id of a channel, with its name where the id does not hold it."""
+    identifier, names = str(recording.channel_ids[index]), recording.get_property("channel_name")
+    if names is None or str(names[index]) in identifier:
+        return identifier
+    return f"{identifier} ({names[index]})"

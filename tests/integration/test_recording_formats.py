@@ -395,19 +395,15 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     assert "holds no file" in message
 
 
-@pytest.mark.parametrize(
-    ("n_contacts", "message"),
-    [(15, "connects 15 contacts and the recording has 16 channels"), (17, "connects 17 contacts")],
-)
-def test_a_probe_of_another_size(
-    tmp_path: Path, simulated: BaseRecording, n_contacts: int, message: str
+def test_a_probe_with_more_contacts_than_channels(
+    tmp_path: Path, simulated: BaseRecording
 ) -> None:
-    """Both numbers are named."""
+    """The channels that are not there, and how channels count, are named."""
     folder = write_open_ephys(tmp_path / "data", simulated)
-    other = simulate(duration_s=1.0, probe=neuropixels_probe(n_contacts), n_units=2)[0]
+    other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
     probe_file = write_probe(tmp_path / "probe.json", other)
     said = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
-    assert message in said
+    assert "wires contacts to channels 16, and the recording has 16 channels" in said
 
 
 @pytest.mark.parametrize(
