@@ -41,7 +41,13 @@ from spikeinterface_cloud.recording.streams import (
     list_electrical_series,
     select_stream,
 )
-from spikeinterface_cloud.recording.wiring import WiringError, channels_of_contacts
+from spikeinterface_cloud.recording.wiring import (
+    Indices,
+    WiringError,
+    check_wiring,
+    read_wiring,
+    wire_in_order,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -99,15 +105,47 @@ def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
     wiring is taken to list its contacts in the order of the channels. Raises `RecordingError`
     when the file is no such JSON, or its wiring does not fit the recording.
     """
-    probegroup, given = _read_probes(probe_file)
-    try:
-        n_contacts = [probe.get_contact_count() for probe in probegroup.probes]
-        wiring = channels_of_contacts(given, n_contacts, recording)
-    except WiringError as error:
-        raise RecordingError(f"PROBE_FILE {probe_file.name} {error}") from error
+    probegroup, wiring = read_probe_file(probe_file)
+    with _naming(probe_file):
+        if wiring is None:
+            wiring = wire_in_order([p.get_contact_count() for p in probegroup.probes], recording)
+        else:
+            check_wiring(wiring, recording)
     for probe, indices in zip(probegroup.probes, wiring, strict=True):
         probe.set_device_channel_indices(indices)
     return _on_wired_channels(recording, probegroup, probe_file.name)
+
+
+def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]:
+    """The probes of a probeinterface JSON, in micrometers, and their wiring if it says any.
+
+    The wiring is an array of shape (contacts,) for each probe, of channel indices. Raises
+    `RecordingError` for what fits no recording.
+    """
+    name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
+    try:
+        described = json.loads(probe_file.read_text())
+    except (ValueError, RecursionError) as error:  # no JSON, or no text at all
+        raise RecordingError(
+            f"PROBE_FILE {name} is not a probeinterface JSON: {one_line(error)}; {remedy}"
+        ) from error
+    if not isinstance(described, dict) or not described.get("probes"):
+        raise RecordingError(
+            f"PROBE_FILE {name} has no probes in it: a probeinterface JSON is an object "
+            f'that lists them as "probes"; {remedy}'
+        )
+    try:
+        given = [probe.pop("device_channel_indices", None) for probe in described["probes"]]
+        described["probes"] = [in_micrometers(probe) for probe in described["probes"]]
+        probegroup = ProbeGroup.from_dict(described)
+    except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
+        raise RecordingError(
+            f"PROBE_FILE {name} describes no probe that probeinterface can read: "
+            f"{one_line(error)}; {remedy}"
+        ) from error
+    with _naming(probe_file):
+        n_contacts = [probe.get_contact_count() for probe in probegroup.probes]
+        return probegroup, read_wiring(given, n_contacts)
 
 
 def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
@@ -142,31 +180,6 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     return recording
 
 
-def _read_probes(probe_file: Path) -> tuple[ProbeGroup, list[object]]:
-    """The probes in micrometers and without wiring, and the wiring of each as the file has it."""
-    name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
-    try:
-        described = json.loads(probe_file.read_text())
-    except (ValueError, RecursionError) as error:  # no JSON, or no text at all
-        raise RecordingError(
-            f"PROBE_FILE {name} is not a probeinterface JSON: {one_line(error)}; {remedy}"
-        ) from error
-    if not isinstance(described, dict) or not described.get("probes"):
-        raise RecordingError(
-            f"PROBE_FILE {name} has no probes in it: a probeinterface JSON is an object "
-            f'that lists them as "probes"; {remedy}'
-        )
-    try:
-        given = [probe.pop("device_channel_indices", None) for probe in described["probes"]]
-        described["probes"] = [in_micrometers(probe) for probe in described["probes"]]
-        return ProbeGroup.from_dict(described), given
-    except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
-        raise RecordingError(
-            f"PROBE_FILE {name} describes no probe that probeinterface can read: "
-            f"{one_line(error)}; {remedy}"
-        ) from error
-
-
 def _on_wired_channels(
     recording: BaseRecording, probegroup: ProbeGroup, name: str
 ) -> BaseRecording:
@@ -184,6 +197,15 @@ def _on_wired_channels(
         f"left out: {spans(recording, unwired)}",
     )
     return wired
+
+
+@contextmanager
+def _naming(probe_file: Path) -> Iterator[None]:
+    """Name the probe file in what is wrong with its wiring."""
+    try:
+        yield
+    except WiringError as error:
+        raise RecordingError(f"PROBE_FILE {probe_file.name} {error}") from error
 
 
 @contextmanager

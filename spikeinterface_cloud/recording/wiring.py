@@ -27,10 +27,8 @@ class WiringError(ValueError):
     """The wiring of a probe file does not fit the recording; a predicate without its subject."""
 
 
-def channels_of_contacts(
-    given: Sequence[object], n_contacts: Sequence[int], recording: BaseRecording
-) -> list[Indices]:
-    """The channel of each contact, an array of shape (contacts,) for each probe.
+def read_wiring(given: Sequence[object], n_contacts: Sequence[int]) -> list[Indices] | None:
+    """The channel of each contact, an array of shape (contacts,) for each probe; None if not said.
 
     Parameters
     ----------
@@ -42,36 +40,42 @@ def channels_of_contacts(
     Raises
     ------
     WiringError
-        the wiring is incomplete, or does not fit the recording
+        whatever the recording: some is missing, or gives a channel to several contacts
     """
     is_wired = [indices is not None for indices in given]
     if not any(is_wired):
-        channels = _in_order(sum(n_contacts), recording)
-        return np.split(channels, np.cumsum(n_contacts)[:-1])
+        return None
     if not all(is_wired):
         raise WiringError(
             f"has device_channel_indices for probe {is_wired.index(True)} and none for probe "
             f"{is_wired.index(False)}; {HOW_TO_WIRE}"
         )
     wiring = [_whole_numbers(each, n) for each, n in zip(given, n_contacts, strict=True)]
-    connected = np.concatenate([indices[indices >= 0] for indices in wiring])
-    if not len(connected):
+    if all((indices < 0).all() for indices in wiring):
         raise WiringError(f"connects no contact to a channel; {HOW_TO_WIRE}")
     _refuse_repeated(wiring)
-    _refuse_outside(connected, recording.get_num_channels())
-    _refuse_analog_inputs(connected, recording)
     return wiring
 
 
-def _in_order(n_contacts: int, recording: BaseRecording) -> Indices:
-    """Contact n on electrode n of the recording, for probes that say nothing of their wiring."""
+def check_wiring(wiring: Sequence[Indices], recording: BaseRecording) -> None:
+    """Raise `WiringError` unless every connected contact is on an electrode of `recording`."""
+    connected = np.concatenate([indices[indices >= 0] for indices in wiring])
+    _refuse_outside(connected, recording.get_num_channels())
+    _refuse_analog_inputs(connected, recording)
+
+
+def wire_in_order(n_contacts: Sequence[int], recording: BaseRecording) -> list[Indices]:
+    """Contact n on electrode n, for probes that say nothing of their wiring.
+
+    Raises `WiringError` unless there are as many contacts as electrodes.
+    """
     analog = analog_inputs(recording)
     neural: Indices = np.flatnonzero(~analog)
-    if n_contacts == len(neural):
-        return neural
+    if sum(n_contacts) == len(neural):
+        return np.split(neural, np.cumsum(n_contacts)[:-1])
     besides = f" besides the analog inputs {some(recording.channel_ids[analog])}"
     raise WiringError(
-        f"has {n_contacts} contacts and no device_channel_indices, and the recording has "
+        f"has {sum(n_contacts)} contacts and no device_channel_indices, and the recording has "
         f"{len(neural)} channels{besides if analog.any() else ''}, so nothing says which contact "
         f"is on which channel; {HOW_TO_WIRE} (channels count from 0 to {len(analog) - 1})"
     )

@@ -395,9 +395,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     assert "holds no file" in message
 
 
-def test_a_probe_with_more_contacts_than_channels(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: BaseRecording) -> None:
     """The channels that are not there, and how channels count, are named."""
     folder = write_open_ephys(tmp_path / "data", simulated)
     other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
