@@ -1,6 +1,7 @@
 """Where the channels of a recording are: every sorter that localises spikes depends on it."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -43,24 +44,42 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
             f"{np.count_nonzero(unplaced)} of {unplaced.size} channels have no position (NaN): "
             f"{channels}; {remedy}"
         )
-    if len(np.unique(positions, axis=0)) == len(positions):
-        return
     probegroup = recording.get_probegroup()
+    if len(np.unique(positions, axis=0)) == len(positions):
+        if overlap(probegroup):
+            notes.append(
+                "probes overlap in space, and stay where the file has them: if each is measured "
+                "from its own origin, units may span two of them; give them apart as PROBE_FILE"
+            )
+        return
     if any(_repeats(probe.contact_positions) for probe in probegroup.probes):
         raise RecordingError(f"several channels have the same position on one probe; {remedy}")
-    _set_apart(recording, probegroup)
+    groups = recording.get_property("group")
+    recording.set_probegroup(set_apart(probegroup), check_overlap=False)
+    if groups is not None:
+        recording.set_property("group", groups)
     notes.append(
         f"{len(probegroup.probes)} probes share positions, each being measured from its own origin:"
         f" they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them"
     )
 
 
-def _repeats(positions: npt.NDArray[np.float64]) -> bool:
-    return len(np.unique(positions, axis=0)) < len(positions)
+def overlap(probegroup: ProbeGroup) -> bool:
+    """Whether the contacts of one probe reach into the area of another's."""
+    corners = [
+        (probe.contact_positions.min(axis=0), probe.contact_positions.max(axis=0))
+        for probe in probegroup.probes
+    ]
+    for (low, high), (other_low, other_high) in combinations(corners, 2):
+        shared = np.minimum(high, other_high) - np.maximum(low, other_low)
+        is_line = (high == low) | (other_high == other_low)
+        if np.all((shared > 0) | ((shared == 0) & is_line)):
+            return True
+    return False
 
 
-def _set_apart(recording: BaseRecording, probegroup: ProbeGroup) -> None:
-    groups = recording.get_property("group")
+def set_apart(probegroup: ProbeGroup) -> ProbeGroup:
+    """The probes side by side, in order, each with its own layout and wiring."""
     apart = ProbeGroup()
     right_edge = 0.0
     for probe in probegroup.probes:
@@ -72,9 +91,11 @@ def _set_apart(recording: BaseRecording, probegroup: ProbeGroup) -> None:
         moved.move(shift)
         right_edge = float(moved.contact_positions[:, 0].max()) + PROBE_SPACING_UM
         apart.add_probe(moved)
-    recording.set_probegroup(apart, check_overlap=False)
-    if groups is not None:
-        recording.set_property("group", groups)
+    return apart
+
+
+def _repeats(positions: npt.NDArray[np.float64]) -> bool:
+    return len(np.unique(positions, axis=0)) < len(positions)
 
 
 def join_probes(recording: BaseRecording) -> None:

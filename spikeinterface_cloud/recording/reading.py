@@ -21,7 +21,13 @@ from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
-from spikeinterface_cloud.recording.channel_positions import in_micrometers, spans
+from spikeinterface_cloud.recording.channel_positions import (
+    PROBE_SPACING_UM,
+    in_micrometers,
+    overlap,
+    set_apart,
+    spans,
+)
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
@@ -113,7 +119,15 @@ def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
             check_wiring(wiring, recording)
     for probe, indices in zip(probegroup.probes, wiring, strict=True):
         probe.set_device_channel_indices(indices)
-    return _on_wired_channels(recording, probegroup, probe_file.name)
+    if not overlap(probegroup):
+        return _on_wired_channels(recording, probegroup, probe_file.name)
+    wired = _on_wired_channels(recording, set_apart(probegroup), probe_file.name)
+    add_note(
+        wired,
+        f"the probes of PROBE_FILE {probe_file.name} overlap, each being measured from its own "
+        f"origin: they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them",
+    )
+    return wired
 
 
 def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]:

@@ -137,18 +137,22 @@ def test_all_channels_in_another_order(tmp_path: Path, source: Path, traces: np.
     assert result.notes == []
 
 
-@pytest.mark.parametrize("apart_um", [300.0, 0.0])
+@pytest.mark.parametrize("apart_um", [300.0, 0.0, 10.0])
 def test_two_probes_that_cover_part_of_the_channels(
     tmp_path: Path, source: Path, traces: np.ndarray, apart_um: float
 ) -> None:
     """Also when each is measured from its own origin."""
     first, second = [9, 8, 1], [2, 0, -1, 10]
-    file = write(tmp_path, probe(first), probe(second, x_um=apart_um))
+    square = probe(first)
+    square.set_contacts([(0, 0), (0, 25), (20, 50)], shape_params={"radius": 6})
+    square.set_device_channel_indices(first)
+    file = write(tmp_path, square, probe(second, x_um=apart_um))
     result = opened(source, file)
-    shift_um = apart_um or result.recording.get_channel_locations(channel_ids=[2])[0, 0]
-    assert shift_um >= 300.0
+    shift_um = float(result.recording.get_channel_locations(channel_ids=[2])[0, 0])
+    assert shift_um == 300.0 if apart_um == 300.0 else shift_um >= 1000.0
+    assert any("set 2000 um apart" in note for note in result.notes) is (apart_um < 300.0)
     positions = np.vstack(
-        [probe(first).contact_positions, probe(second, x_um=shift_um).contact_positions]
+        [square.contact_positions, probe(second, x_um=shift_um).contact_positions]
     )
     assert_wired(result.recording, first + second, positions, traces)
     groups = dict(
