@@ -42,6 +42,11 @@ def analog_inputs(recording: BaseRecording) -> Mask:
     return np.zeros_like(analog) if analog.all() else analog
 
 
+def all_named_as_inputs(recording: BaseRecording) -> bool:
+    """Whether every channel has the name of an analog input."""
+    return bool(_named_as_inputs(recording).all())
+
+
 def mixed_units(recording: BaseRecording) -> str | None:
     """The units of the channels with their counts, such as `V: 8, uV: 4`; None if there is one."""
     units = recording.get_property("physical_unit")

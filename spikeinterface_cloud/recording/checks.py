@@ -15,7 +15,11 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.analog_inputs import analog_inputs, mixed_units
+from spikeinterface_cloud.recording.analog_inputs import (
+    all_named_as_inputs,
+    analog_inputs,
+    mixed_units,
+)
 from spikeinterface_cloud.recording.channel_positions import check_positions, some, spans
 from spikeinterface_cloud.recording.opening_notes import notes_of
 from spikeinterface_cloud.recording.reading import one_line
@@ -107,6 +111,11 @@ def _without_analog_channels(recording: BaseRecording, notes: list[str]) -> Base
             f"left out {np.count_nonzero(analog)} channels that are analog inputs: {names}"
         )
         recording = recording.select_channels(recording.channel_ids[~analog])
+    elif all_named_as_inputs(recording):
+        notes.append(
+            f"every channel is named as an analog input ({some(recording.channel_ids)}), and taken "
+            "for an electrode: check that this is the stream to sort"
+        )
     if (units := mixed_units(recording)) is not None:
         notes.append(
             f"the channels have different units ({units}), and all are taken for electrodes: wire "

@@ -18,6 +18,7 @@ import probeinterface
 from probeinterface import Probe
 from probeinterface.neuropixels_tools import build_neuropixels_probe, parse_spikeglx_meta
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
+from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingExtractor
 from spikeinterface.extractors.neuropixels_utils import (
     compute_saturation_threshold_from_probe,
     get_neuropixels_sample_shifts_from_probe,
@@ -110,7 +111,10 @@ def read_beyond_neo(folder: Path, asked: Mapping[str, object]) -> BaseRecording 
             "files of the stream to sort in a folder of their own"
         )
     in_order = [folder / file.path for file in sorted(files, key=_place_in_run)]
-    return read_imec(in_order, files[0].stream)
+    stream = "" if asked.get("use_names_as_ids") else f"{files[0].stream}#"
+    recording = read_imec(in_order, stream)
+    recording.annotate(stream_name=files[0].stream)
+    return recording
 
 
 def _refuse_unknown_probe(file: Path, meta: Mapping[str, str]) -> None:
@@ -139,11 +143,29 @@ def _place_in_run(file: SpikeGlxFile) -> tuple[int, int]:
     return int(file.gate or 0), 0 if file.trigger in (None, "cat") else int(file.trigger)
 
 
-def read_imec(meta_files: Sequence[Path], stream: str) -> BaseRecording:
+def header_files(recording: BaseRecording) -> list[Path]:
+    """The meta files of a SpikeGLX recording, one for each segment; empty for any other."""
+    source: Any = recording
+    while source.get_parent() is not None:
+        source = source.get_parent()
+    match source:
+        case SpikeGLXRecordingExtractor():
+            infos = source.neo_reader.signals_info_list
+            own = [info for info in infos if info["stream_name"] == source.stream_id]
+            own.sort(key=lambda info: int(info["seg_index"]))
+            return [Path(info["meta_file"]) for info in own]
+        case BinaryRecordingExtractor():
+            beside = [Path(file).with_suffix(".meta") for file in source._kwargs["file_paths"]]
+            return beside if all(file.is_file() for file in beside) else []
+        case _:
+            return []
+
+
+def read_imec(meta_files: Sequence[Path], prefix: str) -> BaseRecording:
     """The AP channels of one stream, a segment for each file, with gains, probe and sample shifts.
 
-    Channels are named as neo names them, `imec0.ap#AP0`, and segments start where `firstSample`
-    says.
+    With the prefix `imec0.ap#` channels are named as neo names them, `imec0.ap#AP0`. Segments
+    start where `firstSample` says.
     """
     headers = [read_header(file) for file in meta_files]
     for header in headers:
@@ -155,20 +177,18 @@ def read_imec(meta_files: Sequence[Path], stream: str) -> BaseRecording:
         sampling_frequency=rate,
         dtype="int16",
         num_channels=first.n_saved,
-        channel_ids=[f"{stream}#{name}" for name in first.channel_names],
+        channel_ids=[f"{prefix}{name}" for name in first.channel_names],
         t_starts=[int(header.meta.get("firstSample", 0)) / rate for header in headers],
     )
-    recording = all_columns.select_channels(
-        [name for name in all_columns.channel_ids if "#SY" not in name]
-    )
-    recording.set_property("channel_name", [n for n in first.channel_names if "SY" not in n])
+    all_columns.set_property("channel_name", first.channel_names)
+    is_sync = np.char.startswith(first.channel_names, "SY")
+    recording = all_columns.select_channels(all_columns.channel_ids[~is_sync])
     group_mode = "auto" if first.probe.shank_ids is None else "by_shank"
     recording.set_probe(first.probe, group_mode=group_mode)
     shifts = get_neuropixels_sample_shifts_from_probe(first.probe)
     if shifts is not None:
         recording.set_property("inter_sample_shift", shifts)
-    recording.annotate(stream_name=stream)
-    threshold = compute_saturation_threshold_from_probe(first.probe, stream)
+    threshold = compute_saturation_threshold_from_probe(first.probe, "ap")
     if threshold is not None:
         recording.annotate(saturation_threshold_uV=threshold)
     follow_headers(recording, headers)
@@ -179,9 +199,7 @@ def follow_neo_headers(recording: Any) -> None:
     """`follow_headers` for a recording that SpikeInterface opened, if it is of AP channels."""
     stream = str(recording.stream_id)
     if stream.startswith("imec") and stream.endswith(".ap"):
-        infos = [i for i in recording.neo_reader.signals_info_list if i["stream_name"] == stream]
-        infos.sort(key=lambda info: int(info["seg_index"]))
-        follow_headers(recording, [read_header(Path(info["meta_file"])) for info in infos])
+        follow_headers(recording, [read_header(file) for file in header_files(recording)])
 
 
 def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> None:

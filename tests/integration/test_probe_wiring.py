@@ -352,4 +352,12 @@ def test_units_that_are_not_believed_are_said() -> None:
 
 
 def test_channels_are_never_all_left_out() -> None:
-    assert inputs(named("ADC1", "ADC2")) == []
+    """An electrode may be on an analog input; whoever names that stream is told."""
+    traces = np.random.default_rng(0).integers(-99, 99, (31000, 2), dtype="int16")
+    recording = NumpyRecording([traces], 30000.0, channel_ids=["ADC1", "ADC2"])
+    recording.set_channel_gains(0.195)
+    recording.set_channel_offsets(0.0)
+    recording.set_probe(probe([0, 1]))
+    checked, notes = check_recording(recording)
+    assert list(checked.channel_ids) == ["ADC1", "ADC2"]
+    assert "every channel is named as an analog input (ADC1, ADC2)" in notes[0]

@@ -11,6 +11,7 @@ import pytest
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.imec import header_files
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
 from spikeinterface_cloud.recording.reading import open_recording
 from spikeinterface_cloud.sources import FetchedSource
@@ -180,6 +181,27 @@ def test_triggers_become_segments_that_start_where_they_say(tmp_path: Path, name
     rate = float(header["imSampRate"])
     starts_s = [recording.get_start_time(segment) for segment in range(3)]
     np.testing.assert_allclose(starts_s, np.array([90_000, 150_000, 210_000]) / rate)
+
+
+@pytest.mark.parametrize("name", [NP1, QUAD_BASE])
+def test_channels_have_short_names_where_they_are_asked_for(tmp_path: Path, name: str) -> None:
+    header = read_header(name)
+    write_with_header(tmp_path, header, samples(header, N_FEW))
+    recording = only_read(tmp_path, use_names_as_ids=True)
+    assert list(recording.channel_ids) == [f"AP{channel}" for channel in header.ap_channels]
+
+
+@pytest.mark.parametrize("name", [NP1, QUAD_BASE])
+def test_the_headers_of_a_recording_are_found_again(tmp_path: Path, name: str) -> None:
+    """Also once channels and frames were cut."""
+    header = read_header(name)
+    files = [
+        write_with_header(tmp_path, header, samples(header, N_FEW), stem=f"run_g0_t{trigger}")
+        for trigger in (2, 10)
+    ]
+    recording = only_read(tmp_path)
+    part = recording.select_channels(recording.channel_ids[:5]).select_segments([0, 1])
+    assert header_files(part) == [file.with_suffix(".meta") for file in files]
 
 
 @pytest.mark.parametrize("asked", [None, "imec0.ap"])
