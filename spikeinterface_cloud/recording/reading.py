@@ -119,14 +119,16 @@ def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
             check_wiring(wiring, recording)
     for probe, indices in zip(probegroup.probes, wiring, strict=True):
         probe.set_device_channel_indices(indices)
-    if not overlap(probegroup):
-        return _on_wired_channels(recording, probegroup, probe_file.name)
-    wired = _on_wired_channels(recording, set_apart(probegroup), probe_file.name)
-    add_note(
-        wired,
-        f"the probes of PROBE_FILE {probe_file.name} overlap, each being measured from its own "
-        f"origin: they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them",
+    is_overlapping = overlap(probegroup)
+    wired = _on_wired_channels(
+        recording, set_apart(probegroup) if is_overlapping else probegroup, probe_file.name
     )
+    if is_overlapping:
+        add_note(
+            wired,
+            f"the probes of PROBE_FILE {probe_file.name} overlap, each being measured from its "
+            f"own origin: they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two",
+        )
     return wired
 
 
@@ -152,6 +154,9 @@ def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]
         given = [probe.pop("device_channel_indices", None) for probe in described["probes"]]
         described["probes"] = [in_micrometers(probe) for probe in described["probes"]]
         probegroup = ProbeGroup.from_dict(described)
+        if len(probegroup.probes) < len(given):
+            raise ValueError(f"{len(given)} probes, and {len(probegroup.probes)} probe_ids")
+        probegroup.to_numpy(complete=True)  # the first to look at all of a probe
     except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
         raise RecordingError(
             f"PROBE_FILE {name} describes no probe that probeinterface can read: "
@@ -199,10 +204,16 @@ def _on_wired_channels(
 ) -> BaseRecording:
     channels = probegroup.get_global_device_channel_indices()["device_channel_indices"]
     unwired = ~np.isin(np.arange(recording.get_num_channels()), channels)
-    if not unwired.any():
-        recording.set_probegroup(probegroup, check_overlap=False)
-        return recording
-    wired = recording.select_channels_with_probegroup(probegroup)
+    try:
+        if not unwired.any():
+            recording.set_probegroup(probegroup, check_overlap=False)
+            return recording
+        wired = recording.select_channels_with_probegroup(probegroup)
+    except Exception as error:  # of probes that differ in what they describe, anything is raised
+        raise RecordingError(
+            f"PROBE_FILE {name} does not fit the recording: {one_line(error)}; describe all its "
+            "probes alike (dimensions, shanks, contact ids)"
+        ) from error
     unconnected = np.count_nonzero(channels < 0)
     add_note(
         wired,

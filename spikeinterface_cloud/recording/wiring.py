@@ -42,6 +42,8 @@ def read_wiring(given: Sequence[object], n_contacts: Sequence[int]) -> list[Indi
     WiringError
         whatever the recording: some is missing, or gives a channel to several contacts
     """
+    if 0 in n_contacts:
+        raise WiringError(f"has no contacts for probe {list(n_contacts).index(0)}; leave it out")
     is_wired = [indices is not None for indices in given]
     if not any(is_wired):
         return None

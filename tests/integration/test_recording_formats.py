@@ -41,6 +41,17 @@ pytestmark = [
 ]
 
 
+#: a probe of two contacts, as a probeinterface JSON describes it
+PROBE = {
+    "ndim": 2,
+    "si_units": "um",
+    "contact_positions": [[0, 0], [0, 20]],
+    "contact_plane_axes": [[[1, 0], [0, 1]], [[1, 0], [0, 1]]],
+    "contact_shapes": ["circle", "circle"],
+    "contact_shape_params": [{"radius": 5}, {"radius": 5}],
+}
+
+
 @pytest.fixture(scope="module")
 def simulated() -> BaseRecording:
     return simulate(duration_s=2.0, n_channels=16, n_units=3)[0]
@@ -415,6 +426,14 @@ def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: Bas
         ("no JSON", "is not a probeinterface JSON: Expecting value"),
         ("[" * 100_000, "is not a probeinterface JSON"),
         ('{"probes": [{"ndim": 2}]}', "describes no probe that probeinterface can read"),
+        (
+            json.dumps({"probes": [PROBE, PROBE], "probe_ids": ["0"]}),
+            "describes no probe that probeinterface can read: 2 probes, and 1 probe_ids",
+        ),
+        (
+            json.dumps({"probes": [{**PROBE, "si_units": "inch"}]}),
+            "describes no probe that probeinterface can read: si_units is 'inch', not um, mm or m",
+        ),
     ],
     ids=lambda text: text[:20],
 )
