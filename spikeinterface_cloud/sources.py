@@ -24,8 +24,8 @@ from spikeinterface_cloud.location import (
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.recording.files import locate
 from spikeinterface_cloud.recording.named_file import with_its_stream
+from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.recording.readers import Reader, find_reader
-from spikeinterface_cloud.recording.reading import read_probe_file
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.download import download

@@ -15,6 +15,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.advice import one_line
 from spikeinterface_cloud.recording.analog_inputs import (
     all_named_as_inputs,
     analog_inputs,
@@ -22,7 +23,6 @@ from spikeinterface_cloud.recording.analog_inputs import (
 )
 from spikeinterface_cloud.recording.channel_positions import check_positions, some, spans
 from spikeinterface_cloud.recording.opening_notes import notes_of
-from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
 
