@@ -24,6 +24,7 @@ from spikeinterface_cloud.location import (
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.recording.files import locate
 from spikeinterface_cloud.recording.named_file import with_its_stream
+from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.recording.readers import Reader, find_reader
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
@@ -129,6 +130,8 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
         see `spikeinterface_cloud.transfer.download.download`
     """
     probe_file = _fetch_probe(found, folder)
+    if probe_file is not None:
+        read_probe_file(probe_file)  # before the recording, which may be large, is fetched
     if found.stream is not None:
         logger.info("only the first frames are wanted: %s is streamed", found.location)
         return FetchedSource(stream=found.stream, probe_file=probe_file)

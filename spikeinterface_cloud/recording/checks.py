@@ -5,7 +5,6 @@ right without a guess is put right, and said. Everything else is a warning.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from numbers import Real
 
@@ -14,18 +13,21 @@ import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.channel_positions import check_positions, some
+from spikeinterface_cloud.recording.analog_inputs import (
+    all_named_as_inputs,
+    analog_inputs,
+    mixed_units,
+)
+from spikeinterface_cloud.recording.channel_positions import check_positions, some, spans
 from spikeinterface_cloud.recording.earlier_processing import check_earlier_processing
 from spikeinterface_cloud.recording.integer_samples import as_signed, note_saturation
+from spikeinterface_cloud.recording.opening_notes import notes_of
 from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
 from spikeinterface_cloud.recording.units_of_samples import check_gains, in_sortable_unit
 
 SHORTEST_RECORDING_S = 1.0
-
-#: names that acquisition systems give to channels that are not neural
-NOT_NEURAL = re.compile(r"(aux|adc|ain|vdd)[-_]?\d+", re.IGNORECASE)
 
 
 def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
@@ -36,7 +38,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     set apart. Raises `RecordingError` when the recording cannot be sorted, with what to do about
     it.
     """
-    notes: list[str] = []
+    notes = notes_of(recording)
     _check_shape(recording)
     recording = _without_analog_channels(recording, notes)
     check_earlier_processing(recording, notes)
@@ -98,17 +100,24 @@ def _check_shape(recording: BaseRecording) -> None:
 
 
 def _without_analog_channels(recording: BaseRecording, notes: list[str]) -> BaseRecording:
-    names = recording.get_property("channel_name")
-    labels = recording.channel_ids if names is None else names
-    analog = [
-        channel
-        for channel, label in zip(recording.channel_ids, labels, strict=True)
-        if NOT_NEURAL.fullmatch(str(label))
-    ]
-    if not analog or len(analog) == len(labels):
-        return recording
-    notes.append(f"left out {len(analog)} channels that are analog inputs: {some(analog)}")
-    return recording.remove_channels(analog)
+    analog = analog_inputs(recording)
+    if analog.any():
+        names = spans(recording, analog)
+        notes.append(
+            f"left out {np.count_nonzero(analog)} channels that are analog inputs: {names}"
+        )
+        recording = recording.select_channels(recording.channel_ids[~analog])
+    elif all_named_as_inputs(recording):
+        notes.append(
+            f"every channel is named as an analog input ({some(recording.channel_ids)}), and taken "
+            "for an electrode: check that this is the stream to sort"
+        )
+    if (units := mixed_units(recording)) is not None:
+        notes.append(
+            f"the channels have different units ({units}), and all are taken for electrodes: wire "
+            "only the electrodes in a PROBE_FILE to leave out the others"
+        )
+    return recording
 
 
 def _check_finite(recording: BaseRecording) -> None:

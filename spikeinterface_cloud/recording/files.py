@@ -137,6 +137,20 @@ def check_complete(reader: Reader, recording: Any) -> None:
         _check_zarr(recording)
 
 
+def refuse_truncated(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
+    """Raise `RecordingError` if a SpikeGLX binary file is shorter than its meta file says."""
+    if "fileSizeBytes" not in meta:
+        return
+    size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
+    if size < expected or size % (2 * n_channels):
+        raise RecordingError(
+            f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
+            f"meta file says {format_bytes(expected)} ({expected} bytes, {n_channels} channels); "
+            "copy it again from the acquisition machine, or correct fileSizeBytes in the meta file "
+            "if it was cut on purpose"
+        )
+
+
 def check_named(reader: Reader, recording: Any, file: Path) -> None:
     """Raise `RecordingError` if what was opened is not the SpikeGLX `file` named as the source.
 
@@ -188,17 +202,8 @@ def _names_pickle(metadata: object) -> bool:
 def _check_spikeglx(recording: Any) -> None:
     stream = str(recording.stream_id)
     for info in recording.neo_reader.signals_info_list:
-        if info["stream_name"] != stream or "fileSizeBytes" not in info["meta"]:
-            continue
-        file = Path(info["bin_file"])
-        size, expected = file.stat().st_size, int(info["meta"]["fileSizeBytes"])
-        if size < expected or size % (2 * info["num_chan"]):
-            raise RecordingError(
-                f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
-                f"meta file says {format_bytes(expected)} ({expected} bytes, "
-                f"{info['num_chan']} channels); copy it again from the acquisition machine, or "
-                "correct fileSizeBytes in the meta file if it was cut on purpose"
-            )
+        if info["stream_name"] == stream:
+            refuse_truncated(Path(info["bin_file"]), info["meta"], info["num_chan"])
 
 
 def _check_open_ephys(recording: Any) -> None:

@@ -9,8 +9,8 @@ import spikeinterface as si
 
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.facts import describe
+from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.reading import (
-    attach_probe,
     first_frames,
     open_recording,
     open_streamed_nwb,

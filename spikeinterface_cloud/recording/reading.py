@@ -3,7 +3,6 @@
 What a reader cannot make sense of leaves here as a `RecordingError` of one line.
 """
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
@@ -13,14 +12,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import h5py
-import numpy as np
 import requests
-from probeinterface import ProbeGroup, read_probeinterface
 from spikeinterface.core import BaseRecording
 from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
+from spikeinterface_cloud.recording.advice import one_line
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
@@ -30,7 +28,9 @@ from spikeinterface_cloud.recording.files import (
     refuse_foreign_files,
     refuse_pickles,
 )
+from spikeinterface_cloud.recording.imec import follow_neo_headers, read_beyond_neo
 from spikeinterface_cloud.recording.links import refuse_foreign_links
+from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.streams import (
     CHOOSING,
@@ -40,9 +40,6 @@ from spikeinterface_cloud.recording.streams import (
 )
 
 logger = logging.getLogger(__name__)
-
-#: a reader's message is quoted up to here
-LONGEST_REASON = 400
 
 
 def open_recording(
@@ -61,10 +58,14 @@ def open_recording(
         elif h5py.is_hdf5(location):
             with h5py.File(location) as file:
                 refuse_foreign_links(file, location.parent)
-        recording = _read(reader, location, select_stream(reader, location, asked))
-        check_complete(reader, recording)
-        if path.is_file():
-            check_named(reader, recording, path)
+        recording = read_beyond_neo(location, asked) if reader.name == "spikeglx" else None
+        if recording is None:
+            recording = _read(reader, location, select_stream(reader, location, asked))
+            check_complete(reader, recording)
+            if path.is_file():
+                check_named(reader, recording, path)
+            if reader.name == "spikeglx":
+                follow_neo_headers(recording)
     return attach_probe(recording, probe_file) if probe_file is not None else recording
 
 
@@ -84,29 +85,6 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
     return recording
 
 
-def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
-    """Give `recording` the probe that a probeinterface JSON describes.
-
-    A probe without wiring is taken to list its contacts in the order of the channels. Raises
-    `RecordingError` when the file is no such JSON, or has another number of contacts.
-    """
-    probegroup = _read_probes(probe_file)
-    n_channels = recording.get_num_channels()
-    n_contacts = _wire(probegroup)
-    if n_contacts != n_channels:
-        raise RecordingError(
-            f"PROBE_FILE {probe_file.name} connects {n_contacts} contacts and the recording has "
-            f"{n_channels} channels; give a probe with one contact for each channel"
-        )
-    try:
-        recording.set_probegroup(probegroup)
-    except (ValueError, AssertionError) as error:
-        raise RecordingError(
-            f"PROBE_FILE {probe_file.name} does not fit the recording: {one_line(error)}"
-        ) from error
-    return recording
-
-
 def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
     """The first `n_frames` frames of the first segment, or all of it when it is shorter."""
     first = recording.select_segments([0]) if recording.get_num_segments() > 1 else recording
@@ -115,13 +93,6 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
         logger.info("the first segment has %d frames, fewer than asked: all are used", n_samples)
         return first
     return first.frame_slice(start_frame=0, end_frame=n_frames)
-
-
-def one_line(error: BaseException, hide: str = "") -> str:
-    """The message of another library's error on one line, of bearable length, without `hide`."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = text.replace(hide, "...") if hide else text
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
 
 
 def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
@@ -137,37 +108,6 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     if stream is not None:
         recording.annotate(stream_name=str(stream))
     return recording
-
-
-def _read_probes(probe_file: Path) -> ProbeGroup:
-    name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
-    try:
-        described = json.loads(probe_file.read_text())
-    except (ValueError, RecursionError) as error:  # no JSON, or no text at all
-        raise RecordingError(
-            f"PROBE_FILE {name} is not a probeinterface JSON: {one_line(error)}; {remedy}"
-        ) from error
-    if not isinstance(described, dict) or not described.get("probes"):
-        raise RecordingError(
-            f"PROBE_FILE {name} has no probes in it: a probeinterface JSON is an object "
-            f'that lists them as "probes"; {remedy}'
-        )
-    try:
-        return read_probeinterface(probe_file)
-    except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
-        raise RecordingError(
-            f"PROBE_FILE {name} describes no probe that probeinterface can read: "
-            f"{one_line(error)}; {remedy}"
-        ) from error
-
-
-def _wire(probegroup: ProbeGroup) -> int:
-    """Number the contacts of an unwired probe group; the number of connected contacts."""
-    if all(probe.device_channel_indices is None for probe in probegroup.probes):
-        probegroup.set_global_device_channel_indices(np.arange(probegroup.get_contact_count()))
-        logger.info("the probe says nothing of its wiring: contact n is taken to be channel n")
-    indices = probegroup.get_global_device_channel_indices()["device_channel_indices"]
-    return int(np.count_nonzero(indices >= 0))
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 
 import pytest
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.location import DandiAsset, LocalFolder, S3Location, Source
 from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.sources import FoundSource, SourceRequest, fetch_source, find_source
@@ -68,6 +69,22 @@ def test_in_a_folder_on_s3(
     assert [file.name for file in found.files] == [PurePosixPath("a.nwb")]
     assert (found.stream is not None) is only_first_frames
     assert fetched_probe(found, tmp_path / "here") == (folder / "probe.json").read_bytes()
+
+
+def test_a_wrong_one_is_refused_before_the_recording_is_fetched(
+    tmp_path: Path, stored: S3Location, moto_s3: S3Server
+) -> None:
+    """Two contacts on one channel are wrong whatever the recording."""
+    probe = json.loads((tmp_path / "source" / "probe.json").read_text())
+    probe["probes"][0]["device_channel_indices"] = [0, 0, 1, 2, 3, 4, 5, 6]
+    place = {"Bucket": stored.bucket, "Key": "raw/probe.json"}
+    moto_s3.client.put_object(**place, Body=json.dumps(probe).encode())
+    found = find(stored, "probe.json", moto_s3.access)
+    with pytest.raises(
+        RecordingError, match=r"PROBE_FILE probe\.json wires channel 0 to 2 contacts"
+    ):
+        fetch_source(found, tmp_path / "here")
+    assert not list((tmp_path / "here").rglob("*.nwb"))
 
 
 def test_beside_an_object_on_s3(

@@ -234,6 +234,19 @@ def test_probes_that_share_positions_are_set_apart(
     np.testing.assert_array_equal(checked.get_traces(), simulated.get_traces())
 
 
+@pytest.mark.parametrize(("offset_um", "is_said"), [((5.0, 5.0), True), ((0.0, 80.0), False)])
+def test_groups_of_electrodes_that_overlap_are_said(
+    tmp_path: Path, simulated: BaseRecording, offset_um: tuple[float, float], is_said: bool
+) -> None:
+    """Regions along one probe touch each other at most; probes of their own origin interleave."""
+    half = neuropixels_probe(N_CHANNELS // 2).contact_positions
+    layout = NwbLayout(positions=np.vstack([half, half + offset_um]), groups=("a", "b"))
+    recording = open_recording(write_nwb(tmp_path / "a.nwb", simulated, layout), "nwb", {})
+    checked, notes = check_recording(recording)
+    assert any("probes overlap in space" in note for note in notes) is is_said
+    np.testing.assert_allclose(checked.get_channel_locations(), layout.positions)
+
+
 # ----- said --------------------------------------------------------------------------------------
 
 

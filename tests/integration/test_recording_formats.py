@@ -41,6 +41,17 @@ pytestmark = [
 ]
 
 
+#: a probe of two contacts, as a probeinterface JSON describes it
+PROBE = {
+    "ndim": 2,
+    "si_units": "um",
+    "contact_positions": [[0, 0], [0, 20]],
+    "contact_plane_axes": [[[1, 0], [0, 1]], [[1, 0], [0, 1]]],
+    "contact_shapes": ["circle", "circle"],
+    "contact_shape_params": [{"radius": 5}, {"radius": 5}],
+}
+
+
 @pytest.fixture(scope="module")
 def simulated() -> BaseRecording:
     return simulate(duration_s=2.0, n_channels=16, n_units=3)[0]
@@ -395,19 +406,13 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     assert "holds no file" in message
 
 
-@pytest.mark.parametrize(
-    ("n_contacts", "message"),
-    [(15, "connects 15 contacts and the recording has 16 channels"), (17, "connects 17 contacts")],
-)
-def test_a_probe_of_another_size(
-    tmp_path: Path, simulated: BaseRecording, n_contacts: int, message: str
-) -> None:
-    """Both numbers are named."""
+def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The channels that are not there, and how channels count, are named."""
     folder = write_open_ephys(tmp_path / "data", simulated)
-    other = simulate(duration_s=1.0, probe=neuropixels_probe(n_contacts), n_units=2)[0]
+    other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
     probe_file = write_probe(tmp_path / "probe.json", other)
     said = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
-    assert message in said
+    assert "wires contacts to channels 16, and the recording has 16 channels" in said
 
 
 @pytest.mark.parametrize(
@@ -421,6 +426,14 @@ def test_a_probe_of_another_size(
         ("no JSON", "is not a probeinterface JSON: Expecting value"),
         ("[" * 100_000, "is not a probeinterface JSON"),
         ('{"probes": [{"ndim": 2}]}', "describes no probe that probeinterface can read"),
+        (
+            json.dumps({"probes": [PROBE, PROBE], "probe_ids": ["0"]}),
+            "describes no probe that probeinterface can read: 2 probes, and 1 probe_ids",
+        ),
+        (
+            json.dumps({"probes": [{**PROBE, "si_units": "inch"}]}),
+            "describes no probe that probeinterface can read: si_units is 'inch', not um, mm or m",
+        ),
     ],
     ids=lambda text: text[:20],
 )

@@ -1,0 +1,88 @@
+"""Channels that are auxiliary or analog inputs: they share a stream with electrodes, and are none.
+
+An accelerometer or a photodiode in a sorted recording becomes a unit. Such channels are known by
+the names that acquisition systems give them, and by units coarser than those of the electrodes.
+"""
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface.core import BaseRecording
+
+#: as the whole name or its end: `AUX1`, `A1_AUX2` and `ADC3` (Open Ephys), `A-AUX1`, `A-VDD1`,
+#: `ANALOG-IN-01` and `DIGITAL-IN-01` (Intan), `ainp1` (Blackrock), `analog 1` (Ripple)
+ANALOG_INPUT = re.compile(
+    r"(?:.*[-_ #.])?"
+    r"(?:aux(?:iliary)?|adc|ainp?|vdd|sync|ttl|(?:analog|digital)(?:[-_ ]?in(?:put)?)?)"
+    r"[-_ ]?\d*",
+    re.IGNORECASE,
+)
+
+#: SpikeGLX's NI-DAQ: neural channels are multiplexed as `MN0C3`, beside analog and digital inputs
+NIDQ_NEURAL = re.compile(r"MN\d+C\d+")
+NIDQ_INPUT = re.compile(r"MA\d+C\d+|X[AD]\d+")
+
+#: powers of ten of the units that readers give
+VOLTS = {"nV": -9, "uV": -6, "µV": -6, "mV": -3, "V": 0, "Volt": 0, "Volts": 0, "volt": 0}
+
+Mask = npt.NDArray[np.bool_]
+
+
+def analog_inputs(recording: BaseRecording) -> Mask:
+    """Which channels are no electrodes, of shape (channels,); none if that would be all of them.
+
+    A coarser unit alone (mV or V beside uV) is believed of at most half of the channels.
+    """
+    by_name = _named_as_inputs(recording)
+    coarser = _in_coarser_units(recording, by_name)
+    if np.count_nonzero(coarser & ~by_name) > np.count_nonzero(~by_name) / 2:
+        coarser[:] = False
+    analog = by_name | coarser
+    return np.zeros_like(analog) if analog.all() else analog
+
+
+def all_named_as_inputs(recording: BaseRecording) -> bool:
+    """Whether every channel has the name of an analog input."""
+    return bool(_named_as_inputs(recording).all())
+
+
+def mixed_units(recording: BaseRecording) -> str | None:
+    """The units of the channels with their counts, such as `V: 8, uV: 4`; None if there is one."""
+    units = recording.get_property("physical_unit")
+    if units is None or len(np.unique(units)) < 2:
+        return None
+    names, counts = np.unique(units, return_counts=True)
+    pairs = zip(names, counts, strict=True)
+    return ", ".join(f"{name or 'unknown'}: {count}" for name, count in pairs)
+
+
+def _named_as_inputs(recording: BaseRecording) -> Mask:
+    names = recording.get_property("channel_name")
+    labels = [str(name) for name in (recording.channel_ids if names is None else names)]
+    has_neural_nidq = any(NIDQ_NEURAL.fullmatch(label) for label in labels)
+    return np.array(
+        [
+            ANALOG_INPUT.fullmatch(label) is not None
+            or (has_neural_nidq and NIDQ_INPUT.fullmatch(label) is not None)
+            for label in labels
+        ],
+        dtype=bool,
+    )
+
+
+def _in_coarser_units(recording: BaseRecording, known: Mask) -> Mask:
+    """Channels whose unit is not the finest of the voltages there, those `known` set aside."""
+    units = recording.get_property("physical_unit")
+    powers = [VOLTS.get(str(unit)) for unit in ([] if units is None else units)]
+    finest = min(
+        (
+            power
+            for power, is_known in zip(powers, known, strict=False)
+            if power is not None and not is_known
+        ),
+        default=None,
+    )
+    if finest is None:
+        return np.zeros(recording.get_num_channels(), dtype=bool)
+    return np.array([power != finest for power in powers], dtype=bool)

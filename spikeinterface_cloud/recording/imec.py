@@ -1,0 +1,239 @@
+"""What the header of a SpikeGLX imec file says of its channels, and a reader that goes by it.
+
+neo reads one gain for each entry of the `imroTbl` and one sync word at most. The table of an
+NP1110 has an entry for each group of channels, and a quad-base probe has four sync words: these
+are read here. Of any other probe neo's gains are replaced, as they go by the place of a channel in
+the file, which is not its number when only some channels were saved.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import probeinterface
+from probeinterface import Probe
+from probeinterface.neuropixels_tools import build_neuropixels_probe, parse_spikeglx_meta
+from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
+from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingExtractor
+from spikeinterface.extractors.neuropixels_utils import (
+    compute_saturation_threshold_from_probe,
+    get_neuropixels_sample_shifts_from_probe,
+)
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.channel_positions import spans
+from spikeinterface_cloud.recording.files import refuse_truncated
+from spikeinterface_cloud.recording.opening_notes import add_note
+from spikeinterface_cloud.recording.spikeglx import SpikeGlxFile, files_of_stream, parse_name
+
+#: what has to be the same in all files of a stream
+PROBE_SETTINGS = ("imroTbl", "snsSaveChanSubset", "imAiRangeMax", "imMaxInt", "imSampRate")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImecHeader:
+    """The meta file of an imec binary file, as far as its AP channels go."""
+
+    file: Path
+    meta: Mapping[str, str]
+    #: of the AP channels in the file, in the order of its columns, which they are the first of
+    probe: Probe
+    n_saved: int
+
+    @property
+    def n_channels(self) -> int:
+        """The number of AP channels."""
+        return int(self.probe.get_contact_count())
+
+    @property
+    def channel_names(self) -> list[str]:
+        """The names of all columns, the sync words included."""
+        return [entry.split(";")[0] for entry in _entries(self.meta["snsChanMap"])][1:]
+
+    @property
+    def gains_uv(self) -> npt.NDArray[np.float64]:
+        """Microvolts per step of each AP channel.
+
+        Volts per step are `imAiRangeMax / imMaxInt`, over the amplifier's gain: of each channel in
+        the `imroTbl` of a probe where it can be set, else one for the probe.
+        """
+        bit_depth = self.probe.annotations["adc_bit_depth"]
+        n_steps = int(self.meta.get("imMaxInt") or 2 ** (bit_depth - 1))
+        gains = self.probe.contact_annotations.get("ap_gains")
+        if gains is None:
+            gains = self.meta.get("imChan0apGain") or self.probe.annotations["ap_gain"]
+        per_channel = np.broadcast_to(np.asarray(gains, dtype=float), self.n_channels)
+        uv: npt.NDArray[np.float64] = float(self.meta["imAiRangeMax"]) / n_steps * 1e6 / per_channel
+        return uv
+
+    @property
+    def unused(self) -> npt.NDArray[np.bool_]:
+        """Which AP channels the header marks as not used: reference contacts, or switched off."""
+        sites = self.meta.get("snsGeomMap") or self.meta.get("snsShankMap", "")
+        flags = [entry.split(":")[-1] for entry in _entries(sites)[1:]]
+        if len(flags) != self.n_channels:
+            return np.zeros(self.n_channels, dtype=bool)
+        return np.array([flag == "0" for flag in flags], dtype=bool)
+
+
+def read_header(meta_file: Path) -> ImecHeader:
+    """Read the meta file of an imec binary file."""
+    meta = parse_spikeglx_meta(meta_file)
+    probe = probeinterface.read_spikeglx(meta_file)
+    return ImecHeader(file=meta_file, meta=meta, probe=probe, n_saved=int(meta["nSavedChans"]))
+
+
+def read_beyond_neo(folder: Path, asked: Mapping[str, object]) -> BaseRecording | None:
+    """The AP stream that is asked for, or the only one; None if neo can read the folder.
+
+    neo reads the header of every stream in a folder, whichever is asked for. Raises
+    `RecordingError` when one is of a probe that neither neo nor probeinterface knows.
+    """
+    present = sorted(file for file in folder.rglob("*.meta") if file.with_suffix(".bin").is_file())
+    metas = {file: parse_spikeglx_meta(file) for file in present}
+    for file, meta in metas.items():
+        _refuse_unknown_probe(file, meta)
+    beyond = [file for file, meta in metas.items() if _is_beyond_neo(meta)]
+    if not beyond:
+        return None
+    names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in present]
+    names += [name.with_suffix(".bin") for name in names]
+    chosen = [parse_name(name) for name in files_of_stream(names, asked)]
+    files = [file for file in chosen if file is not None and file.ending == "meta"]
+    if not files or not files[0].stream.endswith(".ap"):
+        raise RecordingError(
+            f"{beyond[0].name} is of a probe whose AP band alone can be read here, from files that "
+            "are named as SpikeGLX does (run_g0_t0.imec0.ap.bin); give it that name, or put the "
+            "files of the stream to sort in a folder of their own"
+        )
+    in_order = [folder / file.path for file in sorted(files, key=_place_in_run)]
+    stream = "" if asked.get("use_names_as_ids") else f"{files[0].stream}#"
+    recording = read_imec(in_order, stream)
+    recording.annotate(stream_name=files[0].stream)
+    return recording
+
+
+def _refuse_unknown_probe(file: Path, meta: Mapping[str, str]) -> None:
+    part_number = meta.get("imDatPrb_pn")
+    if not part_number:
+        return
+    try:
+        build_neuropixels_probe(part_number)
+    except KeyError as error:
+        raise RecordingError(
+            f"{file.name} is of a probe {part_number}, whose contacts and gains probeinterface "
+            f"{probeinterface.__version__} does not know: read {file.with_suffix('.bin').name} as "
+            "the source with DATA_TYPE=binary, and give its contacts and their wiring as "
+            "PROBE_FILE; to sort another stream, put its files in a folder of their own"
+        ) from error
+
+
+def _is_beyond_neo(meta: Mapping[str, str]) -> bool:
+    if "snsApLfSy" not in meta or "imroTbl" not in meta:
+        return False
+    n_ap, n_lf, n_sync = (int(count) for count in meta["snsApLfSy"].split(","))
+    return n_sync > 1 or len(_entries(meta["imroTbl"])) - 1 < max(n_ap, n_lf)
+
+
+def _place_in_run(file: SpikeGlxFile) -> tuple[int, int]:
+    return int(file.gate or 0), 0 if file.trigger in (None, "cat") else int(file.trigger)
+
+
+def header_files(recording: BaseRecording) -> list[Path]:
+    """The meta files of a SpikeGLX recording, one for each segment; empty for any other."""
+    source: Any = recording
+    while source.get_parent() is not None:
+        source = source.get_parent()
+    match source:
+        case SpikeGLXRecordingExtractor():
+            infos = source.neo_reader.signals_info_list
+            own = [info for info in infos if info["stream_name"] == source.stream_id]
+            own.sort(key=lambda info: int(info["seg_index"]))
+            return [Path(info["meta_file"]) for info in own]
+        case BinaryRecordingExtractor():
+            beside = [Path(file).with_suffix(".meta") for file in source._kwargs["file_paths"]]
+            return beside if all(file.is_file() for file in beside) else []
+        case _:
+            return []
+
+
+def read_imec(meta_files: Sequence[Path], prefix: str) -> BaseRecording:
+    """The AP channels of one stream, a segment for each file, with gains, probe and sample shifts.
+
+    With the prefix `imec0.ap#` channels are named as neo names them, `imec0.ap#AP0`. Segments
+    start where `firstSample` says.
+    """
+    headers = [read_header(file) for file in meta_files]
+    for header in headers:
+        refuse_truncated(header.file.with_suffix(".bin"), header.meta, header.n_saved)
+    first = headers[0]
+    rate = float(first.meta["imSampRate"])
+    all_columns = BinaryRecordingExtractor(
+        [header.file.with_suffix(".bin") for header in headers],
+        sampling_frequency=rate,
+        dtype="int16",
+        num_channels=first.n_saved,
+        channel_ids=[f"{prefix}{name}" for name in first.channel_names],
+        t_starts=[int(header.meta.get("firstSample", 0)) / rate for header in headers],
+    )
+    all_columns.set_property("channel_name", first.channel_names)
+    is_sync = np.char.startswith(first.channel_names, "SY")
+    recording = all_columns.select_channels(all_columns.channel_ids[~is_sync])
+    group_mode = "auto" if first.probe.shank_ids is None else "by_shank"
+    recording.set_probe(first.probe, group_mode=group_mode)
+    shifts = get_neuropixels_sample_shifts_from_probe(first.probe)
+    if shifts is not None:
+        recording.set_property("inter_sample_shift", shifts)
+    threshold = compute_saturation_threshold_from_probe(first.probe, "ap")
+    if threshold is not None:
+        recording.annotate(saturation_threshold_uV=threshold)
+    follow_headers(recording, headers)
+    return recording
+
+
+def follow_neo_headers(recording: Any) -> None:
+    """`follow_headers` for a recording that SpikeInterface opened, if it is of AP channels."""
+    stream = str(recording.stream_id)
+    if stream.startswith("imec") and stream.endswith(".ap"):
+        follow_headers(recording, [read_header(file) for file in header_files(recording)])
+
+
+def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> None:
+    """Set the gains of an imec recording from the headers of its files, and note unused channels.
+
+    Raises `RecordingError` when the headers differ in what holds for the whole recording, or in
+    the number of channels from what was read.
+    """
+    first = headers[0]
+    for header in headers[1:]:
+        differing = [key for key in PROBE_SETTINGS if header.meta.get(key) != first.meta.get(key)]
+        if differing:
+            raise RecordingError(
+                f"{first.file.name} and {header.file.name} differ in {', '.join(differing)}, so "
+                "that their channels are not the same ones; sort them apart: name one of their "
+                "folders, or one file, as the source"
+            )
+    if recording.get_num_channels() != first.n_channels:
+        raise RecordingError(
+            f"{first.file.name} tells of {first.n_channels} AP channels by snsSaveChanSubset, and "
+            f"of {recording.get_num_channels()} by snsChanMap; restore the meta file from the "
+            "acquisition machine"
+        )
+    recording.set_channel_gains(first.gains_uv)
+    recording.set_channel_offsets(0.0)
+    if first.unused.any():
+        add_note(
+            recording,
+            f"the header marks {np.count_nonzero(first.unused)} of {first.n_channels} channels as "
+            "not used (reference contacts, or switched off), which may carry no signal: "
+            f"{spans(recording, first.unused)}",
+        )
+
+
+def _entries(table: str) -> list[str]:
+    """The entries of a table in a meta file: `(384,384,1)(AP0;0:0)` are two."""
+    return re.findall(r"\(([^)]*)\)", table)

@@ -1,0 +1,137 @@
+"""Which contact of a PROBE_FILE is on which channel of the recording.
+
+`device_channel_indices` of a probeinterface JSON gives the channel of each contact, counted from 0
+in the order of the channels of the file, over all probes; -1 is a contact that is not connected.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.recording.analog_inputs import analog_inputs
+from spikeinterface_cloud.recording.channel_positions import some
+
+Indices = npt.NDArray[np.int64]
+
+HOW_TO_WIRE = (
+    "give each contact the index of its channel with probe.set_device_channel_indices([...]), "
+    "-1 where a contact is not connected, and write the file with "
+    "probeinterface.write_probeinterface"
+)
+
+
+class WiringError(ValueError):
+    """The wiring of a probe file does not fit the recording; a predicate without its subject."""
+
+
+def read_wiring(given: Sequence[object], n_contacts: Sequence[int]) -> list[Indices] | None:
+    """The channel of each contact, an array of shape (contacts,) for each probe; None if not said.
+
+    Parameters
+    ----------
+    given
+        the `device_channel_indices` of each probe as the file has them, None where it has none
+    n_contacts
+        of each probe
+
+    Raises
+    ------
+    WiringError
+        whatever the recording: some is missing, or gives a channel to several contacts
+    """
+    if 0 in n_contacts:
+        raise WiringError(f"has no contacts for probe {list(n_contacts).index(0)}; leave it out")
+    is_wired = [indices is not None for indices in given]
+    if not any(is_wired):
+        return None
+    if not all(is_wired):
+        raise WiringError(
+            f"has device_channel_indices for probe {is_wired.index(True)} and none for probe "
+            f"{is_wired.index(False)}; {HOW_TO_WIRE}"
+        )
+    wiring = [_whole_numbers(each, n) for each, n in zip(given, n_contacts, strict=True)]
+    if all((indices < 0).all() for indices in wiring):
+        raise WiringError(f"connects no contact to a channel; {HOW_TO_WIRE}")
+    _refuse_repeated(wiring)
+    return wiring
+
+
+def check_wiring(wiring: Sequence[Indices], recording: BaseRecording) -> None:
+    """Raise `WiringError` unless every connected contact is on an electrode of `recording`."""
+    connected = np.concatenate([indices[indices >= 0] for indices in wiring])
+    _refuse_outside(connected, recording.get_num_channels())
+    _refuse_analog_inputs(connected, recording)
+
+
+def wire_in_order(n_contacts: Sequence[int], recording: BaseRecording) -> list[Indices]:
+    """Contact n on electrode n, for probes that say nothing of their wiring.
+
+    Raises `WiringError` unless there are as many contacts as electrodes.
+    """
+    analog = analog_inputs(recording)
+    neural: Indices = np.flatnonzero(~analog)
+    if sum(n_contacts) == len(neural):
+        return np.split(neural, np.cumsum(n_contacts)[:-1])
+    besides = f" besides the analog inputs {some(recording.channel_ids[analog])}"
+    raise WiringError(
+        f"has {sum(n_contacts)} contacts and no device_channel_indices, and the recording has "
+        f"{len(neural)} channels{besides if analog.any() else ''}, so nothing says which contact "
+        f"is on which channel; {HOW_TO_WIRE} (channels count from 0 to {len(analog) - 1})"
+    )
+
+
+def _whole_numbers(given: object, n_contacts: int) -> Indices:
+    try:
+        values = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    if values.shape != (n_contacts,) or not np.array_equal(values, np.round(values)):
+        raise WiringError(
+            f"has device_channel_indices that are not a list of {n_contacts} whole numbers, one "
+            f"for each contact; {HOW_TO_WIRE}"
+        )
+    return values.astype("int64")
+
+
+def _refuse_repeated(wiring: Sequence[Indices]) -> None:
+    contacts = defaultdict(list)
+    for number, indices in enumerate(wiring):
+        for contact in np.flatnonzero(indices >= 0):
+            contacts[int(indices[contact])].append(f"contact {contact} of probe {number}")
+    for channel, places in contacts.items():
+        if len(places) > 1:
+            raise WiringError(
+                f"wires channel {channel} to {len(places)} contacts ({', '.join(places[:4])}); "
+                "channels are counted over all probes of the file, not from 0 for each: "
+                f"{HOW_TO_WIRE}"
+            )
+
+
+def _refuse_outside(connected: Indices, n_channels: int) -> None:
+    outside = np.unique(connected[connected >= n_channels])
+    if not len(outside):
+        return
+    counts_from_one = connected.min() == 1 and connected.max() == n_channels
+    raise WiringError(
+        f"wires contacts to channels {some(outside)}, and the recording has {n_channels} channels, "
+        f"which count from 0 to {n_channels - 1}; "
+        + (
+            "subtract 1 from each index, which count from 1 here"
+            if counts_from_one
+            else HOW_TO_WIRE
+        )
+    )
+
+
+def _refuse_analog_inputs(connected: Indices, recording: BaseRecording) -> None:
+    analog = analog_inputs(recording)
+    wired = [f"{c} ({recording.channel_ids[c]})" for c in np.unique(connected) if analog[c]]
+    if wired:
+        raise WiringError(
+            f"wires contacts to {len(wired)} analog inputs, channels {some(wired)}; every channel "
+            f"of the stream counts, and the electrodes are {some(np.flatnonzero(~analog))}: "
+            f"{HOW_TO_WIRE}"
+        )
