@@ -17,9 +17,11 @@ from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.channel_positions import check_positions, some
+from spikeinterface_cloud.recording.clock import clock_of
+from spikeinterface_cloud.recording.clock_notes import describe_clock
+from spikeinterface_cloud.recording.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
-from spikeinterface_cloud.recording.times import find_gaps
 
 SHORTEST_RECORDING_S = 1.0
 
@@ -43,11 +45,12 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     """The recording as it can be sorted, and what the user should know of it, a line each.
 
     Unsigned samples become signed, channels named as analog inputs are left out, gains that
-    cannot be true are removed, and probes that share positions are set apart. Raises
+    cannot be true are removed, probes that share positions are set apart, and samples that are in
+    two segments are cut off one of them. Raises
     `RecordingError` when the recording cannot be sorted, with what to do about it.
     """
-    notes: list[str] = []
     _check_shape(recording)
+    recording, notes = without_repeated_samples(recording)
     recording = _without_analog_channels(recording, notes)
     chunks = _sample(recording)
     _check_values(recording, chunks, notes)
@@ -55,7 +58,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     _check_gains(recording, chunks, notes)
     check_positions(recording, notes)
     _note_structure(recording, notes)
-    notes += find_gaps(recording)
+    notes += describe_clock(clock_of(recording))
     return recording, notes
 
 
@@ -217,14 +220,8 @@ def _noise(chunk: Chunk) -> npt.NDArray[np.float64]:
 
 
 def _note_structure(recording: BaseRecording, notes: list[str]) -> None:
-    n_segments = recording.get_num_segments()
-    if n_segments > 1:
-        notes.append(f"{n_segments} segments: sorted as one, and split again in the results")
     groups = recording.get_property("group")
     if groups is not None and len(np.unique(groups)) > 1:
         names, counts = np.unique(groups, return_counts=True)
         sizes = ", ".join(f"{name}: {count}" for name, count in zip(names, counts, strict=True))
         notes.append(f"{len(names)} shanks or groups of channels ({sizes})")
-    start_s = recording.get_start_time(segment_index=0)
-    if start_s:
-        notes.append(f"the recording's clock starts at {start_s:.6g} s: spike times count from it")

@@ -278,14 +278,15 @@ def test_several_segments_lie_one_after_the_other(tmp_path: Path) -> None:
         np.testing.assert_allclose(nwbfile.units["spike_times"][1], times, atol=1e-9)
 
 
-def test_the_files_own_times_are_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("load_time_vector", [False, True])
+def test_the_files_own_times_are_followed(tmp_path: Path, load_time_vector: bool) -> None:
     """A second is missing in the middle."""
     recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
     times = 5.0 + np.arange(120_000) / 30000.0
     times[60_000:] += 1.0
     layout = NwbLayout(timestamps=times, subject=MOUSE)
     file = write_nwb(tmp_path / "source.nwb", recording, layout)
-    source = se.read_nwb_recording(file, load_time_vector=True)
+    source = se.read_nwb_recording(file, load_time_vector=load_time_vector)
     source.set_channel_gains(recording.get_channel_gains())
     exported = export_truth(["nwb"], source, truth, tmp_path / "results")
     assert exported.errors == {"nwb": None}
@@ -293,7 +294,7 @@ def test_the_files_own_times_are_followed(tmp_path: Path) -> None:
     with io:
         frames = exported.sorting.get_unit_spike_train(exported.sorting.unit_ids[0])
         np.testing.assert_allclose(nwbfile.units["spike_times"][0], times[frames], atol=1e-9)
-        np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.0, 10.0]])
+        np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.0, 7.0], [8.0, 10.0]])
 
 
 def test_a_source_without_a_session_is_refused_before_sorting(tmp_path: Path) -> None:
