@@ -21,6 +21,7 @@ from spikeinterface_cloud.recording.clock import clock_of
 from spikeinterface_cloud.recording.clock_notes import describe_clock
 from spikeinterface_cloud.recording.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.reading import one_line
+from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 
 SHORTEST_RECORDING_S = 1.0
@@ -49,6 +50,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     two segments are cut off one of them. Raises
     `RecordingError` when the recording cannot be sorted, with what to do about it.
     """
+    recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
     recording, notes = without_repeated_samples(recording)
     recording = _without_analog_channels(recording, notes)

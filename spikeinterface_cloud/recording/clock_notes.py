@@ -1,6 +1,7 @@
 """What should be known of a recording's clock before it is sorted: gaps, jumps, overlaps."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from spikeinterface_cloud.recording.clock import Clock
@@ -18,7 +19,7 @@ def describe_clock(clock: Clock) -> list[str]:
     notes = _describe_segments(clock)
     if clock.begin_s:
         notes.append(
-            f"the recording's clock starts at {clock.begin_s:.6g} s: spike times count from it"
+            f"the recording's clock starts at {_seconds(clock.begin_s)}: spike times count from it"
         )
     for number, segment in enumerate(clock.segments):
         notes += _describe_gaps(number, segment)
@@ -35,9 +36,11 @@ def _describe_segments(clock: Clock) -> list[str]:
         return [f"{split}; they have no times of their own, so that {LAID_IN_TURN}"]
     notes = [split]
     if missing := _between(clock):
-        places = _enumerate(missing, lambda gap: f"{gap.length_s:.6g} s before segment {gap.frame}")
+        places = _enumerate(
+            missing, lambda gap: f"{_seconds(gap.length_s)} before segment {gap.frame}"
+        )
         total_s = sum(gap.length_s for gap in missing)
-        notes.append(f"{total_s:.6g} s are missing between segments: {places}")
+        notes.append(f"{_seconds(total_s)} is missing between segments: {places}")
     if any(clock.shifts_s):
         moved = [number for number, shift in enumerate(clock.shifts_s) if shift]
         places = _enumerate(moved, lambda number: _moved(clock, number))
@@ -61,7 +64,7 @@ def _between(clock: Clock) -> list[Gap]:
 
 def _moved(clock: Clock, number: int) -> str:
     begin_s, shift_s = clock.segments[number].begin_s, clock.shifts_s[number]
-    return f"segment {number} begins at {begin_s:.6g} s and is moved by {shift_s:.6g} s"
+    return f"segment {number} begins at {_seconds(begin_s)} and is moved by {_seconds(shift_s)}"
 
 
 def _describe_gaps(number: int, segment: SampleTimes) -> list[str]:
@@ -73,11 +76,12 @@ def _describe_gaps(number: int, segment: SampleTimes) -> list[str]:
         filled = "; the reader gives zeros for what is missing" if missing[0].is_filled else ""
         notes.append(
             f"the times of segment {number} have {_count(len(missing), 'gap')}, "
-            f"{total_s:.6g} s in all: {places}{filled}; spike times follow the file's own times "
-            f"({segment.origin})"
+            f"{_seconds(total_s)} in all: {places}{filled}; spike times follow the file's own "
+            f"times ({segment.origin})"
         )
     if backward := [gap for gap in segment.gaps if gap.length_s <= 0]:
-        places = _enumerate(backward, lambda gap: _place(gap, segment))
+        back = [replace(gap, length_s=-gap.length_s) for gap in backward]
+        places = _enumerate(back, lambda gap: f"by {_place(gap, segment)}")
         notes.append(
             f"the clock of segment {number} runs backwards {_count(len(backward), 'time')}: "
             f"{places}; spike times follow the file's own times ({segment.origin}), so that "
@@ -88,7 +92,12 @@ def _describe_gaps(number: int, segment: SampleTimes) -> list[str]:
 
 def _place(gap: Gap, segment: SampleTimes) -> str:
     """Its length, and the time of the last sample before it."""
-    return f"{gap.length_s:.6g} s at {gap.begin_s - segment.interval_s:.6g} s"
+    return f"{_seconds(gap.length_s)} at {_seconds(gap.begin_s - segment.interval_s)}"
+
+
+def _seconds(time_s: float) -> str:
+    """As short as it can be without losing milliseconds."""
+    return f"{time_s:.6g} s" if abs(time_s) < 1e3 else f"{time_s:.3f} s"
 
 
 def _count(number: int, what: str) -> str:

@@ -4,6 +4,8 @@ neo's own times are a start and the rate of the header, and for some formats not
 what it keeps of the file besides is taken from here.
 """
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from neo import rawio
 
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
 from spikeinterface_cloud.recording.timestamp_fit import Marks, Timestamps, counted
 
@@ -55,27 +58,60 @@ def timestamps_of_neo(segment: Any, rate_hz: float) -> Timestamps | Marks | Samp
 def _of_spikeglx(segment: Any, rate_hz: float) -> SampleTimes | None:
     reader = segment.neo_reader
     name = str(reader.header["signal_streams"]["name"][segment.stream_index])
-    meta = reader.signals_info_dict[segment.segment_index, name.removesuffix("-SYNC")]["meta"]
-    if "firstSample" not in meta:
+    info = reader.signals_info_dict[segment.segment_index, name.removesuffix("-SYNC")]
+    if "firstSample" not in info["meta"]:
         return None
-    begin_s = float(meta["firstSample"]) / rate_hz
-    return evenly(begin_s, segment.get_num_samples(), 1 / rate_hz, "firstSample")
+    begin_s = float(info["meta"]["firstSample"]) / rate_hz
+    times = evenly(begin_s, segment.get_num_samples(), 1 / rate_hz, "firstSample")
+    return times.with_remarks(_remarks_on_catgt(Path(info["meta_file"])))
+
+
+def _remarks_on_catgt(meta_file: Path) -> list[str]:
+    """CatGT makes one file of several, with zeros in the gaps, or in a part of each."""
+    # neo leaves out lines with more than one equals sign, as command lines have
+    meta = dict(line.split("=", 1) for line in meta_file.read_text().splitlines() if "=" in line)
+    n_files, command = meta.get("catNFiles", "1"), meta.get("catGTCmdline0", "")
+    if n_files == "1" and "-supercat" not in command:
+        return []
+    remark = f"CatGT made it of {n_files} files, with zeros where samples are missing between them"
+    if limit := re.search(r"-zerofillmax=(\d+)", command):
+        remark += f", but for {limit[1]} ms at most: after a longer gap, spike times are too early"
+    if "-supercat" in command:
+        remark += "; of several runs, only the first is on its own clock"
+    return [remark]
 
 
 def _of_open_ephys(segment: Any, rate_hz: float) -> Timestamps | None:
     """Sample numbers, which the GUI kept as `timestamps.npy` until 0.6; then these are seconds."""
-    reader = segment.neo_reader
-    buffer = reader.get_analogsignal_buffer_description(
-        segment.block_index,
-        segment.segment_index,
-        str(reader.header["signal_streams"]["buffer_id"][segment.stream_index]),
-    )
-    folder = Path(buffer["file_path"]).parent
-    for name in ("sample_numbers.npy", "timestamps.npy"):
-        if (folder / name).is_file():
-            numbers = np.load(folder / name, mmap_mode="r")
-            return counted(name, numbers, rate_hz if numbers.dtype.kind in "iu" else 1.0)
-    return None
+    folder = Path(_buffer(segment)["file_path"]).parent
+    numbers, seconds = folder / "sample_numbers.npy", folder / "timestamps.npy"
+    if not numbers.is_file():
+        numbers, seconds = seconds, folder / "synchronized_timestamps.npy"
+    if not numbers.is_file():
+        return None
+    counts = np.load(numbers, mmap_mode="r")
+    if counts.dtype.kind not in "iu":
+        return counted(numbers.name, counts, 1.0)
+    synchronized = np.load(seconds, mmap_mode="r") if seconds.is_file() else np.empty(0)
+    remarks = _remarks_on_synchronization(counts, synchronized, rate_hz)
+    return counted(numbers.name, counts, rate_hz, tuple(remarks))
+
+
+def _remarks_on_synchronization(
+    counts: npt.NDArray[np.integer[Any]], seconds: npt.NDArray[np.float64], rate_hz: float
+) -> list[str]:
+    """Other times for the same samples, which SpikeInterface takes only if it is told to."""
+    if not len(seconds) or len(seconds) != len(counts) or seconds[0] == seconds[-1]:
+        return []
+    ends = [0, len(counts) - 1]
+    off_s = np.asarray(seconds[ends] - counts[ends] / rate_hz)
+    if (np.abs(off_s) * rate_hz < 1).all():
+        return []
+    return [
+        f"the GUI's synchronized times differ by {off_s[0]:.6g} s at its start and "
+        f"{off_s[1]:.6g} s at its end; "
+        'READ_RECORDING_KWARGS={"load_sync_timestamps": true} follows these'
+    ]
 
 
 def _of_open_ephys_legacy(segment: Any, rate_hz: float) -> SampleTimes:
@@ -125,14 +161,26 @@ def _of_blackrock(segment: Any) -> Timestamps | None:
 
 
 def _of_plexon(segment: Any) -> Marks:
-    """Each fragment has a timestamp; neo puts one after the other."""
+    """Each fragment has a timestamp; neo puts one after the other.
+
+    neo takes a fragment to begin where one of its own length would have, had it followed a
+    fragment of the same length: all but the last have to be equally long.
+    """
     reader = segment.neo_reader
     channel = reader.header["signal_channels"]["id"][_first_channel(segment)]
     blocks = reader._data_blocks[5][np.int32(channel)]
+    lengths = blocks["size"] // 2
+    if len(np.unique(lengths[:-1])) > 1:
+        raise RecordingError(
+            "the fragments of the signals have different lengths, as where a recording was paused, "
+            "and the reader (neo) mixes up the samples of these; export the recording to another "
+            "format with Plexon's own programs, or each part between two pauses to a file"
+        )
     return Marks(
         origin="the timestamps of the fragments",
-        frames=blocks["cumsum"].astype("int64"),
+        frames=np.cumsum(lengths) - lengths,
         times_s=blocks["timestamp"] / float(reader._global_ssampling_rate),
+        are_counts=True,
     )
 
 
@@ -149,15 +197,9 @@ def _of_tdt(segment: Any) -> Marks:
 
 
 def _of_maxwell(segment: Any, rate_hz: float) -> Timestamps | None:
-    """Frame numbers beside the traces; in files before 2017 they are among these, too far apart
-    to read all of them."""
-    reader = segment.neo_reader
-    buffer = reader.get_analogsignal_buffer_description(
-        segment.block_index,
-        segment.segment_index,
-        str(reader.header["signal_streams"]["buffer_id"][segment.stream_index]),
-    )
-    numbers = reader.h5_file[buffer["hdf5_path"]].parent.get("frame_nos")
+    """Frame numbers beside the traces."""
+    traces = segment.neo_reader.h5_file[_buffer(segment)["hdf5_path"]]
+    numbers = traces.parent.get("frame_nos")
     return None if numbers is None else counted("frame_nos", numbers, rate_hz)
 
 
@@ -170,6 +212,17 @@ def _of_spikegadgets(segment: Any, rate_hz: float) -> Timestamps:
         return np.asarray(stamps[:, 0].astype("float64") / rate_hz)
 
     return Timestamps(origin="the timestamps of the packets", read=read)
+
+
+def _buffer(segment: Any) -> Mapping[str, Any]:
+    """Where in the file the traces are."""
+    reader = segment.neo_reader
+    buffer: Mapping[str, Any] = reader.get_analogsignal_buffer_description(
+        segment.block_index,
+        segment.segment_index,
+        str(reader.header["signal_streams"]["buffer_id"][segment.stream_index]),
+    )
+    return buffer
 
 
 def _first_channel(segment: Any) -> int:

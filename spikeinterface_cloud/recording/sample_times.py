@@ -69,6 +69,10 @@ class SampleTimes:
         """The same times with other gaps."""
         return replace(self, gaps=tuple(gaps))
 
+    def with_remarks(self, remarks: Sequence[str]) -> "SampleTimes":
+        """The same times with more to be known of them."""
+        return replace(self, remarks=(*self.remarks, *remarks))
+
     def stretches_s(self) -> list[tuple[float, float]]:
         """The begin and the end of each continuous stretch, in seconds."""
         begins = [self.begin_s, *(gap.end_s for gap in self.gaps)]

@@ -30,6 +30,13 @@ CHUNK_FRAMES = LINE_FRAMES * 1000
 #: how far a kept time may be from the timestamp, in sampling intervals
 LARGEST_ERROR = 0.5
 
+#: how much slower or faster a clock may run than the header says
+LARGEST_DRIFT = 1e-3
+
+#: by how many samples the times of blocks may jitter: they are rounded to microseconds, or to
+#: ticks of a clock that is no slower than the samples
+LARGEST_JITTER_OF_BLOCKS = 4.0
+
 #: a gap is larger than half a sample, and than this many times the jitter
 GAP_IN_JITTERS = 4.0
 
@@ -42,6 +49,8 @@ class Timestamps:
     origin: str
     #: from the first frame and the one after the last to seconds; fewer where the file has fewer
     read: Callable[[int, int], Floats]
+    #: what else is to be known of them
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,15 +62,19 @@ class Marks:
     #: in ascending order, the first is 0
     frames: Frames
     times_s: Floats
+    #: whether they count samples, so that the rate of the header is the clock's own
+    are_counts: bool = False
 
 
-def counted(origin: str, counts: Any, per_second: float) -> Timestamps:
+def counted(
+    origin: str, counts: Any, per_second: float, remarks: tuple[str, ...] = ()
+) -> Timestamps:
     """Timestamps from an array of counts, which need not be in memory."""
 
     def read(start: int, stop: int) -> Floats:
         return np.asarray(np.asarray(counts[start:stop]).astype("float64") / per_second)
 
-    return Timestamps(origin=origin, read=read)
+    return Timestamps(origin=origin, read=read, remarks=remarks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -279,12 +292,14 @@ def fit_marks(marks: Marks, n_frames: int, sampling_frequency_hz: float) -> Samp
         return None
     lengths = np.diff(frames)
     interval_s = 1 / sampling_frequency_hz
-    if len(lengths):
-        typical = float(np.median(np.diff(times_s) / lengths))
-        interval_s = typical if typical > 0 else interval_s
+    typical = float(np.median(np.diff(times_s) / lengths)) if len(lengths) else interval_s
+    is_drift = abs(typical / interval_s - 1) < LARGEST_DRIFT
+    if is_drift and not marks.are_counts:  # else most blocks come after a pause
+        interval_s = typical
     missing = np.diff(times_s) / interval_s - lengths
     jitter = float(np.median(np.abs(missing - np.median(missing)))) if len(missing) else 0.0
-    odd = np.flatnonzero(np.abs(missing) > max(0.5, 2 * GAP_IN_JITTERS * jitter))
+    largest_jitter = min(max(0.5, 2 * GAP_IN_JITTERS * jitter), LARGEST_JITTER_OF_BLOCKS)
+    odd = np.flatnonzero(np.abs(missing) > largest_jitter)
     ends_s = times_s[odd] + (lengths[odd] - 1) * interval_s
     last_s = times_s[-1] + (n_frames - 1 - frames[-1]) * interval_s
     all_times = np.concatenate([times_s, ends_s, [last_s]])

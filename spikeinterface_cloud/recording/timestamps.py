@@ -60,21 +60,38 @@ def sample_times(
     match segment:
         case FrameSliceRecordingSegment():
             start, stop = start + segment.start_frame, stop + segment.start_frame
-            parent = segment._parent_recording_segment
-        case ChannelSliceRecordingSegment():
-            parent = segment._parent_recording_segment
-        case ChannelsAggregationRecordingSegment():
-            parent = segment._parent_segments[0]
-        case ProxyAppendRecordingSegment():
-            parent = segment.parent_segment
-        case BasePreprocessorSegment():
-            parent = segment.parent_recording_segment
         case ProxyConcatenateRecordingSegment():
             parts = [sample_times(each, sampling_frequency_hz) for each in segment.parent_segments]
             return cut(join(parts), start, stop)
         case _:
-            return _times_of_file(segment, sampling_frequency_hz, start, stop)
+            pass
+    parent = _parent(segment)
+    if parent is None:
+        return _times_of_file(segment, sampling_frequency_hz, start, stop)
     return sample_times(parent, sampling_frequency_hz, start, stop)
+
+
+def has_nwb_timestamps(segment: Any) -> bool:
+    """Whether a segment is read from an NWB series with timestamps, in place of a rate."""
+    while (parent := _parent(segment)) is not None:
+        segment = parent
+    is_nwb = isinstance(segment, NwbRecordingSegment)
+    return is_nwb and _of_nwb(segment.electrical_series_data) is not None
+
+
+def _parent(segment: Any) -> Any:
+    """The segment whose samples these are, or a part of; None of one that is read from a file."""
+    match segment:
+        case FrameSliceRecordingSegment() | ChannelSliceRecordingSegment():
+            return segment._parent_recording_segment
+        case ChannelsAggregationRecordingSegment():
+            return segment._parent_segments[0]
+        case ProxyAppendRecordingSegment():
+            return segment.parent_segment
+        case BasePreprocessorSegment():
+            return segment.parent_recording_segment
+        case _:
+            return None
 
 
 def _times_of_file(segment: Any, rate_hz: float, start: int, stop: int) -> SampleTimes:
@@ -97,12 +114,13 @@ def _fit(
         case Timestamps():
             chunks = _chunks(said.read, start, stop)
             try:
-                return fit_timestamps(chunks, stop - start, rate_hz, said.origin)
+                times = fit_timestamps(chunks, stop - start, rate_hz, said.origin)
             except ValueError as error:
                 raise RecordingError(
                     f"the time of each sample is not known: {error}; repair them, or give a "
                     "start and a rate in their place"
                 ) from error
+            return None if times is None else times.with_remarks(said.remarks)
         case Marks():
             times = fit_marks(said, n_frames, rate_hz)
             return None if times is None else cut(times, start, stop)
