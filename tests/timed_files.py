@@ -4,13 +4,14 @@ Each takes the counters as the acquisition system would write them, so that a te
 they jump. The traces are small noise; only their times matter here.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from neo.rawio import blackrockrawio, intanrawio, openephysrawio, plexonrawio
+from neo.rawio import blackrockrawio, intanrawio, openephysrawio, plexonrawio, tdtrawio
 
 RATE_HZ = 30000.0
 N_CHANNELS = 4
@@ -260,3 +261,58 @@ def write_mcs(file: Path, pieces: Sequence[tuple[int, int]]) -> Path:
         stream["ChannelDataTimeStamps"] = np.array(rows, dtype="int64")
         stream["InfoChannel"] = info
     return file
+
+
+def write_neuronexus(folder: Path, timestamps: np.ndarray) -> Path:
+    """Floats for each channel, and a count for each sample, told of in a JSON; this one."""
+    folder.mkdir()
+    names = [f"pri_{n}" for n in range(N_CHANNELS)]
+    ends = [int(timestamps[0]), int(timestamps[-1])]
+    status = {
+        "samp_freq": RATE_HZ,
+        "shape": [len(timestamps), N_CHANNELS],
+        "timestamp_range": ends,
+        "t_range": [ends[0] / RATE_HZ, ends[1] / RATE_HZ],
+        "start_time": "2024-05-01T10:00:00.0000000-04:00",
+    }
+    channels = {"chan_name": names, "ntv_chan_name": names, "chan_type": ["ai0"] * N_CHANNELS}
+    described = {"status": status, "sapiens_base": {"biointerface_map": channels}}
+    noise(len(timestamps)).astype("float32").tofile(folder / "a_data.xdat")
+    timestamps.astype("int64").tofile(folder / "a_timestamp.xdat")
+    (folder / "a.xdat.json").write_text(json.dumps(described))
+    return folder / "a.xdat.json"
+
+
+def write_tdt(folder: Path, block_times_s: np.ndarray, rate_hz: float, begin_s: float) -> Path:
+    """A tank of one block: stretches of 256 samples of each channel, each with its time."""
+    stem = folder / "Block-1" / f"{folder.name}_Block-1"
+    stem.parent.mkdir(parents=True)
+    store = {
+        "StoreName": "RSn1",
+        "HeadName": "RSn1",
+        "Enabled": 1,
+        "CircType": 0,
+        "NumChan": N_CHANNELS,
+        "StrobeMode": 0,
+        "TankEvType": tdtrawio.EVTYPE_STREAM,
+        "NumPoints": 256,
+        "DataFormat": 2,
+        "SampleFreq": rate_hz,
+    }
+    fields = "".join(f"NAME={name};TYPE=S;VALUE={value};\n" for name, value in store.items())
+    (stem.with_suffix(".Tbk")).write_text(f"{fields}[STOREHDRITEM][USERNOTEDELIMITER]")
+    (stem.with_suffix(".tdx")).write_bytes(b"")
+    n_events = len(block_times_s) * N_CHANNELS
+    events = np.zeros(n_events + 3, tdtrawio.tsq_dtype)
+    events["evname"][1], events["timestamp"][1] = chr(tdtrawio.EVMARK_STARTBLOCK), begin_s
+    events["evname"][-1] = chr(tdtrawio.EVMARK_STOPBLOCK)
+    events["timestamp"][-1] = block_times_s[-1] + 256 / rate_hz
+    blocks = events[2:-1]
+    blocks["size"], blocks["evtype"], blocks["evname"] = 138, tdtrawio.EVTYPE_STREAM, b"RSn1"
+    blocks["channel"] = np.tile(np.arange(N_CHANNELS) + 1, len(block_times_s))
+    blocks["timestamp"] = np.repeat(block_times_s, N_CHANNELS)
+    blocks["offset"], blocks["dataformat"] = np.arange(n_events) * 512, 2
+    blocks["frequency"] = rate_hz
+    events.tofile(stem.with_suffix(".tsq"))
+    noise(n_events * 256, 1).tofile(stem.with_suffix(".tev"))
+    return folder

@@ -21,9 +21,13 @@ def describe_clock(clock: Clock) -> list[str]:
         notes.append(
             f"the recording's clock starts at {_seconds(clock.begin_s)}: spike times count from it"
         )
-    for number, segment in enumerate(clock.segments):
+    odd = [number for number, each in enumerate(clock.segments) if each.gaps or each.remarks]
+    for number in odd[:SHOWN]:
+        segment = clock.segments[number]
         notes += _describe_gaps(number, segment)
         notes += [f"segment {number}: {remark}" for remark in segment.remarks]
+    if len(odd) > SHOWN:
+        notes.append(f"as much is to be said of the times of {len(odd) - SHOWN} more segments")
     return notes
 
 

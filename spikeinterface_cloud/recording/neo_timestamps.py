@@ -189,10 +189,11 @@ def _of_tdt(segment: Any) -> Marks:
     reader = segment.neo_reader
     blocks = reader._sigs_index[segment.segment_index][_first_channel(segment)]
     n_points = int(reader._sig_sample_per_chunk[segment.stream_index])
+    begin_s = float(reader._global_t_start)  # NaN where the file does not tell
     return Marks(
         origin="the timestamps of the blocks",
         frames=np.arange(len(blocks)) * n_points,
-        times_s=blocks["timestamp"].astype("float64") - reader._global_t_start,
+        times_s=blocks["timestamp"].astype("float64") - (begin_s if begin_s > 0 else 0.0),
     )
 
 

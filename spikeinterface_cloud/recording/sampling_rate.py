@@ -43,7 +43,7 @@ class _SameSamples(BasePreprocessorSegment):  # type: ignore[misc]
 
 def at_rate_of_timestamps(recording: BaseRecording) -> BaseRecording:
     """The recording at the rate that all its timestamps tell, where it has them and no rate."""
-    if not has_nwb_timestamps(recording.segments[0]):
+    if not recording.sampling_frequency or not has_nwb_timestamps(recording.segments[0]):
         return recording
     interval_s = clock_of(recording).segments[0].interval_s
     if not interval_s > 0:

@@ -124,6 +124,8 @@ def fit_timestamps(
             raise ValueError(f"{np.count_nonzero(~np.isfinite(times))} timestamps are no numbers")
         if not seen:
             first_s, interval_s = float(times[0]), _typical_interval(times, interval_s)
+        if not interval_s > 0:
+            return None
         frames, kept = _knots(times, interval_s)
         knots.append((frames + seen, kept))
         blocks.append(_in_blocks(times, seen, (first_s, interval_s), last_s))

@@ -191,8 +191,15 @@ def test_preprocessing_and_channels_leave_the_times(
     assert_follows(some.astype("float32"), jump()[20_000:50_000] / RATE_HZ)
 
 
+def test_what_was_resampled_is_on_the_same_clock(tmp_path: Path, simulated: BaseRecording) -> None:
+    recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()})
+    every_other = clock_of(recording).times_s(0, np.arange(N_FRAMES // 2), RATE_HZ / 2)
+    np.testing.assert_allclose(every_other, jump()[::2] / RATE_HZ, atol=1e-9)
+
+
 COUNTERS: dict[str, tuple[Callable[[Path, np.ndarray], Path], str, dict[str, object], float]] = {
     "a.rhd": (timed_files.write_intan, "intan", {"ignore_integrity_checks": True}, RATE_HZ),
+    "neuronexus": (timed_files.write_neuronexus, "neuronexus", {"stream_id": "ai-pri"}, RATE_HZ),
     "a.rec": (timed_files.write_spikegadgets, "spikegadgets", {}, RATE_HZ),
     "a.raw.h5": (timed_files.write_maxwell, "maxwell", {"install_maxwell_plugin": False}, 20000),
 }
@@ -271,6 +278,18 @@ def test_pieces_of_multi_channel_systems(tmp_path: Path) -> None:
     file = timed_files.write_mcs(tmp_path / "a.h5", [(0, 20_000), (1_500_000, 20_000)])
     recording = open_recording(file, "mcsh5", {})
     np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 1), (1.5, 2.5)])
+
+
+def test_blocks_of_tdt(tmp_path: Path) -> None:
+    """Their times are seconds since 1970, and count from the start of the recording."""
+    rate_hz, begin_s = 24414.0625, 1.7e9
+    blocks = 0.25 + np.arange(200) * 256 / rate_hz + 0.1 * (np.arange(200) >= 120)
+    folder = timed_files.write_tdt(tmp_path / "tank", begin_s + blocks, rate_hz, begin_s)
+    recording = open_recording(folder, "tdt", {})
+    frames = np.arange(200 * 256)
+    assert_follows(recording, 0.25 + frames / rate_hz + 0.1 * (frames >= 120 * 256))
+    (gap,) = clock_of(recording).segments[0].gaps
+    assert (gap.frame, gap.length_s) == (120 * 256, pytest.approx(0.1, abs=1e-6))
 
 
 def test_fragments_of_plexon(tmp_path: Path) -> None:
