@@ -264,7 +264,7 @@ def write_mcs(file: Path, pieces: Sequence[tuple[int, int]]) -> Path:
 
 
 def write_neuronexus(folder: Path, timestamps: np.ndarray) -> Path:
-    """Floats for each channel, and a count for each sample, told of in a JSON; this one."""
+    """Allego's files: traces, a count for each sample, and the JSON that describes them."""
     folder.mkdir()
     names = [f"pri_{n}" for n in range(N_CHANNELS)]
     ends = [int(timestamps[0]), int(timestamps[-1])]

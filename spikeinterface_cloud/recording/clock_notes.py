@@ -27,7 +27,9 @@ def describe_clock(clock: Clock) -> list[str]:
         notes += _describe_gaps(number, segment)
         notes += [f"segment {number}: {remark}" for remark in segment.remarks]
     if len(odd) > SHOWN:
-        notes.append(f"as much is to be said of the times of {len(odd) - SHOWN} more segments")
+        notes.append(
+            f"the times of {len(odd) - SHOWN} more segments have gaps or other notes like these"
+        )
     return notes
 
 

@@ -100,7 +100,7 @@ def _of_open_ephys(segment: Any, rate_hz: float) -> Timestamps | None:
 def _remarks_on_synchronization(
     counts: npt.NDArray[np.integer[Any]], seconds: npt.NDArray[np.float64], rate_hz: float
 ) -> list[str]:
-    """Other times for the same samples, which SpikeInterface takes only if it is told to."""
+    """Other times for the same samples, which SpikeInterface takes only when it is asked to."""
     if not len(seconds) or len(seconds) != len(counts) or seconds[0] == seconds[-1]:
         return []
     ends = [0, len(counts) - 1]
@@ -189,7 +189,7 @@ def _of_tdt(segment: Any) -> Marks:
     reader = segment.neo_reader
     blocks = reader._sigs_index[segment.segment_index][_first_channel(segment)]
     n_points = int(reader._sig_sample_per_chunk[segment.stream_index])
-    begin_s = float(reader._global_t_start)  # NaN where the file does not tell
+    begin_s = float(reader._global_t_start)  # NaN where the file does not say
     return Marks(
         origin="the timestamps of the blocks",
         frames=np.arange(len(blocks)) * n_points,

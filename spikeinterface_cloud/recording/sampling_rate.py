@@ -1,4 +1,4 @@
-"""The rate of an NWB series that has timestamps, and no rate.
+"""The sampling rate of an NWB series that has timestamps in place of a rate.
 
 SpikeInterface takes the median of the first steps between them. Timestamps that are rounded to
 microseconds have steps of 33 and 34 of these at 30 kHz, and the median is wrong by 1 %.
@@ -42,7 +42,7 @@ class _SameSamples(BasePreprocessorSegment):  # type: ignore[misc]
 
 
 def at_rate_of_timestamps(recording: BaseRecording) -> BaseRecording:
-    """The recording at the rate that all its timestamps tell, where it has them and no rate."""
+    """The recording at the rate of all its timestamps, where an NWB series has them and no rate."""
     if not recording.sampling_frequency or not has_nwb_timestamps(recording.segments[0]):
         return recording
     interval_s = clock_of(recording).segments[0].interval_s

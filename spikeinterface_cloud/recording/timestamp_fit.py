@@ -20,7 +20,7 @@ Frames = npt.NDArray[np.int64]
 #: frames of a block that one straight line is tried on
 LINE_FRAMES = 1008
 
-#: frames of a block whose median tells on which line it lies: odd, so that no median falls
+#: frames of a block whose median shows on which line it lies: odd, so that no median falls
 #: between the times before a gap and those after it
 MEDIAN_FRAMES = 63
 
@@ -143,9 +143,9 @@ def fit_timestamps(
     return replace(fitted, remarks=tuple(_remarks(n_frames - seen, jitter_s, interval_s)))
 
 
-def _remarks(n_untold: int, jitter_s: float, interval_s: float) -> Iterator[str]:
-    if n_untold:
-        yield f"the timestamps end {n_untold} samples before the traces, and go on evenly"
+def _remarks(n_missing: int, jitter_s: float, interval_s: float) -> Iterator[str]:
+    if n_missing:
+        yield f"the timestamps end {n_missing} samples before the traces, and go on evenly"
     if jitter_s > LARGEST_ERROR * interval_s:
         yield f"the timestamps jitter by {jitter_s:.3g} s, and spike times with them"
 

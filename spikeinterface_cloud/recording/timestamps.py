@@ -160,7 +160,7 @@ def _of_nwb(data: Any) -> Timestamps | None:
         series = zarr.open_group(store=data.store, path=group, mode="r")
     if "timestamps" not in series or "starting_time" in series:
         return None
-    return counted("timestamps, also without load_time_vector", series["timestamps"], 1.0)
+    return counted("timestamps", series["timestamps"], 1.0)
 
 
 def _of_mcs(rows: npt.NDArray[np.int64]) -> Marks:

@@ -116,7 +116,7 @@ def test_open_ephys_says_that_it_has_other_times_too(
 
 
 def test_open_ephys_that_was_cut_short(tmp_path: Path, simulated: BaseRecording) -> None:
-    """After a crash of the GUI, the header of the numbers may tell of fewer than there are."""
+    """After a crash of the GUI, the header of the numbers may have fewer than there are."""
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()[:50_000]})
     assert_follows(recording, jump() / RATE_HZ)
     assert any("end 10000 samples before the traces" in note for note in notes_of(recording))
@@ -151,14 +151,16 @@ def test_nwb_timestamps_give_the_rate_and_the_times(
     )
 
 
+@pytest.mark.parametrize("load_time_vector", [False, True])
 def test_only_the_timestamps_of_the_first_frames_count(
-    tmp_path: Path, simulated: BaseRecording
+    tmp_path: Path, simulated: BaseRecording, load_time_vector: bool
 ) -> None:
     timestamps = jump() / RATE_HZ
     timestamps[50_000:] = np.nan
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(timestamps=timestamps))
-    recording = open_recording(file, "nwb", {})
+    recording = open_recording(file, "nwb", {"load_time_vector": load_time_vector})
     first = first_frames(recording, 40_000)
+    assert si.load(first.to_dict()).get_num_samples() == 40_000
     assert_follows(first, timestamps[:40_000])
     np.testing.assert_allclose(
         clock_of(first).intervals_s(), [(20, 21), (21.7, 21.7 + 1 / 3)], atol=1e-6
