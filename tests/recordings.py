@@ -86,8 +86,8 @@ class SpikeGlxRun:
     triggers: tuple[int, ...] = (0,)
     with_lf: bool = True
     with_nidq: bool = False
-    #: sample at which SpikeGLX says that the file begins
-    first_sample: int = 0
+    #: sample at which SpikeGLX says that the files begin, or that of each trigger
+    first_sample: int | Sequence[int] = 0
 
 
 def write_spikeglx(
@@ -108,11 +108,12 @@ def write_spikeglx(
             traces = _in_steps(recording, segment, AP_GAIN_UV)
             stem = probe_folder / f"{run_folder.name}_t{trigger}.imec{number}"
             rate = recording.sampling_frequency
-            _write_imec(stem, "ap", traces, rate, run.first_sample)
+            given = run.first_sample
+            first = given if isinstance(given, int) else given[segment]
+            _write_imec(stem, "ap", traces, rate, first)
             if run.with_lf:
                 slow = np.ascontiguousarray(traces[::LF_RATE_DIVISOR])
-                first = run.first_sample // LF_RATE_DIVISOR
-                _write_imec(stem, "lf", slow, rate / LF_RATE_DIVISOR, first)
+                _write_imec(stem, "lf", slow, rate / LF_RATE_DIVISOR, first // LF_RATE_DIVISOR)
     if run.with_nidq:
         for trigger in run.triggers:
             _write_nidq(run_folder / f"{run_folder.name}_t{trigger}", seconds=1.0)

@@ -16,8 +16,8 @@ from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.exports.session import Session
 from spikeinterface_cloud.exports.source_nwb import find_session, missing_for_archives
-from spikeinterface_cloud.exports.spike_times import clock_of
 from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.recording.clock import Clock, clock_of
 from spikeinterface_cloud.result_files import ANALYZER
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class ExportPlan:
     formats: Sequence[str]
     #: the results folder, with a folder for each sorter
     results: Path
-    #: as opened, for its times
-    recording: si.BaseRecording
+    #: of the recording as opened
+    clock: Clock
     #: None where no NWB file is asked for
     session: Session | None = None
     #: where the recording came from, and what tells its bytes from others
@@ -72,7 +72,11 @@ def plan_exports(
     if session is not None and (reason := why_not_for_archives(session)):
         logger.warning("units.nwb will be valid, but no archive will take it: %s", reason)
     return ExportPlan(
-        formats=formats, results=results, recording=recording, session=session, source=source
+        formats=formats,
+        results=results,
+        clock=clock_of(recording),
+        session=session,
+        source=source,
     )
 
 
@@ -130,7 +134,7 @@ def _export_nwb(
         UnitsSource(
             analyzer=analyzer,
             labels=labels,
-            clock=clock_of(plan.recording, analyzer.sampling_frequency),
+            clock=plan.clock,
             electrode_rows=plan.session.electrodes.rows,
             description=_describe(plan, found),
         ),

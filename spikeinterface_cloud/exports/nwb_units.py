@@ -13,7 +13,7 @@ from pynwb import NWBFile
 from pynwb.misc import Units
 
 from spikeinterface_cloud.exports.metrics import metrics_of
-from spikeinterface_cloud.exports.spike_times import Clock
+from spikeinterface_cloud.recording.clock import Clock
 
 #: what the columns of `unit_labels.csv` are
 LABEL_DESCRIPTIONS = {
@@ -68,8 +68,12 @@ def _spike_times(source: UnitsSource) -> list[VectorData]:
     """The times of all units, one unit after the other, each in the order of time."""
     analyzer = source.analyzer
     spikes = analyzer.sorting.to_spike_vector(concatenated=False)
+    rate_hz = analyzer.sampling_frequency
     times_s = np.concatenate(
-        [source.clock.times_s(segment, each["sample_index"]) for segment, each in enumerate(spikes)]
+        [
+            source.clock.times_s(segment, each["sample_index"], rate_hz)
+            for segment, each in enumerate(spikes)
+        ]
     )
     units = np.concatenate([each["unit_index"] for each in spikes])
     order = np.lexsort((times_s, units))
@@ -78,7 +82,7 @@ def _spike_times(source: UnitsSource) -> list[VectorData]:
 
 
 def _observed(source: UnitsSource) -> list[VectorData]:
-    """The segments that were sorted, the same for each unit."""
+    """The continuous stretches that were sorted, the same for each unit."""
     intervals = np.array(source.clock.intervals_s())
     n_units = len(source.analyzer.unit_ids)
     return _ragged(

@@ -19,12 +19,15 @@ from spikeinterface_cloud.recording.analog_inputs import (
     mixed_units,
 )
 from spikeinterface_cloud.recording.channel_positions import check_positions, some, spans
+from spikeinterface_cloud.recording.clock import clock_of
+from spikeinterface_cloud.recording.clock_notes import describe_clock
 from spikeinterface_cloud.recording.earlier_processing import check_earlier_processing
 from spikeinterface_cloud.recording.integer_samples import as_signed, note_saturation
 from spikeinterface_cloud.recording.opening_notes import notes_of
+from spikeinterface_cloud.recording.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
+from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
-from spikeinterface_cloud.recording.times import find_gaps
 from spikeinterface_cloud.recording.units_of_samples import check_gains, in_sortable_unit
 
 SHORTEST_RECORDING_S = 1.0
@@ -34,12 +37,15 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     """The recording as it can be sorted, and what the user should know of it, a line each.
 
     Unsigned samples become signed, floating-point samples microvolts, channels named as analog
-    inputs are left out, gains that cannot be true are removed, and probes that share positions are
-    set apart. Raises `RecordingError` when the recording cannot be sorted, with what to do about
-    it.
+    inputs are left out, gains that cannot be true are removed, probes that share positions are
+    set apart, and samples that are in two segments are cut off one of them. Raises
+    `RecordingError` when the recording cannot be sorted, with what to do about it.
     """
-    notes = notes_of(recording)
+    opening_notes = notes_of(recording)
+    recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
+    recording, notes = without_repeated_samples(recording)
+    notes = [*opening_notes, *notes]
     recording = _without_analog_channels(recording, notes)
     check_earlier_processing(recording, notes)
     sampled = sample(recording)
@@ -52,7 +58,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     recording = in_sortable_unit(recording, chunks, notes)
     check_positions(recording, notes)
     _note_structure(recording, notes)
-    notes += find_gaps(recording)
+    notes += describe_clock(clock_of(recording))
     return recording, notes
 
 
@@ -161,14 +167,8 @@ def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: lis
 
 
 def _note_structure(recording: BaseRecording, notes: list[str]) -> None:
-    n_segments = recording.get_num_segments()
-    if n_segments > 1:
-        notes.append(f"{n_segments} segments: sorted as one, and split again in the results")
     groups = recording.get_property("group")
     if groups is not None and len(np.unique(groups)) > 1:
         names, counts = np.unique(groups, return_counts=True)
         sizes = ", ".join(f"{name}: {count}" for name, count in zip(names, counts, strict=True))
         notes.append(f"{len(names)} shanks or groups of channels ({sizes})")
-    start_s = recording.get_start_time(segment_index=0)
-    if start_s:
-        notes.append(f"the recording's clock starts at {start_s:.6g} s: spike times count from it")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.recording.clock import clock_of
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordingFacts:
@@ -50,7 +52,7 @@ def describe(recording: BaseRecording) -> RecordingFacts:
         dtype=str(recording.dtype),
         size_bytes=int(recording.get_total_memory_size()),
         gain_to_uv=None if gains is None else (float(np.min(gains)), float(np.max(gains))),
-        start_time_s=float(recording.get_start_time(segment_index=0)),
+        start_time_s=clock_of(recording).begin_s,
         stream_name=None if stream_name is None else str(stream_name),
         has_probe=recording.has_probe(),
         probes=_name_probes(recording),

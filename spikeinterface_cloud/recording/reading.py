@@ -80,7 +80,7 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
     with _streaming(url):
         series = choose_stream(list_electrical_series(url, stream_mode="remfile"), asked)
         passed = {**kwargs, "electrical_series_path": series.identifier}
-        recording = read_nwb_recording(url, stream_mode="remfile", **passed)
+        recording = read_nwb_recording(url, stream_mode="remfile", **_without_time_vector(passed))
     recording.annotate(stream_name=series.identifier)
     return recording
 
@@ -101,13 +101,20 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
         recording = BinaryFolderRecording(location)
         refuse_foreign_files(recording, location)
     else:
-        recording = reader.function(**{reader.path_parameter: location}, **kwargs)
+        passed = _without_time_vector(kwargs) if reader.name == "nwb" else kwargs
+        recording = reader.function(**{reader.path_parameter: location}, **passed)
     if not isinstance(recording, BaseRecording):
         raise RecordingError(f"{location.name} holds a {type(recording).__name__}, no recording")
     stream = kwargs.get("electrical_series_path") or getattr(recording, "stream_name", None)
     if stream is not None:
         recording.annotate(stream_name=str(stream))
     return recording
+
+
+def _without_time_vector(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The timestamps of NWB are followed anyhow, and SpikeInterface cannot cut a recording that
+    has them as its time vector."""
+    return {name: value for name, value in kwargs.items() if name != "load_time_vector"}
 
 
 @contextmanager

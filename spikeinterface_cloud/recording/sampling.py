@@ -11,7 +11,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.reading import one_line
+from spikeinterface_cloud.recording.advice import one_line
 
 logger = logging.getLogger(__name__)
 

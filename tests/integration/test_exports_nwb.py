@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import spikeinterface as si
 import spikeinterface.extractors as se
 from nwbinspector import Importance, inspect_nwbfile, load_config
 from pynwb import NWBHDF5IO, NWBFile, validate
@@ -19,9 +20,11 @@ from spikeinterface_cloud.exports.exporting import (
     why_not_for_archives,
 )
 from spikeinterface_cloud.exports.source_nwb import find_session
+from spikeinterface_cloud.recording.checks import check_recording
+from spikeinterface_cloud.recording.reading import open_recording
 from tests.dandi_stand_in import DandiStandIn
 from tests.exported import Exported, export_truth
-from tests.recordings import NwbLayout, simulate, write_nwb
+from tests.recordings import NwbLayout, SpikeGlxRun, simulate, write_nwb, write_spikeglx
 
 pytestmark = [
     pytest.mark.integration,
@@ -278,14 +281,15 @@ def test_several_segments_lie_one_after_the_other(tmp_path: Path) -> None:
         np.testing.assert_allclose(nwbfile.units["spike_times"][1], times, atol=1e-9)
 
 
-def test_the_files_own_times_are_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("load_time_vector", [False, True])
+def test_the_files_own_times_are_followed(tmp_path: Path, load_time_vector: bool) -> None:
     """A second is missing in the middle."""
     recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
     times = 5.0 + np.arange(120_000) / 30000.0
     times[60_000:] += 1.0
     layout = NwbLayout(timestamps=times, subject=MOUSE)
     file = write_nwb(tmp_path / "source.nwb", recording, layout)
-    source = se.read_nwb_recording(file, load_time_vector=True)
+    source = se.read_nwb_recording(file, load_time_vector=load_time_vector)
     source.set_channel_gains(recording.get_channel_gains())
     exported = export_truth(["nwb"], source, truth, tmp_path / "results")
     assert exported.errors == {"nwb": None}
@@ -293,7 +297,36 @@ def test_the_files_own_times_are_followed(tmp_path: Path) -> None:
     with io:
         frames = exported.sorting.get_unit_spike_train(exported.sorting.unit_ids[0])
         np.testing.assert_allclose(nwbfile.units["spike_times"][0], times[frames], atol=1e-9)
-        np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.0, 10.0]])
+        np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.0, 7.0], [8.0, 10.0]])
+
+
+def test_spikes_in_overlapping_triggers_are_there_once_and_on_the_clock_of_the_run(
+    tmp_path: Path,
+) -> None:
+    """Three files of 2 s, each of which begins half a second before the last one's end."""
+    whole, truth = simulate(duration_s=5.0, n_channels=8, n_units=2)
+    begins, first = [0, 45_000, 90_000], 1_350_000
+    parts = si.append_recordings([whole.frame_slice(a, a + 60_000) for a in begins])
+    run = SpikeGlxRun(
+        triggers=(0, 1, 2), with_lf=False, first_sample=[first + begin for begin in begins]
+    )
+    read_source = open_recording(write_spikeglx(tmp_path / "run", parts, run), "spikeglx", {})
+    source, _ = check_recording(read_source)
+    ends = [*begins[1:], 150_000]
+    cut = si.append_sortings([truth.frame_slice(*each) for each in zip(begins, ends, strict=True)])
+    exported = export_truth(["nwb", "phy"], source, cut, tmp_path / "results")
+    assert exported.errors == {"nwb": None, "phy": None}
+    io, nwbfile = read(units_of(exported))
+    with io:
+        for row, unit in enumerate(truth.unit_ids):
+            frames = truth.get_unit_spike_train(unit)
+            times = nwbfile.units["spike_times"][row]
+            np.testing.assert_allclose(times, (first + frames) / 30000.0, atol=1e-9)
+        np.testing.assert_allclose(
+            nwbfile.units["obs_intervals"][0], [[45, 46.5], [46.5, 48], [48, 50]]
+        )
+    frames = np.load(exported.folder / "phy" / "spike_times.npy")
+    np.testing.assert_array_equal(np.sort(frames.ravel()), truth.to_spike_vector()["sample_index"])
 
 
 def test_a_source_without_a_session_is_refused_before_sorting(tmp_path: Path) -> None:

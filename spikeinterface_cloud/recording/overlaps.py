@@ -1,0 +1,125 @@
+"""Samples that are in two segments: the end of one is written again as the start of the next.
+
+SpikeGLX does so where its triggers overlap. Such samples would be sorted twice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import spikeinterface as si
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.clock import clock_of
+from spikeinterface_cloud.recording.sample_times import SampleTimes
+
+#: what overlaps is compared in pieces of this length
+COMPARED_S = 1.0
+
+SHOWN_OVERLAPS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Overlap:
+    """The last frames of one segment that lie within the next one's time."""
+
+    earlier: int
+    later: int
+    n_frames: int
+    begin_s: float
+    length_s: float
+
+
+def without_repeated_samples(recording: si.BaseRecording) -> tuple[si.BaseRecording, list[str]]:
+    """Cut off the end of each segment that the next one repeats, and a note of it.
+
+    Only what is the same in both is cut. Clocks that start again are no overlap.
+
+    Raises
+    ------
+    RecordingError
+        SpikeGLX says that two files overlap, and their samples differ
+    """
+    if recording.get_num_segments() == 1:
+        return recording, []
+    segments = clock_of(recording).segments
+    stops = [segment.n_frames for segment in segments]
+    overlaps, earlier = [], 0
+    for later in range(1, len(segments)):
+        overlap = _find(segments[earlier], segments[later], (earlier, later))
+        if overlap is not None and _is_same(recording, overlap):
+            overlaps.append(overlap)
+            if overlap.n_frames >= segments[later].n_frames:
+                stops[later] = 0
+                continue
+            stops[earlier] -= overlap.n_frames
+        elif overlap is not None and segments[later].origin == "firstSample":
+            raise RecordingError(_contradiction(overlap))
+        earlier = later
+    if not overlaps:
+        return recording, []
+    return _cut(recording, stops), [_describe(overlaps)]
+
+
+def _find(earlier: SampleTimes, later: SampleTimes, numbers: tuple[int, int]) -> _Overlap | None:
+    """The overlap, where whole samples of one lie on those of the other."""
+    length_s = earlier.end_s - later.begin_s
+    n_frames = length_s / earlier.interval_s
+    if n_frames < 0.5 or later.begin_s - earlier.begin_s < earlier.interval_s / 2:
+        return None
+    return _Overlap(
+        earlier=numbers[0],
+        later=numbers[1],
+        n_frames=round(n_frames),
+        begin_s=later.begin_s,
+        length_s=min(length_s, later.end_s - later.begin_s),
+    )
+
+
+def _is_same(recording: si.BaseRecording, overlap: _Overlap) -> bool:
+    begin = recording.get_num_samples(overlap.earlier) - overlap.n_frames
+    n_frames = min(overlap.n_frames, recording.get_num_samples(overlap.later))
+    piece = max(int(COMPARED_S * recording.sampling_frequency), 1)
+    if begin < 0:
+        return False
+    for start in range(0, n_frames, piece):
+        stop = min(start + piece, n_frames)
+        first = recording.get_traces(
+            segment_index=overlap.earlier, start_frame=begin + start, end_frame=begin + stop
+        )
+        second = recording.get_traces(
+            segment_index=overlap.later, start_frame=start, end_frame=stop
+        )
+        if not np.array_equal(first, second):
+            return False
+    return True
+
+
+def _cut(recording: si.BaseRecording, stops: list[int]) -> si.BaseRecording:
+    kept = [
+        recording.select_segments([segment]).frame_slice(start_frame=0, end_frame=stop)
+        for segment, stop in enumerate(stops)
+        if stop
+    ]
+    return kept[0] if len(kept) == 1 else si.append_recordings(kept)
+
+
+def _describe(overlaps: list[_Overlap]) -> str:
+    shown = [
+        f"{each.length_s:.6g} s at {each.begin_s:.6g} s in segments {each.earlier} and {each.later}"
+        for each in overlaps[:SHOWN_OVERLAPS]
+    ]
+    if len(overlaps) > SHOWN_OVERLAPS:
+        shown.append(f"and {len(overlaps) - SHOWN_OVERLAPS} more")
+    total_s = sum(each.length_s for each in overlaps)
+    return (
+        f"the same samples are in two segments {len(overlaps)} times, {total_s:.6g} s in all: "
+        f"{', '.join(shown)}; they are sorted once, as part of the later segment"
+    )
+
+
+def _contradiction(overlap: _Overlap) -> str:
+    return (
+        f"firstSample says that segment {overlap.later} begins at {overlap.begin_s:.6g} s, "
+        f"{overlap.length_s:.6g} s before segment {overlap.earlier} ends, but their samples there "
+        "differ: correct firstSample in the meta files, or put one of the two files aside"
+    )

@@ -1,0 +1,197 @@
+"""Times in a compact form: as in the file to half a sample, and gaps told from jitter."""
+
+import numpy as np
+import pytest
+
+from spikeinterface_cloud.recording.sample_times import SampleTimes, cut, evenly, join
+from spikeinterface_cloud.recording.timestamp_fit import (
+    CHUNK_FRAMES,
+    Marks,
+    fit_marks,
+    fit_timestamps,
+)
+
+RATE_HZ = 30000.0
+N_FRAMES = 200_000
+
+
+def fit(times_s: np.ndarray, n_frames: int | None = None) -> SampleTimes:
+    chunks = (times_s[a : a + CHUNK_FRAMES] for a in range(0, len(times_s), CHUNK_FRAMES))
+    fitted = fit_timestamps(chunks, n_frames or len(times_s), RATE_HZ, "timestamps")
+    assert fitted is not None
+    return fitted
+
+
+def largest_error(fitted: SampleTimes, times_s: np.ndarray) -> float:
+    """In samples."""
+    return float(np.abs(fitted.at(np.arange(len(times_s))) - times_s).max() * RATE_HZ)
+
+
+def even(rate_hz: float = RATE_HZ, n_frames: int = N_FRAMES) -> np.ndarray:
+    return np.arange(n_frames) / rate_hz
+
+
+def lost(frame: int, n_samples: int, *, n_frames: int = N_FRAMES) -> np.ndarray:
+    """Counts of samples in seconds; so many are missing before a frame."""
+    counts = np.arange(n_frames) + 600_000
+    counts[frame:] += n_samples
+    return counts / RATE_HZ
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 63, 21_000, 10**9, -90_000, -1])
+@pytest.mark.parametrize("frame", [1, 31, 32, 5000, N_FRAMES - 1])
+def test_a_gap_is_found_wherever_and_however_long_it_is(frame: int, n_samples: int) -> None:
+    times = lost(frame, n_samples)
+    fitted = fit(times)
+    (gap,) = fitted.gaps
+    assert gap.frame == frame
+    assert gap.begin_s == pytest.approx(20.0 + frame / RATE_HZ, abs=1e-7)
+    assert gap.length_s == pytest.approx(n_samples / RATE_HZ, abs=1e-7)
+    assert largest_error(fitted, times) < 1e-3
+    assert len(fitted.frames) < N_FRAMES / 400
+
+
+@pytest.mark.parametrize("frame", [CHUNK_FRAMES - 1, CHUNK_FRAMES, CHUNK_FRAMES + 1])
+def test_a_gap_where_one_chunk_ends(frame: int) -> None:
+    times = lost(frame, 7, n_frames=CHUNK_FRAMES + 1000)
+    fitted = fit(times)
+    assert [(gap.frame, round(gap.length_s * RATE_HZ, 3)) for gap in fitted.gaps] == [(frame, 7)]
+    assert largest_error(fitted, times) < 1e-3
+
+
+def test_many_gaps_are_found_one_by_one() -> None:
+    times = even()
+    frames = np.arange(1, 60) * 3000 - 17
+    for frame in frames:
+        times[frame:] += 256 / RATE_HZ
+    fitted = fit(times)
+    assert [gap.frame for gap in fitted.gaps] == frames.tolist()
+    assert largest_error(fitted, times) < 1e-3
+    assert 1 / fitted.interval_s == pytest.approx(RATE_HZ, rel=1e-9)
+
+
+@pytest.mark.parametrize("rate_hz", [29_999.7, 30_000.0, 30_303.0])
+def test_a_rate_that_is_not_the_headers_is_no_gap(rate_hz: float) -> None:
+    times = even(rate_hz)
+    fitted = fit(times)
+    assert fitted.gaps == ()
+    assert 1 / fitted.interval_s == pytest.approx(rate_hz, rel=1e-9)
+    assert largest_error(fitted, times) < 1e-3
+
+
+def test_a_clock_that_drifts_to_and_fro_is_followed() -> None:
+    times = even() + 0.01 * np.sin(even() * 0.6)
+    fitted = fit(times)
+    assert fitted.gaps == ()
+    assert largest_error(fitted, times) < 0.5
+
+
+@pytest.mark.parametrize("digits", [6, 5, 4, 3])
+def test_rounding_is_no_gap_and_hides_none(digits: int) -> None:
+    """With 3 digits, 30 samples in a row have the same time."""
+    times = np.round(even(), digits)
+    assert fit(times).gaps == ()
+    times[123_456:] += 0.7
+    fitted = fit(times)
+    (gap,) = fitted.gaps
+    assert gap.frame == pytest.approx(123_456, abs=60)
+    assert gap.length_s == pytest.approx(0.7, abs=0.002)
+    assert largest_error(fitted, times) <= 0.5
+
+
+@pytest.mark.parametrize("jitter", [0.05, 0.2, 2.0])
+def test_jitter_is_no_gap_and_hides_none(jitter: float) -> None:
+    """In samples."""
+    times = even() + np.random.default_rng(0).normal(0, jitter / RATE_HZ, N_FRAMES)
+    assert fit(times).gaps == ()
+    times[123_456:] += 0.7
+    fitted = fit(times)
+    assert [gap.length_s for gap in fitted.gaps] == pytest.approx([0.7], abs=0.001)
+    assert largest_error(fitted, times) <= 0.5
+
+
+def test_large_jitter_is_said() -> None:
+    assert fit(even()).remarks == ()
+    assert fit(np.round(even(), 6)).remarks == ()
+    (remark,) = fit(np.round(even(), 3)).remarks
+    assert "the timestamps jitter by 0.0002" in remark
+
+
+def test_one_time_that_is_wrong_is_no_gap() -> None:
+    times = even()
+    times[1000] = 0.0
+    assert fit(times).gaps == ()
+
+
+def test_seconds_since_1970_have_no_gaps() -> None:
+    assert fit(1.7e9 + even()).gaps == ()
+
+
+def test_too_few_timestamps_go_on_evenly() -> None:
+    fitted = fit(lost(50_000, 21_000)[:100_000], 150_000)
+    assert fitted.end_s == pytest.approx(20 + 171_000 / RATE_HZ)
+    (remark,) = fitted.remarks
+    assert "end 50000 samples before the traces" in remark
+
+
+def test_timestamps_that_are_all_the_same_say_nothing() -> None:
+    assert fit_timestamps([np.full(1000, -1.0)], 1000, RATE_HZ, "timestamps") is None
+    assert fit_timestamps([np.empty(0)], 1000, RATE_HZ, "timestamps") is None
+
+
+def test_a_time_that_is_no_number_is_refused() -> None:
+    times = even(n_frames=1000)
+    times[[3, 5]] = np.nan
+    with pytest.raises(ValueError, match="2 timestamps are no numbers"):
+        fit_timestamps([times], 1000, RATE_HZ, "timestamps")
+
+
+@pytest.mark.parametrize("are_counts", [False, True])
+def test_blocks_that_each_have_a_time(are_counts: bool) -> None:
+    """Rounded to microseconds, with a loss before the 50th."""
+    frames = np.arange(100) * 512
+    truth = 5 + frames / RATE_HZ
+    truth[50:] += 0.002
+    marks = Marks(
+        origin="records", frames=frames, times_s=np.round(truth, 6), are_counts=are_counts
+    )
+    fitted = fit_marks(marks, 100 * 512, RATE_HZ)
+    assert fitted is not None
+    (gap,) = fitted.gaps
+    assert gap.frame == 50 * 512
+    assert gap.length_s == pytest.approx(0.002, abs=2e-6)
+    times = 5 + np.arange(100 * 512) / RATE_HZ + 0.002 * (np.arange(100 * 512) >= 50 * 512)
+    assert largest_error(fitted, times) < 0.1
+
+
+def test_blocks_that_all_come_after_a_pause() -> None:
+    frames = np.arange(5) * 30_000
+    marks = Marks(origin="fragments", frames=frames, times_s=np.arange(5) * 1.5)
+    fitted = fit_marks(marks, 150_000, RATE_HZ)
+    assert fitted is not None
+    assert [gap.length_s for gap in fitted.gaps] == pytest.approx([0.5] * 4)
+    assert fitted.stretches_s()[1] == pytest.approx((1.5, 2.5))
+
+
+def test_a_part_of_the_times_keeps_its_gaps() -> None:
+    times = lost(50_000, 21_000, n_frames=100_000)
+    part = cut(fit(times), 30_000, 70_000)
+    np.testing.assert_allclose(part.at(np.arange(40_000)), times[30_000:70_000], atol=1e-9)
+    assert [gap.frame for gap in part.gaps] == [20_000]
+    assert cut(fit(times), 60_000, 70_000).gaps == ()
+    np.testing.assert_allclose(
+        part.stretches_s(), [(21, 21 + 2 / 3), (22 + 11 / 30, 23 + 1 / 30)], atol=1e-9
+    )
+
+
+def test_segments_that_are_read_as_one_have_a_gap_where_their_clocks_do_not_meet() -> None:
+    parts = [evenly(begin_s, 30_000, 1 / RATE_HZ, "counts") for begin_s in (0.0, 1.0, 2.5)]
+    joined = join(parts)
+    assert [(gap.frame, gap.length_s) for gap in joined.gaps] == [(60_000, pytest.approx(0.5))]
+    times = np.concatenate([part.at(np.arange(30_000)) for part in parts])
+    np.testing.assert_allclose(joined.at(np.arange(90_000)), times, atol=1e-9)
+
+
+def test_between_two_samples_times_count_from_the_first() -> None:
+    fitted = fit(lost(50_000, 21_000, n_frames=100_000))
+    assert fitted.at([49_999.5]) == pytest.approx([20 + 49_999.5 / RATE_HZ])
