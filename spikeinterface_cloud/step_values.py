@@ -14,7 +14,7 @@ import spikeinterface as si
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.reading import one_line
+from spikeinterface_cloud.recording.advice import one_line
 
 #: steps that ask nothing of a recording: neither a probe, nor properties, nor a number of channels
 TRIED = ("filter", "bandpass_filter", "highpass_filter", "notch_filter", "gaussian_filter")

@@ -16,8 +16,8 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.preprocessing import unsigned_to_signed
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.advice import CHECK_THE_FILE, is_damage, one_line
 from spikeinterface_cloud.recording.channel_positions import check_positions, some
-from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.times import find_gaps
 
@@ -133,10 +133,10 @@ def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: i
             segment_index=segment, start_frame=start_frame, end_frame=end_frame
         )
     except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
+        remedy = CHECK_THE_FILE if is_damage(error) else "export the recording again"
         raise RecordingError(
             f"the traces of segment {segment} cannot be read from frame {start_frame} on: "
-            f"{one_line(error)}; check that the file is whole (compare its size and checksum with "
-            "the original)"
+            f"{one_line(error)}; {remedy}"
         ) from error
     if traces.shape[1] != recording.get_num_channels():
         raise RecordingError(

@@ -17,10 +17,10 @@ import numpy as np
 import requests
 from probeinterface import ProbeGroup, read_probeinterface
 from spikeinterface.core import BaseRecording
-from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
+from spikeinterface_cloud.recording.advice import one_line, remedy
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
@@ -30,8 +30,11 @@ from spikeinterface_cloud.recording.files import (
     refuse_foreign_files,
     refuse_pickles,
 )
+from spikeinterface_cloud.recording.hdf5_codecs import check_codecs, install_maxwell_plugin
 from spikeinterface_cloud.recording.links import refuse_foreign_links
+from spikeinterface_cloud.recording.nwb_series import check_series, with_unique_ids
 from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
+from spikeinterface_cloud.recording.saved_folder import open_saved_folder
 from spikeinterface_cloud.recording.streams import (
     CHOOSING,
     choose_stream,
@@ -40,9 +43,6 @@ from spikeinterface_cloud.recording.streams import (
 )
 
 logger = logging.getLogger(__name__)
-
-#: a reader's message is quoted up to here
-LONGEST_REASON = 400
 
 
 def open_recording(
@@ -59,8 +59,7 @@ def open_recording(
         if location.is_dir():
             refuse_pickles(location)
         elif h5py.is_hdf5(location):
-            with h5py.File(location) as file:
-                refuse_foreign_links(file, location.parent)
+            _check_hdf5(reader, location, asked)
         recording = _read(reader, location, select_stream(reader, location, asked))
         check_complete(reader, recording)
         if path.is_file():
@@ -78,8 +77,10 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
     asked = {name: kwargs[name] for name in CHOOSING if kwargs.get(name) is not None}
     with _streaming(url):
         series = choose_stream(list_electrical_series(url, stream_mode="remfile"), asked)
+        layout = check_series(url, series.identifier, stream_mode="remfile")
         passed = {**kwargs, "electrical_series_path": series.identifier}
         recording = read_nwb_recording(url, stream_mode="remfile", **passed)
+    recording = with_unique_ids(recording, layout)
     recording.annotate(stream_name=series.identifier)
     return recording
 
@@ -117,18 +118,14 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
     return first.frame_slice(start_frame=0, end_frame=n_frames)
 
 
-def one_line(error: BaseException, hide: str = "") -> str:
-    """The message of another library's error on one line, of bearable length, without `hide`."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    text = text.replace(hide, "...") if hide else text
-    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}..."
-
-
 def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
     if reader.name == "binary" and location.is_dir():
         refuse_foreign_class(location)
-        recording = BinaryFolderRecording(location)
+        recording = open_saved_folder(location)
         refuse_foreign_files(recording, location)
+    elif reader.name == "nwb":
+        layout = check_series(location, kwargs["electrical_series_path"])
+        recording = with_unique_ids(reader.function(file_path=location, **kwargs), layout)
     else:
         recording = reader.function(**{reader.path_parameter: location}, **kwargs)
     if not isinstance(recording, BaseRecording):
@@ -137,6 +134,19 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     if stream is not None:
         recording.annotate(stream_name=str(stream))
     return recording
+
+
+def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> None:
+    """Refuse what a file keeps elsewhere, and codecs that are not here; of NWB, where a file often
+    has other things in it, only the series that is read is looked at, by `check_series`."""
+    with h5py.File(location) as file:
+        refuse_foreign_links(file, location.parent)
+        if reader.name == "nwb":
+            return
+        if reader.name == "maxwell":
+            install_maxwell_plugin(asked=bool(kwargs.pop("install_maxwell_plugin", False)))
+            kwargs["install_maxwell_plugin"] = False
+        check_codecs(file, location.name)
 
 
 def _read_probes(probe_file: Path) -> ProbeGroup:
@@ -179,11 +189,9 @@ def _reading(reader: Reader, path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # readers raise anything, bare Exception and AssertionError included
         likely = likely_data_type(list_files(path) if path.is_dir() else [PurePosixPath(path.name)])
-        remedy = "check that the file is whole (compare its size and checksum with the original)"
-        if likely is not None and likely != reader.name:
-            remedy = f"it looks like {likely}: set DATA_TYPE={likely} if that is what it is"
         raise RecordingError(
-            f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; {remedy}"
+            f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; "
+            f"{remedy(error, reader, likely)}"
         ) from error
 
 

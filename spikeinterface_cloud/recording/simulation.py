@@ -13,7 +13,7 @@ from probeinterface.neuropixels_tools import build_neuropixels_probe
 from spikeinterface.generation import generate_drifting_recording
 
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.reading import one_line
+from spikeinterface_cloud.recording.advice import one_line
 from spikeinterface_cloud.variables import nearest
 
 #: a minute of a short probe, unless READ_RECORDING_KWARGS says otherwise
