@@ -80,7 +80,7 @@ def _check_shape(recording: BaseRecording) -> None:
         raise RecordingError(
             f"the recording is sampled at {recording.sampling_frequency:g} Hz, too slow for "
             f"spikes (at least {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz): it is an LFP or other slow "
-            "signal; name the wideband or AP stream in READ_RECORDING_KWARGS"
+            "signal, or its rate is not in Hz; read the wideband or AP band, or correct the rate"
         )
     if recording.dtype.kind not in "iuf":
         raise RecordingError(
@@ -217,6 +217,8 @@ def _noise(chunk: Chunk) -> npt.NDArray[np.float64]:
 
 
 def _note_structure(recording: BaseRecording, notes: list[str]) -> None:
+    if recording.get_annotation("renamed_channels"):
+        notes.append("the names of channels repeat: they go by the ids of their electrodes instead")
     n_segments = recording.get_num_segments()
     if n_segments > 1:
         notes.append(f"{n_segments} segments: sorted as one, and split again in the results")

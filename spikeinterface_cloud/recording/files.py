@@ -91,8 +91,9 @@ def pick_file(reader: Reader, names: Sequence[PurePosixPath]) -> PurePosixPath:
     for extension in reader.extensions:
         matches = [name for name in names if name.name.lower().endswith(extension)]
         if matches:
-            like = [name for name in names if name.name.lower().endswith(reader.extensions)]
-            return _only(like if reader.name == "blackrock" else matches, reader)
+            if reader.name == "blackrock":  # one recording in files of several rates
+                _only([n for n in names if n.name.lower().endswith(reader.extensions)], reader)
+            return matches[0] if reader.name == "blackrock" else _only(matches, reader)
     if len(names) > 1 and reader.extensions:
         raise RecordingError(
             f"none of the {len(names)} files is one that DATA_TYPE={reader.name} reads "

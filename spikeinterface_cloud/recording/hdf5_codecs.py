@@ -59,9 +59,9 @@ def check_codecs(file: h5py.File, name: str, group: str | None = None) -> None:
     """
     missing: list[str] = []  # h5py garbles what is raised while it visits
 
-    def note_filters(path: str, item: Any) -> None:
+    def note_filters(_: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and (problem := _missing_filter(item)):
-            missing.append(f"{path} is compressed by {problem}")
+            missing.append(f"{item.name.lstrip('/')} is compressed by {problem}")
 
     target = file if group is None else file.get(group)
     if isinstance(target, h5py.Group):
