@@ -16,6 +16,7 @@ from pynwb.ecephys import ElectricalSeries
 from spikeinterface.core import BaseRecording, load
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, UnavailableError
+from spikeinterface_cloud.exports.source_nwb import find_session
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.opening import open_source
 from spikeinterface_cloud.recording.reading import open_recording, open_streamed_nwb
@@ -229,6 +230,8 @@ def test_channels_of_one_name_go_by_their_electrodes(
     np.testing.assert_allclose(recording.get_channel_gains(), np.linspace(0.5, 2.0, 8))
     assert set(recording.get_property("group")) == {"this"}
     assert recording.get_start_time() == 50.0
+    rows = find_session(recording).electrodes.rows  # of the table that units.nwb copies
+    assert rows == {row: row for row in ORDER}
 
 
 def test_renamed_channels_survive_a_worker_of_their_own(
