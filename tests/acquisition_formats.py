@@ -235,3 +235,14 @@ def write_maxwell(file: Path, recording: BaseRecording, **storage: object) -> Pa
         well["settings/mapping"] = mapping
         well.create_dataset("groups/routed/raw", data=(traces.T + 512).astype("uint16"), **storage)
     return file
+
+
+def write_mda(folder: Path, recording: BaseRecording) -> Path:
+    """Write a data set of MountainSort: samples, rate and positions."""
+    folder.mkdir(parents=True)
+    traces = samples_of(recording)
+    header = struct.pack("<5i", -4, 2, 2, traces.shape[1], traces.shape[0])  # -4: int16
+    (folder / "raw.mda").write_bytes(header + traces.tobytes())
+    (folder / "params.json").write_text('{"samplerate": 30000, "spike_sign": -1}')
+    np.savetxt(folder / "geom.csv", recording.get_channel_locations(), delimiter=",")
+    return folder

@@ -146,7 +146,7 @@ def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> None:
         if reader.name == "maxwell":
             install_maxwell_plugin(asked=bool(kwargs.pop("install_maxwell_plugin", False)))
             kwargs["install_maxwell_plugin"] = False
-        check_codecs(file, location.name)
+        check_codecs(file, location.name, kwargs.get("timeseries_path"))
 
 
 def _read_probes(probe_file: Path) -> ProbeGroup:

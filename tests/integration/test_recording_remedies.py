@@ -27,6 +27,7 @@ from tests.acquisition_formats import (
     write_cbin,
     write_edf,
     write_intan,
+    write_mda,
     write_open_ephys_legacy,
     write_split_intan,
 )
@@ -325,3 +326,23 @@ def test_nwb_that_is_cut_asks_for_a_whole_file(tmp_path: Path, simulated: BaseRe
     file.write_bytes(file.read_bytes()[:-5000])
     message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert "check that the file is whole" in message
+
+
+# ----- formats that are rarely seen --------------------------------------------------------------
+
+
+def test_mda_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    recording = open_recording(write_mda(tmp_path / "mda", simulated), "mda", {})
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
+    np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
+    assert recording.sampling_frequency == 30000.0
+
+
+def test_whitematter_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Its samples begin after eight bytes."""
+    file = tmp_path / "HSamp.bin"
+    file.write_bytes(bytes(8) + simulated.get_traces().tobytes())
+    kwargs = {"sampling_frequency": 30000.0, "num_channels": 8}
+    recording = open_recording(file, "whitematter", kwargs)
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
+    np.testing.assert_allclose(recording.get_channel_gains(), 0.190734863)
