@@ -38,6 +38,7 @@ ENDINGS = {
     "intan": (".rhd", ".rhs"),
     "mda": ("raw.mda",),
     "neuralynx": (".ncs",),
+    "nwb_timeseries": (".nwb",),
     "neuronexus": (".xdat.json",),
     "neuroscope": (".xml", ".dat"),
     "openephys": ("structure.oebin", ".openephys", ".continuous"),

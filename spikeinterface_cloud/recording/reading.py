@@ -20,7 +20,12 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
-from spikeinterface_cloud.recording.advice import one_line, remedy
+from spikeinterface_cloud.recording.advice import (
+    CHECK_THE_FILE,
+    is_damage,
+    one_line,
+    remedy,
+)
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
@@ -188,7 +193,9 @@ def _reading(reader: Reader, path: Path) -> Iterator[None]:
     except CloudJobError:
         raise
     except Exception as error:  # readers raise anything, bare Exception and AssertionError included
-        likely = likely_data_type(list_files(path) if path.is_dir() else [PurePosixPath(path.name)])
+        names = list_files(path) if path.is_dir() else [PurePosixPath(path.name)]
+        is_read_here = any(name.name.lower().endswith(reader.extensions) for name in names)
+        likely = None if is_read_here else likely_data_type(names)
         raise RecordingError(
             f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; "
             f"{remedy(error, reader, likely)}"
@@ -212,4 +219,5 @@ def _streaming(url: str) -> Iterator[None]:
             ) from error
         if isinstance(error, requests.RequestException) or type(error) is Exception:
             raise TransferError("stream", shown, "this machine", reason) from error
-        raise RecordingError(f"{shown} cannot be read as NWB: {reason}") from error
+        advice = CHECK_THE_FILE if is_damage(error) else "check that it is NWB in HDF5"
+        raise RecordingError(f"{shown} cannot be read as NWB: {reason}; {advice}") from error

@@ -111,19 +111,31 @@ def choose_stream(streams: Sequence[Stream], asked: Mapping[str, object]) -> Str
     if not candidates:
         raise RecordingError(
             f"nothing here can be sorted: there are {listing or 'no signals'}; spikes need a "
-            f"neural signal of {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz or more, not an LFP"
+            f"neural signal of {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz or more, not an LFP; "
+            f"{_if_one_has_spikes(streams)}"
         )
     if len(candidates) > 1:
-        parameter = "electrical_series_path" if "/" in candidates[0].identifier else "stream_id"
         choices = "; ".join(str(stream) for stream in candidates)
         raise SettingsError(
             f"{len(candidates)} streams could be the recording: {choices}; choose one, "
-            f'READ_RECORDING_KWARGS={{"{parameter}": "{candidates[0].identifier}"}}'
+            f"{_choice_of(candidates[0])}"
         )
     if len(streams) > 1:
         others = ", ".join(s.name for s in streams if s is not candidates[0])
         logger.info("stream: %s; never the recording: %s", candidates[0], others)
     return candidates[0]
+
+
+def _choice_of(stream: Stream) -> str:
+    parameter = "electrical_series_path" if "/" in stream.identifier else "stream_id"
+    return f'READ_RECORDING_KWARGS={{"{parameter}": "{stream.identifier}"}}'
+
+
+def _if_one_has_spikes(streams: Sequence[Stream]) -> str:
+    fast = [s for s in streams if s.sampling_frequency_hz >= LOWEST_SAMPLING_FREQUENCY_HZ]
+    if not fast:
+        return "name the source of the wideband or AP band"
+    return f"if spikes are in one of them all the same, choose it, {_choice_of(fast[0])}"
 
 
 def select_stream(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> dict[str, Any]:

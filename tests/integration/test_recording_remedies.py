@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+import zarr
 from probeinterface import write_probeinterface
 from spikeinterface.core import BaseRecording
 
@@ -346,3 +347,38 @@ def test_whitematter_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
     recording = open_recording(file, "whitematter", kwargs)
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
     np.testing.assert_allclose(recording.get_channel_gains(), 0.190734863)
+
+
+def test_a_zarr_array_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    zarr.save_array(str(tmp_path / "a.zarr"), simulated.get_traces())
+    kwargs = {"sampling_frequency": 30000.0, "gain_to_uV": AP_GAIN_UV, "offset_to_uV": 0.0}
+    recording = open_recording(tmp_path / "a.zarr", "zarr_array", kwargs)
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
+    np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
+
+
+def test_a_time_series_of_nwb_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    write_nwb(tmp_path / "a.nwb", simulated)
+    kwargs = {"timeseries_path": "acquisition/ElectricalSeries"}
+    recording = open_recording(tmp_path, "nwb_timeseries", kwargs)
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
+    assert recording.sampling_frequency == 30000.0
+
+
+def test_another_reader_of_the_same_files_is_not_suggested(tmp_path: Path) -> None:
+    """Intan's reader of one file cannot read what its reader of several cannot."""
+    (tmp_path / "a.rhd").write_bytes(b"no header" * 100)
+    message = refused(RecordingError, lambda: open_recording(tmp_path, "split_intan_files", {}))
+    assert "it looks like intan" not in message
+
+
+def test_a_named_lfp_stream_is_refused_before_it_is_fetched() -> None:
+    files = [
+        PurePosixPath(f"a_g0_t0.imec0.{band}.{ending}")
+        for band in ("ap", "lf")
+        for ending in ("bin", "meta")
+    ]
+    message = refused(
+        RecordingError, lambda: needed_files("spikeglx", files, {"stream_id": "imec0.lf"})
+    )
+    assert message.endswith("name the AP band, stream_id imec0.ap")
