@@ -246,3 +246,51 @@ def write_mda(folder: Path, recording: BaseRecording) -> Path:
     (folder / "params.json").write_text('{"samplerate": 30000, "spike_sign": -1}')
     np.savetxt(folder / "geom.csv", recording.get_channel_locations(), delimiter=",")
     return folder
+
+
+def write_neuralynx(folder: Path, recording: BaseRecording, header_rate: int | None = None) -> Path:
+    """Write a .ncs for each channel, in records of 512 samples, the first at 10 s.
+
+    `header_rate` is a rate that the header claims, in place of the one of the timestamps.
+    """
+    folder.mkdir(parents=True)
+    rate = recording.sampling_frequency
+    claimed = header_rate or int(rate)
+    traces = samples_of(recording)
+    n_records = len(traces) // 512
+    record = np.dtype(
+        [
+            ("time", "<u8"),
+            ("channel", "<u4"),
+            ("rate", "<u4"),
+            ("n", "<u4"),
+            ("samples", "<i2", (512,)),
+        ]
+    )
+    for c in range(traces.shape[1]):
+        said = {
+            "FileType": "NCS",
+            "FileVersion": "3.4",
+            "RecordSize": "1044",
+            "SamplingFrequency": claimed,
+            "ADMaxValue": 32767,
+            "ADBitVolts": f"{AP_GAIN_UV * 1e-6:.12f}",
+            "AcquisitionSystem": "AcqSystem1 DigitalLynxSX",
+            "AcqEntName": f"CSC{c + 1}",
+            "NumADChannels": 1,
+            "ADChannel": c,
+            "InputRange": 2000,
+            "InputInverted": "False",
+            "ApplicationName": 'Cheetah "6.3.2"',
+            "TimeCreated": "2024/05/01 10:00:00",
+            "TimeClosed": "2024/05/01 10:01:00",
+        }
+        lines = ["######## Neuralynx Data File Header"]
+        lines += [f"-{name} {value}" for name, value in said.items()]
+        records = np.zeros(n_records, record)
+        records["time"] = np.round(1e7 + np.arange(n_records) * 512 / rate * 1e6)
+        records["channel"], records["rate"], records["n"] = c, claimed, 512
+        records["samples"] = traces[: n_records * 512, c].reshape(n_records, 512)
+        header = "\r\n".join(lines).encode("latin-1").ljust(16384, b"\0")
+        (folder / f"CSC{c + 1}.ncs").write_bytes(header + records.tobytes())
+    return folder

@@ -14,6 +14,15 @@ TOLERANCE = 0.01
 #: durations are written with few digits
 ROUNDING_S = 0.05
 
+#: Neuralynx's records: the time of the first sample in microseconds, and up to 512 samples
+NCS_HEADER_BYTES = 16384
+NCS_RECORD = np.dtype(
+    [("time", "<u8"), ("channel", "<u4"), ("rate", "<u4"), ("n", "<u4"), ("samples", "<i2", (512,))]
+)
+
+#: records that are looked at
+N_RECORDS = 10_000
+
 #: places at which the times of samples are looked at, and the samples between them
 N_PLACES = 200
 STRIDE = 500
@@ -68,6 +77,35 @@ def check_open_ephys_rate(folder: Path, rate_hz: float) -> None:
             f"{folder.name}: structure.oebin says {rate_hz:g} Hz, and the times in timestamps.npy "
             f"are those of {implied:g} Hz; put the structure.oebin of this recording in its place"
         )
+
+
+def check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
+    """Raise `RecordingError` if no .ncs file in a folder has the times of this rate.
+
+    Neo takes the rate from the header, and makes a segment of each record that does not follow on.
+    """
+    rates = [_rate_of_records(file) for file in sorted(folder.glob("*.[nN][cC][sS]"))]
+    implied = sorted({round(rate, 1) for rate in rates if rate is not None})
+    if implied and all(abs(rate_hz / rate - 1) > TOLERANCE for rate in implied):
+        raise RecordingError(
+            f"the .ncs files say that they were sampled at {rate_hz:g} Hz, and the times of their "
+            f"records are those of {', '.join(f'{rate:g}' for rate in implied)} Hz; correct "
+            "SamplingFrequency in their headers, or export them again"
+        )
+
+
+def _rate_of_records(file: Path) -> float | None:
+    n_records = (file.stat().st_size - NCS_HEADER_BYTES) // NCS_RECORD.itemsize
+    if n_records < 2:
+        return None
+    records = np.memmap(
+        file, NCS_RECORD, mode="r", offset=NCS_HEADER_BYTES, shape=(min(n_records, N_RECORDS),)
+    )
+    steps_us = np.diff(records["time"].astype("int64"))
+    full = steps_us[(steps_us > 0) & (records["n"][:-1] == NCS_RECORD["samples"].shape[0])]
+    if not full.size:
+        return None
+    return float(NCS_RECORD["samples"].shape[0] / np.median(full) * 1e6)
 
 
 def _check(name: str, n_samples: float, lasted_s: float, info: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.recording.durations import (
     check_cbin_duration,
+    check_neuralynx_rate,
     check_open_ephys_rate,
     check_spikeglx_duration,
 )
@@ -163,6 +164,10 @@ def check_complete(reader: Reader, recording: Any) -> None:
         check_cbin_duration(Path(recording._kwargs["folder_path"]), recording)
     elif reader.name == "zarr":
         _check_zarr(recording)
+    elif reader.name == "neuralynx":
+        check_neuralynx_rate(
+            Path(recording._kwargs["folder_path"]), float(recording.sampling_frequency)
+        )
     elif reader.name == "split_intan_files":
         check_session(recording, recording._kwargs["mode"])
 
@@ -221,6 +226,8 @@ def _folder_inside(reader: Reader, path: Path) -> Path:
     match reader.name:
         case "openephys" if not any(path.rglob("structure.oebin")):
             folders = sorted({file.parent for file in path.rglob("*.continuous")})
+        case "neuralynx":
+            folders = sorted({file.parent for file in path.rglob("*.[nN][cC][sS]")})
         case "cbin_ibl":
             folders = sorted({file.parent for file in path.rglob("*.ap.*cbin")})
             folders = folders if len(folders) == 1 else []  # several are for their check to name

@@ -17,11 +17,20 @@ from spikeinterface_cloud.recording.reading import open_recording
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.sources import SourceRequest, find_source
-from tests.acquisition_formats import write_blackrock, write_cbin, write_neuroscope
+from tests.acquisition_formats import (
+    write_blackrock,
+    write_cbin,
+    write_neuralynx,
+    write_neuroscope,
+)
 from tests.recordings import AP_GAIN_UV, SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
 from tests.servers import S3Server
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    # SpikeInterface gives neo the older of two parameters
+    pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`"),
+]
 
 #: what READ_RECORDING_KWARGS says of a raw file
 RAW = {"sampling_frequency": 30000.0, "dtype": "int16", "num_channels": 8}
@@ -248,3 +257,34 @@ def test_the_rate_of_open_ephys_is_held_against_its_timestamps(
     message = refused(RecordingError, lambda: open_recording(folder, "openephys", {}))
     assert "structure.oebin says 20000 Hz" in message
     assert "those of 30000 Hz" in message
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_neuralynx_is_read_at_the_rate_of_its_times(
+    tmp_path: Path, simulated: BaseRecording, inside: bool
+) -> None:
+    folder = write_neuralynx(tmp_path / "source" / "2024-05-01", simulated)
+    recording = open_recording(folder.parent if inside else folder, "neuralynx", {})
+    assert recording.get_num_segments() == 1
+    assert recording.sampling_frequency == 30000.0
+    n_samples = recording.get_num_samples()
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces()[:n_samples])
+    np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
+
+
+@pytest.mark.parametrize("claimed", [20000, 60000])
+def test_a_header_of_neuralynx_that_contradicts_its_times(
+    tmp_path: Path, simulated: BaseRecording, claimed: int
+) -> None:
+    """Neo would make a segment of each record, all of them of the wrong rate."""
+    folder = write_neuralynx(tmp_path / "ncs", simulated, claimed)
+    message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
+    assert f"sampled at {claimed} Hz, and the times of their records are those of 300" in message
+
+
+def test_the_slow_channels_of_neuralynx_are_not_the_recording(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    folder = write_neuralynx(tmp_path / "ncs", simulated, 2000)
+    message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
+    assert "nothing here can be sorted" in message

@@ -10,7 +10,7 @@ from spikeinterface_cloud.recording.readers import reader_names
 
 PAGE = (Path(__file__).parents[2] / "docs" / "readers.md").read_text()
 
-STATES = ("truth", "opened", "untried", "refused")
+STATES = ("truth", "untried", "refused")
 
 
 def rows() -> dict[str, list[str]]:
