@@ -22,10 +22,11 @@ from spikeinterface_cloud.location import (
     parse_s3,
 )
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.recording.files import locate
+from spikeinterface_cloud.recording.files import locate, pick_file
 from spikeinterface_cloud.recording.named_file import with_its_stream
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.recording.readers import Reader, find_reader
+from spikeinterface_cloud.recording.saved_folder import DESCRIPTIONS
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.download import download
@@ -256,10 +257,19 @@ def _choose(
     names, kwargs = list(by_name), request.read_recording_kwargs
     if is_named:
         kwargs = with_its_stream(reader, names[0], names, kwargs)
+    elif reader.takes_a_file and not _is_folder_format(reader, names):
+        pick_file(reader, names)
     needed = needed_files(reader.name, names, kwargs)
     if len(needed) < len(files):
         logger.info("%d of the %d files there are needed", len(needed), len(files))
     return [by_name[name] for name in dict.fromkeys(needed)]
+
+
+def _is_folder_format(reader: Reader, names: Sequence[PurePosixPath]) -> bool:
+    """Whether a reader of files is to be given a folder: one that SpikeInterface or Zarr wrote."""
+    if reader.name == "binary":
+        return any(name.name in DESCRIPTIONS for name in names)
+    return reader.name == "zarr_array" or any(name.name in (".zgroup", ".zarray") for name in names)
 
 
 def _reader(request: SourceRequest) -> Reader | None:

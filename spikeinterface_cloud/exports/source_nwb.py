@@ -25,6 +25,7 @@ from spikeinterface_cloud.exports.session import (
     Session,
     session_of_recording,
 )
+from spikeinterface_cloud.recording.nwb_series import RenamedChannels
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,10 @@ def find_session(recording: si.BaseRecording) -> Session:
         the file's session cannot be read
     """
     source: Any = recording
+    channel_ids = None
     while source.get_parent() is not None:
+        if isinstance(source, RenamedChannels):
+            channel_ids = list(source.channel_ids)
         source = source.get_parent()
     if not isinstance(source, NwbRecordingExtractor):
         return session_of_recording(recording)
@@ -84,7 +88,8 @@ def find_session(recording: si.BaseRecording) -> Session:
         return session_of_recording(recording)
     try:
         with file:
-            return read_session(file, source.electrical_series_path, list(source.channel_ids))
+            ids = channel_ids or list(source.channel_ids)
+            return read_session(file, source.electrical_series_path, ids)
     except (KeyError, ValueError, OSError) as error:
         raise RecordingError(
             f"EXPORTS=nwb: the source's session or electrodes cannot be read "

@@ -24,6 +24,8 @@ CHECK_THE_FILE = "check that the file is whole (compare its size and checksum wi
 def one_line(error: BaseException, hide: str = "") -> str:
     """The message of another library's error on one line, of bearable length, without `hide`."""
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, KeyError):  # whose message is but the key
+        text = f"{text} is missing"
     text = text.replace(hide, "...") if hide else text
     if len(text) <= LONGEST_REASON:
         return text

@@ -83,7 +83,7 @@ def _check_shape(recording: BaseRecording) -> None:
         raise RecordingError(
             f"the recording is sampled at {recording.sampling_frequency:g} Hz, too slow for "
             f"spikes (at least {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz): it is an LFP or other slow "
-            "signal; name the wideband or AP stream in READ_RECORDING_KWARGS"
+            "signal, or its rate is not in Hz; read the wideband or AP band, or correct the rate"
         )
     if recording.dtype.kind not in "iuf":
         raise RecordingError(

@@ -6,18 +6,29 @@ formats can carry pickles, which run as a program when they are loaded. Both are
 
 import json
 import re
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, TypeVar
 
 import numpy as np
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.recording.durations import (
+    check_cbin_duration,
+    check_neuralynx_rate,
+    check_open_ephys_rate,
+    check_spikeglx_duration,
+)
+from spikeinterface_cloud.recording.intan_session import check_session
+from spikeinterface_cloud.recording.lfp_files import refuse_lfp_file
 from spikeinterface_cloud.recording.named_file import refuse_foreign_file, with_its_stream
 from spikeinterface_cloud.recording.readers import Reader
+from spikeinterface_cloud.recording.saved_folder import description_of, saved_folders
 from spikeinterface_cloud.recording.streams import needed_files
+
+P = TypeVar("P", bound=PurePath)
 
 
 def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
@@ -34,6 +45,9 @@ def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path,
         asked = with_its_stream(reader, PurePosixPath(path.name), names, kwargs)
     if location.is_dir():
         needed_files(reader.name, names, asked)
+    else:
+        refuse_lfp_file(location)
+        needed_files(reader.name, _beside(location), asked)
     return location, asked
 
 
@@ -50,8 +64,8 @@ def find_path(reader: Reader, path: Path) -> Path:
     """
     if not path.exists():
         raise RecordingError(f"{path} is not there")
-    if reader.name == "binary" and path.is_dir() and any(path.rglob("binary.json")):
-        return _only([file.parent for file in path.rglob("binary.json")], reader)
+    if reader.name == "binary" and path.is_dir() and (saved := saved_folders(path)):
+        return _only(saved, reader)
     if path.is_file() and not reader.takes_a_file:
         refuse_foreign_file(reader, PurePosixPath(path.name))
         return path.parent
@@ -63,20 +77,30 @@ def find_path(reader: Reader, path: Path) -> Path:
             "any program when loaded; export it as HDF5 (.nwb)"
         )
     if not reader.takes_a_file or reader.name == "zarr_array":
-        return path if reader.neo_classes else _descend(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    for extension in reader.extensions:
-        matches = [file for file in files if file.name.lower().endswith(extension)]
-        if matches:
-            return _only(matches, reader)
-    if not files:
+        return _folder_inside(reader, path)
+    names = list_files(path)
+    if not names:
         raise RecordingError(f"{path} holds no file")
-    if len(files) > 1 and reader.extensions:
+    return path / pick_file(reader, names)
+
+
+def pick_file(reader: Reader, names: Sequence[PurePosixPath]) -> PurePosixPath:
+    """That of the files in a folder which a reader of files is to be given.
+
+    Raises `RecordingError` when there is no such file, `SettingsError` when there are several.
+    """
+    for extension in reader.extensions:
+        matches = [name for name in names if name.name.lower().endswith(extension)]
+        if matches:
+            if reader.name == "blackrock":  # one recording in files of several rates
+                _only([n for n in names if n.name.lower().endswith(reader.extensions)], reader)
+            return matches[0] if reader.name == "blackrock" else _only(matches, reader)
+    if len(names) > 1 and reader.extensions:
         raise RecordingError(
-            f"none of the {len(files)} files is one that DATA_TYPE={reader.name} reads "
+            f"none of the {len(names)} files is one that DATA_TYPE={reader.name} reads "
             f"({', '.join(reader.extensions[:4])})"
         )
-    return _only(files, reader)
+    return _only(list(names), reader)
 
 
 def refuse_pickles(path: Path) -> None:
@@ -105,12 +129,14 @@ def refuse_foreign_class(folder: Path) -> None:
     The reader looks at the end of the name alone, and SpikeInterface's own `load` imports whatever
     a JSON names, and calls it.
     """
-    described = json.loads((folder / "binary.json").read_text())
+    description = description_of(folder)
+    assert description is not None
+    described = json.loads(description.read_text())
     name = str(described.get("class") if isinstance(described, dict) else described)
     if not re.fullmatch(r"spikeinterface\.[\w.]*\bBinaryRecordingExtractor", name):
         raise RecordingError(
-            f"{folder.name}/binary.json names the class {name[:100]!r}, which is no recording of "
-            "SpikeInterface; save the recording again with recording.save(folder=...)"
+            f"{folder.name}/{description.name} names the class {name[:100]!r}, which is no "
+            "recording of SpikeInterface; save the recording again with recording.save(folder=...)"
         )
 
 
@@ -125,16 +151,25 @@ def refuse_foreign_files(recording: BaseRecording, folder: Path) -> None:
 
 
 def check_complete(reader: Reader, recording: Any) -> None:
-    """Raise `RecordingError` if a file is shorter than its own metadata say.
+    """Raise `RecordingError` if a file is shorter than its own metadata say, or of another rate.
 
-    The readers do not: they take the length of the file for the length of the recording.
+    The readers do not: they take the length of the file for the length of the recording. Raises
+    `SettingsError` when files are joined that do not continue each other.
     """
     if reader.name == "spikeglx":
         _check_spikeglx(recording)
     elif reader.name == "openephys":
         _check_open_ephys(recording)
+    elif reader.name == "cbin_ibl":
+        check_cbin_duration(Path(recording._kwargs["folder_path"]), recording)
     elif reader.name == "zarr":
         _check_zarr(recording)
+    elif reader.name == "neuralynx":
+        check_neuralynx_rate(
+            Path(recording._kwargs["folder_path"]), float(recording.sampling_frequency)
+        )
+    elif reader.name == "split_intan_files":
+        check_session(recording, recording._kwargs["mode"])
 
 
 def refuse_truncated(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
@@ -146,8 +181,8 @@ def refuse_truncated(file: Path, meta: Mapping[str, str], n_channels: int) -> No
         raise RecordingError(
             f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
             f"meta file says {format_bytes(expected)} ({expected} bytes, {n_channels} channels); "
-            "copy it again from the acquisition machine, or correct fileSizeBytes in the meta file "
-            "if it was cut on purpose"
+            "copy it again from the acquisition machine, or correct fileSizeBytes and fileTimeSecs "
+            "in the meta file if it was cut on purpose"
         )
 
 
@@ -172,14 +207,49 @@ def check_named(reader: Reader, recording: Any, file: Path) -> None:
         )
 
 
-def _only(paths: list[Path], reader: Reader) -> Path:
-    if len(paths) > 1:
+def _only(paths: list[P], reader: Reader) -> P:
+    """The only one of `paths`; Blackrock's files of one name are one recording."""
+    n_recordings = len(paths)
+    if reader.name == "blackrock":
+        n_recordings = len({path.with_suffix("") for path in paths})
+    if n_recordings > 1:
         names = ", ".join(sorted(path.name for path in paths)[:10])
         raise SettingsError(
-            f"there are {len(paths)} recordings of DATA_TYPE={reader.name} here: {names}; "
-            "name one of them as the source (it can be a single file)"
+            f"there are {n_recordings} recordings of DATA_TYPE={reader.name} here: {names}; "
+            "name one of them as the source (it can be a single file)" + _if_one_session(reader)
         )
     return paths[0]
+
+
+def _if_one_session(reader: Reader) -> str:
+    if reader.name != "intan":
+        return ""
+    return (
+        "; if they are one session that was split, set DATA_TYPE=split_intan_files, which joins "
+        'the files of their folder (READ_RECORDING_KWARGS={"mode": "append"} keeps each a segment)'
+    )
+
+
+def _beside(file: Path) -> list[PurePosixPath]:
+    """The files in the folder of a file."""
+    return [PurePosixPath(each.name) for each in sorted(file.parent.iterdir()) if each.is_file()]
+
+
+def _folder_inside(reader: Reader, path: Path) -> Path:
+    """The folder at or below `path` that a reader of folders is to be given."""
+    match reader.name:
+        case "openephys" if not any(path.rglob("structure.oebin")):
+            folders = sorted({file.parent for file in path.rglob("*.continuous")})
+        case "neuralynx":
+            folders = sorted({file.parent for file in path.rglob("*.[nN][cC][sS]")})
+        case "cbin_ibl":
+            folders = sorted({file.parent for file in path.rglob("*.ap.*cbin")})
+            folders = folders if len(folders) == 1 else []  # several are for their check to name
+        case _ if reader.neo_classes:
+            folders = []
+        case _:
+            return _descend(path)
+    return _only(folders, reader) if folders else path
 
 
 def _descend(folder: Path) -> Path:
@@ -204,10 +274,12 @@ def _check_spikeglx(recording: Any) -> None:
     for info in recording.neo_reader.signals_info_list:
         if info["stream_name"] == stream:
             refuse_truncated(Path(info["bin_file"]), info["meta"], info["num_chan"])
+            check_spikeglx_duration(info)
 
 
 def _check_open_ephys(recording: Any) -> None:
     for segment, folder in enumerate(getattr(recording, "_stream_folders", ())):
+        check_open_ephys_rate(Path(folder), float(recording.sampling_frequency))
         for name in ("sample_numbers.npy", "timestamps.npy"):
             file = Path(folder) / name
             if not file.is_file():

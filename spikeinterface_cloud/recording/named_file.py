@@ -11,6 +11,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.lfp_files import refuse_lfp_file
 from spikeinterface_cloud.recording.readers import Reader, likely_data_type
 from spikeinterface_cloud.recording.spikeglx import parse_name
 
@@ -38,6 +39,7 @@ def with_its_stream(
     SettingsError
         READ_RECORDING_KWARGS names another stream, or more would be read than this file
     """
+    refuse_lfp_file(file)
     if not reader.takes_a_file:
         refuse_foreign_file(reader, file)
         _refuse_one_of_several(reader, file, names)
@@ -45,7 +47,6 @@ def with_its_stream(
     if stream is None:
         return dict(kwargs)
     parameter, identifier = stream
-    _refuse_lfp(file, identifier)
     asked = [kwargs[name] for name in ("stream_id", "stream_name") if kwargs.get(name) is not None]
     if not asked:
         return {**kwargs, parameter: identifier}
@@ -71,14 +72,6 @@ def stream_of(reader: Reader, file: PurePath) -> tuple[str, str] | None:
             return None if number is None else ("stream_id", number["stream"])
         case _:
             return None
-
-
-def _refuse_lfp(file: PurePath, stream: str) -> None:
-    if stream == "lf" or stream.endswith(".lf"):
-        raise RecordingError(
-            f"{file.name} is the LFP band, in which there are no spikes; name "
-            f"{file.name.replace('.lf.', '.ap.')} or the folder of the recording as the source"
-        )
 
 
 def refuse_foreign_file(reader: Reader, file: PurePosixPath) -> None:

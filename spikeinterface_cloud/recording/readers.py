@@ -24,6 +24,7 @@ from spikeinterface_cloud.naming import (
     check_reader_parameters,
     known_data_type,
 )
+from spikeinterface_cloud.recording.packages import check_packages
 
 PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
 
@@ -32,9 +33,12 @@ PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
 ENDINGS = {
     "nwb": (".nwb",),
     "axona": (".set",),
+    "blackrock": (".ns6", ".ns5", ".ns4", ".ns3", ".ns2", ".ns1"),
     "cbin_ibl": (".cbin", ".ch", ".meta"),
+    "intan": (".rhd", ".rhs"),
     "mda": ("raw.mda",),
     "neuralynx": (".ncs",),
+    "nwb_timeseries": (".nwb",),
     "neuronexus": (".xdat.json",),
     "neuroscope": (".xml", ".dat"),
     "openephys": ("structure.oebin", ".openephys", ".continuous"),
@@ -114,10 +118,12 @@ def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
     """The reader of `data_type`, once READ_RECORDING_KWARGS is known to fit its signature.
 
     Raises `SettingsError` for an unknown reader, and for a parameter that the reader does not
-    take, that it is missing, or that is the job's own to decide.
+    take, that it is missing, or that is the job's own to decide; `UnavailableError` for a reader
+    that needs a package which is not installed.
     """
     reader = find_reader(data_type)
     check_reader_parameters(reader, kwargs)
+    check_packages(reader.name)
     return reader
 
 

@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 import h5py
 import requests
 from spikeinterface.core import BaseRecording
-from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
-from spikeinterface_cloud.recording.advice import one_line
+from spikeinterface_cloud.recording.advice import (
+    CHECK_THE_FILE,
+    is_damage,
+    one_line,
+    remedy,
+)
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
@@ -28,10 +32,13 @@ from spikeinterface_cloud.recording.files import (
     refuse_foreign_files,
     refuse_pickles,
 )
+from spikeinterface_cloud.recording.hdf5_codecs import check_codecs, install_maxwell_plugin
 from spikeinterface_cloud.recording.imec import follow_neo_headers, read_beyond_neo
 from spikeinterface_cloud.recording.links import refuse_foreign_links
+from spikeinterface_cloud.recording.nwb_series import check_series, with_unique_ids
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
+from spikeinterface_cloud.recording.saved_folder import open_saved_folder
 from spikeinterface_cloud.recording.streams import (
     CHOOSING,
     choose_stream,
@@ -56,8 +63,7 @@ def open_recording(
         if location.is_dir():
             refuse_pickles(location)
         elif h5py.is_hdf5(location):
-            with h5py.File(location) as file:
-                refuse_foreign_links(file, location.parent)
+            _check_hdf5(reader, location, asked)
         recording = read_beyond_neo(location, asked) if reader.name == "spikeglx" else None
         if recording is None:
             recording = _read(reader, location, select_stream(reader, location, asked))
@@ -79,8 +85,10 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
     asked = {name: kwargs[name] for name in CHOOSING if kwargs.get(name) is not None}
     with _streaming(url):
         series = choose_stream(list_electrical_series(url, stream_mode="remfile"), asked)
+        layout = check_series(url, series.identifier, stream_mode="remfile")
         passed = {**kwargs, "electrical_series_path": series.identifier}
         recording = read_nwb_recording(url, stream_mode="remfile", **_without_time_vector(passed))
+    recording = with_unique_ids(recording, layout)
     recording.annotate(stream_name=series.identifier)
     return recording
 
@@ -98,11 +106,14 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
 def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
     if reader.name == "binary" and location.is_dir():
         refuse_foreign_class(location)
-        recording = BinaryFolderRecording(location)
+        recording = open_saved_folder(location)
         refuse_foreign_files(recording, location)
+    elif reader.name == "nwb":
+        layout = check_series(location, kwargs["electrical_series_path"])
+        passed = _without_time_vector(kwargs)
+        recording = with_unique_ids(reader.function(file_path=location, **passed), layout)
     else:
-        passed = _without_time_vector(kwargs) if reader.name == "nwb" else kwargs
-        recording = reader.function(**{reader.path_parameter: location}, **passed)
+        recording = reader.function(**{reader.path_parameter: location}, **kwargs)
     if not isinstance(recording, BaseRecording):
         raise RecordingError(f"{location.name} holds a {type(recording).__name__}, no recording")
     stream = kwargs.get("electrical_series_path") or getattr(recording, "stream_name", None)
@@ -117,6 +128,19 @@ def _without_time_vector(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name != "load_time_vector"}
 
 
+def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> None:
+    """Refuse what a file keeps elsewhere, and codecs that are not here; of NWB, where a file often
+    has other things in it, only the series that is read is looked at, by `check_series`."""
+    with h5py.File(location) as file:
+        refuse_foreign_links(file, location.parent)
+        if reader.name == "nwb":
+            return
+        if reader.name == "maxwell":
+            install_maxwell_plugin(asked=bool(kwargs.pop("install_maxwell_plugin", False)))
+            kwargs["install_maxwell_plugin"] = False
+        check_codecs(file, location.name, kwargs.get("timeseries_path"))
+
+
 @contextmanager
 def _reading(reader: Reader, path: Path) -> Iterator[None]:
     """Turn what a reader raises into one line that says what to do."""
@@ -125,12 +149,12 @@ def _reading(reader: Reader, path: Path) -> Iterator[None]:
     except CloudJobError:
         raise
     except Exception as error:  # readers raise anything, bare Exception and AssertionError included
-        likely = likely_data_type(list_files(path) if path.is_dir() else [PurePosixPath(path.name)])
-        remedy = "check that the file is whole (compare its size and checksum with the original)"
-        if likely is not None and likely != reader.name:
-            remedy = f"it looks like {likely}: set DATA_TYPE={likely} if that is what it is"
+        names = list_files(path) if path.is_dir() else [PurePosixPath(path.name)]
+        is_read_here = any(name.name.lower().endswith(reader.extensions) for name in names)
+        likely = None if is_read_here else likely_data_type(names)
         raise RecordingError(
-            f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; {remedy}"
+            f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; "
+            f"{remedy(error, reader, likely)}"
         ) from error
 
 
@@ -151,4 +175,5 @@ def _streaming(url: str) -> Iterator[None]:
             ) from error
         if isinstance(error, requests.RequestException) or type(error) is Exception:
             raise TransferError("stream", shown, "this machine", reason) from error
-        raise RecordingError(f"{shown} cannot be read as NWB: {reason}") from error
+        advice = CHECK_THE_FILE if is_damage(error) else "check that it is NWB in HDF5"
+        raise RecordingError(f"{shown} cannot be read as NWB: {reason}; {advice}") from error

@@ -11,7 +11,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.advice import one_line
+from spikeinterface_cloud.recording.advice import CHECK_THE_FILE, is_damage, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +75,13 @@ def look_at_all(
         seen: list[Seen] = executor.run()
     except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
         raise RecordingError(
-            f"the samples cannot all be read: {one_line(error)}; check that the file is whole "
-            "(compare its size and checksum with the original)"
+            f"the samples cannot all be read: {one_line(error)}; {_remedy(error)}"
         ) from error
     return seen
+
+
+def _remedy(error: Exception) -> str:
+    return CHECK_THE_FILE if is_damage(error) else "export the recording again"
 
 
 def _start_worker(recording: BaseRecording, look: Callable[..., Any]) -> dict[str, Any]:
@@ -100,8 +103,7 @@ def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: i
     except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
         raise RecordingError(
             f"the traces of segment {segment} cannot be read from frame {start_frame} on: "
-            f"{one_line(error)}; check that the file is whole (compare its size and checksum with "
-            "the original)"
+            f"{one_line(error)}; {_remedy(error)}"
         ) from error
     if traces.shape[1] != recording.get_num_channels():
         raise RecordingError(

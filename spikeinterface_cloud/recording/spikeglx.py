@@ -75,6 +75,11 @@ def _choose(streams: list[str], kwargs: Mapping[str, object]) -> str:
             "and run_g0_t0.imec0.ap.meta"
         )
     if asked is not None:
+        if str(asked).endswith(".lf"):
+            raise RecordingError(
+                f"READ_RECORDING_KWARGS names {asked!r}, the LFP band, in which there are no "
+                f"spikes; name the AP band, stream_id {str(asked).removesuffix('lf')}ap"
+            )
         if asked in streams:
             return str(asked)
         raise SettingsError(
@@ -83,8 +88,9 @@ def _choose(streams: list[str], kwargs: Mapping[str, object]) -> str:
     bands = [stream for stream in streams if stream.endswith(".ap")]
     if not bands:
         raise RecordingError(
-            f"there is no AP band to sort, only {listing}: an LFP, NI-DAQ or OneBox stream is "
-            "never the recording unless READ_RECORDING_KWARGS names it as stream_id"
+            f"there is no AP band to sort, only {listing}: put the AP band's .bin and .meta beside "
+            "them, or name a NI-DAQ or OneBox stream that has spikes in it as stream_id in "
+            "READ_RECORDING_KWARGS"
         )
     if len(bands) > 1:
         raise SettingsError(

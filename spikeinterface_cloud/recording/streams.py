@@ -16,6 +16,8 @@ from typing import Any
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.ibl import files_of_band
+from spikeinterface_cloud.recording.lfp_files import refuse_lfp_alone
 from spikeinterface_cloud.recording.links import refuse_foreign_links
 from spikeinterface_cloud.recording.readers import Reader, find_reader, likely_data_type
 from spikeinterface_cloud.recording.spikeglx import files_of_stream
@@ -46,6 +48,8 @@ class Stream:
     name: str
     n_channels: int
     sampling_frequency_hz: float
+    #: whether the file keeps it among the field potentials, whatever its name
+    kept_as_lfp: bool = False
 
     def __str__(self) -> str:
         title = self.identifier
@@ -57,7 +61,7 @@ class Stream:
     def is_lfp(self) -> bool:
         """Whether it is too slow to hold spikes, or says that it is a field potential."""
         slow = self.sampling_frequency_hz < LOWEST_SAMPLING_FREQUENCY_HZ
-        return slow or LFP.search(self.name) is not None
+        return slow or self.kept_as_lfp or LFP.search(self.name) is not None
 
     @property
     def is_auxiliary(self) -> bool:
@@ -72,9 +76,13 @@ def needed_files(
 
     Only SpikeGLX and IBL's compression of it keep each stream in files of its own; of any other
     format every file is needed. Raises `SettingsError` when a stream has to be chosen or is not
-    there, and `RecordingError` when the files are of another format or lack a part.
+    there, and `RecordingError` when the files are of another format, lack a part or are LFP.
     """
     reader = find_reader(data_type)
+    if kwargs.get("xml_file_path") is None:
+        refuse_lfp_alone(reader.name, names)
+    if reader.name in ("zarr", "zarr_array"):
+        _refuse_new_zarr(names)
     if reader.name == "spikeglx":
         likely = likely_data_type(names)
         if likely not in (None, "spikeglx") and not any(n.suffix == ".meta" for n in names):
@@ -84,8 +92,7 @@ def needed_files(
             )
         return files_of_stream(names, kwargs)
     if reader.name == "cbin_ibl":
-        band = f".{kwargs.get('stream_name', 'ap')}."
-        return [name for name in names if band in name.name] or list(names)
+        return files_of_band(names, kwargs)
     return list(names)
 
 
@@ -104,19 +111,31 @@ def choose_stream(streams: Sequence[Stream], asked: Mapping[str, object]) -> Str
     if not candidates:
         raise RecordingError(
             f"nothing here can be sorted: there are {listing or 'no signals'}; spikes need a "
-            f"neural signal of {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz or more, not an LFP"
+            f"neural signal of {LOWEST_SAMPLING_FREQUENCY_HZ:g} Hz or more, not an LFP; "
+            f"{_if_one_has_spikes(streams)}"
         )
     if len(candidates) > 1:
-        parameter = "electrical_series_path" if "/" in candidates[0].identifier else "stream_id"
         choices = "; ".join(str(stream) for stream in candidates)
         raise SettingsError(
             f"{len(candidates)} streams could be the recording: {choices}; choose one, "
-            f'READ_RECORDING_KWARGS={{"{parameter}": "{candidates[0].identifier}"}}'
+            f"{_choice_of(candidates[0])}"
         )
     if len(streams) > 1:
         others = ", ".join(s.name for s in streams if s is not candidates[0])
         logger.info("stream: %s; never the recording: %s", candidates[0], others)
     return candidates[0]
+
+
+def _choice_of(stream: Stream) -> str:
+    parameter = "electrical_series_path" if "/" in stream.identifier else "stream_id"
+    return f'READ_RECORDING_KWARGS={{"{parameter}": "{stream.identifier}"}}'
+
+
+def _if_one_has_spikes(streams: Sequence[Stream]) -> str:
+    fast = [s for s in streams if s.sampling_frequency_hz >= LOWEST_SAMPLING_FREQUENCY_HZ]
+    if not fast:
+        return "name the source of the wideband or AP band"
+    return f"if spikes are in one of them all the same, choose it, {_choice_of(fast[0])}"
 
 
 def select_stream(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +191,7 @@ def list_electrical_series(path: Path | str, stream_mode: str | None = None) -> 
 
     def visit(name: str, item: Any) -> None:
         if item.attrs.get("neurodata_type") == "ElectricalSeries":
-            series.append(_describe_series(item, name))
+            series.append(_describe_series(item, name, kept_as_lfp=_is_in_lfp(item)))
 
     try:
         if stream_mode is not None:
@@ -184,7 +203,25 @@ def list_electrical_series(path: Path | str, stream_mode: str | None = None) -> 
     return series
 
 
-def _describe_series(series: Any, series_path: str) -> Stream:
+def _refuse_new_zarr(names: Sequence[PurePosixPath]) -> None:
+    if any(name.name == "zarr.json" for name in names):
+        raise RecordingError(
+            "this is Zarr of format 3 (zarr.json), and SpikeInterface reads format 2; save the "
+            'recording with recording.save(folder=..., format="binary") and set DATA_TYPE=binary'
+        )
+
+
+def _is_in_lfp(series: Any) -> bool:
+    """Whether one of the groups around a series is NWB's container of field potentials."""
+    group = series.parent
+    while group.name != "/":
+        if group.attrs.get("neurodata_type") == "LFP":
+            return True
+        group = group.parent
+    return False
+
+
+def _describe_series(series: Any, series_path: str, *, kept_as_lfp: bool) -> Stream:
     shape = series["data"].shape
     if "starting_time" in series:
         rate = float(series["starting_time"].attrs["rate"])
@@ -196,6 +233,7 @@ def _describe_series(series: Any, series_path: str) -> Stream:
         name=series_path,
         n_channels=shape[1] if len(shape) > 1 else 1,
         sampling_frequency_hz=round(rate, 3),
+        kept_as_lfp=kept_as_lfp,
     )
 
 
@@ -207,7 +245,7 @@ def _neo_class(reader: Reader, path: Path) -> Any:
     """The class that reads `path`: Open Ephys has two formats, and its old one is told by files."""
     if len(reader.neo_classes) == 1:
         return reader.neo_classes[0]
-    legacy = any(file.suffix == ".continuous" for file in path.iterdir())
+    legacy = any(".continuous" in file.name and file.is_file() for file in path.iterdir())
     return next(cls for cls in reader.neo_classes if ("Legacy" in cls.__name__) == legacy)
 
 

@@ -315,7 +315,7 @@ def test_files_renamed_beyond_recognition_are_all_needed() -> None:
 
 def test_compressed_files_of_ibl_need_their_band() -> None:
     """The compressed binary, its index and its meta file."""
-    ap = paths("_spikeglx_ephysData.ap.cbin", "_spikeglx_ephysData.ap.ch", "x.ap.meta")
+    ap = paths(*(f"_spikeglx_ephysData.ap.{ending}" for ending in ("cbin", "ch", "meta")))
     lf = paths("_spikeglx_ephysData.lf.cbin", "_spikeglx_ephysData.lf.ch")
     assert needed_files("cbin_ibl", [*lf, *ap], {}) == ap
 

@@ -1,0 +1,93 @@
+"""Compression filters of HDF5: those that this image reads, and the name of one that it lacks.
+
+HDF5 itself brings gzip, and its own message about any other filter is of folders that do not exist.
+"""
+
+import os
+from typing import Any
+
+import h5py
+import hdf5plugin
+from neo.rawio.maxwellrawio import auto_install_maxwell_hdf5_compression_plugin
+
+from spikeinterface_cloud.errors import UnavailableError
+
+#: importing it adds these filters to HDF5
+CODECS = tuple(sorted(hdf5plugin.FILTERS))
+
+#: registered filters that hdf5plugin does not bring, with who makes them
+OTHER_FILTERS = {
+    305: "LZO, of PyTables",
+    32003: "Snappy",
+    32009: "SPDP",
+    32012: "JPEG-LS",
+    32016: "B3D",
+    32019: "JPEG",
+    32020: "VBZ, of Oxford Nanopore",
+    32025: "Delta-Rice",
+    32027: "FLAC",
+    32030: "FFMPEG",
+}
+
+
+def install_maxwell_plugin(*, asked: bool) -> None:
+    """Download Maxwell's own filter, which it does not let others distribute, where that is asked.
+
+    Raises `UnavailableError` when it cannot be downloaded.
+    """
+    if not asked:
+        return
+    try:
+        auto_install_maxwell_hdf5_compression_plugin(force_download=False)
+    except OSError as error:
+        raise UnavailableError(
+            f"Maxwell's HDF5 filter cannot be downloaded ({error}); use an image that has its "
+            "libcompression.so in the folder that HDF5_PLUGIN_PATH names"
+        ) from error
+    h5py.h5pl.append(os.environ["HDF5_PLUGIN_PATH"].encode())
+
+
+def check_codecs(file: h5py.File, name: str, group: str | None = None) -> None:
+    """Raise `UnavailableError` if what is read of an HDF5 file is compressed by an unknown filter.
+
+    Parameters
+    ----------
+    name
+        of the file, for the message
+    group
+        the path inside the file of what is read; None for all of it
+    """
+    missing: list[str] = []  # h5py garbles what is raised while it visits
+
+    def note_filters(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and (problem := _missing_filter(item)):
+            missing.append(f"{item.name.lstrip('/')} is compressed by {problem}")
+
+    target = file if group is None else file.get(group)
+    if isinstance(target, h5py.Group):
+        target.visititems(note_filters)
+    if missing:
+        raise UnavailableError(
+            f"{name}: {missing[0]}, which this image cannot read (it reads gzip, szip, lzf, "
+            f"{', '.join(CODECS)}); write the file again with one of these, or {_remedy(file)}"
+        )
+
+
+def _missing_filter(dataset: h5py.Dataset) -> str | None:
+    properties = dataset.id.get_create_plist()
+    for index in range(properties.get_nfilters()):
+        number, _, _, label = properties.get_filter(index)
+        if not h5py.h5z.filter_avail(number):
+            known = OTHER_FILTERS.get(number) or label.decode("utf-8", "replace")[:60]
+            return f"the HDF5 filter {number}" + (f" ({known})" if known else "")
+    return None
+
+
+def _remedy(file: h5py.File) -> str:
+    if "wells" in file or "mapping" in file:  # Maxwell's two layouts
+        return (
+            "use an image that has the libcompression.so that Maxwell offers for download in the "
+            "folder that its HDF5_PLUGIN_PATH names "
+            '(READ_RECORDING_KWARGS={"install_maxwell_plugin": true} downloads it in the job)'
+        )
+    return "use an image that has the filter's plugin in the folder that HDF5_PLUGIN_PATH names"

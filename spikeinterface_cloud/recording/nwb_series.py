@@ -1,0 +1,142 @@
+"""The electrical series of an NWB file that is read: whether it is laid out as NWB wants it, and
+names for its channels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from spikeinterface.core import BaseRecording
+from spikeinterface.core.channelslice import ChannelSliceRecordingSegment
+from spikeinterface.extractors.nwbextractors import read_file_from_backend
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.hdf5_codecs import check_codecs
+from spikeinterface_cloud.recording.opening_notes import add_note
+
+#: a rate and the times of the samples agree within this
+RATE_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeriesLayout:
+    """What is needed of a series besides what SpikeInterface reads."""
+
+    #: one for each row of the electrodes table that the series names; None where it names none
+    electrode_ids: npt.NDArray[Any] | None
+
+
+class RenamedChannels(BaseRecording):  # type: ignore[misc]
+    """A recording with other channel ids, for one whose own are not unique.
+
+    SpikeInterface's own renaming looks the channels up by the ids that they have.
+    """
+
+    def __init__(self, recording: BaseRecording, channel_ids: list[Any]) -> None:
+        super().__init__(
+            sampling_frequency=recording.sampling_frequency,
+            channel_ids=channel_ids,
+            dtype=recording.dtype,
+        )
+        for segment in recording.segments:
+            indices = np.arange(len(channel_ids))
+            self.add_recording_segment(ChannelSliceRecordingSegment(segment, indices))
+        self._parent = recording
+        recording.copy_metadata(self)
+        if recording.has_probe():
+            groups = recording.get_channel_groups()
+            self.set_probegroup(recording.get_probegroup(), check_overlap=False)
+            self.set_channel_groups(groups)
+        self._kwargs = {"recording": recording, "channel_ids": channel_ids}
+
+
+def check_series(
+    path: Path | str, series_path: str, stream_mode: str | None = None
+) -> SeriesLayout:
+    """Check the series at `series_path` of a file, on this machine or, streamed, at a URL.
+
+    Raises
+    ------
+    RecordingError
+        its data are transposed, or its rate contradicts its timestamps
+    UnavailableError
+        it is compressed by a filter that is not in this image
+    """
+    file = read_file_from_backend(file_path=path, stream_mode=stream_mode)
+    try:
+        series = file[series_path]
+        if isinstance(file, h5py.File):
+            check_codecs(file, str(path).partition("?")[0].rpartition("/")[2], series_path)
+        rows = series["electrodes"][:] if "electrodes" in series else None
+        if rows is not None:
+            _check_shape(series_path, tuple(series["data"].shape), len(rows))
+        _check_rate(series_path, series)
+        return SeriesLayout(electrode_ids=_electrode_ids(file, series, rows))
+    finally:
+        if hasattr(file, "close"):  # a Zarr group has nothing to close
+            file.close()
+
+
+def with_unique_ids(recording: BaseRecording, layout: SeriesLayout) -> BaseRecording:
+    """The recording under the ids of its electrodes where the names of its channels repeat.
+
+    The names stay a property, `channel_name`. Where the ids repeat as well, the recording is
+    returned as it is, and is refused by the checks.
+    """
+    names = recording.channel_ids
+    ids = layout.electrode_ids
+    if len(np.unique(names)) == len(names) or ids is None or len(np.unique(ids)) < len(names):
+        return recording
+    renamed = RenamedChannels(recording, ids.tolist())
+    renamed.set_property("channel_name", np.asarray(names).astype(str))
+    add_note(
+        renamed, "the names of channels repeat: they go by the ids of their electrodes instead"
+    )
+    return renamed
+
+
+def _check_shape(series_path: str, shape: tuple[int, ...], n_electrodes: int) -> None:
+    n_columns = shape[1] if len(shape) > 1 else 1
+    if n_columns == n_electrodes or not shape:
+        return
+    if len(shape) == 2 and shape[0] == n_electrodes:
+        raise RecordingError(
+            f"the data of {series_path} are transposed: they have {shape[0]} rows and {shape[1]} "
+            f"columns for {n_electrodes} electrodes, and NWB wants a row for each sample and a "
+            "column for each electrode; write the series again with data.T"
+        )
+    raise RecordingError(
+        f"the data of {series_path} have the shape {'x'.join(map(str, shape))}, and the series "
+        f"names {n_electrodes} electrodes; write it again with a column for each electrode"
+    )
+
+
+def _check_rate(series_path: str, series: Mapping[str, Any]) -> None:
+    """Hold the rate that a series names against its timestamps, where it has both."""
+    if "starting_time" not in series or "timestamps" not in series:
+        return
+    stamps = series["timestamps"]
+    said = float(series["starting_time"].attrs["rate"])
+    n_intervals = min(int(stamps.shape[0]), 100_000) - 1
+    lasted_s = float(stamps[n_intervals] - stamps[0]) if n_intervals > 0 else 0.0
+    if lasted_s <= 0:
+        return
+    implied = n_intervals / lasted_s
+    if abs(said / implied - 1) > RATE_TOLERANCE:
+        raise RecordingError(
+            f"{series_path} has a rate of {said:g} Hz, and timestamps of {implied:g} Hz; write it "
+            "again with the one of them that is right"
+        )
+
+
+def _electrode_ids(
+    file: Any, series: Any, rows: npt.NDArray[Any] | None
+) -> npt.NDArray[Any] | None:
+    if rows is None or "table" not in series["electrodes"].attrs:
+        return None
+    table = file[series["electrodes"].attrs["table"]]
+    ids = np.asarray(table["id"][:])
+    return ids[rows] if len(rows) and rows.max() < len(ids) and rows.min() >= 0 else None
