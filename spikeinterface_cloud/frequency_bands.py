@@ -6,7 +6,7 @@ problem. Needs no SpikeInterface: defaults are handed in.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 #: a default is lowered to this part of the sampling rate; at half of it no filter exists
 HIGHEST_PART_OF_RATE = 0.45
@@ -97,7 +97,7 @@ def frequency_problems(where: str, name: str, value: Any, rate_hz: float | None)
         )
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -106,16 +106,12 @@ def _are_in_hz(defaults: Mapping[str, Any], low: str, high: str) -> bool:
     """Whether the defaults of a band are in Hz: of one sorter (yass) the upper end is a part of the
     rate, and so below the lower end, which is in Hz."""
     lower, upper = defaults.get(low), defaults.get(high)
-    if isinstance(lower, int | float) and isinstance(upper, int | float):
-        return upper >= 1
-    return True
+    return upper >= 1 if is_number(lower) and is_number(upper) else True
 
 
 def _upside_down(where: str, values: Mapping[str, Any], low: str, high: str) -> Iterator[str]:
     lower, upper = values.get(low), values.get(high)
-    if not isinstance(lower, int | float) or not isinstance(upper, int | float):
-        return
-    if lower >= upper:
+    if is_number(lower) and is_number(upper) and lower >= upper:
         yield (
             f"{where}{low} is {lower:g} Hz and {high} is {upper:g} Hz, so that nothing passes; "
             f"give a {low} below {high}"

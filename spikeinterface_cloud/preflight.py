@@ -17,6 +17,7 @@ from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_mis
 from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.fingerprint import fingerprints
+from spikeinterface_cloud.frequency_bands import is_number
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import (
@@ -235,7 +236,7 @@ def known_rate_hz(settings: JobSettings) -> float | None:
     if isinstance(settings.source, SimulatedRecording):
         return simulated_rate_hz(kwargs)
     rate = kwargs.get("sampling_frequency")
-    return float(rate) if isinstance(rate, int | float) and rate > 0 else None
+    return float(rate) if is_number(rate) and rate > 0 else None
 
 
 def source_request(settings: JobSettings) -> SourceRequest:

@@ -7,7 +7,6 @@ from spikeinterface_cloud.frequency_bands import (
     Chosen,
     band_problems,
     frequency_problems,
-    is_number,
     lowered_bands,
 )
 
@@ -41,6 +40,8 @@ def step_band_problems(
     """
     for step in steps:
         name, params = step["name"], step["params"]
+        if not isinstance(params, Mapping):
+            continue  # which is a problem of its own
         yield from band_problems(f"{where}{name}: ", params, STEP_DEFAULTS.get(name, {}), rate_hz)
         other = STEP_FREQUENCIES.get(name)
         if other is not None and other in params:
@@ -85,11 +86,10 @@ def final_rate_hz(steps: Sequence[Step], rate_hz: float) -> float:
 
 def rate_after(step: Step, rate_hz: float) -> float:
     """The sampling rate after one step, which most leave as it is."""
-    params = step["params"]
-    match step["name"]:
-        case "resample" if is_number(params.get("resample_rate")):
-            return float(params["resample_rate"])
-        case "decimate" if is_number(params.get("decimation_factor")):
-            return rate_hz / float(params["decimation_factor"] or 1)
+    match step:
+        case {"name": "resample", "params": {"resample_rate": int() | float() as rate}}:
+            return float(rate)
+        case {"name": "decimate", "params": {"decimation_factor": int() as factor}} if factor:
+            return rate_hz / factor
         case _:
             return rate_hz

@@ -12,6 +12,8 @@ from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.chosen_parameters import check_rate, merged
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.preflight import known_rate_hz
+from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorter_bands import fitting_bands, sorter_band_problems
 from spikeinterface_cloud.sorters import check_parameters
 from spikeinterface_cloud.step_bands import STEP_DEFAULTS, STEP_FREQUENCIES, fitting_steps
@@ -162,6 +164,12 @@ def test_a_given_step_that_does_not_fit_is_refused(steps: dict[str, Any], messag
     check_rate(40_000.0, steps, {})
 
 
+def test_parameters_that_are_none_are_left_to_the_check_that_names_them() -> None:
+    check_rate(10_000.0, {"bandpass_filter": 6000, "resample": None}, {})
+    with pytest.raises(SettingsError, match="filtering is 300; it takes an object"):
+        check_parameters({"spykingcircus2": {"filtering": 300}})
+
+
 def test_the_frequencies_of_the_steps_are_those_of_spikeinterface() -> None:
     found: dict[str, dict[str, Any]] = {}
     for step, function in pp_names_to_functions.items():
@@ -173,3 +181,31 @@ def test_the_frequencies_of_the_steps_are_those_of_spikeinterface() -> None:
         assert defaults.items() <= found[step].items()
     for step, name in STEP_FREQUENCIES.items():
         assert name in found[step]
+
+
+@pytest.mark.parametrize(
+    ("variables", "rate_hz"),
+    [
+        ({"TEST_WITH_TOY_RECORDING": "yes"}, 30_000.0),
+        (
+            {
+                "TEST_WITH_TOY_RECORDING": "yes",
+                "READ_RECORDING_KWARGS": '{"sampling_frequency": 10000}',
+            },
+            10_000.0,
+        ),
+        (
+            {
+                "SOURCE_FOLDER": "/data/raw.bin",
+                "DATA_TYPE": "binary",
+                "READ_RECORDING_KWARGS": '{"sampling_frequency": 12500.0, "num_channels": 4}',
+            },
+            12_500.0,
+        ),
+        ({"SOURCE_FOLDER": "/data/run_g0", "DATA_TYPE": "spikeglx"}, None),
+    ],
+)
+def test_the_rate_is_known_before_the_download_where_the_settings_tell_it(
+    variables: dict[str, str], rate_hz: float | None
+) -> None:
+    assert known_rate_hz(JobSettings.from_env({**variables, "SORTERS": "simple"})) == rate_hz
