@@ -41,6 +41,9 @@ CENTER_SPACING_UM = 250.0
 #: contacts so close see a spike nearly alike
 SAME_SPIKE_UM = 35.0
 
+#: what Kilosort4 says where it has no spikes to learn waveforms from, or none at all
+NO_SPIKES_SAID = ("required by TruncatedSVD", "No spikes detected")
+
 Positions = npt.NDArray[np.float64]
 
 
@@ -139,3 +142,19 @@ def _split_at_gaps(positions_um: Positions) -> list[Positions]:
     in_order = positions_um[np.argsort(positions_um[:, 0], kind="stable")]
     gaps = np.flatnonzero(np.diff(in_order[:, 0]) >= SHANK_GAP_UM) + 1
     return np.split(in_order, gaps)
+
+
+def remedy(trace: str) -> str:
+    """What to change where Kilosort4 stopped for want of spikes, to end a sentence; or nothing.
+
+    >>> "Th_single_ch" in remedy("ValueError: No spikes detected, cannot continue sorting.")
+    True
+    >>> remedy("ValueError: no channels")
+    ''
+    """
+    if not any(said in trace for said in NO_SPIKES_SAID):
+        return ""
+    return (
+        "; no spike stood out of the whitened signal: in SORTERS_KWARGS, give Kilosort4 a lower "
+        "Th_single_ch and Th_universal, or a whitening_range of 1"
+    )

@@ -16,6 +16,7 @@ import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.chosen_parameters import run_parameters
 from spikeinterface_cloud.curation import remove_impossible_spikes
+from spikeinterface_cloud.kilosort4_parameters import remedy
 from spikeinterface_cloud.memory_ladder import (
     Rung,
     SorterTry,
@@ -276,6 +277,8 @@ def _explain_failure(
     if out_of_memory(attempt.last.trace) and task.sorter == "kilosort4":
         reason += f"; nothing smaller is left to try{kept_by_the_user(task.parameters)}"
         reason += "; take a GPU, or a machine, with more memory"
+    elif task.sorter == "kilosort4":
+        reason += remedy(attempt.last.trace)
     return replace(run, outcome="failed", reason=f"{reason}; see {task.sorter}/{attempt.log}")
 
 

@@ -9,6 +9,7 @@ import spikeinterface as si
 from probeinterface import generate_linear_probe
 from spikeinterface.comparison import compare_sorter_to_ground_truth
 from spikeinterface.core import BaseRecording, NumpyRecording, NumpySorting
+from spikeinterface.preprocessing import highpass_filter
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.end_to_end.job import Job, assert_refused, assert_succeeded, run_job
@@ -24,25 +25,24 @@ SORTERS = ("spykingcircus2", "simple")
 each_sorter = pytest.mark.parametrize("sorter", SORTERS)
 
 
-#: of three units: the channel closest to each, and how large its spikes are there
-UNITS = {2: 250.0, 8: 200.0, 13: 150.0}
+#: of three units: the channel closest to each, how large its spikes are there, in uV, and how wide
+UNITS = {1: (280.0, 0.12), 7: (210.0, 0.2), 14: (140.0, 0.16)}
 
 
 @pytest.fixture(scope="module")
 def slow() -> Simulated:
-    """Fifteen seconds of three units at 10 kHz, 125 um and more apart."""
+    """Fifteen seconds of three units at 10 kHz, 150 um and more apart."""
     generator = np.random.default_rng(0)
     probe = generate_linear_probe(num_elec=16, ypitch=25)
     probe.set_device_channel_indices(np.arange(16))
     depths = probe.contact_positions[:, 1]
     traces = generator.normal(0.0, 6.0, (int(15 * RATE_HZ), 16))
     time_ms = np.arange(-10, 20) / RATE_HZ * 1000
-    wave = -np.exp(-((time_ms / 0.1) ** 2)) + 0.3 * np.exp(-(((time_ms - 0.5) / 0.3) ** 2))
     spikes = {}
-    for channel, amplitude_uv in UNITS.items():
-        footprint = amplitude_uv * np.exp(-np.abs(depths - depths[channel]) / 20.0)
-        intervals_s = generator.exponential(0.08, 170) + 0.004
-        frames = (np.cumsum(intervals_s) * RATE_HZ).astype(int)
+    for channel, (amplitude_uv, width_ms) in UNITS.items():
+        wave = -np.exp(-((time_ms / width_ms) ** 2)) + 0.3 * np.exp(-(((time_ms - 0.5) / 0.3) ** 2))
+        footprint = amplitude_uv * np.exp(-np.abs(depths - depths[channel]) / 25.0)
+        frames = (np.cumsum(generator.exponential(0.09, 200) + 0.003) * RATE_HZ).astype(int)
         spikes[str(channel)] = frames[(frames > 50) & (frames < len(traces) - 50)]
         for frame in spikes[str(channel)]:
             traces[frame - 10 : frame + 20] += np.outer(wave, footprint)
@@ -87,11 +87,13 @@ def test_amplitudes_are_those_of_the_recording(job: Job, slow: Simulated, sorter
     analyzer = si.load_sorting_analyzer(job.results / sorter / "analyzer.zarr")
     comparison = compare_sorter_to_ground_truth(slow.truth, analyzer.sorting, exhaustive_gt=True)
     templates = analyzer.get_extension("templates").get_data()
-    for channel, amplitude_uv in UNITS.items():
+    filtered = highpass_filter(slow.recording, freq_min=300.0).get_traces(return_in_uV=True)
+    for channel in UNITS:
         found = comparison.best_match_12[str(channel)]
         template = templates[analyzer.sorting.id_to_index(found)]
+        true = filtered[slow.truth.get_unit_spike_train(str(channel)), channel].mean()
         assert int(template.min(axis=0).argmin()) == channel
-        assert template.min() == pytest.approx(-amplitude_uv, rel=0.1)
+        assert template.min() == pytest.approx(true, rel=0.1)
 
 
 def test_the_report_has_its_drift_map(job: Job) -> None:
