@@ -24,6 +24,7 @@ from spikeinterface_cloud.analysis import (
     save_sorting,
 )
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
+from spikeinterface_cloud.chosen_parameters import check_rate
 from spikeinterface_cloud.claim import claimed
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.dotenv_file import load_env_file
@@ -57,7 +58,7 @@ from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.scratch import job_scratch
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorter_folder import SorterFolder
-from spikeinterface_cloud.sorters import are_installed, complete_parameters
+from spikeinterface_cloud.sorters import are_installed
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
 from spikeinterface_cloud.sources import FoundSource, fetch_source
 from spikeinterface_cloud.spot import stopped_before_reclaim
@@ -226,6 +227,9 @@ def fetch_and_open(
             settings.read_recording_kwargs,
             settings.sub_recording_n_frames,
         )
+    check_rate(
+        opened.facts["sampling_frequency_hz"], settings.preprocessing, settings.sorter_parameters
+    )
     concerns = check_memory_for(settings, opened.facts)
     record.recording = {**opened.facts, "notes": [*opened.notes, *concerns]}
     return opened
@@ -240,7 +244,7 @@ def prepare(
         preprocessed = preprocess(
             opened.recording,
             settings.preprocessing,
-            {name: settings.sorters_kwargs.get(name, {}) for name in settings.sorters},
+            settings.sorter_parameters,
             scratch / "preprocessed",
         )
         preprocessing.size_bytes = preprocessed.size_bytes
@@ -286,7 +290,7 @@ def sort_anew(
     sorter = folder.sorter
     task = SortingTask(
         sorter=sorter,
-        parameters=complete_parameters(sorter, settings.sorters_kwargs.get(sorter, {})),
+        parameters=settings.sorter_parameters[sorter],
         n_jobs=workers(settings.n_jobs),
         scratch_folder=scratch / sorter,
         results_folder=folder.path,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.parameter_values import as_json, value_problems
+from spikeinterface_cloud.sorter_bands import sorter_band_problems
 from spikeinterface_cloud.variables import nearest
 
 #: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
@@ -144,6 +145,7 @@ def parameter_problems(
             )
         else:
             yield from value_problems(sorter, name, value, defaults[name])
+    yield from sorter_band_problems(sorter, parameters, defaults)
 
 
 def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[dict[str, Any]]:

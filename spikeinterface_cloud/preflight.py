@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.assignment import assigned
+from spikeinterface_cloud.chosen_parameters import check_rate
 from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
 from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.fingerprint import fingerprints
+from spikeinterface_cloud.frequency_bands import is_number
 from spikeinterface_cloud.location import SimulatedRecording
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.machine import (
@@ -35,7 +37,7 @@ from spikeinterface_cloud.memory_estimate import (
 )
 from spikeinterface_cloud.preprocessing import check_pipeline
 from spikeinterface_cloud.recording.readers import check_reader
-from spikeinterface_cloud.recording.simulation import check_simulation
+from spikeinterface_cloud.recording.simulation import check_simulation, simulated_rate_hz
 from spikeinterface_cloud.scratch import left_bytes, make_room
 from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.shared_memory import is_large_enough
@@ -108,6 +110,9 @@ class Preflight:
 
     def _parameters(self) -> str:
         check_parameters(self._settings.sorters_kwargs)
+        rate_hz = known_rate_hz(self._settings)
+        if rate_hz is not None and are_installed(self._settings.sorters):
+            check_rate(rate_hz, self._settings.preprocessing, self._settings.sorter_parameters)
         return "known to the sorters" if self._settings.sorters_kwargs else "the sorters' own"
 
     def _reader(self) -> str:
@@ -223,6 +228,15 @@ def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[st
     for concern in concerns:
         logger.warning("%s", concern)
     return concerns
+
+
+def known_rate_hz(settings: JobSettings) -> float | None:
+    """The sampling rate, where the settings tell it; else only the open recording does."""
+    kwargs = settings.read_recording_kwargs
+    if isinstance(settings.source, SimulatedRecording):
+        return simulated_rate_hz(kwargs)
+    rate = kwargs.get("sampling_frequency")
+    return float(rate) if is_number(rate) and rate > 0 else None
 
 
 def source_request(settings: JobSettings) -> SourceRequest:

@@ -23,6 +23,7 @@ from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
 from spikeinterface_cloud.reference import common_reference
+from spikeinterface_cloud.step_bands import fitting_steps
 from spikeinterface_cloud.step_values import check_values
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,10 @@ def preprocess(
     if choice == "default":
         steps, checks = default_steps(recording, sorters)
     else:
-        steps = [] if isinstance(choice, str) else as_steps(choice)
+        given = [] if isinstance(choice, str) else as_steps(choice)
+        steps, lowered = fitting_steps(given, float(recording.sampling_frequency))
+        for name, chosen in lowered.items():
+            logger.info("preprocessing: %s=%s, %s", name, chosen.value, chosen.reason)
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "given", _tell(steps)
     )

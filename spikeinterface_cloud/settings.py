@@ -290,6 +290,11 @@ class JobSettings(BaseModel):
         return self.data_type or "nwb"
 
     @property
+    def sorter_parameters(self) -> dict[str, dict[str, Any]]:
+        """The parameters that were given, for every sorter in order."""
+        return {sorter: self.sorters_kwargs.get(sorter, {}) for sorter in self.sorters}
+
+    @property
     def sub_recording_n_frames(self) -> int | None:
         """How many frames to sort, or None for all of them."""
         return self.test_sub_recording_n_frames if self.test_with_sub_recording else None

@@ -28,12 +28,9 @@ FEW_PEAKS = 20
 
 def has_no_spikes(recording: si.BaseRecording) -> bool:
     """Whether sampled chunks of a high-pass filtered recording have only the peaks of noise."""
-    chunk_size = min(int(CHUNK_S * recording.sampling_frequency), _shortest(recording))
-    chunks = si.get_random_data_chunks(
-        recording, num_chunks_per_segment=CHUNKS, chunk_size=chunk_size, seed=0, concatenated=False
-    )
-    noise_levels = _noise_levels(chunks)
-    below = [chunk < -THRESHOLD * noise_levels for chunk in chunks]
+    chunks = _sample(recording)
+    threshold = -THRESHOLD * _noise_levels(chunks)
+    below = [chunk < threshold for chunk in chunks]
     peaks = sum(
         int(np.count_nonzero(np.diff(chunk.astype(np.int8), axis=0) == 1)) for chunk in below
     )
@@ -42,14 +39,31 @@ def has_no_spikes(recording: si.BaseRecording) -> bool:
     return bool(peaks <= max(FEW_PEAKS, NOISE_FACTOR * expected))
 
 
+def noise_levels(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
+    """The noise level of each channel, from sampled chunks; 0 where a channel is constant."""
+    return _noise_levels(_sample(recording))
+
+
+def _sample(recording: si.BaseRecording) -> list[npt.NDArray[Any]]:
+    """Chunks of each segment; of one that is shorter than a chunk, all of it, once."""
+    generator = np.random.default_rng(0)
+    chunks = []
+    for segment in range(recording.get_num_segments()):
+        n_samples = recording.get_num_samples(segment)
+        size = min(int(CHUNK_S * recording.sampling_frequency), n_samples)
+        starts = np.unique(generator.integers(0, n_samples - size + 1, CHUNKS)).tolist()
+        chunks += [
+            recording.get_traces(segment_index=segment, start_frame=start, end_frame=start + size)
+            for start in starts
+        ]
+    return chunks
+
+
 def _noise_levels(chunks: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
     """The standard deviation of Gaussian noise by channel, from its mean absolute value.
 
     The usual median is a whole number of steps, and noise is often only three or four of them wide.
     """
     deviations = [np.abs(chunk).mean(axis=0, dtype="float64") for chunk in chunks]
-    return np.asarray(np.mean(deviations, axis=0) * np.sqrt(np.pi / 2))
-
-
-def _shortest(recording: si.BaseRecording) -> int:
-    return min(int(segment.get_num_samples()) for segment in recording.segments)
+    sizes = [len(chunk) for chunk in chunks]
+    return np.asarray(np.average(deviations, axis=0, weights=sizes) * np.sqrt(np.pi / 2))

@@ -14,7 +14,9 @@ import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
 
+from spikeinterface_cloud.chosen_parameters import run_parameters
 from spikeinterface_cloud.curation import remove_impossible_spikes
+from spikeinterface_cloud.kilosort4_parameters import remedy
 from spikeinterface_cloud.memory_ladder import (
     Rung,
     SorterTry,
@@ -65,6 +67,7 @@ class SortingTask:
     """One sorter and what it needs to run."""
 
     sorter: str
+    #: as the user gave them
     parameters: Mapping[str, Any]
     n_jobs: int
     #: on scratch: the sorter's own files
@@ -78,6 +81,8 @@ class _Attempt:
     """One try: the whole recording in one process, or each of its groups in one of its own."""
 
     rung: Rung
+    #: of the last process: besides what the rung has, what its recording decides
+    parameters: Mapping[str, Any]
     #: the processes, up to the first that failed
     ended: Sequence[Ended]
     #: the files of the sorter that found something, by group; the one group of a whole is None
@@ -125,7 +130,7 @@ def sort(
     run = SorterRun(
         sorter=task.sorter,
         outcome="sorted",
-        parameters=attempt.rung.parameters,
+        parameters=attempt.parameters,
         version=sorter_version(task.sorter),
         seconds=sum(ended.seconds for each in attempts for ended in each.ended),
         peak_memory_bytes=attempt.peak("peak_memory_bytes"),
@@ -177,26 +182,29 @@ def _attempt(
     ended: list[Ended] = []
     found: dict[Any, Path] = {}
     log = "output.log"
+    parameters: dict[str, Any] = {}
     for index, (group, part) in enumerate(parts.items()):
         name = f"group-{index}" if rung.by_group else "."
         folder = task.scratch_folder / name
         log = (Path(name) / "output.log").as_posix()
-        ended.append(run_apart(part, _request(task, rung, folder), task.results_folder / name))
+        parameters = run_parameters(task.sorter, rung.parameters, part)
+        request = _request(task, parameters, folder)
+        ended.append(run_apart(part, request, task.results_folder / name))
         if ended[-1].exit_status == 0:
             found[group] = folder / "sorter"
         elif rung.by_group and _is_silent(ended[-1], for_analysis, part):
             ended[-1] = replace(ended[-1], exit_status=0)  # a shank may be outside of the tissue
         else:
             break
-    return _Attempt(rung=rung, ended=ended, found=found, log=log)
+    return _Attempt(rung=rung, parameters=parameters, ended=ended, found=found, log=log)
 
 
-def _request(task: SortingTask, rung: Rung, folder: Path) -> SorterRequest:
+def _request(task: SortingTask, parameters: dict[str, Any], folder: Path) -> SorterRequest:
     return SorterRequest(
         sorter=task.sorter,
         recording_file=str(folder / "recording.json"),
         folder=str(folder / "sorter"),
-        parameters=dict(rung.parameters),
+        parameters=parameters,
         n_jobs=task.n_jobs,
         usage_file=str(folder / "usage.json"),
     )
@@ -211,7 +219,7 @@ def _is_silent(ended: Ended, for_analysis: si.BaseRecording, part: si.BaseRecord
 
 def _record(attempt: _Attempt) -> SorterTry:
     return SorterTry(
-        parameters=attempt.rung.parameters,
+        parameters=attempt.parameters,
         by_group=attempt.rung.by_group,
         seconds=sum(ended.seconds for ended in attempt.ended),
         reason=None if attempt.succeeded else _reason(attempt),
@@ -269,6 +277,8 @@ def _explain_failure(
     if out_of_memory(attempt.last.trace) and task.sorter == "kilosort4":
         reason += f"; nothing smaller is left to try{kept_by_the_user(task.parameters)}"
         reason += "; take a GPU, or a machine, with more memory"
+    elif task.sorter == "kilosort4":
+        reason += remedy(attempt.last.trace)
     return replace(run, outcome="failed", reason=f"{reason}; see {task.sorter}/{attempt.log}")
 
 

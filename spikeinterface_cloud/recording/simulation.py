@@ -97,6 +97,13 @@ def _is_positive(value: object) -> bool:
     return 0 < value < math.inf
 
 
+def simulated_rate_hz(kwargs: Mapping[str, Any]) -> float | None:
+    """The sampling rate of the recording that these values give; None: they give none."""
+    _, defaults, given = _choose(kwargs)
+    rate = {**defaults, **given}["sampling_frequency"]
+    return float(rate) if _is_positive(rate) else None
+
+
 def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSorting]:
     """The recording, as 16-bit integers with their gain, and its true spikes.
 

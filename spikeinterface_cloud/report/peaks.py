@@ -7,6 +7,7 @@ import numpy.typing as npt
 import spikeinterface as si
 
 from spikeinterface_cloud.report.plot import thinned
+from spikeinterface_cloud.silence import noise_levels
 
 #: the parts of the recording that are looked at, evenly spread over it
 SLICES = 200
@@ -48,7 +49,7 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
     found = detect_peaks(
         recording,
         method="locally_exclusive",
-        method_kwargs={"detect_threshold": THRESHOLD, "random_slices_kwargs": {"seed": 0}},
+        method_kwargs={"detect_threshold": THRESHOLD, "noise_levels": _noise_levels(recording)},
         pipeline_kwargs=pipeline,
     )
     kept = found[thinned(len(found), MOST_PEAKS)]
@@ -68,6 +69,12 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
         looked_at_s=sum(end - start for _, start, end in slices) / recording.sampling_frequency,
         n_found=len(found),
     )
+
+
+def _noise_levels(recording: si.BaseRecording) -> Floats:
+    """The noise level of each channel; infinite, so that it has no peaks, where it is constant."""
+    levels = noise_levels(recording)
+    return np.where(levels > 0, levels, np.inf)
 
 
 def _slices(recording: si.BaseRecording) -> list[tuple[int, int, int]]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import spikeinterface as si
 
 from spikeinterface_cloud.preprocessing import PreprocessedRecording
+from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.report.peaks import Peaks, find_peaks
 
 logger = logging.getLogger(__name__)
@@ -92,8 +93,11 @@ def take_sample(
     """
     try:
         return _take(recording, preprocessed)
-    except Exception:  # whatever a reader raises, the sorters have to run
-        logger.exception("the report will show nothing of the recording, which cannot be sampled")
+    except Exception as error:  # whatever a reader raises, the sorters have to run
+        logger.warning(
+            "the report will show nothing of the recording, which cannot be sampled: %s",
+            one_line(error),
+        )
         return None
 
 
@@ -200,6 +204,9 @@ def _peaks(recording: si.BaseRecording) -> Peaks | None:
         return None
     try:
         return find_peaks(recording)
-    except Exception:  # as above: the report then has no drift map
-        logger.exception("the report will have no drift map: the peaks could not be found")
+    except Exception as error:  # as above: the report then has no drift map
+        logger.warning(
+            "the report will have no drift map, as the peaks could not be found: %s",
+            one_line(error),
+        )
         return None

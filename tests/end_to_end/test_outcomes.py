@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 BUCKET = "outcomes"
 TARGET = "one-fails"
 
-#: a type that lupin accepts, and a filter that cannot be at 30 kHz
-IMPOSSIBLE = '{"lupin": {"freq_max": 20000.0}}'
+#: a type that lupin accepts, and a mode that it does not have
+IMPOSSIBLE = '{"lupin": {"cache_preprocessing_mode": "nowhere"}}'
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ def test_the_record_tells_why_it_failed(one_failed: Job) -> None:
         "spykingcircus2": "sorted",
     }
     [failed, *_] = record["sorters"]
-    assert "Digital filter critical frequencies must be 0 < Wn < fs/2" in failed["reason"]
+    assert "wrong mode=nowhere" in failed["reason"]
     assert failed["reason"].endswith("see lupin/output.log")
-    assert failed["parameters"]["freq_max"] == 20000.0
+    assert failed["parameters"]["cache_preprocessing_mode"] == "nowhere"
 
 
 def test_what_the_others_found_is_at_the_target(

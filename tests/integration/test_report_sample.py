@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spikeinterface.core import BaseRecording, NumpyRecording
+from spikeinterface.core import BaseRecording, NumpyRecording, append_recordings
 
 from spikeinterface_cloud.preprocessing import preprocess
 from spikeinterface_cloud.report.peaks import SLICE_S, SLICES, find_peaks
@@ -80,6 +80,29 @@ def test_noise_has_no_peaks() -> None:
     recording.set_probe(neuropixels_probe(8))
     peaks = find_peaks(recording)
     assert (peaks.n_found, len(peaks.time_s), len(peaks.depth_um)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("rate_hz", [10_000.0, 12_500.0, 20_000.0, 25_000.0, 40_000.0])
+def test_channels_without_a_noise_level_are_no_reason_to_fail(rate_hz: float) -> None:
+    """Constant channels, and noise that is mostly below one step of the converter."""
+    samples = np.random.default_rng(0).normal(0, 0.4, (int(3 * rate_hz), 16))
+    samples[:, 5] = 0
+    samples[100::200, 9:12] -= [30, 60, 30]
+    samples[100::200, 5] = -1
+    recording = NumpyRecording([samples.round().astype("int16")], rate_hz)
+    recording.set_probe(neuropixels_probe(16))
+    peaks = find_peaks(recording)
+    n_spikes = len(samples[100::200])
+    assert peaks.n_found == pytest.approx(n_spikes, abs=0.05 * n_spikes)
+    depth = recording.get_channel_locations()[10, 1]
+    assert np.median(peaks.depth_um) == pytest.approx(depth, abs=20)
+
+
+def test_segments_of_a_few_samples_are_looked_at_too() -> None:
+    whole = simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
+    stub = whole.frame_slice(start_frame=0, end_frame=3)
+    together, alone = find_peaks(append_recordings([stub, whole, stub])), find_peaks(whole)
+    assert together.n_found == pytest.approx(alone.n_found, rel=0.1)
 
 
 def test_a_long_recording_is_looked_at_in_slices() -> None:

@@ -6,7 +6,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 from spikeinterface.generation import NoiseGeneratorRecording
 
-from spikeinterface_cloud.silence import has_no_spikes
+from spikeinterface_cloud.silence import has_no_spikes, noise_levels
 
 
 @pytest.mark.parametrize("n_channels", [4, 32])
@@ -29,3 +29,19 @@ def test_a_recording_with_units_holds_spikes() -> None:
         durations=[5.0], num_channels=8, num_units=4, sampling_frequency=30000.0, seed=0
     )
     assert not has_no_spikes(recording)
+
+
+def test_a_segment_of_a_few_samples_hides_no_spikes() -> None:
+    recording, _ = si.generate_ground_truth_recording(
+        durations=[5.0], num_channels=8, num_units=4, sampling_frequency=30000.0, seed=0
+    )
+    stub = recording.frame_slice(start_frame=0, end_frame=3)
+    assert not has_no_spikes(si.append_recordings([recording, stub]))
+    whole, cut = noise_levels(recording), noise_levels(si.append_recordings([stub, recording]))
+    assert cut == pytest.approx(whole, rel=0.05)
+
+
+def test_the_noise_level_is_a_standard_deviation() -> None:
+    samples = np.random.default_rng(0).normal(0.0, [0.3, 4.0, 0.0], size=(60_000, 3))
+    levels = noise_levels(si.NumpyRecording([samples.astype("float32")], 10_000.0))
+    assert levels == pytest.approx([0.3, 4.0, 0.0], rel=0.02)

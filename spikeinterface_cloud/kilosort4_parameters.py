@@ -1,0 +1,160 @@
+"""Parameters of Kilosort4 that the layout of the channels and the sampling rate decide.
+
+Its defaults are made for Neuropixels probes at 30 kHz, and stay what they are there. Where other
+layouts make them wrong, Kilosort4's documentation ("When to adjust default settings") says what to
+choose instead.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import KDTree
+
+from spikeinterface_cloud.frequency_bands import Chosen
+
+#: samples of a waveform, by Kilosort4's default for 30 kHz: two milliseconds and one sample
+DEFAULT_NT = 61
+HALF_WAVEFORM_MS = 1.0
+
+#: Kilosort4's documentation: with fewer channels, or contacts so far apart, drift is not estimated
+#: well, and should not be corrected
+FEWEST_DRIFT_CHANNELS = 64
+LARGEST_DRIFT_SPACING_UM = 50.0
+
+#: Kilosort4 looks for shifts of 75 um in both directions and wraps around at the ends of the probe:
+#: on less than twice that, a shift and its wrapped counterpart look alike, and on a tetrode the one
+#: it takes moves every spike off the contacts
+SHORTEST_DRIFT_SPAN_UM = 150.0
+
+#: no shank is so wide: it is an array in a plane, which does not move along its columns
+WIDEST_SHANK_UM = 250.0
+
+#: columns farther apart belong to different shanks
+SHANK_GAP_UM = 100.0
+
+#: in a plane, the documentation asks for a center of clustering every 200 to 300 um
+CENTER_SPACING_UM = 250.0
+
+#: contacts so close see a spike nearly alike
+SAME_SPIKE_UM = 35.0
+
+#: what Kilosort4 says where it has no spikes to learn waveforms from, or none at all
+NO_SPIKES_SAID = ("required by TruncatedSVD", "No spikes detected")
+
+Positions = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Where the channels are."""
+
+    #: channels x 2, in um: across and along the probe
+    positions_um: Positions
+    #: the shank, tetrode or other group of each channel
+    groups: npt.NDArray[Any]
+
+    def shanks(self) -> list[Positions]:
+        """The positions of each group, columns far apart taken for shanks of their own."""
+        return [
+            shank
+            for group in np.unique(self.groups)
+            for shank in _split_at_gaps(self.positions_um[self.groups == group])
+        ]
+
+
+def kilosort4_parameters(
+    layout: Layout, rate_hz: float, given: Mapping[str, Any]
+) -> dict[str, Chosen]:
+    """What to run Kilosort4 with besides what the user gave; nothing for Neuropixels at 30 kHz."""
+    chosen = {
+        "nt": _waveform_samples(rate_hz, given),
+        "nblocks": None if "do_correction" in given else _no_drift_correction(layout),
+        "do_CAR": _no_common_reference(layout, given),
+        "x_centers": _clustering_centers(layout),
+    }
+    return {name: each for name, each in chosen.items() if each is not None and name not in given}
+
+
+def _waveform_samples(rate_hz: float, given: Mapping[str, Any]) -> Chosen | None:
+    nt = 2 * round(HALF_WAVEFORM_MS * rate_hz / 1000) + 1
+    # the waveforms that come with Kilosort4 have its own length
+    if nt == DEFAULT_NT or given.get("templates_from_data") is False:
+        return None
+    reason = f"2 ms and a sample at {rate_hz:g} Hz, as Kilosort4's {DEFAULT_NT} is at 30000 Hz"
+    return Chosen(value=nt, reason=reason)
+
+
+def _no_drift_correction(layout: Layout) -> Chosen | None:
+    reason = why_no_drift_correction(layout)
+    return Chosen(value=0, reason=f"no drift correction, as {reason}") if reason else None
+
+
+def _no_common_reference(layout: Layout, given: Mapping[str, Any]) -> Chosen | None:
+    if given.get("skip_kilosort_preprocessing") or not is_erased_by_a_median(layout):
+        return None
+    reason = "no common reference, as half of the channels or more may see the same spike"
+    return Chosen(value=False, reason=reason)
+
+
+def _clustering_centers(layout: Layout) -> Chosen | None:
+    width_um = max(float(np.ptp(shank[:, 0])) for shank in layout.shanks())
+    if width_um <= WIDEST_SHANK_UM:
+        return None
+    reason = f"one every {CENTER_SPACING_UM:g} um, as the channels form an array in a plane"
+    n_centers = round(float(np.ptp(layout.positions_um[:, 0])) / CENTER_SPACING_UM)
+    return Chosen(value=n_centers, reason=reason)
+
+
+def why_no_drift_correction(layout: Layout) -> str | None:
+    """Why Kilosort4 cannot tell how this probe moves; None where it can."""
+    shanks = layout.shanks()
+    span_um = max(float(np.ptp(shank[:, 1])) for shank in shanks)
+    width_um = max(float(np.ptp(shank[:, 0])) for shank in shanks)
+    spacing_um = max(_spacing_um(shank[:, 1]) for shank in shanks)
+    if span_um < SHORTEST_DRIFT_SPAN_UM:
+        return f"the channels of a group span {span_um:g} um of depth only"
+    if spacing_um >= LARGEST_DRIFT_SPACING_UM:
+        return f"the channels are {spacing_um:g} um apart in depth"
+    if width_um > WIDEST_SHANK_UM:
+        return f"the channels form an array of {width_um:g} um across"
+    if len(layout.groups) < FEWEST_DRIFT_CHANNELS:
+        return f"there are {len(layout.groups)} channels only"
+    return None
+
+
+def is_erased_by_a_median(layout: Layout) -> bool:
+    """Whether the median over all channels may hold a spike, so that taking it off erases that."""
+    positions = layout.positions_um
+    n_near = KDTree(positions).query_ball_point(positions, SAME_SPIKE_UM, return_length=True)
+    return bool(2 * np.max(n_near) >= len(positions))
+
+
+def _spacing_um(depths_um: npt.NDArray[np.float64]) -> float:
+    """The median distance between neighboring depths; 0 where there is one depth."""
+    steps = np.diff(np.unique(np.round(depths_um, 1)))
+    return float(np.median(steps)) if len(steps) else 0.0
+
+
+def _split_at_gaps(positions_um: Positions) -> list[Positions]:
+    in_order = positions_um[np.argsort(positions_um[:, 0], kind="stable")]
+    gaps = np.flatnonzero(np.diff(in_order[:, 0]) >= SHANK_GAP_UM) + 1
+    return np.split(in_order, gaps)
+
+
+def remedy(trace: str) -> str:
+    """What to change where Kilosort4 stopped for want of spikes, to end a sentence; or nothing.
+
+    >>> "Th_single_ch" in remedy("ValueError: No spikes detected, cannot continue sorting.")
+    True
+    >>> remedy("ValueError: no channels")
+    ''
+    """
+    if not any(said in trace for said in NO_SPIKES_SAID):
+        return ""
+    return (
+        "; no spike stood out of the whitened signal: in SORTERS_KWARGS, give Kilosort4 a lower "
+        "Th_single_ch and Th_universal, or a whitening_range of 1"
+    )
