@@ -214,7 +214,7 @@ class CostEntry(_Entry):
 class RunJson(_Entry):
     """One job: what it was, how it ended, and what it took. Written when the job ends."""
 
-    schema_version: Literal[3] = Field(description="version of this schema")
+    schema_version: Literal[4] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
     exit_code: int | None = Field(description="see the README's table of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")
