@@ -89,8 +89,8 @@ def check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
     if implied and all(abs(rate_hz / rate - 1) > TOLERANCE for rate in implied):
         raise RecordingError(
             f"the .ncs files say that they were sampled at {rate_hz:g} Hz, and the times of their "
-            f"records are those of {', '.join(f'{round(rate, -1):g}' for rate in implied)} Hz; correct "
-            "SamplingFrequency in their headers, or export them again"
+            f"records are those of {', '.join(f'{round(rate, -1):g}' for rate in implied)} Hz; "
+            "correct SamplingFrequency in their headers, or export them again"
         )
 
 
