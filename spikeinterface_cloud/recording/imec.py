@@ -155,7 +155,10 @@ def header_files(recording: BaseRecording) -> list[Path]:
             own.sort(key=lambda info: int(info["seg_index"]))
             return [Path(info["meta_file"]) for info in own]
         case BinaryRecordingExtractor():
-            beside = [Path(file).with_suffix(".meta") for file in source._kwargs["file_paths"]]
+            beside = [
+                Path(file).with_suffix(".meta")
+                for file in source.get_binary_description()["file_paths"]
+            ]
             return beside if all(file.is_file() for file in beside) else []
         case _:
             return []

@@ -202,6 +202,8 @@ def test_the_headers_of_a_recording_are_found_again(tmp_path: Path, name: str) -
     recording = only_read(tmp_path)
     part = recording.select_channels(recording.channel_ids[:5]).select_segments([0, 1])
     assert header_files(part) == [file.with_suffix(".meta") for file in files]
+    saved = part.save(folder=tmp_path / "saved", format="binary", progress_bar=False)
+    assert header_files(saved) == []
 
 
 @pytest.mark.parametrize("asked", [None, "imec0.ap"])
