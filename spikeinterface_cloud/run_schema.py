@@ -71,7 +71,9 @@ class RecordingEntry(_Entry):
 class ChannelEntry(_Entry):
     """How one channel was judged before it was kept or removed."""
 
-    label: Literal["good", "dead", "noise", "out"]
+    label: Literal["good", "dead", "noise", "out"] = Field(
+        description="`out`: outside the brain; all but `good` are removed"
+    )
     method: str = Field(description="what was looked at")
     value: float = Field(
         description="noise: in multiples of that of the group's median channel; coherence: part of "

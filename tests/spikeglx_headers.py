@@ -46,6 +46,12 @@ class Header(dict[str, str]):
         n_acquired = int(self["acqApLfSy"].split(",")[0])
         return np.array([channel for channel in saved if channel < n_acquired])
 
+    @property
+    def is_aligned(self) -> bool:
+        """Whether CatGT has taken the channels' shifts back already, which it does by default."""
+        command = self.get("catGTCmdline0")
+        return command is not None and "-no_tshift" not in command
+
     def entries(self, table: str) -> list[str]:
         return re.findall(r"\(([^)]*)\)", self[f"~{table}"])
 

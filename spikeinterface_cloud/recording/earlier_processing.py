@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeinterface.core import BaseRecording
+from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
 from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.core.zarrextractors import ZarrRecordingExtractor, super_zarr_open
 from spikeinterface.extractors.cbin_ibl import CompressedBinaryIblExtractor
@@ -19,6 +19,7 @@ from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingEx
 from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.imec import header_files
 
 #: the property with each channel's delay within a sample, which the phase shift takes back
 SHIFT = "inter_sample_shift"
@@ -47,10 +48,14 @@ def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None
     while source.get_parent() is not None:
         source = source.get_parent()
     match source:
-        case SpikeGLXRecordingExtractor() | CompressedBinaryIblExtractor():
-            _check_catgt(recording, _headers(source), notes)
         case BinaryFolderRecording() | ZarrRecordingExtractor():
             _check_spikeinterface(recording, _steps(source), notes)
+        case SpikeGLXRecordingExtractor() | BinaryRecordingExtractor():
+            headers = [file.read_text(errors="replace") for file in header_files(source)]
+            _check_catgt(recording, headers, notes)
+        case CompressedBinaryIblExtractor():
+            header = Path(source._kwargs["cbin_file_path"]).with_suffix(".meta")
+            _check_catgt(recording, [header.read_text(errors="replace")], notes)
         case NwbRecordingExtractor() if source.electrical_series_path.startswith("processing/"):
             _note_doubt(recording, notes)
 
@@ -70,18 +75,6 @@ def _note_doubt(recording: BaseRecording, notes: list[str]) -> None:
 
 
 # ----- CatGT -------------------------------------------------------------------------------------
-
-
-def _headers(source: BaseRecording) -> list[str]:
-    if isinstance(source, CompressedBinaryIblExtractor):
-        files = [Path(source._kwargs["cbin_file_path"]).with_suffix(".meta")]
-    else:
-        files = [
-            Path(info["meta_file"])
-            for info in source.neo_reader.signals_info_list
-            if info["stream_name"] == source.stream_id
-        ]
-    return [file.read_text(errors="replace") for file in files]
 
 
 def _check_catgt(recording: BaseRecording, headers: Sequence[str], notes: list[str]) -> None:

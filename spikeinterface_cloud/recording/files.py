@@ -172,11 +172,12 @@ def check_complete(reader: Reader, recording: Any) -> None:
         check_session(recording, recording._kwargs["mode"])
 
 
-def refuse_truncated(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
-    """Raise `RecordingError` if a SpikeGLX binary file is shorter than its meta file says."""
-    if "fileSizeBytes" not in meta:
-        return
-    size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
+def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
+    """Raise `RecordingError` if a SpikeGLX binary file is shorter than its meta file says, or that
+    contradicts itself."""
+    check_spikeglx_duration(file, meta, n_channels)
+    size = file.stat().st_size
+    expected = int(meta.get("fileSizeBytes", size))
     if size < expected or size % (2 * n_channels):
         raise RecordingError(
             f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
@@ -273,8 +274,7 @@ def _check_spikeglx(recording: Any) -> None:
     stream = str(recording.stream_id)
     for info in recording.neo_reader.signals_info_list:
         if info["stream_name"] == stream:
-            refuse_truncated(Path(info["bin_file"]), info["meta"], info["num_chan"])
-            check_spikeglx_duration(info)
+            check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
 
 
 def _check_open_ephys(recording: Any) -> None:

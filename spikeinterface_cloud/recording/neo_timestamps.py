@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from neo import rawio
+from probeinterface.neuropixels_tools import parse_spikeglx_meta
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
@@ -59,11 +60,16 @@ def _of_spikeglx(segment: Any, rate_hz: float) -> SampleTimes | None:
     reader = segment.neo_reader
     name = str(reader.header["signal_streams"]["name"][segment.stream_index])
     info = reader.signals_info_dict[segment.segment_index, name.removesuffix("-SYNC")]
-    if "firstSample" not in info["meta"]:
+    return times_of_header(Path(info["meta_file"]), segment.get_num_samples(), rate_hz)
+
+
+def times_of_header(meta_file: Path, n_frames: int, rate_hz: float) -> SampleTimes | None:
+    """The times of a file of SpikeGLX; None if its meta file says nothing of them."""
+    meta = parse_spikeglx_meta(meta_file)
+    if "firstSample" not in meta:
         return None
-    begin_s = float(info["meta"]["firstSample"]) / rate_hz
-    times = evenly(begin_s, segment.get_num_samples(), 1 / rate_hz, "firstSample")
-    return times.with_remarks(_remarks_on_catgt(Path(info["meta_file"])))
+    times = evenly(float(meta["firstSample"]) / rate_hz, n_frames, 1 / rate_hz, "firstSample")
+    return times.with_remarks(_remarks_on_catgt(meta_file))
 
 
 def _remarks_on_catgt(meta_file: Path) -> list[str]:

@@ -5,13 +5,14 @@ Most formats say more: counters that jump where samples were lost, or the time o
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 import zarr
+from spikeinterface.core.binaryrecordingextractor import BinaryRecordingSegment
 from spikeinterface.core.channelsaggregationrecording import ChannelsAggregationRecordingSegment
 from spikeinterface.core.channelslice import ChannelSliceRecordingSegment
 from spikeinterface.core.frameslicerecording import FrameSliceRecordingSegment
@@ -25,7 +26,7 @@ from spikeinterface.extractors.nwbextractors import NwbRecordingSegment
 from spikeinterface.preprocessing.basepreprocessor import BasePreprocessorSegment
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.neo_timestamps import timestamps_of_neo
+from spikeinterface_cloud.recording.neo_timestamps import times_of_header, timestamps_of_neo
 from spikeinterface_cloud.recording.sample_times import SampleTimes, cut, evenly, join
 from spikeinterface_cloud.recording.timestamp_fit import (
     CHUNK_FRAMES,
@@ -148,6 +149,10 @@ def _timestamps(segment: Any, rate_hz: float) -> list[Timestamps | Marks | Sampl
             said.append(_of_mcs(segment._stream["ChannelDataTimeStamps"][()]))
         case NeoRecordingSegment():
             said.append(timestamps_of_neo(segment, rate_hz))
+        case BinaryRecordingSegment():  # of a SpikeGLX probe that neo cannot read
+            meta_file = Path(segment.file_path).with_suffix(".meta")
+            if meta_file.is_file():
+                said.append(times_of_header(meta_file, segment.get_num_samples(), rate_hz))
     return said
 
 

@@ -94,6 +94,10 @@ def full_record() -> RunRecord:
     filled.preprocessing = {
         "steps": [{"name": "phase_shift", "params": {"margin_ms": np.float32(40.0)}}],
         "bad_channels": {"AP3": "dead"},
+        "channel_checks": {
+            "AP3": {"label": "dead", "method": "noise level", "value": np.float64(0.02)}
+        },
+        "notes": ["a note"],
     }
     filled.ground_truth = {"kilosort4": {"mean_accuracy": 0.9, "n_true_units": 4, "n_found": 3}}
     filled.n_consensus_units = 0
