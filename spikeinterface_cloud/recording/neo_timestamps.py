@@ -4,7 +4,6 @@ neo's own times are a start and the rate of the header, and for some formats not
 what it keeps of the file besides is taken from here.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from neo import rawio
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
+from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
 from spikeinterface_cloud.recording.timestamp_fit import Marks, Timestamps, counted
 
 #: samples of a record in the files of Neuralynx, and of Open Ephys' older format
@@ -59,26 +59,7 @@ def _of_spikeglx(segment: Any, rate_hz: float) -> SampleTimes | None:
     reader = segment.neo_reader
     name = str(reader.header["signal_streams"]["name"][segment.stream_index])
     info = reader.signals_info_dict[segment.segment_index, name.removesuffix("-SYNC")]
-    if "firstSample" not in info["meta"]:
-        return None
-    begin_s = float(info["meta"]["firstSample"]) / rate_hz
-    times = evenly(begin_s, segment.get_num_samples(), 1 / rate_hz, "firstSample")
-    return times.with_remarks(_remarks_on_catgt(Path(info["meta_file"])))
-
-
-def _remarks_on_catgt(meta_file: Path) -> list[str]:
-    """CatGT makes one file of several, with zeros in the gaps, or in a part of each."""
-    # neo leaves out lines with more than one equals sign, as command lines have
-    meta = dict(line.split("=", 1) for line in meta_file.read_text().splitlines() if "=" in line)
-    n_files, command = meta.get("catNFiles", "1"), meta.get("catGTCmdline0", "")
-    if n_files == "1" and "-supercat" not in command:
-        return []
-    remark = f"CatGT made it of {n_files} files, with zeros where samples are missing between them"
-    if limit := re.search(r"-zerofillmax=(\d+)", command):
-        remark += f", but for {limit[1]} ms at most: after a longer gap, spike times are too early"
-    if "-supercat" in command:
-        remark += "; of several runs, only the first is on its own clock"
-    return [remark]
+    return times_of_meta(Path(info["meta_file"]), segment.get_num_samples(), rate_hz)
 
 
 def _of_open_ephys(segment: Any, rate_hz: float) -> Timestamps | None:

@@ -5,7 +5,7 @@ Most formats say more: counters that jump where samples were lost, or the time o
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
@@ -19,6 +19,7 @@ from spikeinterface.core.segmentutils import (
     ProxyAppendRecordingSegment,
     ProxyConcatenateRecordingSegment,
 )
+from spikeinterface.extractors.cbin_ibl import CBinIblRecordingSegment
 from spikeinterface.extractors.mcsh5extractors import MCSH5RecordingSegment
 from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordingSegment
 from spikeinterface.extractors.nwbextractors import NwbRecordingSegment
@@ -27,6 +28,7 @@ from spikeinterface.preprocessing.basepreprocessor import BasePreprocessorSegmen
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.neo_timestamps import timestamps_of_neo
 from spikeinterface_cloud.recording.sample_times import SampleTimes, cut, evenly, join
+from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
 from spikeinterface_cloud.recording.timestamp_fit import (
     CHUNK_FRAMES,
     Marks,
@@ -146,6 +148,9 @@ def _timestamps(segment: Any, rate_hz: float) -> list[Timestamps | Marks | Sampl
             said.append(_of_nwb(segment.electrical_series_data))
         case MCSH5RecordingSegment():
             said.append(_of_mcs(segment._stream["ChannelDataTimeStamps"][()]))
+        case CBinIblRecordingSegment():
+            meta_file = Path(segment._cbuffer.cdata.name).with_suffix(".meta")
+            said.append(times_of_meta(meta_file, segment.get_num_samples(), rate_hz))
         case NeoRecordingSegment():
             said.append(timestamps_of_neo(segment, rate_hz))
     return said

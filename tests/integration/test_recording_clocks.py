@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import mtscomp
 import numpy as np
 import pytest
 import spikeinterface as si
@@ -120,6 +121,14 @@ def test_open_ephys_that_was_cut_short(tmp_path: Path, simulated: BaseRecording)
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()[:50_000]})
     assert_follows(recording, jump() / RATE_HZ)
     assert any("end 10000 samples before the traces" in note for note in notes_of(recording))
+
+
+def test_timestamps_that_cannot_be_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    recording = open_ephys(tmp_path, simulated, {})
+    (file,) = tmp_path.rglob("*Acquisition_Board*/timestamps.npy")
+    file.write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(RecordingError, match="the timestamps of the recording cannot be read: "):
+        notes_of(recording)
 
 
 def test_a_clock_that_runs_backwards(tmp_path: Path, simulated: BaseRecording) -> None:
@@ -445,6 +454,18 @@ def test_what_catgt_did_is_said(tmp_path: Path, counts: np.ndarray) -> None:
     (note,) = [n for n in notes_of(open_recording(tmp_path, "spikeglx", {})) if "CatGT" in n]
     assert "of 3 files" in note
     assert "for 500 ms at most" in note
+
+
+def test_compressed_spikeglx_begins_when_its_meta_file_says(
+    tmp_path: Path, counts: np.ndarray
+) -> None:
+    spikeglx(tmp_path, counts, [0], 60_000, first=15_000)
+    (file,) = tmp_path.rglob("*.ap.bin")
+    compressed = {"out": file.with_suffix(".cbin"), "outmeta": file.with_suffix(".ch")}
+    mtscomp.compress(file, **compressed, sample_rate=RATE_HZ, n_channels=9, dtype=np.int16)
+    file.unlink()
+    recording = open_recording(tmp_path, "cbin_ibl", {})
+    assert_follows(recording, 0.5 + np.arange(60_000) / RATE_HZ)
 
 
 def test_blocks_of_blackrock_are_segments_on_one_clock(tmp_path: Path) -> None:
