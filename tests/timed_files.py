@@ -147,7 +147,10 @@ def _blackrock_header(timestamp_resolution: int) -> bytes:
 
 
 def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
-    """Fragments of each channel, each of a timestamp (in samples) and a number of samples."""
+    """Fragments of each channel, each of a timestamp (in samples) and a number of samples.
+
+    Each channel is `noise` of all samples, from the first fragment to the last.
+    """
     head = np.zeros(1, plexonrawio.GlobalHeader)
     head["MagicNumber"], head["Version"], head["ADFrequency"] = 0x58454C50, 107, int(RATE_HZ)
     head["NumSlowChannels"], head["SlowMaxMagnitudeMV"], head["BitsPerSpikeSample"] = 4, 5000, 16
@@ -157,12 +160,15 @@ def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
     channels["Channel"] = np.arange(N_CHANNELS)
     channels["ADFreq"], channels["Gain"], channels["PreampGain"] = int(RATE_HZ), 1, 1000
     parts = [head.tobytes(), channels.tobytes()]
+    samples = noise(sum(n_frames for _, n_frames in fragments))
+    first = 0
     for timestamp, n_frames in fragments:
         for channel in range(N_CHANNELS):
             block = np.zeros(1, plexonrawio.DataBlockHeader)
             block["Type"], block["TimeStamp"], block["Channel"] = 5, timestamp, channel
             block["NumberOfWaveforms"], block["NumberOfWordsInWaveform"] = 1, n_frames
-            parts += [block.tobytes(), noise(n_frames, 1).tobytes()]
+            parts += [block.tobytes(), samples[first : first + n_frames, channel].tobytes()]
+        first += n_frames
     file.write_bytes(b"".join(parts))
     return file
 

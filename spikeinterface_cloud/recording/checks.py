@@ -20,6 +20,7 @@ from spikeinterface_cloud.recording.channel_positions import check_positions, so
 from spikeinterface_cloud.recording.clock import clock_of
 from spikeinterface_cloud.recording.clock_notes import describe_clock
 from spikeinterface_cloud.recording.overlaps import without_repeated_samples
+from spikeinterface_cloud.recording.plexon import readable_part
 from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
@@ -52,7 +53,9 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     """
     recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
-    recording, notes = without_repeated_samples(recording)
+    recording, unreadable = readable_part(recording)
+    recording, repeated = without_repeated_samples(recording)
+    notes = [*unreadable, *repeated]
     recording = _without_analog_channels(recording, notes)
     chunks = _sample(recording)
     _check_values(recording, chunks, notes)

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from neo import rawio
 
-from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.file_timestamps import Marks, Timestamps, counted
 from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
 from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
@@ -142,27 +141,24 @@ def _of_blackrock(segment: Any) -> Timestamps | None:
 
 
 def _of_plexon(segment: Any) -> Marks:
-    """Each fragment has a timestamp; neo puts one after the other.
-
-    neo takes a fragment to begin where one of its own length would have, had it followed a
-    fragment of the same length: all but the last have to be equally long.
-    """
+    """Each fragment has a timestamp; neo puts one after the other."""
     reader = segment.neo_reader
-    channel = reader.header["signal_channels"]["id"][_first_channel(segment)]
-    blocks = reader._data_blocks[5][np.int32(channel)]
-    lengths = blocks["size"] // 2
-    if len(np.unique(lengths[:-1])) > 1:
-        raise RecordingError(
-            "the fragments of the signals have different lengths, as where a recording was paused, "
-            "and the reader (neo) mixes up the samples of these; export the recording to another "
-            "format with Plexon's own programs, or each part between two pauses to a file"
-        )
+    fragments = plexon_fragments(segment)
+    lengths = fragments["size"] // 2
     return Marks(
         origin="the timestamps of the fragments",
         frames=np.cumsum(lengths) - lengths,
-        times_s=blocks["timestamp"] / float(reader._global_ssampling_rate),
+        times_s=fragments["timestamp"] / float(reader._global_ssampling_rate),
         are_counts=True,
     )
+
+
+def plexon_fragments(segment: Any) -> npt.NDArray[Any]:
+    """neo's list of the fragments of the stream's first channel."""
+    header = segment.neo_reader.header
+    channel = header["signal_channels"]["id"][_first_channel(segment)]
+    fragments: npt.NDArray[Any] = segment.neo_reader._data_blocks[5][np.int32(channel)]
+    return fragments
 
 
 def _of_tdt(segment: Any) -> Marks:

@@ -70,10 +70,16 @@ def sample_times(
 
 def has_nwb_timestamps(segment: Any) -> bool:
     """Whether a segment is read from an NWB series with timestamps, in place of a rate."""
+    source = source_segment(segment)
+    is_nwb = isinstance(source, NwbRecordingSegment)
+    return is_nwb and _of_nwb(source.electrical_series_data) is not None
+
+
+def source_segment(segment: Any) -> Any:
+    """The segment that is read from a file, of which this one is a part."""
     while (parent := _parent(segment)) is not None:
         segment = parent
-    is_nwb = isinstance(segment, NwbRecordingSegment)
-    return is_nwb and _of_nwb(segment.electrical_series_data) is not None
+    return segment
 
 
 def _parent(segment: Any) -> Any:

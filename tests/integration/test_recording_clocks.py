@@ -314,11 +314,31 @@ def test_fragments_of_plexon(tmp_path: Path) -> None:
     assert (gap.frame, gap.length_s) == (40_000, pytest.approx(7000 / RATE_HZ))
 
 
+@pytest.mark.parametrize(("n_last", "n_left_out"), [(1000, 1), (300, 1001)])
+def test_the_end_of_plexon_that_neo_misreads_is_left_out(
+    tmp_path: Path, n_last: int, n_left_out: int
+) -> None:
+    """It gives zeros for a whole last fragment, and shifts the samples around a part of one."""
+    fragments = [(1000 * n, 1000) for n in range(40)] + [(40_000, n_last)]
+    recording = open_recording(
+        timed_files.write_plexon(tmp_path / "a.plx", fragments), "plexon", {}
+    )
+    recording.set_dummy_probe_from_locations(np.arange(8).reshape(-1, 2) * 20.0)
+    checked, notes = check_recording(recording)
+    n_frames = 40_000 + n_last - n_left_out
+    assert f"the last {n_left_out} samples are left out" in notes[0]
+    truth = timed_files.noise(40_000 + n_last)[:n_frames]
+    np.testing.assert_array_equal(checked.get_traces(), truth)
+    for start in range(37_000, n_frames, 250):
+        piece = checked.get_traces(start_frame=start, end_frame=min(start + 250, n_frames))
+        np.testing.assert_array_equal(piece, truth[start : start + 250])
+
+
 def test_fragments_of_plexon_whose_samples_neo_mixes_up(tmp_path: Path) -> None:
-    fragments = [(0, 1000), (1000, 400), (5000, 1000), (6000, 1000)]
+    fragments = [(0, 30_000), (30_000, 400), (50_000, 30_000), (80_000, 30_000)]
     file = timed_files.write_plexon(tmp_path / "a.plx", fragments)
     with pytest.raises(RecordingError, match="the fragments of the signals have different lengths"):
-        clock_of(open_recording(file, "plexon", {}))
+        notes_of(open_recording(file, "plexon", {}))
 
 
 # ----- several segments --------------------------------------------------------------------------
