@@ -76,7 +76,12 @@ def _packed(fields: Sequence[tuple[str, str]], values: dict[str, Any]) -> bytes:
     return b"".join(parts)
 
 
-def write_neuralynx(folder: Path, timestamps_us: np.ndarray, rate_hz: float = RATE_HZ) -> Path:
+def write_neuralynx(
+    folder: Path,
+    timestamps_us: np.ndarray,
+    rate_hz: float = RATE_HZ,
+    n_valid: int | np.ndarray = 512,
+) -> Path:
     """A file for each channel, of records of 512 samples, each with its timestamp."""
     folder.mkdir()
     record = [("timestamp", "<u8"), ("channel", "<u4"), ("rate", "<u4"), ("n_valid", "<u4")]
@@ -102,7 +107,7 @@ def write_neuralynx(folder: Path, timestamps_us: np.ndarray, rate_hz: float = RA
         ]
         records = np.zeros(len(timestamps_us), [*record, ("samples", "<i2", 512)])
         records["timestamp"] = timestamps_us
-        records["channel"], records["rate"], records["n_valid"] = channel, int(rate_hz), 512
+        records["channel"], records["rate"], records["n_valid"] = channel, int(rate_hz), n_valid
         records["samples"] = noise(len(records) * 512, 1).reshape(-1, 512)
         header = "\r\n".join(lines).encode("latin-1").ljust(16384, b"\0")
         (folder / f"CSC{channel + 1}.ncs").write_bytes(header + records.tobytes())

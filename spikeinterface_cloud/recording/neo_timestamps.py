@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from neo import rawio
 
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.file_timestamps import Marks, Timestamps, counted
 from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
 from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
@@ -113,14 +114,27 @@ def _of_open_ephys_legacy(segment: Any, rate_hz: float) -> SampleTimes:
 
 
 def _of_neuralynx(segment: Any) -> Marks:
-    """The time of each record in microseconds; neo reads all records as full."""
-    stamps = segment.neo_reader._get_neuralynx_timestamps(
-        segment.block_index, segment.segment_index, segment.stream_index
-    )
+    """The time of each record in microseconds.
+
+    Raises
+    ------
+    RecordingError
+        a record within the segment is not full, and neo takes all of it for samples
+    """
+    reader = segment.neo_reader
+    channel = reader.header["signal_channels"][_first_channel(segment)]
+    records = reader._sigs_memmaps[segment.segment_index][channel["name"], channel["id"]]
+    partial = np.flatnonzero(records["nb_valid"][:-1] != NEURALYNX_RECORD)
+    if len(partial):
+        raise RecordingError(
+            f"{len(partial)} records within segment {segment.segment_index} are not full (the "
+            f"first is record {partial[0]}), and the reader (neo) takes what else is in them for "
+            "samples: export the recording to another format with Neuralynx' own programs"
+        )
     return Marks(
         origin="the timestamps of the records",
-        frames=np.arange(len(stamps)) * NEURALYNX_RECORD,
-        times_s=stamps.astype("float64") / 1e6,
+        frames=np.arange(len(records)) * NEURALYNX_RECORD,
+        times_s=records["timestamp"].astype("float64") / 1e6,
     )
 
 

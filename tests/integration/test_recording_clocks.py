@@ -261,6 +261,21 @@ def test_neuralynx_within_a_segment(tmp_path: Path, rate_hz: float) -> None:
     assert (gap.frame, gap.length_s) == (60 * 512, pytest.approx(0.002, abs=2e-6))
 
 
+@pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
+def test_neuralynx_with_a_record_that_is_not_full(tmp_path: Path) -> None:
+    """At the end it is as it should be; in the middle neo reads what is no sample."""
+    n_valid = np.full(120, 512)
+    n_valid[-1] = 300
+    records = np.round(5e6 + np.arange(120) * 512 / RATE_HZ * 1e6)
+    folder = timed_files.write_neuralynx(tmp_path / "a", records, n_valid=n_valid)
+    assert_follows(open_recording(folder, "neuralynx", {}), 5 + np.arange(61_228) / RATE_HZ)
+    n_valid[60] = 300
+    records[61:] -= round(212 / RATE_HZ * 1e6)
+    folder = timed_files.write_neuralynx(tmp_path / "b", records, n_valid=n_valid)
+    with pytest.raises(RecordingError, match=r"1 records .* are not full \(the first is record 60"):
+        notes_of(open_recording(folder, "neuralynx", {}))
+
+
 def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
     """A gap that `gap_tolerance_ms` allows is in the times."""
     truth = 1.7e9 + np.arange(N_FRAMES) / RATE_HZ
