@@ -76,7 +76,12 @@ def _packed(fields: Sequence[tuple[str, str]], values: dict[str, Any]) -> bytes:
     return b"".join(parts)
 
 
-def write_neuralynx(folder: Path, timestamps_us: np.ndarray, rate_hz: float = RATE_HZ) -> Path:
+def write_neuralynx(
+    folder: Path,
+    timestamps_us: np.ndarray,
+    rate_hz: float = RATE_HZ,
+    n_valid: int | np.ndarray = 512,
+) -> Path:
     """A file for each channel, of records of 512 samples, each with its timestamp."""
     folder.mkdir()
     record = [("timestamp", "<u8"), ("channel", "<u4"), ("rate", "<u4"), ("n_valid", "<u4")]
@@ -102,7 +107,7 @@ def write_neuralynx(folder: Path, timestamps_us: np.ndarray, rate_hz: float = RA
         ]
         records = np.zeros(len(timestamps_us), [*record, ("samples", "<i2", 512)])
         records["timestamp"] = timestamps_us
-        records["channel"], records["rate"], records["n_valid"] = channel, int(rate_hz), 512
+        records["channel"], records["rate"], records["n_valid"] = channel, int(rate_hz), n_valid
         records["samples"] = noise(len(records) * 512, 1).reshape(-1, 512)
         header = "\r\n".join(lines).encode("latin-1").ljust(16384, b"\0")
         (folder / f"CSC{channel + 1}.ncs").write_bytes(header + records.tobytes())
@@ -147,7 +152,10 @@ def _blackrock_header(timestamp_resolution: int) -> bytes:
 
 
 def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
-    """Fragments of each channel, each of a timestamp (in samples) and a number of samples."""
+    """Fragments of each channel, each of a timestamp (in samples) and a number of samples.
+
+    Each channel is `noise` of all samples, from the first fragment to the last.
+    """
     head = np.zeros(1, plexonrawio.GlobalHeader)
     head["MagicNumber"], head["Version"], head["ADFrequency"] = 0x58454C50, 107, int(RATE_HZ)
     head["NumSlowChannels"], head["SlowMaxMagnitudeMV"], head["BitsPerSpikeSample"] = 4, 5000, 16
@@ -157,12 +165,15 @@ def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
     channels["Channel"] = np.arange(N_CHANNELS)
     channels["ADFreq"], channels["Gain"], channels["PreampGain"] = int(RATE_HZ), 1, 1000
     parts = [head.tobytes(), channels.tobytes()]
+    samples = noise(sum(n_frames for _, n_frames in fragments))
+    first = 0
     for timestamp, n_frames in fragments:
         for channel in range(N_CHANNELS):
             block = np.zeros(1, plexonrawio.DataBlockHeader)
             block["Type"], block["TimeStamp"], block["Channel"] = 5, timestamp, channel
             block["NumberOfWaveforms"], block["NumberOfWordsInWaveform"] = 1, n_frames
-            parts += [block.tobytes(), noise(n_frames, 1).tobytes()]
+            parts += [block.tobytes(), samples[first : first + n_frames, channel].tobytes()]
+        first += n_frames
     file.write_bytes(b"".join(parts))
     return file
 

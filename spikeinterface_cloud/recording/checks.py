@@ -25,6 +25,7 @@ from spikeinterface_cloud.recording.earlier_processing import check_earlier_proc
 from spikeinterface_cloud.recording.integer_samples import as_signed, note_saturation
 from spikeinterface_cloud.recording.opening_notes import notes_of
 from spikeinterface_cloud.recording.overlaps import without_repeated_samples
+from spikeinterface_cloud.recording.plexon import readable_part
 from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
 from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
@@ -44,8 +45,9 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     opening_notes = notes_of(recording)
     recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
-    recording, notes = without_repeated_samples(recording)
-    notes = [*opening_notes, *notes]
+    recording, unreadable = readable_part(recording)
+    recording, repeated = without_repeated_samples(recording)
+    notes = [*opening_notes, *unreadable, *repeated]
     recording = _without_analog_channels(recording, notes)
     check_earlier_processing(recording, notes)
     sampled = sample(recording)

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.errors import CloudJobError, RecordingError
+from spikeinterface_cloud.recording.reading import one_line
 from spikeinterface_cloud.recording.sample_times import SampleTimes
 from spikeinterface_cloud.recording.timestamps import sample_times
 
@@ -63,16 +65,33 @@ def clock_of(recording: BaseRecording) -> Clock:
     """The clock of a recording; segments that would overlap are laid one after the other.
 
     The timestamps are read once, and only those of the frames that the recording has.
+
+    Raises
+    ------
+    RecordingError
+        they cannot be read, or are no numbers
     """
     if recording not in _known:
         rate_hz = float(recording.sampling_frequency)
-        segments = [sample_times(segment, rate_hz) for segment in recording.segments]
+        segments = _read_times(recording, rate_hz)
         _known[recording] = Clock(
             segments=segments,
             sampling_frequency_hz=rate_hz,
             shifts_s=_shifts_s(segments, 0.5 / rate_hz),
         )
     return _known[recording]
+
+
+def _read_times(recording: BaseRecording, rate_hz: float) -> list[SampleTimes]:
+    try:
+        return [sample_times(segment, rate_hz) for segment in recording.segments]
+    except CloudJobError:
+        raise
+    except Exception as error:  # of a damaged file, neo, numpy and HDF5 raise anything
+        raise RecordingError(
+            f"the timestamps of the recording cannot be read: {one_line(error)}; copy its files "
+            "again, or export them to another format"
+        ) from error
 
 
 def _shifts_s(segments: Sequence[SampleTimes], tolerance_s: float) -> list[float]:

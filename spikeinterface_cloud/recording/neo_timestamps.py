@@ -4,7 +4,6 @@ neo's own times are a start and the rate of the header, and for some formats not
 what it keeps of the file besides is taken from here.
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from neo import rawio
-from probeinterface.neuropixels_tools import parse_spikeglx_meta
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.file_timestamps import Marks, Timestamps, counted
 from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
-from spikeinterface_cloud.recording.timestamp_fit import Marks, Timestamps, counted
+from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
 
 #: samples of a record in the files of Neuralynx, and of Open Ephys' older format
 NEURALYNX_RECORD = 512
@@ -60,31 +59,7 @@ def _of_spikeglx(segment: Any, rate_hz: float) -> SampleTimes | None:
     reader = segment.neo_reader
     name = str(reader.header["signal_streams"]["name"][segment.stream_index])
     info = reader.signals_info_dict[segment.segment_index, name.removesuffix("-SYNC")]
-    return times_of_header(Path(info["meta_file"]), segment.get_num_samples(), rate_hz)
-
-
-def times_of_header(meta_file: Path, n_frames: int, rate_hz: float) -> SampleTimes | None:
-    """The times of a file of SpikeGLX; None if its meta file says nothing of them."""
-    meta = parse_spikeglx_meta(meta_file)
-    if "firstSample" not in meta:
-        return None
-    times = evenly(float(meta["firstSample"]) / rate_hz, n_frames, 1 / rate_hz, "firstSample")
-    return times.with_remarks(_remarks_on_catgt(meta_file))
-
-
-def _remarks_on_catgt(meta_file: Path) -> list[str]:
-    """CatGT makes one file of several, with zeros in the gaps, or in a part of each."""
-    # neo leaves out lines with more than one equals sign, as command lines have
-    meta = dict(line.split("=", 1) for line in meta_file.read_text().splitlines() if "=" in line)
-    n_files, command = meta.get("catNFiles", "1"), meta.get("catGTCmdline0", "")
-    if n_files == "1" and "-supercat" not in command:
-        return []
-    remark = f"CatGT made it of {n_files} files, with zeros where samples are missing between them"
-    if limit := re.search(r"-zerofillmax=(\d+)", command):
-        remark += f", but for {limit[1]} ms at most: after a longer gap, spike times are too early"
-    if "-supercat" in command:
-        remark += "; of several runs, only the first is on its own clock"
-    return [remark]
+    return times_of_meta(Path(info["meta_file"]), segment.get_num_samples(), rate_hz)
 
 
 def _of_open_ephys(segment: Any, rate_hz: float) -> Timestamps | None:
@@ -139,14 +114,27 @@ def _of_open_ephys_legacy(segment: Any, rate_hz: float) -> SampleTimes:
 
 
 def _of_neuralynx(segment: Any) -> Marks:
-    """The time of each record in microseconds; neo reads all records as full."""
-    stamps = segment.neo_reader._get_neuralynx_timestamps(
-        segment.block_index, segment.segment_index, segment.stream_index
-    )
+    """The time of each record in microseconds.
+
+    Raises
+    ------
+    RecordingError
+        a record within the segment is not full, and neo takes all of it for samples
+    """
+    reader = segment.neo_reader
+    channel = reader.header["signal_channels"][_first_channel(segment)]
+    records = reader._sigs_memmaps[segment.segment_index][channel["name"], channel["id"]]
+    partial = np.flatnonzero(records["nb_valid"][:-1] != NEURALYNX_RECORD)
+    if len(partial):
+        raise RecordingError(
+            f"{len(partial)} records within segment {segment.segment_index} are not full (the "
+            f"first is record {partial[0]}), and the reader (neo) takes what else is in them for "
+            "samples: export the recording to another format with Neuralynx' own programs"
+        )
     return Marks(
         origin="the timestamps of the records",
-        frames=np.arange(len(stamps)) * NEURALYNX_RECORD,
-        times_s=stamps.astype("float64") / 1e6,
+        frames=np.arange(len(records)) * NEURALYNX_RECORD,
+        times_s=records["timestamp"].astype("float64") / 1e6,
     )
 
 
@@ -167,27 +155,24 @@ def _of_blackrock(segment: Any) -> Timestamps | None:
 
 
 def _of_plexon(segment: Any) -> Marks:
-    """Each fragment has a timestamp; neo puts one after the other.
-
-    neo takes a fragment to begin where one of its own length would have, had it followed a
-    fragment of the same length: all but the last have to be equally long.
-    """
+    """Each fragment has a timestamp; neo puts one after the other."""
     reader = segment.neo_reader
-    channel = reader.header["signal_channels"]["id"][_first_channel(segment)]
-    blocks = reader._data_blocks[5][np.int32(channel)]
-    lengths = blocks["size"] // 2
-    if len(np.unique(lengths[:-1])) > 1:
-        raise RecordingError(
-            "the fragments of the signals have different lengths, as where a recording was paused, "
-            "and the reader (neo) mixes up the samples of these; export the recording to another "
-            "format with Plexon's own programs, or each part between two pauses to a file"
-        )
+    fragments = plexon_fragments(segment)
+    lengths = fragments["size"] // 2
     return Marks(
         origin="the timestamps of the fragments",
         frames=np.cumsum(lengths) - lengths,
-        times_s=blocks["timestamp"] / float(reader._global_ssampling_rate),
+        times_s=fragments["timestamp"] / float(reader._global_ssampling_rate),
         are_counts=True,
     )
+
+
+def plexon_fragments(segment: Any) -> npt.NDArray[Any]:
+    """neo's list of the fragments of the stream's first channel."""
+    header = segment.neo_reader.header
+    channel = header["signal_channels"]["id"][_first_channel(segment)]
+    fragments: npt.NDArray[Any] = segment.neo_reader._data_blocks[5][np.int32(channel)]
+    return fragments
 
 
 def _of_tdt(segment: Any) -> Marks:

@@ -20,22 +20,19 @@ from spikeinterface.core.segmentutils import (
     ProxyAppendRecordingSegment,
     ProxyConcatenateRecordingSegment,
 )
+from spikeinterface.extractors.cbin_ibl import CBinIblRecordingSegment
 from spikeinterface.extractors.mcsh5extractors import MCSH5RecordingSegment
 from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordingSegment
 from spikeinterface.extractors.nwbextractors import NwbRecordingSegment
 from spikeinterface.preprocessing.basepreprocessor import BasePreprocessorSegment
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.neo_timestamps import times_of_header, timestamps_of_neo
+from spikeinterface_cloud.recording.file_timestamps import Marks, Timestamps, counted
+from spikeinterface_cloud.recording.mark_fit import fit_marks
+from spikeinterface_cloud.recording.neo_timestamps import timestamps_of_neo
 from spikeinterface_cloud.recording.sample_times import SampleTimes, cut, evenly, join
-from spikeinterface_cloud.recording.timestamp_fit import (
-    CHUNK_FRAMES,
-    Marks,
-    Timestamps,
-    counted,
-    fit_marks,
-    fit_timestamps,
-)
+from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
+from spikeinterface_cloud.recording.timestamp_fit import CHUNK_FRAMES, fit_timestamps
 
 
 def sample_times(
@@ -74,10 +71,16 @@ def sample_times(
 
 def has_nwb_timestamps(segment: Any) -> bool:
     """Whether a segment is read from an NWB series with timestamps, in place of a rate."""
+    source = source_segment(segment)
+    is_nwb = isinstance(source, NwbRecordingSegment)
+    return is_nwb and _of_nwb(source.electrical_series_data) is not None
+
+
+def source_segment(segment: Any) -> Any:
+    """The segment that is read from a file, of which this one is a part."""
     while (parent := _parent(segment)) is not None:
         segment = parent
-    is_nwb = isinstance(segment, NwbRecordingSegment)
-    return is_nwb and _of_nwb(segment.electrical_series_data) is not None
+    return segment
 
 
 def _parent(segment: Any) -> Any:
@@ -147,12 +150,15 @@ def _timestamps(segment: Any, rate_hz: float) -> list[Timestamps | Marks | Sampl
             said.append(_of_nwb(segment.electrical_series_data))
         case MCSH5RecordingSegment():
             said.append(_of_mcs(segment._stream["ChannelDataTimeStamps"][()]))
+        case CBinIblRecordingSegment():
+            meta_file = Path(segment._cbuffer.cdata.name).with_suffix(".meta")
+            said.append(times_of_meta(meta_file, segment.get_num_samples(), rate_hz))
         case NeoRecordingSegment():
             said.append(timestamps_of_neo(segment, rate_hz))
         case BinaryRecordingSegment():  # of a SpikeGLX probe that neo cannot read
             meta_file = Path(segment.file_path).with_suffix(".meta")
             if meta_file.is_file():
-                said.append(times_of_header(meta_file, segment.get_num_samples(), rate_hz))
+                said.append(times_of_meta(meta_file, segment.get_num_samples(), rate_hz))
     return said
 
 

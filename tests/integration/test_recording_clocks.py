@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import mtscomp
 import numpy as np
 import pytest
 import spikeinterface as si
@@ -120,6 +121,14 @@ def test_open_ephys_that_was_cut_short(tmp_path: Path, simulated: BaseRecording)
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()[:50_000]})
     assert_follows(recording, jump() / RATE_HZ)
     assert any("end 10000 samples before the traces" in note for note in notes_of(recording))
+
+
+def test_timestamps_that_cannot_be_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    recording = open_ephys(tmp_path, simulated, {})
+    (file,) = tmp_path.rglob("*Acquisition_Board*/timestamps.npy")
+    file.write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(RecordingError, match="the timestamps of the recording cannot be read: "):
+        notes_of(recording)
 
 
 def test_a_clock_that_runs_backwards(tmp_path: Path, simulated: BaseRecording) -> None:
@@ -252,6 +261,21 @@ def test_neuralynx_within_a_segment(tmp_path: Path, rate_hz: float) -> None:
     assert (gap.frame, gap.length_s) == (60 * 512, pytest.approx(0.002, abs=2e-6))
 
 
+@pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
+def test_neuralynx_with_a_record_that_is_not_full(tmp_path: Path) -> None:
+    """At the end it is as it should be; in the middle neo reads what is no sample."""
+    n_valid = np.full(120, 512)
+    n_valid[-1] = 300
+    records = np.round(5e6 + np.arange(120) * 512 / RATE_HZ * 1e6)
+    folder = timed_files.write_neuralynx(tmp_path / "a", records, n_valid=n_valid)
+    assert_follows(open_recording(folder, "neuralynx", {}), 5 + np.arange(61_228) / RATE_HZ)
+    n_valid[60] = 300
+    records[61:] -= round(212 / RATE_HZ * 1e6)
+    folder = timed_files.write_neuralynx(tmp_path / "b", records, n_valid=n_valid)
+    with pytest.raises(RecordingError, match=r"1 records .* are not full \(the first is record 60"):
+        notes_of(open_recording(folder, "neuralynx", {}))
+
+
 def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
     """A gap that `gap_tolerance_ms` allows is in the times."""
     truth = 1.7e9 + np.arange(N_FRAMES) / RATE_HZ
@@ -305,11 +329,31 @@ def test_fragments_of_plexon(tmp_path: Path) -> None:
     assert (gap.frame, gap.length_s) == (40_000, pytest.approx(7000 / RATE_HZ))
 
 
+@pytest.mark.parametrize(("n_last", "n_left_out"), [(1000, 1), (300, 1001)])
+def test_the_end_of_plexon_that_neo_misreads_is_left_out(
+    tmp_path: Path, n_last: int, n_left_out: int
+) -> None:
+    """It gives zeros for a whole last fragment, and shifts the samples around a part of one."""
+    fragments = [(1000 * n, 1000) for n in range(40)] + [(40_000, n_last)]
+    recording = open_recording(
+        timed_files.write_plexon(tmp_path / "a.plx", fragments), "plexon", {}
+    )
+    recording.set_dummy_probe_from_locations(np.arange(8).reshape(-1, 2) * 20.0)
+    checked, notes = check_recording(recording)
+    n_frames = 40_000 + n_last - n_left_out
+    assert f"the last {n_left_out} samples are left out" in notes[0]
+    truth = timed_files.noise(40_000 + n_last)[:n_frames]
+    np.testing.assert_array_equal(checked.get_traces(), truth)
+    for start in range(37_000, n_frames, 250):
+        piece = checked.get_traces(start_frame=start, end_frame=min(start + 250, n_frames))
+        np.testing.assert_array_equal(piece, truth[start : start + 250])
+
+
 def test_fragments_of_plexon_whose_samples_neo_mixes_up(tmp_path: Path) -> None:
-    fragments = [(0, 1000), (1000, 400), (5000, 1000), (6000, 1000)]
+    fragments = [(0, 30_000), (30_000, 400), (50_000, 30_000), (80_000, 30_000)]
     file = timed_files.write_plexon(tmp_path / "a.plx", fragments)
     with pytest.raises(RecordingError, match="the fragments of the signals have different lengths"):
-        clock_of(open_recording(file, "plexon", {}))
+        notes_of(open_recording(file, "plexon", {}))
 
 
 # ----- several segments --------------------------------------------------------------------------
@@ -445,6 +489,18 @@ def test_what_catgt_did_is_said(tmp_path: Path, counts: np.ndarray) -> None:
     (note,) = [n for n in notes_of(open_recording(tmp_path, "spikeglx", {})) if "CatGT" in n]
     assert "of 3 files" in note
     assert "for 500 ms at most" in note
+
+
+def test_compressed_spikeglx_begins_when_its_meta_file_says(
+    tmp_path: Path, counts: np.ndarray
+) -> None:
+    spikeglx(tmp_path, counts, [0], 60_000, first=15_000)
+    (file,) = tmp_path.rglob("*.ap.bin")
+    compressed = {"out": file.with_suffix(".cbin"), "outmeta": file.with_suffix(".ch")}
+    mtscomp.compress(file, **compressed, sample_rate=RATE_HZ, n_channels=9, dtype=np.int16)
+    file.unlink()
+    recording = open_recording(tmp_path, "cbin_ibl", {})
+    assert_follows(recording, 0.5 + np.arange(60_000) / RATE_HZ)
 
 
 def test_blocks_of_blackrock_are_segments_on_one_clock(tmp_path: Path) -> None:
