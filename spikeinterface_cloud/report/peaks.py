@@ -16,6 +16,10 @@ SLICE_S = 0.1
 #: a peak is as many noise levels below zero
 THRESHOLD = 6.0
 
+#: in steps of the converter: where the noise is smaller, most samples of a channel are the same,
+#: and the step that a few of them are apart is no measure of the others
+LEAST_NOISE_STEPS = 0.5
+
 #: how many are shown
 MOST_PEAKS = 20_000
 
@@ -74,6 +78,8 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
 def _noise_levels(recording: si.BaseRecording) -> Floats:
     """The noise level of each channel; infinite, so that it has no peaks, where it is constant."""
     levels = noise_levels(recording)
+    if recording.get_dtype().kind == "i":
+        levels = np.maximum(levels, LEAST_NOISE_STEPS)
     return np.where(levels > 0, levels, np.inf)
 
 
