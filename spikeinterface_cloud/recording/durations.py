@@ -79,6 +79,27 @@ def check_open_ephys_rate(folder: Path, rate_hz: float) -> None:
         )
 
 
+def check_whole_samples(file: Path, frame_bytes: int, said: str, offset: int = 0) -> None:
+    """Raise `RecordingError` if a file is no whole number of samples of all channels.
+
+    Parameters
+    ----------
+    frame_bytes
+        of one sample of all channels
+    said
+        by what, and what, is said of the channels
+    offset
+        bytes before the first sample
+    """
+    size = file.stat().st_size - offset
+    if size % frame_bytes:
+        raise RecordingError(
+            f"{file.name} has {size} bytes of samples, no multiple of the {frame_bytes} of one "
+            f"sample of all channels ({said}): the number of channels is that of another recording,"
+            " or the file was cut; give the right number, or copy the file again"
+        )
+
+
 def check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
     """Raise `RecordingError` if no .ncs file in a folder has the times of this rate.
 
@@ -87,10 +108,11 @@ def check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
     rates = [_rate_of_records(file) for file in sorted(folder.glob("*.[nN][cC][sS]"))]
     implied = sorted({round(rate, 1) for rate in rates if rate is not None})
     if implied and all(abs(rate_hz / rate - 1) > TOLERANCE for rate in implied):
+        listing = ", ".join(f"{round(rate, -1):g}" for rate in implied)
         raise RecordingError(
             f"the .ncs files say that they were sampled at {rate_hz:g} Hz, and the times of their "
-            f"records are those of {', '.join(f'{round(rate, -1):g}' for rate in implied)} Hz; correct "
-            "SamplingFrequency in their headers, or export them again"
+            f"records are those of {listing} Hz; correct SamplingFrequency in their headers, or "
+            "export them again"
         )
 
 

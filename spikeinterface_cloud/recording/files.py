@@ -20,6 +20,7 @@ from spikeinterface_cloud.recording.durations import (
     check_neuralynx_rate,
     check_open_ephys_rate,
     check_spikeglx_duration,
+    check_whole_samples,
 )
 from spikeinterface_cloud.recording.intan_session import check_session
 from spikeinterface_cloud.recording.lfp_files import refuse_lfp_file
@@ -156,20 +157,24 @@ def check_complete(reader: Reader, recording: Any) -> None:
     The readers do not: they take the length of the file for the length of the recording. Raises
     `SettingsError` when files are joined that do not continue each other.
     """
-    if reader.name == "spikeglx":
-        _check_spikeglx(recording)
-    elif reader.name == "openephys":
-        _check_open_ephys(recording)
-    elif reader.name == "cbin_ibl":
-        check_cbin_duration(Path(recording._kwargs["folder_path"]), recording)
-    elif reader.name == "zarr":
-        _check_zarr(recording)
-    elif reader.name == "neuralynx":
-        check_neuralynx_rate(
-            Path(recording._kwargs["folder_path"]), float(recording.sampling_frequency)
-        )
-    elif reader.name == "split_intan_files":
-        check_session(recording, recording._kwargs["mode"])
+    match reader.name:
+        case "spikeglx":
+            _check_spikeglx(recording)
+        case "openephys":
+            _check_open_ephys(recording)
+        case "cbin_ibl":
+            check_cbin_duration(Path(recording._kwargs["folder_path"]), recording)
+        case "zarr":
+            _check_zarr(recording)
+        case "neuroscope":
+            _check_neuroscope(recording)
+        case "neuralynx":
+            folder = Path(recording._kwargs["folder_path"])
+            check_neuralynx_rate(folder, float(recording.sampling_frequency))
+        case "binary":
+            _check_raw(recording.get_binary_description())
+        case "split_intan_files":
+            check_session(recording, recording._kwargs["mode"])
 
 
 def check_named(reader: Reader, recording: Any, file: Path) -> None:
@@ -270,6 +275,19 @@ def _check_spikeglx(recording: Any) -> None:
                 "correct fileSizeBytes and fileTimeSecs in the meta file if it was cut on purpose"
             )
         check_spikeglx_duration(info)
+
+
+def _check_neuroscope(recording: Any) -> None:
+    reader = recording.neo_reader
+    frame_bytes = 2 * recording.get_num_channels()
+    check_whole_samples(Path(reader.data_file_path), frame_bytes, Path(reader.xml_file_path).name)
+
+
+def _check_raw(described: Mapping[str, Any]) -> None:
+    frame_bytes = np.dtype(described["dtype"]).itemsize * described["num_channels"]
+    said = f"{described['num_channels']} channels of {np.dtype(described['dtype'])}"
+    for file in described["file_paths"]:
+        check_whole_samples(Path(file), frame_bytes, said, described["file_offset"])
 
 
 def _check_open_ephys(recording: Any) -> None:
