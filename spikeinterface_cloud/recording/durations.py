@@ -1,6 +1,7 @@
 """Whether the rate that a header names fits the size of the samples and how long they lasted."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from spikeinterface_cloud.errors import RecordingError
 
 #: clocks differ by far less; a header of another band or probe by far more
 TOLERANCE = 0.01
+
+#: where a meta file names the rate: of a probe, of NI-DAQ, and of a OneBox
+SPIKEGLX_RATES = ("imSampRate", "niSampRate", "obSampRate")
 
 #: durations are written with few digits
 ROUNDING_S = 0.05
@@ -28,13 +32,23 @@ N_PLACES = 200
 STRIDE = 500
 
 
-def check_spikeglx_duration(info: dict[str, Any]) -> None:
+def check_spikeglx_duration(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
     """Raise `RecordingError` if a meta file's own rate, size and duration contradict each other."""
-    meta = info["meta"]
-    if "fileTimeSecs" not in meta or "fileSizeBytes" not in meta:
+    said = next((meta[name] for name in SPIKEGLX_RATES if name in meta), None)
+    if said is None or "fileTimeSecs" not in meta or "fileSizeBytes" not in meta:
         return
-    n_samples = int(meta["fileSizeBytes"]) / (2 * int(info["num_chan"]))
-    _check(Path(info["bin_file"]).name, n_samples, float(meta["fileTimeSecs"]), info)
+    rate, lasted_s = float(said), float(meta["fileTimeSecs"])
+    n_samples = int(meta["fileSizeBytes"]) / (2 * n_channels)
+    if lasted_s <= 0 or rate <= 0 or n_samples <= 0:
+        return
+    expected_s = n_samples / rate
+    if abs(expected_s - lasted_s) > TOLERANCE * lasted_s + ROUNDING_S:
+        raise RecordingError(
+            f"the meta file of {file.name} contradicts itself: {n_samples:.0f} samples at "
+            f"{rate:g} Hz last {expected_s:.6g} s, and it says {lasted_s:.6g} s (fileTimeSecs), "
+            f"which is {n_samples / lasted_s:.6g} Hz; put the meta file of this file in its place, "
+            "or correct it"
+        )
 
 
 def check_cbin_duration(folder: Path, recording: Any) -> None:
@@ -128,17 +142,3 @@ def _rate_of_records(file: Path) -> float | None:
     if not full.size:
         return None
     return float(NCS_RECORD["samples"].shape[0] / np.median(full) * 1e6)
-
-
-def _check(name: str, n_samples: float, lasted_s: float, info: dict[str, Any]) -> None:
-    rate = float(info["sampling_rate"])
-    if lasted_s <= 0 or rate <= 0 or n_samples <= 0:
-        return
-    expected_s = n_samples / rate
-    if abs(expected_s - lasted_s) > TOLERANCE * lasted_s + ROUNDING_S:
-        raise RecordingError(
-            f"the meta file of {name} contradicts itself: {n_samples:.0f} samples at {rate:g} Hz "
-            f"last {expected_s:.6g} s, and it says {lasted_s:.6g} s (fileTimeSecs), which is "
-            f"{n_samples / lasted_s:.6g} Hz; put the meta file of this file in its place, or "
-            "correct it"
-        )

@@ -100,6 +100,22 @@ def check_complete(reader: Reader, recording: Any) -> None:
             check_session(recording, recording._kwargs["mode"])
 
 
+def refuse_truncated(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
+    """Raise `RecordingError` if a SpikeGLX binary file is shorter than its meta file says, or the
+    meta file's own size, rate and duration contradict each other."""
+    if "fileSizeBytes" not in meta:
+        return
+    size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
+    if size < expected or size % (2 * n_channels):
+        raise RecordingError(
+            f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
+            f"meta file says {format_bytes(expected)} ({expected} bytes, {n_channels} channels); "
+            "copy it again from the acquisition machine, or correct fileSizeBytes and fileTimeSecs "
+            "in the meta file if it was cut on purpose"
+        )
+    check_spikeglx_duration(file, meta, n_channels)
+
+
 def check_named(reader: Reader, recording: Any, file: Path) -> None:
     """Raise `RecordingError` if what was opened is not the SpikeGLX `file` named as the source.
 
@@ -132,18 +148,8 @@ def _names_pickle(metadata: object) -> bool:
 def _check_spikeglx(recording: Any) -> None:
     stream = str(recording.stream_id)
     for info in recording.neo_reader.signals_info_list:
-        if info["stream_name"] != stream or "fileSizeBytes" not in info["meta"]:
-            continue
-        file = Path(info["bin_file"])
-        size, expected = file.stat().st_size, int(info["meta"]["fileSizeBytes"])
-        if size < expected or size % (2 * info["num_chan"]):
-            raise RecordingError(
-                f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
-                f"meta file says {format_bytes(expected)} ({expected} bytes, "
-                f"{info['num_chan']} channels); copy it again from the acquisition machine, or "
-                "correct fileSizeBytes and fileTimeSecs in the meta file if it was cut on purpose"
-            )
-        check_spikeglx_duration(info)
+        if info["stream_name"] == stream:
+            refuse_truncated(Path(info["bin_file"]), info["meta"], info["num_chan"])
 
 
 def _check_neuroscope(recording: Any) -> None:
