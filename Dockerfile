@@ -32,7 +32,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} + \
     && find /opt/venv/lib/python3.11/site-packages/hdbscan \
         /opt/venv/lib/python3.11/site-packages/hdf5plugin \
-        /opt/venv/lib/python3.11/site-packages/numcodecs -name '*.so' -exec strip --strip-debug {} + \
+        /opt/venv/lib/python3.11/site-packages/numcodecs \
+        /opt/venv/lib/python3.11/site-packages/pyedflib -name '*.so' -exec strip --strip-debug {} + \
     # compiled now, as the user of the job cannot write here
     && python3.11 -m compileall -q -j 0 /opt/venv
 

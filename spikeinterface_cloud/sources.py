@@ -22,11 +22,11 @@ from spikeinterface_cloud.location import (
     parse_s3,
 )
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.recording.files import locate, pick_file
 from spikeinterface_cloud.recording.named_file import with_its_stream
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.recording.readers import Reader, find_reader
 from spikeinterface_cloud.recording.saved_folder import DESCRIPTIONS
+from spikeinterface_cloud.recording.source_files import locate, pick_file
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.download import download

@@ -12,11 +12,15 @@ LONGEST_REASON = 600
 #: how readers and HDF5 say that bytes are missing or wrong
 DAMAGED = re.compile(
     r"truncat|unexpected end|end of file|\beof\b|greater than file size|checksum|corrupt|"
-    r"signature not found|bad object header|inflate|synchronously|unable to (?:synchronously )?open"
+    r"signature|bad object header|(?:visitation|iteration) failed|link specific callback|FastRLock|"
+    r"inflate|synchronously|unable to (?:synchronously )?open"
     r"|buffer is smaller|requires a buffer|wrong (?:fixed|version|header)|bad heap|bad symbol|"
     r"cannot be mapped|mmap",
     re.IGNORECASE,
 )
+
+#: how HDF5 says that a whole file does not have something
+ABSENT = re.compile(r"unable to (?:synchronously )?open object \(object '.*' doesn't exist", re.I)
 
 CHECK_THE_FILE = "check that the file is whole (compare its size and checksum with the original)"
 
@@ -59,9 +63,10 @@ def is_damage(error: BaseException) -> bool:
     """Whether an error says that the bytes of a file are missing or wrong."""
     if isinstance(error, EOFError | struct.error | zlib.error):
         return True
-    return isinstance(error, OSError | ValueError | RuntimeError | KeyError) and (
-        DAMAGED.search(str(error)) is not None
-    )
+    if not isinstance(error, OSError | ValueError | RuntimeError | KeyError | SystemError):
+        return False
+    said = str(error)
+    return DAMAGED.search(said) is not None and ABSENT.search(said) is None
 
 
 def named_parameters(error: BaseException, parameters: tuple[str, ...]) -> list[str]:

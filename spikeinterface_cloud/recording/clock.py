@@ -9,7 +9,7 @@ import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError
-from spikeinterface_cloud.recording.reading import one_line
+from spikeinterface_cloud.recording.advice import one_line
 from spikeinterface_cloud.recording.sample_times import SampleTimes
 from spikeinterface_cloud.recording.timestamps import sample_times
 

@@ -12,7 +12,7 @@ from spikeinterface_cloud.errors import RecordingError
 #: clocks differ by far less; a header of another band or probe by far more
 TOLERANCE = 0.01
 
-#: the sampling rate of a probe, an NI-DAQ and a OneBox
+#: where a meta file names the rate: of a probe, of NI-DAQ, and of a OneBox
 SPIKEGLX_RATES = ("imSampRate", "niSampRate", "obSampRate")
 
 #: durations are written with few digits
@@ -34,9 +34,11 @@ STRIDE = 500
 
 def check_spikeglx_duration(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
     """Raise `RecordingError` if a meta file's own rate, size and duration contradict each other."""
-    rate = next((float(meta[name]) for name in SPIKEGLX_RATES if name in meta), 0.0)
-    n_samples = int(meta.get("fileSizeBytes", 0)) / (2 * n_channels)
-    lasted_s = float(meta.get("fileTimeSecs", 0))
+    said = next((meta[name] for name in SPIKEGLX_RATES if name in meta), None)
+    if said is None or "fileTimeSecs" not in meta or "fileSizeBytes" not in meta:
+        return
+    rate, lasted_s = float(said), float(meta["fileTimeSecs"])
+    n_samples = int(meta["fileSizeBytes"]) / (2 * n_channels)
     if lasted_s <= 0 or rate <= 0 or n_samples <= 0:
         return
     expected_s = n_samples / rate
@@ -91,6 +93,27 @@ def check_open_ephys_rate(folder: Path, rate_hz: float) -> None:
         )
 
 
+def check_whole_samples(file: Path, frame_bytes: int, said: str, offset: int = 0) -> None:
+    """Raise `RecordingError` if a file is no whole number of samples of all channels.
+
+    Parameters
+    ----------
+    frame_bytes
+        of one sample of all channels
+    said
+        by what, and what, is said of the channels
+    offset
+        bytes before the first sample
+    """
+    size = file.stat().st_size - offset
+    if size % frame_bytes:
+        raise RecordingError(
+            f"{file.name} has {size} bytes of samples, no multiple of the {frame_bytes} of one "
+            f"sample of all channels ({said}): the number of channels is that of another recording,"
+            " or the file was cut; give the right number, or copy the file again"
+        )
+
+
 def check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
     """Raise `RecordingError` if no .ncs file in a folder has the times of this rate.
 
@@ -99,10 +122,11 @@ def check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
     rates = [_rate_of_records(file) for file in sorted(folder.glob("*.[nN][cC][sS]"))]
     implied = sorted({round(rate, 1) for rate in rates if rate is not None})
     if implied and all(abs(rate_hz / rate - 1) > TOLERANCE for rate in implied):
+        listing = ", ".join(f"{round(rate, -1):g}" for rate in implied)
         raise RecordingError(
             f"the .ncs files say that they were sampled at {rate_hz:g} Hz, and the times of their "
-            f"records are those of {', '.join(f'{round(rate, -1):g}' for rate in implied)} Hz; "
-            "correct SamplingFrequency in their headers, or export them again"
+            f"records are those of {listing} Hz; correct SamplingFrequency in their headers, or "
+            "export them again"
         )
 
 

@@ -1,4 +1,4 @@
-"""The files of a recording on this machine: which one to open, whether they are whole, and safe.
+"""The files of a recording on this machine: whether they are whole, and safe.
 
 A reader of a raw format believes whatever length a file has, and two of SpikeInterface's own
 formats can carry pickles, which run as a program when they are loaded. Both are looked at here.
@@ -6,101 +6,25 @@ formats can carry pickles, which run as a program when they are loaded. Both are
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.recording.durations import (
     check_cbin_duration,
     check_neuralynx_rate,
     check_open_ephys_rate,
     check_spikeglx_duration,
+    check_whole_samples,
 )
 from spikeinterface_cloud.recording.intan_session import check_session
-from spikeinterface_cloud.recording.lfp_files import refuse_lfp_file
-from spikeinterface_cloud.recording.named_file import refuse_foreign_file, with_its_stream
 from spikeinterface_cloud.recording.readers import Reader
-from spikeinterface_cloud.recording.saved_folder import description_of, saved_folders
-from spikeinterface_cloud.recording.streams import needed_files
-
-P = TypeVar("P", bound=PurePath)
-
-
-def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """What `reader` is to be given of the source at `path`, and `kwargs` with the named stream.
-
-    Nothing is read: the names of the files tell. Raises `RecordingError` when they are none of
-    this reader's, and `SettingsError` when a recording or a stream is not there or has to be
-    chosen.
-    """
-    location = find_path(reader, path)
-    names = list_files(location) if location.is_dir() else [PurePosixPath(path.name)]
-    asked = dict(kwargs)
-    if path.is_file():
-        asked = with_its_stream(reader, PurePosixPath(path.name), names, kwargs)
-    if location.is_dir():
-        needed_files(reader.name, names, asked)
-    else:
-        refuse_lfp_file(location)
-        needed_files(reader.name, _beside(location), asked)
-    return location, asked
-
-
-def list_files(folder: Path) -> list[PurePosixPath]:
-    """The files in a folder and below it, by their paths inside it."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    return [PurePosixPath(file.relative_to(folder).as_posix()) for file in files]
-
-
-def find_path(reader: Reader, path: Path) -> Path:
-    """The file or folder inside `path`, or the folder around it, that `reader` is to be given.
-
-    Raises `RecordingError` when there is no such file, `SettingsError` when there are several.
-    """
-    if not path.exists():
-        raise RecordingError(f"{path} is not there")
-    if reader.name == "binary" and path.is_dir() and (saved := saved_folders(path)):
-        return _only(saved, reader)
-    if path.is_file() and not reader.takes_a_file:
-        refuse_foreign_file(reader, PurePosixPath(path.name))
-        return path.parent
-    if path.is_file():
-        return path
-    if reader.name == "nwb" and any(path.glob("**/.zgroup")):
-        raise RecordingError(
-            f"{path.name} is NWB in Zarr, whose texts are pickled Python objects that could run "
-            "any program when loaded; export it as HDF5 (.nwb)"
-        )
-    if not reader.takes_a_file or reader.name == "zarr_array":
-        return _folder_inside(reader, path)
-    names = list_files(path)
-    if not names:
-        raise RecordingError(f"{path} holds no file")
-    return path / pick_file(reader, names)
-
-
-def pick_file(reader: Reader, names: Sequence[PurePosixPath]) -> PurePosixPath:
-    """That of the files in a folder which a reader of files is to be given.
-
-    Raises `RecordingError` when there is no such file, `SettingsError` when there are several.
-    """
-    for extension in reader.extensions:
-        matches = [name for name in names if name.name.lower().endswith(extension)]
-        if matches:
-            if reader.name == "blackrock":  # one recording in files of several rates
-                _only([n for n in names if n.name.lower().endswith(reader.extensions)], reader)
-            return matches[0] if reader.name == "blackrock" else _only(matches, reader)
-    if len(names) > 1 and reader.extensions:
-        raise RecordingError(
-            f"none of the {len(names)} files is one that DATA_TYPE={reader.name} reads "
-            f"({', '.join(reader.extensions[:4])})"
-        )
-    return _only(list(names), reader)
+from spikeinterface_cloud.recording.saved_folder import description_of
 
 
 def refuse_pickles(path: Path) -> None:
@@ -156,28 +80,32 @@ def check_complete(reader: Reader, recording: Any) -> None:
     The readers do not: they take the length of the file for the length of the recording. Raises
     `SettingsError` when files are joined that do not continue each other.
     """
-    if reader.name == "spikeglx":
-        _check_spikeglx(recording)
-    elif reader.name == "openephys":
-        _check_open_ephys(recording)
-    elif reader.name == "cbin_ibl":
-        check_cbin_duration(Path(recording._kwargs["folder_path"]), recording)
-    elif reader.name == "zarr":
-        _check_zarr(recording)
-    elif reader.name == "neuralynx":
-        check_neuralynx_rate(
-            Path(recording._kwargs["folder_path"]), float(recording.sampling_frequency)
-        )
-    elif reader.name == "split_intan_files":
-        check_session(recording, recording._kwargs["mode"])
+    match reader.name:
+        case "spikeglx":
+            _check_spikeglx(recording)
+        case "openephys":
+            _check_open_ephys(recording)
+        case "cbin_ibl":
+            check_cbin_duration(Path(recording._kwargs["folder_path"]), recording)
+        case "zarr":
+            _check_zarr(recording)
+        case "neuroscope":
+            _check_neuroscope(recording)
+        case "neuralynx":
+            folder = Path(recording._kwargs["folder_path"])
+            check_neuralynx_rate(folder, float(recording.sampling_frequency))
+        case "binary":
+            _check_raw(recording.get_binary_description())
+        case "split_intan_files":
+            check_session(recording, recording._kwargs["mode"])
 
 
-def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
-    """Raise `RecordingError` if a SpikeGLX binary file is shorter than its meta file says, or that
-    contradicts itself."""
-    check_spikeglx_duration(file, meta, n_channels)
-    size = file.stat().st_size
-    expected = int(meta.get("fileSizeBytes", size))
+def refuse_truncated(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
+    """Raise `RecordingError` if a SpikeGLX binary file is shorter than its meta file says, or the
+    meta file's own size, rate and duration contradict each other."""
+    if "fileSizeBytes" not in meta:
+        return
+    size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
     if size < expected or size % (2 * n_channels):
         raise RecordingError(
             f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
@@ -185,6 +113,7 @@ def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) ->
             "copy it again from the acquisition machine, or correct fileSizeBytes and fileTimeSecs "
             "in the meta file if it was cut on purpose"
         )
+    check_spikeglx_duration(file, meta, n_channels)
 
 
 def check_named(reader: Reader, recording: Any, file: Path) -> None:
@@ -208,60 +137,6 @@ def check_named(reader: Reader, recording: Any, file: Path) -> None:
         )
 
 
-def _only(paths: list[P], reader: Reader) -> P:
-    """The only one of `paths`; Blackrock's files of one name are one recording."""
-    n_recordings = len(paths)
-    if reader.name == "blackrock":
-        n_recordings = len({path.with_suffix("") for path in paths})
-    if n_recordings > 1:
-        names = ", ".join(sorted(path.name for path in paths)[:10])
-        raise SettingsError(
-            f"there are {n_recordings} recordings of DATA_TYPE={reader.name} here: {names}; "
-            "name one of them as the source (it can be a single file)" + _if_one_session(reader)
-        )
-    return paths[0]
-
-
-def _if_one_session(reader: Reader) -> str:
-    if reader.name != "intan":
-        return ""
-    return (
-        "; if they are one session that was split, set DATA_TYPE=split_intan_files, which joins "
-        'the files of their folder (READ_RECORDING_KWARGS={"mode": "append"} keeps each a segment)'
-    )
-
-
-def _beside(file: Path) -> list[PurePosixPath]:
-    """The files in the folder of a file."""
-    return [PurePosixPath(each.name) for each in sorted(file.parent.iterdir()) if each.is_file()]
-
-
-def _folder_inside(reader: Reader, path: Path) -> Path:
-    """The folder at or below `path` that a reader of folders is to be given."""
-    match reader.name:
-        case "openephys" if not any(path.rglob("structure.oebin")):
-            folders = sorted({file.parent for file in path.rglob("*.continuous")})
-        case "neuralynx":
-            folders = sorted({file.parent for file in path.rglob("*.[nN][cC][sS]")})
-        case "cbin_ibl":
-            folders = sorted({file.parent for file in path.rglob("*.ap.*cbin")})
-            folders = folders if len(folders) == 1 else []  # several are for their check to name
-        case _ if reader.neo_classes:
-            folders = []
-        case _:
-            return _descend(path)
-    return _only(folders, reader) if folders else path
-
-
-def _descend(folder: Path) -> Path:
-    """The folder that holds something: a copied folder often comes inside another."""
-    content = list(folder.iterdir())
-    while len(content) == 1 and content[0].is_dir():
-        folder = content[0]
-        content = list(folder.iterdir())
-    return folder
-
-
 def _names_pickle(metadata: object) -> bool:
     if isinstance(metadata, dict):
         if metadata.get("id") == "pickle":
@@ -274,7 +149,20 @@ def _check_spikeglx(recording: Any) -> None:
     stream = str(recording.stream_id)
     for info in recording.neo_reader.signals_info_list:
         if info["stream_name"] == stream:
-            check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
+            refuse_truncated(Path(info["bin_file"]), info["meta"], info["num_chan"])
+
+
+def _check_neuroscope(recording: Any) -> None:
+    reader = recording.neo_reader
+    frame_bytes = 2 * recording.get_num_channels()
+    check_whole_samples(Path(reader.data_file_path), frame_bytes, Path(reader.xml_file_path).name)
+
+
+def _check_raw(described: Mapping[str, Any]) -> None:
+    frame_bytes = np.dtype(described["dtype"]).itemsize * described["num_channels"]
+    said = f"{described['num_channels']} channels of {np.dtype(described['dtype'])}"
+    for file in described["file_paths"]:
+        check_whole_samples(Path(file), frame_bytes, said, described["file_offset"])
 
 
 def _check_open_ephys(recording: Any) -> None:

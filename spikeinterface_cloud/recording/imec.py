@@ -26,7 +26,7 @@ from spikeinterface.extractors.neuropixels_utils import (
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.channel_positions import spans
-from spikeinterface_cloud.recording.files import check_spikeglx_file
+from spikeinterface_cloud.recording.files import refuse_truncated
 from spikeinterface_cloud.recording.opening_notes import add_note
 from spikeinterface_cloud.recording.spikeglx import SpikeGlxFile, files_of_stream, parse_name
 
@@ -172,7 +172,7 @@ def read_imec(meta_files: Sequence[Path], prefix: str) -> BaseRecording:
     """
     headers = [read_header(file) for file in meta_files]
     for header in headers:
-        check_spikeglx_file(header.file.with_suffix(".bin"), header.meta, header.n_saved)
+        refuse_truncated(header.file.with_suffix(".bin"), header.meta, header.n_saved)
     first = headers[0]
     rate = float(first.meta["imSampRate"])
     all_columns = BinaryRecordingExtractor(

@@ -44,7 +44,8 @@ def refuse_lfp_file(file: PurePath) -> None:
 
 
 def refuse_lfp_alone(data_type: str, names: Sequence[PurePosixPath]) -> None:
-    """Raise `RecordingError` if the samples that a header belongs to are here as LFP alone.
+    """Raise `RecordingError` if the samples that a header belongs to are here as LFP alone, or it
+    is not here itself.
 
     Parameters
     ----------
@@ -58,6 +59,12 @@ def refuse_lfp_alone(data_type: str, names: Sequence[PurePosixPath]) -> None:
     wideband, header = WIDEBAND_ENDINGS[data_type], HEADER_ENDINGS[data_type]
     present = {name.with_suffix(name.suffix.lower()) for name in names}
     headers = [name for name in names if name.suffix.lower() == header]
+    samples = [name for name in names if name.suffix.lower() == wideband]
+    if samples and not headers:
+        raise RecordingError(
+            f"{samples[0].name} cannot be read without {samples[0].with_suffix(header).name}; put "
+            "it beside it, and name their folder as the source"
+        )
     for name in headers:
         if name.with_suffix(wideband) not in present and len(headers) == 1:
             raise RecordingError(_missing_wideband(name, wideband, names))

@@ -26,8 +26,6 @@ from spikeinterface_cloud.recording.advice import (
 from spikeinterface_cloud.recording.files import (
     check_complete,
     check_named,
-    list_files,
-    locate,
     refuse_foreign_class,
     refuse_foreign_files,
     refuse_pickles,
@@ -39,6 +37,7 @@ from spikeinterface_cloud.recording.nwb_series import check_series, with_unique_
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.saved_folder import open_saved_folder
+from spikeinterface_cloud.recording.source_files import list_files, locate
 from spikeinterface_cloud.recording.streams import (
     CHOOSING,
     choose_stream,

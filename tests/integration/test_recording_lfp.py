@@ -111,6 +111,14 @@ def test_a_wideband_file_of_another_name_is_told_of(
     assert "session.xml belongs to session.dat, which is not there, only amplifier.dat" in message
 
 
+def test_samples_without_their_header_ask_for_it(tmp_path: Path, simulated: BaseRecording) -> None:
+    folder = write_neuroscope(tmp_path, simulated)
+    (folder / "session.xml").unlink()
+    for source in (folder, folder / "session.dat"):
+        message = refused(RecordingError, lambda s=source: find(s, "neuroscope"))
+        assert message.startswith("session.dat cannot be read without session.xml")
+
+
 def test_an_lfp_on_s3_is_refused_before_it_is_fetched(moto_s3: S3Server, bucket: str) -> None:
     for name in ("session.xml", "session.eeg"):
         moto_s3.client.put_object(Bucket=bucket, Key=f"raw/{name}", Body=b"1234")
@@ -288,3 +296,14 @@ def test_the_slow_channels_of_neuralynx_are_not_the_recording(
     folder = write_neuralynx(tmp_path / "ncs", simulated, 2000)
     message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
     assert "nothing here can be sorted" in message
+
+
+def test_a_header_of_another_number_of_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+    folder = write_neuroscope(tmp_path, simulated, n_channels=7)
+    message = refused(RecordingError, lambda: open_recording(folder, "neuroscope", {}))
+    assert "session.dat has 960000 bytes of samples, no multiple of the 14 of one" in message
+    kwargs = {**RAW, "num_channels": 7}
+    message = refused(
+        RecordingError, lambda: open_recording(folder / "session.dat", "binary", kwargs)
+    )
+    assert "(7 channels of int16)" in message

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+import h5py
 import numpy as np
 import pytest
 import zarr
@@ -222,6 +223,17 @@ def test_only_damage_asks_for_a_whole_file(tmp_path: Path) -> None:
     message = refused(RecordingError, lambda: open_recording(file, "plexon", {}))
     assert "whole" not in message
     assert "check that it is what DATA_TYPE=plexon reads" in message
+
+
+def test_nwb_that_lacks_something_is_not_called_damaged(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    with h5py.File(file, "a") as opened:
+        del opened["acquisition/ElectricalSeries/data"]
+    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert "object 'data' doesn't exist" in message
+    assert "whole" not in message
 
 
 # ----- folders -----------------------------------------------------------------------------------
