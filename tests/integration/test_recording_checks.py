@@ -14,7 +14,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.facts import describe
 from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.recording.sampling import sample
+from spikeinterface_cloud.recording.sampling import SampledChunk, look_at_all, sample
 from tests.recordings import (
     AP_GAIN_UV,
     NwbLayout,
@@ -22,6 +22,7 @@ from tests.recordings import (
     simulate,
     write_nwb,
     write_open_ephys,
+    write_zarr_folder,
 )
 
 pytestmark = pytest.mark.integration
@@ -287,6 +288,19 @@ def test_only_so_many_chunks_are_looked_at(
     assert (len(segments), max(segments)) == (n_looked_at, n_segments - 1)
     last = chunks[-1]
     assert last.start_frame + len(last.traces) == 30000
+
+
+def test_samples_of_which_some_cannot_be_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Looking at all of them ends in one line as well."""
+    folder = write_zarr_folder(tmp_path / "a.zarr", simulated)
+    (folder / "traces_seg0" / "1.0").write_bytes(b"damaged")
+    with pytest.raises(RecordingError, match="the samples cannot all be read") as raised:
+        look_at_all(open_recording(folder, "zarr", {}), len_of, "how many are there")
+    assert "\n" not in str(raised.value)
+
+
+def len_of(chunk: SampledChunk) -> int:
+    return len(chunk.traces)
 
 
 def test_shanks_are_said(simulated: BaseRecording) -> None:
