@@ -155,6 +155,6 @@ def remedy(trace: str) -> str:
     if not any(said in trace for said in NO_SPIKES_SAID):
         return ""
     return (
-        "; no spike stood out of the whitened signal: in SORTERS_KWARGS, give Kilosort4 a lower "
-        "Th_single_ch and Th_universal, or a whitening_range of 1"
+        "; no spike stood out of the whitened signal, which large spikes on few channels flatten: "
+        'in SORTERS_KWARGS, give Kilosort4 lower thresholds, {"Th_single_ch": 4, "Th_universal": 6}'
     )

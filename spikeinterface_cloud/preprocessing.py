@@ -192,10 +192,18 @@ def default_steps(
     return steps, checks
 
 
-def high_pass(recording: si.BaseRecording) -> list[Step]:
-    """A high-pass filter, and the common reference that the layout of the channels allows."""
+def high_pass(recording: si.BaseRecording, dtype: str | None = None) -> list[Step]:
+    """A high-pass filter, and the common reference that the layout of the channels allows.
+
+    Parameters
+    ----------
+    dtype
+        of the filtered samples; None keeps that of the recording
+    """
     # padded, as a segment may be shorter than the filter
-    parameters = {"freq_min": HIGH_PASS_HZ, "add_reflect_padding": True}
+    parameters: dict[str, Any] = {"freq_min": HIGH_PASS_HZ, "add_reflect_padding": True}
+    if dtype is not None:
+        parameters["dtype"] = dtype
     steps: list[Step] = [{"name": "highpass_filter", "params": parameters}]
     reference = common_reference(_apply(recording, steps))
     if reference is not None:
@@ -281,7 +289,8 @@ def _view_for_analysis(written: si.BaseRecording, n_samples: Sequence[int]) -> s
                 for end, length in zip(ends, n_samples, strict=True)
             ]
         )
-    return view if written.is_filtered() else _apply(view, high_pass(view))
+    # as floats: noise of two or three steps of a converter, rounded again, has another median
+    return view if written.is_filtered() else _apply(view, high_pass(view, "float32"))
 
 
 def _tell(steps: Sequence[Step]) -> str:

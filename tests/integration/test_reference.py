@@ -1,11 +1,13 @@
 """A median is a reference only where most of its channels do not see the same spike."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import spikeinterface as si
 import spikeinterface.preprocessing as spre
 
-from spikeinterface_cloud.preprocessing import HIGH_PASS_HZ, high_pass
+from spikeinterface_cloud.preprocessing import HIGH_PASS_HZ, high_pass, preprocess
 from spikeinterface_cloud.reference import common_reference
 from tests.layouts import Signals, linear, record, square, staggered, tetrodes
 
@@ -76,3 +78,18 @@ def test_common_noise_is_taken_off() -> None:
     after = spre.apply_preprocessing_pipeline(recording, high_pass(recording))
     ratio = after.get_traces().std() / before.get_traces().std()
     assert ratio < 0.5
+
+
+@pytest.mark.parametrize("gain_uv", [0.195, 2.34])
+def test_noise_levels_survive_a_coarse_converter(tmp_path: Path, gain_uv: float) -> None:
+    fine, _ = record([linear(32)], Signals(n_neurons=0, duration_s=2.0))
+    steps = np.round(fine.get_traces(return_in_uV=True) / gain_uv).astype("int16")
+    coarse = si.NumpyRecording([steps], fine.sampling_frequency)
+    coarse.set_channel_gains(gain_uv)
+    coarse.set_channel_offsets(0.0)
+    coarse.set_probegroup(fine.get_probegroup())
+    view = preprocess(coarse, "none", {"kilosort4": {}}, tmp_path / "p").for_analysis
+    noise = si.get_noise_levels(view, return_in_uV=True, random_slices_kwargs={"seed": 0})
+    # rounding to steps adds noise of its own, a twelfth of a squared step
+    expected = np.hypot(fine.get_traces(return_in_uV=True).std(axis=0), gain_uv / 12**0.5)
+    assert noise == pytest.approx(expected, rel=0.1)
