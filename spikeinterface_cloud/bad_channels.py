@@ -27,7 +27,7 @@ Method = Literal["noise level", "noise beside the common signal", "coherence"]
 HIGH_PASS_HZ = 300.0
 
 #: how much of the recording is looked at
-N_EXCERPTS = 60
+N_EXCERPTS = 40
 EXCERPT_S = 0.3
 
 #: in multiples of the noise of the group's median channel: dead below, noisy above
