@@ -30,13 +30,23 @@ HIGH_PASS_HZ = 300.0
 N_EXCERPTS = 40
 EXCERPT_S = 0.3
 
-#: in multiples of the noise of the group's median channel: dead below, noisy above
+#: dead below this part of the noise of a quiet channel of the group: that of the quarter of its
+#: channels with the least. With the median channel, a majority of noisy ones would make the others
+#: look dead.
 DEAD_FACTOR = 0.25
+QUIET_QUANTILE = 0.25
+
+#: noisy above so many times the noise of the group's median channel
 NOISY_FACTOR = 5.0
 
-#: in a smaller group the median channel may be bad: channels are compared with all groups' as well
+#: a channel that has a peak so many times its noise below 0 in this part of the excerpts sees
+#: neurons: it is neither dead nor outside the brain
+SPIKE_FACTOR = 8.0
+SPIKING_PART = 0.2
+
+#: a smaller group has too few channels to tell what is usual: it is compared with all groups
 LARGE_GROUP = 8
-#: a still smaller group has no median channel of its own, and no common signal
+#: a still smaller group has no common signal
 SMALLEST_GROUP = 4
 
 #: above this part of a group, it is the detector that is wrong
@@ -57,7 +67,8 @@ class ChannelCheck:
 
     label: Label
     method: Method
-    #: noise: times that of the group's median channel; coherence: part of the excerpts with `label`
+    #: noise: times that of a quiet channel (level) or of the median channel; coherence: part of the
+    #: excerpts with `label`
     value: float
 
 
@@ -89,15 +100,21 @@ class _Features:
     residual: Floats
     #: correlation with the group's median
     correlation: Floats
+    #: part of the excerpts with a spike
+    spiking: Floats
+    #: along the probe, in um
+    depth: Floats
     #: part of the excerpts with each label of the coherence method: labels x channels; or None
     votes: Floats | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Typical:
-    """The noise of the median channel."""
+    """The noise that is usual in a group."""
 
+    #: of a quiet channel, common signal and all
     level: float
+    #: of the median channel, beside the common signal
     residual: float
 
 
@@ -165,11 +182,8 @@ def _look(
             segment_index=segment, start_frame=start, end_frame=end, return_in_uV=in_uv
         ).astype("float32")
         for index, channels in enumerate(members):
-            order = None
-            if with_coherence[index]:
-                order = np.lexsort((locations[channels, 0], locations[channels, 1]))
-            rate = recording.sampling_frequency
-            seen[index].append(_features(traces[:, channels], rate, order))
+            rate = recording.sampling_frequency if with_coherence[index] else None
+            seen[index].append(_features(traces[:, channels], locations[channels], rate))
     return [_combine(excerpts) for excerpts in seen]
 
 
@@ -179,8 +193,8 @@ def _is_linear_probe(locations: Floats) -> bool:
     return len(locations) >= COHERENCE_CHANNELS and bool(height >= COHERENCE_ASPECT * width)
 
 
-def _features(traces: Floats, rate: float, order: npt.NDArray[np.int64] | None) -> _Features:
-    """The features of one excerpt of one group: samples x channels; with `order` by depth, the
+def _features(traces: Floats, locations: Floats, rate: float | None) -> _Features:
+    """The features of one excerpt of one group: samples x channels; with the sampling rate, the
     votes of the coherence method too."""
     centered = traces - np.median(traces, axis=0)
     common = np.median(centered, axis=1)
@@ -190,27 +204,36 @@ def _features(traces: Floats, rate: float, order: npt.NDArray[np.int64] | None) 
     norms = np.linalg.norm(centered, axis=0) * np.linalg.norm(common)
     products = common @ centered
     votes = None
-    if order is not None:
+    if rate is not None:
+        order = np.lexsort((locations[:, 0], locations[:, 1]))
         labels = np.empty(len(order), dtype="int64")
         labels[order] = detect_bad_channels_ibl(traces[:, order], rate, psd_hf_threshold=0.02)
         votes = np.stack([labels == code for code in range(len(get_args(Label)))]).astype("float32")
+    level = _noise(centered)
     return _Features(
-        level=_noise(centered),
+        level=level,
         residual=_noise(residual),
+        spiking=(centered.min(axis=0) < -SPIKE_FACTOR * level).astype("float32"),
+        depth=locations[:, 1],
         correlation=np.divide(products, norms, out=np.zeros_like(products), where=norms > 0),
         votes=votes,
     )
 
 
 def _noise(centered: Floats) -> Floats:
-    """The standard deviation of each channel, estimated so that spikes hardly count."""
-    return np.asarray(np.median(np.abs(centered), axis=0) / 0.6745)
+    """The standard deviation of each channel, estimated so that spikes count little.
+
+    Not by the median deviation: with a coarse converter that is a whole number of steps, or none.
+    """
+    return np.asarray(np.abs(centered).mean(axis=0) * np.sqrt(np.pi / 2))
 
 
 def _combine(excerpts: Sequence[_Features]) -> _Features:
     votes = [each.votes for each in excerpts if each.votes is not None]
     return _Features(
         level=np.median([each.level for each in excerpts], axis=0),
+        spiking=np.mean([each.spiking for each in excerpts], axis=0),
+        depth=excerpts[0].depth,
         residual=np.median([each.residual for each in excerpts], axis=0),
         correlation=np.median([each.correlation for each in excerpts], axis=0),
         votes=np.mean(votes, axis=0) if votes else None,
@@ -219,11 +242,10 @@ def _combine(excerpts: Sequence[_Features]) -> _Features:
 
 def _judge(features: _Features, of_all: _Typical) -> list[ChannelCheck]:
     typical = _typical(features.level, features.residual)
-    if len(features.level) < SMALLEST_GROUP:
+    if len(features.level) < LARGE_GROUP:
         typical = of_all
-    elif len(features.level) < LARGE_GROUP:
-        typical = _Typical(level=min(typical.level, of_all.level), residual=of_all.residual)
-    levels = _ratio(features.level, typical.level)
+    # a channel that sees neurons is not dead, however loud the others are
+    levels = np.where(_sees_neurons(features), 1.0, _ratio(features.level, typical.level))
     residuals = _ratio(features.residual, typical.residual)
     checks = [_by_noise(*pair) for pair in zip(levels.tolist(), residuals.tolist(), strict=True)]
     correlated = float(np.median(features.correlation)) >= COHERENCE_CORRELATION
@@ -236,7 +258,13 @@ def _judge(features: _Features, of_all: _Typical) -> list[ChannelCheck]:
 
 
 def _typical(levels: Floats, residuals: Floats) -> _Typical:
-    return _Typical(level=float(np.median(levels)), residual=float(np.median(residuals)))
+    alive = levels[levels > 0]
+    quiet = np.quantile(alive, QUIET_QUANTILE, method="lower") if alive.size else 0.0
+    return _Typical(level=float(quiet), residual=float(np.median(residuals)))
+
+
+def _sees_neurons(features: _Features) -> npt.NDArray[np.bool_]:
+    return np.asarray(features.spiking >= SPIKING_PART)
 
 
 def _by_noise(level: float, residual: float) -> ChannelCheck:
@@ -262,11 +290,16 @@ def _by_coherence(features: _Features, index: int) -> ChannelCheck:
         "good": True,
         "dead": features.correlation[index] < typical_correlation / 2,
         "noise": features.residual[index] > COHERENCE_NOISY_FACTOR * typical_residual,
-        "out": features.correlation[index] < typical_correlation,
+        "out": features.depth[index] > _top_of_brain(features),
     }[label]
     if not agrees:
         return ChannelCheck(label="good", method="coherence", value=float(votes[0]))
     return ChannelCheck(label=label, method="coherence", value=float(votes[code]))
+
+
+def _top_of_brain(features: _Features) -> float:
+    """The depth of the topmost channel that sees neurons, in um."""
+    return float(np.max(features.depth[_sees_neurons(features)], initial=-np.inf))
 
 
 def _ratio(values: Floats, typical: float) -> Floats:

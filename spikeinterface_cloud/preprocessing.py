@@ -22,7 +22,7 @@ from spikeinterface_cloud.errors import CloudJobError, RecordingError
 from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
-from spikeinterface_cloud.reference import common_reference
+from spikeinterface_cloud.reference import common_reference, have_one_gain
 from spikeinterface_cloud.step_bands import fitting_steps
 from spikeinterface_cloud.step_values import check_values
 
@@ -289,8 +289,12 @@ def _view_for_analysis(written: si.BaseRecording, n_samples: Sequence[int]) -> s
                 for end, length in zip(ends, n_samples, strict=True)
             ]
         )
+    if written.is_filtered():
+        return view
+    if not have_one_gain(view):
+        view = spre.scale_to_uV(view)
     # as floats: noise of two or three steps of a converter, rounded again, has another median
-    return view if written.is_filtered() else _apply(view, high_pass(view, "float32"))
+    return _apply(view, high_pass(view, "float32"))
 
 
 def _tell(steps: Sequence[Step]) -> str:

@@ -46,6 +46,9 @@ def common_reference(recording: si.BaseRecording) -> dict[str, Any] | None:
     recording
         high-pass filtered, with a probe
     """
+    if not have_one_gain(recording):
+        logger.info("no common reference: the channels have different gains")
+        return None
     parameters: dict[str, Any] = {"reference": "global", "operator": "median"}
     groups = recording.get_channel_groups()
     masks = [groups == name for name in np.unique(groups)]
@@ -66,6 +69,12 @@ def common_reference(recording: si.BaseRecording) -> dict[str, Any] | None:
         "no common reference: on this layout most channels of a reference would see the same spike"
     )
     return None
+
+
+def have_one_gain(recording: si.BaseRecording) -> bool:
+    """Whether a step means the same on all channels, as far as is known."""
+    gains = recording.get_channel_gains()
+    return gains is None or bool(np.allclose(gains, gains[0], rtol=0.01))
 
 
 def part_in_reach(locations: npt.NDArray[np.floating[Any]]) -> float:
@@ -99,10 +108,9 @@ def _lowers_noise(
 
 
 def _noise(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
-    """The noise of each channel in the units of the file, estimated so that spikes hardly count."""
+    """The mean deviation of each channel, which steps of a converter do not round as a median."""
     levels = []
     for segment, start, end in spread_excerpts(recording, N_EXCERPTS, EXCERPT_S):
         traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=end)
-        centered = traces - np.median(traces, axis=0)
-        levels.append(np.median(np.abs(centered), axis=0) / 0.6745)
+        levels.append(np.abs(traces - np.median(traces, axis=0)).mean(axis=0))
     return np.asarray(np.median(levels, axis=0), dtype="float64")

@@ -76,8 +76,8 @@ class ChannelEntry(_Entry):
     )
     method: str = Field(description="what was looked at")
     value: float = Field(
-        description="noise: in multiples of that of the group's median channel; coherence: part of "
-        "the excerpts that gave this label"
+        description="noise level: in multiples of that of a quiet channel; noise beside the common "
+        "signal: of that of the median channel; coherence: part of the excerpts with this label"
     )
 
 

@@ -64,6 +64,16 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
     )
 
 
+def check_planar(probegroup: ProbeGroup) -> None:
+    """Raise `ValueError` if contacts differ in z: sorters and SpikeInterface look at x and y."""
+    for probe in probegroup.probes:
+        if probe.ndim == 3 and np.ptp(probe.contact_positions[:, 2]) > 0:
+            raise ValueError(
+                "its contacts differ in z, and sorters look at x and y: write it in two "
+                "dimensions, across and along the shank, as by probe.to_2d(axes='xz')"
+            )
+
+
 def overlap(probegroup: ProbeGroup) -> bool:
     """Whether the contacts of one probe reach into the area of another's."""
     corners = [

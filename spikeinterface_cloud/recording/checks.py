@@ -29,7 +29,11 @@ from spikeinterface_cloud.recording.plexon import readable_part
 from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
 from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
-from spikeinterface_cloud.recording.units_of_samples import check_gains, in_sortable_unit
+from spikeinterface_cloud.recording.units_of_samples import (
+    check_gains,
+    in_sortable_unit,
+    upright,
+)
 
 SHORTEST_RECORDING_S = 1.0
 
@@ -42,20 +46,21 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     set apart, and samples that are in two segments are cut off one of them. Raises
     `RecordingError` when the recording cannot be sorted, with what to do about it.
     """
-    opening_notes = notes_of(recording)
     recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
+    notes = notes_of(recording)
+    check_earlier_processing(recording, notes)
     recording, unreadable = readable_part(recording)
     recording, repeated = without_repeated_samples(recording)
-    notes = [*opening_notes, *unreadable, *repeated]
+    notes += [*unreadable, *repeated]
     recording = _without_analog_channels(recording, notes)
-    check_earlier_processing(recording, notes)
     sampled = sample(recording)
     chunks = [chunk.traces for chunk in sampled if len(chunk.traces)]
     _check_finite(recording)
     _check_values(recording, chunks, notes)
     note_saturation(recording, sampled, notes)
     check_gains(recording, chunks, notes)
+    recording = upright(recording, notes)
     recording = as_signed(recording, chunks, notes)
     recording = in_sortable_unit(recording, chunks, notes)
     check_positions(recording, notes)

@@ -21,6 +21,9 @@ from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.imec import header_files
 
+#: the ends of the names of classes that read what SpikeInterface has saved
+SAVED_FOLDERS = ("BinaryFolderRecording", "ZarrRecordingExtractor")
+
 #: the property with each channel's delay within a sample, which the phase shift takes back
 SHIFT = "inter_sample_shift"
 
@@ -49,6 +52,8 @@ def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None
         source = source.get_parent()
     match source:
         case BinaryFolderRecording() | ZarrRecordingExtractor():
+            _check_spikeinterface(recording, _steps(source), notes)
+        case BinaryRecordingExtractor() if _provenance_file(source).is_file():
             _check_spikeinterface(recording, _steps(source), notes)
         case SpikeGLXRecordingExtractor() | BinaryRecordingExtractor():
             headers = [file.read_text(errors="replace") for file in header_files(source)]
@@ -138,24 +143,30 @@ def _check_spikeinterface(
 
 def _steps(source: BaseRecording) -> list[str] | None:
     """The preprocessors that the saved samples went through; None where the folder does not say."""
-    folder = source._kwargs["folder_path"]
-    if isinstance(source, ZarrRecordingExtractor):
-        root = super_zarr_open(folder, storage_options=source._kwargs["storage_options"])
-        provenance = root.attrs.get("provenance")
-    else:
-        file = Path(folder) / "provenance.json"
-        try:
-            provenance = json.loads(file.read_text()) if file.is_file() else None
-        except (ValueError, RecursionError):  # no JSON: it tells nothing
-            provenance = None
+    provenance = _provenance(source)
     if not isinstance(provenance, dict):
         return None
-    classes = list(_classes(provenance))
-    return [
-        name.rpartition(".")[2]
-        for name in reversed(classes)
-        if "spikeinterface.preprocessing" in name
-    ]
+    classes = list(reversed(list(_classes(provenance))))
+    steps = [name.rpartition(".")[2] for name in classes if "spikeinterface.preprocessing" in name]
+    saved_before = classes[0].endswith(SAVED_FOLDERS) if classes else False
+    # what was done before an earlier save is in a folder that is not here
+    return None if saved_before and "PhaseShiftRecording" not in steps else steps
+
+
+def _provenance(source: BaseRecording) -> Any:
+    if isinstance(source, ZarrRecordingExtractor):
+        folder, options = source._kwargs["folder_path"], source._kwargs["storage_options"]
+        return super_zarr_open(folder, storage_options=options).attrs.get("provenance")
+    file = _provenance_file(source)
+    try:
+        return json.loads(file.read_text()) if file.is_file() else None
+    except (ValueError, RecursionError):  # no JSON: it tells nothing
+        return None
+
+
+def _provenance_file(source: BaseRecording) -> Path:
+    folder = source._kwargs.get("folder_path") or Path(source._kwargs["file_paths"][0]).parent
+    return Path(folder) / "provenance.json"
 
 
 def _classes(provenance: Any) -> Iterator[str]:

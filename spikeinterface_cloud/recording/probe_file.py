@@ -13,6 +13,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.advice import one_line
 from spikeinterface_cloud.recording.channel_positions import (
     PROBE_SPACING_UM,
+    check_planar,
     in_micrometers,
     overlap,
     set_apart,
@@ -81,6 +82,7 @@ def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]
         if len(probegroup.probes) < len(given):
             raise ValueError(f"{len(given)} probes, and {len(probegroup.probes)} probe_ids")
         probegroup.to_numpy(complete=True)  # the first to look at all of a probe
+        check_planar(probegroup)
     except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
         raise RecordingError(
             f"PROBE_FILE {name} describes no probe that probeinterface can read: "

@@ -112,7 +112,8 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
         passed = _without_time_vector(kwargs)
         recording = with_unique_ids(reader.function(file_path=location, **passed), layout)
     else:
-        recording = reader.function(**{reader.path_parameter: location}, **kwargs)
+        passed = _without_time_vector(kwargs)
+        recording = reader.function(**{reader.path_parameter: location}, **passed)
     if not isinstance(recording, BaseRecording):
         raise RecordingError(f"{location.name} holds a {type(recording).__name__}, no recording")
     stream = kwargs.get("electrical_series_path") or getattr(recording, "stream_name", None)

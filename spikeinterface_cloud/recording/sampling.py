@@ -70,6 +70,8 @@ def look_at_all(
         (recording, look),
         handle_returns=True,
         job_name="look at every sample",
+        chunk_duration="1s",  # else each segment is read as a whole
+        n_jobs=1,
     )
     try:
         seen: list[Seen] = executor.run()

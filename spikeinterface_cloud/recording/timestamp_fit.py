@@ -57,6 +57,7 @@ def fit_timestamps(
     knots: list[tuple[Frames, Floats]] = []
     blocks: list[Blocks] = []
     seen, interval_s, first_s, last_s = 0, 1 / sampling_frequency_hz, 0.0, None
+    all_same = True
     for chunk in chunks:
         times = np.asarray(chunk[: n_frames - seen], dtype="float64")
         if not len(times):
@@ -71,7 +72,8 @@ def fit_timestamps(
         knots.append((frames + seen, kept))
         blocks.append(in_blocks(times, seen, (first_s, interval_s), last_s))
         seen, last_s = seen + len(times), float(times[-1])
-    if not knots or (seen > 1 and first_s == last_s):
+        all_same = all_same and bool(np.all(times == first_s))
+    if not knots or (seen > 1 and all_same):
         return None
     all_blocks = concatenate(blocks)
     fitted = _with_gaps(

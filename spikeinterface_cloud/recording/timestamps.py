@@ -23,7 +23,7 @@ from spikeinterface.core.segmentutils import (
 from spikeinterface.extractors.cbin_ibl import CBinIblRecordingSegment
 from spikeinterface.extractors.mcsh5extractors import MCSH5RecordingSegment
 from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordingSegment
-from spikeinterface.extractors.nwbextractors import NwbRecordingSegment
+from spikeinterface.extractors.nwbextractors import NwbRecordingSegment, NwbTimeSeriesSegment
 from spikeinterface.preprocessing.basepreprocessor import BasePreprocessorSegment
 
 from spikeinterface_cloud.errors import RecordingError
@@ -72,8 +72,7 @@ def sample_times(
 def has_nwb_timestamps(segment: Any) -> bool:
     """Whether a segment is read from an NWB series with timestamps, in place of a rate."""
     source = source_segment(segment)
-    is_nwb = isinstance(source, NwbRecordingSegment)
-    return is_nwb and _of_nwb(source.electrical_series_data) is not None
+    return _of_nwb(_nwb_data(source)) is not None
 
 
 def source_segment(segment: Any) -> Any:
@@ -146,8 +145,8 @@ def _timestamps(segment: Any, rate_hz: float) -> list[Timestamps | Marks | Sampl
         vector if segment.has_time_vector() else None
     ]
     match segment:
-        case NwbRecordingSegment():
-            said.append(_of_nwb(segment.electrical_series_data))
+        case NwbRecordingSegment() | NwbTimeSeriesSegment():
+            said.append(_of_nwb(_nwb_data(segment)))
         case MCSH5RecordingSegment():
             said.append(_of_mcs(segment._stream["ChannelDataTimeStamps"][()]))
         case CBinIblRecordingSegment():
@@ -162,6 +161,17 @@ def _timestamps(segment: Any, rate_hz: float) -> list[Timestamps | Marks | Sampl
     return said
 
 
+def _nwb_data(segment: Any) -> Any:
+    """The samples of a segment that is read from NWB; None of any other."""
+    match segment:
+        case NwbRecordingSegment():
+            return segment.electrical_series_data
+        case NwbTimeSeriesSegment():
+            return segment.timeseries_data
+        case _:
+            return None
+
+
 def _of_nwb(data: Any) -> Timestamps | None:
     series: Any = {}
     if isinstance(data, h5py.Dataset):
@@ -169,7 +179,7 @@ def _of_nwb(data: Any) -> Timestamps | None:
     elif isinstance(data, zarr.Array):
         group = str(PurePosixPath(data.path).parent)
         series = zarr.open_group(store=data.store, path=group, mode="r")
-    if "timestamps" not in series or "starting_time" in series:
+    if "timestamps" not in series:
         return None
     return counted("timestamps", series["timestamps"], 1.0)
 

@@ -107,6 +107,20 @@ def _typical(levels: npt.NDArray[np.float64]) -> float:
     return float(np.median(varying)) if varying.size else 0.0
 
 
+def upright(recording: BaseRecording, notes: list[str]) -> BaseRecording:
+    """Integers with a negative gain, in microvolts: sorters look for spikes below 0."""
+    if recording.dtype.kind == "f" or not recording.has_scaleable_traces():
+        return recording
+    n_negative = np.count_nonzero(recording.get_channel_gains() < 0)
+    if not n_negative:
+        return recording
+    notes.append(
+        f"{n_negative} channels have a negative gain: all are read in microvolts, as spikes would "
+        "be upside down in the samples of the file"
+    )
+    return _in_microvolts(recording)
+
+
 def in_sortable_unit(
     recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]
 ) -> BaseRecording:

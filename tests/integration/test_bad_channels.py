@@ -131,3 +131,34 @@ def test_each_channel_says_by_what_it_was_judged() -> None:
     assert checks["9"].method == "noise beside the common signal"
     assert 8 < checks["9"].value < 12
     assert all(0.7 < c.value < 1.4 for c in checks.values() if c.label == "good")
+
+
+def test_clean_channels_beside_a_noisy_majority_are_not_dead() -> None:
+    recording, _ = record([linear(16)], Signals(noisy=[0, 1, 2, 4, 5, 6, 8, 9, 10], n_neurons=0))
+    assert "dead" not in check_channels(recording).bad.values()
+
+
+@pytest.mark.parametrize("step_uv", [4.69, 6.29, 8.0])
+def test_quiet_channels_of_a_coarse_converter_are_not_dead(step_uv: float) -> None:
+    rng = np.random.default_rng(0)
+    traces = rng.normal(0, rng.uniform(3.5, 7.0, 64), (60_000, 64))
+    recording = si.NumpyRecording(
+        [np.round(traces / step_uv).astype("int16")], SAMPLING_FREQUENCY_HZ
+    )
+    recording.set_channel_gains(step_uv)
+    recording.set_channel_offsets(0.0)
+    recording.set_dummy_probe_from_locations(square(8, 100.0))
+    assert check_channels(recording).bad == {}
+
+
+def test_channels_with_neurons_are_not_outside_the_brain() -> None:
+    """Two common signals meet on one long probe."""
+    lower, _ = record([linear(76)], Signals(common_uv=25.0, seed=1))
+    upper, neurons = record([linear(52)], Signals(common_uv=25.0, seed=2, n_neurons=12))
+    traces = np.hstack([lower.get_traces(), upper.get_traces()])
+    recording = si.NumpyRecording([traces], SAMPLING_FREQUENCY_HZ)
+    recording.set_channel_gains(0.195)
+    recording.set_channel_offsets(0.0)
+    recording.set_dummy_probe_from_locations(linear(128))
+    removed = {int(channel) for channel in check_channels(recording).bad}
+    assert removed.isdisjoint(76 + neuron.channel for neuron in neurons)
