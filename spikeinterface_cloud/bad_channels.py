@@ -41,7 +41,7 @@ NOISY_FACTOR = 5.0
 
 #: a channel that has a peak so many times its noise below 0 in this part of the excerpts sees
 #: neurons: it is neither dead nor outside the brain
-SPIKE_FACTOR = 8.0
+SPIKE_FACTOR = 6.0
 SPIKING_PART = 0.2
 
 #: a smaller group has too few channels to tell what is usual: it is compared with all groups

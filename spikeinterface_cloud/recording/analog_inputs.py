@@ -11,11 +11,11 @@ import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 #: as the whole name or its end: `AUX1`, `A1_AUX2` and `ADC3` (Open Ephys), `A-AUX1`, `A-VDD1`,
-#: `ANALOG-IN-01`, `DIN-00` (Intan), `ainp1` (Blackrock), `analog 1` (Ripple), `AI01` (Plexon),
-#: `ACC_X`, `SY0` (SpikeGLX)
+#: `ANALOG-IN-01`, `DIN-00` (Intan), `ainp1` (Blackrock), `analog 1` (Ripple), `ACC_X`, `SY0`;
+#: not `AI3` and `ACC2`, which are electrodes in brain areas
 ANALOG_INPUT = re.compile(
     r"(?:.*[-_ #.])?"
-    r"(?:aux(?:iliary)?(?:[-_ ]?in)?|adc|ai|anin|ainp?|din|vdd|sync|sy|ttl|acc(?:[-_ ]?[xyz])?"
+    r"(?:aux(?:iliary)?(?:[-_ ]?in)?|adc|anin|ainp?|din|vdd|sync|sy|ttl|acc[-_ ]?[xyz]"
     r"|(?:analog|digital)(?:[-_ ]?in(?:put)?)?)"
     r"[-_ #]*\d*",
     re.IGNORECASE,

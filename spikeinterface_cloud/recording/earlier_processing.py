@@ -129,11 +129,15 @@ def _check_spikeinterface(
     if steps is None:
         _note_doubt(recording, notes)
         return
-    if steps:
-        notes.append(f"SpikeInterface has processed this recording before: {', '.join(steps)}")
+    processed = [step for step in steps if step not in SAVED_FOLDERS]
+    if processed:
+        listing = ", ".join(processed)
+        notes.append(f"SpikeInterface has processed this recording before: {listing}")
     if "PhaseShiftRecording" in steps and _is_shifted(recording):
         recording.delete_property(SHIFT)
         notes.append("the channels are aligned in time already: they are not shifted again")
+    elif set(steps) & set(SAVED_FOLDERS):  # what was done before an earlier save is not said here
+        _note_doubt(recording, notes)
     unitless = [step for step in steps if step in WITHOUT_UNIT]
     if unitless and recording.has_scaleable_traces():
         recording.delete_property("gain_to_uV")
@@ -142,15 +146,17 @@ def _check_spikeinterface(
 
 
 def _steps(source: BaseRecording) -> list[str] | None:
-    """The preprocessors that the saved samples went through; None where the folder does not say."""
+    """The preprocessors that the saved samples went through, and the folders they were saved to in
+    between; None where the folder does not say."""
     provenance = _provenance(source)
     if not isinstance(provenance, dict):
         return None
-    classes = list(reversed(list(_classes(provenance))))
-    steps = [name.rpartition(".")[2] for name in classes if "spikeinterface.preprocessing" in name]
-    saved_before = classes[0].endswith(SAVED_FOLDERS) if classes else False
-    # what was done before an earlier save is in a folder that is not here
-    return None if saved_before and "PhaseShiftRecording" not in steps else steps
+    classes = list(_classes(provenance))
+    return [
+        name.rpartition(".")[2]
+        for name in reversed(classes)
+        if "spikeinterface.preprocessing" in name or name.endswith(SAVED_FOLDERS)
+    ]
 
 
 def _provenance(source: BaseRecording) -> Any:

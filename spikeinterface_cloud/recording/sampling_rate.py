@@ -22,9 +22,6 @@ logger = logging.getLogger(__name__)
 #: a rate that is off by less is as good
 SMALLEST_CORRECTION = 1e-4
 
-#: rounded timestamps explain a rate that is off by this, gaps more
-LARGEST_CORRECTION = 0.02
-
 #: a rate that is so close to whole hertz is that
 ROUNDED = 1e-6
 
@@ -53,8 +50,6 @@ def at_rate_of_timestamps(recording: BaseRecording) -> BaseRecording:
         return recording
     rate_hz = 1 / interval_s
     if np.isclose(rate_hz, recording.sampling_frequency, rtol=SMALLEST_CORRECTION):
-        return recording
-    if not np.isclose(rate_hz, recording.sampling_frequency, rtol=LARGEST_CORRECTION):
         return recording
     if np.isclose(rate_hz, round(rate_hz), rtol=ROUNDED):
         rate_hz = float(round(rate_hz))

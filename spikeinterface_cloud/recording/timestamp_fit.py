@@ -25,6 +25,10 @@ LINE_FRAMES = 1008
 #: timestamps that are read at once: whole blocks of this length, and of those for the gaps
 CHUNK_FRAMES = LINE_FRAMES * 1000
 
+#: where lines last so much longer than short ones, something is missing in most of them
+SHORT_LINE_FRAMES = 64
+LARGEST_EXCESS = 1.05
+
 #: how far a kept time may be from the timestamp, in sampling intervals
 LARGEST_ERROR = 0.5
 
@@ -119,13 +123,25 @@ def _with_gaps(
 
 
 def _typical_interval(times: Floats, nominal_s: float) -> float:
-    """The interval in most blocks of the first chunk, whatever is missing in the others."""
-    n_blocks = len(times) // LINE_FRAMES
-    if not n_blocks:
+    """The interval in most lines of the first chunk, whatever is missing in the others.
+
+    Where something is missing in most of them, as between bursts, that of short lines.
+    """
+    if len(times) < LINE_FRAMES:
         return nominal_s
-    blocks = times[: n_blocks * LINE_FRAMES].reshape(n_blocks, LINE_FRAMES)
-    typical = float(np.median(blocks[:, -1] - blocks[:, 0])) / (LINE_FRAMES - 1)
+    long_s = float(np.median(_durations_s(times, LINE_FRAMES))) / (LINE_FRAMES - 1)
+    short = _durations_s(times, SHORT_LINE_FRAMES)
+    # the mean, as rounded timestamps make a short line last a few steps of their own
+    short = short[(short >= 0) & (short <= 1.5 * np.median(short))]
+    short_s = float(short.mean()) / (SHORT_LINE_FRAMES - 1) if short.size else long_s
+    typical = short_s if long_s > LARGEST_EXCESS * short_s else long_s
     return typical if typical > 0 else nominal_s
+
+
+def _durations_s(times: Floats, n_frames: int) -> Floats:
+    n_lines = len(times) // n_frames
+    lines = times[: n_lines * n_frames].reshape(n_lines, n_frames)
+    return np.asarray(lines[:, -1] - lines[:, 0])
 
 
 def _knots(times: Floats, interval_s: float) -> tuple[Frames, Floats]:

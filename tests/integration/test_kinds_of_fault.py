@@ -130,7 +130,7 @@ def test_a_probe_that_differs_in_z_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["AI01", "AUXIN1", "aux in 1", "ANIN1", "Analog Input #1", "ACC_X", "DIN-00", "SY0"]
+    "name", ["AUXIN1", "aux in 1", "ANIN1", "Analog Input #1", "ACC_X", "DIN-00", "SY0"]
 )
 def test_more_names_of_analog_inputs(name: str) -> None:
     names = [*(f"CH{c}" for c in range(8)), name]
