@@ -43,6 +43,8 @@ NOISY_FACTOR = 5.0
 #: neurons: it is neither dead nor outside the brain
 SPIKE_FACTOR = 6.0
 SPIKING_PART = 0.2
+#: and so many times that of the median channel: single steps of a converter are no spikes
+SPIKE_FACTOR_OF_MEDIAN = 3.0
 
 #: a smaller group has too few channels to tell what is usual: it is compared with all groups
 LARGE_GROUP = 8
@@ -210,10 +212,11 @@ def _features(traces: Floats, locations: Floats, rate: float | None) -> _Feature
         labels[order] = detect_bad_channels_ibl(traces[:, order], rate, psd_hf_threshold=0.02)
         votes = np.stack([labels == code for code in range(len(get_args(Label)))]).astype("float32")
     level = _noise(centered)
+    smallest_spike = np.maximum(SPIKE_FACTOR * level, SPIKE_FACTOR_OF_MEDIAN * np.median(level))
     return _Features(
         level=level,
         residual=_noise(residual),
-        spiking=(centered.min(axis=0) < -SPIKE_FACTOR * level).astype("float32"),
+        spiking=(centered.min(axis=0) < -smallest_spike).astype("float32"),
         depth=locations[:, 1],
         correlation=np.divide(products, norms, out=np.zeros_like(products), where=norms > 0),
         votes=votes,

@@ -162,3 +162,15 @@ def test_channels_with_neurons_are_not_outside_the_brain() -> None:
     recording.set_dummy_probe_from_locations(linear(128))
     removed = {int(channel) for channel in check_channels(recording).bad}
     assert removed.isdisjoint(76 + neuron.channel for neuron in neurons)
+
+
+@pytest.mark.parametrize("step_uv", [0.195, 2.34])
+def test_single_steps_on_a_dead_channel_are_no_spikes(step_uv: float) -> None:
+    """Noise of a quarter of a step is a step once in a while."""
+    fine, _ = record([linear(32)], Signals(dead=[4, 20], n_neurons=0))
+    steps = np.round(fine.get_traces(return_in_uV=True) / step_uv).astype("int16")
+    recording = si.NumpyRecording([steps], SAMPLING_FREQUENCY_HZ)
+    recording.set_channel_gains(step_uv)
+    recording.set_channel_offsets(0.0)
+    recording.set_probegroup(fine.get_probegroup())
+    assert check_channels(recording).bad == {"4": "dead", "20": "dead"}
