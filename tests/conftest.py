@@ -10,6 +10,9 @@ import pytest
 from tests.fault_proxy import FaultProxy
 from tests.servers import S3Server, moto_server, rclone_server, seaweedfs_server
 
+#: programs that write an input of a test
+collect_ignore_glob = ["cases/*.py"]
+
 
 @pytest.fixture(scope="session")
 def moto_s3() -> Iterator[S3Server]:
