@@ -27,7 +27,8 @@ from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.chosen_parameters import check_rate
 from spikeinterface_cloud.claim import claimed
 from spikeinterface_cloud.comparison import compare, compare_with_truth
-from spikeinterface_cloud.dotenv_file import load_env_file
+from spikeinterface_cloud.config.dotenv import load_env_file
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.exports.publication import check_session, upload_units
@@ -56,7 +57,6 @@ from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.resume import Earlier, look_back, take_over
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.scratch import job_scratch
-from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorters import are_installed
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort

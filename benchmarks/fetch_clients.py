@@ -15,8 +15,8 @@ from pathlib import Path
 def fetch_by_ours(url: str, bucket: str, prefix: str, folder: Path) -> float:
     """What a job does to fetch a folder from S3."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-    from spikeinterface_cloud.location import S3Location
-    from spikeinterface_cloud.settings import AwsSettings
+    from spikeinterface_cloud.config.locations import S3Location
+    from spikeinterface_cloud.config.settings import AwsSettings
     from spikeinterface_cloud.transfer.download import download
     from spikeinterface_cloud.transfer.remote import s3_files
     from spikeinterface_cloud.transfer.storage import Storage

@@ -92,7 +92,7 @@ def peaks_of(server: S3Server, work: Path, length: str) -> dict[str, float]:
 
 def fetch(url: str, length: str) -> None:
     """Fetch the recording as a job does."""
-    from spikeinterface_cloud.location import S3Location
+    from spikeinterface_cloud.config.locations import S3Location
     from spikeinterface_cloud.transfer.download import download
     from spikeinterface_cloud.transfer.remote import s3_files
     from spikeinterface_cloud.transfer.storage import Storage
@@ -118,7 +118,7 @@ def preprocess(_url: str, _length: str) -> None:
 
 def publish(url: str, length: str) -> None:
     """Publish results of the size of the preprocessed recording as a job does."""
-    from spikeinterface_cloud.location import S3Location
+    from spikeinterface_cloud.config.locations import S3Location
     from spikeinterface_cloud.results import Results
     from spikeinterface_cloud.run_record import RunRecord
     from spikeinterface_cloud.transfer.storage import Storage

@@ -17,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from spikeinterface_cloud.batch.identity import job_identity
 from spikeinterface_cloud.batch.request import JobOptions, build_request
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.config.manifest import manifest_bytes, put_manifest
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
-from spikeinterface_cloud.location import S3Location, parse_s3
-from spikeinterface_cloud.manifest import manifest_bytes, put_manifest
-from spikeinterface_cloud.settings import JobSettings
 
 THRESHOLDS = (7, 9, 11)
 

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from spikeinterface_cloud.contradictions import overlay
+from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.config.manifest import MANIFEST_URL, line_index, select_line
+from spikeinterface_cloud.config.quoting import text_problems
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.given_texts import text_problems
-from spikeinterface_cloud.location import S3Location, parse_s3
-from spikeinterface_cloud.manifest import MANIFEST_URL, line_index, select_line
-from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.storage import Storage
 
 logger = logging.getLogger(__name__)

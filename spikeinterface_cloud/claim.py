@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spikeinterface_cloud.claim_holder import Holder, this_job
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.interruption import stop
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.result_files import CLAIM
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.transfer.connection import HURRY

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikeinterface_cloud.config.locations import without_signatures
 from spikeinterface_cloud.heartbeat import HEARTBEAT_S, Heartbeat, activity
-from spikeinterface_cloud.location import without_signatures
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.bad_channels import ChannelCheck, ChannelChecks, check_channels
+from spikeinterface_cloud.config.catalog.validation import StepNames, as_steps, check_steps
 from spikeinterface_cloud.errors import CloudJobError, RecordingError
-from spikeinterface_cloud.naming import StepNames, as_steps, check_steps
 from spikeinterface_cloud.preprocessed_file import write_once
 from spikeinterface_cloud.recording.channel_positions import join_probes
 from spikeinterface_cloud.reference import common_reference, have_one_gain

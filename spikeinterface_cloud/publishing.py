@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from spikeinterface_cloud.config.locations import without_signatures
 from spikeinterface_cloud.errors import (
     CloudJobError,
     Interrupted,
@@ -14,7 +15,6 @@ from spikeinterface_cloud.errors import (
     UnavailableError,
 )
 from spikeinterface_cloud.interruption import heed_no_more, noticed
-from spikeinterface_cloud.location import without_signatures
 from spikeinterface_cloud.machine import peak_memory_bytes
 from spikeinterface_cloud.result_files import LOG, REPORT
 from spikeinterface_cloud.results import Results

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.log import step
 from spikeinterface_cloud.result_files import (
     CLAIM,

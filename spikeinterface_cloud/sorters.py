@@ -10,9 +10,9 @@ from typing import Any
 import spikeinterface.sorters as ss
 from spikeinterface.sorters.sorterlist import sorter_dict
 
+from spikeinterface_cloud.config.catalog.validation import parameter_problems, unknown_sorter
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.machine import Gpu
-from spikeinterface_cloud.naming import parameter_problems, unknown_sorter
 
 #: SpikeInterface's images with MATLAB's run-time library and a sorter that was compiled for it
 COMPILED_BASES = {

@@ -12,6 +12,7 @@ from spikeinterface_cloud.completion import (
     read_completion,
     write_completion,
 )
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import (
     ClaimLost,
     CloudJobError,
@@ -19,7 +20,6 @@ from spikeinterface_cloud.errors import (
     SourceError,
     UnavailableError,
 )
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.transfer.download import download

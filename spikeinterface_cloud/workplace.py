@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from spikeinterface_cloud.config.locations import LocalFolder, Source
 from spikeinterface_cloud.errors import SettingsError, TargetError, UnavailableError
-from spikeinterface_cloud.location import LocalFolder, Source
 from spikeinterface_cloud.transfer.part_file import FULL
 
 #: where a container has its volumes

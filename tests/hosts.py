@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.sorter_folder import SorterFolder

@@ -24,7 +24,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spikeinterface_cloud.settings import AwsSettings
+from spikeinterface_cloud.config.settings import AwsSettings
 
 ACCESS_KEY = "AKIATESTTESTTESTTEST"
 SECRET_KEY = "a-secret-of-the-tests"

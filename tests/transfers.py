@@ -9,7 +9,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.download import Downloaded, download
 from spikeinterface_cloud.transfer.remote import RemoteFile, s3_files

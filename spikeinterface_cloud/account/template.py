@@ -9,7 +9,7 @@ from typing import Any
 
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.account.refusals import ParameterError, explained
-from spikeinterface_cloud.variables import nearest
+from spikeinterface_cloud.config.parsing import nearest
 
 TEMPLATE_FILE = Path(__file__).parents[2] / "infrastructure" / "cloudformation.yaml"
 

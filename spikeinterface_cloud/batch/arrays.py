@@ -7,9 +7,9 @@ from spikeinterface_cloud.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.batch.listing import ListedJob
 from spikeinterface_cloud.batch.request import JobOptions, build_request
 from spikeinterface_cloud.batch.submission import PreparedJob, manifest_environment, prepare_job
-from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 
 #: rows of the table that are shown of a long list
 SHOWN = 10

@@ -11,6 +11,9 @@ import click
 
 from spikeinterface_cloud.batch.estimate_options import check_options, typed_prices
 from spikeinterface_cloud.batch.session import AwsSession
+from spikeinterface_cloud.config.catalog.snapshot import known_names
+from spikeinterface_cloud.config.catalog.validation import unknown_sorter
+from spikeinterface_cloud.config.parsing import parse_names
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.estimation import table
 from spikeinterface_cloud.estimation.costing import Estimate, Work, estimate
@@ -25,9 +28,6 @@ from spikeinterface_cloud.estimation.price_list import (
 )
 from spikeinterface_cloud.estimation.rates import KNOWN_SORTERS
 from spikeinterface_cloud.estimation.recorded import Recorded, of_bytes, of_duration
-from spikeinterface_cloud.known_names import known_names
-from spikeinterface_cloud.naming import unknown_sorter
-from spikeinterface_cloud.variables import parse_names
 
 DEFAULT_SORTERS = "kilosort4"
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from spikeinterface_cloud.batch.listing import ListedJob
 from spikeinterface_cloud.batch.refusals import MISSING_OBJECTS, error_code, explained
 from spikeinterface_cloud.batch.results import RECORD
-from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.config.locations import S3Location
 
 #: requests at once: as many as boto3 keeps connections
 N_THREADS = 10

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from spikeinterface_cloud.batch.options import FROM_FILE, VARIABLES
 from spikeinterface_cloud.batch.secrets import check_no_secret, is_secret
-from spikeinterface_cloud.contradictions import NO_SOURCE, SYNONYMS, overlay
+from spikeinterface_cloud.config.catalog.snapshot import unknown_names
+from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, overlay
+from spikeinterface_cloud.config.locations import BLOB_KEY, LocalFolder, parse_s3
+from spikeinterface_cloud.config.parsing import nearest
+from spikeinterface_cloud.config.settings import JobSettings, variable_names
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.known_names import unknown_names
-from spikeinterface_cloud.location import BLOB_KEY, LocalFolder, parse_s3
-from spikeinterface_cloud.settings import JobSettings, variable_names
-from spikeinterface_cloud.variables import nearest
 
 MISSING_SOURCE = (
     "--source: missing; give s3://bucket/folder, dandi://instance/dandiset@version/path, or the "

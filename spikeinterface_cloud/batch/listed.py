@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from spikeinterface_cloud.batch.listing import Listing
 from spikeinterface_cloud.batch.session import AwsSession
-from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.config.locations import S3Location
 
 
 def dandi_api_key(environ: Mapping[str, str]) -> SecretStr | None:

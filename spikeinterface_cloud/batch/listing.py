@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from spikeinterface_cloud.batch.job_settings import checked
-from spikeinterface_cloud.contradictions import overlay
+from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.config.manifest import FOLDER as MANIFESTS
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import S3Location, parse_s3
-from spikeinterface_cloud.manifest import FOLDER as MANIFESTS
-from spikeinterface_cloud.settings import JobSettings
 
 #: how many recordings one line of an error names, and how many such lines there are
 NAMED = 100

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from spikeinterface_cloud.batch.listing import ListedRecording, Listing
 from spikeinterface_cloud.batch.secrets import is_secret
-from spikeinterface_cloud.contradictions import SYNONYMS
+from spikeinterface_cloud.config.conflicts import SYNONYMS
+from spikeinterface_cloud.config.manifest import MANIFEST_URL
+from spikeinterface_cloud.config.parsing import nearest
+from spikeinterface_cloud.config.settings import variable_names
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.manifest import MANIFEST_URL
-from spikeinterface_cloud.settings import variable_names
-from spikeinterface_cloud.variables import nearest
 
 #: what spreadsheets put between columns, the most usual first
 DELIMITERS = ",;\t"

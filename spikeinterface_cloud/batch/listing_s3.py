@@ -10,8 +10,8 @@ from typing import Any
 
 from spikeinterface_cloud.batch.listing import ListedRecording, Listing
 from spikeinterface_cloud.batch.refusals import explained
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.errors import SettingsError, SourceError
-from spikeinterface_cloud.location import S3Location, parse_s3
 
 #: every folder
 DEFAULT_PATTERN = "*/"

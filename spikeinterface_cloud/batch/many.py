@@ -16,7 +16,7 @@ from spikeinterface_cloud.batch.listing import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.batch.request import JobOptions
 from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.batch.submission import PreparedJob
-from spikeinterface_cloud.location import S3Location
+from spikeinterface_cloud.config.locations import S3Location
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

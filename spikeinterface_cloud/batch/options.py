@@ -50,7 +50,7 @@ def load_env_file(
     if path is None and not Path(ENV_FILE).is_file():
         return {}
     # most folders have no such file
-    from spikeinterface_cloud.dotenv_file import env_file_values
+    from spikeinterface_cloud.config.dotenv import env_file_values
 
     said = env_file_values(Path(path or ENV_FILE))
     new = {name: text for name, text in said.items() if text and not os.environ.get(name)}
@@ -63,7 +63,7 @@ def check_submit_variables(context: click.Context) -> None:
 
     One that is like none of them may be another program's.
     """
-    from spikeinterface_cloud.misspelling import misspelt  # not for `--help`
+    from spikeinterface_cloud.config.typos import misspelt  # not for `--help`
 
     known = [option.envvar for option in context.command.params if isinstance(option.envvar, str)]
     given = [name for name in os.environ if name.startswith(SUBMIT) and os.environ[name].strip()]

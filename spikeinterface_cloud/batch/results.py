@@ -24,11 +24,11 @@ from spikeinterface_cloud.batch.refusals import (
 )
 from spikeinterface_cloud.batch.session import AwsSession
 from spikeinterface_cloud.batch.watching import describe_state
-from spikeinterface_cloud.contradictions import overlay
+from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import S3Location, parse_s3
 from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.manifest import MANIFEST_URL, select_line
 
 RECORD = "run.json"
 

@@ -15,8 +15,14 @@ from spikeinterface_cloud.batch.listed import dandi_api_key, listed_recordings
 from spikeinterface_cloud.batch.listing import ListedRecording, Listing
 from spikeinterface_cloud.batch.refusals import explained
 from spikeinterface_cloud.batch.session import AwsSession
+from spikeinterface_cloud.config.locations import (
+    DandiAsset,
+    DandiBlob,
+    S3Location,
+    parse_dandi,
+    parse_s3,
+)
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, SourceError
-from spikeinterface_cloud.location import DandiAsset, DandiBlob, S3Location, parse_dandi, parse_s3
 
 #: requests at once: as many as boto3 keeps connections
 N_THREADS = 10
@@ -157,7 +163,7 @@ class SizeFinder:
 
     def _of_asset(self, asset: DandiAsset, label: str) -> FoundSize:
         from spikeinterface_cloud.batch.listing_dandi import dandiset_recordings
-        from spikeinterface_cloud.dandi.names import parse_asset_name
+        from spikeinterface_cloud.config.dandi_urls import parse_asset_name
 
         name = parse_asset_name(asset.url)
         if name.selects == "whole":

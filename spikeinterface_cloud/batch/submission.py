@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud import manifest
 from spikeinterface_cloud.batch.identity import job_identity
 from spikeinterface_cloud.batch.jobs import JobState, live_or_succeeded
 from spikeinterface_cloud.batch.limits import OVERRIDES_LENGTH, overrides_length
 from spikeinterface_cloud.batch.refusals import explained
 from spikeinterface_cloud.batch.request import JobOptions, build_request, container_overrides
 from spikeinterface_cloud.batch.session import AwsSession
+from spikeinterface_cloud.config import manifest
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.settings import JobSettings
 
 #: what is said beside the URL of a list: how to reach it, and what people look for in a job
 BESIDE_MANIFEST = (

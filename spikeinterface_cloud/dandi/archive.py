@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
 from spikeinterface_cloud.dandi.addresses import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
@@ -20,7 +21,6 @@ from spikeinterface_cloud.dandi.client import (
     is_unauthorised,
     parse_archive_url,
 )
-from spikeinterface_cloud.dandi.names import AssetName, parse_asset_name
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
 from spikeinterface_cloud.transfer.digests import Digest, etag_digest
 from spikeinterface_cloud.transfer.remote import http_file
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dandi.dandiarchive import ParsedDandiURL
     from pydantic import SecretStr
 
-    from spikeinterface_cloud.location import DandiAsset
+    from spikeinterface_cloud.config.locations import DandiAsset
     from spikeinterface_cloud.transfer.connection import Patience
     from spikeinterface_cloud.transfer.remote import RemoteFile
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
 from spikeinterface_cloud.dandi.addresses import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
@@ -14,7 +15,6 @@ from spikeinterface_cloud.dandi.client import (
     is_unauthorised,
     parse_archive_url,
 )
-from spikeinterface_cloud.dandi.names import AssetName, parse_asset_name
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:

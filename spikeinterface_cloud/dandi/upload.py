@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
 from spikeinterface_cloud.dandi.client import (
     connect,
     describe_silence,
@@ -19,7 +20,6 @@ from spikeinterface_cloud.dandi.client import (
     parse_archive_url,
     quiet_client,
 )
-from spikeinterface_cloud.dandi.names import parse_dandiset_name
 from spikeinterface_cloud.errors import CloudJobError, TargetError, TransferError
 
 if TYPE_CHECKING:

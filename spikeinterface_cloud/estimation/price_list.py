@@ -10,12 +10,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.estimation.instances import INSTANCES
 from spikeinterface_cloud.estimation.rates import SPOT_PART_OF_ON_DEMAND
 from spikeinterface_cloud.estimation.span import Span, exactly
 from spikeinterface_cloud.prices import AS_OF, ON_DEMAND_USD_PER_HOUR, SOURCE
-from spikeinterface_cloud.variables import nearest
 
 #: whose prices are taken for a region that the table has not
 DEFAULT_REGION = "us-east-1"

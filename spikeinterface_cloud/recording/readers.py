@@ -18,7 +18,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.zarrextractors import read_zarr
 from spikeinterface.extractors.neoextractors import neo_recording_extractors_dict
 
-from spikeinterface_cloud.naming import (
+from spikeinterface_cloud.config.catalog.validation import (
     DECIDED_BY_THE_JOB,
     EXECUTES_THE_SOURCE,
     check_reader_parameters,

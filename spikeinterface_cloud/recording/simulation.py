@@ -12,9 +12,9 @@ from probeinterface import Probe
 from probeinterface.neuropixels_tools import build_neuropixels_probe
 from spikeinterface.generation import generate_drifting_recording
 
+from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.recording.advice import one_line
-from spikeinterface_cloud.variables import nearest
 
 #: a minute of a short probe, unless READ_RECORDING_KWARGS says otherwise
 DEFAULTS: dict[str, Any] = {

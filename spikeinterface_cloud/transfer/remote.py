@@ -13,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from obstore.store import HTTPStore
 
+from spikeinterface_cloud.config.locations import S3Location, is_path
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.location import S3Location, is_path
 from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
 from spikeinterface_cloud.transfer.digests import Digest, etag_digest
 

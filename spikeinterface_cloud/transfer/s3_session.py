@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError, SourceError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
 from spikeinterface_cloud.transfer.storage_errors import explain, explain_session
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
     from pydantic import SecretStr
 
-    from spikeinterface_cloud.settings import AwsSettings
+    from spikeinterface_cloud.config.settings import AwsSettings
 
 #: boto3 renews temporary credentials ten minutes before they end: what obstore keeps is never that
 #: old

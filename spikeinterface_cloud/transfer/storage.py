@@ -19,8 +19,8 @@ import obstore
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.digests import (
     Digest,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
     from obstore.store import S3Store
 
-    from spikeinterface_cloud.settings import AwsSettings
+    from spikeinterface_cloud.config.settings import AwsSettings
 
 logger = logging.getLogger(__name__)
 

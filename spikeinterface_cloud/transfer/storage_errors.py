@@ -11,8 +11,8 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, TransferError
-from spikeinterface_cloud.location import S3Location
 
 CREDENTIALS = frozenset(
     {

@@ -19,8 +19,8 @@ from typing import BinaryIO
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.checksums import Hash, combine, new_hash
 from spikeinterface_cloud.transfer.digests import (
     Digest,

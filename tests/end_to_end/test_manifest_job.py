@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.manifest import manifest_bytes, put_manifest
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.manifest import manifest_bytes, put_manifest
 from tests.end_to_end.job import assert_refused, assert_succeeded, run_job, s3_access
 from tests.end_to_end.sorted_results import keys_below
 from tests.servers import S3Server, check_permissions, guarded_moto_server

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.manifest import select_line
-from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.config.manifest import select_line
+from spikeinterface_cloud.config.settings import JobSettings
 from tests.batch_server import DEFINITION, QUEUE, AwsServer, problem_of
 from tests.submitting import JOB, PLACE, Laptop
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError, TransferError
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.remote import s3_files
 from spikeinterface_cloud.transfer.storage import Storage

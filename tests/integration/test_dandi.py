@@ -15,6 +15,8 @@ import remfile
 import requests
 from pydantic import SecretStr
 
+from spikeinterface_cloud.config.locations import DandiAsset, S3Location
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.dandi.archive import ArchiveFile, remote_file, resolve, streaming_url
 from spikeinterface_cloud.dandi.client import explained
 from spikeinterface_cloud.errors import (
@@ -24,8 +26,6 @@ from spikeinterface_cloud.errors import (
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.location import DandiAsset, S3Location
-from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
@@ -269,7 +269,7 @@ import sys
 import keyring, keyring.backend
 from spikeinterface_cloud.dandi.archive import resolve
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.location import DandiAsset
+from spikeinterface_cloud.config.locations import DandiAsset
 
 class Willing(keyring.backend.KeyringBackend):
     priority = 1

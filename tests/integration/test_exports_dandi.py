@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import Subject
 
-from spikeinterface_cloud.dandi.names import parse_dandiset_name
+from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import SettingsError, TargetError
 from spikeinterface_cloud.exports.publication import asset_path

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.location import parse_s3
-from spikeinterface_cloud.manifest import select_line
-from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.config.locations import parse_s3
+from spikeinterface_cloud.config.manifest import select_line
+from spikeinterface_cloud.config.settings import JobSettings
 from tests.batch_server import DEFINITION, QUEUE, AwsServer, Call, aws_server
 from tests.dandi_stand_in import OWNER_KEY, DandiStandIn
 from tests.servers import ACCESS_KEY, REGION, SECRET_KEY

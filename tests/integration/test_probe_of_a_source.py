@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.locations import DandiAsset, LocalFolder, S3Location, Source
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import RecordingError, SourceError
-from spikeinterface_cloud.location import DandiAsset, LocalFolder, S3Location, Source
-from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.sources import FoundSource, SourceRequest, fetch_source, find_source
 from tests.dandi_stand_in import DandiStandIn
 from tests.recordings import simulate, write_nwb, write_probe

@@ -11,11 +11,11 @@ from pynwb import NWBHDF5IO, NWBFile
 from pynwb.ecephys import LFP, ElectricalSeries
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.locations import LocalFolder, S3Location
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
-from spikeinterface_cloud.location import LocalFolder, S3Location
 from spikeinterface_cloud.recording.reading import open_recording
 from spikeinterface_cloud.recording.streams import needed_files
-from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.sources import SourceRequest, find_source
 from tests.acquisition_formats import (
     write_blackrock,

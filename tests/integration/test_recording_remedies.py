@@ -12,13 +12,13 @@ import zarr
 from probeinterface import write_probeinterface
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import (
     CloudJobError,
     RecordingError,
     SettingsError,
     UnavailableError,
 )
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.recording.readers import check_reader
 from spikeinterface_cloud.recording.reading import open_recording
 from spikeinterface_cloud.recording.streams import needed_files

@@ -11,9 +11,9 @@ from typing import Any
 import obstore
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.location import S3Location
-from spikeinterface_cloud.settings import AwsSettings
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.digests import Digest
 from spikeinterface_cloud.transfer.storage import Storage

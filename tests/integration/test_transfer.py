@@ -20,8 +20,8 @@ import obstore
 import obstore.store
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, TransferError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.machine import boot_id
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.download import download

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import (
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.digests import Digest
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.remote import RemoteFile, http_file

@@ -10,11 +10,11 @@ import obstore
 import obstore.store
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import (
     SourceError,
     UnavailableError,
 )
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.remote import RemoteFile, s3_files
 from spikeinterface_cloud.transfer.storage import Storage, StoredObject

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.upload import upload

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import TargetError, TransferError
-from spikeinterface_cloud.location import S3Location
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.upload import upload

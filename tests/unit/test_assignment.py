@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
-from spikeinterface_cloud.contradictions import overlay
+from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.settings import AwsSettings
 
 S3 = {"AWS_S3_BUCKET": "lab", "AWS_S3_BUCKET_FOLDER": "raw"}
 DANDI = {"DANDISET_S3_FILE_URL": "000003"}

@@ -12,9 +12,9 @@ from spikeinterface_cloud.batch.identity import IDENTITY_TAG, job_identity, job_
 from spikeinterface_cloud.batch.limits import JOB_NAME, LimitError, overrides_length
 from spikeinterface_cloud.batch.request import JobOptions, build_request
 from spikeinterface_cloud.batch.submission import prepare_job
+from spikeinterface_cloud.config.manifest import select_line
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.manifest import select_line
-from spikeinterface_cloud.settings import JobSettings
 
 ENVIRONMENT = {
     "AWS_S3_BUCKET": "lab-data",

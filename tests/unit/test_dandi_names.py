@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from spikeinterface_cloud.dandi.names import AssetName, parse_asset_name
+from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
+from spikeinterface_cloud.config.locations import DandiAsset, DandiBlob, parse_dandi
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import DandiAsset, DandiBlob, parse_dandi
 
 BLOB = "blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991"
 ASSET = "0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from spikeinterface_cloud.dotenv_file import env_file_values, load_env_file
+from spikeinterface_cloud.config.dotenv import env_file_values, load_env_file
 from spikeinterface_cloud.errors import SettingsError
 from submit_job import program
 

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeinterface_cloud.config.catalog.snapshot import known_names
+from spikeinterface_cloud.config.catalog.validation import unknown_sorter
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.estimation import rates
 from spikeinterface_cloud.estimation.costing import Estimate, Work, estimate, result_storage
@@ -32,8 +34,6 @@ from spikeinterface_cloud.estimation.recorded import Recorded, of_bytes, of_dura
 from spikeinterface_cloud.estimation.span import Span, exactly, total
 from spikeinterface_cloud.estimation.table import estimate_text
 from spikeinterface_cloud.estimation.timing import PartTime, job_times
-from spikeinterface_cloud.known_names import known_names
-from spikeinterface_cloud.naming import unknown_sorter
 from spikeinterface_cloud.preflight import DISK_FACTOR
 from spikeinterface_cloud.prices import ON_DEMAND_USD_PER_HOUR
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import h5py
 import pytest
 
+from spikeinterface_cloud.config.locations import LocalFolder, S3Location
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.fingerprint import Fingerprints, fingerprints
-from spikeinterface_cloud.location import LocalFolder, S3Location
-from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sources import FoundSource
 
 VARIABLES = {

@@ -11,9 +11,9 @@ from spikeinterface.preprocessing import apply_preprocessing_pipeline
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.chosen_parameters import check_rate, merged
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.preflight import known_rate_hz
-from spikeinterface_cloud.settings import JobSettings
 from spikeinterface_cloud.sorter_bands import fitting_bands, sorter_band_problems
 from spikeinterface_cloud.sorters import check_parameters
 from spikeinterface_cloud.step_bands import STEP_DEFAULTS, STEP_FREQUENCIES, fitting_steps

@@ -17,16 +17,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spikeinterface_cloud.assignment import place_in_manifest
-from spikeinterface_cloud.errors import SettingsError, SourceError
-from spikeinterface_cloud.location import DandiAsset, DandiBlob, parse_dandi, parse_s3
-from spikeinterface_cloud.manifest import (
+from spikeinterface_cloud.config.locations import DandiAsset, DandiBlob, parse_dandi, parse_s3
+from spikeinterface_cloud.config.manifest import (
     ARRAY_INDEX,
     JOB_ID,
     line_index,
     manifest_bytes,
     select_line,
 )
-from spikeinterface_cloud.settings import AwsSettings, JobSettings, variable_names
+from spikeinterface_cloud.config.settings import AwsSettings, JobSettings, variable_names
+from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.transfer.remote import file_name
 
 FUZZED = settings(

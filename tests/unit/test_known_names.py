@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from spikeinterface_cloud.config.catalog.snapshot import FILE, known_names, unknown_names
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.known_names import FILE, known_names, unknown_names
-from spikeinterface_cloud.settings import JobSettings
 
 JOB = {
     "AWS_S3_BUCKET": "lab-data",

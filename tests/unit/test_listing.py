@@ -16,8 +16,8 @@ from spikeinterface_cloud.batch.listing import (
     jobs_of,
 )
 from spikeinterface_cloud.batch.request import JobOptions
+from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.manifest import select_line
 
 OPTIONS = JobOptions(job_queue="spot", job_definition="sorting:3")
 COMMON = {

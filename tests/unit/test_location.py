@@ -2,8 +2,8 @@
 
 import pytest
 
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.settings import JobSettings
 
 JOB = {"SOURCE_FOLDER": "/data", "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
 

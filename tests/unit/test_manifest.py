@@ -8,9 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikeinterface_cloud.config.manifest import (
+    line_index,
+    manifest_bytes,
+    manifest_name,
+    select_line,
+)
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.manifest import line_index, manifest_bytes, manifest_name, select_line
-from spikeinterface_cloud.settings import JobSettings
 
 JOB_ID = "6dd4a2b0-6b1c-4f0e-9c3e-1b5e6f7a8b9c"
 TWO = manifest_bytes([{"RUN_IDENTIFIER": "a"}, {"RUN_IDENTIFIER": "b"}])

@@ -14,9 +14,9 @@ from spikeinterface.sorters.internal import spyking_circus2
 from spikeinterface.sortingcomponents.tools import cache_preprocessing, clean_templates
 from spikeinterface.sortingcomponents.waveforms.peak_svd import extract_peaks_svd
 
+from spikeinterface_cloud.config.catalog.parameters import READ_BY_NAME, as_json
+from spikeinterface_cloud.config.catalog.validation import parameter_problems
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.naming import parameter_problems
-from spikeinterface_cloud.parameter_values import READ_BY_NAME, as_json
 from spikeinterface_cloud.sorters import check_parameters
 
 #: to which functions spykingcircus2 hands its objects

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud import errors
-from spikeinterface_cloud.settings import settings_table
+from spikeinterface_cloud.config.settings import settings_table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

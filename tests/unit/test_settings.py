@@ -7,20 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeinterface_cloud.assignment import assigned
-from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import (
+from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
     LocalFolder,
     S3Location,
     SimulatedRecording,
 )
-from spikeinterface_cloud.settings import (
+from spikeinterface_cloud.config.settings import (
     AwsSettings,
     JobSettings,
     settings_table,
     variable_names,
 )
+from spikeinterface_cloud.errors import SettingsError
 
 GOOD = {
     "AWS_S3_BUCKET": "lab-data",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import LocalFolder, S3Location
 from spikeinterface_cloud.workplace import check_apart
 
 

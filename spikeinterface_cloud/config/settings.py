@@ -14,18 +14,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
-from spikeinterface_cloud.aws_variables import aws_problems
-from spikeinterface_cloud.contradictions import SYNONYMS, ambiguous_synonyms, contradictions
-from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.field_checks import (
-    check_dandi,
-    check_dandiset,
-    check_sorters,
-    check_sorters_kwargs,
-    parse_preprocessing,
-)
-from spikeinterface_cloud.given_texts import as_meant, text_problems
-from spikeinterface_cloud.location import (
+from spikeinterface_cloud.config.aws import aws_problems
+from spikeinterface_cloud.config.conflicts import SYNONYMS, ambiguous_synonyms, contradictions
+from spikeinterface_cloud.config.locations import (
     LocalFolder,
     S3Location,
     SimulatedRecording,
@@ -34,8 +25,7 @@ from spikeinterface_cloud.location import (
     parse_s3,
     without_signatures,
 )
-from spikeinterface_cloud.misspelling import misspelt
-from spikeinterface_cloud.variables import (
+from spikeinterface_cloud.config.parsing import (
     Boolean,
     Count,
     JsonObject,
@@ -44,6 +34,16 @@ from spikeinterface_cloud.variables import (
     nearest,
     parse_small_names,
 )
+from spikeinterface_cloud.config.quoting import as_meant, text_problems
+from spikeinterface_cloud.config.typos import misspelt
+from spikeinterface_cloud.config.validators import (
+    check_dandi,
+    check_dandiset,
+    check_sorters,
+    check_sorters_kwargs,
+    parse_preprocessing,
+)
+from spikeinterface_cloud.errors import SettingsError
 
 
 class AwsSettings(BaseModel):

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from spikeinterface_cloud.variables import nearest
+from spikeinterface_cloud.config.parsing import nearest
 
 #: The objects among spykingcircus2's parameters that it reads name by name, so that any other name
 #: would have no effect; with those that it reads besides the names of the default.

@@ -11,9 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import SimulatedRecording
-from spikeinterface_cloud.naming import (
+from spikeinterface_cloud.config.catalog.validation import (
     StepNames,
     check_reader_parameters,
     check_steps,
@@ -21,7 +19,9 @@ from spikeinterface_cloud.naming import (
     parameter_problems,
     unknown_sorter,
 )
-from spikeinterface_cloud.settings import JobSettings
+from spikeinterface_cloud.config.locations import SimulatedRecording
+from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.errors import SettingsError
 
 FILE = Path(__file__).with_suffix(".json")
 

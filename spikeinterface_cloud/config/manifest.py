@@ -13,8 +13,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.location import S3Location
 
 #: where, below the target, the lists are kept
 FOLDER = "manifests"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 
-from spikeinterface_cloud.location import without_signatures
+from spikeinterface_cloud.config.locations import without_signatures
 
 #: a name that the user is free to write in any way
 FREE = frozenset({"RUN_IDENTIFIER"})

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from spikeinterface_cloud.aws_variables import aws_problems
-from spikeinterface_cloud.location import parse_s3
-from spikeinterface_cloud.variables import parse_boolean
+from spikeinterface_cloud.config.aws import aws_problems
+from spikeinterface_cloud.config.locations import parse_s3
+from spikeinterface_cloud.config.parsing import parse_boolean
 
 #: other names of the same variables
 SYNONYMS = {

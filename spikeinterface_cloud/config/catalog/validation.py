@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
+from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.parameter_values import as_json, value_problems
 from spikeinterface_cloud.sorter_bands import sorter_band_problems
-from spikeinterface_cloud.variables import nearest
 
 #: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
 EXECUTES_THE_SOURCE = frozenset({"shybrid", "sinaps_research_platform"})

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from spikeinterface_cloud.dandi.names import parse_asset_name, parse_dandiset_name
-from spikeinterface_cloud.location import DandiAsset, parse_dandi
-from spikeinterface_cloud.variables import check_once, load_json
+from spikeinterface_cloud.config.dandi_urls import parse_asset_name, parse_dandiset_name
+from spikeinterface_cloud.config.locations import DandiAsset, parse_dandi
+from spikeinterface_cloud.config.parsing import check_once, load_json
 
 
 def parse_preprocessing(value: object) -> object:

@@ -1,0 +1,1 @@
+"""The job's environment variables: parse, validate, write back."""

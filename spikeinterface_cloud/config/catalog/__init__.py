@@ -1,0 +1,1 @@
+"""What SpikeInterface offers: readers, sorters, preprocessing steps and their parameters."""
