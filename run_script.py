@@ -33,10 +33,6 @@ from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.exports.publication import check_session, upload_units
 from spikeinterface_cloud.fingerprint import fingerprints
-from spikeinterface_cloud.instance import find_instance
-from spikeinterface_cloud.interruption import interruptible
-from spikeinterface_cloud.log import configure_logging, step
-from spikeinterface_cloud.machine import describe_machine, free_disk_bytes, workers
 from spikeinterface_cloud.preflight import (
     Finding,
     Preflight,
@@ -56,15 +52,8 @@ from spikeinterface_cloud.result_files import ACCURACY, COMPARISON, RAW_SORTING,
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.resume import Earlier, look_back, take_over
 from spikeinterface_cloud.run_record import RunRecord
-from spikeinterface_cloud.scratch import job_scratch
-from spikeinterface_cloud.sorter_folder import SorterFolder
-from spikeinterface_cloud.sorters import are_installed
-from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
-from spikeinterface_cloud.sources import FoundSource, fetch_source
-from spikeinterface_cloud.spot import stopped_before_reclaim
-from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
-from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.workplace import (
+from spikeinterface_cloud.runtime.ec2_metadata import find_instance
+from spikeinterface_cloud.runtime.folders import (
     check_apart,
     chosen_scratch,
     for_one_job,
@@ -72,6 +61,17 @@ from spikeinterface_cloud.workplace import (
     open_scratch,
     room_for_results,
 )
+from spikeinterface_cloud.runtime.host import describe_machine, free_disk_bytes, workers
+from spikeinterface_cloud.runtime.logging import configure_logging, step
+from spikeinterface_cloud.runtime.scratch import job_scratch
+from spikeinterface_cloud.runtime.signals import interruptible
+from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
+from spikeinterface_cloud.sorter_folder import SorterFolder
+from spikeinterface_cloud.sorters import are_installed
+from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
+from spikeinterface_cloud.sources import FoundSource, fetch_source
+from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
+from spikeinterface_cloud.transfer.storage import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 

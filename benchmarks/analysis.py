@@ -157,8 +157,8 @@ def analyse(length_s: int) -> None:
 
     from spikeinterface_cloud.analysis import AnalysisFolders
     from spikeinterface_cloud.analysis import analyse as analyse_sorting
-    from spikeinterface_cloud.log import configure_logging
-    from spikeinterface_cloud.machine import workers
+    from spikeinterface_cloud.runtime.host import workers
+    from spikeinterface_cloud.runtime.logging import configure_logging
     from spikeinterface_cloud.sorting import SorterRun
 
     configure_logging()

@@ -107,8 +107,8 @@ def preprocess(_url: str, _length: str) -> None:
     import spikeinterface as si
     from spikeinterface.extractors import read_spikeglx
 
-    from spikeinterface_cloud.machine import workers
     from spikeinterface_cloud.preprocessing import preprocess as preprocess_recording
+    from spikeinterface_cloud.runtime.host import workers
 
     si.set_global_job_kwargs(n_jobs=workers(None), chunk_duration="1s", progress_bar=False)
     recording = read_spikeglx("fetched", stream_id="imec0.ap")

@@ -17,13 +17,13 @@ from spikeinterface_cloud.curation import without_redundant_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.labels import label_units
-from spikeinterface_cloud.log import part
-from spikeinterface_cloud.machine import usable_memory_bytes
 from spikeinterface_cloud.result_files import ANALYZER, SORTING
-from spikeinterface_cloud.shared_memory import shared_memory_of_any_size
+from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.runtime.host import usable_memory_bytes
+from spikeinterface_cloud.runtime.logging import part
+from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.transfer.part_file import FULL
-from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from typing import Any
 from spikeinterface_cloud.claim_holder import Holder, this_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
-from spikeinterface_cloud.interruption import stop
 from spikeinterface_cloud.result_files import CLAIM
 from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.runtime.signals import stop
 from spikeinterface_cloud.transfer.connection import HURRY
 from spikeinterface_cloud.transfer.storage import ConditionRefused, ObjectDiffers, Storage
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeinterface_cloud.machine import boot_id
+from spikeinterface_cloud.runtime.host import boot_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,10 +17,10 @@ from spikeinterface_cloud.memory_ladder import SorterTry
 from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, files_of
 from spikeinterface_cloud.run_record import json_of
 from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
+from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
 from spikeinterface_cloud.transfer.storage import StoredObject
-from spikeinterface_cloud.workplace import room_for_results
 
 NAME = "completed.json"
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
-from spikeinterface_cloud.instance import Instance, UnknownInstance
 from spikeinterface_cloud.prices import AS_OF, SOURCE, on_demand_usd_per_hour
+from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
 
 HOUR_S = 3600.0
 

@@ -15,13 +15,15 @@ from spikeinterface_cloud.assignment import assigned
 from spikeinterface_cloud.chosen_parameters import check_rate
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
-from spikeinterface_cloud.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
 from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.frequency_bands import is_number
-from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.machine import (
+from spikeinterface_cloud.preprocessing import check_pipeline
+from spikeinterface_cloud.recording.readers import check_reader
+from spikeinterface_cloud.recording.simulation import check_simulation, simulated_rate_hz
+from spikeinterface_cloud.runtime.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
+from spikeinterface_cloud.runtime.host import (
     BASE_MEMORY_BYTES,
     SHARED_MEMORY,
     WORKER_MEMORY_BYTES,
@@ -31,16 +33,14 @@ from spikeinterface_cloud.machine import (
     usable_memory_bytes,
     workers,
 )
-from spikeinterface_cloud.memory_estimate import (
+from spikeinterface_cloud.runtime.logging import format_bytes
+from spikeinterface_cloud.runtime.memory_estimate import (
     check_memory,
     extent_of_files,
     extent_of_recording,
 )
-from spikeinterface_cloud.preprocessing import check_pipeline
-from spikeinterface_cloud.recording.readers import check_reader
-from spikeinterface_cloud.recording.simulation import check_simulation, simulated_rate_hz
-from spikeinterface_cloud.scratch import left_bytes, make_room
-from spikeinterface_cloud.shared_memory import is_large_enough
+from spikeinterface_cloud.runtime.scratch import left_bytes, make_room
+from spikeinterface_cloud.runtime.shared_memory import is_large_enough
 from spikeinterface_cloud.sorters import (
     are_installed,
     check_gpu,

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError
-from spikeinterface_cloud.log import step
 from spikeinterface_cloud.result_files import (
     CLAIM,
     COMPARISON,
@@ -17,10 +16,11 @@ from spikeinterface_cloud.result_files import (
     is_comparison,
 )
 from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.runtime.logging import step
 from spikeinterface_cloud.transfer.connection import HURRY
 from spikeinterface_cloud.transfer.storage import Storage
 from spikeinterface_cloud.transfer.upload import upload
-from spikeinterface_cloud.workplace import room_for_results
 
 logger = logging.getLogger(__name__)
 

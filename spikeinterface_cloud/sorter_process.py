@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.machine import peak_memory_bytes
-from spikeinterface_cloud.shared_memory import shared_memory_of_any_size
+from spikeinterface_cloud.runtime.host import peak_memory_bytes
+from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 
 #: between two looks at whether the job is there
 JOB_LOOKED_AT_S = 1.0

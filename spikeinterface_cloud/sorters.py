@@ -12,7 +12,7 @@ from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud.config.catalog.validation import parameter_problems, unknown_sorter
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
-from spikeinterface_cloud.machine import Gpu
+from spikeinterface_cloud.runtime.host import Gpu
 
 #: SpikeInterface's images with MATLAB's run-time library and a sorter that was compiled for it
 COMPILED_BASES = {

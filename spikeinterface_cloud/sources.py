@@ -22,13 +22,13 @@ from spikeinterface_cloud.config.locations import (
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.dandi.archive import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SettingsError, SourceError
-from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.recording.named_file import with_its_stream
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.recording.readers import Reader, find_reader
 from spikeinterface_cloud.recording.saved_folder import DESCRIPTIONS
 from spikeinterface_cloud.recording.source_files import locate, pick_file
 from spikeinterface_cloud.recording.streams import needed_files
+from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
 from spikeinterface_cloud.transfer.remote import RemoteFile, s3_file, s3_files

@@ -9,7 +9,7 @@ from spikeinterface_cloud.batch.request import JobOptions, build_request
 from spikeinterface_cloud.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
-from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 #: rows of the table that are shown of a long list
 SHOWN = 10

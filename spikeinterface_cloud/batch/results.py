@@ -28,7 +28,7 @@ from spikeinterface_cloud.config.conflicts import overlay
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 RECORD = "run.json"
 

@@ -17,7 +17,7 @@ import pandas as pd
 import spikeinterface as si
 
 from spikeinterface_cloud.exports.metrics import metrics_of
-from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ import numpy as np
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.log import format_bytes
 from spikeinterface_cloud.recording.durations import (
     check_cbin_duration,
     check_neuralynx_rate,
@@ -25,6 +24,7 @@ from spikeinterface_cloud.recording.durations import (
 from spikeinterface_cloud.recording.intan_session import check_session
 from spikeinterface_cloud.recording.readers import Reader
 from spikeinterface_cloud.recording.saved_folder import description_of
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 
 def refuse_pickles(path: Path) -> None:

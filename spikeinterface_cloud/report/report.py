@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.log import step
 from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.result_files import REPORT
 from spikeinterface_cloud.run_record import RunRecord
-from spikeinterface_cloud.workplace import room_for_results
+from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.runtime.logging import step
 
 logger = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from spikeinterface_cloud.log import Step, format_bytes
 from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.runtime.logging import Step, format_bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from spikeinterface_cloud.errors import RecordingError, SourceError
-from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.digests import digest_of_file
 from spikeinterface_cloud.transfer.landing import Landed, Resources, land

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from spikeinterface_cloud.machine import boot_id
+from spikeinterface_cloud.runtime.host import boot_id
 from spikeinterface_cloud.transfer.checksums import Hash
 from spikeinterface_cloud.transfer.digests import RunningDigest, digest_of_bytes
 from spikeinterface_cloud.transfer.part_file import PartFile

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from spikeinterface_cloud.log import format_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 if TYPE_CHECKING:
     from tqdm import tqdm

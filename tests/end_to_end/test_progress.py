@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 #: a step of two parts, and one that logs by itself, as programs that the job's own modules run in
 SILENT = """
 import time
-from spikeinterface_cloud.log import configure_logging, part, step
+from spikeinterface_cloud.runtime.logging import configure_logging, part, step
 
 configure_logging()
 with step("analyse simple", [], heartbeat_s=0.5) as analysing:
@@ -24,7 +24,7 @@ time.sleep(1.0)
 """
 TALKATIVE = """
 import logging, time
-from spikeinterface_cloud.log import configure_logging, step
+from spikeinterface_cloud.runtime.logging import configure_logging, step
 
 configure_logging()
 logger = logging.getLogger("spikeinterface_cloud.transfer.progress")
@@ -35,7 +35,7 @@ with step("fetch", [], heartbeat_s=0.5):
 """
 NESTED = """
 import time
-from spikeinterface_cloud.log import configure_logging, step
+from spikeinterface_cloud.runtime.logging import configure_logging, step
 
 configure_logging()
 with step("outer", [], heartbeat_s=0.4), step("inner", [], heartbeat_s=0.4):
@@ -43,7 +43,7 @@ with step("outer", [], heartbeat_s=0.4), step("inner", [], heartbeat_s=0.4):
 """
 FAILING = """
 import threading, time
-from spikeinterface_cloud.log import configure_logging, step
+from spikeinterface_cloud.runtime.logging import configure_logging, step
 
 configure_logging()
 try:

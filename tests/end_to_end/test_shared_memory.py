@@ -43,7 +43,7 @@ SHARE = """
 import multiprocessing, sys
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
-from spikeinterface_cloud.shared_memory import shared_memory_of_any_size
+from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 
 SIZE = 80 * 1024**2
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeinterface_cloud.machine import usable_memory_bytes
-from spikeinterface_cloud.memory_estimate import (
+from spikeinterface_cloud.runtime.host import usable_memory_bytes
+from spikeinterface_cloud.runtime.memory_estimate import (
     ERROR_FACTOR,
     KILOSORT4_BYTES_PER_CHANNEL_HOUR,
 )

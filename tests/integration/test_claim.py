@@ -34,7 +34,7 @@ HOLDING = """
     from pathlib import Path
     from spikeinterface_cloud.claim import claimed
     from spikeinterface_cloud.errors import Interrupted
-    from spikeinterface_cloud.interruption import interruptible
+    from spikeinterface_cloud.runtime.signals import interruptible
     from tests.hosts import Host
     from tests.servers import S3Server
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.instance import Instance, UnknownInstance, find_instance
+from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance, find_instance
 from tests.metadata_stand_in import MetadataStandIn, metadata_stand_in
 from tests.servers import free_port
 

@@ -22,7 +22,7 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, TransferError
-from spikeinterface_cloud.machine import boot_id
+from spikeinterface_cloud.runtime.host import boot_id
 from spikeinterface_cloud.transfer.connection import Patience
 from spikeinterface_cloud.transfer.download import download
 from spikeinterface_cloud.transfer.part_file import PartFile

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud import errors
-from spikeinterface_cloud.log import Step, configure_logging, format_bytes, step
+from spikeinterface_cloud.runtime.logging import Step, configure_logging, format_bytes, step
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.heartbeat import LONGEST_DETAIL, Heartbeat, activity
+from spikeinterface_cloud.runtime.heartbeat import LONGEST_DETAIL, Heartbeat, activity
 from spikeinterface_cloud.sorter_attempt import last_words
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from spikeinterface_cloud.machine import (
+from spikeinterface_cloud.runtime.host import (
     free_disk_bytes,
     peak_memory_bytes,
     usable_cpus,

@@ -3,7 +3,7 @@
 import pytest
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.memory_estimate import (
+from spikeinterface_cloud.runtime.memory_estimate import (
     Extent,
     analysis_bytes,
     check_memory,

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from spikeinterface_cloud.cost import cost_of
-from spikeinterface_cloud.instance import Instance, UnknownInstance
 from spikeinterface_cloud.prices import AS_OF, ON_DEMAND_USD_PER_HOUR, on_demand_usd_per_hour
+from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
 
 
 def instance(

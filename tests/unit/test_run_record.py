@@ -12,9 +12,6 @@ from pydantic import BaseModel
 
 from spikeinterface_cloud.cost import Cost
 from spikeinterface_cloud.errors import SortingError
-from spikeinterface_cloud.instance import Instance
-from spikeinterface_cloud.log import Step
-from spikeinterface_cloud.machine import Gpu, describe_machine
 from spikeinterface_cloud.memory_ladder import SorterTry
 from spikeinterface_cloud.recording.facts import RecordingFacts
 from spikeinterface_cloud.run_record import RunRecord
@@ -31,6 +28,9 @@ from spikeinterface_cloud.run_schema import (
     TryEntry,
     json_schema,
 )
+from spikeinterface_cloud.runtime.ec2_metadata import Instance
+from spikeinterface_cloud.runtime.host import Gpu, describe_machine
+from spikeinterface_cloud.runtime.logging import Step
 from spikeinterface_cloud.sorting import SorterRun
 
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "run.schema.json"

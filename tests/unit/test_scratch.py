@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud.errors import Interrupted, RecordingError, TransferError
-from spikeinterface_cloud.machine import free_disk_bytes
-from spikeinterface_cloud.scratch import KEPT_S, YOUNG_S, job_scratch, left_bytes, make_room
+from spikeinterface_cloud.runtime.host import free_disk_bytes
+from spikeinterface_cloud.runtime.scratch import KEPT_S, YOUNG_S, job_scratch, left_bytes, make_room
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,7 +20,7 @@ JOB = "0123456789abcdef0000"
 HOLDER = """
 import sys, time
 from pathlib import Path
-from spikeinterface_cloud.scratch import job_scratch
+from spikeinterface_cloud.runtime.scratch import job_scratch
 
 with job_scratch(Path(sys.argv[1]), sys.argv[2]) as folder:
     (folder / "file").write_bytes(b"kept")

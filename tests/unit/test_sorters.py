@@ -6,7 +6,7 @@ import pytest
 import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
-from spikeinterface_cloud.machine import Gpu
+from spikeinterface_cloud.runtime.host import Gpu
 from spikeinterface_cloud.sorters import (
     check_gpu,
     check_names,

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
     import os, sys, time
     from spikeinterface_cloud.errors import Interrupted
-    from spikeinterface_cloud.interruption import interruptible
+    from spikeinterface_cloud.runtime.signals import interruptible
 
     try:
         with interruptible():
@@ -50,7 +50,7 @@ def test_a_worker_that_nobody_knows_of_does_not_stay_behind() -> None:
 SWALLOWING = """
     import sys, time
     from spikeinterface_cloud.errors import Interrupted
-    from spikeinterface_cloud.interruption import interruptible
+    from spikeinterface_cloud.runtime.signals import interruptible
 
     class Slow:
         def __del__(self):

@@ -6,7 +6,7 @@ import pytest
 
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.workplace import check_apart
+from spikeinterface_cloud.runtime.folders import check_apart
 
 
 @pytest.fixture

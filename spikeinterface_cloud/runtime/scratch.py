@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spikeinterface_cloud.errors import Interrupted, TransferError
-from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.machine import free_disk_bytes
-from spikeinterface_cloud.workplace import LOCK, lock_file
+from spikeinterface_cloud.runtime.folders import LOCK, lock_file
+from spikeinterface_cloud.runtime.host import free_disk_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from multiprocessing import shared_memory
 from pathlib import Path
 
-from spikeinterface_cloud.machine import shared_memory_bytes, usable_memory_bytes
+from spikeinterface_cloud.runtime.host import shared_memory_bytes, usable_memory_bytes
 
 #: of the memory: Linux gives `/dev/shm` a half, and SpikeInterface shares no more than that
 ENOUGH_PART = 0.45

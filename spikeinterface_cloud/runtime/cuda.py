@@ -2,7 +2,7 @@
 
 import ctypes
 
-from spikeinterface_cloud.machine import CUDA_DRIVER
+from spikeinterface_cloud.runtime.host import CUDA_DRIVER
 
 #: (major, minor)
 CudaVersion = tuple[int, int]

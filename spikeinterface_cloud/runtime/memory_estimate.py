@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.log import format_bytes
-from spikeinterface_cloud.machine import BASE_MEMORY_BYTES, WORKER_MEMORY_BYTES
+from spikeinterface_cloud.runtime.host import BASE_MEMORY_BYTES, WORKER_MEMORY_BYTES
+from spikeinterface_cloud.runtime.logging import format_bytes
 
 HOUR_S = 3600.0
 

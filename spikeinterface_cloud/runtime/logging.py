@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeinterface_cloud.config.locations import without_signatures
-from spikeinterface_cloud.heartbeat import HEARTBEAT_S, Heartbeat, activity
+from spikeinterface_cloud.runtime.heartbeat import HEARTBEAT_S, Heartbeat, activity
 
 logger = logging.getLogger(__name__)
 

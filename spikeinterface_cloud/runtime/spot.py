@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from spikeinterface_cloud.errors import Interrupted
-from spikeinterface_cloud.instance import Instance, UnknownInstance, read_metadata
-from spikeinterface_cloud.interruption import stop
+from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance, read_metadata
+from spikeinterface_cloud.runtime.signals import stop
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What the container gives and demands: CPU, memory, GPU, disk, signals, log."""
