@@ -70,8 +70,8 @@ from spikeinterface_cloud.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorters import are_installed
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
 from spikeinterface_cloud.sources import FoundSource, fetch_source
+from spikeinterface_cloud.storage.s3 import Storage
 from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
-from spikeinterface_cloud.transfer.storage import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 

@@ -17,9 +17,9 @@ def fetch_by_ours(url: str, bucket: str, prefix: str, folder: Path) -> float:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     from spikeinterface_cloud.config.locations import S3Location
     from spikeinterface_cloud.config.settings import AwsSettings
-    from spikeinterface_cloud.transfer.download import download
-    from spikeinterface_cloud.transfer.remote import s3_files
-    from spikeinterface_cloud.transfer.storage import Storage
+    from spikeinterface_cloud.storage.download import download
+    from spikeinterface_cloud.storage.remote_file import s3_files
+    from spikeinterface_cloud.storage.s3 import Storage
 
     started = time.monotonic()
     storage = Storage(AwsSettings(endpoint_url=url))

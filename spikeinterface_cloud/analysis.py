@@ -23,7 +23,7 @@ from spikeinterface_cloud.runtime.host import usable_memory_bytes
 from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 from spikeinterface_cloud.sorting import SorterRun
-from spikeinterface_cloud.transfer.part_file import FULL
+from spikeinterface_cloud.storage.partial_file import FULL
 
 logger = logging.getLogger(__name__)
 

@@ -20,8 +20,8 @@ from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, T
 from spikeinterface_cloud.result_files import CLAIM
 from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.runtime.signals import stop
-from spikeinterface_cloud.transfer.connection import HURRY
-from spikeinterface_cloud.transfer.storage import ConditionRefused, ObjectDiffers, Storage
+from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers, Storage
+from spikeinterface_cloud.storage.timeouts import HURRY
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from spikeinterface_cloud.run_record import json_of
 from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.sorting import SorterRun
-from spikeinterface_cloud.transfer.digests import Digest, digest_of_file
-from spikeinterface_cloud.transfer.storage import StoredObject
+from spikeinterface_cloud.storage.digests import Digest, digest_of_file
+from spikeinterface_cloud.storage.s3 import StoredObject
 
 NAME = "completed.json"
 

@@ -18,9 +18,9 @@ from spikeinterface_cloud.result_files import (
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.logging import step
-from spikeinterface_cloud.transfer.connection import HURRY
-from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.transfer.upload import upload
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import HURRY
+from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)
 

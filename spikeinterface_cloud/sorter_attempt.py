@@ -19,7 +19,7 @@ import spikeinterface as si
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.heartbeat import activity
 from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
-from spikeinterface_cloud.transfer.part_file import disk_errors
+from spikeinterface_cloud.storage.partial_file import disk_errors
 
 #: the end of a sorter's output that is looked at for what it said last
 OUTPUT_TAIL_BYTES = 2048

@@ -29,10 +29,10 @@ from spikeinterface_cloud.recording.saved_folder import DESCRIPTIONS
 from spikeinterface_cloud.recording.source_files import locate, pick_file
 from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.runtime.logging import format_bytes
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
-from spikeinterface_cloud.transfer.remote import RemoteFile, s3_file, s3_files
-from spikeinterface_cloud.transfer.storage import Storage, StoredObject
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
+from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
+from spikeinterface_cloud.storage.s3 import Storage, StoredObject
 
 logger = logging.getLogger(__name__)
 

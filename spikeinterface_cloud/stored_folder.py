@@ -22,11 +22,11 @@ from spikeinterface_cloud.errors import (
 )
 from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
 from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.part_file import NoRoom
-from spikeinterface_cloud.transfer.remote import s3_files
-from spikeinterface_cloud.transfer.storage import Storage, StoredObject
-from spikeinterface_cloud.transfer.upload import upload
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.partial_file import NoRoom
+from spikeinterface_cloud.storage.remote_file import s3_files
+from spikeinterface_cloud.storage.s3 import Storage, StoredObject
+from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)
 

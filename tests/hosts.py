@@ -10,8 +10,8 @@ from spikeinterface_cloud.results import Results
 from spikeinterface_cloud.run_record import RunRecord
 from spikeinterface_cloud.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorting import SorterRun
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
 from tests.servers import S3Server
 
 RUN = SorterRun(

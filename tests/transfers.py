@@ -10,10 +10,10 @@ import textwrap
 from pathlib import Path
 
 from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.download import Downloaded, download
-from spikeinterface_cloud.transfer.remote import RemoteFile, s3_files
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.storage.download import Downloaded, download
+from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
 from tests.fault_proxy import Request
 from tests.servers import S3Server, access_to
 

@@ -22,8 +22,8 @@ from spikeinterface_cloud.dandi.client import (
     parse_archive_url,
 )
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
-from spikeinterface_cloud.transfer.digests import Digest, etag_digest
-from spikeinterface_cloud.transfer.remote import http_file
+from spikeinterface_cloud.storage.digests import Digest, etag_digest
+from spikeinterface_cloud.storage.remote_file import http_file
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from spikeinterface_cloud.config.locations import DandiAsset
-    from spikeinterface_cloud.transfer.connection import Patience
-    from spikeinterface_cloud.transfer.remote import RemoteFile
+    from spikeinterface_cloud.storage.remote_file import RemoteFile
+    from spikeinterface_cloud.storage.timeouts import Patience
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikeinterface_cloud.config.locations import LocalFolder, Source
 from spikeinterface_cloud.errors import SettingsError, TargetError, UnavailableError
-from spikeinterface_cloud.transfer.part_file import FULL
+from spikeinterface_cloud.storage.partial_file import FULL
 
 #: where a container has its volumes
 CONTAINER_RESULTS = Path("/results")

@@ -17,8 +17,8 @@ from spikeinterface_cloud.claim import Claim, claimed
 from spikeinterface_cloud.claim_holder import Holder, this_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.storage import ObjectDiffers, Storage
+from spikeinterface_cloud.storage.s3 import ObjectDiffers, Storage
+from spikeinterface_cloud.storage.timeouts import Patience
 from tests.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.hosts import Host
 from tests.servers import S3Server

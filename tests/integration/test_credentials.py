@@ -16,10 +16,10 @@ import pytest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError, TransferError
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.remote import s3_files
-from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.transfer.upload import upload
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.remote_file import s3_files
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.upload import upload
 from tests.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server, free_port
 from tests.transfers import STEADY, tree
 

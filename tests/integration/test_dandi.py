@@ -26,10 +26,10 @@ from spikeinterface_cloud.errors import (
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.hdf5_start import check_remote_hdf5
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
 from tests.dandi_stand_in import (
     BUCKET,
     OWNER_KEY,

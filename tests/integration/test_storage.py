@@ -14,9 +14,9 @@ import pytest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.digests import Digest
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.storage.digests import Digest
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import (
     S3Server,

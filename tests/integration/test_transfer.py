@@ -23,10 +23,10 @@ import pytest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, TransferError
 from spikeinterface_cloud.runtime.host import boot_id
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.part_file import PartFile
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.partial_file import PartFile
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server
 from tests.transfers import (

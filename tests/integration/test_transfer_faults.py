@@ -15,8 +15,8 @@ from spikeinterface_cloud.errors import (
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.transfer.digests import Digest
-from spikeinterface_cloud.transfer.download import download
+from spikeinterface_cloud.storage.digests import Digest
+from spikeinterface_cloud.storage.download import download
 from tests.fault_proxy import Fault, FaultProxy, Request
 from tests.servers import S3Server, client_of
 from tests.transfers import IMPATIENT, LARGE, RANGE, STEADY, fetch, files_of, put, tree

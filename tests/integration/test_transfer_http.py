@@ -12,10 +12,10 @@ from spikeinterface_cloud.errors import (
     SourceError,
     TransferError,
 )
-from spikeinterface_cloud.transfer.digests import Digest
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.remote import RemoteFile, http_file
-from spikeinterface_cloud.transfer.storage import Storage
+from spikeinterface_cloud.storage.digests import Digest
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.remote_file import RemoteFile, http_file
+from spikeinterface_cloud.storage.s3 import Storage
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import S3Server, access_to, free_port
 from tests.transfers import LARGE, RANGE, STEADY, md5, put, tree

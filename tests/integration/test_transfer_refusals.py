@@ -15,9 +15,9 @@ from spikeinterface_cloud.errors import (
     SourceError,
     UnavailableError,
 )
-from spikeinterface_cloud.transfer.download import download
-from spikeinterface_cloud.transfer.remote import RemoteFile, s3_files
-from spikeinterface_cloud.transfer.storage import Storage, StoredObject
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
+from spikeinterface_cloud.storage.s3 import Storage, StoredObject
 from tests.fault_proxy import FaultProxy, Request
 from tests.servers import S3Server
 from tests.transfers import LARGE, MIB, RANGE, fetch, put

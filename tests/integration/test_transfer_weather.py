@@ -15,9 +15,9 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.transfer.upload import upload
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.upload import upload
 from tests.fault_proxy import Fault, FaultProxy, is_read, is_write
 from tests.servers import S3Server, access_to
 from tests.transfers import MIB, RANGE, fetch, leftovers, put, tree

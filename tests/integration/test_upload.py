@@ -11,9 +11,9 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import TargetError, TransferError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.transfer.upload import upload
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.upload import upload
 from tests.fault_proxy import DROP_S, DROPS, Fault, FaultProxy, Request, is_write
 from tests.servers import S3Server, access_to, free_port
 

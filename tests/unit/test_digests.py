@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from dandischema.digests.dandietag import DandiETag
 
-from spikeinterface_cloud.transfer.checksums import Algorithm
-from spikeinterface_cloud.transfer.digests import (
+from spikeinterface_cloud.storage.checksums import Algorithm
+from spikeinterface_cloud.storage.digests import (
     Digest,
     RunningDigest,
     checksum_digest,

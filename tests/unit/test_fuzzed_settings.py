@@ -27,7 +27,7 @@ from spikeinterface_cloud.config.manifest import (
 )
 from spikeinterface_cloud.config.settings import AwsSettings, JobSettings, variable_names
 from spikeinterface_cloud.errors import SettingsError, SourceError
-from spikeinterface_cloud.transfer.remote import file_name
+from spikeinterface_cloud.storage.remote_file import file_name
 
 FUZZED = settings(
     derandomize=True, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)

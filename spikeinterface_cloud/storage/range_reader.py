@@ -18,9 +18,8 @@ from obstore.exceptions import (
 )
 
 from spikeinterface_cloud.errors import SourceError, TransferError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.digests import plain_etag
-from spikeinterface_cloud.transfer.retries import (
+from spikeinterface_cloud.storage.digests import plain_etag
+from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
     PassingFailure,
     error_name,
@@ -28,13 +27,14 @@ from spikeinterface_cloud.transfer.retries import (
     first_line,
     persist,
 )
-from spikeinterface_cloud.transfer.threads import Stopped
+from spikeinterface_cloud.storage.thread_pool import Stopped
+from spikeinterface_cloud.storage.timeouts import Patience
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions, GetResult
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.transfer.remote import RemoteFile
+    from spikeinterface_cloud.storage.remote_file import RemoteFile
 
 Result = TypeVar("Result")
 

@@ -20,8 +20,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.threads import Stopped
+from spikeinterface_cloud.storage.thread_pool import Stopped
+from spikeinterface_cloud.storage.timeouts import Patience
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from obstore.store import S3Store
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError, SourceError
-from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
-from spikeinterface_cloud.transfer.storage_errors import explain, explain_session
+from spikeinterface_cloud.storage.s3_errors import explain, explain_session
+from spikeinterface_cloud.storage.timeouts import Patience, client_options, retry_config
 
 if TYPE_CHECKING:
     from obstore.store import S3Config

@@ -15,13 +15,13 @@ from obstore.store import HTTPStore
 
 from spikeinterface_cloud.config.locations import S3Location, is_path
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.transfer.connection import Patience, client_options, retry_config
-from spikeinterface_cloud.transfer.digests import Digest, etag_digest
+from spikeinterface_cloud.storage.digests import Digest, etag_digest
+from spikeinterface_cloud.storage.timeouts import Patience, client_options, retry_config
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.transfer.storage import Storage, StoredObject, StoredRange
+    from spikeinterface_cloud.storage.s3 import Storage, StoredObject, StoredRange
 
 #: what a file is called beside its final name until it is complete and verified, and the record of
 #: what is in it

@@ -21,16 +21,16 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.transfer.checksums import Hash, combine, new_hash
-from spikeinterface_cloud.transfer.digests import (
+from spikeinterface_cloud.storage.checksums import Hash, combine, new_hash
+from spikeinterface_cloud.storage.digests import (
     Digest,
     digest_of_bytes,
     digest_of_file,
     plain_etag,
 )
-from spikeinterface_cloud.transfer.event_loop import first_error, run_coroutine
-from spikeinterface_cloud.transfer.progress import Progress, Share
-from spikeinterface_cloud.transfer.retries import (
+from spikeinterface_cloud.storage.event_loop import first_error, run_coroutine
+from spikeinterface_cloud.storage.progress import Progress, Share
+from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
     PassingFailure,
     error_name,
@@ -38,8 +38,8 @@ from spikeinterface_cloud.transfer.retries import (
     first_line,
     persist_async,
 )
-from spikeinterface_cloud.transfer.storage import Storage
-from spikeinterface_cloud.transfer.storage_errors import CREDENTIALS, CREDENTIALS_REMEDY
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.s3_errors import CREDENTIALS, CREDENTIALS_REMEDY
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.transfer.remote import PART_SUFFIX, RECORD_SUFFIX
+from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RECORD_SUFFIX
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

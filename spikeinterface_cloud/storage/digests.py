@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.transfer.checksums import CRCS, Algorithm, Hash, combine, new_hash
+from spikeinterface_cloud.storage.checksums import CRCS, Algorithm, Hash, combine, new_hash
 
 #: bytes read from a file at once while hashing: small enough for a processor's cache
 BLOCK_BYTES = 256 * 1024

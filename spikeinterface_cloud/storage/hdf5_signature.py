@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader, RangesNotSupported
-from spikeinterface_cloud.transfer.threads import in_a_thread
+from spikeinterface_cloud.storage.range_reader import (
+    ObjectChanged,
+    ObjectReader,
+    RangesNotSupported,
+)
+from spikeinterface_cloud.storage.thread_pool import in_a_thread
+from spikeinterface_cloud.storage.timeouts import Patience
 
 if TYPE_CHECKING:
-    from spikeinterface_cloud.transfer.remote import RemoteFile
+    from spikeinterface_cloud.storage.remote_file import RemoteFile
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 

@@ -18,14 +18,14 @@ from pathlib import Path
 
 from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.runtime.logging import format_bytes
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.digests import digest_of_file
-from spikeinterface_cloud.transfer.landing import Landed, Resources, land
-from spikeinterface_cloud.transfer.part_file import NoRoom, disk_errors
-from spikeinterface_cloud.transfer.progress import Progress, Share
-from spikeinterface_cloud.transfer.ranges import ObjectChanged, ObjectReader
-from spikeinterface_cloud.transfer.remote import PART_SUFFIX, RemoteFile, check_names
-from spikeinterface_cloud.transfer.threads import wait_for_all
+from spikeinterface_cloud.storage.digests import digest_of_file
+from spikeinterface_cloud.storage.file_download import Landed, Resources, land
+from spikeinterface_cloud.storage.partial_file import NoRoom, disk_errors
+from spikeinterface_cloud.storage.progress import Progress, Share
+from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
+from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RemoteFile, check_names
+from spikeinterface_cloud.storage.thread_pool import wait_for_all
+from spikeinterface_cloud.storage.timeouts import Patience
 
 logger = logging.getLogger(__name__)
 

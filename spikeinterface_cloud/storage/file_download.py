@@ -10,17 +10,17 @@ from functools import partial
 from pathlib import Path
 
 from spikeinterface_cloud.runtime.host import boot_id
-from spikeinterface_cloud.transfer.checksums import Hash
-from spikeinterface_cloud.transfer.digests import RunningDigest, digest_of_bytes
-from spikeinterface_cloud.transfer.part_file import PartFile
-from spikeinterface_cloud.transfer.progress import Share
-from spikeinterface_cloud.transfer.ranges import (
+from spikeinterface_cloud.storage.checksums import Hash
+from spikeinterface_cloud.storage.digests import RunningDigest, digest_of_bytes
+from spikeinterface_cloud.storage.partial_file import PartFile
+from spikeinterface_cloud.storage.progress import Share
+from spikeinterface_cloud.storage.range_reader import (
     ObjectChanged,
     ObjectReader,
     RangesNotSupported,
 )
-from spikeinterface_cloud.transfer.remote import RemoteFile
-from spikeinterface_cloud.transfer.threads import Stopped, Threads, wait_for_all
+from spikeinterface_cloud.storage.remote_file import RemoteFile
+from spikeinterface_cloud.storage.thread_pool import Stopped, Threads, wait_for_all
 
 MIB = 1024 * 1024
 

@@ -21,17 +21,17 @@ from obstore.exceptions import BaseError
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
-from spikeinterface_cloud.transfer.connection import Patience
-from spikeinterface_cloud.transfer.digests import (
+from spikeinterface_cloud.storage.digests import (
     Digest,
     checksum_digest,
     etag_digest,
     number_of_parts,
     plain_etag,
 )
-from spikeinterface_cloud.transfer.retries import final_status, first_line
-from spikeinterface_cloud.transfer.s3_session import S3Session
-from spikeinterface_cloud.transfer.storage_errors import CHANGED, MISSING, NO_CONDITIONS, error_code
+from spikeinterface_cloud.storage.retries import final_status, first_line
+from spikeinterface_cloud.storage.s3_errors import CHANGED, MISSING, NO_CONDITIONS, error_code
+from spikeinterface_cloud.storage.session import S3Session
+from spikeinterface_cloud.storage.timeouts import Patience
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody

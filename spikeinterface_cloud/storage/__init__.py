@@ -1,0 +1,1 @@
+"""Bytes to and from S3 and HTTP, verified."""

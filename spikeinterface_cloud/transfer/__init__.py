@@ -1,1 +1,0 @@
-"""Moving recordings and results between S3, HTTP servers and this machine, verified."""
