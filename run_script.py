@@ -25,7 +25,6 @@ from spikeinterface_cloud.analysis import (
 )
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.chosen_parameters import check_rate
-from spikeinterface_cloud.claim import claimed
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
@@ -44,14 +43,17 @@ from spikeinterface_cloud.preflight import (
     table,
 )
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
-from spikeinterface_cloud.publishing import publishing
 from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
 from spikeinterface_cloud.report.report import Report
 from spikeinterface_cloud.report.sample import take_sample
-from spikeinterface_cloud.result_files import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.resume import Earlier, look_back, take_over
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
+from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
+from spikeinterface_cloud.results.publish import publishing
+from spikeinterface_cloud.results.resume import Earlier, look_back, take_over
+from spikeinterface_cloud.results.run_record import RunRecord
+from spikeinterface_cloud.results.sorter_folder import SorterFolder
+from spikeinterface_cloud.results.target_lock import claimed
 from spikeinterface_cloud.runtime.ec2_metadata import find_instance
 from spikeinterface_cloud.runtime.folders import (
     check_apart,
@@ -66,12 +68,10 @@ from spikeinterface_cloud.runtime.logging import configure_logging, step
 from spikeinterface_cloud.runtime.scratch import job_scratch
 from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
-from spikeinterface_cloud.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorters import are_installed
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
 from spikeinterface_cloud.sources import FoundSource, fetch_source
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.summary import log_outcome, log_preamble, log_summary
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 

@@ -119,8 +119,8 @@ def preprocess(_url: str, _length: str) -> None:
 def publish(url: str, length: str) -> None:
     """Publish results of the size of the preprocessed recording as a job does."""
     from spikeinterface_cloud.config.locations import S3Location
-    from spikeinterface_cloud.results import Results
-    from spikeinterface_cloud.run_record import RunRecord
+    from spikeinterface_cloud.results.folder import Results
+    from spikeinterface_cloud.results.run_record import RunRecord
     from spikeinterface_cloud.storage.s3 import Storage
 
     target = S3Location(bucket=RESULTS_BUCKET, key=length)

@@ -17,7 +17,7 @@ from spikeinterface_cloud.curation import without_redundant_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.labels import label_units
-from spikeinterface_cloud.result_files import ANALYZER, SORTING
+from spikeinterface_cloud.results.layout import ANALYZER, SORTING
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.host import usable_memory_bytes
 from spikeinterface_cloud.runtime.logging import part

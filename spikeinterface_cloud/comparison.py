@@ -11,7 +11,7 @@ import pandas as pd
 import spikeinterface as si
 from spikeinterface.comparison import compare_multiple_sorters, compare_sorter_to_ground_truth
 
-from spikeinterface_cloud.result_files import (
+from spikeinterface_cloud.results.layout import (
     AGREEMENT,
     AGREEMENT_MATRIX,
     CONSENSUS,

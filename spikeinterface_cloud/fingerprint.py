@@ -16,7 +16,7 @@ from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.preprocessing import filters_itself
 from spikeinterface_cloud.recording.links import linked_files
 from spikeinterface_cloud.recording.readers import Reader, find_reader
-from spikeinterface_cloud.run_record import versions
+from spikeinterface_cloud.results.run_record import versions
 from spikeinterface_cloud.sorters import complete_parameters, sorter_version
 from spikeinterface_cloud.sources import FoundSource
 

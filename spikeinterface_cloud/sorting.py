@@ -25,7 +25,7 @@ from spikeinterface_cloud.memory_ladder import (
     out_of_memory,
     rungs,
 )
-from spikeinterface_cloud.result_files import is_own
+from spikeinterface_cloud.results.layout import is_own
 from spikeinterface_cloud.silence import has_no_spikes
 from spikeinterface_cloud.sorter_attempt import Ended, run_apart
 from spikeinterface_cloud.sorter_process import SorterRequest

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.run_record import RunRecord
-from spikeinterface_cloud.sorter_folder import SorterFolder
+from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.run_record import RunRecord
+from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.storage.s3 import Storage
 from spikeinterface_cloud.storage.timeouts import Patience

@@ -11,7 +11,7 @@ from spikeinterface.core import NumpyRecording, NumpySorting
 
 from spikeinterface_cloud.report.peaks import Peaks
 from spikeinterface_cloud.report.sample import Contacts, RecordingSample, Signal
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.logging import Step
 from spikeinterface_cloud.sorting import SorterRun
 from tests.recordings import neuropixels_probe

@@ -17,7 +17,7 @@ from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.exports.session import Session
 from spikeinterface_cloud.exports.source_nwb import find_session, missing_for_archives
 from spikeinterface_cloud.recording.clock import Clock, clock_of
-from spikeinterface_cloud.result_files import ANALYZER
+from spikeinterface_cloud.results.layout import ANALYZER
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)

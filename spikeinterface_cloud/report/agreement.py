@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeinterface_cloud.result_files import AGREEMENT, CONSENSUS_UNITS
+from spikeinterface_cloud.results.layout import AGREEMENT, CONSENSUS_UNITS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

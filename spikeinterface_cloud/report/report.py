@@ -8,8 +8,8 @@ from pathlib import Path
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.sample import RecordingSample
-from spikeinterface_cloud.result_files import REPORT
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.layout import REPORT
+from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.logging import step
 

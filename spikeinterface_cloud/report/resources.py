@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.logging import Step, format_bytes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import spikeinterface as si
 from spikeinterface.comparison import compare_sorter_to_ground_truth
 
-from spikeinterface_cloud.run_schema import RunJson
+from spikeinterface_cloud.results.run_schema import RunJson
 
 #: a true unit counts as found from this accuracy on
 FOUND_ACCURACY = 0.8

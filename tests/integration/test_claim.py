@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.claim import Claim, claimed
-from spikeinterface_cloud.claim_holder import Holder, this_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
+from spikeinterface_cloud.results.lock_owner import Holder, this_job
+from spikeinterface_cloud.results.target_lock import Claim, claimed
 from spikeinterface_cloud.storage.s3 import ObjectDiffers, Storage
 from spikeinterface_cloud.storage.timeouts import Patience
 from tests.fault_proxy import Fault, FaultProxy, Request, is_write
@@ -32,7 +32,7 @@ BUCKET = "claims"
 HOLDING = """
     import sys, time
     from pathlib import Path
-    from spikeinterface_cloud.claim import claimed
+    from spikeinterface_cloud.results.target_lock import claimed
     from spikeinterface_cloud.errors import Interrupted
     from spikeinterface_cloud.runtime.signals import interruptible
     from tests.hosts import Host

@@ -12,8 +12,8 @@ import pytest
 
 from spikeinterface_cloud.errors import TransferError
 from spikeinterface_cloud.fingerprint import Fingerprints
-from spikeinterface_cloud.publishing import publishing
-from spikeinterface_cloud.resume import look_back
+from spikeinterface_cloud.results.publish import publishing
+from spikeinterface_cloud.results.resume import look_back
 from tests.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.hosts import Host, analyse, sort
 from tests.servers import S3Server

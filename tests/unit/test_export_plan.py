@@ -8,7 +8,7 @@ import pytest
 from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.exports.nwb_units import largest_channels
 from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.run_record import RunRecord
 
 
 def record(*exports: ExportRun) -> RunRecord:

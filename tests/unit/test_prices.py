@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spikeinterface_cloud.cost import cost_of
 from spikeinterface_cloud.prices import AS_OF, ON_DEMAND_USD_PER_HOUR, on_demand_usd_per_hour
+from spikeinterface_cloud.results.cost import cost_of
 from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
 
 

@@ -17,7 +17,7 @@ from spikeinterface_cloud.report.plot import MARKS, Plot, thinned
 from spikeinterface_cloud.report.recorded import drift_figures, recorded_figures
 from spikeinterface_cloud.report.report import Report
 from spikeinterface_cloud.report.sparkline import histogram, waveforms
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.run_record import RunRecord
 from tests.reports import contacts_of, record_of, run_of, sample_of, write_agreement
 
 

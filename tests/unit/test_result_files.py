@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from spikeinterface_cloud.errors import TargetError
-from spikeinterface_cloud.result_files import check_replaceable
+from spikeinterface_cloud.results.layout import check_replaceable
 
 #: a user who is not root, and owns nothing
 NOBODY = 65534

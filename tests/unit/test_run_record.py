@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from spikeinterface_cloud.cost import Cost
 from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.memory_ladder import SorterTry
 from spikeinterface_cloud.recording.facts import RecordingFacts
-from spikeinterface_cloud.run_record import RunRecord
-from spikeinterface_cloud.run_schema import (
+from spikeinterface_cloud.results.cost import Cost
+from spikeinterface_cloud.results.run_record import RunRecord
+from spikeinterface_cloud.results.run_schema import (
     SCHEMA_VERSION,
     CostEntry,
     GpuEntry,
@@ -195,7 +195,7 @@ def test_every_field_of_the_schema_is_described() -> None:
 
 def test_the_schema_in_the_repository_is_the_program_s_own() -> None:
     assert SCHEMA_FILE.read_text() == json_schema(), (
-        "run python -m spikeinterface_cloud.run_schema > docs/run.schema.json"
+        "run python -m spikeinterface_cloud.results.run_schema > docs/run.schema.json"
     )
 
 

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from spikeinterface_cloud.cost import HOUR_S
-from spikeinterface_cloud.run_record import RunRecord, versions
+from spikeinterface_cloud.results.cost import HOUR_S
+from spikeinterface_cloud.results.run_record import RunRecord, versions
 from spikeinterface_cloud.runtime.ec2_metadata import Instance
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.sorting import SorterRun

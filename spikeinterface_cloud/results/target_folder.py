@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Set as AbstractSet
 
-from spikeinterface_cloud.completion import (
+from spikeinterface_cloud.results.completion import (
     NAME,
     CompletedFile,
     Completion,
@@ -20,8 +20,8 @@ from spikeinterface_cloud.errors import (
     SourceError,
     UnavailableError,
 )
-from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
-from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
+from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.partial_file import NoRoom
 from spikeinterface_cloud.storage.remote_file import s3_files

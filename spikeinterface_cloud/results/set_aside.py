@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from spikeinterface_cloud.completion import NAME, read_completion
-from spikeinterface_cloud.result_files import FAILED, move_own, remove_own
+from spikeinterface_cloud.results.completion import NAME, read_completion
+from spikeinterface_cloud.results.layout import FAILED, move_own, remove_own
 
 
 class SetAside:

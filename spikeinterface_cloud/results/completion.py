@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.memory_ladder import SorterTry
-from spikeinterface_cloud.result_files import FOR_PEOPLE, RAW_SORTING, SORTING, files_of
-from spikeinterface_cloud.run_record import json_of
-from spikeinterface_cloud.run_schema import ExportEntry, SorterEntry
+from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, files_of
+from spikeinterface_cloud.results.run_record import json_of
+from spikeinterface_cloud.results.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.sorting import SorterRun
 from spikeinterface_cloud.storage.digests import Digest, digest_of_file

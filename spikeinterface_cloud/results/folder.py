@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError
-from spikeinterface_cloud.result_files import (
+from spikeinterface_cloud.results.layout import (
     CLAIM,
     COMPARISON,
     LOG,
@@ -15,7 +15,7 @@ from spikeinterface_cloud.result_files import (
     REPORT,
     is_comparison,
 )
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.logging import step
 from spikeinterface_cloud.storage.s3 import Storage

@@ -1,6 +1,6 @@
 """The schema of `run.json`: what a program that reads it can rely on.
 
-python -m spikeinterface_cloud.run_schema    print it as JSON Schema
+python -m spikeinterface_cloud.results.run_schema    print it as JSON Schema
 
 `SCHEMA_VERSION` goes up with every change; a field that is there keeps its name and its meaning.
 """

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
-from spikeinterface_cloud.completion import (
+from spikeinterface_cloud.results.completion import (
     NAME,
     Completion,
     completion_of,
@@ -21,7 +21,7 @@ from spikeinterface_cloud.completion import (
     write_completion,
 )
 from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.result_files import (
+from spikeinterface_cloud.results.layout import (
     FAILED,
     FOR_PEOPLE,
     RAW_SORTING,
@@ -30,10 +30,10 @@ from spikeinterface_cloud.result_files import (
     move_own,
     remove_own,
 )
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.set_aside import SetAside
+from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.set_aside import SetAside
 from spikeinterface_cloud.sorting import SorterRun
-from spikeinterface_cloud.stored_folder import StoredFolder
+from spikeinterface_cloud.results.target_folder import StoredFolder
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from spikeinterface_cloud.errors import (
     TransferError,
     UnavailableError,
 )
-from spikeinterface_cloud.result_files import LOG, REPORT
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.run_record import RunRecord
+from spikeinterface_cloud.results.layout import LOG, REPORT
+from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
 from spikeinterface_cloud.runtime.signals import heed_no_more, noticed
 

@@ -12,14 +12,14 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
-from spikeinterface_cloud.completion import Completion
+from spikeinterface_cloud.results.completion import Completion
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.fingerprint import Fingerprints
-from spikeinterface_cloud.result_files import AGREEMENT, COMPARISON, RECORD, REPORT
-from spikeinterface_cloud.results import Results
-from spikeinterface_cloud.run_schema import RunJson
-from spikeinterface_cloud.sorter_folder import SorterFolder
+from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, RECORD, REPORT
+from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.run_schema import RunJson
+from spikeinterface_cloud.results.sorter_folder import SorterFolder
 
 logger = logging.getLogger(__name__)
 

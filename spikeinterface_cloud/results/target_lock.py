@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spikeinterface_cloud.claim_holder import Holder, this_job
+from spikeinterface_cloud.results.lock_owner import Holder, this_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
-from spikeinterface_cloud.result_files import CLAIM
-from spikeinterface_cloud.results import Results
+from spikeinterface_cloud.results.layout import CLAIM
+from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.runtime.signals import stop
 from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers, Storage
 from spikeinterface_cloud.storage.timeouts import HURRY

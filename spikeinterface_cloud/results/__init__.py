@@ -1,0 +1,1 @@
+"""The results folder and `run.json`: names, record, publishing, lock, resuming."""
