@@ -20,7 +20,7 @@ from spikeinterface_cloud.config.locations import (
     parse_s3,
 )
 from spikeinterface_cloud.config.settings import AwsSettings
-from spikeinterface_cloud.dandi.archive import remote_file, resolve, streaming_url
+from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.named_file import with_its_stream
 from spikeinterface_cloud.recording.probe_file import read_probe_file

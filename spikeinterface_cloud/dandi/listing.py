@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.addresses import asset_address
+from spikeinterface_cloud.dandi.asset_url import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
     explained,

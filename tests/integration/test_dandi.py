@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from spikeinterface_cloud.config.locations import DandiAsset, S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
-from spikeinterface_cloud.dandi.archive import ArchiveFile, remote_file, resolve, streaming_url
+from spikeinterface_cloud.dandi.assets import ArchiveFile, remote_file, resolve, streaming_url
 from spikeinterface_cloud.dandi.client import explained
 from spikeinterface_cloud.errors import (
     CloudJobError,
@@ -267,7 +267,7 @@ def test_says_why_an_embargoed_file_may_not_be_read(
 ASK = """
 import sys
 import keyring, keyring.backend
-from spikeinterface_cloud.dandi.archive import resolve
+from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.config.locations import DandiAsset
 

@@ -20,7 +20,7 @@ from spikeinterface_cloud.batch.listing_dandi import dandiset_recordings
 from spikeinterface_cloud.batch.listing_s3 import prefix_recordings
 from spikeinterface_cloud.batch.refusals import AwsRefusal
 from spikeinterface_cloud.config.locations import S3Location, parse_dandi
-from spikeinterface_cloud.dandi.archive import resolve
+from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from tests.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
 from tests.fault_proxy import FaultProxy, Request

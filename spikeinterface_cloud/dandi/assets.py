@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import requests
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.addresses import asset_address
+from spikeinterface_cloud.dandi.asset_url import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
     download_url,
