@@ -43,7 +43,8 @@ from spikeinterface_cloud.preflight import (
     table,
 )
 from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
-from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
+from spikeinterface_cloud.recording.open import OpenedRecording, open_source
+from spikeinterface_cloud.recording.source import FoundSource, fetch_source
 from spikeinterface_cloud.report.report import Report
 from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.results.folder import Results
@@ -70,7 +71,6 @@ from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
 from spikeinterface_cloud.sorters import are_installed
 from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
-from spikeinterface_cloud.sources import FoundSource, fetch_source
 from spikeinterface_cloud.storage.s3 import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")

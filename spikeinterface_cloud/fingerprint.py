@@ -14,11 +14,11 @@ from typing import Any
 
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.preprocessing import filters_itself
-from spikeinterface_cloud.recording.links import linked_files
-from spikeinterface_cloud.recording.readers import Reader, find_reader
+from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
+from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
+from spikeinterface_cloud.recording.source import FoundSource
 from spikeinterface_cloud.results.run_record import versions
 from spikeinterface_cloud.sorters import complete_parameters, sorter_version
-from spikeinterface_cloud.sources import FoundSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.config.catalog.snapshot import FILE
 from spikeinterface_cloud.preprocessing import step_names
-from spikeinterface_cloud.recording.readers import find_reader, reader_names
+from spikeinterface_cloud.recording.formats.readers import find_reader, reader_names
 from spikeinterface_cloud.sorters import COMPILED_BASES
 
 

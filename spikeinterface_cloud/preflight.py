@@ -20,8 +20,9 @@ from spikeinterface_cloud.errors import CloudJobError, SettingsError, Unavailabl
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.frequency_bands import is_number
 from spikeinterface_cloud.preprocessing import check_pipeline
-from spikeinterface_cloud.recording.readers import check_reader
-from spikeinterface_cloud.recording.simulation import check_simulation, simulated_rate_hz
+from spikeinterface_cloud.recording.formats.readers import check_reader
+from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz
+from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 from spikeinterface_cloud.runtime.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
 from spikeinterface_cloud.runtime.host import (
     BASE_MEMORY_BYTES,
@@ -48,7 +49,6 @@ from spikeinterface_cloud.sorters import (
     check_parameters,
     needs_gpu,
 )
-from spikeinterface_cloud.sources import FoundSource, SourceRequest, find_source
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from spikeinterface_cloud.bad_channels import ChannelCheck, ChannelChecks, check
 from spikeinterface_cloud.config.catalog.validation import StepNames, as_steps, check_steps
 from spikeinterface_cloud.errors import CloudJobError, RecordingError
 from spikeinterface_cloud.preprocessed_file import write_once
-from spikeinterface_cloud.recording.channel_positions import join_probes
+from spikeinterface_cloud.recording.probe_layout import join_probes
 from spikeinterface_cloud.reference import common_reference, have_one_gain
 from spikeinterface_cloud.step_bands import fitting_steps
 from spikeinterface_cloud.step_values import check_values

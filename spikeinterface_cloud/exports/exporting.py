@@ -16,7 +16,7 @@ from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.exports.session import Session
 from spikeinterface_cloud.exports.source_nwb import find_session, missing_for_archives
-from spikeinterface_cloud.recording.clock import Clock, clock_of
+from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
 from spikeinterface_cloud.results.layout import ANALYZER
 from spikeinterface_cloud.runtime.logging import format_bytes
 

@@ -13,7 +13,7 @@ from pynwb import NWBFile
 from pynwb.misc import Units
 
 from spikeinterface_cloud.exports.metrics import metrics_of
-from spikeinterface_cloud.recording.clock import Clock
+from spikeinterface_cloud.recording.clock.clock import Clock
 
 #: what the columns of `unit_labels.csv` are
 LABEL_DESCRIPTIONS = {

@@ -25,7 +25,7 @@ from spikeinterface_cloud.exports.session import (
     Session,
     session_of_recording,
 )
-from spikeinterface_cloud.recording.nwb_series import RenamedChannels
+from spikeinterface_cloud.recording.formats.nwb_series import RenamedChannels
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import re
 import struct
 import zlib
 
-from spikeinterface_cloud.recording.readers import Reader
+from spikeinterface_cloud.recording.formats.readers import Reader
 
 #: a message longer than this is cut in its middle: its end often holds the reader's own advice
 LONGEST_REASON = 600

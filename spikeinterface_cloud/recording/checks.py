@@ -13,27 +13,32 @@ import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.analog_inputs import (
+from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.clock.notes import describe_clock
+from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
+from spikeinterface_cloud.recording.formats.plexon import readable_part
+from spikeinterface_cloud.recording.formats.streams import LOWEST_SAMPLING_FREQUENCY_HZ
+from spikeinterface_cloud.recording.opening_notes import notes_of
+from spikeinterface_cloud.recording.probe_layout import check_positions, some, spans
+from spikeinterface_cloud.recording.samples.analog_inputs import (
     all_named_as_inputs,
     analog_inputs,
     mixed_units,
 )
-from spikeinterface_cloud.recording.channel_positions import check_positions, some, spans
-from spikeinterface_cloud.recording.clock import clock_of
-from spikeinterface_cloud.recording.clock_notes import describe_clock
-from spikeinterface_cloud.recording.earlier_processing import check_earlier_processing
-from spikeinterface_cloud.recording.integer_samples import as_signed, note_saturation
-from spikeinterface_cloud.recording.opening_notes import notes_of
-from spikeinterface_cloud.recording.overlaps import without_repeated_samples
-from spikeinterface_cloud.recording.plexon import readable_part
-from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all, sample
-from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
-from spikeinterface_cloud.recording.streams import LOWEST_SAMPLING_FREQUENCY_HZ
-from spikeinterface_cloud.recording.units_of_samples import (
+from spikeinterface_cloud.recording.samples.earlier_processing import check_earlier_processing
+from spikeinterface_cloud.recording.samples.integers import as_signed, note_saturation
+from spikeinterface_cloud.recording.samples.sampling import (
+    SampledChunk,
+    Traces,
+    look_at_all,
+    sample,
+)
+from spikeinterface_cloud.recording.samples.units import (
     check_gains,
     in_sortable_unit,
     upright,
 )
+from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 
 SHORTEST_RECORDING_S = 1.0
 

@@ -11,7 +11,8 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.advice import one_line
-from spikeinterface_cloud.recording.channel_positions import (
+from spikeinterface_cloud.recording.opening_notes import add_note
+from spikeinterface_cloud.recording.probe_layout import (
     PROBE_SPACING_UM,
     check_planar,
     in_micrometers,
@@ -19,7 +20,6 @@ from spikeinterface_cloud.recording.channel_positions import (
     set_apart,
     spans,
 )
-from spikeinterface_cloud.recording.opening_notes import add_note
 from spikeinterface_cloud.recording.wiring import (
     Indices,
     WiringError,

@@ -14,8 +14,8 @@ from spikeinterface.preprocessing.basepreprocessor import (
     BasePreprocessorSegment,
 )
 
-from spikeinterface_cloud.recording.clock import clock_of
-from spikeinterface_cloud.recording.timestamps import has_nwb_timestamps
+from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.clock.timestamps import has_nwb_timestamps
 
 logger = logging.getLogger(__name__)
 

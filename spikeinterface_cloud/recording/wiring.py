@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.recording.analog_inputs import analog_inputs
-from spikeinterface_cloud.recording.channel_positions import some
+from spikeinterface_cloud.recording.probe_layout import some
+from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
 
 Indices = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from nwbinspector import Importance, inspect_nwbfile
 from pynwb import NWBHDF5IO
 from spikeinterface.extractors import read_phy
 
-from spikeinterface_cloud.recording.simulation import simulate
+from spikeinterface_cloud.recording.simulated import simulate
 from tests.end_to_end.job import Job, assert_succeeded, run_job
 from tests.end_to_end.sorted_results import assert_complete, n_true_units_found
 

@@ -21,7 +21,7 @@ from spikeinterface_cloud.exports.exporting import (
 )
 from spikeinterface_cloud.exports.source_nwb import find_session
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.reading import open_recording
+from spikeinterface_cloud.recording.load import open_recording
 from tests.dandi_stand_in import DandiStandIn
 from tests.exported import Exported, export_truth
 from tests.recordings import NwbLayout, SpikeGlxRun, simulate, write_nwb, write_spikeglx

@@ -17,8 +17,8 @@ import pytest
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import CloudJobError
-from spikeinterface_cloud.recording.opening import open_source
-from spikeinterface_cloud.sources import FetchedSource
+from spikeinterface_cloud.recording.open import open_source
+from spikeinterface_cloud.recording.source import FetchedSource
 from tests.end_to_end.job import run_job
 from tests.recordings import SpikeGlxRun, simulate, write_nwb, write_spikeglx
 from tests.weather import within

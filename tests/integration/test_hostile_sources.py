@@ -17,8 +17,8 @@ import zarr
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.opening import open_source
-from spikeinterface_cloud.sources import FetchedSource
+from spikeinterface_cloud.recording.open import open_source
+from spikeinterface_cloud.recording.source import FetchedSource
 from tests.end_to_end.job import assert_refused, assert_succeeded, run_job
 from tests.recordings import (
     simulate,

@@ -11,11 +11,11 @@ from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing import high_pass, preprocess
-from spikeinterface_cloud.recording.analog_inputs import analog_inputs
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.clock import clock_of
-from spikeinterface_cloud.recording.reading import attach_probe, first_frames, open_recording
-from spikeinterface_cloud.recording.sampling import SampledChunk, look_at_all
+from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.load import attach_probe, first_frames, open_recording
+from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
+from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all
 from tests.layouts import Signals, linear, record
 from tests.recordings import simulate, write_probe
 

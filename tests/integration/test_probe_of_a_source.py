@@ -11,7 +11,12 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.config.locations import DandiAsset, LocalFolder, S3Location, Source
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import RecordingError, SourceError
-from spikeinterface_cloud.sources import FoundSource, SourceRequest, fetch_source, find_source
+from spikeinterface_cloud.recording.source import (
+    FoundSource,
+    SourceRequest,
+    fetch_source,
+    find_source,
+)
 from tests.dandi_stand_in import DandiStandIn
 from tests.recordings import simulate, write_nwb, write_probe
 from tests.servers import S3Server

@@ -10,11 +10,11 @@ from probeinterface import Probe, ProbeGroup, generate_multi_shank, write_probei
 from spikeinterface.core import BaseRecording, NumpyRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.analog_inputs import analog_inputs
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
-from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.sources import FetchedSource
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.open import OpenedRecording, open_source
+from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
+from spikeinterface_cloud.recording.source import FetchedSource
 from tests.recordings import simulate, write_blackrock, write_open_ephys
 
 pytestmark = pytest.mark.integration

@@ -12,9 +12,9 @@ from spikeinterface.core import BaseRecording, NumpyRecording
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.facts import describe
-from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.recording.sampling import SampledChunk, look_at_all, sample
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all, sample
+from spikeinterface_cloud.recording.summary import describe
 from tests.recordings import (
     AP_GAIN_UV,
     NwbLayout,

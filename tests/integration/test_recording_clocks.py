@@ -11,9 +11,9 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.clock import clock_of
-from spikeinterface_cloud.recording.facts import describe
-from spikeinterface_cloud.recording.reading import first_frames, open_recording
+from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.load import first_frames, open_recording
+from spikeinterface_cloud.recording.summary import describe
 from tests import timed_files
 from tests.recordings import (
     NwbLayout,

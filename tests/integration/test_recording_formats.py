@@ -16,9 +16,9 @@ import zarr
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
-from spikeinterface_cloud.recording.facts import describe
-from spikeinterface_cloud.recording.reading import first_frames, open_recording
-from spikeinterface_cloud.recording.streams import needed_files
+from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.load import first_frames, open_recording
+from spikeinterface_cloud.recording.summary import describe
 from tests.recordings import (
     NwbLayout,
     SpikeGlxRun,

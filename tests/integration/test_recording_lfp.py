@@ -14,9 +14,9 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
-from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.recording.streams import needed_files
-from spikeinterface_cloud.sources import SourceRequest, find_source
+from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.source import SourceRequest, find_source
 from tests.acquisition_formats import (
     write_blackrock,
     write_cbin,

@@ -9,8 +9,8 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
-from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.sources import FoundSource, SourceRequest, find_source
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 from tests.recordings import SpikeGlxRun, simulate, write_nwb, write_open_ephys, write_spikeglx
 from tests.servers import S3Server
 

@@ -18,9 +18,9 @@ from spikeinterface.core import BaseRecording, load
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, UnavailableError
 from spikeinterface_cloud.exports.source_nwb import find_session
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.opening import open_source
-from spikeinterface_cloud.recording.reading import open_recording, open_streamed_nwb
-from spikeinterface_cloud.sources import FetchedSource
+from spikeinterface_cloud.recording.load import open_recording, open_streamed_nwb
+from spikeinterface_cloud.recording.open import open_source
+from spikeinterface_cloud.recording.source import FetchedSource
 from tests.acquisition_formats import write_maxwell
 from tests.recordings import AP_GAIN_UV, NwbLayout, simulate, write_nwb
 from tests.servers import S3Server

@@ -19,10 +19,10 @@ from spikeinterface_cloud.errors import (
     SettingsError,
     UnavailableError,
 )
-from spikeinterface_cloud.recording.readers import check_reader
-from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.recording.streams import needed_files
-from spikeinterface_cloud.sources import SourceRequest, find_source
+from spikeinterface_cloud.recording.formats.readers import check_reader
+from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.source import SourceRequest, find_source
 from tests.acquisition_formats import (
     INTAN_STEP_UV,
     write_blackrock,

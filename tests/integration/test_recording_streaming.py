@@ -15,7 +15,7 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError, TransferError
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.reading import first_frames, open_streamed_nwb
+from spikeinterface_cloud.recording.load import first_frames, open_streamed_nwb
 from tests.recordings import NwbLayout, simulate, write_nwb
 
 pytestmark = pytest.mark.integration

@@ -8,7 +8,7 @@ import pytest
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.simulation import DRIFTING_CONTACTS, check_simulation, simulate
+from spikeinterface_cloud.recording.simulated import DRIFTING_CONTACTS, check_simulation, simulate
 
 pytestmark = pytest.mark.integration
 

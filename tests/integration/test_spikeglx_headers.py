@@ -11,10 +11,10 @@ import pytest
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.imec import header_files
-from spikeinterface_cloud.recording.opening import OpenedRecording, open_source
-from spikeinterface_cloud.recording.reading import open_recording
-from spikeinterface_cloud.sources import FetchedSource
+from spikeinterface_cloud.recording.formats.imec import header_files
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.open import OpenedRecording, open_source
+from spikeinterface_cloud.recording.source import FetchedSource
 from tests.spikeglx_headers import (
     Header,
     header_names,

@@ -10,7 +10,7 @@ import pytest
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.fingerprint import Fingerprints, fingerprints
-from spikeinterface_cloud.sources import FoundSource
+from spikeinterface_cloud.recording.source import FoundSource
 
 VARIABLES = {
     "AWS_S3_BUCKET": "lab",

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.readers import (
+from spikeinterface_cloud.recording.formats.readers import (
     check_reader,
     find_reader,
     likely_data_type,
     reader_names,
 )
-from spikeinterface_cloud.recording.streams import Stream, choose_stream, needed_files
+from spikeinterface_cloud.recording.formats.streams import Stream, choose_stream, needed_files
 
 
 def paths(*names: str) -> list[PurePosixPath]:

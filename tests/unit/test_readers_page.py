@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.recording.hdf5_codecs import CODECS
-from spikeinterface_cloud.recording.packages import check_packages
-from spikeinterface_cloud.recording.readers import reader_names
+from spikeinterface_cloud.recording.formats.hdf5_codecs import CODECS
+from spikeinterface_cloud.recording.formats.packages import check_packages
+from spikeinterface_cloud.recording.formats.readers import reader_names
 
 PAGE = (Path(__file__).parents[2] / "docs" / "readers.md").read_text()
 

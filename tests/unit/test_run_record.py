@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.memory_ladder import SorterTry
-from spikeinterface_cloud.recording.facts import RecordingFacts
+from spikeinterface_cloud.recording.summary import RecordingFacts
 from spikeinterface_cloud.results.cost import Cost
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.run_schema import (

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from spikeinterface_cloud.recording.file_timestamps import Marks
-from spikeinterface_cloud.recording.mark_fit import fit_marks
-from spikeinterface_cloud.recording.sample_times import SampleTimes, cut, evenly, join
-from spikeinterface_cloud.recording.timestamp_fit import CHUNK_FRAMES, fit_timestamps
+from spikeinterface_cloud.recording.clock.file_timestamps import Marks
+from spikeinterface_cloud.recording.clock.mark_fit import fit_marks
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes, cut, evenly, join
+from spikeinterface_cloud.recording.clock.timestamp_fit import CHUNK_FRAMES, fit_timestamps
 
 RATE_HZ = 30000.0
 N_FRAMES = 200_000

@@ -9,8 +9,8 @@ import numpy as np
 import spikeinterface as si
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.clock import clock_of
-from spikeinterface_cloud.recording.sample_times import SampleTimes
+from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes
 
 #: what overlaps is compared in pieces of this length
 COMPARED_S = 1.0

@@ -23,27 +23,27 @@ from spikeinterface_cloud.recording.advice import (
     one_line,
     remedy,
 )
-from spikeinterface_cloud.recording.files import (
+from spikeinterface_cloud.recording.formats.files import (
     check_complete,
     check_named,
     refuse_foreign_class,
     refuse_foreign_files,
     refuse_pickles,
 )
-from spikeinterface_cloud.recording.hdf5_codecs import check_codecs, install_maxwell_plugin
-from spikeinterface_cloud.recording.imec import follow_neo_headers, read_beyond_neo
-from spikeinterface_cloud.recording.links import refuse_foreign_links
-from spikeinterface_cloud.recording.nwb_series import check_series, with_unique_ids
-from spikeinterface_cloud.recording.probe_file import attach_probe
-from spikeinterface_cloud.recording.readers import Reader, check_reader, likely_data_type
-from spikeinterface_cloud.recording.saved_folder import open_saved_folder
-from spikeinterface_cloud.recording.source_files import list_files, locate
-from spikeinterface_cloud.recording.streams import (
+from spikeinterface_cloud.recording.formats.hdf5_codecs import check_codecs, install_maxwell_plugin
+from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
+from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_beyond_neo
+from spikeinterface_cloud.recording.formats.nwb_series import check_series, with_unique_ids
+from spikeinterface_cloud.recording.formats.readers import Reader, check_reader, likely_data_type
+from spikeinterface_cloud.recording.formats.saved_folder import open_saved_folder
+from spikeinterface_cloud.recording.formats.source_files import list_files, locate
+from spikeinterface_cloud.recording.formats.streams import (
     CHOOSING,
     choose_stream,
     list_electrical_series,
     select_stream,
 )
+from spikeinterface_cloud.recording.probe_file import attach_probe
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError
 from spikeinterface_cloud.recording.advice import one_line
-from spikeinterface_cloud.recording.sample_times import SampleTimes
-from spikeinterface_cloud.recording.timestamps import sample_times
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes
+from spikeinterface_cloud.recording.clock.timestamps import sample_times
 
 #: the clocks that were read, as long as their recordings are there
 _known: "WeakKeyDictionary[BaseRecording, Clock]" = WeakKeyDictionary()

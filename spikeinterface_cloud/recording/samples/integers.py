@@ -18,7 +18,7 @@ from spikeinterface.preprocessing.basepreprocessor import (
 )
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.sampling import SampledChunk, Traces, look_at_all
+from spikeinterface_cloud.recording.samples.sampling import SampledChunk, Traces, look_at_all
 
 #: float32, which the sorters read wider integers as, is exact up to here
 LARGEST_EXACT = 2**24

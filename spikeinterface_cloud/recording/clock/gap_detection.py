@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeinterface_cloud.recording.file_timestamps import Floats, Frames
+from spikeinterface_cloud.recording.clock.file_timestamps import Floats, Frames
 
 #: frames of a block whose median shows on which line it lies: odd, so that no median falls
 #: between the times before a gap and those after it

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from spikeinterface_cloud.recording.file_timestamps import Floats, Marks
-from spikeinterface_cloud.recording.gap_detection import GAP_IN_JITTERS
-from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes
+from spikeinterface_cloud.recording.clock.file_timestamps import Floats, Marks
+from spikeinterface_cloud.recording.clock.gap_detection import GAP_IN_JITTERS
+from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes
 
 #: how much slower or faster a clock may run than the header says
 LARGEST_DRIFT = 1e-3

@@ -24,7 +24,7 @@ from spikeinterface_cloud.config.catalog.validation import (
     check_reader_parameters,
     known_data_type,
 )
-from spikeinterface_cloud.recording.packages import check_packages
+from spikeinterface_cloud.recording.formats.packages import check_packages
 
 PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
 

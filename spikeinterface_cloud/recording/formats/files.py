@@ -21,9 +21,9 @@ from spikeinterface_cloud.recording.durations import (
     check_spikeglx_duration,
     check_whole_samples,
 )
-from spikeinterface_cloud.recording.intan_session import check_session
-from spikeinterface_cloud.recording.readers import Reader
-from spikeinterface_cloud.recording.saved_folder import description_of
+from spikeinterface_cloud.recording.formats.intan_session import check_session
+from spikeinterface_cloud.recording.formats.readers import Reader
+from spikeinterface_cloud.recording.formats.saved_folder import description_of
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from spikeinterface_cloud.recording.sample_times import SampleTimes, evenly
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes, evenly
 
 
 def times_of_meta(meta_file: Path, n_frames: int, rate_hz: float) -> SampleTimes | None:

@@ -25,10 +25,14 @@ from spikeinterface.extractors.neuropixels_utils import (
 )
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.channel_positions import spans
-from spikeinterface_cloud.recording.files import refuse_truncated
+from spikeinterface_cloud.recording.formats.files import refuse_truncated
+from spikeinterface_cloud.recording.formats.spikeglx import (
+    SpikeGlxFile,
+    files_of_stream,
+    parse_name,
+)
 from spikeinterface_cloud.recording.opening_notes import add_note
-from spikeinterface_cloud.recording.spikeglx import SpikeGlxFile, files_of_stream, parse_name
+from spikeinterface_cloud.recording.probe_layout import spans
 
 #: what has to be the same in all files of a stream
 PROBE_SETTINGS = ("imroTbl", "snsSaveChanSubset", "imAiRangeMax", "imMaxInt", "imSampRate")

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from spikeinterface_cloud.recording.clock import Clock
-from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes
+from spikeinterface_cloud.recording.clock.clock import Clock
+from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes
 
 Thing = TypeVar("Thing")
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from neo import rawio
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.file_timestamps import Marks, Timestamps, counted
-from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes, evenly
-from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
+from spikeinterface_cloud.recording.clock.file_timestamps import Marks, Timestamps, counted
+from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes, evenly
+from spikeinterface_cloud.recording.clock.spikeglx import times_of_meta
 
 #: samples of a record in the files of Neuralynx, and of Open Ephys' older format
 NEURALYNX_RECORD = 512

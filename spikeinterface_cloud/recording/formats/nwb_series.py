@@ -14,7 +14,7 @@ from spikeinterface.core.channelslice import ChannelSliceRecordingSegment
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.hdf5_codecs import check_codecs
+from spikeinterface_cloud.recording.formats.hdf5_codecs import check_codecs
 from spikeinterface_cloud.recording.opening_notes import add_note
 
 #: a rate and the times of the samples agree within this

@@ -11,8 +11,8 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordingSegment
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.neo_timestamps import plexon_fragments
-from spikeinterface_cloud.recording.timestamps import source_segment
+from spikeinterface_cloud.recording.clock.neo_timestamps import plexon_fragments
+from spikeinterface_cloud.recording.clock.timestamps import source_segment
 
 
 def readable_part(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:

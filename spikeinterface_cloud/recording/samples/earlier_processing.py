@@ -19,7 +19,7 @@ from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingEx
 from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.imec import header_files
+from spikeinterface_cloud.recording.formats.imec import header_files
 
 #: the ends of the names of classes that read what SpikeInterface has saved
 SAVED_FOLDERS = ("BinaryFolderRecording", "ZarrRecordingExtractor")

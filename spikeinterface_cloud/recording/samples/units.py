@@ -14,7 +14,7 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.sampling import Traces
+from spikeinterface_cloud.recording.samples.sampling import Traces
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from pathlib import PurePath, PurePosixPath
 from typing import Any
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.lfp_files import refuse_lfp_file
-from spikeinterface_cloud.recording.readers import Reader, likely_data_type
-from spikeinterface_cloud.recording.spikeglx import parse_name
+from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_file
+from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_type
+from spikeinterface_cloud.recording.formats.spikeglx import parse_name
 
 #: Blackrock keeps each sampling rate in a file of its own, whose number is its stream
 BLACKROCK = re.compile(r".+\.ns(?P<stream>\d)", re.IGNORECASE)

@@ -22,12 +22,12 @@ from spikeinterface_cloud.config.locations import (
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SettingsError, SourceError
-from spikeinterface_cloud.recording.named_file import with_its_stream
+from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
+from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
+from spikeinterface_cloud.recording.formats.single_file import with_its_stream
+from spikeinterface_cloud.recording.formats.source_files import locate, pick_file
+from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.probe_file import read_probe_file
-from spikeinterface_cloud.recording.readers import Reader, find_reader
-from spikeinterface_cloud.recording.saved_folder import DESCRIPTIONS
-from spikeinterface_cloud.recording.source_files import locate, pick_file
-from spikeinterface_cloud.recording.streams import needed_files
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5

@@ -16,11 +16,11 @@ from typing import Any
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.ibl import files_of_band
-from spikeinterface_cloud.recording.lfp_files import refuse_lfp_alone
-from spikeinterface_cloud.recording.links import refuse_foreign_links
-from spikeinterface_cloud.recording.readers import Reader, find_reader, likely_data_type
-from spikeinterface_cloud.recording.spikeglx import files_of_stream
+from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
+from spikeinterface_cloud.recording.formats.ibl import files_of_band
+from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_alone
+from spikeinterface_cloud.recording.formats.readers import Reader, find_reader, likely_data_type
+from spikeinterface_cloud.recording.formats.spikeglx import files_of_stream
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from typing import Any
 import spikeinterface as si
 
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.facts import describe
-from spikeinterface_cloud.recording.probe_file import attach_probe
-from spikeinterface_cloud.recording.reading import (
+from spikeinterface_cloud.recording.load import (
     first_frames,
     open_recording,
     open_streamed_nwb,
 )
-from spikeinterface_cloud.recording.simulation import simulate
-from spikeinterface_cloud.sources import FetchedSource
+from spikeinterface_cloud.recording.probe_file import attach_probe
+from spikeinterface_cloud.recording.simulated import simulate
+from spikeinterface_cloud.recording.source import FetchedSource
+from spikeinterface_cloud.recording.summary import describe
 
 logger = logging.getLogger(__name__)
 

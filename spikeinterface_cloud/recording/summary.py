@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.recording.clock import clock_of
+from spikeinterface_cloud.recording.clock.clock import clock_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,12 +27,12 @@ from spikeinterface.extractors.nwbextractors import NwbRecordingSegment, NwbTime
 from spikeinterface.preprocessing.basepreprocessor import BasePreprocessorSegment
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.file_timestamps import Marks, Timestamps, counted
-from spikeinterface_cloud.recording.mark_fit import fit_marks
-from spikeinterface_cloud.recording.neo_timestamps import timestamps_of_neo
-from spikeinterface_cloud.recording.sample_times import SampleTimes, cut, evenly, join
-from spikeinterface_cloud.recording.spikeglx_clock import times_of_meta
-from spikeinterface_cloud.recording.timestamp_fit import CHUNK_FRAMES, fit_timestamps
+from spikeinterface_cloud.recording.clock.file_timestamps import Marks, Timestamps, counted
+from spikeinterface_cloud.recording.clock.mark_fit import fit_marks
+from spikeinterface_cloud.recording.clock.neo_timestamps import timestamps_of_neo
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes, cut, evenly, join
+from spikeinterface_cloud.recording.clock.spikeglx import times_of_meta
+from spikeinterface_cloud.recording.clock.timestamp_fit import CHUNK_FRAMES, fit_timestamps
 
 
 def sample_times(

@@ -5,11 +5,11 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeVar
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.lfp_files import refuse_lfp_file
-from spikeinterface_cloud.recording.named_file import refuse_foreign_file, with_its_stream
-from spikeinterface_cloud.recording.readers import Reader
-from spikeinterface_cloud.recording.saved_folder import saved_folders
-from spikeinterface_cloud.recording.streams import needed_files
+from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_file
+from spikeinterface_cloud.recording.formats.readers import Reader
+from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
+from spikeinterface_cloud.recording.formats.single_file import refuse_foreign_file, with_its_stream
+from spikeinterface_cloud.recording.formats.streams import needed_files
 
 P = TypeVar("P", bound=PurePath)
 

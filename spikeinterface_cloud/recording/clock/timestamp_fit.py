@@ -10,14 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeinterface_cloud.recording.file_timestamps import Floats, Frames
-from spikeinterface_cloud.recording.gap_detection import (
+from spikeinterface_cloud.recording.clock.file_timestamps import Floats, Frames
+from spikeinterface_cloud.recording.clock.gap_detection import (
     Blocks,
     concatenate,
     find_jumps,
     in_blocks,
 )
-from spikeinterface_cloud.recording.sample_times import Gap, SampleTimes
+from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes
 
 #: frames of a block that one straight line is tried on
 LINE_FRAMES = 1008

@@ -1,0 +1,1 @@
+"""The time of each sample, on the clock of the recording."""

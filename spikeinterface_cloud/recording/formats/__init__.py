@@ -1,0 +1,1 @@
+"""File formats: their readers, their streams and the files that belong to a recording."""

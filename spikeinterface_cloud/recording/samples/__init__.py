@@ -1,0 +1,1 @@
+"""The values of samples: units, integer types, and processing applied before."""
