@@ -42,7 +42,7 @@ from spikeinterface_cloud.preflight import (
     raise_failures,
     table,
 )
-from spikeinterface_cloud.preprocessing import PreprocessedRecording, preprocess
+from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
 from spikeinterface_cloud.report.report import Report

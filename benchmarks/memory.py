@@ -107,7 +107,7 @@ def preprocess(_url: str, _length: str) -> None:
     import spikeinterface as si
     from spikeinterface.extractors import read_spikeglx
 
-    from spikeinterface_cloud.preprocessing import preprocess as preprocess_recording
+    from spikeinterface_cloud.preprocessing.pipeline import preprocess as preprocess_recording
     from spikeinterface_cloud.runtime.host import workers
 
     si.set_global_job_kwargs(n_jobs=workers(None), chunk_duration="1s", progress_bar=False)

@@ -12,7 +12,7 @@ from typing import Any
 import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.config.catalog.snapshot import FILE
-from spikeinterface_cloud.preprocessing import step_names
+from spikeinterface_cloud.preprocessing.pipeline import step_names
 from spikeinterface_cloud.recording.formats.readers import find_reader, reader_names
 from spikeinterface_cloud.sorters import COMPILED_BASES
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from spikeinterface_cloud.frequency_bands import Chosen, band_problems, lowered_bands
-from spikeinterface_cloud.step_bands import step_band_problems
+from spikeinterface_cloud.preprocessing.frequency_bands import Chosen, band_problems, lowered_bands
+from spikeinterface_cloud.preprocessing.step_bands import step_band_problems
 
 #: parameters that switch a sorter's own filter off when they are false
 FILTER_SWITCHES = ("apply_preprocessing", "filter")

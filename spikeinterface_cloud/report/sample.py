@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
 
-from spikeinterface_cloud.preprocessing import PreprocessedRecording
+from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording
 from spikeinterface_cloud.recording.advice import one_line
 from spikeinterface_cloud.report.peaks import Peaks, find_peaks
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import spikeinterface as si
 
-from spikeinterface_cloud.bad_channels import check_channels
-from spikeinterface_cloud.preprocessing import default_steps
+from spikeinterface_cloud.preprocessing.bad_channels import check_channels
+from spikeinterface_cloud.preprocessing.pipeline import default_steps
 from tests.layouts import (
     SAMPLING_FREQUENCY_HZ,
     Signals,

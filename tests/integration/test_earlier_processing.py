@@ -9,7 +9,7 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.preprocessing import default_steps, preprocess
+from spikeinterface_cloud.preprocessing.pipeline import default_steps, preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
 from tests.recordings import SpikeGlxRun, simulate, write_nwb, write_spikeglx

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording, NumpyRecording
 
-from spikeinterface_cloud.preprocessing import SORTER_DTYPES, preprocess
+from spikeinterface_cloud.preprocessing.pipeline import SORTER_DTYPES, preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from tests.recordings import neuropixels_probe
 

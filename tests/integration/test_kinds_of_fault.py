@@ -10,7 +10,7 @@ import spikeinterface.preprocessing as spre
 from pynwb import NWBHDF5IO, NWBFile, TimeSeries
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.preprocessing import high_pass, preprocess
+from spikeinterface_cloud.preprocessing.pipeline import high_pass, preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import attach_probe, first_frames, open_recording

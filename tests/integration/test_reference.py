@@ -7,8 +7,8 @@ import pytest
 import spikeinterface as si
 import spikeinterface.preprocessing as spre
 
-from spikeinterface_cloud.preprocessing import HIGH_PASS_HZ, high_pass, preprocess
-from spikeinterface_cloud.reference import common_reference
+from spikeinterface_cloud.preprocessing.pipeline import HIGH_PASS_HZ, high_pass, preprocess
+from spikeinterface_cloud.preprocessing.reference import common_reference
 from tests.layouts import Signals, linear, record, square, staggered, tetrodes
 
 # recordings in memory leave no provenance behind, which SpikeInterface remarks

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording, NumpyRecording, append_recordings
 
-from spikeinterface_cloud.preprocessing import preprocess
+from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.report.peaks import SLICE_S, SLICES, find_peaks
 from spikeinterface_cloud.report.sample import RecordingSample, take_sample
 from tests.recordings import neuropixels_probe, simulate

@@ -11,7 +11,7 @@ import pytest
 from spikeinterface.core import BaseRecording, NumpyRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.preprocessing import preprocess
+from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
 from tests.recordings import AP_GAIN_UV, NwbLayout, neuropixels_probe, simulate, write_nwb

@@ -14,9 +14,13 @@ from spikeinterface_cloud.chosen_parameters import check_rate, merged
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.preflight import known_rate_hz
+from spikeinterface_cloud.preprocessing.step_bands import (
+    STEP_DEFAULTS,
+    STEP_FREQUENCIES,
+    fitting_steps,
+)
 from spikeinterface_cloud.sorter_bands import fitting_bands, sorter_band_problems
 from spikeinterface_cloud.sorters import check_parameters
-from spikeinterface_cloud.step_bands import STEP_DEFAULTS, STEP_FREQUENCIES, fitting_steps
 
 RATES = (10_000.0, 12_500.0, 20_000.0, 25_000.0, 40_000.0)
 

@@ -120,7 +120,7 @@ CONTAINER: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("variables", CONTAINER)
 def test_laptop_and_container_use_the_same_words(variables: dict[str, str]) -> None:
-    from spikeinterface_cloud.preprocessing import check_pipeline
+    from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
     from spikeinterface_cloud.recording.formats.readers import check_reader
     from spikeinterface_cloud.sorters import check_parameters
 

@@ -8,7 +8,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.preprocessing import (
+from spikeinterface_cloud.preprocessing.pipeline import (
     check_pipeline,
     default_steps,
     filters_itself,

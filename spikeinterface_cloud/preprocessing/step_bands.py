@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from spikeinterface_cloud.frequency_bands import (
+from spikeinterface_cloud.preprocessing.frequency_bands import (
     Chosen,
     band_problems,
     frequency_problems,

@@ -1,0 +1,1 @@
+"""SpikeInterface's preprocessing pipeline, and the one binary file that every sorter reads."""
