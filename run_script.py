@@ -24,7 +24,6 @@ from spikeinterface_cloud.analysis import (
     save_sorting,
 )
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
-from spikeinterface_cloud.chosen_parameters import check_rate
 from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
@@ -69,8 +68,9 @@ from spikeinterface_cloud.runtime.logging import configure_logging, step
 from spikeinterface_cloud.runtime.scratch import job_scratch
 from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
-from spikeinterface_cloud.sorters import are_installed
-from spikeinterface_cloud.sorting import SorterRun, SortingTask, sort
+from spikeinterface_cloud.sorting.availability import are_installed
+from spikeinterface_cloud.sorting.derived_parameters import check_rate
+from spikeinterface_cloud.sorting.run import SorterRun, SortingTask, sort
 from spikeinterface_cloud.storage.s3 import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")

@@ -159,7 +159,7 @@ def analyse(length_s: int) -> None:
     from spikeinterface_cloud.analysis import analyse as analyse_sorting
     from spikeinterface_cloud.runtime.host import workers
     from spikeinterface_cloud.runtime.logging import configure_logging
-    from spikeinterface_cloud.sorting import SorterRun
+    from spikeinterface_cloud.sorting.run import SorterRun
 
     configure_logging()
     si.set_global_job_kwargs(n_jobs=workers(None), chunk_duration="1s", progress_bar=False)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import spikeinterface as si
 
-from spikeinterface_cloud.curation import without_redundant_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.labels import label_units
@@ -22,7 +21,8 @@ from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.host import usable_memory_bytes
 from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.cleanup import without_redundant_units
+from spikeinterface_cloud.sorting.run import SorterRun
 from spikeinterface_cloud.storage.partial_file import FULL
 
 logger = logging.getLogger(__name__)

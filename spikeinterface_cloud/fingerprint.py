@@ -18,7 +18,7 @@ from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.source import FoundSource
 from spikeinterface_cloud.results.run_record import versions
-from spikeinterface_cloud.sorters import complete_parameters, sorter_version
+from spikeinterface_cloud.sorting.availability import complete_parameters, sorter_version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,7 +14,7 @@ import spikeinterface.sorters as ss
 from spikeinterface_cloud.config.catalog.snapshot import FILE
 from spikeinterface_cloud.preprocessing.pipeline import step_names
 from spikeinterface_cloud.recording.formats.readers import find_reader, reader_names
-from spikeinterface_cloud.sorters import COMPILED_BASES
+from spikeinterface_cloud.sorting.availability import COMPILED_BASES
 
 
 def installed_names() -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.assignment import assigned
-from spikeinterface_cloud.chosen_parameters import check_rate
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
@@ -42,13 +41,14 @@ from spikeinterface_cloud.runtime.memory_estimate import (
 )
 from spikeinterface_cloud.runtime.scratch import left_bytes, make_room
 from spikeinterface_cloud.runtime.shared_memory import is_large_enough
-from spikeinterface_cloud.sorters import (
+from spikeinterface_cloud.sorting.availability import (
     are_installed,
     check_gpu,
     check_names,
     check_parameters,
     needs_gpu,
 )
+from spikeinterface_cloud.sorting.derived_parameters import check_rate
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.run import SorterRun
 from spikeinterface_cloud.storage.s3 import Storage
 from spikeinterface_cloud.storage.timeouts import Patience
 from tests.servers import S3Server

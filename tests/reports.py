@@ -13,7 +13,7 @@ from spikeinterface_cloud.report.peaks import Peaks
 from spikeinterface_cloud.report.sample import Contacts, RecordingSample, Signal
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.logging import Step
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.run import SorterRun
 from tests.recordings import neuropixels_probe
 
 RATE_HZ = 30_000.0

@@ -27,7 +27,7 @@ from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorted import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
 from spikeinterface_cloud.results.run_record import RunRecord, versions
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.run import SorterRun
 
 logger = logging.getLogger(__name__)
 

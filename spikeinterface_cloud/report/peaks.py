@@ -7,7 +7,7 @@ import numpy.typing as npt
 import spikeinterface as si
 
 from spikeinterface_cloud.report.plot import thinned
-from spikeinterface_cloud.silence import noise_levels
+from spikeinterface_cloud.sorting.spike_check import noise_levels
 
 #: the parts of the recording that are looked at, evenly spread over it
 SLICES = 200

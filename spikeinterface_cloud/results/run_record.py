@@ -20,7 +20,7 @@ from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.results.run_schema import SCHEMA_VERSION, RunJson
 from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
 from spikeinterface_cloud.runtime.logging import Step
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.run import SorterRun
 
 logger = logging.getLogger(__name__)
 

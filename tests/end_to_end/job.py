@@ -171,7 +171,7 @@ def sorter_process(identifier: str) -> int:
     [number] = [
         number
         for number in processes_with("RUN_IDENTIFIER", identifier)
-        if b"spikeinterface_cloud.sorter_process" in Path(f"/proc/{number}/cmdline").read_bytes()
+        if b"spikeinterface_cloud.sorting.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
     ]
     return number
 

@@ -12,14 +12,14 @@ import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.analysis import AnalysisFolders, analyse
-from spikeinterface_cloud.curation import remove_impossible_spikes
 from spikeinterface_cloud.extensions import (
     COMPONENT_METRICS,
     EXTENSIONS,
     compute_extensions,
     compute_templates,
 )
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
+from spikeinterface_cloud.sorting.run import SorterRun
 from tests.recordings import simulate
 
 pytestmark = [

@@ -10,7 +10,7 @@ from spikeinterface.comparison import compare_sorter_to_ground_truth
 from spikeinterface.core import BaseRecording, NumpyRecording, NumpySorting
 from spikeinterface.sorters import run_sorter
 
-from spikeinterface_cloud.chosen_parameters import run_parameters
+from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 
 pytestmark = [
     pytest.mark.integration,

@@ -10,7 +10,6 @@ from spikeinterface.core import NumpyRecording
 from spikeinterface.preprocessing import apply_preprocessing_pipeline
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
-from spikeinterface_cloud.chosen_parameters import check_rate, merged
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.preflight import known_rate_hz
@@ -19,8 +18,9 @@ from spikeinterface_cloud.preprocessing.step_bands import (
     STEP_FREQUENCIES,
     fitting_steps,
 )
-from spikeinterface_cloud.sorter_bands import fitting_bands, sorter_band_problems
-from spikeinterface_cloud.sorters import check_parameters
+from spikeinterface_cloud.sorting.availability import check_parameters
+from spikeinterface_cloud.sorting.derived_parameters import check_rate, merged
+from spikeinterface_cloud.sorting.sorter_bands import fitting_bands, sorter_band_problems
 
 RATES = (10_000.0, 12_500.0, 20_000.0, 25_000.0, 40_000.0)
 

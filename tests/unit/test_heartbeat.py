@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud.runtime.heartbeat import LONGEST_DETAIL, Heartbeat, activity
-from spikeinterface_cloud.sorter_attempt import last_words
+from spikeinterface_cloud.sorting.process import last_words
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from probeinterface import (
 )
 from probeinterface.neuropixels_tools import build_neuropixels_probe
 
-from spikeinterface_cloud.kilosort4_parameters import (
+from spikeinterface_cloud.sorting.kilosort4_parameters import (
     Layout,
     is_erased_by_a_median,
     kilosort4_parameters,

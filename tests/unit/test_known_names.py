@@ -122,7 +122,7 @@ CONTAINER: list[dict[str, Any]] = [
 def test_laptop_and_container_use_the_same_words(variables: dict[str, str]) -> None:
     from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
     from spikeinterface_cloud.recording.formats.readers import check_reader
-    from spikeinterface_cloud.sorters import check_parameters
+    from spikeinterface_cloud.sorting.availability import check_parameters
 
     settings = JobSettings.from_env(JOB | variables)
     with pytest.raises(SettingsError) as refusal:  # noqa: PT012

@@ -2,7 +2,12 @@
 
 import pytest
 
-from spikeinterface_cloud.memory_ladder import kept_by_the_user, next_rung, out_of_memory, rungs
+from spikeinterface_cloud.sorting.oom_fallback import (
+    kept_by_the_user,
+    next_rung,
+    out_of_memory,
+    rungs,
+)
 
 GPU = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ..."
 

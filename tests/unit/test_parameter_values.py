@@ -17,7 +17,7 @@ from spikeinterface.sortingcomponents.waveforms.peak_svd import extract_peaks_sv
 from spikeinterface_cloud.config.catalog.parameters import READ_BY_NAME, as_json
 from spikeinterface_cloud.config.catalog.validation import parameter_problems
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.sorters import check_parameters
+from spikeinterface_cloud.sorting.availability import check_parameters
 
 #: to which functions spykingcircus2 hands its objects
 HANDED_ON: dict[str, tuple[Callable[..., Any], ...]] = {

@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel
 
 from spikeinterface_cloud.errors import SortingError
-from spikeinterface_cloud.memory_ladder import SorterTry
 from spikeinterface_cloud.recording.summary import RecordingFacts
 from spikeinterface_cloud.results.cost import Cost
 from spikeinterface_cloud.results.run_record import RunRecord
@@ -31,7 +30,8 @@ from spikeinterface_cloud.results.run_schema import (
 from spikeinterface_cloud.runtime.ec2_metadata import Instance
 from spikeinterface_cloud.runtime.host import Gpu, describe_machine
 from spikeinterface_cloud.runtime.logging import Step
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.oom_fallback import SorterTry
+from spikeinterface_cloud.sorting.run import SorterRun
 
 SCHEMA_FILE = Path(__file__).parents[2] / "docs" / "run.schema.json"
 

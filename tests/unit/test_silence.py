@@ -6,7 +6,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 from spikeinterface.generation import NoiseGeneratorRecording
 
-from spikeinterface_cloud.silence import has_no_spikes, noise_levels
+from spikeinterface_cloud.sorting.spike_check import has_no_spikes, noise_levels
 
 
 @pytest.mark.parametrize("n_channels", [4, 32])

@@ -7,7 +7,7 @@ import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.runtime.host import Gpu
-from spikeinterface_cloud.sorters import (
+from spikeinterface_cloud.sorting.availability import (
     check_gpu,
     check_names,
     check_parameters,

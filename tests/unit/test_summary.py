@@ -8,7 +8,7 @@ import pytest
 from spikeinterface_cloud.results.log_summary import log_summary, outcome_table
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.ec2_metadata import Instance
-from spikeinterface_cloud.sorting import SorterRun
+from spikeinterface_cloud.sorting.run import SorterRun
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.sorter_bands import sorter_band_problems
+from spikeinterface_cloud.sorting.sorter_bands import sorter_band_problems
 
 #: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
 EXECUTES_THE_SOURCE = frozenset({"shybrid", "sinaps_research_platform"})

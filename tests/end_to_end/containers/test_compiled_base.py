@@ -45,7 +45,7 @@ def compiled_image(built: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def test_the_sorter_of_the_base_is_there(compiled_image: str) -> None:
     program = (
-        "from spikeinterface_cloud.sorters import check_names\n"
+        "from spikeinterface_cloud.sorting.availability import check_names\n"
         "check_names(['kilosort2_5', 'simple'])\n"
         "try:\n"
         "    check_names(['kilosort3'])\n"

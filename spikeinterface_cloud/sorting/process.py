@@ -18,7 +18,7 @@ import spikeinterface as si
 
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.heartbeat import activity
-from spikeinterface_cloud.sorter_process import SorterRequest, SorterUsage
+from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
 from spikeinterface_cloud.storage.partial_file import disk_errors
 
 #: the end of a sorter's output that is looked at for what it said last
@@ -61,7 +61,7 @@ def run_apart(recording: si.BaseRecording, request: SorterRequest, logs: Path) -
         logs.mkdir(parents=True, exist_ok=True)
         exit_status = _watch(
             # -P: what lies in the working folder is not imported in place of a library
-            [sys.executable, "-P", "-m", "spikeinterface_cloud.sorter_process", str(request_file)],
+            [sys.executable, "-P", "-m", "spikeinterface_cloud.sorting.worker", str(request_file)],
             request.sorter,
             logs / "output.log",
         )

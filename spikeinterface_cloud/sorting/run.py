@@ -14,10 +14,12 @@ import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
 
-from spikeinterface_cloud.chosen_parameters import run_parameters
-from spikeinterface_cloud.curation import remove_impossible_spikes
-from spikeinterface_cloud.kilosort4_parameters import remedy
-from spikeinterface_cloud.memory_ladder import (
+from spikeinterface_cloud.results.layout import is_own
+from spikeinterface_cloud.sorting.availability import sorter_version
+from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
+from spikeinterface_cloud.sorting.derived_parameters import run_parameters
+from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
+from spikeinterface_cloud.sorting.oom_fallback import (
     Rung,
     SorterTry,
     kept_by_the_user,
@@ -25,11 +27,9 @@ from spikeinterface_cloud.memory_ladder import (
     out_of_memory,
     rungs,
 )
-from spikeinterface_cloud.results.layout import is_own
-from spikeinterface_cloud.silence import has_no_spikes
-from spikeinterface_cloud.sorter_attempt import Ended, run_apart
-from spikeinterface_cloud.sorter_process import SorterRequest
-from spikeinterface_cloud.sorters import sorter_version
+from spikeinterface_cloud.sorting.process import Ended, run_apart
+from spikeinterface_cloud.sorting.spike_check import has_no_spikes
+from spikeinterface_cloud.sorting.worker import SorterRequest
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""One sorter, in a process of its own: `python -m spikeinterface_cloud.sorter_process REQUEST`.
+"""One sorter, in a process of its own: `python -m spikeinterface_cloud.sorting.worker REQUEST`.
 
 A process of its own gives its memory and its GPU back when it ends, can be stopped at any moment,
 and, should the kernel kill it for its memory, leaves the job and what other sorters found alive.

@@ -1,0 +1,1 @@
+"""One sorter in a process of its own."""
