@@ -17,14 +17,14 @@ from pathlib import Path
 
 import spikeinterface as si
 
-from spikeinterface_cloud.analysis import (
+from spikeinterface_cloud.analysis.analyzer import (
     AnalysisFolders,
     analyse,
     load_sorting,
     save_sorting,
 )
+from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
 from spikeinterface_cloud.assignment import assigned, place_in_manifest
-from spikeinterface_cloud.comparison import compare, compare_with_truth
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted

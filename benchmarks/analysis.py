@@ -155,8 +155,8 @@ def analyse(length_s: int) -> None:
     import spikeinterface as si
     from spikeinterface.preprocessing import apply_preprocessing_pipeline
 
-    from spikeinterface_cloud.analysis import AnalysisFolders
-    from spikeinterface_cloud.analysis import analyse as analyse_sorting
+    from spikeinterface_cloud.analysis.analyzer import AnalysisFolders
+    from spikeinterface_cloud.analysis.analyzer import analyse as analyse_sorting
     from spikeinterface_cloud.runtime.host import workers
     from spikeinterface_cloud.runtime.logging import configure_logging
     from spikeinterface_cloud.sorting.run import SorterRun

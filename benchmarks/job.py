@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import bare  # noqa: E402
 from table import NOTHING, Taken, measure, print_head, print_seconds  # noqa: E402
 
-from spikeinterface_cloud.extensions import EXTENSIONS  # noqa: E402
+from spikeinterface_cloud.analysis.extensions import EXTENSIONS  # noqa: E402
 from spikeinterface_cloud.runtime.host import workers  # noqa: E402
 from tests.recordings import SpikeGlxRun, simulate, write_spikeglx  # noqa: E402
 from tests.servers import (  # noqa: E402

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import spikeinterface as si
 
+from spikeinterface_cloud.analysis.template_similarity import compute_template_similarity
 from spikeinterface_cloud.exports.exporting import Sorted, export, plan_exports
-from spikeinterface_cloud.template_similarity import compute_template_similarity
 
 #: what exports are made from
 EXTENSIONS: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ import pytest
 import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.analysis import AnalysisFolders, analyse
-from spikeinterface_cloud.extensions import (
+from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyse
+from spikeinterface_cloud.analysis.extensions import (
     COMPONENT_METRICS,
     EXTENSIONS,
     compute_extensions,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import spikeinterface as si
 
-from spikeinterface_cloud.comparison import compare
+from spikeinterface_cloud.analysis.comparison import compare
 
 #: a sorting in memory comes from no file
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")

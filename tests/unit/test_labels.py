@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from spikeinterface.curation import bombcell_get_default_thresholds
 
-from spikeinterface_cloud.labels import COLUMNS, label_by_metrics
+from spikeinterface_cloud.analysis.unit_labels import COLUMNS, label_by_metrics
 
 #: SpikeInterface 0.105 on pandas 3.1
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")

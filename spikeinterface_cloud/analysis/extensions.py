@@ -13,8 +13,8 @@ import numpy.typing as npt
 import spikeinterface as si
 from threadpoolctl import threadpool_limits
 
+from spikeinterface_cloud.analysis.template_similarity import compute_template_similarity
 from spikeinterface_cloud.runtime.logging import format_bytes, part
-from spikeinterface_cloud.template_similarity import compute_template_similarity
 
 logger = logging.getLogger(__name__)
 

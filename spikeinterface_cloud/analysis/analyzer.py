@@ -13,9 +13,9 @@ from pathlib import Path
 
 import spikeinterface as si
 
+from spikeinterface_cloud.analysis.extensions import compute_extensions, compute_templates
+from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.extensions import compute_extensions, compute_templates
-from spikeinterface_cloud.labels import label_units
 from spikeinterface_cloud.results.layout import ANALYZER, SORTING
 from spikeinterface_cloud.runtime.folders import room_for_results
 from spikeinterface_cloud.runtime.host import usable_memory_bytes

@@ -1,0 +1,1 @@
+"""SortingAnalyzer, quality metrics, unit labels and comparison."""
