@@ -28,8 +28,8 @@ from spikeinterface_cloud.assignment import assigned, place_in_manifest
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
-from spikeinterface_cloud.exports.exporting import ExportPlan, Sorted, export, plan_exports
-from spikeinterface_cloud.exports.publication import check_session, upload_units
+from spikeinterface_cloud.exports.dandi_upload import check_session, upload_units
+from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preflight import (
     Finding,

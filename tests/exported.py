@@ -9,7 +9,7 @@ import pandas as pd
 import spikeinterface as si
 
 from spikeinterface_cloud.analysis.template_similarity import compute_template_similarity
-from spikeinterface_cloud.exports.exporting import Sorted, export, plan_exports
+from spikeinterface_cloud.exports.export import Sorted, export, plan_exports
 
 #: what exports are made from
 EXTENSIONS: dict[str, dict[str, Any]] = {

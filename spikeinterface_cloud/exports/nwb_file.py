@@ -11,7 +11,7 @@ from pynwb.device import Device, DeviceModel
 from pynwb.ecephys import ElectrodeGroup, ElectrodesTable
 from pynwb.file import Subject
 
-from spikeinterface_cloud.exports.session import DeviceFacts, ElectrodeFacts, Session
+from spikeinterface_cloud.exports.nwb_session import DeviceFacts, ElectrodeFacts, Session
 
 #: columns that the schema demands as 32-bit floats
 FLOATS = frozenset({"x", "y", "z", "imp", "rel_x", "rel_y", "rel_z"})

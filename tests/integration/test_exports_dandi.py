@@ -15,8 +15,8 @@ from pynwb.file import Subject
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import SettingsError, TargetError
-from spikeinterface_cloud.exports.publication import asset_path
-from spikeinterface_cloud.exports.session import ElectrodeFacts, Session
+from spikeinterface_cloud.exports.dandi_upload import asset_path
+from spikeinterface_cloud.exports.nwb_session import ElectrodeFacts, Session
 from tests.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn, Fault
 
 pytestmark = pytest.mark.integration

@@ -13,13 +13,13 @@ from pynwb import NWBHDF5IO, NWBFile, validate
 from pynwb.device import DeviceModel
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.exports.exporting import (
+from spikeinterface_cloud.exports.export import (
     Sorted,
     export,
     plan_exports,
     why_not_for_archives,
 )
-from spikeinterface_cloud.exports.source_nwb import find_session
+from spikeinterface_cloud.exports.nwb_source import find_session
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
 from tests.dandi_stand_in import DandiStandIn

@@ -16,7 +16,7 @@ from pynwb.ecephys import ElectricalSeries
 from spikeinterface.core import BaseRecording, load
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, UnavailableError
-from spikeinterface_cloud.exports.source_nwb import find_session
+from spikeinterface_cloud.exports.nwb_source import find_session
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording, open_streamed_nwb
 from spikeinterface_cloud.recording.open import open_source

@@ -15,7 +15,7 @@ import spikeinterface as si
 from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor, read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.exports.session import (
+from spikeinterface_cloud.exports.nwb_session import (
     UNKNOWN,
     DeviceFacts,
     DeviceModelFacts,
