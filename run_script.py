@@ -44,8 +44,8 @@ from spikeinterface_cloud.preflight import (
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
-from spikeinterface_cloud.report.report import Report
 from spikeinterface_cloud.report.sample import take_sample
+from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary

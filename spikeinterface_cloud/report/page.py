@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
 from spikeinterface_cloud.report.plot import Figure
-from spikeinterface_cloud.report.recorded import drift_figures, recorded_figures
+from spikeinterface_cloud.report.recording import drift_figures, recorded_figures
 from spikeinterface_cloud.report.resources import (
     Fact,
     StepLine,
@@ -24,7 +24,7 @@ from spikeinterface_cloud.report.resources import (
     step_lines,
 )
 from spikeinterface_cloud.report.sample import RecordingSample
-from spikeinterface_cloud.report.sorted import SorterSection, sorter_section, unread_section
+from spikeinterface_cloud.report.sorter import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
 from spikeinterface_cloud.results.run_record import RunRecord, versions
 from spikeinterface_cloud.sorting.run import SorterRun

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from spikeinterface_cloud.report.axis import Axis, number
-from spikeinterface_cloud.report.colours import GREY
+from spikeinterface_cloud.report.colors import GREY
 
 Values = npt.ArrayLike
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
-from spikeinterface_cloud.report.colours import BLUE, DARK
+from spikeinterface_cloud.report.colors import BLUE, DARK
 
 WIDTH, HEIGHT = 100, 40
 

@@ -11,12 +11,12 @@ from markupsafe import Markup
 
 from spikeinterface_cloud.report.agreement import read_agreement
 from spikeinterface_cloud.report.axis import Axis, spanning
-from spikeinterface_cloud.report.colours import LABELS, OTHER
+from spikeinterface_cloud.report.colors import LABELS, OTHER
 from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.plot import MARKS, Plot, thinned
-from spikeinterface_cloud.report.recorded import drift_figures, recorded_figures
-from spikeinterface_cloud.report.report import Report
+from spikeinterface_cloud.report.recording import drift_figures, recorded_figures
 from spikeinterface_cloud.report.sparkline import histogram, waveforms
+from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.run_record import RunRecord
 from tests.reports import contacts_of, record_of, run_of, sample_of, write_agreement
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spikeinterface_cloud.report.axis import Axis, spanning
-from spikeinterface_cloud.report.colours import BLUE, DARK, GREY, ORANGE, SKY_BLUE, VERMILLION
+from spikeinterface_cloud.report.colors import BLUE, DARK, GREY, ORANGE, SKY_BLUE, VERMILLION
 from spikeinterface_cloud.report.peaks import SLICE_S, Peaks
 from spikeinterface_cloud.report.plot import Figure, Plot, legend, missing
 from spikeinterface_cloud.report.sample import Contacts, RecordingSample, Signal

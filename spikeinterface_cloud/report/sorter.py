@@ -9,7 +9,7 @@ import numpy as np
 import spikeinterface as si
 
 from spikeinterface_cloud.report.axis import Axis, spanning
-from spikeinterface_cloud.report.colours import VERMILLION, label_style
+from spikeinterface_cloud.report.colors import VERMILLION, label_style
 from spikeinterface_cloud.report.plot import Figure, LegendEntry, Plot, legend, missing, thinned
 from spikeinterface_cloud.report.resources import Fact, count_units, format_seconds
 from spikeinterface_cloud.report.units import ANALYZER, LABELS, Unit, UnitTable, read_units
