@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from spikeinterface_cloud.account.commands import infra
-from spikeinterface_cloud.batch import estimate_options, options
-from spikeinterface_cloud.batch.command_line import DefaultCommand, Program, SectionCommand
+from spikeinterface_cloud.aws.cli import estimate_options, options
+from spikeinterface_cloud.aws.cli.click_sections import DefaultCommand, Program, SectionCommand
+from spikeinterface_cloud.aws.infra.commands import infra
 from spikeinterface_cloud.errors import CloudJobError
 
 if TYPE_CHECKING:
-    from spikeinterface_cloud.batch.jobs import JobState
-    from spikeinterface_cloud.batch.request import JobOptions
-    from spikeinterface_cloud.batch.session import AwsSession
-    from spikeinterface_cloud.batch.submission import PreparedJob
+    from spikeinterface_cloud.aws.batch.jobs import JobState
+    from spikeinterface_cloud.aws.batch.request import JobOptions
+    from spikeinterface_cloud.aws.batch.submission import PreparedJob
+    from spikeinterface_cloud.aws.session import AwsSession
 
 
 #: the exit code after Ctrl-C, as shells have it
@@ -77,7 +77,7 @@ def submit(**given: Any) -> None:
 
 def lists_many(given: Mapping[str, Any]) -> bool:
     """Whether the options list many recordings; those that do not go together are refused."""
-    from spikeinterface_cloud.batch.list_options import check_list_options, names_list
+    from spikeinterface_cloud.aws.cli.list_options import check_list_options, names_list
 
     check_list_options(given)
     return names_list(given)
@@ -85,8 +85,12 @@ def lists_many(given: Mapping[str, Any]) -> bool:
 
 def prepare_one(given: Mapping[str, Any], session: AwsSession) -> PreparedJob:
     """The job of the one recording that the options name."""
-    from spikeinterface_cloud.batch.job_settings import left_behind, local_endpoints, settings_of
-    from spikeinterface_cloud.batch.submission import prepare_job
+    from spikeinterface_cloud.aws.batch.submission import prepare_job
+    from spikeinterface_cloud.aws.inputs.job_settings import (
+        left_behind,
+        local_endpoints,
+        settings_of,
+    )
 
     settings = settings_of(given, os.environ)
     for remark in (*left_behind(settings, os.environ), *local_endpoints(settings.to_env())):
@@ -96,7 +100,7 @@ def prepare_one(given: Mapping[str, Any], session: AwsSession) -> PreparedJob:
 
 def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[PreparedJob]:
     """The arrays of the recordings that the options list, once the user has agreed to them."""
-    from spikeinterface_cloud.batch.many import confirm, find_jobs
+    from spikeinterface_cloud.aws.batch.array_jobs import confirm, find_jobs
 
     job_options = options_of_job(given, session)
     found = find_jobs(given, os.environ, session)
@@ -116,8 +120,8 @@ def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[Prepared
 
 def existing(session: AwsSession, job: PreparedJob, given: Mapping[str, Any]) -> str | None:
     """The identifier of the same job, where it is to be skipped; else it is just pointed out."""
-    from spikeinterface_cloud.batch.refusals import AwsRefusal
-    from spikeinterface_cloud.batch.submission import same_job
+    from spikeinterface_cloud.aws.batch.submission import same_job
+    from spikeinterface_cloud.aws.errors import AwsRefusal
 
     try:
         same = same_job(session, job)
@@ -140,8 +144,8 @@ def existing(session: AwsSession, job: PreparedJob, given: Mapping[str, Any]) ->
 
 def send(session: AwsSession, job: PreparedJob) -> str:
     """Submit the job, once its target is known to be there; its identifier."""
-    from spikeinterface_cloud.batch import submission
-    from spikeinterface_cloud.batch.target_bucket import check_target_bucket
+    from spikeinterface_cloud.aws.batch import submission
+    from spikeinterface_cloud.aws.batch.target_bucket import check_target_bucket
 
     if remark := check_target_bucket(session, job):
         tell(f"note: {remark}")
@@ -159,8 +163,8 @@ def status(job_ids: tuple[str, ...], **given: Any) -> None:
 
     Of an array, how many of its jobs are in each state.
     """
-    from spikeinterface_cloud.batch.jobs import look_up, no_such_job, queue_position
-    from spikeinterface_cloud.batch.table import job_values, jobs_table
+    from spikeinterface_cloud.aws.batch.jobs import look_up, no_such_job, queue_position
+    from spikeinterface_cloud.aws.batch.table import job_values, jobs_table
 
     batch = open_session(given).client("batch")
     found = look_up(batch, job_ids)
@@ -181,9 +185,9 @@ def status(job_ids: tuple[str, ...], **given: Any) -> None:
 @options.json_option
 def list_(**given: Any) -> None:
     """List the recent jobs of a queue, the newest first."""
-    from spikeinterface_cloud.batch.jobs import look_up, recent_jobs
-    from spikeinterface_cloud.batch.stack import queue_of
-    from spikeinterface_cloud.batch.table import job_values, jobs_table
+    from spikeinterface_cloud.aws.batch.jobs import look_up, recent_jobs
+    from spikeinterface_cloud.aws.batch.table import job_values, jobs_table
+    from spikeinterface_cloud.aws.stack_outputs import queue_of
 
     options.check_submit_variables(click.get_current_context())
     session = open_session(given)
@@ -207,8 +211,8 @@ def list_(**given: Any) -> None:
 @options.poll_option
 def logs(job_id: str, **given: Any) -> None:
     """Show the log of a job, all attempts of it."""
-    from spikeinterface_cloud.batch.logs import follow_log, show_log
-    from spikeinterface_cloud.batch.watching import describe_state
+    from spikeinterface_cloud.aws.batch.logs import follow_log, show_log
+    from spikeinterface_cloud.aws.batch.wait import describe_state
 
     session = open_session(given)
     if not given["follow"]:
@@ -229,7 +233,7 @@ def wait(job_id: str, **given: Any) -> None:
 
     Ctrl-C ends the waiting, not the job.
     """
-    from spikeinterface_cloud.batch.watching import wait_for_end
+    from spikeinterface_cloud.aws.batch.wait import wait_for_end
 
     batch = open_session(given).client("batch")
     with leaving_it_running(f"wait {job_id}", given):
@@ -242,7 +246,7 @@ def wait(job_id: str, **given: Any) -> None:
 @options.session_options
 def cancel(job_id: str, reason: str, **given: Any) -> None:
     """End a job, or an array with all its jobs."""
-    from spikeinterface_cloud.batch.jobs import look_up_one, terminate
+    from spikeinterface_cloud.aws.batch.jobs import look_up_one, terminate
 
     batch = open_session(given).client("batch")
     job = look_up_one(batch, job_id)
@@ -262,7 +266,7 @@ def results(job: str, folder: str | None, **given: Any) -> None:
     """Show what a job produced, named by its id or its target, or fetch it all."""
     from pathlib import Path
 
-    from spikeinterface_cloud.batch import results as found
+    from spikeinterface_cloud.aws.batch import results as found
 
     session = open_session(given)
     target, state = found.locate(session, job)
@@ -290,8 +294,8 @@ def diagnose(job_id: str | None, **given: Any) -> None:
 
     Exits with 1 where a check failed. It changes nothing.
     """
-    from spikeinterface_cloud.diagnosis import command
-    from spikeinterface_cloud.diagnosis.table import diagnosis_values, summary
+    from spikeinterface_cloud.aws.diagnose import command
+    from spikeinterface_cloud.aws.diagnose.table import diagnosis_values, summary
 
     options.check_submit_variables(click.get_current_context())
     found = command.diagnose(click.get_current_context(), job_id)
@@ -310,7 +314,7 @@ def diagnose(job_id: str | None, **given: Any) -> None:
 @options.json_option
 def estimate(**given: Any) -> None:
     """Estimate hours and USD of a recording, or many, on each instance type."""
-    from spikeinterface_cloud.batch.estimate import estimate_work
+    from spikeinterface_cloud.aws.estimate.command import estimate_work
 
     estimated = estimate_work(given, os.environ, open_session(given))
     if given["as_json"]:
@@ -324,15 +328,15 @@ program.add_command(infra)
 
 def open_session(given: Mapping[str, Any]) -> AwsSession:
     """The session with AWS that the options ask for."""
-    from spikeinterface_cloud.batch.session import AwsSession
+    from spikeinterface_cloud.aws.session import AwsSession
 
     return AwsSession(given["profile"], given["region"])
 
 
 def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
     """How the job is to run; queue and definition are the stack's where they are not given."""
-    from spikeinterface_cloud.batch.request import JobOptions
-    from spikeinterface_cloud.batch.stack import queue_and_definition
+    from spikeinterface_cloud.aws.batch.request import JobOptions
+    from spikeinterface_cloud.aws.stack_outputs import queue_and_definition
 
     queue, definition = queue_and_definition(
         session, given["stack"], given["job_queue"], given["job_definition"], given["on"]
@@ -355,7 +359,7 @@ def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
 
 def follow_to_end(session: AwsSession, job_id: str, given: Mapping[str, Any]) -> None:
     """Show the log of a job that was just submitted, and exit with its exit code."""
-    from spikeinterface_cloud.batch.logs import follow_log
+    from spikeinterface_cloud.aws.batch.logs import follow_log
 
     with leaving_it_running(f"logs {job_id} --follow", given):
         exit_as(follow_log(session, job_id, given["interval"], tell, tell))
@@ -378,7 +382,7 @@ def leaving_it_running(command: str, given: Mapping[str, Any]) -> Iterator[None]
 
 def exit_as(job: JobState) -> NoReturn:
     """Say how a job ended, and exit with the exit code of its container."""
-    from spikeinterface_cloud.batch.watching import describe_state, exit_code_of
+    from spikeinterface_cloud.aws.batch.wait import describe_state, exit_code_of
 
     tell(describe_state(job))
     sys.exit(exit_code_of(job))

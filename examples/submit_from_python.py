@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from spikeinterface_cloud.batch.identity import job_identity
-from spikeinterface_cloud.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.job_hash import job_identity
+from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import manifest_bytes, put_manifest
 from spikeinterface_cloud.config.settings import JobSettings

@@ -18,7 +18,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from spikeinterface_cloud.batch.refusals import explain
+from spikeinterface_cloud.aws.errors import explain
 from tests.batch_server import AwsServer
 from tests.submitting import JOB, PLACE, Laptop
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.batch.session import AwsSession
-from spikeinterface_cloud.diagnosis.diagnosis import diagnose_job
-from spikeinterface_cloud.diagnosis.table import diagnosis_values
+from spikeinterface_cloud.aws.diagnose.run import diagnose_job
+from spikeinterface_cloud.aws.diagnose.table import diagnosis_values
+from spikeinterface_cloud.aws.session import AwsSession
 from tests.batch_account import REGION, ZONE_WITHOUT, Lab, trust
 from tests.batch_server import AwsServer
 from tests.servers import (

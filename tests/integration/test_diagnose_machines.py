@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from spikeinterface_cloud.batch.session import AwsSession
-from spikeinterface_cloud.diagnosis.diagnosis import Diagnosis, diagnose_job, diagnose_queue
-from spikeinterface_cloud.diagnosis.finding import Finding, Verdict
+from spikeinterface_cloud.aws.diagnose.finding import Finding, Verdict
+from spikeinterface_cloud.aws.diagnose.run import Diagnosis, diagnose_job, diagnose_queue
+from spikeinterface_cloud.aws.session import AwsSession
 from tests.batch_account import REGION, Lab
 from tests.batch_server import AwsServer
 from tests.servers import ACCESS_KEY, SECRET_KEY

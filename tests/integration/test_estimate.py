@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.estimation.instances import INSTANCES
+from spikeinterface_cloud.aws.estimate.instances import INSTANCES
 from tests.batch_server import AwsServer
 from tests.dandi_stand_in import DandiStandIn
 from tests.submitting import Laptop

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from spikeinterface_cloud.batch.finished import unfinished
-from spikeinterface_cloud.batch.listing import ListedRecording, Listing, jobs_of
-from spikeinterface_cloud.batch.listing_csv import csv_recordings
-from spikeinterface_cloud.batch.listing_dandi import dandiset_recordings
-from spikeinterface_cloud.batch.listing_s3 import prefix_recordings
-from spikeinterface_cloud.batch.refusals import AwsRefusal
+from spikeinterface_cloud.aws.batch.completed import unfinished
+from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
+from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
+from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing, jobs_of
+from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
 from spikeinterface_cloud.config.locations import S3Location, parse_dandi
 from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
@@ -144,7 +144,7 @@ def test_what_names_no_dandiset_is_refused_at_once(name: str) -> None:
 def test_dandi_is_imported_only_for_a_dandiset_and_its_absence_has_a_remedy() -> None:
     program = """
 import sys
-import spikeinterface_cloud.batch.listing_dandi as listing
+import spikeinterface_cloud.aws.inputs.dandiset as listing
 print("dandi" in sys.modules)
 sys.modules["dandi"] = sys.modules["requests"] = None  # as where they are not installed
 try:

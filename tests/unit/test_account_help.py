@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.account.commands import infra
+from spikeinterface_cloud.aws.infra.commands import infra
 from tests.unit.test_submit_help import CONTAINER, ROOT, SLOW, run
 
 

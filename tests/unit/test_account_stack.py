@@ -14,13 +14,13 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.account import making, removing
-from spikeinterface_cloud.account.change_set import TAGS
-from spikeinterface_cloud.account.refusals import ParameterError
-from spikeinterface_cloud.account.status import describe_status, look
-from spikeinterface_cloud.account.template import Template, choose_values, with_static_names
-from spikeinterface_cloud.account.zones import choose_zones
-from spikeinterface_cloud.batch.refusals import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.infra import down, up
+from spikeinterface_cloud.aws.infra.change_set import TAGS
+from spikeinterface_cloud.aws.infra.status import describe_status, look
+from spikeinterface_cloud.aws.infra.template import Template, choose_values, with_static_names
+from spikeinterface_cloud.aws.infra.zones import choose_zones
+from spikeinterface_cloud.aws.stack_errors import ParameterError
 from tests.template import FILE
 
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/lab/1"
@@ -166,7 +166,7 @@ CREATED = {"Id": CHANGE_SET, "StackId": STACK_ID}
 # ----- updates -----------------------------------------------------------------------------------
 
 
-def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> making.Plan:
+def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> up.Plan:
     """A plan for a stack that is there."""
     aws.stack("UPDATE_COMPLETE")
     aws.summary()
@@ -188,7 +188,7 @@ def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> maki
     )
     aws.change_set("CREATE_COMPLETE", *changes)
     aws.resources(JobQueue="AWS::Batch::JobQueue", Old="AWS::EC2::NatGateway")
-    return making.plan(aws, "lab", given)
+    return up.plan(aws, "lab", given)
 
 
 def test_an_update_keeps_what_was_set_and_takes_this_version_s_images(aws: Session) -> None:
@@ -208,7 +208,7 @@ def test_a_plan_says_what_is_made_anew_taken_up_and_charged(aws: Session) -> Non
         change("Modify", "JobQueue", "AWS::Batch::JobQueue", Replacement="Conditional"),
         change("Add", "Database", "AWS::RDS::DBInstance"),
     )
-    lines = making.describe_plan(plan)
+    lines = up.describe_plan(plan)
     assert lines[0] == "the stack lab, 5 changes:"
     assert lines[1].split() == ["Add", "AWS::EC2::NatGateway", "Gateway"]
     assert lines[2].split() == ["Import", "AWS::S3::Bucket", "ResultsBucket"]
@@ -221,7 +221,7 @@ def test_a_plan_says_what_is_made_anew_taken_up_and_charged(aws: Session) -> Non
 
 def test_what_is_removed_is_not_charged_any_more(aws: Session) -> None:
     plan = planned_update(aws, change("Remove", "Old", "AWS::EC2::NatGateway"))
-    assert making.plan_values(plan)["idleUsdAMonth"] == 0
+    assert up.plan_values(plan)["idleUsdAMonth"] == 0
 
 
 def test_an_update_is_watched_to_its_end(aws: Session) -> None:
@@ -237,7 +237,7 @@ def test_an_update_is_watched_to_its_end(aws: Session) -> None:
     aws.stack("UPDATE_COMPLETE")
     aws.events(*begun, ("JobQueue", "UPDATE_COMPLETE"), ("lab", "UPDATE_COMPLETE"))
     told: list[str] = []
-    stack = making.carry_out(aws, plan, 0, told.append)
+    stack = up.carry_out(aws, plan, 0, told.append)
     assert stack.status == "UPDATE_COMPLETE"
     assert told == ["  JobQueue (AWS::Some::JobQueue) UPDATE_COMPLETE"]
 
@@ -254,7 +254,7 @@ def test_all_pages_of_changes_are_read(aws: Session) -> None:
         "describe_change_set", page, ChangeSetName=CHANGE_SET, StackName=STACK_ID, NextToken="more"
     )
     aws.resources()
-    plan = making.plan(aws, "lab", {})
+    plan = up.plan(aws, "lab", {})
     assert plan.change_set is not None
     assert len(plan.change_set.changes) == 2
 
@@ -270,7 +270,7 @@ def test_a_change_set_without_changes_is_no_error_and_leaves_nothing(aws: Sessio
     aws.change_set("FAILED", reason=reason)
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
     aws.resources()
-    assert making.plan(aws, "lab", {}).change_set is None
+    assert up.plan(aws, "lab", {}).change_set is None
 
 
 def test_a_name_that_is_taken_is_told_before_anything_is_made(aws: Session) -> None:
@@ -281,7 +281,7 @@ def test_a_name_that_is_taken_is_told_before_anything_is_made(aws: Session) -> N
     aws.change_set("FAILED", reason=reason)
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
     with pytest.raises(AwsRefusal) as refused:
-        making.plan(aws, "lab", {})
+        up.plan(aws, "lab", {})
     assert str(refused.value) == (
         "cannot prepare the stack lab: Resource spikeinterface-cloud already exists in stack "
         "arn:aws:.../stack/other/2; that name is taken by something else: choose another with "
@@ -294,13 +294,13 @@ def test_a_new_stack_that_is_only_looked_at_is_gone_afterwards(aws: Session) -> 
     plan = planned_creation(aws)
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
     aws.answers("delete_stack", {}, StackName=STACK_ID)
-    making.discard(aws, plan)
+    up.discard(aws, plan)
 
 
 def test_a_stack_that_is_there_stays_when_a_change_is_only_looked_at(aws: Session) -> None:
     plan = planned_update(aws, change("Modify", "JobQueue", "AWS::Batch::JobQueue"))
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
-    making.discard(aws, plan)
+    up.discard(aws, plan)
 
 
 # ----- a stack that fails ------------------------------------------------------------------------
@@ -312,13 +312,13 @@ def absent(aws: Session) -> None:
     )
 
 
-def planned_creation(aws: Session) -> making.Plan:
+def planned_creation(aws: Session) -> up.Plan:
     """A plan for a stack in a network of the user's own."""
     aws.stub("sts").add_response("get_caller_identity", {"Account": "123456789012"})
     aws.summary()
     aws.answers("create_change_set", CREATED)
     aws.change_set("CREATE_COMPLETE", change("Add", "Repository", "AWS::ECR::Repository"))
-    return making.plan(aws, "lab", {"SubnetIds": "subnet-1"})
+    return up.plan(aws, "lab", {"SubnetIds": "subnet-1"})
 
 
 DENIED = "User: arn:aws:iam::1:user/me is not authorized to perform: ecr:CreateRepository on x"
@@ -353,7 +353,7 @@ def test_the_first_failure_is_named_with_its_remedy(aws: Session, reason: str, a
     aws.events(*happened)
     aws.events(*happened)
     with pytest.raises(AwsRefusal) as refused:
-        making.carry_out(aws, plan, 0, lambda _: None)
+        up.carry_out(aws, plan, 0, lambda _: None)
     message = str(refused.value)
     assert message.startswith(
         "the stack lab ended as ROLLBACK_COMPLETE: first failed Repository "
@@ -376,7 +376,7 @@ def test_an_update_that_was_rolled_back_is_an_error(aws: Session) -> None:
     aws.events(*happened)
     aws.events(*happened)
     with pytest.raises(AwsRefusal) as refused:
-        making.carry_out(aws, plan, 0, lambda _: None)
+        up.carry_out(aws, plan, 0, lambda _: None)
     assert str(refused.value) == (
         "the stack lab ended as UPDATE_ROLLBACK_COMPLETE: first failed JobQueue "
         "(AWS::Some::JobQueue) UPDATE_FAILED: it is in use; "
@@ -392,7 +392,7 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
         ("lab", "ROLLBACK_COMPLETE"),
     )
     with pytest.raises(AwsRefusal) as refused:
-        making.plan(aws, "lab", {})
+        up.plan(aws, "lab", {})
     assert str(refused.value) == (
         "the stack lab is ROLLBACK_COMPLETE, which AWS cannot update: SpotMachines "
         "(AWS::Some::SpotMachines) CREATE_FAILED: no such role; "
@@ -412,7 +412,7 @@ def test_a_stack_that_cannot_be_changed_now_says_what_to_do(
 ) -> None:
     aws.stack(status)
     with pytest.raises(AwsRefusal) as refused:
-        making.plan(aws, "lab", {})
+        up.plan(aws, "lab", {})
     assert message in str(refused.value)
 
 
@@ -453,7 +453,7 @@ def test_who_may_not_look_at_the_images_still_sees_the_stack(aws: Session) -> No
 # ----- deletion ----------------------------------------------------------------------------------
 
 
-def removal(aws: Session, status: str = "CREATE_COMPLETE") -> removing.RemovalPlan:
+def removal(aws: Session, status: str = "CREATE_COMPLETE") -> down.RemovalPlan:
     aws.stack(status)
     aws.resources(
         JobQueue="AWS::Batch::JobQueue",
@@ -461,13 +461,13 @@ def removal(aws: Session, status: str = "CREATE_COMPLETE") -> removing.RemovalPl
         Repository="AWS::ECR::Repository",
         LogGroup="AWS::Logs::LogGroup",
     )
-    plan = removing.plan(aws, "lab")
+    plan = down.plan(aws, "lab")
     assert plan is not None
     return plan
 
 
 def test_a_removal_says_what_goes_and_what_stays(aws: Session) -> None:
-    lines = removing.describe_plan(removal(aws))
+    lines = down.describe_plan(removal(aws))
     assert lines == [
         "the stack lab, to be deleted:",
         "  AWS::Batch::JobQueue  JobQueue",
@@ -487,7 +487,7 @@ def test_a_stack_that_was_rolled_back_can_be_deleted(aws: Session) -> None:
     aws.stack("DELETE_COMPLETE")
     aws.events(*earlier, ("lab", "DELETE_IN_PROGRESS"), ("JobQueue", "DELETE_COMPLETE"))
     told: list[str] = []
-    removing.carry_out(aws, plan, 0, told.append)
+    down.carry_out(aws, plan, 0, told.append)
     assert told == ["  JobQueue (AWS::Some::JobQueue) DELETE_COMPLETE"]
 
 
@@ -504,7 +504,7 @@ def test_what_stands_in_the_way_of_a_deletion_is_named(aws: Session) -> None:
     aws.events(*happened)
     aws.events(*happened)
     with pytest.raises(AwsRefusal) as refused:
-        removing.carry_out(aws, plan, 0, lambda _: None)
+        down.carry_out(aws, plan, 0, lambda _: None)
     assert str(refused.value) == (
         "the stack lab ended as DELETE_FAILED: first failed Vpc (AWS::Some::Vpc) DELETE_FAILED: "
         "The vpc 'vpc-1' has dependencies and cannot be deleted; "
@@ -521,7 +521,7 @@ def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
     ]
     aws.stub("batch").add_response("list_jobs", {"jobSummaryList": jobs})
     with pytest.raises(AwsRefusal) as refused:
-        removing.plan(aws, "lab")
+        down.plan(aws, "lab")
     assert str(refused.value) == (
         "jobs are under way in lab-spot (1), and would be lost; wait for their end, or end each "
         "with `submit_job.py cancel b`, then run `infra down` again"

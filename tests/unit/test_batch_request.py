@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.batch.identity import IDENTITY_TAG, job_identity, job_name
-from spikeinterface_cloud.batch.limits import JOB_NAME, LimitError, overrides_length
-from spikeinterface_cloud.batch.request import JobOptions, build_request
-from spikeinterface_cloud.batch.submission import prepare_job
+from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG, job_identity, job_name
+from spikeinterface_cloud.aws.batch.limits import JOB_NAME, LimitError, overrides_length
+from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.submission import prepare_job
 from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError

@@ -14,10 +14,9 @@ import pytest
 from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud import errors
-from spikeinterface_cloud.batch.jobs import JobState
-from spikeinterface_cloud.diagnosis import exit_codes
-from spikeinterface_cloud.diagnosis.diagnosis import Diagnosis
-from spikeinterface_cloud.diagnosis.finding import (
+from spikeinterface_cloud.aws.batch.jobs import JobState
+from spikeinterface_cloud.aws.diagnose import exit_codes
+from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Unseen,
     Verdict,
@@ -26,31 +25,32 @@ from spikeinterface_cloud.diagnosis.finding import (
     ok,
     softened,
 )
-from spikeinterface_cloud.diagnosis.images import Image, judge_image, parse_image
-from spikeinterface_cloud.diagnosis.job_checks import judge_job
-from spikeinterface_cloud.diagnosis.machines import MachineType
-from spikeinterface_cloud.diagnosis.network_checks import (
+from spikeinterface_cloud.aws.diagnose.images import Image, judge_image, parse_image
+from spikeinterface_cloud.aws.diagnose.instance_types import MachineType
+from spikeinterface_cloud.aws.diagnose.job_checks import judge_job
+from spikeinterface_cloud.aws.diagnose.network_checks import (
     NEEDED_ENDPOINTS,
     judge_security_groups,
     judge_subnets,
     judge_zones,
 )
-from spikeinterface_cloud.diagnosis.queue_checks import (
+from spikeinterface_cloud.aws.diagnose.queue_checks import (
     judge_environment,
     judge_front,
     judge_queue,
 )
-from spikeinterface_cloud.diagnosis.quotas import Quota, judge_quota
-from spikeinterface_cloud.diagnosis.reasons import BLOCKED, NOT_STARTED, meaning_of
-from spikeinterface_cloud.diagnosis.request import MAY_NEED_GPU, NEED_GPU, Request, request_of
-from spikeinterface_cloud.diagnosis.roles import trusted_services
-from spikeinterface_cloud.diagnosis.scaling_checks import judge_activities, judge_machines
-from spikeinterface_cloud.diagnosis.size_checks import (
+from spikeinterface_cloud.aws.diagnose.quotas import Quota, judge_quota
+from spikeinterface_cloud.aws.diagnose.request import MAY_NEED_GPU, NEED_GPU, Request, request_of
+from spikeinterface_cloud.aws.diagnose.roles import trusted_services
+from spikeinterface_cloud.aws.diagnose.run import Diagnosis
+from spikeinterface_cloud.aws.diagnose.scaling_checks import judge_activities, judge_machines
+from spikeinterface_cloud.aws.diagnose.size_checks import (
     judge_gpu_request,
     judge_gpu_system,
     judge_sizes,
 )
-from spikeinterface_cloud.diagnosis.table import findings_table, summary
+from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
+from spikeinterface_cloud.aws.diagnose.table import findings_table, summary
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"

@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.stub import Stubber
 
-from spikeinterface_cloud.batch.refusals import AwsRefusal
-from spikeinterface_cloud.batch.session import AwsSession
-from spikeinterface_cloud.diagnosis.asking import ask
-from spikeinterface_cloud.diagnosis.finding import (
+from spikeinterface_cloud.aws.diagnose.finding import (
     Unseen,
 )
-from spikeinterface_cloud.diagnosis.images import Image, look_up_image, parse_image
-from spikeinterface_cloud.diagnosis.quotas import Quota, look_up_quota
-from spikeinterface_cloud.diagnosis.scaling import look_at_scaling, registered_memory
+from spikeinterface_cloud.aws.diagnose.images import Image, look_up_image, parse_image
+from spikeinterface_cloud.aws.diagnose.query import ask
+from spikeinterface_cloud.aws.diagnose.quotas import Quota, look_up_quota
+from spikeinterface_cloud.aws.diagnose.scaling import look_at_scaling, registered_memory
+from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.session import AwsSession
 
 REGION = "us-east-1"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -17,23 +17,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.config.catalog.snapshot import known_names
-from spikeinterface_cloud.config.catalog.validation import unknown_sorter
-from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.estimation import rates
-from spikeinterface_cloud.estimation.costing import Estimate, Work, estimate, result_storage
-from spikeinterface_cloud.estimation.fitting import Scratch, scratch_gb
-from spikeinterface_cloud.estimation.instances import INSTANCES
-from spikeinterface_cloud.estimation.price_list import (
+from spikeinterface_cloud.aws.estimate import rates
+from spikeinterface_cloud.aws.estimate.cost import Estimate, Work, estimate, result_storage
+from spikeinterface_cloud.aws.estimate.duration import PartTime, job_times
+from spikeinterface_cloud.aws.estimate.fit import Scratch, scratch_gb
+from spikeinterface_cloud.aws.estimate.instances import INSTANCES
+from spikeinterface_cloud.aws.estimate.interval import Span, exactly, total
+from spikeinterface_cloud.aws.estimate.price_list import (
     PriceList,
     table_prices,
     with_file,
     with_typed,
 )
-from spikeinterface_cloud.estimation.recorded import Recorded, of_bytes, of_duration
-from spikeinterface_cloud.estimation.span import Span, exactly, total
-from spikeinterface_cloud.estimation.table import estimate_text
-from spikeinterface_cloud.estimation.timing import PartTime, job_times
+from spikeinterface_cloud.aws.estimate.table import estimate_text
+from spikeinterface_cloud.aws.estimate.workload import Recorded, of_bytes, of_duration
+from spikeinterface_cloud.config.catalog.snapshot import known_names
+from spikeinterface_cloud.config.catalog.validation import unknown_sorter
+from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.preflight import DISK_FACTOR
 from spikeinterface_cloud.prices import ON_DEMAND_USD_PER_HOUR
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.account.idle_cost import USD_A_GB, USD_A_MONTH, idle_cost
-from spikeinterface_cloud.account.removing import KEPT, QUEUES
-from spikeinterface_cloud.account.stack import SIGNATURE
-from spikeinterface_cloud.account.template import INSTANCE_TYPES, SUBNETS, TEMPLATE_FILE, ZONES
-from spikeinterface_cloud.batch.options import MACHINES
-from spikeinterface_cloud.batch.request import RETRY_RULES
-from spikeinterface_cloud.batch.stack import OUTPUTS
+from spikeinterface_cloud.aws.batch.request import RETRY_RULES
+from spikeinterface_cloud.aws.cli.options import MACHINES
+from spikeinterface_cloud.aws.infra.down import KEPT, QUEUES
+from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, USD_A_MONTH, idle_cost
+from spikeinterface_cloud.aws.infra.stack import SIGNATURE
+from spikeinterface_cloud.aws.infra.template import INSTANCE_TYPES, SUBNETS, TEMPLATE_FILE, ZONES
+from spikeinterface_cloud.aws.stack_outputs import OUTPUTS
 from tests.template import FILE, TEMPLATE, default, listed, of_type, statements
 
 RESOURCES = TEMPLATE["Resources"]

@@ -7,15 +7,15 @@ import re
 
 import pytest
 
-from spikeinterface_cloud.batch.arrays import overview, prepare_jobs
-from spikeinterface_cloud.batch.listing import (
+from spikeinterface_cloud.aws.batch.arrays import overview, prepare_jobs
+from spikeinterface_cloud.aws.batch.request import JobOptions
+from spikeinterface_cloud.aws.inputs.recording_list import (
     ListedJob,
     ListedRecording,
     Listing,
     common_target,
     jobs_of,
 )
-from spikeinterface_cloud.batch.request import JobOptions
 from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.errors import SettingsError
 

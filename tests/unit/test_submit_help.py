@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.batch.jobs import JobState
-from spikeinterface_cloud.batch.logs import why_empty
-from spikeinterface_cloud.batch.table import jobs_table
-from spikeinterface_cloud.batch.watching import describe_state, exit_code_of
+from spikeinterface_cloud.aws.batch.jobs import JobState
+from spikeinterface_cloud.aws.batch.logs import why_empty
+from spikeinterface_cloud.aws.batch.table import jobs_table
+from spikeinterface_cloud.aws.batch.wait import describe_state, exit_code_of
 from submit_job import program
 
 ROOT = Path(__file__).parents[2]

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.batch.job_settings import (
+from spikeinterface_cloud.aws.inputs.job_settings import (
     job_variables,
     left_behind,
     local_endpoints,
     settings_of,
     source_variables,
 )
-from spikeinterface_cloud.batch.secrets import check_no_secret
+from spikeinterface_cloud.aws.inputs.secrets import check_no_secret
 from spikeinterface_cloud.errors import SettingsError
 
 SOURCE = {"source": "s3://lab-data/raw/session1", "data_type": "spikeglx"}

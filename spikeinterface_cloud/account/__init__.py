@@ -1,1 +1,0 @@
-"""The AWS account: one CloudFormation stack with all that a sorting job needs."""

@@ -1,0 +1,1 @@
+"""Jobs on AWS Batch: requests, submission, states, logs and results."""

@@ -1,0 +1,55 @@
+"""What makes two jobs the same: a hash of what they do, in the job's name and in a tag.
+
+SubmitJob takes no token that would make a second call harmless, so that the name has to tell.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from spikeinterface_cloud.aws.batch.limits import JOB_NAME_LENGTH
+
+#: the tag that holds the hash
+IDENTITY_TAG = "spikeinterface-cloud-job"
+
+#: hexadecimal digits; that two of ten million jobs share it has a chance of one in 370,000
+IDENTITY_LENGTH = 16
+
+DEFAULT_NAME = "sorting"
+
+
+def job_identity(environment: Mapping[str, str], job_definition: str) -> str:
+    """Hash what the job does; on which queue, and with how much memory, makes no other job of it.
+
+    A name and an ARN of one definition give two hashes: AWS alone knows that they are the same.
+    """
+    content = json.dumps([job_definition, sorted(environment.items())])
+    return hashlib.sha256(content.encode()).hexdigest()[:IDENTITY_LENGTH]
+
+
+def job_name(environment: Mapping[str, str], wanted: str | None, identity: str) -> str:
+    """The name of a job: what the user calls it, or what its settings suggest, and the hash.
+
+    >>> job_name({"AWS_S3_BUCKET": "lab", "AWS_S3_BUCKET_FOLDER": "raw/day 1"}, None, "0f3a")
+    'day-1-0f3a'
+    """
+    suffix = f"-{identity}"
+    if wanted is not None:
+        return f"{wanted}{suffix}"
+    return f"{_suggested(environment)[: JOB_NAME_LENGTH - len(suffix)]}{suffix}"
+
+
+def _suggested(environment: Mapping[str, str]) -> str:
+    """The last part of where the recording, or else the result, is."""
+    for name in (
+        "RUN_IDENTIFIER",
+        "AWS_S3_BUCKET_FOLDER",
+        "DANDISET_S3_FILE_URL",
+        "TARGET_AWS_S3_BUCKET_FOLDER",
+    ):
+        stem = PurePosixPath(environment.get(name, "")).stem
+        if text := re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-_"):
+            return text
+    return DEFAULT_NAME

@@ -1,0 +1,1 @@
+"""The options of the command line. Needs nothing but click."""

@@ -1,0 +1,100 @@
+"""What a job asks of its machine, as DescribeJobs tells it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spikeinterface_cloud.aws.batch.jobs import DEFAULT_LOG_GROUP, JobState
+
+#: the sorters that find no GPU of themselves on a machine without one, or crawl there; a test
+#: compares them with what SpikeInterface says
+NEED_GPU = frozenset(
+    {"kilosort", "kilosort2", "kilosort2_5", "kilosort3", "pykilosort", "rtsort", "yass"}
+)
+
+#: those that run without one where they are told to (`torch_device`)
+MAY_NEED_GPU = frozenset({"ironclust", "kilosort4"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """The resources, roles and image of a job."""
+
+    vcpus: float
+    memory_mib: int
+    gpus: int
+    image: str
+    job_role: str | None
+    execution_role: str | None
+    #: whether AWS has secrets to put into its environment, which the execution role reads
+    has_secrets: bool
+    #: that has to be there before the job starts; None where there is none such
+    log_group: str | None
+    #: those of its sorters that need a GPU
+    gpu_sorters: tuple[str, ...]
+    sorters_are_known: bool
+
+
+def request_of(job: JobState) -> Request:
+    """What a job asks for; zero where AWS does not say."""
+    container = job.reply.get("container", {})
+    wanted = {
+        entry["type"]: float(entry["value"]) for entry in container.get("resourceRequirements", ())
+    }
+    return Request(
+        vcpus=wanted.get("VCPU", float(container.get("vcpus", 0))),
+        memory_mib=int(wanted.get("MEMORY", container.get("memory", 0))),
+        gpus=int(wanted.get("GPU", 0)),
+        image=str(container.get("image", "")),
+        job_role=container.get("jobRoleArn"),
+        execution_role=container.get("executionRoleArn"),
+        has_secrets=bool(container.get("secrets")),
+        log_group=_log_group(container.get("logConfiguration", {})),
+        gpu_sorters=gpu_sorters(job.environment),
+        sorters_are_known=bool(job.environment.get("SORTERS", "").strip()),
+    )
+
+
+def gpu_sorters(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Those of the listed sorters that need a GPU, with the parameters that they get.
+
+    >>> gpu_sorters({"SORTERS": "simple, kilosort4"})
+    ('kilosort4',)
+    >>> gpu_sorters({"SORTERS": '["kilosort4"]',
+    ...              "SORTERS_KWARGS": '{"kilosort4": {"torch_device": "cpu"}}'})
+    ()
+    """
+    listed = environment.get("SORTERS", "").strip()
+    names = _parsed(listed) if listed.startswith("[") else listed.split(",")
+    given = _parsed(environment.get("SORTERS_KWARGS", "") or "{}")
+    return tuple(
+        name
+        for name in (str(name).strip() for name in names or ())
+        if name in NEED_GPU or (name in MAY_NEED_GPU and not _on_cpu(given, name))
+    )
+
+
+def _log_group(configuration: Mapping[str, Any]) -> str | None:
+    options = configuration.get("options", {})
+    group: str | None = options.get("awslogs-group")
+    if configuration.get("logDriver", "awslogs") != "awslogs" or group is None:
+        return None
+    if options.get("awslogs-create-group") == "true" or group.startswith(DEFAULT_LOG_GROUP):
+        return None  # made when the container starts, or by Batch itself
+    return group
+
+
+def _on_cpu(given: Any, sorter: str) -> bool:
+    parameters = given.get(sorter) if isinstance(given, dict) else None
+    return isinstance(parameters, dict) and parameters.get("torch_device") == "cpu"
+
+
+def _parsed(text: str) -> Any:
+    """The JSON, or None: that it is none is for the container to refuse."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None

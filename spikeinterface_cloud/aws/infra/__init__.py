@@ -1,0 +1,1 @@
+"""The CloudFormation stack that holds everything a sorting job needs."""

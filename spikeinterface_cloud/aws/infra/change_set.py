@@ -1,0 +1,154 @@
+"""A change set: what CloudFormation would do, asked before it does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.infra.stack import UNDER_REVIEW, Stack
+from spikeinterface_cloud.aws.infra.template import Template, as_request
+from spikeinterface_cloud.aws.stack_errors import explained, one_line, remedy
+
+#: what AWS says of a change set that changes nothing
+NOTHING_NEW = ("didn't contain changes", "no updates are to be performed")
+
+#: the bill can be split by it, once it is a cost allocation tag of the account
+TAGS = ({"Key": "Project", "Value": "spikeinterface-cloud"},)
+
+#: a change set is ready in seconds; AWS is asked this often, or as often as the user says
+INTERVAL_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What would happen to one resource."""
+
+    #: Add, Modify, Remove or Import
+    action: str
+    logical_id: str
+    #: like `AWS::Batch::JobQueue`
+    kind: str
+    #: whether it is made anew and the old one deleted: `True`, `False` or `Conditional`
+    replacement: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeSet:
+    """What would happen to the stack."""
+
+    change_set_id: str
+    stack_id: str
+    stack_name: str
+    #: whether the stack was made for it, and has nothing else
+    is_first: bool
+    changes: Sequence[Change]
+
+
+def prepare(
+    cloudformation: Any,
+    name: str,
+    stack: Stack | None,
+    template: Template,
+    values: Mapping[str, str],
+) -> ChangeSet | None:
+    """Ask CloudFormation what it would do; None where that is nothing.
+
+    What an earlier stack of the name left behind (results, images, logs) is taken up again.
+
+    Raises
+    ------
+    AwsRefusal
+        It would not do it.
+    """
+    creates = stack is None or stack.status == UNDER_REVIEW
+    with explained(f"prepare the stack {name}"):
+        try:
+            made = cloudformation.create_change_set(
+                StackName=name,
+                ChangeSetName=f"infra-up-{time.time_ns()}",
+                ChangeSetType="CREATE" if creates else "UPDATE",
+                TemplateBody=template.body,
+                Parameters=as_request(values),
+                Capabilities=["CAPABILITY_IAM"],
+                Tags=list(TAGS),
+                ImportExistingResources=True,
+            )
+        except ClientError as error:
+            if _is_nothing_new(str(error)):
+                return None
+            raise
+    change_set = ChangeSet(
+        change_set_id=made["Id"],
+        stack_id=made["StackId"],
+        stack_name=name,
+        is_first=stack is None,
+        changes=(),
+    )
+    return _wait(cloudformation, change_set)
+
+
+def discard(cloudformation: Any, change_set: ChangeSet) -> None:
+    """Leave everything as it was; a stack that was only made to be looked at goes as well."""
+    with explained(f"discard the change set of the stack {change_set.stack_name}"):
+        cloudformation.delete_change_set(ChangeSetName=change_set.change_set_id)
+        if change_set.is_first:
+            cloudformation.delete_stack(StackName=change_set.stack_id)
+
+
+def execute(cloudformation: Any, change_set: ChangeSet) -> None:
+    """Let CloudFormation begin."""
+    with explained(f"make the stack {change_set.stack_name}"):
+        cloudformation.execute_change_set(
+            ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id
+        )
+
+
+def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
+    """The change set with its changes, once AWS has worked them out."""
+    reply = _describe(cloudformation, change_set)
+    while reply["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+        time.sleep(INTERVAL_S)
+        reply = _describe(cloudformation, change_set)
+    if reply["Status"] != "FAILED":
+        changes = _changes(cloudformation, change_set, reply)
+        return replace(change_set, changes=changes)
+    discard(cloudformation, change_set)
+    reason = one_line(reply.get("StatusReason"))
+    if _is_nothing_new(reason):
+        return None
+    advice = remedy(reason) or "mend it, then run `infra up` again"
+    raise AwsRefusal(f"cannot prepare the stack {change_set.stack_name}: {reason}; {advice}")
+
+
+def _describe(cloudformation: Any, change_set: ChangeSet, **page: str) -> Any:
+    with explained(f"look at the change set of the stack {change_set.stack_name}"):
+        return cloudformation.describe_change_set(
+            ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id, **page
+        )
+
+
+def _changes(cloudformation: Any, change_set: ChangeSet, reply: Any) -> Sequence[Change]:
+    """Those of all pages, in the template's order."""
+    replies = list(reply["Changes"])
+    while token := reply.get("NextToken"):
+        reply = _describe(cloudformation, change_set, NextToken=token)
+        replies += reply["Changes"]
+    found = [entry["ResourceChange"] for entry in replies]
+    return [
+        Change(
+            action=change["Action"],
+            logical_id=change["LogicalResourceId"],
+            kind=change["ResourceType"],
+            replacement=change.get("Replacement", "False"),
+        )
+        for change in found
+    ]
+
+
+def _is_nothing_new(reason: str) -> bool:
+    return any(sign in reason.lower() for sign in NOTHING_NEW)

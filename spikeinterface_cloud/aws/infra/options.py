@@ -1,0 +1,72 @@
+"""The options of `submit_job.py infra`; nothing but click is needed to read them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from spikeinterface_cloud.aws.cli.click_sections import (
+    Declared,
+    Pair,
+    interval_option,
+    option_group,
+)
+
+#: also what `--stack` of a submission is read from
+STACK_VARIABLE = "SUBMIT_STACK"
+DEFAULT_STACK = "spikeinterface-cloud"
+
+#: the results bucket is named after the stack, the account and the region, in 63 characters
+STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+
+
+class StackName(click.ParamType[Any, Any]):
+    """The name of a stack, which buckets can be named after."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not STACK_NAME.fullmatch(value) or value.endswith("-"):
+            self.fail(
+                f"{value!r} is no name for it; begin with a lower-case letter, use lower-case "
+                "letters, digits and -, at most 30 in all.",
+                param,
+                ctx,
+            )
+        return str(value)
+
+
+stack_option = option_group(
+    "Stack",
+    Declared(
+        "--stack",
+        type=StackName(),
+        envvar=STACK_VARIABLE,
+        default=DEFAULT_STACK,
+        help=f"CloudFormation stack  [default: {DEFAULT_STACK}; variable: {STACK_VARIABLE}]",
+    ),
+)
+
+parameter_options = option_group(
+    "Stack",
+    Declared(
+        "--set",
+        "parameters",
+        type=Pair(),
+        multiple=True,
+        help="a parameter of the template (README), as often as needed; the others stay as they "
+        "are",
+    ),
+)
+
+acting_options = option_group(
+    "Acting",
+    Declared("--dry-run", is_flag=True, help="show what would change, and change nothing"),
+    Declared("--yes", is_flag=True, help="do not ask"),
+)
+
+watching_option = option_group(
+    "Acting", interval_option(3.0, "how often AWS is asked how far it is")
+)

@@ -1,0 +1,164 @@
+"""A stack as CloudFormation describes it, and whether it can be changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from spikeinterface_cloud.aws.errors import AwsRefusal, error_code
+from spikeinterface_cloud.aws.infra.events import first_failure
+from spikeinterface_cloud.aws.stack_errors import explained
+
+#: how the template's description begins: a stack without it is somebody else's
+SIGNATURE = "SpikeInterface Cloud:"
+
+#: a stack that has nothing but a change set
+UNDER_REVIEW = "REVIEW_IN_PROGRESS"
+
+#: AWS only deletes a stack that is in one of these
+NEVER_MADE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """A stack as one reply described it."""
+
+    reply: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return str(self.reply["StackName"])
+
+    @property
+    def stack_id(self) -> str:
+        """The ARN, under which AWS knows it after its deletion as well."""
+        return str(self.reply["StackId"])
+
+    @property
+    def status(self) -> str:
+        """Like `CREATE_COMPLETE`."""
+        return str(self.reply["StackStatus"])
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether AWS is at work on it."""
+        return self.status.endswith("_IN_PROGRESS") and self.status != UNDER_REVIEW
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it was made from this project's template; one under review has none yet."""
+        description = str(self.reply.get("Description") or "")
+        return self.status == UNDER_REVIEW or description.startswith(SIGNATURE)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Its outputs, by key."""
+        return {given["OutputKey"]: given["OutputValue"] for given in self.reply.get("Outputs", ())}
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The values of the template's parameters that it was made with."""
+        given = self.reply.get("Parameters", ())
+        return {each["ParameterKey"]: each.get("ParameterValue", "") for each in given}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resource:
+    """A resource of a stack."""
+
+    logical_id: str
+    #: as AWS names it outside of the stack; empty where it was never made
+    physical_id: str
+    #: like `AWS::Batch::JobQueue`
+    kind: str
+
+
+def find_stack(cloudformation: Any, name: str) -> Stack | None:
+    """The stack of this name or ARN; None where there is none.
+
+    Raises
+    ------
+    AwsRefusal
+        AWS did not tell.
+    """
+    with explained(f"look at the stack {name}"):
+        try:
+            reply = cloudformation.describe_stacks(StackName=name)
+        except ClientError as error:
+            if error_code(error) == "ValidationError" and "does not exist" in str(error):
+                return None
+            raise
+    return Stack(reply=reply["Stacks"][0])
+
+
+def our_stack(cloudformation: Any, name: str) -> Stack | None:
+    """The stack of this name, which has to be one of this project's, if there is any.
+
+    Raises
+    ------
+    AwsRefusal
+        It is somebody else's, or AWS did not tell.
+    """
+    stack = find_stack(cloudformation, name)
+    if stack is not None and not stack.is_ours:
+        raise AwsRefusal(
+            f"the stack {name} was not made from this project's template, and is left alone; "
+            "choose another name with --stack"
+        )
+    return stack
+
+
+def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
+    """Refuse a stack that AWS will not update.
+
+    Raises
+    ------
+    AwsRefusal
+        with what has to be done first.
+    """
+    if stack is None or stack.status == UNDER_REVIEW:
+        return
+    name = stack.name
+    if stack.is_changing:
+        raise AwsRefusal(
+            f"AWS is still at work on the stack {name} ({stack.status}); "
+            f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
+        )
+    if stack.status in NEVER_MADE:
+        failure = first_failure(cloudformation, stack.stack_id)
+        why = f": {failure.sentence}" if failure else ""
+        raise AwsRefusal(
+            f"the stack {name} is {stack.status}, which AWS cannot update{why}; "
+            f"run `submit_job.py infra down --stack {name}`, then `infra up` again"
+        )
+    if stack.status == "UPDATE_ROLLBACK_FAILED":
+        raise AwsRefusal(
+            f"the stack {name} is {stack.status}; "
+            f"run `aws cloudformation continue-update-rollback --stack-name {name}` first"
+        )
+
+
+def resources_of(cloudformation: Any, stack: Stack) -> Sequence[Resource]:
+    """What the stack holds now.
+
+    Raises
+    ------
+    AwsRefusal
+        AWS did not tell.
+    """
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.stack_id)
+    with explained(f"list the resources of the stack {stack.name}"):
+        return [
+            Resource(
+                logical_id=entry["LogicalResourceId"],
+                physical_id=entry.get("PhysicalResourceId", ""),
+                kind=entry["ResourceType"],
+            )
+            for page in pages
+            for entry in page["StackResourceSummaries"]
+            if entry["ResourceStatus"] != "DELETE_COMPLETE" and entry["ResourceType"]
+        ]

@@ -1,0 +1,122 @@
+"""The template, and the values of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from spikeinterface_cloud import __version__
+from spikeinterface_cloud.aws.stack_errors import ParameterError, explained
+from spikeinterface_cloud.config.parsing import nearest
+
+TEMPLATE_FILE = Path(__file__).parents[2] / "infrastructure" / "cloudformation.yaml"
+
+#: the parameter that follows this program's version, as `make push` does
+IMAGE_TAG = "ImageTag"
+
+#: in which zones the stack's own subnets are; they cannot move later
+ZONES = ("FirstZone", "SecondZone", "ThirdZone")
+SUBNETS = "SubnetIds"
+INSTANCE_TYPES = ("GpuInstanceTypes", "CpuInstanceTypes")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """A template that CloudFormation has read."""
+
+    body: str
+    #: the default of each parameter, by name
+    defaults: Mapping[str, str]
+
+
+def read_template(cloudformation: Any) -> Template:
+    """The project's template, with its parameters as CloudFormation reads them.
+
+    Raises
+    ------
+    AwsRefusal
+        AWS did not take it.
+    """
+    body = TEMPLATE_FILE.read_text()
+    with explained("read the template"):
+        summary = cloudformation.get_template_summary(TemplateBody=body)
+    defaults = {
+        parameter["ParameterKey"]: parameter.get("DefaultValue", "")
+        for parameter in summary["Parameters"]
+    }
+    return Template(body=body, defaults=defaults)
+
+
+def choose_values(
+    template: Template, given: Mapping[str, str], previous: Mapping[str, str]
+) -> dict[str, str]:
+    """The value of every parameter: given > as it was > default.
+
+    The image's tag is this program's version unless it is given, so that an update of the program
+    and `infra up` move the job definitions to the new images.
+
+    Parameters
+    ----------
+    previous
+        the values of the stack that is there; empty for a new one
+
+    Raises
+    ------
+    ParameterError
+        The template has no parameter of that name; with every such name, a line each.
+    """
+    unknown = [name for name in given if name not in template.defaults]
+    if unknown:
+        raise ParameterError(
+            "\n".join(
+                f"--set: the template has no parameter {name}"
+                f"{nearest(name, template.defaults) or '; the README lists them'}"
+                for name in unknown
+            )
+        )
+    kept = {name: value for name, value in previous.items() if name in template.defaults}
+    return {**template.defaults, **kept, IMAGE_TAG: __version__, **given}
+
+
+def with_static_names(
+    template: Template, values: Mapping[str, str], stack: str, account: str, region: str
+) -> Template:
+    """The template with the names of what outlives a stack written out.
+
+    CloudFormation takes up a resource that is there already only where its name is no function:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
+    """
+    bucket = values["ResultsBucketName"] or f"{stack}-{account}-{region}"
+    names = {
+        "RepositoryName: !Ref RepositoryName\n": f'RepositoryName: "{values["RepositoryName"]}"\n',
+        "LogGroupName: !Sub /aws/batch/${AWS::StackName}\n": f"LogGroupName: /aws/batch/{stack}\n",
+        "BucketName: !If\n"
+        "        - NamesResultsBucket\n"
+        "        - !Ref ResultsBucketName\n"
+        "        - !Sub ${AWS::StackName}-${AWS::AccountId}-${AWS::Region}\n": (
+            f"BucketName: {bucket}\n"
+        ),
+    }
+    body = template.body
+    for function, name in names.items():
+        assert body.count(function) == 1, f"the template names it otherwise: {function}"
+        body = body.replace(function, name)
+    return replace(template, body=body)
+
+
+def needs_zones(values: Mapping[str, str]) -> bool:
+    """Whether zones for subnets of the stack's own have yet to be chosen."""
+    return not values[SUBNETS] and not any(values[zone] for zone in ZONES)
+
+
+def instance_types(values: Mapping[str, str]) -> Sequence[str]:
+    """The machines of all compute environments."""
+    listed = ",".join(values[name] for name in INSTANCE_TYPES)
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def as_request(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The values in the form of CloudFormation."""
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]

@@ -1,0 +1,152 @@
+"""`infra up`: make the stack, or bring it up to date, once the user has seen what that means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from spikeinterface_cloud.aws.infra import change_set as change_sets
+from spikeinterface_cloud.aws.infra.change_set import ChangeSet
+from spikeinterface_cloud.aws.infra.idle_cost import describe_idle_cost, idle_cost
+from spikeinterface_cloud.aws.infra.stack import (
+    UNDER_REVIEW,
+    Stack,
+    check_changeable,
+    our_stack,
+    resources_of,
+)
+from spikeinterface_cloud.aws.infra.template import (
+    choose_values,
+    instance_types,
+    needs_zones,
+    read_template,
+    with_static_names,
+)
+from spikeinterface_cloud.aws.infra.wait import Progress, check_outcome
+from spikeinterface_cloud.aws.infra.zones import choose_zones
+from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws.stack_errors import explained
+
+#: how a stack ends that is as it was asked for
+MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is to happen to the stack."""
+
+    stack: Stack | None
+    #: None where the stack is as it should be
+    change_set: ChangeSet | None
+    #: of every parameter
+    values: Mapping[str, str]
+    #: the types of all the resources that there will be
+    kinds: Sequence[str]
+
+
+def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
+    """Ask AWS what the template would change; nothing is changed yet.
+
+    Raises
+    ------
+    ParameterError
+        A parameter is given that the template does not have.
+    AwsRefusal
+        The stack cannot be changed, or AWS refuses.
+    """
+    cloudformation = session.client("cloudformation")
+    stack = our_stack(cloudformation, name)
+    check_changeable(cloudformation, stack)
+    exists = stack is not None and stack.status != UNDER_REVIEW
+    template = read_template(cloudformation)
+    values = choose_values(template, given, stack.parameters if stack and exists else {})
+    if not exists and needs_zones(values):
+        values |= choose_zones(session.client("ec2"), instance_types(values))
+    region = cloudformation.meta.region_name
+    template = with_static_names(template, values, name, account_of(session, stack), region)
+    change_set = change_sets.prepare(cloudformation, name, stack, template, values)
+    there = resources_of(cloudformation, stack) if stack and exists else []
+    kinds = {resource.logical_id: resource.kind for resource in there}
+    for change in change_set.changes if change_set else ():
+        kinds[change.logical_id] = change.kind
+        if change.action == "Remove":
+            del kinds[change.logical_id]
+    return Plan(stack=stack, change_set=change_set, values=values, kinds=list(kinds.values()))
+
+
+def account_of(session: AwsSession, stack: Stack | None) -> str:
+    """The number of the account that the stack is in, or will be."""
+    if stack is not None:
+        return stack.stack_id.split(":")[4]
+    with explained("ask whose account it is"):
+        return str(session.client("sts").get_caller_identity()["Account"])
+
+
+def describe_plan(planned: Plan) -> list[str]:
+    """The plan for people, a line each: what changes, and what it costs."""
+    assert planned.change_set is not None
+    changes = planned.change_set.changes
+    lines = [f"the stack {planned.change_set.stack_name}, {counted(len(changes), 'change')}:"]
+    width = max((len(change.kind) for change in changes), default=0)
+    for change in changes:
+        anew = {"True": "  is made anew", "Conditional": "  may be made anew"}
+        lines.append(
+            f"  {change.action:<6}  {change.kind:<{width}}  {change.logical_id}"
+            f"{anew.get(change.replacement, '')}"
+        )
+    cost = idle_cost(planned.kinds)
+    return [*lines, *describe_idle_cost(cost, float(planned.values["RootVolumeGiB"]))]
+
+
+def plan_values(planned: Plan) -> dict[str, Any]:
+    """The plan for `--json`."""
+    cost = idle_cost(planned.kinds)
+    changes = planned.change_set.changes if planned.change_set else ()
+    return {
+        "changes": [
+            {"action": change.action, "resource": change.logical_id, "type": change.kind}
+            for change in changes
+        ],
+        "parameters": dict(planned.values),
+        "idleUsdAMonth": round(cost.usd_a_month, 2),
+        "idleUsdAMonthForAGb": dict(cost.usd_a_gb),
+        "unpriced": list(cost.unpriced),
+    }
+
+
+def discard(session: AwsSession, planned: Plan) -> None:
+    """Forget the plan; in the account, nothing of it is left."""
+    if planned.change_set is not None:
+        change_sets.discard(session.client("cloudformation"), planned.change_set)
+
+
+def carry_out(
+    session: AwsSession, planned: Plan, interval_s: float, tell: Callable[[str], None]
+) -> Stack:
+    """Let AWS make the changes, tell what it does, and wait for the end.
+
+    Raises
+    ------
+    AwsRefusal
+        with what failed first, if anything does.
+    """
+    assert planned.change_set is not None
+    cloudformation = session.client("cloudformation")
+    progress = Progress(cloudformation, planned.change_set.stack_id, tell)
+    change_sets.execute(cloudformation, planned.change_set)
+    stack = progress.wait(interval_s)
+    again = f"run `submit_job.py infra up --stack {stack.name}` again"
+    if stack.status.startswith(("CREATE", "ROLLBACK")):
+        again = f"run `submit_job.py infra down --stack {stack.name}`, then `infra up` again"
+    check_outcome(cloudformation, stack, MADE, again)
+    return stack
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "change"), counted(34, "change")
+    ('1 change', '34 changes')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,54 @@
+"""The zones that offer the machines: a subnet in another one would never have any."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.infra.template import ZONES
+from spikeinterface_cloud.aws.stack_errors import explained
+
+#: CloudFormation needs two subnets or three
+FEWEST = 2
+
+
+def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
+    """The zones with the most of these types, as the template's parameters.
+
+    Raises
+    ------
+    AwsRefusal
+        The region offers a type in no zone, offers them in fewer than two, or AWS did not tell.
+    """
+    offered = _offers(ec2, types)
+    region = ec2.meta.region_name
+    offered_types = {kind for kinds in offered.values() for kind in kinds}
+    if missing := sorted(set(types) - offered_types):
+        raise AwsRefusal(
+            f"{region} does not offer {', '.join(missing)}; choose others with "
+            "--set GpuInstanceTypes=... and --set CpuInstanceTypes=..., or another --region"
+        )
+    counts = Counter({zone: len(kinds) for zone, kinds in offered.items()})
+    best = sorted(sorted(counts), key=lambda zone: -counts[zone])[: len(ZONES)]
+    if len(best) < FEWEST:
+        raise AwsRefusal(
+            f"{region} offers these machines in {', '.join(best)} only, and the stack needs two "
+            "zones; choose another --region, or give --set VpcId=... and --set SubnetIds=..."
+        )
+    return dict(zip(ZONES, [*sorted(best), *[""] * len(ZONES)], strict=False))
+
+
+def _offers(ec2: Any, types: Sequence[str]) -> dict[str, set[str]]:
+    """The types that each zone offers."""
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": list(types)}],
+    )
+    found: dict[str, set[str]] = {}
+    with explained("ask which zones offer the machines"):
+        for page in pages:
+            for offer in page["InstanceTypeOfferings"]:
+                found.setdefault(offer["Location"], set()).add(offer["InstanceType"])
+    return found

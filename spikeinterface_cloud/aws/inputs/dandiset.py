@@ -1,0 +1,71 @@
+"""The recordings of a dandiset."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
+from spikeinterface_cloud.errors import SourceError, UnavailableError
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+#: every NWB file
+DEFAULT_PATTERN = "*.nwb"
+
+
+def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr | None) -> Listing:
+    """The NWB files of `dandiset` whose path matches; each one's own path names its results.
+
+    Raises
+    ------
+    UnavailableError
+        DANDI's own client is not installed.
+    SettingsError, SourceError, TransferError
+        The dandiset cannot be listed, or has no such file.
+    """
+    try:
+        from spikeinterface_cloud.dandi.listing import list_dandiset
+    except ImportError as error:
+        raise _without_client(error) from error
+    pattern = pattern or DEFAULT_PATTERN
+    try:
+        found = list_dandiset(dandiset, pattern, api_key)
+    except ImportError as error:
+        raise _without_client(error) from error
+    if not found.assets:
+        others = f" (but {', '.join(found.others[:3])})" if found.others else ""
+        raise SourceError(f"{dandiset} has no NWB file {pattern}{others}; check --glob")
+    return Listing(
+        title=f"dandiset-{found.dandiset}",
+        recordings=tuple(
+            ListedRecording(
+                label=asset.path,
+                name=str(PurePosixPath(asset.path).with_suffix("")),
+                variables={"DANDISET_S3_FILE_URL": asset.address},
+                size_bytes=asset.size_bytes,
+            )
+            for asset in found.assets
+        ),
+        notes=tuple(_notes(found.others, embargoed=found.embargoed)),
+    )
+
+
+def _notes(others: tuple[str, ...], *, embargoed: bool) -> list[str]:
+    notes = []
+    if others:
+        notes.append(f"left out what is no NWB file: {len(others):,}, like {others[0]}")
+    if embargoed:
+        notes.append(
+            "the dandiset is embargoed: its jobs need DANDI_API_KEY as a secret of the job "
+            "definition"
+        )
+    return notes
+
+
+def _without_client(error: ImportError) -> UnavailableError:
+    return UnavailableError(
+        f"listing a dandiset needs DANDI's own client ({error}); "
+        "pip install -r requirements/submit-dandi.txt"
+    )

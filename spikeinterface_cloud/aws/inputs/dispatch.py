@@ -1,0 +1,53 @@
+"""The recordings that the options list; each place is imported only where it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from spikeinterface_cloud.aws.inputs.recording_list import Listing
+from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.config.locations import S3Location
+
+
+def dandi_api_key(environ: Mapping[str, str]) -> SecretStr | None:
+    """The key that embargoed dandisets are listed with, if there is one."""
+    key = environ.get("DANDI_API_KEY", "").strip()
+    return SecretStr(key) if key else None
+
+
+def listed_recordings(
+    given: Mapping[str, Any],
+    session: AwsSession,
+    key: SecretStr | None,
+    target: S3Location | None,
+) -> Listing:
+    """Ask the place that the options name.
+
+    Parameters
+    ----------
+    key
+        of DANDI
+    target
+        where results go, which is not searched for recordings
+
+    Raises
+    ------
+    SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
+        It cannot be listed.
+    """
+    if given["dandiset"]:
+        from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
+
+        return dandiset_recordings(given["dandiset"], given["glob"], key)
+    if given["source_prefix"]:
+        from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
+
+        s3 = session.client("s3")
+        return prefix_recordings(s3, given["source_prefix"], given["each"], target)
+    from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
+
+    return csv_recordings(Path(given["csv"]))

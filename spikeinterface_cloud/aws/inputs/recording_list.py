@@ -1,0 +1,155 @@
+"""What a list of recordings is, wherever it was found, and the jobs that come of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from spikeinterface_cloud.aws.inputs.job_settings import checked
+from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.config.manifest import FOLDER as MANIFESTS
+from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.errors import SettingsError
+
+#: how many recordings one line of an error names, and how many such lines there are
+NAMED = 100
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedRecording:
+    """One recording of the list."""
+
+    #: what messages call it
+    label: str
+    #: of its own folder below the target
+    name: str
+    #: the source, and what else the list says of this recording
+    variables: Mapping[str, str]
+    #: None where the list does not tell
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """A list of recordings."""
+
+    #: a short name for all of them, like that of the dandiset
+    title: str
+    recordings: tuple[ListedRecording, ...]
+    #: what the user should know of it, a sentence each
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListedJob:
+    """The job that sorts one recording of the list."""
+
+    label: str
+    settings: JobSettings
+    target: S3Location
+    size_bytes: int | None
+
+
+def common_target(common: Mapping[str, str]) -> S3Location:
+    """The folder below which each recording gets one of its own. Raises SettingsError."""
+    bucket = common.get("TARGET_AWS_S3_BUCKET", "").strip()
+    if not bucket:
+        raise SettingsError(
+            "--target: missing; give s3://bucket/folder, below which each "
+            "recording gets a folder of its own"
+        )
+    try:
+        return parse_s3(bucket, common.get("TARGET_AWS_S3_BUCKET_FOLDER"))
+    except ValueError as error:
+        raise SettingsError(f"TARGET_AWS_S3_BUCKET: {error}") from error
+
+
+def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...]:
+    """Make a job of every recording.
+
+    Parameters
+    ----------
+    common
+        the variables of all of them; what the list says of a recording is stronger
+
+    Raises
+    ------
+    SettingsError
+        with every problem at once, a line each, and the recordings that have it; also where two
+        jobs would write to one folder.
+    """
+    target = common_target(common)
+    jobs: list[ListedJob] = []
+    problems: dict[str, list[str]] = {}
+    for recording in listing.recordings:
+        try:
+            settings = checked(_variables(recording, common, target))
+        except SettingsError as error:
+            for problem in str(error).splitlines():
+                problems.setdefault(problem, []).append(recording.label)
+            continue
+        assert settings.target is not None
+        jobs.append(
+            ListedJob(
+                label=recording.label,
+                settings=settings,
+                target=settings.target,
+                size_bytes=recording.size_bytes,
+            )
+        )
+    if problems:
+        n_recordings = len(listing.recordings)
+        raise SettingsError("\n".join(_located(problems, n_recordings)))
+    _check_targets(jobs, target)
+    return tuple(jobs)
+
+
+def _variables(
+    recording: ListedRecording, common: Mapping[str, str], target: S3Location
+) -> dict[str, str]:
+    own = target.child(recording.name)
+    defaults = {
+        "RUN_IDENTIFIER": recording.name,
+        **common,
+        "TARGET_AWS_S3_BUCKET": own.bucket,
+        "TARGET_AWS_S3_BUCKET_FOLDER": own.key,
+    }
+    return overlay(defaults, recording.variables)
+
+
+def _located(problems: Mapping[str, Sequence[str]], n_recordings: int) -> Iterator[str]:
+    """Each problem once, with the recordings that have it, unless all have."""
+    for problem, labels in list(problems.items())[:NAMED]:
+        if len(labels) == n_recordings > 1:
+            yield problem
+        else:
+            yield f"{_shortened(labels)}: {problem}"
+    if len(problems) > NAMED:
+        yield f"and {len(problems) - NAMED:,} more problems"
+
+
+def _shortened(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - NAMED:,} more" if len(labels) > NAMED else ""
+    return f"{', '.join(labels[:NAMED])}{more}"
+
+
+def _check_targets(jobs: Sequence[ListedJob], target: S3Location) -> None:
+    """Raise SettingsError where one job's folder is another's, or inside it."""
+    places = {f"{target.child(MANIFESTS)}/": "the lists of jobs"}
+    clashes = []
+    for job in jobs:
+        place = f"{job.target}/"
+        if place in places:
+            clashes.append(f"{job.label}: results would go to {place}, as of {places[place]}")
+        places[place] = job.label
+    ordered = sorted(places)
+    clashes += [
+        f"{places[inner]}: results would go to {inner}, inside those of {places[outer]}"
+        for outer, inner in pairwise(ordered)
+        if inner.startswith(outer)
+    ]
+    if clashes:
+        shown = [f"{clash}; give each a target of its own" for clash in clashes[:NAMED]]
+        if len(clashes) > NAMED:
+            shown.append(f"and {len(clashes) - NAMED:,} more that would mix their results")
+        raise SettingsError("\n".join(shown))

@@ -1,0 +1,126 @@
+"""The recordings below a prefix on S3: the folders, or the objects, that match a pattern."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+from spikeinterface_cloud.aws.errors import explained
+from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
+from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.errors import SettingsError, SourceError
+
+#: every folder
+DEFAULT_PATTERN = "*/"
+
+#: how many names beside the pattern an error shows
+SHOWN = 3
+
+
+@dataclass(kw_only=True, slots=True)
+class Found:
+    """What the listing came across."""
+
+    #: by name below the prefix, in the order of the listing
+    size_bytes: dict[str, int] = field(default_factory=dict)
+    #: of the first level, which the pattern does not match
+    others: set[str] = field(default_factory=set)
+
+
+def prefix_recordings(
+    s3_client: Any, prefix: str, pattern: str | None, target: S3Location | None
+) -> Listing:
+    """The recordings below `prefix`; each one's own name there names its results.
+
+    One listing of all objects gives names and sizes together, 1,000 objects a request.
+
+    Parameters
+    ----------
+    prefix
+        like `s3://bucket/raw/`
+    pattern
+        of names below it, level by level: `*/` every folder, `day*/*_g0/` folders in folders,
+        `*.nwb` objects
+    target
+        where the results go: a folder that holds it is no recording; None where none are meant
+
+    Raises
+    ------
+    SettingsError
+        The prefix cannot be read.
+    SourceError
+        Nothing matches.
+    AwsRefusal
+        The bucket may not be listed.
+    """
+    try:
+        folder = parse_s3(prefix, None)
+    except ValueError as error:
+        raise SettingsError(f"--source-prefix: {error}") from error
+    pattern = (pattern or DEFAULT_PATTERN).lstrip("/")
+    found = _find(s3_client, folder, pattern)
+    of_results = [name for name in found.size_bytes if _holds(folder.child(name), target)]
+    for name in of_results:
+        del found.size_bytes[name]
+    if not found.size_bytes:
+        beside = f"; there is {', '.join(sorted(found.others)[:SHOWN])}" if found.others else ""
+        raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --each")
+    return Listing(
+        title=folder.key.rpartition("/")[2] or folder.bucket,
+        recordings=tuple(
+            _recording(folder, name, size_bytes) for name, size_bytes in found.size_bytes.items()
+        ),
+        notes=tuple(f"left out {name}, where the results go" for name in of_results),
+    )
+
+
+def _holds(folder: S3Location, target: S3Location | None) -> bool:
+    return target is not None and f"{target}/".startswith(f"{folder}/")
+
+
+def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecording:
+    source = folder.child(name)
+    return ListedRecording(
+        label=name,
+        name=name,
+        variables={"AWS_S3_BUCKET": source.bucket, "AWS_S3_BUCKET_FOLDER": source.key},
+        size_bytes=size_bytes,
+    )
+
+
+def _find(s3_client: Any, folder: S3Location, pattern: str) -> Found:
+    levels = pattern.rstrip("/").split("/")
+    start = f"{folder.key}/" if folder.key else ""
+    found = Found()
+    for key, size_bytes in _objects(s3_client, folder, start + _literal_start(pattern)):
+        parts = key.removeprefix(start).split("/")
+        matches = len(parts) >= len(levels) and all(map(fnmatchcase, parts, levels))
+        is_inside = len(parts) > len(levels)
+        if matches and is_inside == pattern.endswith("/"):
+            name = "/".join(parts[: len(levels)])
+            found.size_bytes[name] = found.size_bytes.get(name, 0) + size_bytes
+        elif len(found.others) < SHOWN:
+            found.others.add(parts[0] + "/" * (len(parts) > 1))
+    return found
+
+
+def _literal_start(pattern: str) -> str:
+    """What every name that matches begins with: no more than that has to be listed.
+
+    >>> _literal_start("mouse-7/day*/")
+    'mouse-7/day'
+    """
+    return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+
+
+def _objects(s3_client: Any, folder: S3Location, start: str) -> Iterator[tuple[str, int]]:
+    """The keys that begin so, with their bytes, but for what consoles leave behind as folders."""
+    pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=start)
+    with explained(f"list {folder}"):
+        for page in pages:
+            for entry in page.get("Contents", []):
+                if not (entry["Key"].endswith("/") and entry["Size"] == 0):
+                    yield entry["Key"], int(entry["Size"])

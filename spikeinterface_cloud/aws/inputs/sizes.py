@@ -1,0 +1,204 @@
+"""How large the recordings are that the options name, as S3 and DANDI tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, assert_never
+
+from pydantic import SecretStr
+
+from spikeinterface_cloud.aws.errors import explained
+from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
+from spikeinterface_cloud.aws.inputs.job_settings import source_variables
+from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
+from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.config.locations import (
+    DandiAsset,
+    DandiBlob,
+    S3Location,
+    parse_dandi,
+    parse_s3,
+)
+from spikeinterface_cloud.errors import CloudJobError, SettingsError, SourceError
+
+#: requests at once: as many as boto3 keeps connections
+N_THREADS = 10
+
+#: how many notes about single recordings are shown
+SHOWN = 3
+
+#: how the container reads SpikeGLX: one AP band, and nothing of the other streams
+AP_BAND = (".ap.bin", ".ap.cbin")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundSize:
+    """The bytes of one recording."""
+
+    label: str
+    #: whose ending tells the format
+    name: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundSizes:
+    """The bytes of all recordings that the options name."""
+
+    recordings: tuple[FoundSize, ...]
+    #: what the user should know, a sentence each
+    notes: tuple[str, ...] = ()
+
+
+def find_sizes(
+    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
+) -> FoundSizes:
+    """Look up the size of `--source`, or of everything that an option lists.
+
+    Raises
+    ------
+    SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
+        It cannot be found, or listed.
+    """
+    key = dandi_api_key(environ)
+    finder = SizeFinder(session, key)
+    if given["source"]:
+        one = finder.find(source_variables(given["source"]), given["source"])
+        return FoundSizes(recordings=(one,), notes=tuple(finder.notes))
+    listing = listed_recordings(given, session, key, None)
+    if any("SORTERS" in each.variables for each in listing.recordings):
+        finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
+    found = finder.find_all(listing)
+    return FoundSizes(recordings=found, notes=(*listing.notes, *_first_of(finder.notes)))
+
+
+def _first_of(notes: list[str]) -> list[str]:
+    """What is said of many recordings is said once."""
+    more = f", and of {len(notes) - SHOWN:,} more" if len(notes) > SHOWN else ""
+    return [*notes[: SHOWN - 1], f"{notes[SHOWN - 1]}{more}"] if len(notes) >= SHOWN else notes
+
+
+class SizeFinder:
+    """Asks S3 and DANDI for sizes."""
+
+    def __init__(self, session: AwsSession, dandi_api_key: SecretStr | None) -> None:
+        self._session = session
+        self._dandi_api_key = dandi_api_key
+        self.notes: list[str] = []
+
+    def find_all(self, listing: Listing) -> tuple[FoundSize, ...]:
+        """The sizes of a list; those that the list does not tell are looked up, several at a time.
+
+        Raises SettingsError with what is wrong with any of them, a line each.
+        """
+        self._session.client("s3")  # made once, before the threads ask for it
+        with ThreadPoolExecutor(N_THREADS) as threads:
+            found = list(threads.map(self._find_listed, listing.recordings))
+        problems = [each for each in found if isinstance(each, CloudJobError)]
+        if problems:
+            together = CloudJobError("\n".join(map(str, problems)))
+            together.exit_code = problems[0].exit_code
+            raise together
+        return tuple(each for each in found if isinstance(each, FoundSize))
+
+    def find(self, variables: Mapping[str, str], label: str) -> FoundSize:
+        """The size of the source that these variables of a job name."""
+        url = variables.get("DANDISET_S3_FILE_URL")
+        if url is None and "AWS_S3_BUCKET" not in variables:
+            raise SettingsError("no source on S3 or DANDI, so that its size cannot be looked up")
+        try:
+            source = (
+                parse_dandi(url)
+                if url is not None
+                else parse_s3(variables["AWS_S3_BUCKET"], variables.get("AWS_S3_BUCKET_FOLDER"))
+            )
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
+        match source:
+            case S3Location():
+                return self._on_s3(source, label)
+            case DandiBlob():
+                return self._of_blob(source, label)
+            case DandiAsset():
+                return self._of_asset(source, label)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _find_listed(self, recording: ListedRecording) -> FoundSize | CloudJobError:
+        label, size_bytes = recording.label, recording.size_bytes
+        if size_bytes is not None:
+            return FoundSize(label=label, name=label, size_bytes=size_bytes)
+        try:
+            return self.find(recording.variables, label)
+        except CloudJobError as error:
+            located = CloudJobError(f"{label}: {error}")
+            located.exit_code = error.exit_code
+            return located
+
+    def _on_s3(self, location: S3Location, label: str) -> FoundSize:
+        sizes = dict(_objects(self._session.client("s3"), location))
+        if not sizes:
+            raise SourceError(f"{location}: there is nothing; check the bucket and the folder")
+        only = next(iter(sizes)) if len(sizes) == 1 else ""
+        bands = {key: size for key, size in sizes.items() if key.endswith(AP_BAND)}
+        if bands:
+            largest = max(bands, key=bands.__getitem__)
+            self.notes.append(
+                f"of SpikeGLX folders one AP band is fetched and counted, the largest: of {label} "
+                f"{largest.rpartition('/')[2]}"
+            )
+            return FoundSize(label=label, name=largest, size_bytes=bands[largest])
+        return FoundSize(label=label, name=only or location.key, size_bytes=sum(sizes.values()))
+
+    def _of_blob(self, blob: DandiBlob, label: str) -> FoundSize:
+        with explained(f"look up {blob}"):
+            reply = self._session.client("s3").head_object(Bucket=blob.bucket, Key=blob.key)
+        # a blob's name has no ending, and each is an NWB file
+        return FoundSize(
+            label=label, name=f"{blob.key}.nwb", size_bytes=int(reply["ContentLength"])
+        )
+
+    def _of_asset(self, asset: DandiAsset, label: str) -> FoundSize:
+        from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
+        from spikeinterface_cloud.config.dandi_urls import parse_asset_name
+
+        name = parse_asset_name(asset.url)
+        if name.selects == "whole":
+            raise SettingsError(
+                f"{asset}: the size of a file is looked up by its path, like "
+                "dandi://dandi/000006@draft/sub-1/a.nwb; or give it as --bytes"
+            )
+        listing = dandiset_recordings(name.url, name.pattern, self._dandi_api_key)
+        [recording, *others] = listing.recordings
+        if others or recording.size_bytes is None:
+            raise SettingsError(
+                f"{asset}: {len(listing.recordings)} files; name one, or give --dandiset and --glob"
+            )
+        return FoundSize(label=label, name=recording.label, size_bytes=recording.size_bytes)
+
+
+def _objects(s3_client: Any, location: S3Location) -> Iterator[tuple[str, int]]:
+    """The objects of a folder, or the one object of that name, with their bytes."""
+    folder = f"{location.key}/" if location.key else ""
+    within = list(_listed(s3_client, location, folder))
+    yield from within
+    if not within and location.key:
+        yield from (each for each in _listed(s3_client, location, location.key, pages=1)
+                    if each[0] == location.key)  # fmt: skip
+
+
+def _listed(
+    s3_client: Any, location: S3Location, start: str, pages: int | None = None
+) -> Iterator[tuple[str, int]]:
+    """The objects whose keys begin so, but for what consoles leave behind as folders."""
+    listing = s3_client.get_paginator("list_objects_v2").paginate(
+        Bucket=location.bucket, Prefix=start
+    )
+    with explained(f"list {location}"):
+        for page in islice(listing, pages):
+            for entry in page.get("Contents", []):
+                if not entry["Key"].endswith("/"):
+                    yield entry["Key"], int(entry["Size"])
