@@ -24,7 +24,7 @@ from spikeinterface_cloud.analysis.analyzer import (
     save_sorting,
 )
 from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
-from spikeinterface_cloud.assignment import assigned, place_in_manifest
+from spikeinterface_cloud.array_job import assigned, place_in_manifest
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted

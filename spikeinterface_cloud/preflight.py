@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.assignment import assigned
+from spikeinterface_cloud.array_job import assigned
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft

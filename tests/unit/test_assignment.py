@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.assignment import assigned, place_in_manifest
+from spikeinterface_cloud.array_job import assigned, place_in_manifest
 from spikeinterface_cloud.config.conflicts import overlay
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.assignment import place_in_manifest
+from spikeinterface_cloud.array_job import place_in_manifest
 from spikeinterface_cloud.config.locations import DandiAsset, DandiBlob, parse_dandi, parse_s3
 from spikeinterface_cloud.config.manifest import (
     ARRAY_INDEX,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.assignment import assigned
+from spikeinterface_cloud.array_job import assigned
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
