@@ -49,11 +49,13 @@ from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
+from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.publish import publishing
 from spikeinterface_cloud.results.resume import Earlier, look_back, take_over
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_lock import claimed
+from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.ec2_metadata import find_instance
 from spikeinterface_cloud.runtime.folders import (
     check_apart,
@@ -61,7 +63,6 @@ from spikeinterface_cloud.runtime.folders import (
     for_one_job,
     open_results_folder,
     open_scratch,
-    room_for_results,
 )
 from spikeinterface_cloud.runtime.host import describe_machine, free_disk_bytes, workers
 from spikeinterface_cloud.runtime.logging import configure_logging, step
@@ -70,7 +71,7 @@ from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
 from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
-from spikeinterface_cloud.sorting.run import SorterRun, SortingTask, sort
+from spikeinterface_cloud.sorting.run import SortingTask, sort
 from spikeinterface_cloud.storage.s3 import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")

@@ -94,7 +94,7 @@ def write(folder: Path, channels: int, units: int) -> None:
         generate_unit_locations,
     )
 
-    from tests.recordings import AP_GAIN_UV, neuropixels_probe
+    from tests.support.recordings import AP_GAIN_UV, neuropixels_probe
 
     probe = neuropixels_probe(channels)
     generator = np.random.default_rng(0)
@@ -157,9 +157,9 @@ def analyse(length_s: int) -> None:
 
     from spikeinterface_cloud.analysis.analyzer import AnalysisFolders
     from spikeinterface_cloud.analysis.analyzer import analyse as analyse_sorting
+    from spikeinterface_cloud.results.outcomes import SorterRun
     from spikeinterface_cloud.runtime.host import workers
     from spikeinterface_cloud.runtime.logging import configure_logging
-    from spikeinterface_cloud.sorting.run import SorterRun
 
     configure_logging()
     si.set_global_job_kwargs(n_jobs=workers(None), chunk_duration="1s", progress_bar=False)

@@ -29,8 +29,8 @@ from table import NOTHING, Taken, measure, print_head, print_seconds  # noqa: E4
 
 from spikeinterface_cloud.analysis.extensions import EXTENSIONS  # noqa: E402
 from spikeinterface_cloud.runtime.host import workers  # noqa: E402
-from tests.recordings import SpikeGlxRun, simulate, write_spikeglx  # noqa: E402
-from tests.servers import (  # noqa: E402
+from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx  # noqa: E402
+from tests.support.servers import (  # noqa: E402
     ACCESS_KEY,
     REGION,
     SECRET_KEY,

@@ -21,8 +21,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from table import measure, print_head, print_memory  # noqa: E402
 
-from tests.recordings import SpikeGlxRun, simulate, write_spikeglx  # noqa: E402
-from tests.servers import S3Server, access_to, rclone_server  # noqa: E402
+from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx  # noqa: E402
+from tests.support.servers import S3Server, access_to, rclone_server  # noqa: E402
 
 LONGER = 10
 BUCKET = "recordings"

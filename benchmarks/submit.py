@@ -21,8 +21,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from table import Taken, measure, print_head, print_milliseconds  # noqa: E402
 
-from tests.batch_server import DEFINITION, QUEUE, aws_server  # noqa: E402
-from tests.servers import ACCESS_KEY, REGION, SECRET_KEY  # noqa: E402
+from tests.support.batch_server import DEFINITION, QUEUE, aws_server  # noqa: E402
+from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY  # noqa: E402
 
 PROGRAM = ROOT / "submit_job.py"
 AWS = Path(sys.executable).with_name("aws")

@@ -7,8 +7,7 @@ recording, the settings, and the versions of what reads and sorts it do.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,9 @@ from spikeinterface_cloud.preprocessing.pipeline import filters_itself
 from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.source import FoundSource
+from spikeinterface_cloud.results.resume import Fingerprints
 from spikeinterface_cloud.results.run_record import versions
 from spikeinterface_cloud.sorting.availability import complete_parameters, sorter_version
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fingerprints:
-    """SHA-256 digests in hexadecimal."""
-
-    #: of all that the job was asked for
-    job: str
-    #: of what decides the result of each sorter
-    sorters: Mapping[str, str]
 
 
 def fingerprints(settings: JobSettings, source: FoundSource) -> Fingerprints:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.array_job import assigned
+from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
 from spikeinterface_cloud.fingerprint import fingerprints
-from spikeinterface_cloud.preprocessing.frequency_bands import is_number
 from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
 from spikeinterface_cloud.recording.formats.readers import check_reader
 from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz

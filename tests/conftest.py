@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fault_proxy import FaultProxy
-from tests.servers import S3Server, moto_server, rclone_server, seaweedfs_server
+from tests.support.fault_proxy import FaultProxy
+from tests.support.servers import S3Server, moto_server, rclone_server, seaweedfs_server
 
 #: programs that write an input of a test
 collect_ignore_glob = ["cases/*.py"]

@@ -17,13 +17,12 @@ from spikeinterface_cloud.analysis.extensions import compute_extensions, compute
 from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.results.layout import ANALYZER, SORTING
-from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.results.outcomes import SorterRun
+from spikeinterface_cloud.runtime.disk import FULL, room_for_results
 from spikeinterface_cloud.runtime.host import usable_memory_bytes
 from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 from spikeinterface_cloud.sorting.cleanup import without_redundant_units
-from spikeinterface_cloud.sorting.run import SorterRun
-from spikeinterface_cloud.storage.partial_file import FULL
 
 logger = logging.getLogger(__name__)
 

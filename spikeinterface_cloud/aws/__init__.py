@@ -1,1 +1,1 @@
-"""The laptop's side: AWS Batch, CloudFormation and what they need. Imports neither SpikeInterface nor torch."""
+"""The laptop's side: AWS Batch and CloudFormation, without SpikeInterface and torch."""

@@ -15,7 +15,7 @@ from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.export import UNITS_FILE, ExportPlan, why_not_for_archives
 from spikeinterface_cloud.exports.nwb_session import Session, sanitised
-from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.results.outcomes import ExportRun
 
 logger = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ import spikeinterface as si
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.exports.nwb_session import Session
 from spikeinterface_cloud.exports.nwb_source import find_session, missing_for_archives
-from spikeinterface_cloud.exports.outcome import ExportRun
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
 from spikeinterface_cloud.results.layout import ANALYZER
+from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)

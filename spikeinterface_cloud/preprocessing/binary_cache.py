@@ -14,9 +14,9 @@ import spikeinterface as si
 
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.results.run_record import json_of
+from spikeinterface_cloud.runtime.disk import disk_errors
 from spikeinterface_cloud.runtime.host import boot_id, free_disk_bytes
 from spikeinterface_cloud.runtime.logging import format_bytes
-from spikeinterface_cloud.storage.partial_file import disk_errors
 
 logger = logging.getLogger(__name__)
 

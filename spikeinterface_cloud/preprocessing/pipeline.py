@@ -17,6 +17,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
+from spikeinterface_cloud.config.catalog.step_bands import fitting_steps
 from spikeinterface_cloud.config.catalog.validation import StepNames, as_steps, check_steps
 from spikeinterface_cloud.errors import CloudJobError, RecordingError
 from spikeinterface_cloud.preprocessing.bad_channels import (
@@ -26,7 +27,6 @@ from spikeinterface_cloud.preprocessing.bad_channels import (
 )
 from spikeinterface_cloud.preprocessing.binary_cache import write_once
 from spikeinterface_cloud.preprocessing.reference import common_reference, have_one_gain
-from spikeinterface_cloud.preprocessing.step_bands import fitting_steps
 from spikeinterface_cloud.preprocessing.trial_run import check_values
 from spikeinterface_cloud.recording.probe_layout import join_probes
 

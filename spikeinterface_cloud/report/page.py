@@ -26,8 +26,8 @@ from spikeinterface_cloud.report.resources import (
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorter import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
+from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.run_record import RunRecord, versions
-from spikeinterface_cloud.sorting.run import SorterRun
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.results.layout import REPORT
 from spikeinterface_cloud.results.run_record import RunRecord
-from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.logging import step
 
 logger = logging.getLogger(__name__)

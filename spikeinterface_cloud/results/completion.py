@@ -12,13 +12,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.sorting.oom_fallback import SorterTry
+from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.results.outcomes import SorterTry
 from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, files_of
 from spikeinterface_cloud.results.run_record import json_of
 from spikeinterface_cloud.results.run_schema import ExportEntry, SorterEntry
-from spikeinterface_cloud.runtime.folders import room_for_results
-from spikeinterface_cloud.sorting.run import SorterRun
+from spikeinterface_cloud.runtime.disk import room_for_results
+from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.storage.digests import Digest, digest_of_file
 from spikeinterface_cloud.storage.s3 import StoredObject
 

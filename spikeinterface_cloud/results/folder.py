@@ -16,7 +16,7 @@ from spikeinterface_cloud.results.layout import (
     is_comparison,
 )
 from spikeinterface_cloud.results.run_record import RunRecord
-from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.logging import step
 from spikeinterface_cloud.storage.s3 import Storage
 from spikeinterface_cloud.storage.timeouts import HURRY

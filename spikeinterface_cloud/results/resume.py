@@ -6,7 +6,7 @@ there as it was left.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,14 +14,23 @@ from pydantic import ValidationError
 
 from spikeinterface_cloud.results.completion import Completion
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.exports.outcome import ExportRun
-from spikeinterface_cloud.fingerprint import Fingerprints
+from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, RECORD, REPORT
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.run_schema import RunJson
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprints:
+    """SHA-256 digests in hexadecimal."""
+
+    #: of all that the job was asked for
+    job: str
+    #: of what decides the result of each sorter
+    sorters: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

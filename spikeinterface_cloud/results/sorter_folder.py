@@ -20,7 +20,7 @@ from spikeinterface_cloud.results.completion import (
     read_completion,
     write_completion,
 )
-from spikeinterface_cloud.exports.outcome import ExportRun
+from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.results.layout import (
     FAILED,
     FOR_PEOPLE,
@@ -32,7 +32,7 @@ from spikeinterface_cloud.results.layout import (
 )
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.set_aside import SetAside
-from spikeinterface_cloud.sorting.run import SorterRun
+from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.target_folder import StoredFolder
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from spikeinterface_cloud.errors import (
 from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.storage.download import download
-from spikeinterface_cloud.storage.partial_file import NoRoom
+from spikeinterface_cloud.runtime.disk import NoRoom
 from spikeinterface_cloud.storage.remote_file import s3_files
 from spikeinterface_cloud.storage.s3 import Storage, StoredObject
 from spikeinterface_cloud.storage.upload import upload

@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +10,11 @@ from pathlib import Path
 
 from spikeinterface_cloud.config.locations import LocalFolder, Source
 from spikeinterface_cloud.errors import SettingsError, TargetError, UnavailableError
-from spikeinterface_cloud.storage.partial_file import FULL
+from spikeinterface_cloud.runtime.disk import room_for_results
 
 #: where a container has its volumes
 CONTAINER_RESULTS = Path("/results")
 CONTAINER_SCRATCH = Path("/scratch")
-
-#: a disk with less than that is full
-FULL_BELOW_BYTES = 1024 * 1024
 
 #: in a folder that one process has for itself
 LOCK = ".lock"
@@ -65,20 +61,6 @@ def check_apart(results_folder: Path, source: Source) -> None:
             f"RESULTS_FOLDER: {results_folder} is in the source itself, which results must not be "
             "mixed with; name another folder"
         )
-
-
-@contextmanager
-def room_for_results(path: Path) -> Iterator[None]:
-    """Turn a disk that is full into UnavailableError, while `path` in the results is written."""
-    try:
-        yield
-    except OSError as error:
-        if not _is_full(error, path):
-            raise
-        raise UnavailableError(
-            f"the disk of the results is full: {path} could not be written; give RESULTS_FOLDER "
-            "a disk with more space"
-        ) from error
 
 
 def chosen_scratch(chosen: Path | None) -> Path | None:
@@ -175,11 +157,3 @@ def lock_file(file: Path, *, needed: bool = False) -> int | None:
             os.close(descriptor)
             return None
     return descriptor
-
-
-def _is_full(error: OSError, path: Path) -> bool:
-    """Whether the disk was full: numpy does not say why it could write less than all."""
-    if error.errno is not None:
-        return error.errno in FULL
-    there = next(parent for parent in (path, *path.parents) if parent.exists())
-    return shutil.disk_usage(there).free < FULL_BELOW_BYTES

@@ -11,14 +11,14 @@ from typing import Any
 import spikeinterface as si
 import spikeinterface.sorters as ss
 
+from spikeinterface_cloud.config.catalog.frequency_bands import Chosen
+from spikeinterface_cloud.config.catalog.sorter_bands import fitting_bands, sorter_band_problems
+from spikeinterface_cloud.config.catalog.step_bands import final_rate_hz, step_band_problems
 from spikeinterface_cloud.config.catalog.validation import as_steps
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.preprocessing.frequency_bands import Chosen
-from spikeinterface_cloud.preprocessing.step_bands import final_rate_hz, step_band_problems
 from spikeinterface_cloud.recording.formats.streams import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.sorting.availability import complete_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import Layout, kilosort4_parameters
-from spikeinterface_cloud.sorting.sorter_bands import fitting_bands, sorter_band_problems
 
 logger = logging.getLogger(__name__)
 

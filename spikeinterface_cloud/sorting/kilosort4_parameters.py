@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import KDTree
 
-from spikeinterface_cloud.preprocessing.frequency_bands import Chosen
+from spikeinterface_cloud.config.catalog.frequency_bands import Chosen
 
 #: samples of a waveform, by Kilosort4's default for 30 kHz: two milliseconds and one sample
 DEFAULT_NT = 61

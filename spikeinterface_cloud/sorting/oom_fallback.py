@@ -44,22 +44,6 @@ class Rung:
     smaller_batches: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SorterTry:
-    """One try of a sorter that needed several; `run.json` has all of them in order."""
-
-    #: what it was run with, besides its own defaults
-    parameters: Mapping[str, Any]
-    #: whether each shank, or group of channels, was sorted by itself
-    by_group: bool
-    #: wall-clock seconds
-    seconds: float
-    #: why it failed; None where it did not
-    reason: str | None
-    peak_memory_bytes: int | None
-    peak_gpu_memory_bytes: int | None
-
-
 def rungs(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list[Rung]:
     """The first try, and those that follow while memory runs out.
 

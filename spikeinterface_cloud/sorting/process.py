@@ -16,10 +16,9 @@ from typing import Any
 
 import spikeinterface as si
 
-from spikeinterface_cloud.runtime.folders import room_for_results
+from spikeinterface_cloud.runtime.disk import disk_errors, room_for_results
 from spikeinterface_cloud.runtime.heartbeat import activity
 from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
-from spikeinterface_cloud.storage.partial_file import disk_errors
 
 #: the end of a sorter's output that is looked at for what it said last
 OUTPUT_TAIL_BYTES = 2048
@@ -99,7 +98,7 @@ def _watch(command: list[str], sorter: str, output_log: Path) -> int:
 @contextmanager
 def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
     """A process that is stopped, with all that it started, when this block is left early."""
-    package_parent = str(Path(__file__).parent.parent)
+    package_parent = str(Path(__file__).parents[2])
     search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         command,

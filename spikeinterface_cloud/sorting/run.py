@@ -6,22 +6,22 @@ A sorter that fails is a value, not an exception: the next one has to run all th
 import logging
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.results.layout import is_own
+from spikeinterface_cloud.results.outcomes import SorterRun, SorterTry
 from spikeinterface_cloud.sorting.availability import sorter_version
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
 from spikeinterface_cloud.sorting.oom_fallback import (
     Rung,
-    SorterTry,
     kept_by_the_user,
     next_rung,
     out_of_memory,
@@ -32,34 +32,6 @@ from spikeinterface_cloud.sorting.spike_check import has_no_spikes
 from spikeinterface_cloud.sorting.worker import SorterRequest
 
 logger = logging.getLogger(__name__)
-
-Outcome = Literal["sorted", "no_units", "failed", "resumed"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SorterRun:
-    """How one sorter ended, and what it took; `run.json` has one of these a sorter."""
-
-    sorter: str
-    outcome: Outcome
-    n_units: int = 0
-    #: `n_units` by label: good, mua, noise; empty where there was no analysis
-    labels: Mapping[str, int] = field(default_factory=dict)
-    #: units left out because another one has the same spikes; not counted in `n_units`
-    n_redundant_units: int = 0
-    #: spikes left out because they are outside of the recording, or a spike found twice
-    n_removed_spikes: int = 0
-    #: why it failed, or why no units were found; None where it sorted
-    reason: str | None = None
-    #: wall-clock seconds of the sorter alone
-    seconds: float = 0.0
-    #: what it was run with, besides its own defaults
-    parameters: Mapping[str, Any]
-    version: str | None = None
-    peak_memory_bytes: int | None = None
-    peak_gpu_memory_bytes: int | None = None
-    #: where it ran out of memory and was tried again: every try, in order; else empty
-    tries: Sequence[SorterTry] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 
 from spikeinterface_cloud.errors import RecordingError, SourceError
+from spikeinterface_cloud.runtime.disk import NoRoom, disk_errors
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.digests import digest_of_file
 from spikeinterface_cloud.storage.file_download import Landed, Resources, land
-from spikeinterface_cloud.storage.partial_file import NoRoom, disk_errors
 from spikeinterface_cloud.storage.progress import Progress, Share
 from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RemoteFile, check_names

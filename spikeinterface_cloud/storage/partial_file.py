@@ -7,25 +7,12 @@ ranges are of.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.runtime.disk import disk_errors
 from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RECORD_SUFFIX
-
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class NoRoom(UnavailableError):
-    """A disk is full, or too small (69): that of scratch, where nobody says otherwise."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}; give the job more scratch space (SCRATCH_FOLDER)")
-        self.what = what
 
 
 class PartFile:
@@ -126,22 +113,3 @@ class PartFile:
         if not lines or lines[0] + b"\n" != self._header(identity):
             return []
         return sorted({int(line) for line in lines[1:] if line.isdigit()})
-
-
-@contextmanager
-def disk_errors(file: Path) -> Iterator[None]:
-    """Turn a full or unwritable disk into UnavailableError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in FULL:
-            raise NoRoom(f"the disk is full: {file} could not be written") from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            raise UnavailableError(
-                f"{file} may not be written; give a SCRATCH_FOLDER that the job's user can write to"
-            ) from error
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            raise UnavailableError(
-                f"{file} needs a folder where there is a file; remove it, or give another folder"
-            ) from error
-        raise

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording, BaseSorting, NumpyRecording
 
-from tests.dandi_stand_in import DandiStandIn
-from tests.fault_proxy import FaultProxy
-from tests.recordings import AP_GAIN_UV, neuropixels_probe, quantise, simulate
-from tests.servers import S3Server
+from tests.support.dandi_stand_in import DandiStandIn
+from tests.support.fault_proxy import FaultProxy
+from tests.support.recordings import AP_GAIN_UV, neuropixels_probe, quantise, simulate
+from tests.support.servers import S3Server
 
 #: SpikeInterface cannot save where simulated traces come from, and need not
 UNSAVED_PROVENANCE = pytest.mark.filterwarnings("ignore:The extractor is not serializable")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.end_to_end.job import Job, run_job, s3_access
-from tests.end_to_end.sorted_results import keys_below, upload_folder
-from tests.fault_proxy import FaultProxy
-from tests.recordings import simulate, write_spikeglx
-from tests.servers import S3Server
+from tests.support.fault_proxy import FaultProxy
+from tests.support.job import Job, run_job, s3_access
+from tests.support.recordings import simulate, write_spikeglx
+from tests.support.servers import S3Server
+from tests.support.sorted_results import keys_below, upload_folder
 
 pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.batch_server import AwsServer, aws_server
-from tests.hosts import Host
-from tests.servers import S3Server
-from tests.submitting import Laptop
+from tests.support.batch_server import AwsServer, aws_server
+from tests.support.hosts import Host
+from tests.support.servers import S3Server
+from tests.support.submitting import Laptop
 
 BUCKET = "lab-results"
 

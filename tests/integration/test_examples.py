@@ -14,9 +14,9 @@ import pytest
 from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.config.settings import JobSettings
-from tests.batch_server import DEFINITION, QUEUE, AwsServer, aws_server
-from tests.dandi_stand_in import DandiStandIn
-from tests.servers import ACCESS_KEY, REGION, SECRET_KEY
+from tests.support.batch_server import DEFINITION, QUEUE, AwsServer, aws_server
+from tests.support.dandi_stand_in import DandiStandIn
+from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
 
 pytestmark = pytest.mark.integration
 

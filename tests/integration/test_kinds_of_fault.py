@@ -16,8 +16,8 @@ from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import attach_probe, first_frames, open_recording
 from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
 from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all
-from tests.layouts import Signals, linear, record
-from tests.recordings import simulate, write_probe
+from tests.support.layouts import Signals, linear, record
+from tests.support.recordings import simulate, write_probe
 
 pytestmark = [
     pytest.mark.integration,

@@ -1,4 +1,4 @@
-"""What keeps the program readable: imports point one way, and the laptop needs little."""
+"""Imports point one way, and the laptop needs neither SpikeInterface nor torch."""
 
 import ast
 import subprocess
@@ -8,34 +8,53 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "spikeinterface_cloud"
+OWN = "spikeinterface_cloud"
 
-#: what the laptop needs to refuse a bad job, and to read what became of one, without any package
-#: of the container
-LAPTOP = (
+#: from the ground up: a room imports only rooms that stand before it
+ROOMS = (
     "errors",
-    "location",
-    "variables",
-    "settings",
-    "dandi.names",
-    "manifest",
-    "contradictions",
-    "run_schema",
-    "naming",
-    "known_names",
-    "estimation.table",
+    "prices",
+    "config",
+    "runtime",
+    "storage",
+    "results",
+    "dandi",
+    "recording",
+    "preprocessing",
+    "sorting",
+    "analysis",
+    "exports",
+    "report",
+    "array_job",
+    "fingerprint",
+    "preflight",
+    "aws",
+)
+
+#: of `aws/`, from the ground up
+AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate")
+
+#: of `aws/`: modules that every room of it may import
+AWS_BASE = ("session", "errors", "stack_outputs", "stack_errors")
+
+#: they need neither boto3 nor numpy either
+LIGHT = (
+    "errors",
+    "config.locations",
+    "config.parsing",
+    "config.settings",
+    "config.dandi_urls",
+    "config.manifest",
+    "config.conflicts",
+    "config.catalog.validation",
+    "config.catalog.snapshot",
+    "results.run_schema",
+    "aws.estimate.table",
 )
 
 
-def imports_of(module: str) -> set[str]:
-    """The modules of the package that this one imports, wherever in it."""
-    tree = ast.parse(source_of(module))
-    names = {
-        node.module
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module is not None
-    }
-    own = "spikeinterface_cloud."
-    return {name.removeprefix(own) for name in names if name.startswith(own)}
+#: packages that only the container has
+HEAVY = {"spikeinterface", "torch", "numpy", "obstore", "probeinterface", "neo"}
 
 
 def source_of(module: str) -> str:
@@ -47,6 +66,53 @@ def modules() -> list[str]:
     return sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files)
 
 
+def imports_of(module: str) -> set[str]:
+    """The modules of the package that this one imports, anywhere in it."""
+    known = set(modules())
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source_of(module))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == OWN:
+            package = (node.module or "").removeprefix(OWN).removeprefix(".")
+            for alias in node.names:
+                whole = f"{package}.{alias.name}".removeprefix(".")
+                found.add(whole if whole in known else package)
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if alias.name.split(".")[0] == OWN]
+            found |= {name.removeprefix(OWN).removeprefix(".") for name in names}
+    return found - {""}
+
+
+def room_of_aws(module: str) -> str:
+    room = module.split(".")[1]
+    return "base" if room in AWS_BASE else room
+
+
+def test_every_module_has_a_room() -> None:
+    assert {module.split(".")[0] for module in modules()} == set(ROOMS)
+    in_aws = [module for module in modules() if module.startswith("aws.")]
+    assert {room_of_aws(module) for module in in_aws} == set(AWS_ROOMS)
+
+
+def test_the_root_of_the_package_is_small() -> None:
+    here = [path for path in PACKAGE.iterdir() if path.name != "__pycache__"]
+    assert len([path for path in here if path.is_file()]) <= 12
+    assert len([path for path in here if path.is_dir()]) <= 14
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_room_imports_only_rooms_below_it(module: str) -> None:
+    floor = ROOMS.index(module.split(".")[0])
+    above = [name for name in imports_of(module) if ROOMS.index(name.split(".")[0]) > floor]
+    assert not above
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if name.startswith("aws.")])
+def test_a_room_of_aws_imports_only_rooms_below_it(module: str) -> None:
+    floor = AWS_ROOMS.index(room_of_aws(module))
+    in_aws = [name for name in imports_of(module) if name.startswith("aws.")]
+    assert not [name for name in in_aws if AWS_ROOMS.index(room_of_aws(name)) > floor]
+
+
 def test_imports_form_no_circle() -> None:
     waiting = {module: imports_of(module) for module in modules()}
     while ready := [module for module, needs in waiting.items() if not needs & waiting.keys()]:
@@ -55,18 +121,30 @@ def test_imports_form_no_circle() -> None:
     assert not waiting
 
 
-@pytest.mark.parametrize("module", LAPTOP)
-def test_the_laptop_imports_neither_spikeinterface_nor_what_comes_with_it(module: str) -> None:
-    program = (
-        "import sys\n"
-        f"import spikeinterface_cloud.{module}\n"
-        "heavy = {'spikeinterface', 'torch', 'numpy', 'dandi', 'obstore', 'boto3'}\n"
-        "print(sorted(heavy & sys.modules.keys()))"
-    )
+def heavy_packages_of(program: str) -> list[str]:
+    """The heavy packages that a program has imported when it ends, as a new process tells."""
+    heavy = HEAVY | {"dandi", "boto3"}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, check=True
+        [
+            sys.executable,
+            "-c",
+            f"import sys\n{program}\nprint(*sorted({heavy!r} & {{*sys.modules}}))",
+        ],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        check=True,
     )
-    assert done.stdout.decode().strip() == "[]"
+    return done.stdout.decode().split()
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_what_every_command_needs_is_light(module: str) -> None:
+    assert heavy_packages_of(f"import {OWN}.{module}") == []
+
+
+def test_aws_needs_no_package_of_the_container() -> None:
+    in_aws = [f"import {OWN}.{name}" for name in modules() if name.startswith("aws.")]
+    assert not HEAVY & {*heavy_packages_of("\n".join(in_aws))}
 
 
 @pytest.mark.parametrize("module", modules())

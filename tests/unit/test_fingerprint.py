@@ -9,8 +9,9 @@ import pytest
 
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.config.settings import JobSettings
-from spikeinterface_cloud.fingerprint import Fingerprints, fingerprints
+from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.recording.source import FoundSource
+from spikeinterface_cloud.results.resume import Fingerprints
 
 VARIABLES = {
     "AWS_S3_BUCKET": "lab",

@@ -11,7 +11,7 @@ from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.stack_errors import ParameterError, explained
 from spikeinterface_cloud.config.parsing import nearest
 
-TEMPLATE_FILE = Path(__file__).parents[2] / "infrastructure" / "cloudformation.yaml"
+TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.yaml"
 
 #: the parameter that follows this program's version, as `make push` does
 IMAGE_TAG = "ImageTag"

@@ -1,7 +1,7 @@
-"""The names that SpikeInterface knows, for a laptop that has it not: read from a file beside this.
+"""Snapshot of SpikeInterface's reader, sorter and preprocessing names, for machines without it.
 
-The file is written by freeze_names.py where SpikeInterface is installed, and a test compares the
-two: a job that the container would refuse for a name is refused before a machine is paid for.
+`tools/update_catalog.py` writes the snapshot where SpikeInterface is installed, and a test compares
+the two, so that the laptop refuses what the container would refuse.
 """
 
 import json

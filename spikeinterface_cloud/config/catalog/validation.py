@@ -1,7 +1,7 @@
 """Whether the names that a job uses are known: of readers, sorters, steps, and their parameters.
 
 The tables to compare with are handed in, by the container from the SpikeInterface that it has, by
-the laptop from a file (known_names.py): both refuse the same job in the same words.
+the laptop from a file (snapshot.py): both refuse the same job in the same words.
 """
 
 import difflib
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
+from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.sorting.sorter_bands import sorter_band_problems
 
 #: readers that execute text of the source as Python: its `.prb` file, the values of its meta file
 EXECUTES_THE_SOURCE = frozenset({"shybrid", "sinaps_research_platform"})

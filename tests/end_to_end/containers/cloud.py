@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.end_to_end.containers.containers import HOST
-from tests.end_to_end.job import s3_access
-from tests.servers import S3Server, access_to, client_of, free_port, running
+from tests.support.job import s3_access
+from tests.support.servers import S3Server, access_to, client_of, free_port, running
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,8 @@ import pytest
 from tests.end_to_end.conftest import Simulated
 from tests.end_to_end.containers.cloud import Cloud, open_cloud
 from tests.end_to_end.containers.containers import CLIENT, REPOSITORY
-from tests.end_to_end.sorted_results import upload_folder
-from tests.recordings import write_spikeglx
+from tests.support.recordings import write_spikeglx
+from tests.support.sorted_results import upload_folder
 
 #: the first build downloads every package
 BUILD_TIMEOUT_S = 1800

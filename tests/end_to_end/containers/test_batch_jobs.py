@@ -15,15 +15,15 @@ from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET, TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import TIMEOUT_S
 from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
-from tests.end_to_end.job import s3_access
-from tests.end_to_end.sorted_results import (
+from tests.support.job import s3_access
+from tests.support.servers import SECRET_KEY
+from tests.support.sorted_results import (
     assert_complete,
     download_folder,
     files_with,
     keys_below,
     n_true_units_found,
 )
-from tests.servers import SECRET_KEY
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 

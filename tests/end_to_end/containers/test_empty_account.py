@@ -17,20 +17,20 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud import __version__
-from tests.account_server import ROLE, account_server
 from tests.end_to_end.conftest import Simulated
 from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET
 from tests.end_to_end.containers.containers import CLIENT, engine_command
 from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
-from tests.end_to_end.job import s3_access
-from tests.end_to_end.sorted_results import (
+from tests.support.account_server import ROLE, account_server
+from tests.support.job import s3_access
+from tests.support.recordings import write_spikeglx
+from tests.support.servers import S3Server, access_to, client_of
+from tests.support.sorted_results import (
     assert_complete,
     download_folder,
     n_true_units_found,
     upload_folder,
 )
-from tests.recordings import write_spikeglx
-from tests.servers import S3Server, access_to, client_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 

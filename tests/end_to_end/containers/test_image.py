@@ -70,7 +70,7 @@ def test_there_is_no_tool_to_build_with(image: str, program: str) -> None:
         r"^/(root|tmp|home|var/cache|var/log|var/lib/apt/lists|run/secrets)/.*\S{6}",
         r"/\.env$|/\.git/|\.whl$|/pip/",
         r"^/opt/spikeinterface-cloud/(?!(__pycache__/)?run_script\.|spikeinterface_cloud/"
-        r"(.*\.pyc?|known_names\.json|report/template/(report\.html|style\.css|script\.js))$)",
+        r"(.*\.pyc?|config/catalog/snapshot\.json|report/template/(report\.html|style\.css|script\.js))$)",
     ],
 )
 def test_nothing_is_left_of_tests_caches_and_secrets(files: list[str], pattern: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.containers import CLIENT, REPOSITORY
-from tests.end_to_end.job import s3_access
+from tests.support.job import s3_access
 
 pytestmark = [pytest.mark.integration, pytest.mark.docker]
 

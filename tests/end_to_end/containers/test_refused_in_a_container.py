@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.containers.cloud import Cloud, open_cloud
 from tests.end_to_end.containers.conftest import SOURCE_BUCKET, TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import run_container
-from tests.servers import check_permissions
+from tests.support.servers import check_permissions
 
 pytestmark = [pytest.mark.integration, pytest.mark.docker]
 

@@ -11,14 +11,14 @@ import pytest
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import Finished, run_container
-from tests.end_to_end.sorted_results import (
+from tests.support.servers import SECRET_KEY
+from tests.support.sorted_results import (
     assert_complete,
     download_folder,
     files_with,
     n_true_units_found,
     read_record,
 )
-from tests.servers import SECRET_KEY
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 

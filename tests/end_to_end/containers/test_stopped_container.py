@@ -12,7 +12,7 @@ import spikeinterface as si
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import Finished, started_container
-from tests.end_to_end.sorted_results import download_folder, n_true_units_found, read_record
+from tests.support.sorted_results import download_folder, n_true_units_found, read_record
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 

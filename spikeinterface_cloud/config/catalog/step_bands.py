@@ -1,0 +1,95 @@
+"""The frequencies of preprocessing steps, and the sampling rate before and after each step."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from spikeinterface_cloud.config.catalog.frequency_bands import (
+    Chosen,
+    band_problems,
+    frequency_problems,
+    lowered_bands,
+)
+
+Step = Mapping[str, Any]
+
+#: the bands of SpikeInterface's filters, with their defaults; a test compares the two. The upper
+#: end of the Gaussian filter is left out, which passes what a recording holds whatever it is.
+STEP_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "bandpass_filter": {"freq_min": 300.0, "freq_max": 6000.0},
+    "highpass_filter": {"freq_min": 300.0},
+    "gaussian_filter": {"freq_min": 300.0},
+}
+
+#: their other frequencies, one or a list
+STEP_FREQUENCIES = {"notch_filter": "freq", "filter": "band"}
+
+
+def step_band_problems(
+    where: str, steps: Sequence[Step], rate_hz: float | None = None
+) -> Iterator[str]:
+    """What is wrong with the frequencies that are given to steps, a line each.
+
+    Parameters
+    ----------
+    where
+        what each line begins with
+    steps
+        each with its `name` and `params`
+    rate_hz
+        before the first step; None where it is not known yet
+    """
+    for step in steps:
+        name, params = step["name"], step["params"]
+        if not isinstance(params, Mapping):
+            continue  # which is a problem of its own
+        yield from band_problems(f"{where}{name}: ", params, STEP_DEFAULTS.get(name, {}), rate_hz)
+        other = STEP_FREQUENCIES.get(name)
+        if other is not None and other in params:
+            value = params[other]
+            for frequency in value if isinstance(value, list | tuple) else [value]:
+                yield from frequency_problems(f"{where}{name}: ", other, frequency, rate_hz)
+        if rate_hz is not None:
+            rate_hz = rate_after(step, rate_hz)
+
+
+def fitting_steps(
+    steps: Sequence[Step], rate_hz: float
+) -> tuple[list[dict[str, Any]], dict[str, Chosen]]:
+    """The steps, with upper ends that fit the rate where none was given; and these, by step and
+    parameter.
+
+    >>> fitting_steps([{"name": "bandpass_filter", "params": {}}], 10_000.0)[0]
+    [{'name': 'bandpass_filter', 'params': {'freq_max': 4500.0}}]
+    """
+    fitted: list[dict[str, Any]] = []
+    chosen: dict[str, Chosen] = {}
+    for step in steps:
+        name, params = step["name"], step["params"]
+        lowered = lowered_bands(params, STEP_DEFAULTS.get(name, {}), rate_hz)
+        values = {parameter: each.value for parameter, each in lowered.items()}
+        fitted.append({"name": name, "params": {**params, **values}})
+        chosen |= {f"{name}: {parameter}": each for parameter, each in lowered.items()}
+        rate_hz = rate_after(step, rate_hz)
+    return fitted, chosen
+
+
+def final_rate_hz(steps: Sequence[Step], rate_hz: float) -> float:
+    """The sampling rate after all steps, from the one before the first.
+
+    >>> final_rate_hz([{"name": "resample", "params": {"resample_rate": 15000}}], 30000.0)
+    15000.0
+    """
+    for step in steps:
+        rate_hz = rate_after(step, rate_hz)
+    return rate_hz
+
+
+def rate_after(step: Step, rate_hz: float) -> float:
+    """The sampling rate after one step, which most leave as it is."""
+    match step:
+        case {"name": "resample", "params": {"resample_rate": int() | float() as rate}}:
+            return float(rate)
+        case {"name": "decimate", "params": {"decimation_factor": int() as factor}} if factor:
+            return rate_hz / factor
+        case _:
+            return rate_hz

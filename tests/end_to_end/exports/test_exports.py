@@ -1,0 +1,213 @@
+"""Units leave as NWB, for phy, and to a draft dandiset, whole jobs at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spikeinterface as si
+from phylib.io.model import load_model
+from pynwb import NWBHDF5IO
+
+from tests.end_to_end.conftest import Simulated
+from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
+from tests.support.job import Job, assert_refused, assert_succeeded, run_job, s3_access
+from tests.support.recordings import NwbLayout, write_nwb
+from tests.support.servers import S3Server
+from tests.support.sorted_results import files_with, keys_below
+
+pytestmark = [pytest.mark.integration, pytest.mark.sorting]
+
+SOURCE, TARGET, LOCKED = "000300", "000301", "000302"
+PATH = "sub-M1/sub-M1_ses-day1_ecephys.nwb"
+SORTERS = ["simple", "spykingcircus2"]
+BUCKET = "export-results"
+MOUSE = {"subject_id": "M1", "species": "Mus musculus", "sex": "F", "age": "P90D"}
+DAY = {"session_id": "day1", "institution": "Institute", "experimenter": ["Doe, Jane"]}
+
+
+@pytest.fixture(scope="module")
+def dandi(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Iterator[DandiStandIn]:
+    """An archive with the session in one dandiset, and two drafts for its units."""
+    layout = NwbLayout(starting_time=50.0, subject=MOUSE, session=DAY)
+    file = tmp_path_factory.mktemp("nwb") / "recording.nwb"
+    write_nwb(file, simulated.recording, layout)
+    with DandiStandIn() as running:
+        running.add_asset(SOURCE, PATH, file)
+        running.add_dandiset(TARGET)
+        running.add_dandiset(LOCKED)
+        yield running
+
+
+def variables(dandi: DandiStandIn, target: str, key: str = OWNER_KEY) -> dict[str, str]:
+    [source] = [asset for asset in dandi.assets if asset.dandiset == SOURCE]
+    return {
+        "DANDISET_S3_FILE_URL": dandi.asset_url(source),
+        "EXPORTS": "nwb,phy",
+        "TARGET_DANDISET": f"{dandi.api_url}/dandisets/{target}/",
+        "DANDI_API_KEY": key,
+    }
+
+
+@pytest.fixture(scope="module")
+def uploaded(
+    tmp_path_factory: pytest.TempPathFactory, rclone_s3: S3Server, dandi: DandiStandIn
+) -> Job:
+    rclone_s3.client.create_bucket(Bucket=BUCKET)
+    target = {"TARGET_AWS_S3_BUCKET": BUCKET, "SORTERS": ",".join(SORTERS)}
+    settings = variables(dandi, TARGET) | s3_access(rclone_s3.url) | target
+    return run_job(tmp_path_factory.mktemp("job"), settings)
+
+
+def test_every_sorter_has_every_export(uploaded: Job) -> None:
+    assert_succeeded(uploaded)
+    exports = uploaded.record["exports"]
+    assert [(run["sorter"], run["export"]) for run in exports] == [
+        *((sorter, export) for sorter in SORTERS for export in ("nwb", "phy")),
+        *((sorter, "dandi") for sorter in SORTERS),
+    ]
+    assert all(run["error"] is None and run["size_bytes"] > 0 for run in exports)
+
+
+def test_exports_are_at_the_target(uploaded: Job, rclone_s3: S3Server) -> None:
+    keys = keys_below(rclone_s3.client, BUCKET, "")
+    for sorter in SORTERS:
+        assert f"{sorter}/units.nwb" in keys
+        assert f"{sorter}/phy/params.py" in keys
+
+
+def test_the_archive_has_the_units_under_its_own_kind_of_name(
+    uploaded: Job, dandi: DandiStandIn
+) -> None:
+    found = {asset.path: asset for asset in dandi.assets if asset.dandiset == TARGET}
+    assert sorted(found) == [
+        f"sub-M1/sub-M1_ses-day1_desc-{sorter}_ecephys.nwb" for sorter in SORTERS
+    ]
+    for sorter, asset in zip(SORTERS, found.values(), strict=True):
+        assert asset.file is not None
+        units = uploaded.results / sorter / "units.nwb"
+        assert asset.file.read_bytes() == units.read_bytes()
+        techniques = [each["name"] for each in asset.described["measurementTechnique"]]
+        assert "spike sorting technique" in techniques
+
+
+@pytest.mark.parametrize("sorter", SORTERS)
+def test_the_units_keep_the_time_of_the_session_and_their_labels(
+    uploaded: Job, sorter: str
+) -> None:
+    folder = uploaded.results / sorter
+    sorting = si.load(folder / "sorting")
+    with NWBHDF5IO(str(folder / "units.nwb"), "r") as io:
+        nwbfile = io.read()
+        assert nwbfile.subject.subject_id == "M1"
+        assert set(nwbfile.units["label"][:]) <= {"good", "mua", "noise"}
+        for row, name in enumerate(sorting.unit_ids):
+            expected = 50.0 + sorting.get_unit_spike_train(name) / 30000.0
+            np.testing.assert_allclose(nwbfile.units["spike_times"][row], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("sorter", SORTERS)
+def test_phy_opens_what_was_published(uploaded: Job, sorter: str) -> None:
+    model = load_model(uploaded.results / sorter / "phy" / "params.py")
+    run = next(run for run in uploaded.record["sorters"] if run["sorter"] == sorter)
+    assert model.n_templates == run["n_units"]
+    assert model.traces.shape == (300_000, 16)
+
+
+@pytest.mark.parametrize("sorter", SORTERS)
+def test_exports_take_less_time_than_the_sorter(uploaded: Job, sorter: str) -> None:
+    run = next(run for run in uploaded.record["sorters"] if run["sorter"] == sorter)
+    exports = [each for each in uploaded.record["exports"] if each["sorter"] == sorter]
+    written = sum(each["seconds"] for each in exports if each["export"] != "dandi")
+    assert written < run["seconds"]
+
+
+def test_the_key_leaves_no_trace(uploaded: Job) -> None:
+    assert files_with(uploaded.results, OWNER_KEY) == []
+    assert OWNER_KEY not in uploaded.log + uploaded.output
+
+
+def test_an_upload_that_is_refused_loses_nothing(tmp_path: Path, dandi: DandiStandIn) -> None:
+    dandi.locked.add(LOCKED)
+    job = run_job(tmp_path, variables(dandi, LOCKED) | {"SORTERS": "simple"})
+    assert job.exit_code == 73
+    assert job.outcomes() == {"simple": "sorted"}
+    assert (job.results / "simple" / "units.nwb").is_file()
+    assert job.record["status"] == "failed"
+    assert "unembargoed" in job.record["error"]
+    errors = {run["export"]: run["error"] for run in job.record["exports"]}
+    assert errors["nwb"] is None
+    assert "unembargoed" in errors["dandi"]
+
+
+@pytest.mark.parametrize(
+    ("target", "key", "pattern"),
+    [
+        (
+            TARGET,
+            STRANGER_KEY,
+            "john-roe, the owner of DANDI_API_KEY, does not own dandiset 000301",
+        ),
+        ("000399", OWNER_KEY, "there is no dandiset 000399 .*; create it there first"),
+    ],
+    ids=["another's", "missing"],
+)
+def test_a_dandiset_that_cannot_be_written_stops_the_job_before_it_begins(
+    tmp_path: Path, dandi: DandiStandIn, target: str, key: str, pattern: str
+) -> None:
+    job = run_job(tmp_path, variables(dandi, target, key) | {"SORTERS": "simple"})
+    assert_refused(job, 73, pattern)
+    assert "fetch" not in [step["name"] for step in job.record["steps"]]
+
+
+def test_an_upload_without_a_key_is_refused(tmp_path: Path, dandi: DandiStandIn) -> None:
+    settings = variables(dandi, TARGET) | {"SORTERS": "simple", "DANDI_API_KEY": ""}
+    assert_refused(
+        run_job(tmp_path, settings), 78, "DANDI_API_KEY: missing, though TARGET_DANDISET"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """Variables that contradict a target on DANDI."""
+
+    changed: dict[str, str]
+    pattern: str
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Refused(changed={"EXPORTS": "phy"}, pattern="TARGET_DANDISET: .*set EXPORTS=nwb as well"),
+        Refused(
+            changed={"DANDISET_S3_FILE_URL": "", "TEST_WITH_TOY_RECORDING": "true"},
+            pattern="TARGET_DANDISET: an archive asks who the subject was",
+        ),
+        Refused(
+            changed={"TARGET_DANDISET": "dandi://dandi/000301@0.230629.1955"},
+            pattern="TARGET_DANDISET: .*names a publication",
+        ),
+    ],
+    ids=["no NWB", "no session", "a publication"],
+)
+def test_what_cannot_go_to_dandi_is_refused_at_once(
+    tmp_path: Path, dandi: DandiStandIn, case: Refused
+) -> None:
+    settings = variables(dandi, TARGET) | {"SORTERS": "simple"} | case.changed
+    assert_refused(run_job(tmp_path, settings), 78, case.pattern)
+
+
+def test_a_session_that_the_archive_would_not_take_is_refused_before_sorting(
+    tmp_path: Path, dandi: DandiStandIn, simulated: Simulated
+) -> None:
+    layout = NwbLayout(subject={"subject_id": "M1", "sex": "F"}, session=DAY)
+    file = write_nwb(tmp_path / "source" / "recording.nwb", simulated.recording, layout)
+    settings = variables(dandi, TARGET) | {
+        "DANDISET_S3_FILE_URL": "",
+        "SOURCE_FOLDER": str(file),
+        "DATA_TYPE": "nwb",
+        "SORTERS": "simple",
+    }
+    job = run_job(tmp_path / "job", settings)
+    assert_refused(job, 73, "does not tell species, age or date_of_birth of the subject; complete")

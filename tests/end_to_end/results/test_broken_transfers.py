@@ -1,0 +1,123 @@
+"""A network that breaks in the middle, and a disk that fills up."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import spikeinterface as si
+from spikeinterface.core import BaseRecording
+
+from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
+from tests.support.job import assert_refused, assert_succeeded, run_job, s3_access
+from tests.support.fault_proxy import Fault, FaultProxy, Request, is_read, is_write
+from tests.support.recordings import AP_GAIN_UV, write_nwb, write_spikeglx
+from tests.support.servers import S3Server
+
+pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
+
+BUCKET = "broken"
+
+
+def reads_traces(request: Request) -> bool:
+    return is_read(request) and request.path.partition("?")[0].endswith(".bin")
+
+
+@pytest.mark.sorting
+def test_a_broken_connection_and_a_busy_server_do_not_matter(
+    tmp_path: Path, moto_s3: S3Server, noise: BaseRecording
+) -> None:
+    client = moto_s3.client
+    client.create_bucket(Bucket=BUCKET)
+    for file in write_spikeglx(tmp_path / "source", noise).rglob("*.ap.*"):
+        client.upload_file(str(file), BUCKET, f"raw/{file.name}")
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.inject(Fault(kind="status", status=503, times=4, matches=lambda _: True))
+        proxy.inject(Fault(kind="reset", after_bytes=1_000_000, times=2, matches=reads_traces))
+        job = run_job(
+            tmp_path / "job",
+            s3_access(proxy.url)
+            | {
+                "AWS_S3_BUCKET": BUCKET,
+                "AWS_S3_BUCKET_FOLDER": "raw",
+                "DATA_TYPE": "spikeglx",
+                "SORTERS": "simple",
+            },
+        )
+        reads = [request for request in proxy.reads() if reads_traces(request)]
+    assert_succeeded(job)
+    assert job.outcomes() == {"simple": "no_units"}
+    assert job.step("fetch")["size_bytes"] >= 300_000 * 17 * 2
+    assert len(reads) >= 3, "no connection was broken"
+
+
+@pytest.mark.sorting
+def test_a_target_that_is_lost_on_the_way_leaves_the_results_folder(
+    tmp_path: Path, moto_s3: S3Server, noise: BaseRecording
+) -> None:
+    def writes_results(request: Request) -> bool:
+        return is_write(request) and "/simple/" in request.path
+
+    moto_s3.client.create_bucket(Bucket="lost-target")
+    source = write_spikeglx(tmp_path / "source", noise)
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.inject(Fault(kind="status", status=403, times=1000, matches=writes_results))
+        job = run_job(
+            tmp_path / "job",
+            s3_access(proxy.url)
+            | {
+                "SOURCE_FOLDER": str(source),
+                "DATA_TYPE": "spikeglx",
+                "SORTERS": "simple",
+                "TARGET_AWS_S3_BUCKET": "lost-target",
+            },
+        )
+    assert job.exit_code == 73, job.log
+    assert "Traceback" not in job.log
+    assert re.search("cannot .*s3://lost-target/simple/.*: access denied .*allow", job.errors[-1])
+    assert job.outcomes() == {"simple": "no_units"}
+    assert (job.results / "simple" / "output.log").is_file()
+    stored = moto_s3.client.get_object(Bucket="lost-target", Key="run.json")["Body"].read()
+    assert json.loads(stored)["status"] == "failed"
+
+
+#: starts a command with 8 MiB of memory in place of the disk of SCRATCH_FOLDER
+SMALL_DISK = [
+    *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c"),
+    'mkdir -p "$SCRATCH_FOLDER" && mount -t tmpfs -o size=8m none "$SCRATCH_FOLDER" && exec "$@"',
+    "sh",
+]
+
+
+def coarse(recording: BaseRecording) -> BaseRecording:
+    """The same spikes in steps so coarse that a file of them compresses to a few per cent."""
+    traces = recording.get_traces() // 32
+    coarse = si.NumpyRecording([traces], recording.sampling_frequency)
+    coarse.set_channel_gains(32 * AP_GAIN_UV)
+    coarse.set_channel_offsets(0.0)
+    coarse.set_probegroup(recording.get_probegroup())
+    return coarse
+
+
+def test_a_disk_that_is_too_small_for_the_preprocessed_recording(
+    tmp_path: Path, simulated: Simulated
+) -> None:
+    scratch = {"SCRATCH_FOLDER": str(tmp_path / "trial")}
+    if subprocess.run([*SMALL_DISK, "true"], env=os.environ | scratch).returncode != 0:
+        pytest.skip("this machine lets nobody mount a file system in a namespace of its own")
+    file = write_nwb(tmp_path / "source" / "recording.nwb", coarse(simulated.recording))
+    assert file.stat().st_size < 3 * 1024**2
+    job = run_job(
+        tmp_path / "job",
+        {"SOURCE_FOLDER": str(file.parent), "DATA_TYPE": "nwb", "SORTERS": "simple"},
+        launcher=SMALL_DISK,
+    )
+    assert_refused(
+        job,
+        69,
+        r"the preprocessed recording takes 9\.2 MiB and only 8\.0 MiB are free; "
+        "give the job more scratch space",
+    )
+    assert job.record["status"] == "failed"

@@ -1,0 +1,677 @@
+"""`submit_job.py diagnose` names the cause of a job that does not start, in an account over HTTP.
+
+Each cause is set up in moto where moto has the thing; what it lacks (quotas, the state of a compute
+environment, the front of a queue) the server in front of it tells as AWS would.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikeinterface_cloud.aws.diagnose.run import diagnose_job
+from spikeinterface_cloud.aws.diagnose.table import diagnosis_values
+from spikeinterface_cloud.aws.session import AwsSession
+from tests.support.batch_account import REGION, ZONE_WITHOUT, Lab, trust
+from tests.support.batch_server import AwsServer
+from tests.support.servers import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    access_to,
+    check_permissions,
+    client_of,
+    guarded_moto_server,
+)
+from tests.support.submitting import Laptop
+
+pytestmark = pytest.mark.integration
+
+#: vCPUs
+QUOTA = 64.0
+
+#: those that a diagnosis asks
+SERVICES = ("batch", "ec2", "iam", "ecr", "ecs", "autoscaling", "logs", "service-quotas")
+
+VCPUS_8_GPU_1 = ({"type": "VCPU", "value": "8"}, {"type": "GPU", "value": "1"})
+
+
+@pytest.fixture
+def server(aws: AwsServer) -> AwsServer:
+    """An account that may start machines, where nothing waits."""
+    allow(aws, QUOTA)
+    aws.front_of_queue = []
+    return aws
+
+
+def allow(server: AwsServer, vcpus: float) -> None:
+    server.answers["GetServiceQuota"] = lambda _: {"Quota": {"Value": vcpus}}
+
+
+@pytest.fixture(scope="module")
+def session(account: AwsServer) -> AwsSession:
+    """The session of a program that goes on, as making clients takes longer than asking."""
+    with pytest.MonkeyPatch.context() as variables:
+        variables.setenv("AWS_ENDPOINT_URL", account.url)
+        variables.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        variables.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        shared = AwsSession(region=REGION, max_attempts=2)
+        for service in SERVICES:
+            shared.client(service)
+    return shared
+
+
+def found_of(session: AwsSession, job_id: str) -> tuple[list[dict[str, Any]], int]:
+    """The findings about a job, and the exit code."""
+    diagnosis = diagnose_job(session, job_id, None)
+    return diagnosis_values(diagnosis)["findings"], diagnosis.exit_code
+
+
+def diagnosed(laptop: Laptop, *arguments: str) -> tuple[list[dict[str, Any]], int]:
+    """The findings of a run of the program, and its exit code."""
+    done = laptop.run("diagnose", *arguments, "--json")
+    assert "Traceback" not in done.stderr
+    assert done.stdout, done.stderr
+    findings: list[dict[str, Any]] = json.loads(done.stdout)["findings"]
+    return findings, done.returncode
+
+
+def of_check(findings: list[dict[str, Any]], check: str) -> dict[str, Any]:
+    """The worst finding of a check."""
+    order = ["failed", "warning", "not allowed to look", "not known", "ok"]
+    found = [finding for finding in findings if finding["check"] == check]
+    assert found, [finding["check"] for finding in findings]
+    return min(found, key=lambda finding: order.index(finding["verdict"]))
+
+
+def test_nothing_is_found_where_nothing_is_wrong(laptop: Laptop, server: AwsServer) -> None:
+    lab = Lab(server=server).build()
+    job_id = lab.submit()
+    server.front_of_queue = [arn_of(lab, job_id)]
+    findings, code = diagnosed(laptop, job_id)
+    assert {finding["verdict"] for finding in findings} == {"ok"}
+    assert code == 0
+    assert [finding["check"] for finding in findings] == [
+        *("job", "job queue", "front of the queue", "GPU", "environment", "machine size"),
+        *("system", "quota", "zones", "subnets", "security groups", "instance role"),
+        *("service role", "scaling", "machines", "job role", "image", "log group"),
+    ]
+
+
+def disable_queue(lab: Lab) -> None:
+    lab.client("batch").update_job_queue(jobQueue=lab.name, state="DISABLED")
+
+
+def disable_environment(lab: Lab) -> None:
+    lab.client("batch").update_compute_environment(computeEnvironment=lab.name, state="DISABLED")
+
+
+def amend_environment(**changed: Any) -> Callable[[Lab], None]:
+    """What AWS says of the compute environment; `computeResources` are added to those it has."""
+    resources = changed.pop("computeResources", {})
+
+    def amend(lab: Lab) -> None:
+        def change(reply: Any) -> None:
+            for environment in reply["computeEnvironments"]:
+                environment.update(changed)
+                environment["computeResources"].update(resources)
+
+        lab.server.amendments["describecomputeenvironments"] = change
+
+    return amend
+
+
+def allow_nothing(lab: Lab) -> None:
+    allow(lab.server, 0.0)
+
+
+def revoke_egress(lab: Lab) -> None:
+    everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    lab.client("ec2").revoke_security_group_egress(GroupId=lab.group, IpPermissions=everything)
+
+
+def empty_profile(lab: Lab) -> None:
+    lab.client("iam").remove_role_from_instance_profile(
+        InstanceProfileName=f"{lab.name}-profile", RoleName=f"{lab.name}-instance"
+    )
+
+
+def delete_profile(lab: Lab) -> None:
+    empty_profile(lab)
+    lab.client("iam").delete_instance_profile(InstanceProfileName=f"{lab.name}-profile")
+
+
+def detach_policy(lab: Lab) -> None:
+    iam, name = lab.client("iam"), f"{lab.name}-instance"
+    [policy] = iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+    iam.detach_role_policy(RoleName=name, PolicyArn=policy["PolicyArn"])
+
+
+def distrust(role: str) -> Callable[[Lab], None]:
+    def change(lab: Lab) -> None:
+        lab.client("iam").update_assume_role_policy(
+            RoleName=f"{lab.name}-{role}", PolicyDocument=trust("lambda.amazonaws.com")
+        )
+
+    return change
+
+
+def delete_job_role(lab: Lab) -> None:
+    lab.client("iam").delete_role(RoleName=f"{lab.name}-job")
+
+
+def delete_image(lab: Lab) -> None:
+    lab.client("ecr").batch_delete_image(repositoryName=lab.name, imageIds=[{"imageTag": "gpu"}])
+
+
+def delete_repository(lab: Lab) -> None:
+    lab.client("ecr").delete_repository(repositoryName=lab.name, force=True)
+
+
+def delete_log_group(lab: Lab) -> None:
+    lab.client("logs").delete_log_group(logGroupName=f"/lab/{lab.name}")
+
+
+def block_the_queue(lab: Lab) -> None:
+    first = lab.submit(
+        statusReason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource "
+        "requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s)"
+    )
+    lab.server.front_of_queue = [arn_of(lab, first)]
+
+
+def arn_of(lab: Lab, job_id: str) -> str:
+    [job] = lab.client("batch").describe_jobs(jobs=[job_id])["jobs"]
+    return str(job["jobArn"])
+
+
+def nothing(_: Lab) -> None:
+    """The cause is in how the lab was built."""
+
+
+def resources(*requirements: Mapping[str, str], memory: int = 30_000) -> dict[str, Any]:
+    return {"resourceRequirements": [{"type": "MEMORY", "value": str(memory)}, *requirements]}
+
+
+#: the cause; what is different of the lab; what is done to it; the check that names it, how it
+#: comes out, and words of its evidence and of its remedy
+CAUSES = [
+    ("queue disabled", {}, disable_queue, "job queue", "failed",
+     "is DISABLED: none of its jobs starts", "--state ENABLED"),
+    ("environment disabled", {}, disable_environment, "environment", "failed",
+     "DISABLED: it starts no machine", "update-compute-environment"),
+    ("machines never join", {},
+     amend_environment(status="INVALID", statusReason="INVALIDATED and scaled down because none of "
+                       "the instances joined the underlying ECS Cluster."),
+     "environment", "failed", "none of the instances joined", "look at the subnets' way out"),
+    ("service role broken", {},
+     amend_environment(status="INVALID", statusReason="CLIENT_ERROR - User is not authorized to "
+                       "perform: sts:AssumeRole"),
+     "environment", "failed", "sts:AssumeRole", "the service role has to be trusted by Batch"),
+    ("environment full", {}, amend_environment(computeResources={"desiredvCpus": 8}),
+     "environment", "warning", "8 of 8 vCPUs: it does not grow any further", "raise maxvCpus"),
+    ("low price offered", {}, amend_environment(computeResources={"bidPercentage": 30}),
+     "environment", "warning", "pays 30 % of the On-Demand price", "without bidPercentage"),
+    ("BEST_FIT", {}, amend_environment(computeResources={"allocationStrategy": "BEST_FIT",
+                                                          "spotIamFleetRole": "arn"}),
+     "environment", "warning", "waits for one type of machine", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
+    ("Spot without a fleet role", {},
+     amend_environment(computeResources={"allocationStrategy": "BEST_FIT"}),
+     "environment", "failed", "no spotIamFleetRole", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
+    ("maxvCpus below the job", {"max_vcpus": 4}, nothing, "environment", "failed",
+     "4 vCPUs at most, and the job asks for 8", "maxvCpus=32"),
+    ("all the memory of the machine", {"container": resources(*VCPUS_8_GPU_1, memory=32_768)},
+     nothing, "machine size", "failed",
+     "all or nearly all of the memory of g4dn.2xlarge", "--memory 30146"),
+    ("nearly all of it", {"container": resources(*VCPUS_8_GPU_1, memory=31_000)},
+     nothing, "machine size", "warning", "may not fit on g4dn.2xlarge", "--memory 30146"),
+    ("more memory than any", {"container": resources(*VCPUS_8_GPU_1, memory=64_000)},
+     nothing, "machine size", "failed", "g4dn.2xlarge, has 32,768", "types with more memory"),
+    ("more vCPUs than any",
+     {"max_vcpus": 64, "container": resources({"type": "VCPU", "value": "16"})},
+     nothing, "machine size", "failed",
+     "16 vCPUs, and the largest machine, g4dn.2xlarge, has 8", "--vcpus 8"),
+    ("no machine with a GPU", {"instance_types": ("m5.2xlarge", "r5.2xlarge")}, nothing,
+     "machine size", "failed",
+     "asks for 1 GPU, and none of m5.2xlarge, r5.2xlarge has one", "g4dn.2xlarge or g5.2xlarge"),
+    ("no GPU asked for Kilosort4", {"container": resources({"type": "VCPU", "value": "4"})},
+     nothing, "GPU", "failed", "kilosort4 needs a GPU and the job asks for none", "--gpus 1"),
+    ("no driver", {},
+     amend_environment(computeResources={"ec2Configuration": [{"imageType": "ECS_AL2023"}]}),
+     "system", "failed", "start as ECS_AL2023, without a driver", "ECS_AL2023_NVIDIA"),
+    ("retired system", {},
+     amend_environment(computeResources={"ec2Configuration": [{"imageType": "ECS_AL2_NVIDIA"}]}),
+     "system", "warning", "AWS has retired on 30 June 2026", "ECS_AL2023_NVIDIA"),
+    ("no Spot quota", {}, allow_nothing, "quota", "failed",
+     "0 vCPUs of Spot G and VT machines (L-3819A6DF)", "On-Demand machines have a quota"),
+    ("no On-Demand quota", {"market": "EC2"}, allow_nothing, "quota", "failed",
+     "0 vCPUs of On-Demand G and VT machines (L-DB2E81BA)", "--quota-code L-DB2E81BA"),
+    ("quota below maxvCpus", {"max_vcpus": 256}, nothing, "quota", "warning",
+     "allows 64 vCPUs of Spot", "--desired-value 256"),
+    ("zone without the type", {"zone": ZONE_WITHOUT}, nothing, "zones", "failed",
+     "and the subnets lie in us-east-1e", "add a subnet in one of those zones"),
+    ("no public address", {"public": False}, nothing, "subnets", "failed",
+     "its machines get no public address", "--map-public-ip-on-launch"),
+    ("no way out", {"way_out": None}, nothing, "subnets", "failed",
+     "has no endpoint for ecs, ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs, s3", "NAT"),
+    ("NAT without an endpoint for S3", {"way_out": "nat", "public": False}, nothing, "subnets",
+     "warning", "paid by the GB", "gateway endpoint for S3"),
+    ("subnet gone", {}, amend_environment(computeResources={"subnets": ["subnet-0123456789"]}),
+     "subnets", "failed", "does not exist", "subnets that exist"),
+    ("no request goes out", {}, revoke_egress, "security groups", "failed",
+     "lets no request out to port 443", "authorize-security-group-egress"),
+    ("launch template gone", {},
+     amend_environment(computeResources={"launchTemplate": {"launchTemplateName": "lab-gone",
+                                                             "version": "$Latest"}}),
+     "launch template", "failed", "no launch template lab-gone", "name another"),
+    ("role for an instance profile", {},
+     amend_environment(computeResources={"instanceRole": "arn:aws:iam::123456789012:role/lab"}),
+     "instance role", "failed", "is a role, where an instance profile is wanted",
+     "instance-profile/NAME"),
+    ("instance profile gone", {}, delete_profile, "instance role", "failed",
+     "there is no instance profile", "create-instance-profile"),
+    ("instance profile empty", {}, empty_profile, "instance role", "failed",
+     "holds no role", "add-role-to-instance-profile"),
+    ("instance role of another service", {}, distrust("instance"), "instance role", "failed",
+     "is trusted by lambda.amazonaws.com, and has to be by ec2.amazonaws.com", "trust policy"),
+    ("instance role without its policy", {}, detach_policy, "instance role", "warning",
+     "has not the policy AmazonEC2ContainerServiceforEC2Role", "attach-role-policy"),
+    ("service role of another service", {}, distrust("service"), "service role", "failed",
+     "has to be by batch.amazonaws.com", "trust policy"),
+    ("no service-linked role", {}, amend_environment(serviceRole=""), "service role", "failed",
+     "AWSServiceRoleForBatch is missing", "create-service-linked-role"),
+    ("job role gone", {}, delete_job_role, "job role", "failed", "there is no role", "make it"),
+    ("job role of another service", {}, distrust("job"), "job role", "failed",
+     "has to be by ecs-tasks.amazonaws.com", "trust policy"),
+    ("no job role", {"container": {"jobRoleArn": None}}, nothing, "job role", "warning",
+     "the job definition names none", "jobRoleArn"),
+    ("secrets without an execution role",
+     {"container": {"secrets": [{"name": "DANDI_API_KEY", "valueFrom": "arn"}]}}, nothing,
+     "execution role", "failed", "no execution role that could read them", "executionRoleArn"),
+    ("image gone", {}, delete_image, "image", "failed", "there is no image gpu", "make push"),
+    ("repository gone", {}, delete_repository, "image", "failed",
+     "there is no repository", "make push"),
+    ("image elsewhere", {"container": {"image": "lab/sorting:1"}}, nothing, "image", "warning",
+     "lab/sorting:1 is not in ECR", "make push"),
+    ("log group gone", {}, delete_log_group, "log group", "failed",
+     "no machine may make one", "create-log-group"),
+    ("another job blocks the queue", {}, block_the_queue, "front of the queue", "failed",
+     "at the front is blocked: the job asks for more", "submit_job.py cancel"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("different", "break_it", "check", "verdict", "evidence", "remedy"),
+    [cause[1:] for cause in CAUSES],
+    ids=[cause[0] for cause in CAUSES],
+)
+def test_the_cause_is_named(
+    session: AwsSession,
+    server: AwsServer,
+    different: Mapping[str, Any],
+    break_it: Callable[[Lab], None],
+    check: str,
+    verdict: str,
+    evidence: str,
+    remedy: str,
+) -> None:
+    lab = Lab(server=server, **different).build()
+    job_id = lab.submit()
+    break_it(lab)
+    findings, code = found_of(session, job_id)
+    found = of_check(findings, check)
+    assert found["verdict"] == verdict, found
+    assert evidence in found["evidence"]
+    assert remedy in f"{found['remedy']} {found['command']}"
+    assert code == any(finding["verdict"] == "failed" for finding in findings)
+
+
+def run_table(
+    laptop: Laptop, *arguments: str, env: Mapping[str, str | None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = laptop.run("diagnose", *arguments, env=env)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsServer) -> None:
+    lab = Lab(server=server, public=False).build()
+    done = run_table(laptop, lab.submit())
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1
+    [row] = [line for line in lines if line.startswith("subnets")]
+    assert row.split()[1] == "failed"
+    command = (
+        f"$ aws ec2 modify-subnet-attribute --subnet-id {lab.subnet} --map-public-ip-on-launch"
+    )
+    assert any(line.strip() == command for line in lines)
+    starts = {len(line) - len(line.lstrip()) for line in lines if line.startswith(" ")}
+    assert min(starts) == row.index(lab.subnet), "remedies are not below the evidence"
+    assert done.stderr.splitlines()[-1].startswith("failed: subnets")
+
+
+@pytest.mark.parametrize(
+    ("state", "check", "verdict", "evidence", "remedy"),
+    [
+        ({"status": "RUNNABLE", "createdAt": 0}, "job", "warning",
+         "after its submission: it waits for a machine, and AWS gives no reason", "checks below"),
+        ({"status": "RUNNABLE", "statusReason":
+          "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue "
+          "cannot meet the CPU requirement of the job."}, "job", "failed",
+         "more vCPUs than its compute environments may ever have", "raise maxvCpus"),
+        ({"status": "STARTING"}, "job", "ok", "its machine fetches the image", "None"),
+        ({"status": "RUNNING"}, "job", "ok", "RUNNING, ", "None"),
+        ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
+         "job", "failed", "exit code 66: the source is missing or forbidden", "may read it"),
+        ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
+         "log", "ok", "stream sorting/default/1", "submit_job.py logs"),
+        ({"status": "FAILED", "container": {"exitCode": 137, "reason":
+          "OutOfMemoryError: Container killed due to memory usage"}}, "job", "failed",
+         "used more memory than the job asked for", "--memory"),
+        ({"status": "FAILED", "statusReason": "Task failed to start", "container": {"reason":
+          "CannotPullContainerError: pull image manifest has been retried 5 time(s)"}},
+         "job", "failed", "the machine could not fetch the image", "look at the image"),
+        ({"status": "FAILED", "statusReason": "Canceled by JobStateTimeLimit action due to reason: "
+          "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"}, "job", "failed",
+         "the queue has cancelled it", "do away with the cause"),
+        ({"status": "FAILED", "statusReason": "Host EC2 (instance i-1) terminated.",
+          "attempts": [{}, {}, {}]}, "job", "failed", "after 3 attempts: its machine was taken",
+         "--attempts"),
+    ],
+)  # fmt: skip
+def test_the_state_of_the_job_is_explained(
+    session: AwsSession,
+    server: AwsServer,
+    healthy: Lab,
+    state: dict[str, Any],
+    check: str,
+    verdict: str,
+    evidence: str,
+    remedy: str,
+) -> None:
+    findings, _ = found_of(session, healthy.submit(**state))
+    found = of_check(findings, check)
+    assert found["verdict"] == verdict, found
+    assert evidence in found["evidence"]
+    assert remedy in f"{found['remedy']} {found['command']}"
+
+
+@pytest.fixture(scope="module")
+def built(account: AwsServer) -> Lab:
+    return Lab(server=account).build()
+
+
+@pytest.fixture
+def healthy(built: Lab, server: AwsServer) -> Lab:
+    """A lab that nothing is wrong with, and that no test changes."""
+    return built
+
+
+def test_a_job_that_has_run_is_not_looked_at_any_further(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    job_id = healthy.submit("FAILED", container={"exitCode": 70})
+    server.calls.clear()
+    findings, code = diagnosed(laptop, job_id)
+    assert [finding["check"] for finding in findings] == ["job", "log"]
+    assert code == 1
+    assert {call.service for call in server.calls} == {"batch"}
+    findings, code = diagnosed(laptop, healthy.submit("SUCCEEDED"))
+    assert findings[0]["verdict"] == "ok"
+    assert code == 0
+
+
+def test_a_job_waits_for_one_that_has_failed(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    first = healthy.submit("FAILED", container={"exitCode": 66})
+    waiting = healthy.submit("PENDING", dependsOn=[{"jobId": first}, {"jobId": "forgotten"}])
+    findings, code = diagnosed(laptop, waiting)
+    said = [finding["evidence"] for finding in findings if finding["check"] == "dependencies"]
+    assert said == [
+        f"it waits for {first}, which has failed",
+        "it waits for forgotten, which AWS does not know",
+    ]
+    assert code == 1
+
+
+def test_an_array_is_looked_at_by_the_child_that_tells_the_most(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    batch = server.client("batch")
+    array = batch.submit_job(
+        jobName="many", jobQueue=healthy.name, jobDefinition=healthy.name,
+        arrayProperties={"size": 3},
+    )["jobId"]  # fmt: skip
+    counts = {"arrayProperties": {"size": 3, "statusSummary": {"RUNNABLE": 1, "SUCCEEDED": 2}}}
+    server.set_fate(array, status="PENDING", **counts)
+    tight = healthy.container_properties() | resources(*VCPUS_8_GPU_1, memory=32_768)
+    server.set_fate(f"{array}:1", status="RUNNABLE", container=tight)
+    for child in (0, 2):
+        server.set_fate(f"{array}:{child}", status="SUCCEEDED")
+    for named in (array, f"{array}:1"):
+        findings, code = diagnosed(laptop, named)
+        assert of_check(findings, "machine size")["verdict"] == "failed"
+        assert code == 1
+        if named == array:
+            assert findings[0]["evidence"] == (f"1 RUNNABLE, 2 SUCCEEDED; {array}:1 is looked at")
+    counts["arrayProperties"]["statusSummary"] = {"SUCCEEDED": 2, "FAILED": 1}
+    server.set_fate(array, status="FAILED", **counts)
+    server.set_fate(f"{array}:1", status="FAILED", container={"exitCode": 73})
+    findings, code = diagnosed(laptop, array)
+    assert "--only-missing" in of_check(findings, "array")["remedy"]
+    assert "73: the target cannot be written" in of_check(findings, "job")["evidence"]
+    assert code == 1
+
+
+def test_a_queue_is_looked_at_without_a_job(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    allow(server, 4)
+    findings, code = diagnosed(laptop, "--queue", healthy.name)
+    assert of_check(findings, "quota")["verdict"] == "failed"
+    checks = {finding["check"] for finding in findings}
+    assert not checks & {"job", "machine size", "image", "job role"}
+    assert {"job queue", "environment", "subnets", "instance role", "machines"} <= checks
+    assert code == 1
+    assert diagnosed(laptop, "--job-queue", healthy.name)[0] == findings
+
+
+def test_the_queue_may_be_the_stack_s_or_the_environment_s(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {"JobQueue": {"Value": healthy.name}},
+    }
+    cloudformation = server.client("cloudformation")
+    cloudformation.create_stack(StackName=healthy.name, TemplateBody=json.dumps(template))
+    for arguments, env in (
+        (["--stack", healthy.name], {}),
+        ([], {"SUBMIT_JOB_QUEUE": healthy.name}),
+        ([], {"SUBMIT_STACK": healthy.name}),
+    ):
+        done = laptop.run("diagnose", *arguments, "--json", env=env)
+        assert json.loads(done.stdout)["jobQueue"] == healthy.name, done.stderr
+        assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "nothing to look at; give a job's id, --queue or --stack."),
+        (["a-job", "--queue", "gpu"], 2, "a job is looked at in its own queue; give the job, or"),
+        (["5cdc694e-2ec9-4b72-8d1c-371a69eff235"], 1,
+         "there is no job 5cdc694e-2ec9-4b72-8d1c-371a69eff235 in us-east-1; check --region and"),
+        (["arn:aws:batch:eu-west-1:123456789012:job/5cdc694e"], 1,
+         "is in eu-west-1, and this looks in us-east-1; give --region eu-west-1"),
+        (["arn:aws:batch:us-east-1:123456789012:job-queue/gpu"], 1,
+         "is not the ARN of a job; give the job's id"),
+        (["--queue", "gpu"], 1, "there is no job queue gpu in us-east-1; check --queue, --region"),
+        (["--stack", "nowhere"], 1, "check --stack and --region"),
+    ],
+)  # fmt: skip
+def test_what_is_not_there_is_one_line(
+    laptop: Laptop, server: AwsServer, arguments: list[str], code: int, message: str
+) -> None:
+    done = laptop.run("diagnose", *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_job_of_another_region_is_not_found_in_this_one(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    done = laptop.run("diagnose", healthy.submit(), "--region", "eu-west-1")
+    assert done.returncode == 1
+    assert "in eu-west-1; check --region and --profile" in done.stderr
+    assert done.stdout == ""
+
+
+def test_without_credentials_nothing_is_looked_at(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    done = laptop.run("diagnose", "--queue", healthy.name, env=no_keys)
+    assert done.returncode == 1
+    assert "no AWS credentials were found on this machine" in done.stderr
+    assert done.stdout == ""
+    server.refuse("describejobqueues", "ExpiredTokenException", "expired", status=403)
+    done = laptop.run("diagnose", "--queue", healthy.name)
+    assert "AWS refused the credentials (ExpiredTokenException)" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_call_that_the_server_does_not_have_is_no_failure(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    server.answers.clear()  # and moto knows no quota of EC2
+    findings, code = diagnosed(laptop, healthy.submit())
+    quota = of_check(findings, "quota")
+    assert quota["verdict"] == "not known"
+    assert "servicequotas:GetAWSDefaultServiceQuota" in quota["evidence"]
+    assert code == 0
+
+
+#: what a permission shows, by the check that misses it
+PERMISSIONS = {
+    "DescribeInstanceTypes": ("ec2:DescribeInstanceTypes", {"machine size", "quota", "zones"}),
+    "DescribeInstanceTypeOfferings": ("ec2:DescribeInstanceTypeOfferings", {"zones"}),
+    "DescribeSubnets": ("ec2:DescribeSubnets", {"zones", "subnets"}),
+    "DescribeRouteTables": ("ec2:DescribeRouteTables", {"subnets"}),
+    "DescribeVpcEndpoints": ("ec2:DescribeVpcEndpoints", {"subnets"}),
+    "DescribeSecurityGroups": ("ec2:DescribeSecurityGroups", {"security groups"}),
+    "GetServiceQuota": ("servicequotas:GetServiceQuota", {"quota"}),
+    "GetInstanceProfile": ("iam:GetInstanceProfile", {"instance role"}),
+    "GetRole": ("iam:GetRole", {"instance role", "service role", "job role"}),
+    "DescribeAutoScalingGroups": (
+        "autoscaling:DescribeAutoScalingGroups",
+        {"scaling", "machines"},
+    ),
+    "ListContainerInstances": ("ecs:ListContainerInstances", {"machines"}),
+    "DescribeImages": ("ecr:DescribeImages", {"image"}),
+    "DescribeLogGroups": ("logs:DescribeLogGroups", {"log group"}),
+    "getjobqueuesnapshot": ("batch:GetJobQueueSnapshot", {"front of the queue"}),
+    "describecomputeenvironments": (
+        "batch:DescribeComputeEnvironments",
+        {"compute environments"},
+    ),
+}
+
+
+@pytest.mark.parametrize("action", PERMISSIONS)
+def test_what_may_not_be_looked_at_is_named_and_the_rest_is(
+    session: AwsSession, server: AwsServer, healthy: Lab, action: str
+) -> None:
+    permission, checks = PERMISSIONS[action]
+    job_id = healthy.submit()
+    server.front_of_queue = [arn_of(healthy, job_id)]
+    server.refuse(action, "AccessDeniedException", "no", status=403, times=1000)
+    findings, code = found_of(session, job_id)
+    hidden = [finding for finding in findings if finding["verdict"] == "not allowed to look"]
+    assert {finding["check"] for finding in hidden} == checks
+    assert all(permission in finding["evidence"] for finding in hidden)
+    assert {finding["verdict"] for finding in findings} == {"ok", "not allowed to look"}
+    assert code == 0
+
+
+def test_where_the_job_may_not_be_seen_the_queue_of_the_settings_is_looked_at(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    job_id = healthy.submit()
+    server.refuse("describejobs", "AccessDeniedException", "no", status=403, times=1000)
+    done = run_table(laptop, job_id, env={"SUBMIT_JOB_QUEUE": healthy.name})
+    checks = [line.split("  ")[0] for line in done.stdout.splitlines() if line[0] != " "]
+    assert checks[:3] == ["job", "job queue", "front of the queue"]
+    assert "subnets" in checks
+    assert done.stderr.strip() == "not allowed to look: job"
+
+
+def test_a_user_who_may_only_see_batch_still_gets_a_table(
+    laptop: Laptop, server: AwsServer, healthy: Lab
+) -> None:
+    """Every other service refuses every call."""
+    job_id = healthy.submit(container={"executionRoleArn": healthy.role("job")})
+    server.denied_services = frozenset(
+        {"ec2", "iam", "ecr", "autoscaling", "ecs", "logs", "servicequotas"}
+    )
+    done = run_table(laptop, job_id)
+    assert done.returncode == 0
+    hidden = [line for line in done.stdout.splitlines() if "not allowed to look" in line]
+    assert len(hidden) == 13, done.stdout
+    assert "not allowed to look: machine size, quota, zones" in done.stderr
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardedAccount:
+    """A server of moto that checks the policies of IAM."""
+
+    url: str
+
+    def client(self, service: str) -> Any:
+        """A client of the account's owner."""
+        return client_of(access_to(self.url), service)
+
+    def user(self, name: str, actions: list[str]) -> dict[str, str | None]:
+        """The keys of a user who may do just this."""
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        if actions:
+            statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=policy)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
+
+
+def test_users_with_few_permissions_get_a_table(tmp_path: Path) -> None:
+    """moto itself checks the policies of IAM."""
+    with guarded_moto_server() as server:
+        account = GuardedAccount(url=server.url)
+        lab = Lab(server=account).build()
+        nobody = account.user("nobody", [])
+        watcher = account.user("watcher", ["batch:*", "ec2:Describe*"])
+        check_permissions(server)
+        laptop = Laptop(folder=tmp_path, server=account)
+        done = run_table(laptop, "--queue", lab.name, env=nobody)
+        assert done.returncode == 0
+        assert done.stdout.split()[:2] == ["job", "queue"]
+        assert "not allowed to look  it takes batch:DescribeJobQueues" in done.stdout
+        done = run_table(laptop, "any-job", env=nobody)
+        assert "not allowed to look  it takes batch:DescribeJobs" in done.stdout
+        done = run_table(laptop, "--queue", lab.name, "--json", env=watcher)
+        verdicts = {
+            finding["check"]: finding["verdict"] for finding in json.loads(done.stdout)["findings"]
+        }
+        assert verdicts["subnets"] == verdicts["environment"] == "ok", done.stdout
+        assert verdicts["instance role"] == verdicts["scaling"] == "not allowed to look"

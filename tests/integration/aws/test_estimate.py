@@ -1,0 +1,284 @@
+"""`submit_job.py estimate` as a user calls it: sizes are looked up where the recordings are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikeinterface_cloud.aws.estimate.instances import INSTANCES
+from tests.support.batch_server import AwsServer
+from tests.support.dandi_stand_in import DandiStandIn
+from tests.support.submitting import Laptop
+
+pytestmark = pytest.mark.integration
+
+BUCKET = "lab-raw"
+
+
+@pytest.fixture(scope="module")
+def raw(account: AwsServer) -> str:
+    """A bucket with SpikeGLX runs of two probes, an NWB file, and what a console leaves behind."""
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    for key, size_bytes in {
+        "raw/": 0,
+        "raw/day1/run_g0_t0.imec0.ap.bin": 4_000,
+        "raw/day1/run_g0_t0.imec0.lf.bin": 300,
+        "raw/day1/run_g0_t0.imec1.ap.bin": 5_000,
+        "raw/day1/run_g0_t0.imec1.ap.meta": 20,
+        "raw/day10/other.dat": 70,
+        "raw/day2/amplifier.dat": 2_000,
+        "raw/session.nwb": 600,
+        "raw/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991": 50,
+    }.items():
+        s3.put_object(Bucket=BUCKET, Key=key, Body=bytes(size_bytes))
+    return BUCKET
+
+
+def estimate(laptop: Laptop, *arguments: str, **env: str) -> Any:
+    """What `--json` says; the command has to go well."""
+    done = laptop.run("estimate", *arguments, "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+def test_a_recorded_time_is_enough_and_nobody_is_asked(laptop: Laptop, aws: AwsServer) -> None:
+    done = laptop.run("estimate", "--duration", "78min", env={"AWS_SECRET_ACCESS_KEY": None})
+    assert done.returncode == 0, done.stderr
+    assert aws.calls == []
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("the recording: 108 GB, 1.3 hours of 384 channels at 30 kHz")
+    assert " ".join(lines[2].split()) == "instance GPU hours USD on demand USD on Spot"
+    assert {line.split()[0] for line in lines[3 : 3 + len(INSTANCES)]} == set(INSTANCES)
+
+
+@pytest.mark.parametrize(
+    ("size", "gigabytes"),
+    [("25GB", 25.0), ("25000000000", 25.0), ("2.5 tb", 2500.0), ("1GiB", 1.074)],
+)
+def test_bytes_are_written_as_people_do(laptop: Laptop, size: str, gigabytes: float) -> None:
+    found = estimate(laptop, "--bytes", size, "--instance-type", "g6.2xlarge", "--scratch", "ebs")
+    [recording] = found["recordings"]
+    assert recording["fetchedGb"] == pytest.approx(gigabytes, rel=1e-3)
+    assert [each["instanceType"] for each in found["instances"]] == ["g6.2xlarge"]
+
+
+@pytest.mark.parametrize("duration", ["1.5h", "90min", "90m", "5400"])
+def test_times_are_written_as_people_do(laptop: Laptop, duration: str) -> None:
+    options = ("--channels", "32", "--sampling-rate", "20000", "--instance-type", "m5.xlarge")
+    found = estimate(laptop, "--duration", duration, "--sorters", "simple", *options)
+    [recording] = found["recordings"]
+    assert recording["seconds"] == {"low": 5400.0, "likely": 5400.0, "high": 5400.0}
+    assert recording["samplesGb"]["likely"] == pytest.approx(5400 * 32 * 20_000 * 2 / 1e9)
+
+
+def test_json_has_the_parts_with_their_rates_on_every_instance(laptop: Laptop) -> None:
+    found = estimate(laptop, "--bytes", "25GB", "--sorters", '["kilosort4", "simple"]')
+    assert found["prices"]["region"] == "us-east-1"
+    assert len(found["instances"]) == len(INSTANCES)
+    for each in found["instances"]:
+        names = [part["name"] for part in each["parts"]]
+        assert names[:4] == ["start", "fetch", "preprocess", "sort with kilosort4"]
+        assert {part["rate"]["origin"] for part in each["parts"]} <= {
+            "measured here",
+            "published by others",
+            "assumed",
+        }
+        seconds = sum(part["seconds"]["likely"] for part in each["parts"])
+        assert each["hours"]["likely"] == pytest.approx(seconds / 3600, rel=0.01)
+        assert each["possible"] is not bool(each["obstacles"])
+
+
+@pytest.mark.parametrize(
+    ("source", "size_bytes"),
+    [
+        ("raw/day1", 5_000),
+        ("raw/day10/", 70),
+        ("raw/day2", 2_000),
+        ("raw/session.nwb", 600),
+        ("raw/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991", 50),
+    ],
+)
+def test_a_source_on_s3_is_looked_up(
+    laptop: Laptop, raw: str, source: str, size_bytes: int
+) -> None:
+    found = estimate(laptop, "--source", f"s3://{raw}/{source}", "--instance-type", "g5.xlarge")
+    [recording] = found["recordings"]
+    assert recording["fetchedGb"] == pytest.approx(size_bytes / 1e9)
+    compressed = recording["samplesGb"]["high"] > recording["samplesGb"]["low"]
+    assert compressed is source.endswith(".nwb")
+
+
+def test_the_blob_of_an_asset_is_looked_up(laptop: Laptop, aws: AwsServer) -> None:
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="dandiarchive")
+    key = "blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991"
+    s3.put_object(Bucket="dandiarchive", Key=key, Body=bytes(80))
+    url = f"https://dandiarchive.s3.amazonaws.com/{key}"
+    found = estimate(laptop, "--source", url, "--instance-type", "g5.xlarge")
+    [recording] = found["recordings"]
+    assert recording["fetchedGb"] == pytest.approx(80 / 1e9)
+    assert recording["samplesGb"]["high"] > recording["samplesGb"]["low"]
+
+
+def test_of_a_spikeglx_folder_one_band_is_counted_and_named(laptop: Laptop, raw: str) -> None:
+    found = estimate(laptop, "--source", f"s3://{raw}/raw/day1", "--instance-type", "g5.xlarge")
+    [note] = found["prices"]["notes"]
+    assert note.endswith("the largest: of s3://lab-raw/raw/day1 run_g0_t0.imec1.ap.bin")
+
+
+def test_a_prefix_is_listed_and_its_recordings_add_up(laptop: Laptop, raw: str) -> None:
+    one = estimate(laptop, "--source", f"s3://{raw}/raw/day2", "--instance-type", "g5.xlarge")
+    prefix = ("--source-prefix", f"s3://{raw}/raw", "--each", "day*/")
+    found = estimate(laptop, *prefix, "--instance-type", "g5.xlarge")
+    sizes = {each["label"]: each["fetchedGb"] for each in found["recordings"]}
+    assert sizes == {"day1": 9.32e-6, "day10": 7e-8, "day2": 2e-6}
+    [all_of_them], [alone] = found["instances"], one["instances"]
+    assert all_of_them["hours"]["likely"] == pytest.approx(3 * alone["hours"]["likely"], rel=0.05)
+    assert all_of_them["longestJobHours"]["likely"] < 0.5 * all_of_them["hours"]["likely"]
+
+
+def test_the_rows_of_a_table_are_looked_up(laptop: Laptop, raw: str) -> None:
+    (laptop.folder / "jobs.csv").write_text(
+        "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,DATA_TYPE,SORTERS\n"
+        f"{raw},raw/day1,spikeglx,\n{raw},raw/session.nwb,nwb,simple\n"
+    )
+    found = estimate(laptop, "--csv", "jobs.csv", "--instance-type", "g5.xlarge")
+    sizes = [(each["label"], each["fetchedGb"]) for each in found["recordings"]]
+    assert sizes == [("line 2", 5e-6), ("line 3", 6e-7)]
+    assert any("--sorters is estimated instead" in note for note in found["prices"]["notes"])
+
+
+def test_every_row_that_cannot_be_looked_up_is_named(laptop: Laptop, raw: str) -> None:
+    (laptop.folder / "jobs.csv").write_text(
+        "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,SOURCE_FOLDER\n"
+        f"{raw},raw/none,\n,,/data\n{raw},raw/day2,\nno-such-bucket,,\n"
+    )
+    done = laptop.run("estimate", "--csv", "jobs.csv")
+    assert done.returncode == 66
+    assert done.stdout == ""
+    told = [line.partition(": ")[2] for line in done.stderr.splitlines()]
+    assert [line.partition(":")[0] for line in told] == ["line 2", "line 3", "line 5"]
+    assert "s3://lab-raw/raw/none: there is nothing; check the bucket and the folder" in told[0]
+    assert "no source on S3 or DANDI" in told[1]
+    assert "there is no such bucket" in told[2]
+
+
+def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Path) -> None:
+    with DandiStandIn() as archive:
+        for name, size_bytes in (("sub-1/a.nwb", 100), ("sub-2/b.nwb", 7)):
+            file = tmp_path / Path(name).name
+            file.write_bytes(bytes(size_bytes))
+            archive.add_asset("000003", name, file)
+        dandiset = f"{archive.api_url}/dandisets/000003/versions/draft/"
+        every = estimate(laptop, "--dandiset", dandiset, "--instance-type", "g5.xlarge")
+        some = estimate(laptop, "--dandiset", dandiset, "--glob", "sub-2/*")
+        one = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-1/a.nwb")
+        nothing = laptop.run("estimate", "--source", f"{dandiset}assets/?path=sub-3/a.nwb")
+    labels = [(each["label"], each["fetchedGb"]) for each in every["recordings"]]
+    assert labels == [("sub-1/a.nwb", 1e-7), ("sub-2/b.nwb", 7e-9)]
+    assert [each["label"] for each in some["recordings"]] == ["sub-2/b.nwb"]
+    assert [each["fetchedGb"] for each in one["recordings"]] == [1e-7]
+    assert nothing.returncode == 66
+    assert "has no NWB file sub-3/a.nwb" in nothing.stderr
+
+
+def test_a_typed_price_wins_over_the_file_and_the_file_over_the_table(laptop: Laptop) -> None:
+    (laptop.folder / "prices.json").write_text('{"on_demand": {"g5.xlarge": 2, "g6.xlarge": 3}}')
+    found = estimate(
+        laptop, "--bytes", "25GB", "--prices", "prices.json", "--price", "g5.xlarge=1.5"
+    )
+    prices = {each["instanceType"]: each["onDemandUsdAnHour"] for each in found["instances"]}
+    assert (prices["g5.xlarge"], prices["g6.xlarge"], prices["g4dn.xlarge"]) == (1.5, 3, 0.526)
+    alone = estimate(laptop, "--bytes", "1GB", "--instance-type", "g5.xlarge", "--price", "0.7")
+    assert [each["onDemandUsdAnHour"] for each in alone["instances"]] == [0.7]
+
+
+def test_the_region_of_the_environment_is_heeded(laptop: Laptop) -> None:
+    done = laptop.run(
+        "estimate", "--bytes", "1GB", env={"AWS_DEFAULT_REGION": "eu-central-1"}
+    )  # fmt: skip
+    assert "The price table has no eu-central-1: these are the prices of us-east-1" in done.stdout
+
+
+def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
+    one = ("--bytes", "1GB", "--instance-type", "m5.xlarge")
+    assert estimate(laptop, *one, SORTERS="simple, lupin")["sorters"] == ["simple", "lupin"]
+    assert estimate(laptop, *one, "--sorters", "simple", SORTERS="lupin")["sorters"] == ["simple"]
+    (laptop.folder / ".env").write_text("SORTERS=tridesclous2\n")
+    assert estimate(laptop, *one)["sorters"] == ["tridesclous2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "how much is there to sort? Give one of --source URL, --bytes 25GB, --duration"),
+        (["--bytes", "1GB", "--duration", "1h"], 2, "--bytes and --duration: give one of them."),
+        (["--source", "s3://a/b", "--source-prefix", "s3://a/"], 2, "--source and --source-prefix"),
+        (["--duration=-5min"], 2, "'-5min' is not more than nothing."),
+        (["--duration", "0"], 2, "'0' is not more than nothing."),
+        (["--duration", "5 parsecs"], 2, "'5 parsecs' is not understood; write it like 78min"),
+        (["--bytes=-3GB"], 2, "'-3GB' is not more than nothing."),
+        (["--bytes", "3 apples"], 2, "'3 apples' is not understood; write it like 25GB, 20GiB"),
+        (["--bytes", "9" * 400], 2, "is not more than nothing."),
+        (["--bytes", "1GB", "--channels", "0"], 2, "Invalid value for '--channels'"),
+        (["--bytes", "1GB", "--sampling-rate", "0"], 2, "Invalid value for '--sampling-rate'"),
+        (["--bytes", "1GB", "--each", "*/"], 2, "--each goes with --source-prefix."),
+        (["--bytes", "1GB", "--glob", "*"], 2, "--glob goes with --dandiset."),
+        (
+            ["--bytes", "1GB", "--instance-type", "g5.2xlage"],
+            2,
+            "'g5.2xlage' is no instance type of the table; did you mean g5.2xlarge?",
+        ),
+        (["--bytes", "1GB", "--price", "0.7"], 2, "--price without a TYPE goes with one"),
+        (["--bytes", "1GB", "--price", "g5.xlarge=dear"], 2, "is not a price; write it like g4dn"),
+        (["--bytes", "1GB", "--price", "g5.xlarge=-1"], 2, "is not a price above nothing."),
+        (["--bytes", "1GB", "--price", "p9.xlarge=1"], 2, "'p9.xlarge' is no instance type of"),
+        (["--bytes", "1GB", "--scratch", "tape"], 2, "'tape' is not one of 'nvme', 'ebs'"),
+        (["--bytes", "1GB", "--prices", "none.json"], 2, "'none.json' does not exist"),
+        (
+            ["--bytes", "1GB", "--sorters", "kilosort44"],
+            78,
+            "SORTERS: kilosort44 is not a sorter of SpikeInterface; did you mean kilosort4?",
+        ),
+        (
+            ["--bytes", "1GB", "--sorters", "herdingspikes"],
+            78,
+            "SORTERS: nobody has measured herdingspikes in a way that tells its cost; an estimate",
+        ),
+        (["--bytes", "1GB", "--sorters", ","], 78, "SORTERS: no name; give one"),
+        (["--bytes", "1GB", "--sorters", "[1]"], 78, "SORTERS: '[1]' holds something that is"),
+        (["--source", "/data/session1"], 78, "--source: '/data/session1' is not on S3 or DANDI"),
+        (["--source", "s3://No Bucket/a"], 78, "--source: 's3://No Bucket/a' is not the name of"),
+        (["--source", "s3://lab-raw/raw/none"], 66, "s3://lab-raw/raw/none: there is nothing"),
+        (["--source", "s3://no-such-bucket/a"], 1, "there is no such bucket"),
+        (["--source-prefix", "s3://lab-raw/none"], 66, "holds nothing that matches */"),
+        (
+            ["--source", "https://api.dandiarchive.org/api/assets/11ec8933-1456-4942-922b-94e5878bb991/"],
+            78,
+            "the size of a file is looked up by its path",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_estimated_is_refused(
+    laptop: Laptop, raw: str, arguments: list[str], code: int, message: str
+) -> None:
+    done = laptop.run("estimate", *arguments)
+    assert message in done.stderr
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_bad_file_of_prices_is_refused(laptop: Laptop) -> None:
+    (laptop.folder / "prices.json").write_text('{"on_demand": {"g5.xlarge": 0}, "more": 1}')
+    done = laptop.run("estimate", "--bytes", "1GB", "--prices", "prices.json")
+    assert done.returncode == 78
+    assert [line.split(": ")[3] for line in done.stderr.splitlines()] == [
+        "on_demand.g5.xlarge",
+        "more",
+    ]

@@ -1,0 +1,409 @@
+"""Recordings listed from where they are: a dandiset, a prefix on S3, a table, and earlier runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from spikeinterface_cloud.aws.batch.completed import unfinished
+from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
+from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
+from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing, jobs_of
+from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
+from spikeinterface_cloud.config.locations import S3Location, parse_dandi
+from spikeinterface_cloud.dandi.assets import resolve
+from spikeinterface_cloud.errors import SettingsError, SourceError
+from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
+from tests.support.fault_proxy import FaultProxy, Request
+from tests.support.servers import S3Server, access_to, client_of
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
+
+#: a target that is no part of what is listed
+ELSEWHERE = S3Location(bucket="lab-results")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[DandiStandIn]:
+    """An archive with two sessions and a video in a draft, one of them published."""
+    with DandiStandIn() as running:
+        for name, size_bytes in (("sub-1/sub-1_ecephys.nwb", 100), ("sub-2/sub-2_ecephys.nwb", 7)):
+            file = tmp_path / Path(name).name
+            file.write_bytes(bytes(size_bytes))
+            running.add_asset("000003", name, file)
+        running.add_asset("000003", "sub-1/sub-1_ecephys.nwb", file, version="0.2.1")
+        running.add_asset("000003", "sub-1/sub-1_behavior.nwb", file)
+        video = tmp_path / "sub-1_ecephys.mp4"
+        video.write_bytes(b"video")
+        running.add_asset("000003", "sub-1/sub-1_ecephys.mp4", video)
+        yield running
+
+
+def dandiset(archive: DandiStandIn, version: str = "draft") -> str:
+    return f"{archive.api_url}/dandisets/000003/versions/{version}/"
+
+
+def test_a_dandiset_is_listed_by_pattern(archive: DandiStandIn) -> None:
+    found = dandiset_recordings(dandiset(archive), "sub-*/*_ecephys.nwb", None)
+    assert found.title == "dandiset-000003"
+    assert [(each.label, each.name, each.size_bytes) for each in found.recordings] == [
+        ("sub-1/sub-1_ecephys.nwb", "sub-1/sub-1_ecephys", 100),
+        ("sub-2/sub-2_ecephys.nwb", "sub-2/sub-2_ecephys", 7),
+    ]
+    assert found.notes == ()
+
+
+def test_without_a_pattern_it_is_every_nwb_file_and_nothing_else(archive: DandiStandIn) -> None:
+    assert len(dandiset_recordings(dandiset(archive), None, None).recordings) == 3
+    found = dandiset_recordings(dandiset(archive), "sub-1/*", None)
+    assert len(found.recordings) == 2
+    assert found.notes == ("left out what is no NWB file: 1, like sub-1/sub-1_ecephys.mp4",)
+
+
+def test_the_container_finds_each_file_by_its_name_in_that_version(archive: DandiStandIn) -> None:
+    found = dandiset_recordings(dandiset(archive, "0.2.1"), None, None)
+    [recording] = found.recordings
+    asset = parse_dandi(recording.variables["DANDISET_S3_FILE_URL"])
+    file = resolve(asset, None)  # type: ignore[arg-type]
+    assert (file.path, file.version, file.size_bytes) == ("sub-1/sub-1_ecephys.nwb", "0.2.1", 7)
+
+
+def test_thousands_of_files_are_listed_in_a_few_requests(
+    archive: DandiStandIn, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.nwb"
+    file.write_bytes(b"nwb")
+    for index in range(2_500):
+        archive.add_asset("000004", f"sub-{index}/sub-{index}.nwb", file)
+    found = dandiset_recordings(f"{archive.api_url}/dandisets/000004/", None, None)
+    assert len(found.recordings) == 2_500
+    assert len(archive.requests) <= 8
+
+
+def test_an_embargoed_dandiset_is_listed_with_the_owner_s_key(
+    archive: DandiStandIn, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.nwb"
+    file.write_bytes(b"nwb")
+    archive.add_asset("000009", "sub-1/sub-1.nwb", file, embargoed=True)
+    url = f"{archive.api_url}/dandisets/000009/versions/draft/"
+    with pytest.raises(SourceError, match="is embargoed: set DANDI_API_KEY"):
+        dandiset_recordings(url, None, None)
+    with pytest.raises(SourceError, match="may not be read by the owner of DANDI_API_KEY"):
+        dandiset_recordings(url, None, SecretStr(STRANGER_KEY))
+    found = dandiset_recordings(url, None, SecretStr(OWNER_KEY))
+    assert len(found.recordings) == 1
+    assert "need DANDI_API_KEY as a secret of the job definition" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pattern", "error", "message"),
+    [
+        ("dandisets/000003/", "*.nope", SourceError, r"has no NWB file \*.nope; check --glob"),
+        (
+            "dandisets/000003/versions/draft/",
+            "*.mp4",
+            SourceError,
+            r"\(but sub-1/sub-1_ecephys.mp4\)",
+        ),
+        ("dandisets/000099/", None, SourceError, "is not in the archive"),
+        ("dandisets/000003/versions/9.9.9/", None, SourceError, "is not in the archive"),
+        (
+            "dandisets/000003/versions/draft/assets/?path=sub-1",
+            None,
+            SettingsError,
+            "names a file, not a dandiset; give it as --source",
+        ),
+    ],
+)
+def test_what_cannot_be_listed_is_refused(
+    archive: DandiStandIn, suffix: str, pattern: str | None, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as refusal:
+        dandiset_recordings(f"{archive.api_url}/{suffix}", pattern, None)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["banana", "3", "000003@latest", "s3://lab/raw"])
+def test_what_names_no_dandiset_is_refused_at_once(name: str) -> None:
+    with pytest.raises(SettingsError, match="does not name a dandiset; write 000003, 000003@"):
+        dandiset_recordings(name, None, None)
+
+
+def test_dandi_is_imported_only_for_a_dandiset_and_its_absence_has_a_remedy() -> None:
+    program = """
+import sys
+import spikeinterface_cloud.aws.inputs.dandiset as listing
+print("dandi" in sys.modules)
+sys.modules["dandi"] = sys.modules["requests"] = None  # as where they are not installed
+try:
+    listing.dandiset_recordings("000003", None, None)
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    imported, refusal = done.stdout.splitlines()
+    assert imported == "False"
+    assert refusal.startswith("UnavailableError listing a dandiset needs DANDI's own client")
+    assert refusal.endswith("pip install -r requirements/submit-dandi.txt")
+    assert (ROOT / "requirements" / "submit-dandi.txt").is_file()
+
+
+@pytest.fixture
+def raw(moto_s3: S3Server, bucket: str) -> str:
+    """A bucket with SpikeGLX runs at two depths, an NWB file, and what a console leaves behind."""
+    for key, size_bytes in {
+        "raw/": 0,
+        "raw/day1/": 0,
+        "raw/day1/run_g0/run_g0_t0.imec0.ap.bin": 100,
+        "raw/day1/run_g0/run_g0_t0.imec0.ap.meta": 11,
+        "raw/day2/run_g1/run_g1_t0.imec0.ap.bin": 200,
+        "raw/notes.txt": 3,
+        "raw/session.nwb": 5,
+        "rawer/day3/run_g2/a.bin": 9,
+    }.items():
+        moto_s3.client.put_object(Bucket=bucket, Key=key, Body=bytes(size_bytes))
+    return bucket
+
+
+@pytest.mark.parametrize(
+    ("prefix", "pattern", "found"),
+    [
+        ("raw/", None, {"day1": 111, "day2": 200}),
+        ("raw", "*/", {"day1": 111, "day2": 200}),
+        ("raw/", "*/*_g0/", {"day1/run_g0": 111}),
+        ("raw/", "day2/*/", {"day2/run_g1": 200}),
+        ("raw/", "*.nwb", {"session.nwb": 5}),
+        ("raw/", "*/*/*.bin", {
+            "day1/run_g0/run_g0_t0.imec0.ap.bin": 100,
+            "day2/run_g1/run_g1_t0.imec0.ap.bin": 200,
+        }),
+        ("", "raw*/", {"raw": 319, "rawer": 9}),
+    ],
+)  # fmt: skip
+def test_a_prefix_is_listed_by_pattern(
+    moto_s3: S3Server, raw: str, prefix: str, pattern: str | None, found: dict[str, int]
+) -> None:
+    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/{prefix}", pattern, ELSEWHERE)
+    assert {each.name: each.size_bytes for each in listed.recordings} == found
+    start = f"{prefix.rstrip('/')}/" if prefix else ""
+    assert [dict(each.variables) for each in listed.recordings] == [
+        {"AWS_S3_BUCKET": raw, "AWS_S3_BUCKET_FOLDER": f"{start}{name}"} for name in found
+    ]
+
+
+def test_every_page_of_a_prefix_is_read_and_no_more(
+    moto_s3: S3Server, proxied_s3: FaultProxy, bucket: str
+) -> None:
+    direct = moto_s3.client
+    for index in range(1_100):
+        direct.put_object(Bucket=bucket, Key=f"raw/run-{index:04}/a.bin", Body=b"ab")
+    client = client_of(access_to(proxied_s3.url))
+    listed = prefix_recordings(client, f"s3://{bucket}/raw", None, ELSEWHERE)
+    assert len(listed.recordings) == 1_100
+    assert {each.size_bytes for each in listed.recordings} == {2}
+    assert len(proxied_s3.counts.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("place", "pattern", "error", "message"),
+    [
+        ("{bucket}/raw", "night*/", SourceError, "holds nothing that matches night*/; check"),
+        ("{bucket}/raw", "*.bin", SourceError, "there is day1/, day2/, notes.txt; check --each"),
+        ("{bucket}/none", None, SourceError, "holds nothing that matches */; check --each"),
+        ("no-such-bucket/raw", None, AwsRefusal, "there is no such bucket"),
+        ("No Bucket/raw", None, SettingsError, "--source-prefix: 's3://No Bucket/raw' is not"),
+    ],
+)
+def test_a_prefix_that_gives_nothing_is_refused(
+    moto_s3: S3Server,
+    raw: str,
+    place: str,
+    pattern: str | None,
+    error: type[Exception],
+    message: str,
+) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        prefix_recordings(moto_s3.client, f"s3://{place.format(bucket=raw)}", pattern, ELSEWHERE)
+
+
+@pytest.mark.parametrize("target", ["raw/day2", "raw/day2/results/all"])
+def test_the_folder_of_the_results_is_no_recording(
+    moto_s3: S3Server, raw: str, target: str
+) -> None:
+    place = S3Location(bucket=raw, key=target)
+    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/raw", None, place)
+    assert [each.name for each in listed.recordings] == ["day1"]
+    assert listed.notes == ("left out day2, where the results go",)
+
+
+def test_a_table_gives_a_variable_a_column(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text(
+        "aws_s3_bucket,AWS_S3_BUCKET_FOLDER,DATA_TYPE,SORTERS_KWARGS,RUN_IDENTIFIER\n"
+        'lab,raw/day1,spikeglx,"{""kilosort4"": {""do_CAR"": false}}",\n'
+        "\n"
+        "lab,raw/day2/a.nwb,nwb,,second look\n",
+        encoding="utf-8-sig",
+    )
+    listed = csv_recordings(file)
+    assert listed.title == "jobs"
+    assert [(each.label, each.name) for each in listed.recordings] == [
+        ("line 2", "raw/day1"),
+        ("line 4", "second look"),
+    ]
+    assert json.loads(listed.recordings[0].variables["SORTERS_KWARGS"]) == {
+        "kilosort4": {"do_CAR": False}
+    }
+    assert "SORTERS_KWARGS" not in listed.recordings[1].variables
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_table_of_a_european_spreadsheet_is_read_too(tmp_path: Path, delimiter: str) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text(f"DANDISET_S3_FILE_URL{delimiter}SORTERS\n000003{delimiter}simple,lupin\n")
+    [row] = csv_recordings(file).recordings
+    assert row.variables == {"DANDISET_S3_FILE_URL": "000003", "SORTERS": "simple,lupin"}
+
+
+def test_every_bad_column_and_row_is_reported_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text("SORTER,N_JOBS,N_JOBS,DANDI_API_KEY,MANIFEST_URL\na,1,1,k,m\na,1,1,k,m,more\n")
+    with pytest.raises(SettingsError) as refusal:
+        csv_recordings(file)
+    problems = [line.partition("jobs.csv: ")[2] for line in str(refusal.value).splitlines()]
+    assert [problem.partition(";")[0] for problem in problems] == [
+        "column SORTER is no variable",
+        "2 columns N_JOBS",
+        "column DANDI_API_KEY: secrets do not travel with jobs",
+        "column MANIFEST_URL: the list is made from this file",
+        "line 3 has 6 cells for 5 columns",
+    ]
+    assert "did you mean SORTERS?" in problems[0]
+
+
+def test_every_bad_value_is_reported_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text(
+        "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,DATA_TYPE,N_JOBS\n"
+        "lab,raw/a,spikeglx,2\n"
+        "lab,raw/b,spikeglx,few\n"
+        "Lab,raw/c,spikeglx,\n"
+        "lab,raw/d,,few\n"
+    )
+    common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "lab-results"}
+    with pytest.raises(SettingsError) as refusal:
+        jobs_of(csv_recordings(file), common)
+    told = [line.split(": ")[:2] for line in str(refusal.value).splitlines()]
+    assert [(rows, variable) for rows, variable in told] == [
+        ("line 3, line 5", "N_JOBS"),
+        ("line 4", "AWS_S3_BUCKET"),
+        ("line 5", "DATA_TYPE"),
+    ]
+
+
+def test_a_row_may_have_a_target_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text(
+        "DANDISET_S3_FILE_URL,TARGET_AWS_S3_BUCKET,TARGET_AWS_S3_BUCKET_FOLDER\n"
+        "dandi://dandi/000003/a.nwb,,\n"
+        "dandi://dandi/000003/b.nwb,,mine\n"
+        "dandi://dandi/000003/c.nwb,other-results,\n"
+    )
+    common = {
+        "SORTERS": "simple",
+        "TARGET_AWS_S3_BUCKET": "lab-results",
+        "TARGET_AWS_S3_BUCKET_FOLDER": "all",
+    }
+    assert [str(job.target) for job in jobs_of(csv_recordings(file), common)] == [
+        "s3://lab-results/all/dandi/000003/a",
+        "s3://lab-results/mine",
+        "s3://other-results/",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"", "there is no row below"),
+        (b"SORTERS\n", "there is no row below"),
+        (b'SORTERS\n"simple\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    file = tmp_path / "jobs.csv"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=message):
+        csv_recordings(file)
+
+
+def test_what_has_succeeded_is_left_out(moto_s3: S3Server, bucket: str) -> None:
+    states = {
+        "done": b'{"status": "succeeded"}',
+        "failed": b'{"status": "failed"}',
+        "broken": b"{",
+        "list": b"[]",
+        "running": None,
+    }
+    rows = tuple(
+        ListedRecording(
+            label=name, name=name, variables={"DANDISET_S3_FILE_URL": f"dandi://d/000003/{name}"}
+        )
+        for name in states
+    )
+    for name, content in states.items():
+        if content is not None:
+            moto_s3.client.put_object(Bucket=bucket, Key=f"all/{name}/run.json", Body=content)
+    common = {
+        "SORTERS": "simple",
+        "TARGET_AWS_S3_BUCKET": bucket,
+        "TARGET_AWS_S3_BUCKET_FOLDER": "all",
+    }
+    jobs = jobs_of(Listing(title="all", recordings=rows), common)
+    left = unfinished(moto_s3.client, jobs)
+    assert [job.label for job in left] == ["failed", "broken", "list", "running"]
+
+
+def test_records_are_looked_up_several_at_a_time(proxied_s3: FaultProxy, bucket: str) -> None:
+    under_way: list[int] = []
+
+    def watch(_: Request) -> None:
+        under_way.append(proxied_s3.requests_under_way)
+        time.sleep(0.05)
+
+    rows = tuple(
+        ListedRecording(label=str(row), name=str(row), variables={"DANDISET_S3_FILE_URL": "000003"})
+        for row in range(30)
+    )
+    common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": bucket}
+    proxied_s3.on_request = watch
+    jobs = jobs_of(Listing(title="all", recordings=rows), common)
+    assert unfinished(client_of(access_to(proxied_s3.url)), jobs) == jobs
+    assert len(under_way) == 30
+    assert max(under_way) > 4
+
+
+def test_a_target_that_is_not_there_is_no_list_of_unfinished_jobs(moto_s3: S3Server) -> None:
+    row = ListedRecording(label="a", name="a", variables={"DANDISET_S3_FILE_URL": "000003"})
+    common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "no-such-bucket"}
+    jobs = jobs_of(Listing(title="all", recordings=(row,)), common)
+    with pytest.raises(AwsRefusal, match="there is no such bucket"):
+        unfinished(moto_s3.client, jobs)

@@ -1,0 +1,207 @@
+"""The results of a job, shown and fetched, by its id or by its target."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.conftest import BUCKET
+from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
+from tests.support.submitting import PLACE, Laptop
+
+pytestmark = pytest.mark.integration
+
+RECORD: dict[str, Any] = {
+    "status": "failed",
+    "error": "1 of 2 sorters failed",
+    "sorters": [
+        {"sorter": "simple", "outcome": "sorted", "n_units": 12, "reason": None},
+        {"sorter": "lupin", "outcome": "failed", "n_units": 0, "reason": "out of memory"},
+    ],
+}
+FILES = {
+    "run.json": json.dumps(RECORD).encode(),
+    "run.log": b"a line\n",
+    "simple/sorting/a b.npy": os.urandom(3_000),
+    "simple/quality_metrics.csv": b"unit_id,snr\n",
+    "simple/analyzer.zarr/templates/0.0": os.urandom(9 * 1024**2),  # in parts
+}
+
+
+@pytest.fixture
+def folder(aws: AwsServer) -> str:
+    """The folder of a target in the bucket, with results in it."""
+    name = str(uuid.uuid4())
+    put(aws, name, FILES)
+    return name
+
+
+def put(aws: AwsServer, folder: str, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        aws.client("s3").put_object(Bucket=BUCKET, Key=f"{folder}/{name}", Body=content)
+
+
+def submit(laptop: Laptop, folder: str, *options: str) -> str:
+    """Submit a job with this folder for a target; its identifier."""
+    job = ["--source", "s3://lab-data/raw/a", "--data-type", "nwb", "--sorters", "simple"]
+    done = laptop.run(*job, *PLACE, "--target", f"s3://{BUCKET}/{folder}", *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_results_of_a_job_are_shown_and_fetched(laptop: Laptop, folder: str) -> None:
+    job_id = submit(laptop, folder)
+    done = laptop.run("results", job_id, "--download", "here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:3] == [
+        f"s3://{BUCKET}/{folder}: failed: 1 of 2 sorters failed",
+        "simple: sorted, 12 units",
+        "lupin: failed: out of memory",
+    ]
+    for name in FILES:
+        assert name in done.stdout
+    assert "9.0 MiB  in 5 files" in done.stdout
+    assert tree(laptop.folder / "here") == FILES
+
+
+def test_results_of_a_target_as_json(laptop: Laptop, folder: str) -> None:
+    values = json.loads(laptop.run("results", f"s3://{BUCKET}/{folder}/", "--json").stdout)
+    assert values["target"] == f"s3://{BUCKET}/{folder}"
+    assert values["run"] == RECORD
+    assert {file["name"]: file["sizeBytes"] for file in values["files"]} == {
+        name: len(content) for name, content in FILES.items()
+    }
+
+
+def test_results_of_a_job_whose_settings_are_on_s3(laptop: Laptop, folder: str) -> None:
+    pipeline = json.dumps({"bandpass_filter": {"note": "x" * 8_000}})
+    job_id = submit(laptop, folder, "--preprocessing", pipeline)
+    values = json.loads(laptop.run("results", job_id, "--json").stdout)
+    assert values["run"] == RECORD
+
+
+def test_results_of_a_child_of_an_array_are_those_of_its_line(
+    laptop: Laptop, aws: AwsServer, folder: str
+) -> None:
+    rows = [f"lab-data,raw/{n},nwb,simple,{BUCKET},{folder}{'' if n else '-0'}" for n in range(2)]
+    columns = "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,DATA_TYPE,SORTERS,TARGET_AWS_S3_BUCKET"
+    table = laptop.folder / "jobs.csv"
+    table.write_text("\n".join([f"{columns},TARGET_AWS_S3_BUCKET_FOLDER", *rows]))
+    done = laptop.run("--csv", str(table), "--yes", "--target", f"s3://{BUCKET}/many", *PLACE)
+    assert done.returncode == 0, done.stderr
+    array = done.stdout.strip()
+    assert json.loads(laptop.run("results", f"{array}:1", "--json").stdout)["run"] == RECORD
+    whole = laptop.run("results", array)
+    assert whole.returncode == 1
+    assert f"name one, from {array}:0 to {array}:1" in whole.stderr
+
+
+def test_a_second_download_fetches_what_has_changed(
+    laptop: Laptop, aws: AwsServer, folder: str
+) -> None:
+    arguments = ("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    laptop.run(*arguments)
+    aws.calls.clear()
+    time.sleep(1)  # S3 tells times in whole seconds
+    put(aws, folder, {"run.log": b"A LINE\n"})
+    laptop.run(*arguments)
+    assert tree(laptop.folder / "here") == {**FILES, "run.log": b"A LINE\n"}
+    fetched = {call.action for call in aws.calls if call.action.startswith("GET ")}
+    assert not any("templates" in action for action in fetched)
+
+
+@pytest.mark.parametrize(
+    ("fate", "words"),
+    [
+        ({"status": "RUNNING"}, " is RUNNING"),
+        (
+            {"status": "FAILED", "statusReason": "Essential container in task exited",
+             "container": {"exitCode": 66}},
+            " is FAILED with exit code 66: Essential container in task exited",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("options", [[], ["--json"], ["--download", "here"]])
+def test_a_job_without_a_record_is_no_success_and_its_state_is_told(
+    laptop: Laptop, aws: AwsServer, fate: dict[str, Any], words: str, options: list[str]
+) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"run.log": b"so far"})
+    job_id = submit(laptop, folder)
+    aws.set_fate(job_id, **fate)
+    done = laptop.run("results", job_id, *options)
+    assert done.returncode == 1
+    assert f"Error: s3://{BUCKET}/{folder} has no run.json: {job_id}{words}" in done.stderr
+    assert "run.log" in done.stdout, "what is there is shown all the same"
+    if "--download" in options:
+        assert tree(laptop.folder / "here") == {"run.log": b"so far"}
+
+
+def test_a_target_without_a_record_is_no_success(laptop: Laptop) -> None:
+    done = laptop.run("results", f"s3://{BUCKET}/nothing")
+    assert done.returncode == 1
+    assert f"Error: s3://{BUCKET}/nothing has no run.json: its job is under way" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "simple/../../outside.txt", "/etc/outside"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(
+    laptop: Laptop, aws: AwsServer, name: str
+) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"run.log": b"fine", name: b"hostile"})
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "deep/er")
+    assert done.returncode == 1
+    assert "which would be written outside the folder it is fetched to" in done.stderr
+    assert tree(laptop.folder) == {}
+
+
+def test_what_is_not_whole_has_not_its_name(laptop: Laptop, aws: AwsServer, folder: str) -> None:
+    aws.refuse(f"GET /{BUCKET}/{folder}/run.log", "AccessDenied", "no", status=403, times=1)
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    assert done.returncode == 1
+    assert f"cannot fetch s3://{BUCKET}/{folder}/run.log: access denied" in done.stderr
+    assert "run.log" not in tree(laptop.folder / "here")
+
+
+def test_a_folder_that_cannot_be_written_is_named(laptop: Laptop, folder: str) -> None:
+    (laptop.folder / "here").write_text("a file")
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    assert done.returncode == 1
+    assert "cannot write here/" in done.stderr
+    assert "name another folder" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "message"),
+    [
+        ("s3://Bad_Name/x", 78, "is not the name of an S3 bucket"),
+        ("s3://no-such-bucket-here/x", 1, "there is no such bucket"),
+    ],
+)
+def test_a_target_that_is_not_there(laptop: Laptop, target: str, code: int, message: str) -> None:
+    done = laptop.run("results", target)
+    assert message in done.stderr
+    assert done.returncode == code
+
+
+def test_a_job_of_another_program_names_no_target(laptop: Laptop, aws: AwsServer) -> None:
+    job_id = aws.client("batch").submit_job(
+        jobName="other", jobQueue=QUEUE, jobDefinition=DEFINITION
+    )["jobId"]
+    done = laptop.run("results", job_id)
+    assert done.returncode == 1
+    assert f"{job_id} names no target on S3" in done.stderr

@@ -1,0 +1,268 @@
+"""Submitting one job: the program as a user starts it, against a server as strict as AWS."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from spikeinterface_cloud.config.manifest import select_line
+from spikeinterface_cloud.config.settings import JobSettings
+from tests.support.batch_server import DEFINITION, QUEUE, AwsServer, problem_of
+from tests.support.submitting import JOB, PLACE, Laptop
+
+pytestmark = pytest.mark.integration
+
+
+def sent(aws: AwsServer) -> Any:
+    """The one request that submitted a job."""
+    [call] = aws.named("submitjob")
+    return call.body
+
+
+def environment_of(request: Any) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in request["containerOverrides"]["environment"]}
+
+
+def unique() -> tuple[str, str]:
+    """What makes a job another one than those of other tests."""
+    return "--env", f"RUN_IDENTIFIER={uuid.uuid4()}"
+
+
+def test_a_job_is_submitted_and_its_id_is_all_of_standard_output(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    done = laptop.run(*JOB, *PLACE, *unique())
+    assert done.returncode == 0, done.stderr
+    job_id = done.stdout.removesuffix("\n")
+    [job] = aws.client("batch").describe_jobs(jobs=[job_id])["jobs"]
+    request = sent(aws)
+    assert job["jobName"] == request["jobName"]
+    assert done.stderr.splitlines()[1:] == [
+        f"submitted {request['jobName']}; its results go to s3://lab-results/session1"
+    ], "after the note that the server is this machine"
+    environment = environment_of(request)
+    del environment["RUN_IDENTIFIER"]
+    assert environment == {
+        "AWS_ENDPOINT_URL": aws.url,
+        "AWS_S3_BUCKET": "lab-data",
+        "AWS_S3_BUCKET_FOLDER": "raw/session1",
+        "DATA_TYPE": "spikeglx",
+        "SORTERS": "simple",
+        "TARGET_AWS_S3_BUCKET": "lab-results",
+        "TARGET_AWS_S3_BUCKET_FOLDER": "session1",
+    }
+
+
+def test_json_has_the_id_and_the_name(laptop: Laptop, aws: AwsServer) -> None:
+    done = laptop.run(*JOB, *PLACE, *unique(), "--json")
+    report = json.loads(done.stdout)
+    [job] = aws.client("batch").describe_jobs(jobs=[report["jobId"]])["jobs"]
+    assert report == {"jobId": job["jobId"], "jobName": job["jobName"]}
+
+
+def test_values_travel_as_they_are(laptop: Laptop, aws: AwsServer) -> None:
+    note = {"note": 'it\'s "quoted", 100 % §, a=b $HOME \\ `x`', "on": False, "n": None}
+    value = {"simple": {"clusterer_kwargs": note}}
+    laptop.submit("--sorters-kwargs", json.dumps(value, ensure_ascii=False), *unique())
+    environment = environment_of(sent(aws))
+    assert json.loads(environment["SORTERS_KWARGS"]) == value
+    assert JobSettings.from_env(environment).sorters_kwargs == value
+
+
+def test_a_dry_run_shows_the_request_that_would_be_sent_and_calls_nobody(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    arguments = (*JOB, *PLACE, *unique(), "--gpus", "1", "--memory", "28GiB", "--timeout", "12h")
+    shown = laptop.run(*arguments, "--dry-run", env={"AWS_SECRET_ACCESS_KEY": None})
+    assert shown.returncode == 0, shown.stderr
+    assert not aws.calls
+    laptop.run(*arguments)
+    assert json.loads(shown.stdout) == sent(aws)
+    assert sent(aws)["timeout"] == {"attemptDurationSeconds": 43_200}
+    assert {"type": "MEMORY", "value": "28672"} in sent(aws)["containerOverrides"][
+        "resourceRequirements"
+    ]
+
+
+def test_every_option_of_the_job_reaches_aws(laptop: Laptop, aws: AwsServer) -> None:
+    first = laptop.submit(*unique())
+    aws.calls.clear()
+    options = ["--job-name", "mine", "--vcpus", "8", "--attempts", "5", "--tag", "project=motor"]
+    options += ["--tag", "who=a=b", "--share-identifier", "lab1", "--priority", "7"]
+    laptop.submit(*unique(), *options, "--depends-on", first)
+    request = sent(aws)
+    assert request["jobName"].startswith("mine-")
+    assert request["retryStrategy"]["attempts"] == 5
+    assert {"project": "motor", "who": "a=b"}.items() <= request["tags"].items()
+    assert request["shareIdentifier"] == "lab1"
+    assert request["schedulingPriorityOverride"] == 7
+    assert request["dependsOn"] == [{"jobId": first}]
+    requirements = request["containerOverrides"]["resourceRequirements"]
+    assert requirements == [{"type": "VCPU", "value": "8"}]
+
+
+def test_long_settings_go_to_the_target_and_the_job_gets_their_url(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    value = {"simple": {"clusterer": "x" * 20_000}}
+    laptop.submit("--sorters-kwargs", json.dumps(value), *unique())
+    environment = environment_of(sent(aws))
+    bucket, _, key = environment["MANIFEST_URL"].removeprefix("s3://").partition("/")
+    stored = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert key.startswith("session1/manifests/")
+    assert JobSettings.from_env(select_line(stored, {})).sorters_kwargs == value
+    assert "SORTERS_KWARGS" not in environment
+
+
+def test_a_dry_run_of_long_settings_stores_nothing(laptop: Laptop, aws: AwsServer) -> None:
+    value = json.dumps({"simple": {"clusterer": "x" * 20_000}})
+    done = laptop.run(*JOB, *PLACE, "--sorters-kwargs", value, "--dry-run")
+    assert "MANIFEST_URL" in done.stdout
+    assert not aws.calls
+
+
+def test_the_same_job_is_noticed_while_it_is_under_way(laptop: Laptop, aws: AwsServer) -> None:
+    same = unique()
+    first = laptop.submit(*same)
+    aws.set_fate(first, status="RUNNABLE")
+    again = laptop.run(*JOB, *PLACE, *same)
+    assert again.returncode == 0
+    assert again.stdout.strip() != first
+    assert f"note: the same job is RUNNABLE already, as {first}" in again.stderr
+
+
+@pytest.mark.parametrize("status", ["RUNNABLE", "RUNNING", "SUCCEEDED"])
+def test_the_same_job_is_skipped_when_asked(laptop: Laptop, aws: AwsServer, status: str) -> None:
+    same = unique()
+    first = laptop.submit(*same)
+    aws.set_fate(first, status=status)
+    skipped = laptop.run(*JOB, *PLACE, *same, "--skip-existing", "--attempts", "7")
+    assert skipped.stdout.strip() == first
+    assert f"the same job is {status} already; nothing was submitted" in skipped.stderr
+    assert "submitted session1-" not in skipped.stderr
+    assert len(aws.named("submitjob")) == 1
+
+
+def test_a_job_that_failed_or_another_one_is_not_the_same(laptop: Laptop, aws: AwsServer) -> None:
+    same = unique()
+    first = laptop.submit(*same)
+    assert laptop.submit(*unique(), "--skip-existing") != first
+    aws.set_fate(first, status="FAILED")
+    assert laptop.submit(*same, "--skip-existing") != first
+
+
+def test_who_may_not_list_jobs_may_still_submit_one(laptop: Laptop, aws: AwsServer) -> None:
+    aws.refuse("listjobs", "AccessDeniedException", "no", status=403, times=2)
+    assert laptop.submit(*unique())
+    refused = laptop.run(*JOB, *PLACE, *unique(), "--skip-existing")
+    assert refused.returncode == 1
+    assert "access denied" in refused.stderr
+
+
+def test_variables_options_and_files_have_their_order(laptop: Laptop, aws: AwsServer) -> None:
+    (laptop.folder / ".env").write_text(
+        "SORTERS=from_file\nEXPORTS=phy\nPREPROCESSING=none\nSUBMIT_JOB_QUEUE=of-the-file\n"
+        f"SUBMIT_JOB_DEFINITION={DEFINITION}\nSUBMIT_VCPUS=2\nSUBMIT_ATTEMPTS=4\n"
+        'READ_RECORDING_KWARGS={"stream_id": "imec0.ap"}\n'
+    )
+    shown = laptop.run(
+        *JOB,
+        "--vcpus",
+        "3",
+        "--dry-run",
+        env={"SUBMIT_JOB_QUEUE": QUEUE, "EXPORTS": "nwb", "SUBMIT_VCPUS": "5"},
+    )
+    request = json.loads(shown.stdout)
+    environment = environment_of(request)
+    assert environment["SORTERS"] == "simple", "flag over file"
+    assert environment["EXPORTS"] == "nwb", "environment over file"
+    assert environment["PREPROCESSING"] == "none", "file"
+    assert json.loads(environment["READ_RECORDING_KWARGS"]) == {"stream_id": "imec0.ap"}
+    assert request["jobQueue"] == QUEUE, "environment over file"
+    assert request["jobDefinition"] == DEFINITION, "file"
+    assert request["containerOverrides"]["resourceRequirements"] == [
+        {"type": "VCPU", "value": "3"}
+    ], "flag over environment over file"
+    assert request["retryStrategy"]["attempts"] == 4
+
+
+def test_another_file_is_read_when_it_is_named(laptop: Laptop) -> None:
+    (laptop.folder / ".env").write_text("PREPROCESSING=none\n")
+    (laptop.folder / "other.env").write_text("EXPORTS=phy\n")
+    shown = laptop.run(*JOB, *PLACE, "--env-file", "other.env", "--dry-run")
+    environment = environment_of(json.loads(shown.stdout))
+    assert environment["EXPORTS"] == "phy"
+    assert "PREPROCESSING" not in environment
+
+
+def test_credentials_of_the_file_are_used_and_stay_here(laptop: Laptop, aws: AwsServer) -> None:
+    (laptop.folder / ".env").write_text(
+        "AWS_ACCESS_KEY_ID=AKIAOFTHEFILEOFTHEFI\nAWS_SECRET_ACCESS_KEY=secret-of-the-file\n"
+    )
+    env = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
+    done = laptop.run(*JOB, *PLACE, *unique(), env=env)
+    assert done.returncode == 0, done.stderr
+    assert "secret-of-the-file" not in json.dumps(sent(aws))
+    assert "AKIAOFTHEFILEOFTHEFI" not in json.dumps(sent(aws))
+
+
+STACK = {
+    "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
+    "Outputs": {"JobQueue": {"Value": QUEUE}, "JobDefinition": {"Value": DEFINITION}},
+}
+
+
+@pytest.fixture(scope="module")
+def stack(account: AwsServer) -> str:
+    cloudformation = account.client("cloudformation")
+    cloudformation.create_stack(StackName="sorting", TemplateBody=json.dumps(STACK))
+    return "sorting"
+
+
+def test_queue_and_definition_are_the_stack_s(laptop: Laptop, aws: AwsServer, stack: str) -> None:
+    done = laptop.run(*JOB, *unique(), "--stack", stack)
+    assert done.returncode == 0, done.stderr
+    assert (sent(aws)["jobQueue"], sent(aws)["jobDefinition"]) == (QUEUE, DEFINITION)
+    assert len(aws.named("DescribeStacks")) == 1
+
+
+def test_the_stack_is_not_asked_where_it_is_not_needed(
+    laptop: Laptop, aws: AwsServer, stack: str
+) -> None:
+    shown = laptop.run(*JOB, "--stack", stack, "--job-queue", "mine", "--dry-run")
+    assert json.loads(shown.stdout)["jobQueue"] == "mine"
+    assert json.loads(shown.stdout)["jobDefinition"] == DEFINITION
+    aws.calls.clear()
+    laptop.run(*JOB, *PLACE, "--stack", stack, "--dry-run")
+    assert not aws.calls
+
+
+def test_the_check_of_these_tests_refuses_what_aws_refuses(laptop: Laptop, aws: AwsServer) -> None:
+    """What stands in for AWS is worth nothing if it lets everything through."""
+    laptop.submit(*unique())
+    [call] = aws.named("submitjob")
+    assert problem_of(call) is None
+    for spoiled, word in (
+        ({"jobName": "a b"}, "name"),
+        ({"timeout": {"attemptDurationSeconds": 59}}, "Timeout"),
+        ({"arrayProperties": {"size": 1}}, "Array"),
+        ({"retryStrategy": {"attempts": 11}}, "Attempts"),
+        ({"tags": {str(n): "" for n in range(51)}}, "tags"),
+        ({"dependsOn": [{"jobId": str(n)} for n in range(21)]}, "dependencies"),
+        (
+            {"containerOverrides": {"environment": [{"name": "A", "value": "x" * 8_000}]}},
+            "8192",
+        ),
+        (
+            {"containerOverrides": {"environment": [{"name": "AWS_BATCH_X", "value": "1"}]}},
+            "AWS_BATCH",
+        ),
+    ):
+        problem = problem_of(
+            type(call)(service="batch", action="submitjob", body=call.body | spoiled)
+        )
+        assert problem is not None
+        assert word in problem

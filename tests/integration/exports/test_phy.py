@@ -1,0 +1,172 @@
+"""The folder for phy: as SpikeInterface's own exporter has it, as phy's own library opens it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import spikeinterface.extractors as se
+from phylib.io.model import load_model
+from spikeinterface.exporters import export_to_phy
+
+from spikeinterface_cloud.exports import phy
+from tests.support.exported import Exported, export_truth
+from tests.support.recordings import simulate
+
+pytestmark = [
+    pytest.mark.integration,
+    # ten seconds are too short for some metrics, which SpikeInterface then leaves empty
+    pytest.mark.filterwarnings("ignore:.*(NaN|could not be computed|not serializable).*"),
+]
+
+LABELS = {"label": ["good", "mua", "noise", None]}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    recording, truth = simulate(duration_s=10.0, n_channels=16, n_units=4)
+    results = tmp_path_factory.mktemp("phy") / "results"
+    return export_truth(["phy"], recording, truth, results, LABELS)
+
+
+@pytest.fixture(scope="module")
+def segmented(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """Three seconds, and two more."""
+    recording, truth = simulate(duration_s=(3.0, 2.0), n_channels=16, n_units=3)
+    return export_truth(["phy"], recording, truth, tmp_path_factory.mktemp("phy") / "results")
+
+
+def folder_of(exported: Exported) -> Path:
+    return exported.folder / "phy"
+
+
+def opened(folder: Path) -> Any:
+    """As phy opens it."""
+    return load_model(folder / "params.py")
+
+
+def test_no_export_fails(exported: Exported, segmented: Exported) -> None:
+    assert exported.errors == {"phy": None}
+    assert segmented.errors == {"phy": None}
+
+
+def test_spikeinterface_reads_spikes_and_labels_back(exported: Exported) -> None:
+    sorting = se.read_phy(folder_of(exported))
+    assert list(sorting.unit_ids) == [0, 1, 2, 3]
+    assert list(sorting.get_property("quality")) == ["good", "mua", "noise", "unsorted"]
+    for number, name in enumerate(exported.sorting.unit_ids):
+        np.testing.assert_array_equal(
+            sorting.get_unit_spike_train(number), exported.sorting.get_unit_spike_train(name)
+        )
+
+
+def test_units_keep_their_numbers(exported: Exported, tmp_path: Path) -> None:
+    analyzer = exported.analyzer
+    numbered = analyzer.select_units(analyzer.unit_ids[[3, 1]])
+    phy.write_tables(numbered, pd.DataFrame(), tmp_path)
+    table = pd.read_csv(tmp_path / "cluster_si_unit_id.tsv", sep="\t")
+    assert table["si_unit_id"].tolist() == [3, 1]
+
+
+def test_units_with_other_names_can_be_read(tmp_path: Path) -> None:
+    recording, truth = simulate(duration_s=2.0, n_channels=8, n_units=2)
+    named = truth.rename_units(["left", "right"])
+    exported = export_truth(["phy"], recording, named, tmp_path / "results")
+    sorting = se.read_phy(folder_of(exported))
+    assert list(sorting.get_property("unit_name")) == ["left", "right"]
+    assert "unit_name" in opened(folder_of(exported)).metadata
+
+
+def test_noise_can_be_left_out_when_it_is_read(exported: Exported) -> None:
+    sorting = se.read_phy(folder_of(exported), exclude_cluster_groups=["noise"])
+    assert list(sorting.unit_ids) == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spike_times",
+        "spike_templates",
+        "spike_clusters",
+        "amplitudes",
+        "templates",
+        "template_ind",
+        "similar_templates",
+        "channel_map",
+        "channel_positions",
+        "_phy_spikes_subset.spikes",
+        "_phy_spikes_subset.channels",
+        "_phy_spikes_subset.waveforms",
+    ],
+)
+def test_the_arrays_are_those_of_spikeinterface(
+    exported: Exported, tmp_path: Path, name: str
+) -> None:
+    analyzer = exported.analyzer
+    theirs = tmp_path / "theirs"
+    export_to_phy(
+        analyzer,
+        theirs,
+        compute_pc_features=False,
+        add_waveforms=True,
+        copy_binary=False,
+        verbose=False,
+    )
+    ours = np.load(folder_of(exported) / f"{name}.npy")
+    expected = np.load(theirs / f"{name}.npy")
+    np.testing.assert_allclose(np.squeeze(ours), np.squeeze(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_phys_own_library_opens_it(exported: Exported) -> None:
+    model = opened(folder_of(exported))
+    assert model.n_spikes == len(exported.sorting.to_spike_vector())
+    assert model.n_templates == 4
+    assert model.n_channels == 16
+    assert model.sample_rate == 30000.0
+    assert set(model.metadata) >= {"group", "si_unit_id", "snr"}
+    np.testing.assert_array_equal(model.traces[:1000], exported.source.get_traces(0, 0, 1000))
+
+
+def test_it_opens_wherever_it_lies(exported: Exported, tmp_path: Path) -> None:
+    moved = shutil.copytree(folder_of(exported), tmp_path / "elsewhere" / "phy")
+    assert opened(moved).traces.shape == (300_000, 16)
+
+
+def test_features_of_the_sampled_spikes_are_there(exported: Exported) -> None:
+    model = opened(folder_of(exported))
+    sampled = np.load(folder_of(exported) / "_phy_spikes_subset.spikes.npy")
+    unit = model.spike_clusters[sampled] == 1
+    channels = model.get_template(1).channel_ids[:4]
+    features = model.get_features(sampled[unit], channels)
+    assert features.shape == (unit.sum(), 4, 3)
+    assert np.isfinite(features).all()
+    assert np.ptp(features) > 0
+
+
+def test_traces_that_are_too_large_are_left_out_and_nothing_else(
+    exported: Exported, tmp_path: Path
+) -> None:
+    recording = exported.source.save(folder=tmp_path / "recording", format="binary")
+    phy.export_phy(exported.analyzer, recording, pd.DataFrame(), tmp_path / "phy", 1000)
+    assert not (tmp_path / "phy" / phy.TRACES).exists()
+    model = opened(tmp_path / "phy")
+    assert model.traces is None
+    sampled = np.load(tmp_path / "phy" / "_phy_spikes_subset.spikes.npy")
+    main = model.get_template(0).channel_ids[:1]
+    first = sampled[model.spike_clusters[sampled] == 0][:5]
+    waveforms = model.get_waveforms(first, main)
+    assert np.ptp(waveforms) > 50  # microvolts
+
+
+def test_segments_are_one_after_the_other_as_in_the_traces(segmented: Exported) -> None:
+    model = opened(folder_of(segmented))
+    spikes = segmented.sorting.to_spike_vector(concatenated=False)
+    expected = np.concatenate([spikes[0]["sample_index"], spikes[1]["sample_index"] + 90_000])
+    np.testing.assert_array_equal(model.spike_samples, expected)
+    assert model.traces.shape == (150_000, 16)
+    second = segmented.source.get_traces(segment_index=1, end_frame=100)
+    np.testing.assert_array_equal(model.traces[90_000:90_100], second)
+    sorting = se.read_phy(folder_of(segmented))
+    assert sorting.get_num_units() == 3

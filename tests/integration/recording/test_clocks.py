@@ -1,0 +1,511 @@
+"""What each format says of time: read from real files, noted, and followed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mtscomp
+import numpy as np
+import pytest
+import spikeinterface as si
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.checks import check_recording
+from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.load import first_frames, open_recording
+from spikeinterface_cloud.recording.summary import describe
+from tests.support import timed_files
+from tests.support.recordings import (
+    NwbLayout,
+    SpikeGlxRun,
+    simulate,
+    write_nwb,
+    write_open_ephys,
+    write_spikeglx,
+)
+
+pytestmark = pytest.mark.integration
+
+RATE_HZ = 30000.0
+N_FRAMES = 60_000
+
+
+@pytest.fixture(scope="module")
+def simulated() -> BaseRecording:
+    return simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
+
+
+def jump(n_frames: int = N_FRAMES, *, first: int = 600_000, missing: int = 21_000) -> np.ndarray:
+    """Counts of samples; half-way, some are missing."""
+    counts = np.arange(n_frames) + first
+    counts[n_frames // 2 :] += missing
+    return counts
+
+
+def times_of(recording: BaseRecording, segment: int = 0) -> np.ndarray:
+    frames = np.arange(recording.get_num_samples(segment))
+    return clock_of(recording).times_s(segment, frames, recording.sampling_frequency)
+
+
+def assert_follows(recording: BaseRecording, times_s: np.ndarray) -> None:
+    """To a tenth of a sample."""
+    np.testing.assert_allclose(times_of(recording), times_s, rtol=0, atol=0.1 / RATE_HZ)
+
+
+def notes_of(recording: BaseRecording) -> list[str]:
+    if not recording.has_probe():
+        n_channels = recording.get_num_channels()
+        recording.set_dummy_probe_from_locations(np.arange(n_channels * 2).reshape(-1, 2) * 20.0)
+    return check_recording(recording)[1]
+
+
+# ----- one segment -------------------------------------------------------------------------------
+
+
+def open_ephys(
+    folder: Path, recording: BaseRecording, files: dict[str, np.ndarray | None], **kwargs: object
+) -> BaseRecording:
+    """The stream of a session, whose files of times are these."""
+    session = write_open_ephys(folder, recording, n_adc=0)
+    for stream in session.rglob("Acquisition_Board*"):
+        for name, values in files.items():
+            (stream / name).unlink(missing_ok=True)
+            if values is not None:
+                np.save(stream / name, values)
+    return open_recording(session, "openephys", {"stream_id": "0", **kwargs})
+
+
+@pytest.mark.parametrize(
+    ("files", "load_sync_timestamps"),
+    [
+        ({"sample_numbers.npy": jump(), "timestamps.npy": jump() / RATE_HZ}, False),
+        ({"sample_numbers.npy": jump(), "timestamps.npy": jump() / RATE_HZ}, True),
+        ({"sample_numbers.npy": jump(), "timestamps.npy": np.full(N_FRAMES, -1.0)}, False),
+        ({"sample_numbers.npy": jump(), "timestamps.npy": np.full(N_FRAMES, -1.0)}, True),
+        ({"sample_numbers.npy": None, "timestamps.npy": jump()}, False),
+        ({"sample_numbers.npy": None, "timestamps.npy": jump() / RATE_HZ}, False),
+    ],
+    ids=["0.6", "synchronized", "not synchronized", "asked for in vain", "0.5", "only seconds"],
+)
+def test_open_ephys(
+    tmp_path: Path,
+    simulated: BaseRecording,
+    files: dict[str, np.ndarray | None],
+    load_sync_timestamps: bool,
+) -> None:
+    recording = open_ephys(tmp_path, simulated, files, load_sync_timestamps=load_sync_timestamps)
+    assert_follows(recording, jump() / RATE_HZ)
+    np.testing.assert_allclose(clock_of(recording).intervals_s(), [(20, 21), (21.7, 22.7)])
+    assert describe(recording).start_time_s == 20.0
+    notes = notes_of(recording)
+    assert any("1 gap, 0.7 s in all: 0.7 s at 21 s" in note for note in notes)
+
+
+def test_open_ephys_says_that_it_has_other_times_too(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    synchronized = jump() / 29_999.0 + 3
+    files: dict[str, np.ndarray | None] = {
+        "sample_numbers.npy": jump(),
+        "timestamps.npy": synchronized,
+    }
+    recording = open_ephys(tmp_path / "a", simulated, files)
+    assert any("load_sync_timestamps" in note for note in notes_of(recording))
+    followed = open_ephys(tmp_path / "b", simulated, files, load_sync_timestamps=True)
+    assert_follows(followed, synchronized)
+    assert not any("load_sync_timestamps" in note for note in notes_of(followed))
+
+
+def test_open_ephys_that_was_cut_short(tmp_path: Path, simulated: BaseRecording) -> None:
+    """After a crash of the GUI, the header of the numbers may have fewer than there are."""
+    recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()[:50_000]})
+    assert_follows(recording, jump() / RATE_HZ)
+    assert any("end 10000 samples before the traces" in note for note in notes_of(recording))
+
+
+def test_timestamps_that_cannot_be_read(tmp_path: Path, simulated: BaseRecording) -> None:
+    recording = open_ephys(tmp_path, simulated, {})
+    (file,) = tmp_path.rglob("*Acquisition_Board*/timestamps.npy")
+    file.write_bytes(b"\x93NUMPY\x01")
+    with pytest.raises(RecordingError, match="the timestamps of the recording cannot be read: "):
+        notes_of(recording)
+
+
+def test_a_clock_that_runs_backwards(tmp_path: Path, simulated: BaseRecording) -> None:
+    counts = jump(missing=-15_000)
+    recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": counts})
+    assert_follows(recording, counts / RATE_HZ)
+    np.testing.assert_allclose(clock_of(recording).intervals_s(), [(20.0, 21.5)])
+    assert any("runs backwards 1 time: by 0.5 s at 21 s" in note for note in notes_of(recording))
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+@pytest.mark.parametrize("digits", [9, 6, 5, 3])
+def test_nwb_timestamps_give_the_rate_and_the_times(
+    tmp_path: Path, simulated: BaseRecording, digits: int
+) -> None:
+    """The first steps of rounded ones alone give 30,303, 33,333 or infinitely many Hz."""
+    timestamps = np.round(jump() / RATE_HZ, digits)
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(timestamps=timestamps))
+    checked, notes = check_recording(open_recording(file, "nwb", {}))
+    assert checked.sampling_frequency == pytest.approx(RATE_HZ, rel=3e-4)
+    np.testing.assert_allclose(times_of(checked), timestamps, rtol=0, atol=0.5 / RATE_HZ)
+    (begin, end), (again, last) = clock_of(checked).intervals_s()
+    assert [begin, end, again, last] == pytest.approx([20, 21, 21.7, 22.7], abs=0.002)
+    assert any("1 gap" in note for note in notes)
+    reloaded = si.load(checked.to_dict())
+    assert reloaded.sampling_frequency == checked.sampling_frequency
+    np.testing.assert_array_equal(
+        reloaded.get_traces(end_frame=100), simulated.get_traces(end_frame=100)
+    )
+
+
+@pytest.mark.parametrize("load_time_vector", [False, True])
+def test_only_the_timestamps_of_the_first_frames_count(
+    tmp_path: Path, simulated: BaseRecording, load_time_vector: bool
+) -> None:
+    timestamps = jump() / RATE_HZ
+    timestamps[50_000:] = np.nan
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(timestamps=timestamps))
+    recording = open_recording(file, "nwb", {"load_time_vector": load_time_vector})
+    first = first_frames(recording, 40_000)
+    assert si.load(first.to_dict()).get_num_samples() == 40_000
+    assert_follows(first, timestamps[:40_000])
+    np.testing.assert_allclose(
+        clock_of(first).intervals_s(), [(20, 21), (21.7, 21.7 + 1 / 3)], atol=1e-6
+    )
+    with pytest.raises(RecordingError, match="10000 timestamps are no numbers; repair them"):
+        clock_of(recording)
+
+
+@pytest.mark.filterwarnings("ignore:The extractor is not serializable")
+@pytest.mark.parametrize("how", ["binary", "zarr"])
+def test_times_that_spikeinterface_saved(
+    tmp_path: Path, simulated: BaseRecording, how: str
+) -> None:
+    recording = simulated.clone()
+    recording.set_times(jump() / RATE_HZ)
+    folder = tmp_path / ("saved.zarr" if how == "zarr" else "saved")
+    recording.save(folder=folder, format=how)
+    opened = open_recording(folder, how, {})
+    assert_follows(opened, jump() / RATE_HZ)
+    cut = first_frames(opened, 40_000)
+    assert_follows(cut, jump()[:40_000] / RATE_HZ)
+    assert any("1 gap, 0.7 s in all" in note for note in notes_of(cut))
+
+
+def test_preprocessing_and_channels_leave_the_times(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()})
+    some = recording.remove_channels(recording.channel_ids[:2]).frame_slice(20_000, 50_000)
+    assert_follows(some.astype("float32"), jump()[20_000:50_000] / RATE_HZ)
+
+
+def test_what_was_resampled_is_on_the_same_clock(tmp_path: Path, simulated: BaseRecording) -> None:
+    recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()})
+    every_other = clock_of(recording).times_s(0, np.arange(N_FRAMES // 2), RATE_HZ / 2)
+    np.testing.assert_allclose(every_other, jump()[::2] / RATE_HZ, atol=1e-9)
+
+
+COUNTERS: dict[str, tuple[Callable[[Path, np.ndarray], Path], str, dict[str, object], float]] = {
+    "a.rhd": (timed_files.write_intan, "intan", {"ignore_integrity_checks": True}, RATE_HZ),
+    "neuronexus": (timed_files.write_neuronexus, "neuronexus", {"stream_id": "ai-pri"}, RATE_HZ),
+    "a.rec": (timed_files.write_spikegadgets, "spikegadgets", {}, RATE_HZ),
+    "a.raw.h5": (timed_files.write_maxwell, "maxwell", {"install_maxwell_plugin": False}, 20000),
+}
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+def test_a_counter_of_samples(tmp_path: Path, name: str) -> None:
+    write, data_type, kwargs, rate_hz = COUNTERS[name]
+    counts = jump(59_904)
+    recording = open_recording(write(tmp_path / name, counts), data_type, kwargs)
+    np.testing.assert_allclose(times_of(recording), counts / rate_hz, atol=1e-6)
+    (gap,) = clock_of(recording).segments[0].gaps
+    assert gap.frame == 29_952
+    assert gap.length_s == pytest.approx(21_000 / rate_hz, abs=1e-6)
+    assert any("1 gap" in note for note in notes_of(recording))
+
+
+def test_intan_that_waited_for_a_trigger(tmp_path: Path) -> None:
+    """What it kept of the time before the trigger has negative times."""
+    file = timed_files.write_intan(tmp_path / "a.rhd", np.arange(59_904) - 15_000)
+    recording = open_recording(file, "intan", {})
+    assert describe(recording).start_time_s == -0.5
+    assert any("starts at -0.5 s" in note for note in notes_of(recording))
+
+
+def test_split_intan_files_are_on_one_clock(tmp_path: Path) -> None:
+    starts = (0, 29_952, 75_000)
+    for number, first in enumerate(starts):
+        timed_files.write_intan(tmp_path / f"a_{number}.rhd", np.arange(29_952) + first)
+    recording = open_recording(tmp_path, "split_intan_files", {"mode": "append"})
+    segments = clock_of(recording).segments
+    assert [each.begin_s for each in segments] == pytest.approx(np.array(starts) / RATE_HZ)
+    assert clock_of(recording).shifts_s == [0.0] * 3
+
+
+@pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
+@pytest.mark.parametrize("rate_hz", [RATE_HZ, 29_999.7, 32_000.0])
+def test_neuralynx_within_a_segment(tmp_path: Path, rate_hz: float) -> None:
+    """Losses of less than a quarter of a record are no new segment to SpikeInterface."""
+    records = np.round(5e6 + np.arange(120) * 512 / rate_hz * 1e6)
+    records[60:] += 2000
+    folder = timed_files.write_neuralynx(tmp_path / "a", records, round(rate_hz))
+    recording = open_recording(folder, "neuralynx", {})
+    frames = np.arange(120 * 512)
+    times = 5 + frames / rate_hz + 0.002 * (frames >= 60 * 512)
+    assert_follows(recording, times)
+    (gap,) = clock_of(recording).segments[0].gaps
+    assert (gap.frame, gap.length_s) == (60 * 512, pytest.approx(0.002, abs=2e-6))
+
+
+@pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
+def test_neuralynx_with_a_record_that_is_not_full(tmp_path: Path) -> None:
+    """At the end it is as it should be; in the middle neo reads what is no sample."""
+    n_valid = np.full(120, 512)
+    n_valid[-1] = 300
+    records = np.round(5e6 + np.arange(120) * 512 / RATE_HZ * 1e6)
+    folder = timed_files.write_neuralynx(tmp_path / "a", records, n_valid=n_valid)
+    assert_follows(open_recording(folder, "neuralynx", {}), 5 + np.arange(61_228) / RATE_HZ)
+    n_valid[60] = 300
+    records[61:] -= round(212 / RATE_HZ * 1e6)
+    folder = timed_files.write_neuralynx(tmp_path / "b", records, n_valid=n_valid)
+    with pytest.raises(RecordingError, match=r"1 records .* are not full \(the first is record 60"):
+        notes_of(open_recording(folder, "neuralynx", {}))
+
+
+def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
+    """A gap that `gap_tolerance_ms` allows is in the times."""
+    truth = 1.7e9 + np.arange(N_FRAMES) / RATE_HZ
+    truth[N_FRAMES // 2 :] += 0.005
+    nanoseconds = np.round(truth * 1e9).astype("uint64")
+    file = timed_files.write_blackrock_ptp(tmp_path / "a.ns6", nanoseconds)
+    recording = open_recording(file, "blackrock", {"gap_tolerance_ms": 10})
+    assert_follows(recording, truth)
+    (gap,) = clock_of(recording).segments[0].gaps
+    assert (gap.frame, gap.length_s) == (N_FRAMES // 2, pytest.approx(0.005, abs=1e-6))
+
+
+def test_open_ephys_legacy_gives_zeros_for_what_is_missing(tmp_path: Path) -> None:
+    records = np.arange(60) * 1024 + 30_000
+    records[30:] += 2048
+    folder = timed_files.write_open_ephys_legacy(tmp_path / "a", records)
+    recording = open_recording(folder, "openephys", {})
+    assert_follows(recording, 1 + np.arange(62 * 1024) / RATE_HZ)
+    np.testing.assert_allclose(
+        clock_of(recording).intervals_s(), [(1, 2.024), (2.024 + 2048 / RATE_HZ, 3.11626667)]
+    )
+    assert any("the reader gives zeros" in note for note in notes_of(recording))
+
+
+def test_pieces_of_multi_channel_systems(tmp_path: Path) -> None:
+    file = timed_files.write_mcs(tmp_path / "a.h5", [(0, 20_000), (1_500_000, 20_000)])
+    recording = open_recording(file, "mcsh5", {})
+    np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 1), (1.5, 2.5)])
+
+
+def test_blocks_of_tdt(tmp_path: Path) -> None:
+    """Their times are seconds since 1970, and count from the start of the recording."""
+    rate_hz, begin_s = 24414.0625, 1.7e9
+    blocks = 0.25 + np.arange(200) * 256 / rate_hz + 0.1 * (np.arange(200) >= 120)
+    folder = timed_files.write_tdt(tmp_path / "tank", begin_s + blocks, rate_hz, begin_s)
+    recording = open_recording(folder, "tdt", {})
+    frames = np.arange(200 * 256)
+    assert_follows(recording, 0.25 + frames / rate_hz + 0.1 * (frames >= 120 * 256))
+    (gap,) = clock_of(recording).segments[0].gaps
+    assert (gap.frame, gap.length_s) == (120 * 256, pytest.approx(0.1, abs=1e-6))
+
+
+def test_fragments_of_plexon(tmp_path: Path) -> None:
+    fragments = [(3000 + 1000 * n + 7000 * (n >= 40), 1000) for n in range(60)]
+    recording = open_recording(
+        timed_files.write_plexon(tmp_path / "a.plx", fragments), "plexon", {}
+    )
+    frames = np.arange(60_000)
+    assert_follows(recording, (3000 + frames + 7000 * (frames >= 40_000)) / RATE_HZ)
+    (gap,) = clock_of(recording).segments[0].gaps
+    assert (gap.frame, gap.length_s) == (40_000, pytest.approx(7000 / RATE_HZ))
+
+
+@pytest.mark.parametrize(("n_last", "n_left_out"), [(1000, 1), (300, 1001)])
+def test_the_end_of_plexon_that_neo_misreads_is_left_out(
+    tmp_path: Path, n_last: int, n_left_out: int
+) -> None:
+    """It gives zeros for a whole last fragment, and shifts the samples around a part of one."""
+    fragments = [(1000 * n, 1000) for n in range(40)] + [(40_000, n_last)]
+    recording = open_recording(
+        timed_files.write_plexon(tmp_path / "a.plx", fragments), "plexon", {}
+    )
+    recording.set_dummy_probe_from_locations(np.arange(8).reshape(-1, 2) * 20.0)
+    checked, notes = check_recording(recording)
+    n_frames = 40_000 + n_last - n_left_out
+    assert f"the last {n_left_out} samples are left out" in notes[0]
+    truth = timed_files.noise(40_000 + n_last)[:n_frames]
+    np.testing.assert_array_equal(checked.get_traces(), truth)
+    for start in range(37_000, n_frames, 250):
+        piece = checked.get_traces(start_frame=start, end_frame=min(start + 250, n_frames))
+        np.testing.assert_array_equal(piece, truth[start : start + 250])
+
+
+def test_fragments_of_plexon_whose_samples_neo_mixes_up(tmp_path: Path) -> None:
+    fragments = [(0, 30_000), (30_000, 400), (50_000, 30_000), (80_000, 30_000)]
+    file = timed_files.write_plexon(tmp_path / "a.plx", fragments)
+    with pytest.raises(RecordingError, match="the fragments of the signals have different lengths"):
+        notes_of(open_recording(file, "plexon", {}))
+
+
+# ----- several segments --------------------------------------------------------------------------
+
+
+def spikeglx(
+    folder: Path, counts: np.ndarray, starts: list[int], length: int, first: int = 0
+) -> BaseRecording:
+    """The files of a run: parts of the samples that the probe gave, from these on."""
+    whole = simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
+    parts = si.NumpyRecording([counts[a : a + length] for a in starts], RATE_HZ)
+    parts.set_channel_gains(whole.get_channel_gains())
+    parts.set_channel_offsets(0.0)
+    run = SpikeGlxRun(
+        triggers=tuple(range(len(starts))),
+        with_lf=False,
+        first_sample=[first + start for start in starts],
+    )
+    return open_recording(write_spikeglx(folder, parts, run), "spikeglx", {})
+
+
+@pytest.fixture(scope="module")
+def counts() -> np.ndarray:
+    return simulate(duration_s=4.0, n_channels=8, n_units=2)[0].get_traces(segment_index=0)
+
+
+def test_gaps_between_triggers_are_said_and_kept(tmp_path: Path, counts: np.ndarray) -> None:
+    recording = spikeglx(tmp_path, counts, [0, 45_000, 80_000], 30_000, first=3000)
+    checked, notes = check_recording(recording)
+    assert checked is recording
+    np.testing.assert_allclose(
+        clock_of(checked).intervals_s(),
+        [(0.1, 1.1), (1.6, 2.6), (0.1 + 8 / 3, 1.1 + 8 / 3)],
+    )
+    (note,) = [note for note in notes if "missing" in note]
+    assert "0.666667 s is missing between segments: 0.5 s before segment 1, " in note
+
+
+@pytest.mark.parametrize("overlap", [1, 1500, 15_000])
+def test_samples_of_overlapping_triggers_are_there_once(
+    tmp_path: Path, counts: np.ndarray, overlap: int
+) -> None:
+    step = 30_000 - overlap
+    recording = spikeglx(tmp_path, counts, [0, step, 2 * step], 30_000, first=3000)
+    checked, notes = check_recording(recording)
+    lengths = [checked.get_num_samples(segment) for segment in range(3)]
+    assert lengths == [step, step, 30_000]
+    samples = np.concatenate([checked.get_traces(segment_index=n) for n in range(3)])
+    np.testing.assert_array_equal(samples, counts[: 2 * step + 30_000])
+    times = np.concatenate([times_of(checked, n) for n in range(3)])
+    np.testing.assert_allclose(times, (3000 + np.arange(len(times))) / RATE_HZ, atol=1e-9)
+    assert checked.get_annotation("stream_name") == "imec0.ap"
+    np.testing.assert_array_equal(
+        checked.get_channel_locations(), recording.get_channel_locations()
+    )
+    (note,) = [note for note in notes if "in two segments" in note]
+    assert f"2 times, {2 * overlap / RATE_HZ:.6g} s in all" in note
+    assert not any("moved" in note for note in notes)
+
+
+def test_a_trigger_within_another_is_left_out(tmp_path: Path, counts: np.ndarray) -> None:
+    whole = spikeglx(tmp_path, counts, [0, 30_000, 40_000], 30_000)
+    short = si.append_recordings(
+        [
+            whole.select_segments([0]),
+            whole.select_segments([1]),
+            whole.select_segments([2]).frame_slice(0, 10_000),
+        ]
+    )
+    checked, notes = check_recording(short)
+    assert [checked.get_num_samples(n) for n in range(checked.get_num_segments())] == [
+        30_000,
+        30_000,
+    ]
+    assert any("in two segments 1 times" in note for note in notes)
+
+
+def test_triggers_that_overlap_with_other_samples_are_refused(
+    tmp_path: Path, counts: np.ndarray
+) -> None:
+    other = counts.copy()
+    other[20_000:, 3] += 1
+    recording = si.append_recordings(
+        [
+            spikeglx(tmp_path / "a", counts, [0], 30_000),
+            spikeglx(tmp_path / "b", other, [20_000], 30_000),
+        ]
+    )
+    with pytest.raises(RecordingError) as raised:
+        check_recording(recording)
+    message = str(raised.value)
+    assert "segment 1 begins at 0.666667 s, 0.333333 s before segment 0 ends" in message
+    assert "correct firstSample in the meta files" in message
+    assert "\n" not in message
+
+
+def test_clocks_that_start_again_are_laid_one_after_the_other(
+    tmp_path: Path, counts: np.ndarray
+) -> None:
+    """It is said before sorting."""
+    recording = si.append_recordings(
+        [
+            spikeglx(tmp_path / "a", counts, [0], 30_000, first=3000),
+            spikeglx(tmp_path / "b", counts[30_000:], [0], 30_000, first=1500),
+        ]
+    )
+    checked, notes = check_recording(recording)
+    assert checked is recording
+    np.testing.assert_allclose(clock_of(checked).intervals_s(), [(0.1, 1.1), (1.1, 2.1)])
+    (note,) = [note for note in notes if "overlap" in note]
+    assert "segment 1 begins at 0.05 s and is moved by 1.05 s" in note
+
+
+def test_segments_without_times_say_so() -> None:
+    recording = simulate(duration_s=[1.0, 2.0], n_channels=8, n_units=2)[0]
+    (note,) = check_recording(recording)[1]
+    assert "they have no times of their own" in note
+
+
+def test_segments_that_meet_are_not_moved(tmp_path: Path, counts: np.ndarray) -> None:
+    """Though their times, in floating-point numbers, do not quite."""
+    recording = spikeglx(tmp_path, counts, [0, 30_001, 60_002], 30_001, first=1_234_567)
+    assert clock_of(recording).shifts_s == [0.0, 0.0, 0.0]
+    assert not any("missing" in note or "overlap" in note for note in notes_of(recording))
+
+
+def test_what_catgt_did_is_said(tmp_path: Path, counts: np.ndarray) -> None:
+    recording = spikeglx(tmp_path, counts, [0], 60_000)
+    assert not any("CatGT" in note for note in notes_of(recording))
+    (meta,) = tmp_path.rglob("*.ap.meta")
+    with meta.open("a") as file:
+        file.write("catNFiles=3\ncatGTCmdline0=<CatGT -g=0 -t=0,2 -zerofillmax=500>\n")
+    said = notes_of(open_recording(tmp_path, "spikeglx", {}))
+    (note,) = [n for n in said if "CatGT made it" in n]
+    assert "of 3 files" in note
+    assert "for 500 ms at most" in note
+
+
+def test_compressed_spikeglx_begins_when_its_meta_file_says(
+    tmp_path: Path, counts: np.ndarray
+) -> None:
+    spikeglx(tmp_path, counts, [0], 60_000, first=15_000)
+    (file,) = tmp_path.rglob("*.ap.bin")
+    compressed = {"out": file.with_suffix(".cbin"), "outmeta": file.with_suffix(".ch")}
+    mtscomp.compress(file, **compressed, sample_rate=RATE_HZ, n_channels=9, dtype=np.int16)
+    file.unlink()
+    recording = open_recording(tmp_path, "cbin_ibl", {})
+    assert_follows(recording, 0.5 + np.arange(60_000) / RATE_HZ)
+
+
+def test_blocks_of_blackrock_are_segments_on_one_clock(tmp_path: Path) -> None:
+    file = timed_files.write_blackrock(tmp_path / "a.ns6", [(0, 30_000), (45_000, 30_000)])
+    recording = open_recording(file, "blackrock", {})
+    np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 1), (1.5, 2.5)])
+    assert any("0.5 s before segment 1" in note for note in notes_of(recording))

@@ -1,0 +1,491 @@
+"""Recordings in the formats of real acquisition systems, opened and compared with what was written.
+
+Also what is wrong with them: each failure is a `CloudJobError` with its exit code and one line.
+"""
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import zarr
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
+from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.load import first_frames, open_recording
+from spikeinterface_cloud.recording.summary import describe
+from tests.support.recordings import (
+    NwbLayout,
+    SpikeGlxRun,
+    neuropixels_probe,
+    simulate,
+    write_binary_folder,
+    write_nwb,
+    write_open_ephys,
+    write_probe,
+    write_spikeglx,
+    write_zarr_folder,
+)
+
+pytestmark = [
+    pytest.mark.integration,
+    # SpikeInterface says so when it saves a recording that exists only in memory, as ours do
+    pytest.mark.filterwarnings("ignore:The extractor is not serializable to file"),
+    # SpikeInterface leaves the file of a saved recording to the garbage collector
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
+
+#: a probe of two contacts, as a probeinterface JSON describes it
+PROBE = {
+    "ndim": 2,
+    "si_units": "um",
+    "contact_positions": [[0, 0], [0, 20]],
+    "contact_plane_axes": [[[1, 0], [0, 1]], [[1, 0], [0, 1]]],
+    "contact_shapes": ["circle", "circle"],
+    "contact_shape_params": [{"radius": 5}, {"radius": 5}],
+}
+
+
+@pytest.fixture(scope="module")
+def simulated() -> BaseRecording:
+    return simulate(duration_s=2.0, n_channels=16, n_units=3)[0]
+
+
+def assert_same(opened: BaseRecording, written: BaseRecording) -> None:
+    assert opened.get_num_segments() == written.get_num_segments()
+    for segment in range(written.get_num_segments()):
+        np.testing.assert_array_equal(
+            opened.get_traces(segment_index=segment), written.get_traces(segment_index=segment)
+        )
+    np.testing.assert_allclose(opened.get_channel_gains(), written.get_channel_gains())
+    assert opened.sampling_frequency == written.sampling_frequency
+
+
+def refusal(error: type[CloudJobError], run: Callable[[], object]) -> str:
+    """The one line with which `run` is refused."""
+    with pytest.raises(error) as raised:
+        run()
+    message = str(raised.value)
+    assert "\n" not in message
+    assert len(message) < 1000
+    return message
+
+
+# ----- SpikeGLX ----------------------------------------------------------------------------------
+
+
+def test_a_plain_spikeglx_folder_opens_without_being_told_its_stream(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """AP among AP, LF, NI-DAQ and their sync lines, with its probe and its clock."""
+    run = SpikeGlxRun(with_nidq=True, first_sample=3000)
+    recording = open_recording(write_spikeglx(tmp_path, simulated, run), "spikeglx", {})
+    assert_same(recording, simulated)
+    np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
+    assert recording.get_property("inter_sample_shift") is not None
+    facts = describe(recording)
+    assert facts.stream_name == "imec0.ap"
+    assert facts.start_time_s == pytest.approx(0.1)
+    assert facts.probes == ["imec NP1000"]
+
+
+def test_a_whole_neuropixels_probe(tmp_path: Path) -> None:
+    """All 384 channels of it."""
+    written = simulate(duration_s=1.0, n_channels=384, n_units=2)[0]
+    recording = open_recording(write_spikeglx(tmp_path, written), "spikeglx", {})
+    assert_same(recording, written)
+    assert recording.get_probe().get_contact_count() == 384
+
+
+def test_two_probes_are_told_apart(tmp_path: Path, simulated: BaseRecording) -> None:
+    """One has to be chosen, and the chosen one is read."""
+    other = simulate(duration_s=2.0, n_channels=12, n_units=2, seed=1)[0]
+    folder = write_spikeglx(tmp_path, [simulated, other])
+    message = refusal(SettingsError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "imec0.ap, imec1.ap" in message
+    assert_same(open_recording(folder, "spikeglx", {"stream_id": "imec1.ap"}), other)
+    refusal(SettingsError, lambda: open_recording(folder, "spikeglx", {"stream_id": "imec2.ap"}))
+
+
+def test_the_needed_files_are_enough(tmp_path: Path, simulated: BaseRecording) -> None:
+    """What is left out of the download is not missed when the recording is opened."""
+    other = simulate(duration_s=2.0, n_channels=12, n_units=2, seed=1)[0]
+    folder = write_spikeglx(tmp_path / "all", [simulated, other], SpikeGlxRun(with_nidq=True))
+    kwargs = {"stream_id": "imec1.ap"}
+    names = [PurePosixPath(file.relative_to(folder)) for file in folder.rglob("*.*")]
+    needed = needed_files("spikeglx", names, kwargs)
+    assert len(needed) == 2
+    for name in needed:
+        target = tmp_path / "some" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((folder / name).read_bytes())
+    recording = open_recording(tmp_path / "some", "spikeglx", kwargs)
+    assert_same(recording, other)
+    assert recording.has_probe()
+
+
+def test_triggers_become_segments(tmp_path: Path) -> None:
+    """In their order."""
+    written = simulate(duration_s=[1.5, 1.0], n_channels=8, n_units=2)[0]
+    folder = write_spikeglx(tmp_path, written, SpikeGlxRun(triggers=(0, 1)))
+    recording = open_recording(folder, "spikeglx", {})
+    assert_same(recording, written)
+    assert describe(recording).segment_durations_s == [1.5, 1.0]
+
+
+def test_the_file_that_was_asked_for_finds_its_folder(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """A source may be one file."""
+    folder = write_spikeglx(tmp_path, simulated)
+    file = next(folder.rglob("*.ap.bin"))
+    assert_same(open_recording(file, "spikeglx", {}), simulated)
+
+
+def test_a_truncated_spikeglx_file_is_noticed(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The reader would take what is there for the whole."""
+    folder = write_spikeglx(tmp_path, simulated)
+    file = next(folder.rglob("*.ap.bin"))
+    with file.open("r+b") as stream:
+        stream.truncate(17 * 2 * 40000)
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "mouse_g0_t0.imec0.ap.bin is truncated" in message
+    assert str(17 * 2 * 60000) in message
+
+
+def test_a_file_that_ends_within_a_sample_is_noticed(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """Also when the meta file agrees with its length."""
+    folder = write_spikeglx(tmp_path, simulated)
+    file = next(folder.rglob("*.ap.bin"))
+    with file.open("r+b") as stream:
+        stream.truncate(17 * 2 * 40000 + 10)
+    meta = file.with_suffix(".meta")
+    text = meta.read_text()
+    meta.write_text(
+        text.replace(f"fileSizeBytes={17 * 2 * 60000}", f"fileSizeBytes={17 * 2 * 40000 + 10}")
+    )
+    assert meta.read_text() != text
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "truncated" in message
+
+
+def test_a_missing_meta_file(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The message names it."""
+    folder = write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_lf=False))
+    next(folder.rglob("*.ap.meta")).unlink()
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "mouse_g0_t0.imec0.ap.meta" in message
+
+
+# ----- Open Ephys --------------------------------------------------------------------------------
+
+
+def test_open_ephys_without_its_analog_inputs(tmp_path: Path, simulated: BaseRecording) -> None:
+    """ADC channels of the same stream and a NI-DAQ stream are left where they are."""
+    folder = write_open_ephys(tmp_path, simulated)
+    probe_file = write_probe(tmp_path / "probe.json", simulated)
+    recording = open_recording(folder, "openephys", {}, probe_file)
+    assert_same(recording, simulated)
+    np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
+
+
+def test_open_ephys_recordings_become_segments(tmp_path: Path) -> None:
+    """`recording1` and `recording2` of one experiment."""
+    written = simulate(duration_s=[1.0, 1.5], n_channels=8, n_units=2)[0]
+    assert_same(open_recording(write_open_ephys(tmp_path, written), "openephys", {}), written)
+
+
+def test_two_open_ephys_experiments_have_to_be_chosen_from(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """They are recordings of their own."""
+    node = write_open_ephys(tmp_path, simulated) / "Record Node 101"
+    other = simulate(duration_s=1.0, n_channels=16, n_units=2, seed=3)[0]
+    second = write_open_ephys(tmp_path / "second", other) / "Record Node 101"
+    (second / "experiment1").rename(node / "experiment2")
+    message = refusal(SettingsError, lambda: open_recording(tmp_path, "openephys", {}))
+    assert "holds 2 blocks" in message
+    assert_same(open_recording(tmp_path, "openephys", {"experiment_name": "experiment2"}), other)
+    assert_same(open_recording(tmp_path, "openephys", {"block_index": 1}), other)
+
+
+def test_a_truncated_open_ephys_file_is_noticed(tmp_path: Path, simulated: BaseRecording) -> None:
+    """It is shorter than the list of its samples."""
+    folder = write_open_ephys(tmp_path, simulated)
+    file = next(folder.rglob("Acquisition_Board*/continuous.dat"))
+    with file.open("r+b") as stream:
+        stream.truncate(18 * 2 * 40000)
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
+    assert "has 40000 samples where sample_numbers.npy has 60000" in message
+
+
+# ----- NWB ---------------------------------------------------------------------------------------
+
+
+def test_nwb_without_its_lfp(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The one series that is acquired, found in a folder, with positions and starting time."""
+    write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(with_lfp=True, starting_time=100.0))
+    recording = open_recording(tmp_path, "nwb", {})
+    assert_same(recording, simulated)
+    np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
+    facts = describe(recording)
+    assert facts.stream_name == "acquisition/ElectricalSeries"
+    assert facts.start_time_s == 100.0
+
+
+def test_two_electrical_series_have_to_be_chosen_from(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """The message lists both, with their channels, and not the LFP."""
+    other = simulate(duration_s=1.0, n_channels=16, n_units=2, seed=4)[0]
+    file = write_nwb(
+        tmp_path / "a.nwb", {"Raw": simulated, "Other": other}, NwbLayout(with_lfp=True)
+    )
+    message = refusal(SettingsError, lambda: open_recording(file, "nwb", {}))
+    assert "acquisition/Raw: 16 channels at 30000 Hz" in message
+    assert "acquisition/Other" in message
+    assert "LFP" not in message
+    chosen = {"electrical_series_path": "acquisition/Other"}
+    assert_same(open_recording(file, "nwb", chosen), other)
+    wrong = {"electrical_series_path": "Other"}
+    message = refusal(SettingsError, lambda: open_recording(file, "nwb", wrong))
+    assert "acquisition/Other" in message
+
+
+def test_nwb_with_timestamps_instead_of_a_rate(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The rate is found from them."""
+    timestamps = np.arange(60000) / 30000.0 + 5.0
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(timestamps=timestamps))
+    facts = describe(open_recording(file, "nwb", {}))
+    assert facts.start_time_s == 5.0
+    assert facts.sampling_frequency_hz == pytest.approx(30000.0)
+
+
+def test_several_nwb_files_have_to_be_chosen_from(tmp_path: Path, simulated: BaseRecording) -> None:
+    """A source may be one file."""
+    for name in ("a.nwb", "b.nwb"):
+        write_nwb(tmp_path / name, simulated)
+    message = refusal(SettingsError, lambda: open_recording(tmp_path, "nwb", {}))
+    assert "a.nwb, b.nwb" in message
+
+
+def test_corrupt_hdf5(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Cut in two, and overwritten at its beginning."""
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert message.startswith("a.nwb cannot be read with DATA_TYPE=nwb: ")
+    assert "truncated" in message
+    file.write_bytes(b"not HDF5" + whole[8:])
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert "not a valid HDF5 file" in message
+
+
+def test_nwb_in_zarr_is_refused(tmp_path: Path) -> None:
+    """It cannot be told from a program without loading it."""
+    zarr.open(str(tmp_path / "a.nwb.zarr"), mode="w").create_group("acquisition")
+    message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))
+    assert "NWB in Zarr" in message
+
+
+def test_nwb_that_holds_no_series(tmp_path: Path) -> None:
+    """Behaviour alone, say."""
+    with h5py.File(tmp_path / "a.nwb", "w") as file:
+        file.create_group("acquisition")
+    message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))
+    assert "no signals" in message
+
+
+# ----- SpikeInterface's own folders --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data_type", "write", "name"),
+    [("binary", write_binary_folder, "saved"), ("zarr", write_zarr_folder, "saved.zarr")],
+)
+def test_a_folder_that_spikeinterface_saved(
+    tmp_path: Path,
+    simulated: BaseRecording,
+    data_type: str,
+    write: Callable[[Path, BaseRecording], Path],
+    name: str,
+) -> None:
+    """Given itself, or the folder around it."""
+    folder = write(tmp_path / "source" / name, simulated)
+    for place in (folder, folder.parent):
+        recording = open_recording(place, data_type, {})
+        assert_same(recording, simulated)
+        assert recording.has_probe()
+
+
+def test_a_raw_binary_file(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Described by READ_RECORDING_KWARGS and a probe."""
+    simulated.get_traces(segment_index=0).tofile(tmp_path / "raw.dat")
+    kwargs = {
+        "sampling_frequency": 30000.0,
+        "dtype": "int16",
+        "num_channels": 16,
+        "gain_to_uV": 2.34375,
+        "offset_to_uV": 0.0,
+    }
+    probe_file = write_probe(tmp_path / "probe.json", simulated)
+    recording = open_recording(tmp_path / "raw.dat", "binary", kwargs, probe_file)
+    assert_same(recording, simulated)
+
+
+def test_pickled_properties_are_not_loaded(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Loading a pickle runs whatever program its author wrote."""
+    folder = write_binary_folder(tmp_path / "saved", simulated)
+    witness = tmp_path / "witness"
+    np.save(folder / "properties" / "quality.npy", np.array([Toucher(witness)], dtype=object))
+    message = refusal(RecordingError, lambda: open_recording(folder, "binary", {}))
+    assert "quality.npy" in message
+    assert not witness.exists()
+
+
+def test_pickled_zarr_arrays_are_not_loaded(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Zarr names the codec in its metadata."""
+    folder = write_zarr_folder(tmp_path / "saved.zarr", simulated)
+    metadata = folder / "properties" / "group" / ".zarray"
+    described = json.loads(metadata.read_text())
+    metadata.write_text(json.dumps({**described, "filters": [{"id": "pickle", "protocol": 5}]}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "zarr", {}))
+    assert "pickled" in message
+
+
+def test_a_saved_folder_that_points_elsewhere(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Else a source could have any file of the machine published as traces."""
+    folder = write_binary_folder(tmp_path / "saved", simulated)
+    outside = tmp_path / "secret.raw"
+    outside.write_bytes(bytes(16 * 2 * 60000))
+    described = json.loads((folder / "binary.json").read_text())
+    described["kwargs"]["file_paths"] = ["../secret.raw"]
+    (folder / "binary.json").write_text(json.dumps(described))
+    message = refusal(RecordingError, lambda: open_recording(folder, "binary", {}))
+    assert "not part of the source" in message
+
+
+def test_missing_chunks_of_zarr_are_noticed(tmp_path: Path, simulated: BaseRecording) -> None:
+    """They would be read as zeros."""
+    folder = write_zarr_folder(tmp_path / "saved.zarr", simulated)
+    chunks = [file for file in (folder / "traces_seg0").iterdir() if file.name[0].isdigit()]
+    chunks[-1].unlink()
+    message = refusal(RecordingError, lambda: open_recording(folder, "zarr", {}))
+    assert f"1 of {len(chunks)} chunks of traces_seg0 are missing" in message
+
+
+# ----- any format --------------------------------------------------------------------------------
+
+
+def test_a_wrong_data_type_is_answered_with_the_likely_one(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """From the names of the files."""
+    write_nwb(tmp_path / "nwb" / "a.nwb", simulated)
+    write_spikeglx(tmp_path / "spikeglx", simulated)
+    for folder, data_type in (("nwb", "spikeglx"), ("spikeglx", "openephys"), ("nwb", "intan")):
+        message = refusal(
+            RecordingError,
+            lambda f=folder, d=data_type: open_recording(tmp_path / f, d, {}),  # type: ignore[misc]
+        )
+        assert f"set DATA_TYPE={folder}" in message
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    """Nothing was fetched, or the mount is wrong."""
+    message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))
+    assert "holds no file" in message
+
+
+def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The channels that are not there, and how channels count, are named."""
+    folder = write_open_ephys(tmp_path / "data", simulated)
+    other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
+    probe_file = write_probe(tmp_path / "probe.json", other)
+    said = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
+    assert "wires contacts to channels 16, and the recording has 16 channels" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{}", "has no probes in it"),
+        ('{"a": 1}', "has no probes in it"),
+        ('{"specification": "probeinterface"}', "has no probes in it"),
+        ('{"probes": []}', "has no probes in it"),
+        ("[1]", "has no probes in it"),
+        ("no JSON", "is not a probeinterface JSON: Expecting value"),
+        ("[" * 100_000, "is not a probeinterface JSON"),
+        ('{"probes": [{"ndim": 2}]}', "describes no probe that probeinterface can read"),
+        (
+            json.dumps({"probes": [PROBE, PROBE], "probe_ids": ["0"]}),
+            "describes no probe that probeinterface can read: 2 probes, and 1 probe_ids",
+        ),
+        (
+            json.dumps({"probes": [{**PROBE, "si_units": "inch"}]}),
+            "describes no probe that probeinterface can read: si_units is 'inch', not um, mm or m",
+        ),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_probe_file_that_is_none(
+    tmp_path: Path, simulated: BaseRecording, content: str, reason: str
+) -> None:
+    """Its name, what is wrong, and the remedy are in the message."""
+    folder = write_open_ephys(tmp_path / "data", simulated)
+    probe_file = tmp_path / "probe.json"
+    probe_file.write_text(content)
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
+    assert message.startswith(f"PROBE_FILE probe.json {reason}")
+    assert message.endswith("write one with probeinterface.write_probeinterface")
+
+
+def test_a_probe_without_wiring_follows_the_channels(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """Contact n is channel n."""
+    folder = write_open_ephys(tmp_path / "data", simulated)
+    probe_file = write_probe(tmp_path / "probe.json", simulated)
+    described: dict[str, Any] = json.loads(probe_file.read_text())
+    for probe in described["probes"]:
+        del probe["device_channel_indices"]
+    probe_file.write_text(json.dumps(described))
+    recording = open_recording(folder, "openephys", {}, probe_file)
+    np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
+
+
+def test_the_first_frames() -> None:
+    """Of the first segment, and no more than there are."""
+    written = simulate(duration_s=[1.5, 1.0], n_channels=8, n_units=2)[0]
+    short = first_frames(written, 30000)
+    assert short.get_num_segments() == 1
+    assert short.get_num_samples(0) == 30000
+    np.testing.assert_array_equal(
+        short.get_traces(), written.get_traces(segment_index=0, end_frame=30000)
+    )
+    assert first_frames(written, 10**9).get_num_samples(0) == 45000
+
+
+class Toucher:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return (Path.touch, (self.file,))
+
+
+def test_the_toucher_touches(tmp_path: Path) -> None:
+    """Else the test above would prove nothing."""
+    pickle.loads(pickle.dumps(Toucher(tmp_path / "witness")))  # noqa: S301
+    assert (tmp_path / "witness").exists()

@@ -1,0 +1,278 @@
+"""Sources that were made to run a program, or to read what is not theirs, when they are opened."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import spikeinterface as si
+import zarr
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.open import open_source
+from spikeinterface_cloud.recording.source import FetchedSource
+from tests.support.job import assert_refused, assert_succeeded, run_job
+from tests.support.recordings import (
+    simulate,
+    write_binary_folder,
+    write_nwb,
+    write_open_ephys,
+    write_probe,
+    write_zarr_folder,
+)
+
+pytestmark = [
+    pytest.mark.integration,
+    # SpikeInterface says so when it saves a recording that exists only in memory, as ours do
+    pytest.mark.filterwarnings("ignore:The extractor is not serializable to file"),
+    # SpikeInterface leaves the file of a saved recording to the garbage collector
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+]
+
+#: a mutation of a source; what it plants runs when it makes the witness, the second path
+Plant = Callable[[Path, Path], None]
+
+
+class Toucher:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple[Any, tuple[list[str]]]:
+        return (subprocess.check_call, (["touch", str(self.witness)],))
+
+
+def objects(witness: Path) -> np.ndarray:
+    """An array that numpy pickles."""
+    return np.array([Toucher(witness)] * 8, dtype=object)
+
+
+def toucher_extractor(witness: Path) -> dict[str, Any]:
+    """What SpikeInterface's `load` takes for a recording, whose class it imports and calls."""
+    return {
+        "class": "subprocess.check_call",
+        "module": "subprocess",
+        "version": si.__version__,
+        "relative_paths": False,
+        "annotations": {},
+        "properties": {},
+        "kwargs": {"args": ["touch", str(witness)]},
+    }
+
+
+@pytest.fixture(scope="module")
+def simulated() -> BaseRecording:
+    return simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
+
+
+def opened(path: Path, data_type: str) -> BaseRecording:
+    return open_source(FetchedSource(path=path), data_type, {}, None).recording
+
+
+def test_the_plants_would_grow(tmp_path: Path) -> None:
+    """Else the tests below would prove nothing."""
+    pickle.loads(pickle.dumps(Toucher(tmp_path / "pickled")))  # noqa: S301
+    assert (tmp_path / "pickled").exists()
+    np.save(tmp_path / "array.npy", objects(tmp_path / "loaded"))
+    np.load(tmp_path / "array.npy", allow_pickle=True)
+    assert (tmp_path / "loaded").exists()
+    with pytest.raises(AttributeError):  # of what is no recording, after it was called
+        si.load(toucher_extractor(tmp_path / "imported"))
+    assert (tmp_path / "imported").exists()
+
+
+def plant_property(folder: Path, witness: Path) -> None:
+    np.save(folder / "properties" / "quality.npy", objects(witness))
+
+
+def plant_class(folder: Path, _: Path) -> None:
+    described = json.loads((folder / "binary.json").read_text())
+    described["class"] = "planted.module.BinaryRecordingExtractor"
+    (folder / "binary.json").write_text(json.dumps(described))
+
+
+def plant_extractor_as_description(folder: Path, witness: Path) -> None:
+    (folder / "binary.json").write_text(json.dumps(toucher_extractor(witness)))
+
+
+def plant_extractor_as_file(folder: Path, witness: Path) -> None:
+    described = json.loads((folder / "binary.json").read_text())
+    described["kwargs"]["file_paths"] = [toucher_extractor(witness)]
+    (folder / "binary.json").write_text(json.dumps(described))
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (plant_property, "quality.npy .*pickled Python objects.*save the recording without them"),
+        (plant_class, "names the class 'planted.module.BinaryRecordingExtractor'.*save the"),
+        (plant_extractor_as_description, "names the class 'subprocess.check_call'"),
+        (plant_extractor_as_file, "cannot be read with DATA_TYPE=binary"),
+    ],
+)
+def test_a_saved_folder_that_would_run_a_program_is_refused(
+    tmp_path: Path, simulated: BaseRecording, plant: Plant, message: str
+) -> None:
+    folder = write_binary_folder(tmp_path / "saved", simulated)
+    assert_refused_without_growth(folder, "binary", plant, message)
+
+
+def plant_filter(folder: Path, witness: Path) -> None:
+    """A pickle as the content of a property, and its codec beside it."""
+    metadata = folder / "properties" / "group" / ".zarray"
+    described = {**json.loads(metadata.read_text()), "dtype": "|O", "compressor": None}
+    described["filters"] = [{"id": "pickle", "protocol": 5}]
+    metadata.write_text(json.dumps(described))
+    for chunk in metadata.parent.glob("[0-9]*"):
+        chunk.write_bytes(pickle.dumps(objects(witness)))
+
+
+def plant_compressor(folder: Path, _: Path) -> None:
+    metadata = folder / "traces_seg0" / ".zarray"
+    described = {**json.loads(metadata.read_text()), "compressor": {"id": "pickle", "protocol": 5}}
+    metadata.write_text(json.dumps(described))
+
+
+def plant_in_consolidated_metadata(folder: Path, _: Path) -> None:
+    zarr.consolidate_metadata(str(folder))
+    metadata = folder / ".zmetadata"
+    described = json.loads(metadata.read_text())
+    described["metadata"]["channel_ids/.zarray"]["filters"] = [{"id": "pickle", "protocol": 5}]
+    metadata.write_text(json.dumps(described))
+
+
+@pytest.mark.parametrize("plant", [plant_filter, plant_compressor, plant_in_consolidated_metadata])
+def test_a_zarr_folder_with_pickled_arrays_is_refused(
+    tmp_path: Path, simulated: BaseRecording, plant: Plant
+) -> None:
+    folder = write_zarr_folder(tmp_path / "saved.zarr", simulated)
+    message = "declares pickled Python objects, .*save the recording without them"
+    assert_refused_without_growth(folder, "zarr", plant, message)
+
+
+def plant_sample_numbers(folder: Path, witness: Path) -> None:
+    for file in folder.rglob("*.npy"):
+        np.save(file, objects(witness))
+
+
+def test_pickled_sample_numbers_of_open_ephys_are_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    folder = write_open_ephys(tmp_path / "saved", simulated)
+    assert_refused_without_growth(folder, "openephys", plant_sample_numbers, "cannot be read with")
+
+
+def plant_pickle_in_place_of_the_file(folder: Path, witness: Path) -> None:
+    (folder / "recording.nwb").write_bytes(pickle.dumps(Toucher(witness)))
+
+
+def test_a_pickle_called_nwb_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
+    folder = write_nwb(tmp_path / "recording.nwb", simulated).parent
+    message = "recording.nwb is not a valid HDF5 file|cannot be read with DATA_TYPE=nwb"
+    assert_refused_without_growth(folder, "nwb", plant_pickle_in_place_of_the_file, message)
+
+
+def assert_refused_without_growth(folder: Path, data_type: str, plant: Plant, message: str) -> None:
+    """The source is refused with code 65 and one line, and what was planted has not run."""
+    witness = folder.with_name("witness")
+    plant(folder, witness)
+    with pytest.raises(RecordingError, match=message) as caught:
+        opened(folder, data_type)
+    assert caught.value.exit_code == 65
+    assert "\n" not in str(caught.value)
+    assert not witness.exists()
+
+
+@pytest.mark.sorting
+def test_what_lies_beside_a_recording_is_not_run(tmp_path: Path, simulated: BaseRecording) -> None:
+    """SpikeInterface writes a provenance of its own, as a pickle at times: no step of a job reads
+    it, nor takes an annotation for something to import."""
+    folder = write_binary_folder(tmp_path / "source" / "saved", simulated)
+    witness = tmp_path / "witness"
+    (folder / "provenance.pkl").write_bytes(pickle.dumps(Toucher(witness)))
+    for name in ("provenance.json", "cached.json", "si_folder.json"):
+        (folder / name).write_text(json.dumps(toucher_extractor(witness)))
+    annotations = json.loads((folder / "annotations.json").read_text())
+    annotations["parent"] = toucher_extractor(witness)
+    (folder / "annotations.json").write_text(json.dumps(annotations))
+    write_probe(folder / "probegroup.json", simulated)
+    job = run_job(
+        tmp_path / "job",
+        {"SOURCE_FOLDER": str(folder.parent), "DATA_TYPE": "binary", "SORTERS": "simple"},
+    )
+    assert_succeeded(job)
+    assert not witness.exists()
+
+
+def test_a_whole_job_refuses_a_pickle(tmp_path: Path, simulated: BaseRecording) -> None:
+    folder = write_binary_folder(tmp_path / "source" / "saved", simulated)
+    plant_property(folder, tmp_path / "witness")
+    job = run_job(
+        tmp_path / "job",
+        {"SOURCE_FOLDER": str(folder.parent), "DATA_TYPE": "binary", "SORTERS": "simple"},
+    )
+    assert_refused(job, 65, "quality.npy among the properties of saved holds pickled Python")
+    assert not (tmp_path / "witness").exists()
+
+
+# ----- files that are not the source's own -------------------------------------------------------
+
+
+def link_the_traces(file: h5py.File, other: Path) -> None:
+    del file["acquisition/ElectricalSeries/data"]
+    file["acquisition/ElectricalSeries/data"] = h5py.ExternalLink(str(other), "/data")
+
+
+def store_the_traces_outside(file: h5py.File, other: Path) -> None:
+    del file["acquisition/ElectricalSeries/data"]
+    size = other.stat().st_size
+    file["acquisition/ElectricalSeries"].create_dataset(
+        "data", (size // 16, 8), dtype="int16", external=[(str(other), 0, size)]
+    )
+
+
+def map_the_traces(file: h5py.File, other: Path) -> None:
+    del file["acquisition/ElectricalSeries/data"]
+    layout = h5py.VirtualLayout((60000, 8), dtype="int16")
+    layout[:] = h5py.VirtualSource(str(other), "/data", (60000, 8))
+    file["acquisition/ElectricalSeries"].create_virtual_dataset("data", layout)
+
+
+@pytest.mark.parametrize("outside", ["absolute", "relative"])
+@pytest.mark.parametrize("link", [link_the_traces, store_the_traces_outside, map_the_traces])
+def test_traces_in_a_file_that_is_not_the_source_s_are_refused(
+    tmp_path: Path,
+    simulated: BaseRecording,
+    link: Callable[[h5py.File, Path], None],
+    outside: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nwb = write_nwb(tmp_path / "source" / "recording.nwb", simulated)
+    other = tmp_path / "secret.h5"
+    with h5py.File(other, "w") as secret:
+        secret["data"] = simulated.get_traces()
+    monkeypatch.chdir(nwb.parent)
+    with h5py.File(nwb, "a") as file:
+        link(file, other if outside == "absolute" else Path("../secret.h5"))
+    with pytest.raises(RecordingError, match=r"is kept in another file, .*secret\.h5") as caught:
+        opened(nwb, "nwb")
+    assert caught.value.exit_code == 65
+
+
+def test_traces_in_another_file_of_the_source_are_read(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    nwb = write_nwb(tmp_path / "recording.nwb", simulated)
+    with h5py.File(nwb, "a") as file, h5py.File(tmp_path / "traces.h5", "w") as beside:
+        file.copy("acquisition/ElectricalSeries/data", beside, "data")
+        link_the_traces(file, Path("traces.h5"))
+    np.testing.assert_array_equal(opened(nwb, "nwb").get_traces(), simulated.get_traces())

@@ -1,0 +1,284 @@
+"""NWB series that are compressed, transposed, named twice, flat or out of order: the right values,
+or what is wrong with them."""
+
+import struct
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from pynwb import NWBHDF5IO, NWBFile
+from pynwb.ecephys import ElectricalSeries
+from spikeinterface.core import BaseRecording, load
+
+from spikeinterface_cloud.errors import CloudJobError, RecordingError, UnavailableError
+from spikeinterface_cloud.exports.nwb_source import find_session
+from spikeinterface_cloud.recording.checks import check_recording
+from spikeinterface_cloud.recording.load import open_recording, open_streamed_nwb
+from spikeinterface_cloud.recording.open import open_source
+from spikeinterface_cloud.recording.source import FetchedSource
+from tests.support.acquisition_formats import write_maxwell
+from tests.support.recordings import AP_GAIN_UV, NwbLayout, simulate, write_nwb
+from tests.support.servers import S3Server
+
+pytestmark = pytest.mark.integration
+
+SERIES = "acquisition/ElectricalSeries"
+N_CHANNELS = 8
+
+
+@pytest.fixture(scope="module")
+def simulated() -> BaseRecording:
+    return simulate(duration_s=2.0, n_channels=N_CHANNELS, n_units=2)[0]
+
+
+def refused(error: type[CloudJobError], run: Callable[[], object]) -> str:
+    with pytest.raises(error) as raised:
+        run()
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def replace_data(file: Path, data: np.ndarray, series: str = SERIES, **storage: Any) -> None:
+    """Other data in place of those of a series, stored in another way."""
+    with h5py.File(file, "a") as opened:
+        attributes = dict(opened[f"{series}/data"].attrs)
+        del opened[f"{series}/data"]
+        dataset = opened.create_dataset(f"{series}/data", data=data, **storage)
+        dataset.attrs.update(attributes)
+
+
+# ----- codecs ------------------------------------------------------------------------------------
+
+CODECS = {
+    "zstd": hdf5plugin.Zstd(),
+    "blosc": hdf5plugin.Blosc(cname="zstd"),
+    "blosc2": hdf5plugin.Blosc2(),
+    "lz4": hdf5plugin.LZ4(),
+    "bitshuffle": hdf5plugin.Bitshuffle(cname="lz4"),
+    "bzip2": hdf5plugin.BZip2(),
+}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_nwb_of_any_common_codec_is_read(
+    tmp_path: Path, simulated: BaseRecording, codec: str
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    traces = simulated.get_traces(segment_index=0)
+    replace_data(file, traces, chunks=(15000, N_CHANNELS), **CODECS[codec])
+    recording = open_recording(file, "nwb", {})
+    np.testing.assert_array_equal(recording.get_traces(), traces)
+    np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
+
+
+def give_an_unknown_filter(file: Path, number: int) -> None:
+    """Have the data of a file that zstd compressed name a filter which nobody has here.
+
+    HDF5 writes the number of a filter eight bytes before its name.
+    """
+    content = bytearray(file.read_bytes())
+    place = content.index(b"HDF5 zstd filter") - 8
+    assert struct.unpack_from("<H", content, place) == (hdf5plugin.ZSTD_ID,)
+    struct.pack_into("<H", content, place, number)
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(32020, "(VBZ, of Oxford Nanopore)"), (61234, "filter 61234 (")]
+)
+def test_an_unknown_codec_is_named(
+    tmp_path: Path, simulated: BaseRecording, number: int, name: str
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    replace_data(file, simulated.get_traces(), chunks=(15000, 8), **hdf5plugin.Zstd())
+    give_an_unknown_filter(file, number)
+    message = refused(UnavailableError, lambda: open_recording(file, "nwb", {}))
+    assert message.startswith(f"a.nwb: {SERIES}/data is compressed by the HDF5 filter {number}")
+    assert name in message
+    assert "it reads gzip, szip, lzf, blosc" in message
+    assert "whole" not in message
+
+
+def test_an_unknown_codec_of_another_series_does_no_harm(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", {"Raw": simulated, "Other": simulated})
+    zstd = {"chunks": (15000, 8), **hdf5plugin.Zstd()}
+    replace_data(file, simulated.get_traces(), "acquisition/Other", **zstd)
+    give_an_unknown_filter(file, 61234)
+    recording = open_recording(file, "nwb", {"electrical_series_path": "acquisition/Raw"})
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
+
+
+def test_the_codecs_of_high_density_arrays(tmp_path: Path, simulated: BaseRecording) -> None:
+    """Maxwell's own filter is nobody's but theirs: what to do about it is said."""
+    expected = simulated.get_traces().astype("int64") + 512
+    file = write_maxwell(tmp_path / "a.raw.h5", simulated, chunks=(8, 9000), **hdf5plugin.Zstd())
+    recording = open_recording(file, "maxwell", {})
+    np.testing.assert_array_equal(recording.get_traces(), expected)
+    file = write_maxwell(tmp_path / "b.raw.h5", simulated, chunks=(8, 9000), **hdf5plugin.Zstd())
+    give_an_unknown_filter(file, 61235)
+    message = refused(UnavailableError, lambda: open_recording(file, "maxwell", {}))
+    series = "wells/well000/rec0000/groups/routed/raw"
+    assert f"b.raw.h5: {series} is compressed by the HDF5 filter 61235" in message
+    assert "libcompression.so" in message
+    assert "HDF5_PLUGIN_PATH" in message
+
+
+# ----- shapes ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_samples", [60000, 40])
+def test_transposed_data_are_called_so(
+    tmp_path: Path, simulated: BaseRecording, n_samples: int
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    replace_data(file, simulated.get_traces()[:n_samples].T)
+    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert message.startswith(f"the data of {SERIES} are transposed: they have 8 rows and ")
+    assert message.endswith("write the series again with data.T")
+
+
+def test_data_of_another_number_of_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    replace_data(file, simulated.get_traces()[:, :5])
+    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert "have the shape 60000x5, and the series names 8 electrodes" in message
+
+
+@pytest.mark.parametrize(("rate", "is_right"), [(30000.0, True), (30010.0, True), (2500.0, False)])
+def test_a_rate_that_contradicts_the_timestamps(
+    tmp_path: Path, simulated: BaseRecording, rate: float, is_right: bool
+) -> None:
+    """NWB wants one of the two; some files have both."""
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(with_lfp=False))
+    with h5py.File(file, "a") as opened:
+        opened[f"{SERIES}/starting_time"].attrs["rate"] = rate * 10  # 25 kHz is no LFP
+        opened[f"{SERIES}/timestamps"] = np.arange(60000) / 300000.0
+    if is_right:
+        assert open_recording(file, "nwb", {}).get_num_channels() == N_CHANNELS
+        return
+    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert "has a rate of 25000 Hz, and timestamps of 300000 Hz" in message
+
+
+# ----- electrodes --------------------------------------------------------------------------------
+
+
+def write_series(file: Path, simulated: BaseRecording, names: list[str], rows: list[int]) -> Path:
+    """A series in `processing`, with channel names, offset and gains of its own, whose columns are
+    the `rows` of a table that has four electrodes of another probe before them."""
+    nwb = NWBFile(
+        session_description="s", identifier="i", session_start_time=datetime(2024, 5, 1, tzinfo=UTC)
+    )
+    device = nwb.create_device("probe")
+    other, group = (
+        nwb.create_electrode_group(name, description="d", location="l", device=device)
+        for name in ("other", "this")
+    )
+    for column in ("rel_x", "rel_y", "channel_name"):
+        nwb.add_electrode_column(column, column)
+    for row in range(4):
+        nwb.add_electrode(
+            group=other, location="l", rel_x=900.0, rel_y=float(row), channel_name="no"
+        )
+    for row, name in enumerate(names):
+        nwb.add_electrode(
+            group=group, location="l", rel_x=10.0 * row, rel_y=7.0 * row, channel_name=name
+        )
+    series = ElectricalSeries(
+        name="ElectricalSeries",
+        data=simulated.get_traces(),
+        electrodes=nwb.create_electrode_table_region(rows, "all"),
+        rate=30000.0,
+        starting_time=50.0,
+        conversion=1e-6,
+        offset=-120e-6,
+        channel_conversion=np.linspace(0.5, 2.0, len(rows)).tolist(),
+    )
+    nwb.create_processing_module("ecephys", "p").add(series)
+    with NWBHDF5IO(str(file), "w") as io:
+        io.write(nwb)
+    return file
+
+
+ORDER = [4 + row for row in (3, 0, 7, 5, 1, 2, 6, 4)]
+
+
+def test_channels_of_one_name_go_by_their_electrodes(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """Names that repeat by shank: the samples, places and gains stay with their channel."""
+    names = [f"ch{row % 4}" for row in range(N_CHANNELS)]
+    file = write_series(tmp_path / "a.nwb", simulated, names, ORDER)
+    opened = open_source(FetchedSource(path=file), "nwb", {}, None)
+    recording = opened.recording
+    assert recording.channel_ids.tolist() == ORDER
+    assert any("go by the ids of their electrodes" in note for note in opened.notes)
+    expected = [names[row - 4] for row in ORDER]
+    assert recording.get_property("channel_name").tolist() == expected
+    np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
+    one = recording.select_channels([ORDER[5]])
+    np.testing.assert_array_equal(one.get_traces()[:, 0], simulated.get_traces()[:, 5])
+    places = [[10.0 * (row - 4), 7.0 * (row - 4)] for row in ORDER]
+    np.testing.assert_allclose(recording.get_channel_locations(), places)
+    np.testing.assert_allclose(recording.get_channel_gains(), np.linspace(0.5, 2.0, 8))
+    assert set(recording.get_property("group")) == {"this"}
+    assert recording.get_start_time() == 50.0
+    rows = find_session(recording).electrodes.rows  # of the table that units.nwb copies
+    assert rows == {row: row for row in ORDER}
+
+
+def test_renamed_channels_survive_a_worker_of_their_own(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    names = [f"ch{row % 4}" for row in range(N_CHANNELS)]
+    file = write_series(tmp_path / "a.nwb", simulated, names, ORDER)
+    again = load(open_recording(file, "nwb", {}).to_dict(recursive=True))
+    assert again.channel_ids.tolist() == ORDER
+    np.testing.assert_array_equal(again.get_traces(), simulated.get_traces())
+
+
+def test_electrodes_in_another_order_keep_their_gains_and_places(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    names = [f"ch{row}" for row in range(N_CHANNELS)]
+    file = write_series(tmp_path / "a.nwb", simulated, names, ORDER)
+    recording, notes = check_recording(open_recording(file, "nwb", {}))
+    assert recording.channel_ids.tolist() == [f"ch{row - 4}" for row in ORDER]
+    np.testing.assert_allclose(
+        recording.get_channel_locations(), [[10.0 * (row - 4), 7.0 * (row - 4)] for row in ORDER]
+    )
+    microvolts = recording.get_traces(return_in_uV=True)
+    expected = simulated.get_traces() * np.linspace(0.5, 2.0, 8) - 120.0
+    np.testing.assert_allclose(microvolts, expected, atol=1e-2)
+    assert not any("electrodes" in note for note in notes)
+
+
+def test_data_of_one_dimension_are_one_channel(tmp_path: Path) -> None:
+    written = simulate(duration_s=2.0, n_channels=1, n_units=1)[0]
+    file = write_nwb(tmp_path / "a.nwb", written)
+    replace_data(file, written.get_traces()[:, 0])
+    recording = check_recording(open_recording(file, "nwb", {}))[0]
+    np.testing.assert_array_equal(recording.get_traces(), written.get_traces())
+    np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
+
+
+def test_a_streamed_file_is_looked_at_in_the_same_way(
+    tmp_path: Path, simulated: BaseRecording, moto_s3: S3Server, bucket: str
+) -> None:
+    names = [f"ch{row % 4}" for row in range(N_CHANNELS)]
+    file = write_series(tmp_path / "a.nwb", simulated, names, ORDER)
+    moto_s3.client.upload_file(str(file), bucket, "a.nwb")
+    parameters = {"Bucket": bucket, "Key": "a.nwb"}
+    url = moto_s3.client.generate_presigned_url("get_object", Params=parameters)
+    recording = open_streamed_nwb(url, {})
+    assert recording.channel_ids.tolist() == ORDER
+    np.testing.assert_array_equal(
+        recording.get_traces(end_frame=100), simulated.get_traces(end_frame=100)
+    )

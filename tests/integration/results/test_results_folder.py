@@ -1,0 +1,137 @@
+"""What sums up a job, from run to run: only what this program wrote is removed or replaced, and a
+record lies beside the results that it is about."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.errors import TransferError
+from spikeinterface_cloud.results.publish import publishing
+from spikeinterface_cloud.results.resume import Fingerprints, look_back
+from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
+from tests.support.hosts import Host, analyse, sort
+from tests.support.servers import S3Server
+from tests.support.transfers import STEADY
+
+pytestmark = pytest.mark.integration
+
+#: what a run of the job `a` is known by
+JOB = Fingerprints(job="job a", sorters={"simple": "a"})
+
+
+def write_comparison(host: Host, **files: str) -> None:
+    for name, content in files.items():
+        file = host.results.folder / "comparison" / name.replace("__", "/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+
+
+def test_the_comparison_of_an_earlier_run_is_replaced(host: Callable[[str], Host]) -> None:
+    first = host("one")
+    write_comparison(first, **{"agreement.csv": "old", "consensus__spikes.npy": "old"})
+    first.results.publish_comparison()
+    second = host("two")
+    second.results.begin()
+    write_comparison(second, **{"simple_accuracy.csv": "new"})
+    second.results.publish_comparison()
+    assert host("three").kept("comparison") == {"simple_accuracy.csv": b"new"}
+
+
+def test_what_somebody_else_has_beside_it_stays(host: Callable[[str], Host]) -> None:
+    first = host("one")
+    write_comparison(first, **{"agreement.csv": "old"})
+    first.results.publish_comparison()
+    first.put("by_hand.csv", b"mine", folder="comparison")
+    first.put("mine/agreement.csv", b"mine too", folder="comparison")
+    again = host("one")
+    again.results.begin()
+    again.results.publish_comparison()
+    assert again.kept("comparison") == {
+        "by_hand.csv": b"mine",
+        "mine/agreement.csv": b"mine too",
+    }
+
+
+def complete(host: Host, fingerprint: str, found: str) -> None:
+    """Run a job to its end."""
+    record = host.results.record
+    record.fingerprint = f"job {fingerprint}"
+    folder = host.attempt(fingerprint)
+    sort(folder, found)
+    analyse(folder, found)
+    record.status, record.exit_code, record.ended = "succeeded", os.EX_OK, datetime.now(UTC)
+    (host.results.folder / "report.html").write_text("<html>")
+    host.results.publish("report.html")
+    host.results.write_record()
+    host.results.publish_record()
+
+
+@pytest.fixture
+def complete_host(tmp_path: Path, moto_s3: S3Server, bucket: str) -> Host:
+    """A machine on which the job `a` has succeeded."""
+    host = Host(tmp_path / "first", moto_s3, bucket)
+    complete(host, "a", "units")
+    return host
+
+
+def look(folder: Path, server: S3Server | None, bucket: str) -> bool:
+    """Whether the job `a`, run again with this results folder, is complete."""
+    host = Host(folder, server, bucket)
+    host.results.record.fingerprint = JOB.job
+    return look_back(host.results, JOB).record is not None
+
+
+@pytest.mark.usefixtures("complete_host")
+def test_a_complete_job_is_taken_over_on_another_machine(
+    tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> None:
+    assert look(tmp_path / "second", moto_s3, bucket)
+    assert look(tmp_path / "first", moto_s3, bucket), "nor are its own results in the way"
+
+
+@pytest.mark.usefixtures("complete_host")
+def test_but_not_beside_the_results_of_another_job(
+    tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> None:
+    """They are replaced by those of this job, so that its record is not about what is there."""
+    other = Host(tmp_path / "second", None, bucket)
+    complete(other, "b", "other units")
+    assert not look(tmp_path / "second", moto_s3, bucket)
+    (tmp_path / "second" / "run.json").unlink()
+    assert not look(tmp_path / "second", moto_s3, bucket), "a killed job leaves no record"
+
+
+@pytest.mark.usefixtures("complete_host")
+def test_a_run_that_was_refused_is_no_other_job(
+    tmp_path: Path, moto_s3: S3Server, bucket: str
+) -> None:
+    refused = Host(tmp_path / "second", None, bucket).results
+    refused.record.status, refused.record.exit_code = "failed", os.EX_CONFIG
+    refused.write_record()
+    assert look(tmp_path / "second", moto_s3, bucket)
+
+
+def test_a_sorting_whose_upload_failed_is_sent_on_the_way_out(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
+) -> None:
+    host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket, patience=STEADY)
+    sortings = partial(_writes, "raw_sorting")
+    proxied_s3.inject(Fault(kind="status", status=503, times=1000, matches=sortings))
+
+    def write_report() -> None:
+        proxied_s3.clear()  # by then the network is back
+
+    with pytest.raises(TransferError), publishing(host.results, write_report):
+        sort(host.attempt(), "a unit")
+    kept = Host(tmp_path / "later", moto_s3, bucket).kept()
+    assert kept["raw_sorting/spikes"] == b"a unit"
+    assert "completed.json" in kept
+
+
+def _writes(name: str, request: Request) -> bool:
+    return is_write(request) and name in request.path

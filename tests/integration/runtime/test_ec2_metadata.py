@@ -1,0 +1,120 @@
+"""The instance's metadata, asked of a server that speaks IMDSv2."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance, find_instance
+from tests.support.metadata_stand_in import MetadataStandIn, metadata_stand_in
+from tests.support.servers import free_port
+
+pytestmark = pytest.mark.integration
+
+NOWHERE = Path("/nowhere/sys_vendor")
+
+
+@pytest.fixture
+def metadata() -> Iterator[MetadataStandIn]:
+    with metadata_stand_in() as server:
+        yield server
+
+
+def find(environ: Mapping[str, str], vendor: Path = NOWHERE) -> Instance | UnknownInstance:
+    return find_instance(environ, vendor, timeout_s=0.3)
+
+
+def reason(environ: Mapping[str, str], vendor: Path = NOWHERE) -> str:
+    found = find(environ, vendor)
+    assert isinstance(found, UnknownInstance)
+    return found.reason
+
+
+def test_the_type_the_region_and_the_life_cycle(metadata: MetadataStandIn) -> None:
+    assert find(metadata.environ) == Instance(
+        instance_type="g4dn.2xlarge",
+        region="us-east-1",
+        availability_zone="us-east-1d",
+        life_cycle="spot",
+        identifier="i-0abc",
+    )
+
+
+def test_the_token_comes_first(metadata: MetadataStandIn) -> None:
+    find(metadata.environ)
+    assert [method for method, _ in metadata.requests] == ["PUT", "GET", "GET"]
+
+
+def test_no_proxy_sees_the_token(
+    metadata: MetadataStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    assert isinstance(find(metadata.environ), Instance)
+
+
+def test_a_laptop_does_not_wait() -> None:
+    started = time.monotonic()
+    assert reason({"HOME": "/home/me"}) == "this machine is not an EC2 instance"
+    assert time.monotonic() - started < 0.1
+
+
+def test_who_switched_it_off_is_not_asked(metadata: MetadataStandIn) -> None:
+    switched_off = {**metadata.environ, "AWS_EC2_METADATA_DISABLED": "True"}
+    assert reason(switched_off) == "AWS_EC2_METADATA_DISABLED is set"
+    assert metadata.requests == []
+
+
+def test_a_hop_limit_of_1_costs_the_job_no_time(metadata: MetadataStandIn) -> None:
+    """The answer to the request for a token then never reaches the container."""
+    metadata.token_delay_s = 2.0
+    started = time.monotonic()
+    told = reason(metadata.environ)
+    assert time.monotonic() - started < 1.0
+    assert "timed out" in told
+    assert "HttpPutResponseHopLimit is 2 or more" in told
+
+
+def test_nobody_answers() -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    assert "refused" in reason({"AWS_EC2_METADATA_SERVICE_ENDPOINT": address})
+
+
+@pytest.mark.parametrize("sign", ["AWS_BATCH_JOB_ID", "ECS_CONTAINER_METADATA_URI_V4"])
+def test_what_batch_sets_is_a_sign_of_aws(metadata: MetadataStandIn, sign: str) -> None:
+    assert isinstance(find({**metadata.environ, sign: "x"}), Instance)
+    assert reason({sign: "", "HOME": "/"}) == "this machine is not an EC2 instance"
+
+
+def test_the_maker_of_the_machine_is_a_sign_of_aws(tmp_path: Path) -> None:
+    vendor = tmp_path / "sys_vendor"
+    vendor.write_text("QEMU\n")
+    assert reason({}, vendor) == "this machine is not an EC2 instance"
+    vendor.write_text("Amazon EC2\n")
+    assert isinstance(find({}, vendor), Instance) or "169.254.169.254" in reason({}, vendor)
+
+
+@pytest.mark.parametrize(
+    ("document", "content", "told"),
+    [
+        ("/latest/dynamic/instance-identity/document", None, "answered with 404"),
+        ("/latest/dynamic/instance-identity/document", b"<html>", "Expecting value"),
+        ("/latest/dynamic/instance-identity/document", b"{}", "no 'instanceType' in the identity"),
+        ("/latest/dynamic/instance-identity/document", b"\xff", "codec can't decode"),
+        ("/latest/meta-data/instance-life-cycle", None, "answered with 404"),
+    ],
+)
+def test_an_answer_that_cannot_be_used(
+    metadata: MetadataStandIn, document: str, content: bytes | None, told: str
+) -> None:
+    metadata.documents.pop(document)
+    if content is not None:
+        metadata.documents[document] = content
+    assert told in reason(metadata.environ)
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "https://127.0.0.1", "http://", "http://x:y"]
+)
+def test_an_address_that_is_none(address: str) -> None:
+    assert "cannot be read" in reason({"AWS_EC2_METADATA_SERVICE_ENDPOINT": address})

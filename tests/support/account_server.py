@@ -1,0 +1,74 @@
+"""An empty AWS account over HTTP: moto's server in a process of its own.
+
+Unlike `batch_server`'s it has nothing in it, and its warnings of what moto's CloudFormation leaves
+out are not the tests' errors. Two things that moto forgets of a stack that came of a change set,
+its outputs and its description, are as on AWS.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.support.servers import S3Server, free_port, running
+
+#: starts no containers for jobs
+WITHOUT_CONTAINERS = "--without-containers"
+
+ROLE = "what-aws-makes-for-batch"
+
+
+@contextmanager
+def account_server(address: str = "127.0.0.1", *arguments: str) -> Iterator[S3Server]:
+    """The server while it runs; the arguments are those of this module's own command line."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.support.account_server", address, str(port), *arguments]
+    with running(command, f"http://127.0.0.1:{port}") as url:
+        yield S3Server(url=url)
+
+
+def completed(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The application, which completes stacks after each change set that was executed."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(body)
+        answered = list(application(environ, start_response))
+        if re.search(rb"Action=ExecuteChangeSet", body):
+            complete_stacks()
+        return answered
+
+    return answer
+
+
+def complete_stacks() -> None:
+    """Give every stack the outputs and the description of its template."""
+    from moto.cloudformation.models import cloudformation_backends
+
+    for account in cloudformation_backends.values():
+        for backend in account.values():
+            for stack in backend.stacks.values():
+                if stack.status.endswith("_COMPLETE"):
+                    stack._parse_template()
+                    stack.description = stack.template_dict.get("Description")
+                    stack.output_map = stack._create_output_map()
+
+
+def main(address: str, port: str, *arguments: str) -> None:
+    """Serve for ever."""
+    from moto.core.config import default_user_config
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import run_simple
+
+    if WITHOUT_CONTAINERS in arguments:
+        default_user_config["batch"] = {"use_docker": False}
+    application = DomainDispatcherApplication(create_backend_app)
+    run_simple(address, int(port), completed(application), threaded=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,320 @@
+"""The API of the archive, as its client sees it."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from tests.support.dandi_stand_in.handler import Handler
+from tests.support.dandi_stand_in.records import OWNER_KEY, STRANGER_KEY, USERS, Asset, Fault
+
+CREATED = "2024-01-02T03:04:05.678901Z"
+
+VERSION = r"(?P<version>draft|\d+\.\d+\.\d+)"
+DANDISET = r"/api/dandisets/(?P<dandiset>\d{6})/"
+ASSET = rf"(?:/api|{DANDISET}versions/{VERSION})/assets/(?P<asset>[0-9a-f-]{{36}})/"
+
+
+class Refusal(Exception):
+    """An answer of the API that is an error."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class ApiHandler(Handler):
+    """The API."""
+
+    server_name = "api"
+    routes: ClassVar[dict[str, str]] = {
+        r"/api/info/": "info",
+        r"/api/auth/token/?": "token",
+        DANDISET: "dandiset",
+        rf"{DANDISET}versions/{VERSION}/": "version",
+        rf"{DANDISET}versions/{VERSION}/info/": "version",
+        rf"{DANDISET}versions/{VERSION}/assets/": "list_assets",
+        ASSET: "metadata",
+        rf"{ASSET}info/": "asset_info",
+        rf"{ASSET}download/": "download",
+        r"/api/users/me/": "me",
+        rf"{DANDISET}users/": "owners",
+    }
+    changes: ClassVar[dict[str, str]] = {
+        r"/api/uploads/initialize/": "initialize_upload",
+        r"/api/uploads/(?P<upload>[0-9a-f-]{36})/complete/": "complete_upload",
+        r"/api/uploads/(?P<upload>[0-9a-f-]{36})/validate/": "validate_upload",
+        rf"{DANDISET}versions/draft/assets/": "add_asset",
+        rf"{DANDISET}versions/draft/assets/(?P<replaced>[0-9a-f-]{{36}})/": "add_asset",
+    }
+
+    def answer(self) -> None:
+        """Answer in JSON, or redirect."""
+        address = urlsplit(self.path)
+        if self.command == "GET" and self.archive.take_fault("api") is Fault.UNAVAILABLE:
+            self._send_json(503, {"detail": "Service unavailable."}, {"Retry-After": "1"})
+            return
+        try:
+            self.user = self._user()
+            routes = self.routes if self.command in ("GET", "HEAD") else self.changes
+            for pattern, name in routes.items():
+                if found := re.fullmatch(pattern, address.path):
+                    getattr(self, name)(**found.groupdict())
+                    return
+            raise Refusal(404, "Not found.")
+        except Refusal as refusal:
+            self._send_json(refusal.status, {"detail": str(refusal)})
+
+    def info(self) -> None:
+        """What the client asks first, of an archive that it does not know."""
+        archive = self.archive
+        body = {
+            "schema_version": "0.7.0",
+            "schema_url": f"{archive.url}/schema.json",
+            "allowed_schema_versions": ["0.6.10", "0.7.0"],
+            "version": "0.11.0",
+            "services": {
+                "api": {"url": archive.api_url},
+                "webui": {"url": archive.url},
+                "jupyterhub": {"url": f"{archive.url}/hub"},
+            },
+            "cli-minimal-version": "0.74.0",
+            "cli-requires-python": ">=3.10",
+            "cli-bad-versions": [],
+            "instance_config": {"instance_name": "STAND-IN"},
+        }
+        self._send_json(200, body)
+
+    def token(self) -> None:
+        """The key itself, to one who has it."""
+        if self.user is None:
+            raise Refusal(401, "Authentication credentials were not provided.")
+        self._send_json(200, self.user)
+
+    def dandiset(self, dandiset: str) -> None:
+        """A dandiset and its most recent versions."""
+        versions = self._versions(dandiset)
+        published = [self._version(dandiset, name) for name in versions if name != "draft"]
+        embargo_status = "EMBARGOED" if dandiset in self.archive.embargoed else "OPEN"
+        body = {
+            "identifier": dandiset,
+            "created": CREATED,
+            "modified": CREATED,
+            "contact_person": "Doe, Jane",
+            "embargo_status": embargo_status,
+            "star_count": 0,
+            "is_starred": False,
+            "most_recent_published_version": published[-1] if published else None,
+            "draft_version": self._version(dandiset, "draft"),
+        }
+        self._send_json(200, body)
+
+    def version(self, dandiset: str, version: str) -> None:
+        """One version."""
+        if version not in self._versions(dandiset):
+            raise Refusal(404, "Not found.")
+        errors: dict[str, Any] = {"asset_validation_errors": [], "version_validation_errors": []}
+        self._send_json(200, self._version(dandiset, version) | errors)
+
+    def list_assets(self, dandiset: str, version: str) -> None:
+        """A page of a version's assets."""
+        if version not in self._versions(dandiset):
+            raise Refusal(404, "Not found.")
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        found = _search(_in_version(self.archive.assets, dandiset, version), query)
+        page, size = int(query.get("page", 1)), min(int(query.get("page_size", 100)), 1000)
+        more = len(found) > page * size
+        address = f"{self.archive.url}{urlsplit(self.path).path}"
+        body = {
+            "count": len(found) if page == 1 else None,
+            "next": f"{address}?{urlencode(query | {'page': page + 1})}" if more else None,
+            "previous": f"{address}?{urlencode(query | {'page': page - 1})}" if page > 1 else None,
+            "results": [_row(asset) for asset in found[(page - 1) * size : page * size]],
+        }
+        self._send_json(200, body)
+
+    def metadata(self, **names: str) -> None:
+        """The metadata of an asset."""
+        self._send_json(200, self._metadata(self._asset(**names)))
+
+    def asset_info(self, **names: str) -> None:
+        """The row of an asset in the list, and its metadata."""
+        asset = self._asset(**names)
+        self._send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
+
+    def download(self, **names: str) -> None:
+        """Redirect to the store, by a URL signed for GET."""
+        asset = self._asset(**names)
+        if asset.file is None:
+            raise Refusal(400, "Unable to provide download link for zarr assets.")
+        signature = uuid.uuid4().hex
+        self.archive.signatures[signature] = asset.key
+        query = urlencode({"X-Amz-Expires": 21600, "X-Amz-Signature": signature})
+        self.send(302, {"Location": f"{self.archive.blob_url(asset)}?{query}"})
+
+    def me(self) -> None:
+        """The account of the key."""
+        if self.user is None:
+            raise Refusal(401, "Authentication credentials were not provided.")
+        self._send_json(200, self._account(self.user))
+
+    def owners(self, dandiset: str) -> None:
+        """The accounts that may change a dandiset."""
+        self._versions(dandiset)
+        self._send_json(200, [self._account(OWNER_KEY)])
+
+    def initialize_upload(self) -> None:
+        """Announce a file; the answer has the URLs that take its parts."""
+        asked = json.loads(self.content)
+        self._check_owner(asked["dandiset"])
+        size, etag = asked["contentSize"], asked["digest"]["value"]
+        status, answer = self.archive.uploads.initialize(asked["dandiset"], etag, size)
+        if status == 409:
+            self._send_json(status, "Blob already exists.", {"Location": answer})
+            return
+        self._send_json(status, answer)
+
+    def complete_upload(self, upload: str) -> None:
+        """Say that the parts are all there."""
+        parts = json.loads(self.content)["parts"]
+        self._send_json(200, self.archive.uploads.complete(upload, parts))
+
+    def validate_upload(self, upload: str) -> None:
+        """Make a blob of an upload."""
+        blob = self.archive.uploads.validate(upload)
+        if blob is None:
+            raise Refusal(400, "ETag does not match actual ETag.")
+        self._send_json(200, blob)
+
+    def add_asset(self, dandiset: str, replaced: str | None = None) -> None:
+        """Put a blob into the draft, new or in place of another."""
+        asked = json.loads(self.content)
+        self._check_owner(dandiset)
+        archive = self.archive
+        asset = archive.uploads.asset(dandiset, asked["blob_id"], asked["metadata"])
+        if replaced is None and any(_same_place(each, asset) for each in archive.assets):
+            raise Refusal(409, "An asset with that path already exists")
+        archive.assets[:] = [each for each in archive.assets if each.identifier != replaced]
+        archive.assets.append(asset)
+        self._send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
+
+    def _account(self, key: str) -> dict[str, Any]:
+        name = USERS[key]
+        return {"admin": False, "username": name, "name": name.title(), "status": "APPROVED"}
+
+    def _check_owner(self, dandiset: str) -> None:
+        """Refuse a change by anybody else, and any change of a dandiset that is locked."""
+        self._versions(dandiset)
+        if self.user is None:
+            raise Refusal(401, "Authentication credentials were not provided.")
+        if self.user != OWNER_KEY:
+            raise Refusal(403, "You do not have permission to perform this action.")
+        if dandiset in self.archive.locked:
+            raise Refusal(400, "The dandiset is being unembargoed and cannot be modified.")
+
+    def _user(self) -> str | None:
+        """The key that the request carries; a bad one is refused whatever is asked for."""
+        header = self.headers.get("Authorization")
+        if header is None:
+            return None
+        key = header.removeprefix("token ")
+        if key not in (OWNER_KEY, STRANGER_KEY):
+            raise Refusal(401, "Invalid token.")
+        return key
+
+    def _check_embargo(self, dandiset: str) -> None:
+        if dandiset not in self.archive.embargoed or self.user == OWNER_KEY:
+            return
+        if self.user is None:
+            raise Refusal(401, "Authentication credentials were not provided.")
+        raise Refusal(403, "You do not have permission to perform this action.")
+
+    def _versions(self, dandiset: str) -> list[str]:
+        """The versions of a dandiset that is there and may be seen, the draft before the others."""
+        found = {asset.version for asset in self.archive.assets if asset.dandiset == dandiset}
+        if not found and dandiset not in self.archive.empty:
+            raise Refusal(404, "Not found.")
+        self._check_embargo(dandiset)
+        return ["draft", *sorted(found - {"draft"})]
+
+    def _version(self, dandiset: str, version: str) -> dict[str, Any]:
+        assets = _in_version(self.archive.assets, dandiset, version)
+        return {
+            "version": version,
+            "name": "A dandiset",
+            "asset_count": len(assets),
+            "active_uploads": 0,
+            "size": sum(asset.size_bytes for asset in assets),
+            "status": "Valid" if version == "draft" else "Published",
+            "created": CREATED,
+            "modified": CREATED,
+            "release_notes": None,
+        }
+
+    def _asset(self, asset: str, dandiset: str | None = None, version: str | None = None) -> Asset:
+        for found in self.archive.assets:
+            if found.identifier != asset:
+                continue
+            if dandiset is None or (found.dandiset, found.version) == (dandiset, version):
+                self._check_embargo(found.dandiset)
+                return found
+        raise Refusal(404, "Not found.")
+
+    def _metadata(self, asset: Asset) -> dict[str, Any]:
+        embargoed = asset.dandiset in self.archive.embargoed
+        status = "dandi:EmbargoedAccess" if embargoed else "dandi:OpenAccess"
+        return {
+            **asset.described,
+            "path": asset.path,
+            "identifier": asset.identifier,
+            "contentSize": asset.size_bytes,
+            "contentUrl": [
+                f"{self.archive.asset_url(asset)}download/",
+                self.archive.blob_url(asset),
+            ],
+            "digest": asset.digests,
+            "access": [{"schemaKey": "AccessRequirements", "status": status}],
+            "encodingFormat": "application/x-nwb",
+            "schemaVersion": "0.7.0",
+            "blobDateModified": CREATED,
+        }
+
+    def _send_json(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
+        described = {"Content-Type": "application/json"} | (headers or {})
+        self.send(status, described, json.dumps(body).encode())
+
+
+def _in_version(assets: list[Asset], dandiset: str, version: str) -> list[Asset]:
+    return [asset for asset in assets if (asset.dandiset, asset.version) == (dandiset, version)]
+
+
+def _same_place(one: Asset, other: Asset) -> bool:
+    return (one.dandiset, one.version, one.path) == (other.dandiset, other.version, other.path)
+
+
+def _search(assets: list[Asset], query: dict[str, str]) -> list[Asset]:
+    """What `?path=` (a prefix in any case, but an exact path alone) and `?glob=` leave over."""
+    if path := query.get("path"):
+        exact = [asset for asset in assets if asset.path == path]
+        begun = [asset for asset in assets if asset.path.lower().startswith(path.lower())]
+        assets = exact or begun
+    if glob := query.get("glob"):
+        pattern = re.escape(glob).replace(r"\*", ".*")
+        assets = [asset for asset in assets if re.fullmatch(pattern, asset.path, re.IGNORECASE)]
+    return assets
+
+
+def _row(asset: Asset) -> dict[str, Any]:
+    """An asset as the API lists it."""
+    return {
+        "asset_id": asset.identifier,
+        "blob": asset.content if asset.file else None,
+        "zarr": None if asset.file else asset.content,
+        "path": asset.path,
+        "size": asset.size_bytes,
+        "created": CREATED,
+        "modified": CREATED,
+    }

@@ -1,0 +1,178 @@
+"""The archive's stand-in as the tests hold it: its content, its addresses, its faults."""
+
+import functools
+import hashlib
+import tempfile
+import threading
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote
+
+from dandischema.digests.dandietag import DandiETag
+
+from tests.support.dandi_stand_in.api import ApiHandler
+from tests.support.dandi_stand_in.records import BUCKET, Asset, Fault, Request, ServerName
+from tests.support.dandi_stand_in.store import StoreHandler
+from tests.support.dandi_stand_in.uploads import Uploads
+
+
+@dataclass(kw_only=True)
+class PlannedFault:
+    """A fault that waits for its requests."""
+
+    fault: Fault
+    after: int
+    times: int
+
+
+class DandiStandIn:
+    """The archive, which runs while its context is open."""
+
+    def __init__(self, *, api_port: int = 0) -> None:
+        """Take the ports, any free ones unless one is named, and answer nothing yet."""
+        self.assets: list[Asset] = []
+        #: those without an asset yet
+        self.empty: set[str] = set()
+        self.embargoed: set[str] = set()
+        #: those that the archive is just making public, and lets nobody change meanwhile
+        self.locked: set[str] = set()
+        self.requests: list[Request] = []
+        #: signatures given out and still good, each with the key of its blob
+        self.signatures: dict[str, str] = {}
+        self._folder = tempfile.TemporaryDirectory()
+        self.uploads = Uploads(self, Path(self._folder.name))
+        self._faults: dict[ServerName, list[PlannedFault]] = {"api": [], "store": []}
+        self._lock = threading.Lock()
+        self._servers = {
+            name: ThreadingHTTPServer(("127.0.0.1", port), functools.partial(handler, self))
+            for name, port, handler in (("api", api_port, ApiHandler), ("store", 0, StoreHandler))
+        }
+        self._threads = [
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+            for server in self._servers.values()
+        ]
+
+    def __enter__(self) -> "DandiStandIn":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in self._servers.values():
+            server.shutdown()
+            server.server_close()
+        for thread in self._threads:
+            thread.join()
+        self._folder.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Of its web application, for whose addresses the API's server stands in."""
+        return f"http://127.0.0.1:{self._servers['api'].server_port}"
+
+    @property
+    def api_url(self) -> str:
+        """Of its API."""
+        return f"{self.url}/api"
+
+    @property
+    def store_url(self) -> str:
+        """Of its blob store: an S3 endpoint of one bucket, to be asked without a signature."""
+        return f"http://127.0.0.1:{self._servers['store'].server_port}"
+
+    def add_dandiset(self, dandiset: str) -> str:
+        """Create an empty draft; its address in the API."""
+        self.empty.add(dandiset)
+        return f"{self.api_url}/dandisets/{dandiset}/"
+
+    def add_asset(
+        self,
+        dandiset: str,
+        path: str,
+        file: Path,
+        *,
+        version: str = "draft",
+        embargoed: bool = False,
+        sha256: bool = True,
+    ) -> Asset:
+        """Put a file, which stays where it is, into a dandiset; an embargo covers all of that."""
+        digests = {"dandi:dandi-etag": DandiETag.from_file(file).as_str()}
+        if sha256:
+            with file.open("rb") as stream:
+                digests["dandi:sha2-256"] = hashlib.file_digest(stream, "sha256").hexdigest()
+        asset = Asset(
+            dandiset=dandiset,
+            version=version,
+            path=path,
+            file=file,
+            size_bytes=file.stat().st_size,
+            digests=digests,
+        )
+        return self._add(asset, embargoed)
+
+    def add_zarr(self, dandiset: str, path: str) -> Asset:
+        """Put a Zarr folder into a dandiset, by name only."""
+        digests = {"dandi:dandi-zarr-checksum": "0123456789abcdef0123456789abcdef-1--1"}
+        asset = Asset(
+            dandiset=dandiset, version="draft", path=path, file=None, size_bytes=1, digests=digests
+        )
+        return self._add(asset, embargoed=False)
+
+    def _add(self, asset: Asset, embargoed: bool) -> Asset:
+        self.assets.append(asset)
+        if embargoed:
+            self.embargoed.add(asset.dandiset)
+        return asset
+
+    def asset_url(self, asset: Asset) -> str:
+        """The asset by its identifier alone."""
+        return f"{self.api_url}/assets/{asset.identifier}/"
+
+    def nested_asset_url(self, asset: Asset) -> str:
+        """The asset by its identifier, in its dandiset."""
+        return f"{self.assets_url(asset.dandiset, asset.version)}{asset.identifier}/"
+
+    def assets_url(self, dandiset: str, version: str = "draft") -> str:
+        """The list of a version's assets, to which `?path=` or `?glob=` can be added."""
+        return f"{self.api_url}/dandisets/{dandiset}/versions/{version}/assets/"
+
+    def web_url(self, dandiset: str, path: str = "", version: str = "draft") -> str:
+        """What a browser shows for a file or folder."""
+        query = f"?location={quote(path, safe='')}&page=1" if path else ""
+        return f"{self.url}/dandiset/{dandiset}/{version}/files{query}"
+
+    def blob_url(self, asset: Asset) -> str:
+        """The blob of the asset, unsigned."""
+        return f"{self.store_url}/{BUCKET}/{asset.key}"
+
+    def inject(self, server: ServerName, fault: Fault, *, times: int = 1, after: int = 0) -> None:
+        """Let `after` GETs of that server pass, and the next `times` go wrong."""
+        with self._lock:
+            self._faults[server].append(PlannedFault(fault=fault, after=after, times=times))
+
+    def take_fault(self, server: ServerName) -> Fault | None:
+        """What shall go wrong with the request at hand."""
+        with self._lock:
+            for planned in self._faults[server]:
+                if planned.after > 0:
+                    planned.after -= 1
+                elif planned.times > 0:
+                    planned.times -= 1
+                    return planned.fault
+        return None
+
+    def record(self, request: Request) -> None:
+        """Note a request that was answered."""
+        with self._lock:
+            self.requests.append(request)
+
+    def count(self, server: ServerName, method: str = "GET", status: int | None = None) -> int:
+        """How many requests of a kind there were."""
+        with self._lock:
+            return sum(
+                request.server == server
+                and request.method == method
+                and status in (None, request.status)
+                for request in self.requests
+            )

@@ -1,0 +1,65 @@
+"""What the two HTTP servers of the stand-in share."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+
+from tests.support.dandi_stand_in.records import Request, ServerName
+
+if TYPE_CHECKING:
+    from tests.support.dandi_stand_in.archive import DandiStandIn
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers requests, and records each."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+    server_name: ClassVar[ServerName]
+
+    def __init__(self, archive: DandiStandIn, *arguments: Any) -> None:
+        self.archive = archive
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        """Answer, unless the client has gone."""
+        with suppress(ConnectionError):
+            #: what the request brought along, read whatever becomes of it
+            self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.answer()
+
+    do_HEAD = do_POST = do_PUT = do_GET
+
+    def answer(self) -> None:
+        """Answer the request at hand."""
+        raise NotImplementedError
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing: requests are recorded."""
+
+    def begin(self, status: int, headers: dict[str, str], size_bytes: int) -> None:
+        """Record the request and send the head of the answer."""
+        self.archive.record(
+            Request(
+                server=self.server_name,
+                method=self.command,
+                path=urlsplit(self.path).path,
+                status=status,
+                range=self.headers.get("Range"),
+                authorised="Authorization" in self.headers or "X-Amz-Signature" in self.path,
+            )
+        )
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(size_bytes))
+        self.end_headers()
+
+    def send(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+        """Send a short answer."""
+        self.begin(status, headers, len(body))
+        if self.command != "HEAD":
+            self.wfile.write(body)

@@ -1,0 +1,124 @@
+"""The blob store of the archive: what S3 does for it."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dandischema.digests.dandietag import PartGenerator
+
+from tests.support.dandi_stand_in.handler import Handler
+from tests.support.dandi_stand_in.records import BUCKET, Asset, Fault
+
+BLOCK_BYTES = 256 * 1024
+
+
+class StoreHandler(Handler):
+    """The blob store: what S3 does for the archive."""
+
+    server_name = "store"
+
+    def answer(self) -> None:
+        """Send a blob, or part of it, or take a part of an upload."""
+        address = urlsplit(self.path)
+        if self.command in ("PUT", "POST"):
+            self._receive({name: values[0] for name, values in parse_qs(address.query).items()})
+            return
+        key = unquote(address.path).removeprefix(f"/{BUCKET}/")
+        asset = next((each for each in self.archive.assets if each.key == key), None)
+        signature = parse_qs(address.query).get("X-Amz-Signature", [""])[0]
+        fault = self.archive.take_fault("store") if self.command == "GET" else None
+        if fault is Fault.EXPIRED_SIGNATURE:
+            self.archive.signatures.pop(signature, None)
+        if fault is Fault.UNAVAILABLE:
+            self._refuse(503, "SlowDown", "Reduce your request rate.", {"Retry-After": "1"})
+        elif asset is None or asset.file is None:
+            self._refuse(404, "NoSuchKey", "The specified key does not exist.")
+        elif not self._may_read(asset, signature):
+            self._refuse(
+                403, "AccessDenied", "Request has expired" if signature else "Access Denied"
+            )
+        else:
+            self._send_blob(asset, fault)
+
+    def _receive(self, query: dict[str, str]) -> None:
+        """A part, or the word that all are here; each URL is signed for its blob."""
+        key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
+        if self.archive.signatures.get(query.get("X-Amz-Signature", "")) != key:
+            self._refuse(403, "AccessDenied", "Access Denied")
+        elif self.command == "PUT":
+            self.send(200, {"ETag": f'"{self.archive.uploads.receive(query, self.content)}"'})
+        else:
+            etag = self.archive.uploads.assemble(query)
+            name = "CompleteMultipartUploadResult"
+            answer = f'<?xml version="1.0"?><{name}><ETag>"{etag}"</ETag></{name}>'
+            self.send(200, {"Content-Type": "application/xml"}, answer.encode())
+
+    def _may_read(self, asset: Asset, signature: str) -> bool:
+        """A signed URL serves for GET alone, even where none is needed."""
+        if signature:
+            return self.command == "GET" and self.archive.signatures.get(signature) == asset.key
+        return asset.dandiset not in self.archive.embargoed
+
+    def _send_blob(self, asset: Asset, fault: Fault | None) -> None:
+        headers = {
+            "ETag": f'"{asset.etag}"',
+            "Last-Modified": formatdate(1704164645, usegmt=True),
+            "Content-Type": "application/x-nwb",
+            "Accept-Ranges": "bytes",
+        }
+        demanded = self.headers.get("If-Match", "*")
+        if demanded != "*" and demanded.strip('"') != asset.etag:
+            self._refuse(412, "PreconditionFailed", "The ETag is another one.")
+            return
+        start, end = self._wanted(asset)
+        status = 206 if (start, end) != (0, asset.size_bytes) or "Range" in self.headers else 200
+        if status == 206 and start >= end:
+            whole = {"Content-Range": f"bytes */{asset.size_bytes}"}
+            self._refuse(416, "InvalidRange", "The requested range is not satisfiable", whole)
+            return
+        if status == 206:
+            headers["Content-Range"] = f"bytes {start}-{end - 1}/{asset.size_bytes}"
+        self.begin(status, headers, end - start)
+        if self.command == "GET":
+            self._send_bytes(asset, start, end, fault)
+
+    def _wanted(self, asset: Asset) -> tuple[int, int]:
+        """The bytes that are asked for: a range, a part of the upload, or all."""
+        if wanted := self.headers.get("Range"):
+            return _bounds(wanted, asset.size_bytes)
+        if number := parse_qs(urlsplit(self.path).query).get("partNumber"):
+            part = PartGenerator.for_file_size(asset.size_bytes)[int(number[0])]
+            return part.offset, part.offset + part.size
+        return 0, asset.size_bytes
+
+    def _send_bytes(self, asset: Asset, start: int, end: int, fault: Fault | None) -> None:
+        assert asset.file is not None
+        if fault is Fault.SHORT_BODY:
+            end -= (end - start + 1) // 2
+            self.close_connection = True
+        with asset.file.open("rb") as stream:
+            stream.seek(start)
+            while start < end:
+                block = stream.read(min(BLOCK_BYTES, end - start))
+                start += len(block)
+                if start == end and fault is Fault.WRONG_BYTES:
+                    block = block[:-1] + bytes([block[-1] ^ 0xFF])
+                self.wfile.write(block)
+
+    def _refuse(
+        self, status: int, code: str, message: str, headers: dict[str, str] | None = None
+    ) -> None:
+        body = (
+            f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+        )
+        described = {"Content-Type": "application/xml"} | (headers or {})
+        self.send(status, described, body.encode())
+
+
+def _bounds(wanted: str, size_bytes: int) -> tuple[int, int]:
+    """The bytes that a Range header asks for, from the first to before the second."""
+    first, _, last = wanted.removeprefix("bytes=").partition("-")
+    if not first:
+        return max(0, size_bytes - int(last)), size_bytes
+    return int(first), min(int(last) + 1, size_bytes) if last else size_bytes

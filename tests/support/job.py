@@ -1,0 +1,190 @@
+"""The whole job as a user starts it: `run_script.py` in a process and a folder of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
+from tests.support.sorted_results import read_record
+
+PROGRAM = Path(__file__).parents[2] / "run_script.py"
+
+#: a job that takes longer than this hangs
+TIMEOUT_S = 400
+
+#: More tests than cores run at once, so that a job has one thread for its linear algebra. Most of
+#: what a job of seconds does is compiling, which takes a fifth less without optimisation.
+FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1", "NUMBA_OPT": "0"}
+
+#: `2024-05-01T10:00:00Z ERROR   module: `, before each message in the log
+LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +\w+: ", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A job that has ended, and what it left behind."""
+
+    folder: Path
+    exit_code: int
+    #: what it wrote to standard output
+    output: str
+    #: what it wrote to standard error
+    log: str
+
+    @property
+    def results(self) -> Path:
+        """The results folder."""
+        return self.folder / "results"
+
+    @property
+    def scratch(self) -> Path:
+        """Where the job had its scratch."""
+        return self.folder / "scratch"
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        return read_record(self.results)
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of the log that report an error, without the time and the module."""
+        return [
+            line[prefix.end() :]
+            for line in self.log.splitlines()
+            if (prefix := LOG_PREFIX.match(line)) and prefix["level"] == "ERROR"
+        ]
+
+    def outcomes(self) -> dict[str, str]:
+        """How each sorter ended, by name, in the order they ran."""
+        return {run["sorter"]: run["outcome"] for run in self.record["sorters"]}
+
+    def step(self, name: str) -> dict[str, Any]:
+        """What `run.json` says of one step; it has to be there once."""
+        [found] = [step for step in self.record["steps"] if step["name"] == name]
+        return dict(found)
+
+
+def run_job(
+    folder: Path,
+    variables: Mapping[str, str],
+    *arguments: str,
+    launcher: Sequence[str] = (),
+    timeout_s: float = TIMEOUT_S,
+) -> Job:
+    """Run the program to its end, with nothing of this process in its environment.
+
+    Its results, scratch and home are folders in `folder`, unless `variables` say otherwise; a
+    `launcher` is a command that starts the command that follows it.
+    """
+    with started_job(folder, variables, *arguments, launcher=launcher) as process:
+        output, log = process.communicate(timeout=timeout_s)
+    return Job(folder=folder, exit_code=process.returncode, output=output, log=log)
+
+
+@contextmanager
+def started_job(
+    folder: Path, variables: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """The program while it runs; whatever is left of it is killed in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [*launcher, sys.executable, str(PROGRAM), *arguments],
+        cwd=folder,
+        env={
+            "PATH": os.environ["PATH"],
+            **FOR_SHORT_JOBS,
+            "HOME": str(folder / "home"),
+            "RESULTS_FOLDER": str(folder / "results"),
+            "SCRATCH_FOLDER": str(folder / "scratch"),
+            **variables,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+
+
+def assert_succeeded(job: Job) -> None:
+    """Exit code 0, nothing reported as an error, and scratch as empty as before."""
+    assert job.exit_code == 0, job.log
+    assert job.errors == []
+    assert job.record["status"] == "succeeded"
+    assert job.record["exit_code"] == 0
+    assert list(job.scratch.iterdir()) == []
+
+
+def assert_refused(job: Job, exit_code: int, *patterns: str) -> None:
+    """The job ended before any sorter ran, with this code and one line for each pattern.
+
+    Each pattern has to match an error line of its own: what is wrong, why, and what to do.
+    """
+    assert job.exit_code == exit_code, job.log
+    assert "Traceback" not in job.log
+    assert "sort with" not in job.log
+    matched = [[line for line in job.errors if re.search(pattern, line)] for pattern in patterns]
+    assert all(matched), (patterns, job.errors)
+    assert len(job.errors) == len(patterns), job.errors
+
+
+def s3_access(url: str) -> dict[str, str]:
+    """The variables that reach the tests' S3 server at `url`."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_REGION_NAME": REGION,
+    }
+
+
+def processes_with(variable: str, value: str) -> list[int]:
+    """The running processes that were started with this variable, or inherited it."""
+    wanted = f"{variable}={value}".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:  # it has ended in the meantime
+            continue
+        if wanted in environment.split(b"\0") and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def sorter_process(identifier: str) -> int:
+    """The process in which the sorter of the job with this RUN_IDENTIFIER runs."""
+    [number] = [
+        number
+        for number in processes_with("RUN_IDENTIFIER", identifier)
+        if b"spikeinterface_cloud.sorting.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
+    ]
+    return number
+
+
+def wait_for_log(process: subprocess.Popen[str], text: str, timeout_s: float = 120) -> str:
+    """Read the log of a running job until a line has `text`; what was read."""
+    assert process.stderr is not None
+    deadline = time.monotonic() + timeout_s
+    read = ""
+    while time.monotonic() < deadline:
+        line = process.stderr.readline()
+        read += line
+        if text in line:
+            return read
+        assert line, f"the job ended before {text!r}: {read}"
+    raise TimeoutError(f"no {text!r} within {timeout_s} s: {read}")

@@ -1,0 +1,117 @@
+"""A user and a laptop: `submit_job.py` in a process and a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
+from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
+
+PROGRAM = Path(__file__).parents[2] / "submit_job.py"
+
+#: a command that takes longer than this hangs
+TIMEOUT_S = 120
+
+#: a job that AWS takes
+JOB = (
+    *("--source", "s3://lab-data/raw/session1", "--data-type", "spikeglx"),
+    *("--sorters", "simple", "--target", "s3://lab-results/session1"),
+)
+PLACE = ("--job-queue", QUEUE, "--job-definition", DEFINITION)
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Laptop:
+    """A folder to work in, and an account to work with."""
+
+    folder: Path
+    server: AwsServer
+
+    def run(
+        self, *arguments: str, env: Mapping[str, str | None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `env` changes its environment, None takes a variable away."""
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment(env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command, for a test that does something while it runs."""
+        return subprocess.Popen(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # as on a terminal, even where the tests run in the background, deaf to Ctrl-C
+            preexec_fn=_heed_interrupts,
+        )
+
+    def answer(self, reply: str, *arguments: str) -> tuple[int, str]:
+        """Run a command on a terminal, and answer its question; exit code and what it showed."""
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            self._command(arguments),
+            cwd=self.folder,
+            env=self._environment({}),
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            os.close(theirs)
+            os.write(ours, f"{reply}\n".encode())
+            output, _ = process.communicate(timeout=TIMEOUT_S)
+        os.close(ours)
+        return process.returncode, output
+
+    def submit(self, *arguments: str) -> str:
+        """Submit the job, which has to go well; its identifier."""
+        done = self.run(*JOB, *PLACE, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, str(PROGRAM), *arguments]
+
+    def _environment(self, changed: Mapping[str, str | None]) -> dict[str, str]:
+        variables: dict[str, str | None] = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "AWS_ENDPOINT_URL": self.server.url,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **changed,
+        }
+        return {name: text for name, text in variables.items() if text is not None}
+
+
+def wait_until(happened: Callable[[], object], timeout_s: float = 60) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)

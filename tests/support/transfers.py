@@ -1,0 +1,87 @@
+"""What the tests of transfers share: a folder on S3, and how to fetch it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.storage.download import Downloaded, download
+from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
+from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.timeouts import Patience
+from tests.support.fault_proxy import Request
+from tests.support.servers import S3Server, access_to
+
+MIB = 1024 * 1024
+
+#: what landing.py asks for at once; a file of four ranges
+RANGE = 8 * MIB
+LARGE = random.Random(3).randbytes(3 * RANGE + 1234)
+
+#: gives up soon after failures, but lets a busy machine take its time
+STEADY = Patience(connect_s=10, stall_s=20, give_up_s=2, longest_wait_s=0.2)
+
+#: for connections that stand still
+IMPATIENT = Patience(connect_s=1, stall_s=0.5, give_up_s=2, longest_wait_s=0.2)
+
+
+#: as a request asks for it
+LAST_RANGE = f"bytes={3 * RANGE}-{len(LARGE) - 1}"
+
+
+def is_last_range(request: Request) -> bool:
+    """Whether a request asks for the last range, or for what a break has left of it."""
+    return request.range is not None and request.range.endswith(f"-{len(LARGE) - 1}")
+
+
+def md5(data: bytes) -> str:
+    """The MD5 in hexadecimal."""
+    return hashlib.md5(data).hexdigest()  # noqa: S324
+
+
+def put(server: S3Server, bucket: str, name: str, data: bytes) -> None:
+    """Store an object in the folder `raw`."""
+    server.client.put_object(Bucket=bucket, Key=f"raw/{name}", Body=data)
+
+
+def files_of(url: str, bucket: str, patience: Patience = STEADY) -> list[RemoteFile]:
+    """The files of the folder `raw`."""
+    storage = Storage(access_to(url), patience=patience)
+    folder = S3Location(bucket=bucket, key="raw")
+    return s3_files(storage, storage.list_objects(folder), folder)
+
+
+def fetch(url: str, bucket: str, folder: Path, patience: Patience = STEADY) -> Downloaded:
+    """Download the folder `raw`."""
+    return download(files_of(url, bucket, patience), folder, patience=patience)
+
+
+def leftovers(folder: Path) -> list[str]:
+    """The names of unfinished files and their records."""
+    return sorted(path.name for path in folder.rglob("*.part*"))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """What is in a folder, by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def fetch_in_a_process(
+    url: str, bucket: str, folder: Path, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Download the folder `raw` in a process that can be killed."""
+    code = f"""
+        from pathlib import Path
+        from tests.support.transfers import fetch
+        fetch({url!r}, {bucket!r}, Path({str(folder)!r}))
+    """
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=stderr)

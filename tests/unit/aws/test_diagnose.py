@@ -1,0 +1,581 @@
+"""What a diagnosis makes of the answers of AWS, also of those that no stand-in for AWS gives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from spikeinterface.sorters.sorterlist import sorter_dict
+
+from spikeinterface_cloud import errors
+from spikeinterface_cloud.aws.batch.jobs import JobState
+from spikeinterface_cloud.aws.diagnose import exit_codes
+from spikeinterface_cloud.aws.diagnose.finding import (
+    Finding,
+    Unseen,
+    Verdict,
+    check,
+    failed,
+    ok,
+    softened,
+)
+from spikeinterface_cloud.aws.diagnose.images import Image, judge_image, parse_image
+from spikeinterface_cloud.aws.diagnose.instance_types import MachineType
+from spikeinterface_cloud.aws.diagnose.job_checks import judge_job
+from spikeinterface_cloud.aws.diagnose.network_checks import (
+    NEEDED_ENDPOINTS,
+    judge_security_groups,
+    judge_subnets,
+    judge_zones,
+)
+from spikeinterface_cloud.aws.diagnose.queue_checks import (
+    judge_environment,
+    judge_front,
+    judge_queue,
+)
+from spikeinterface_cloud.aws.diagnose.quotas import Quota, judge_quota
+from spikeinterface_cloud.aws.diagnose.request import MAY_NEED_GPU, NEED_GPU, Request, request_of
+from spikeinterface_cloud.aws.diagnose.roles import trusted_services
+from spikeinterface_cloud.aws.diagnose.run import Diagnosis
+from spikeinterface_cloud.aws.diagnose.scaling_checks import judge_activities, judge_machines
+from spikeinterface_cloud.aws.diagnose.size_checks import (
+    judge_gpu_request,
+    judge_gpu_system,
+    judge_sizes,
+)
+from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
+from spikeinterface_cloud.aws.diagnose.table import findings_table, summary
+
+ROOT = Path(__file__).parents[3]
+REGION = "us-east-1"
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+G4DN = MachineType(
+    name="g4dn.2xlarge", vcpus=8, memory_mib=32_768, gpus=1, architectures=("x86_64",)
+)
+M5 = MachineType(name="m5.4xlarge", vcpus=16, memory_mib=65_536, gpus=0, architectures=("x86_64",))
+
+
+def request(**wanted: Any) -> Request:
+    """A job for Kilosort4 that fits on a g4dn.2xlarge."""
+    given: dict[str, Any] = {
+        "vcpus": 8.0,
+        "memory_mib": 30_000,
+        "gpus": 1,
+        "image": "sorting:gpu",
+        "job_role": "arn:aws:iam::123456789012:role/job",
+        "execution_role": None,
+        "has_secrets": False,
+        "log_group": None,
+        "gpu_sorters": ("kilosort4",),
+        "sorters_are_known": True,
+    }
+    return Request(**given | wanted)
+
+
+def environment(**given: Any) -> dict[str, Any]:
+    """A compute environment of Spot machines."""
+    resources = {
+        "type": "SPOT",
+        "allocationStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED",
+        "maxvCpus": 64,
+        "desiredvCpus": 0,
+        **given.pop("resources", {}),
+    }
+    return {
+        "computeEnvironmentName": "spot",
+        "type": "MANAGED",
+        "state": "ENABLED",
+        "status": "VALID",
+        "computeResources": resources,
+        **given,
+    }
+
+
+def group(*states: str) -> dict[str, Any]:
+    """An Auto Scaling group with machines in these states."""
+    return {
+        "AutoScalingGroupName": "AWSBatch-spot-asg-1",
+        "Instances": [{"LifecycleState": state} for state in states],
+    }
+
+
+def activity(words: str, code: str = "Failed", minutes_ago: float = 5) -> dict[str, Any]:
+    started = NOW - timedelta(minutes=minutes_ago)
+    return {"StatusCode": code, "StatusMessage": words, "StartTime": started}
+
+
+def machine(cpu: int, memory: int, gpus: int, connected: bool = True) -> dict[str, Any]:
+    """A machine in the cluster of ECS, with what is left on it."""
+    left = [
+        {"name": "CPU", "type": "INTEGER", "integerValue": cpu},
+        {"name": "MEMORY", "type": "INTEGER", "integerValue": memory},
+        {"name": "GPU", "type": "STRINGSET", "stringSetValue": [f"GPU-{n}" for n in range(gpus)]},
+    ]
+    return {
+        "status": "ACTIVE",
+        "agentConnected": connected,
+        "remainingResources": left,
+        "registeredResources": [{"name": "MEMORY", "integerValue": 31_612}],
+        "attributes": [{"name": "ecs.instance-type", "value": "g4dn.2xlarge"}],
+    }
+
+
+def quota(vcpus: float, spot: bool = True) -> Quota:
+    code = "L-3819A6DF" if spot else "L-DB2E81BA"
+    return Quota(kind="G and VT", is_spot=spot, code=code, vcpus=vcpus, region=REGION)
+
+
+def subnet(**given: Any) -> dict[str, Any]:
+    return {
+        "SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1a",
+        "AvailableIpAddressCount": 200, "MapPublicIpOnLaunch": False, **given,
+    }  # fmt: skip
+
+
+def routes(**route: Any) -> list[dict[str, Any]]:
+    """A main route table, and one of another subnet that leads out."""
+    other = {
+        "VpcId": "vpc-1",
+        "Associations": [{"SubnetId": "subnet-2"}],
+        "Routes": [{"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1"}],
+    }
+    local = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local"}
+    default = [{"DestinationCidrBlock": "0.0.0.0/0", **route}] if route else []
+    main = {"VpcId": "vpc-1", "Associations": [{"Main": True}], "Routes": [local, *default]}
+    return [other, main]
+
+
+def endpoints(*services: str, vpc: str = "vpc-1", state: str = "available") -> list[dict[str, Any]]:
+    return [
+        {"VpcId": vpc, "State": state, "ServiceName": f"com.amazonaws.{REGION}.{service}"}
+        for service in services
+    ]
+
+
+def egress(**rule: Any) -> list[dict[str, Any]]:
+    return [{"GroupId": "sg-1", "IpPermissionsEgress": [rule]}]
+
+
+def ecr(**image: Any) -> Iterable[Finding]:
+    address = parse_image(f"123456789012.dkr.ecr.{image.pop('region', REGION)}.amazonaws.com/lab:1")
+    assert address is not None
+    known = Image(**{"repository_exists": True, "exists": True, **image})
+    return judge_image(address, known, frozenset({"x86_64"}), REGION)
+
+
+def state(status: str, **reply: Any) -> JobState:
+    return JobState(reply={"jobId": "1", "jobName": "mine", "status": status, **reply})
+
+
+WITHOUT_DRIVER = {"ec2Configuration": [{"imageType": "ECS_AL2023"}]}
+
+START = "Could not launch Spot Instances. "
+
+#: the cause; the findings; how the last of them comes out; words of its evidence and its remedy
+CAUSES = [
+    # what a job asks for
+    ("fits", judge_sizes(request(), [G4DN, M5]), "ok", "fits on g4dn.2xlarge", ""),
+    ("whole memory", judge_sizes(request(memory_mib=32_768), [G4DN]), "failed",
+     "of its 32,768 MiB jobs can count on 30,146", "--memory 30146"),
+    ("whole memory, as registered",
+     judge_sizes(request(memory_mib=32_000), [MachineType(
+         name="g4dn.2xlarge", vcpus=8, memory_mib=32_768, gpus=1, architectures=(),
+         registered_mib=31_612)]),
+     "failed", "one that runs has registered 31,612", "--memory 31612"),
+    ("tight memory", judge_sizes(request(memory_mib=31_000), [G4DN]), "warning",
+     "may not fit on g4dn.2xlarge", "--memory 30146"),
+    ("too many vCPUs for those with a GPU", judge_sizes(request(vcpus=16), [G4DN, M5]), "failed",
+     "the largest machine, g4dn.2xlarge, has 8", "--vcpus 8"),
+    ("no GPU", judge_sizes(request(), [M5]), "failed", "none of m5.4xlarge has one", "g5.2xlarge"),
+    ("too many GPUs", judge_sizes(request(gpus=4), [G4DN]), "failed",
+     "asks for 4 GPUs, and none of g4dn.2xlarge has more than 1", "types"),
+    ("no such type", judge_sizes(request(), []), "failed", "has none of its instance types",
+     "g4dn.2xlarge"),
+    ("GPU not asked for", judge_gpu_request(request(gpus=0)), "failed",
+     "kilosort4 needs a GPU and the job asks for none", "--gpus 1"),
+    ("sorters of a list", judge_gpu_request(request(gpus=0, gpu_sorters=(),
+                                                    sorters_are_known=False)),
+     "warning", "cannot be told from its variables", "if kilosort4 is among them"),
+    ("own system", judge_gpu_system(request(), environment(resources={"imageId": "ami-1"})),
+     "warning", "an image of your own, ami-1", "NVIDIA's driver"),
+    ("CPU system", judge_gpu_system(request(), environment(resources=WITHOUT_DRIVER)),
+     "failed", "without a driver for GPUs", "ECS_AL2023_NVIDIA"),
+    ("CPU system, CPU job",
+     judge_gpu_system(request(gpus=0), environment(resources=WITHOUT_DRIVER)),
+     "ok", "ECS_AL2023", ""),
+    # quotas
+    ("no Spot quota", judge_quota(quota(0), [G4DN], 64), "failed",
+     "0 vCPUs of Spot G and VT machines (L-3819A6DF)", "On-Demand machines have a quota of their"),
+    ("no On-Demand quota", judge_quota(quota(4, spot=False), [G4DN], 64), "failed",
+     "4 vCPUs of On-Demand G and VT machines (L-DB2E81BA)", "--quota-code L-DB2E81BA"),
+    ("small quota", judge_quota(quota(8), [G4DN], 64), "warning", "may grow to 64",
+     "--desired-value 64"),
+    ("quota", judge_quota(quota(64), [G4DN], 64), "ok", "64 vCPUs of Spot", ""),
+    # compute environments
+    ("Fargate", judge_environment(environment(resources={"type": "FARGATE"}), request()), "failed",
+     "Fargate, which has no GPUs", "EC2 or Spot"),
+    ("unmanaged", judge_environment(environment(type="UNMANAGED"), request()), "warning",
+     "not started by Batch", "start machines"),
+    ("being made", judge_environment(environment(status="CREATING"), None), "warning",
+     "CREATING", "wait"),
+    ("being deleted", judge_environment(environment(status="DELETING"), None), "failed",
+     "DELETING", "another compute environment"),
+    ("maxvCpus 0", judge_environment(environment(resources={"maxvCpus": 0}), None), "failed",
+     "0 vCPUs at most", "maxvCpus=32"),
+    ("invalid for no known reason",
+     judge_environment(environment(status="INVALID", statusReason="CLIENT_ERROR - odd"), None),
+     "failed", "INVALID: CLIENT_ERROR - odd", "mend what the reason names; then disable it"),
+    ("queue gone", judge_queue(None), "failed", "is gone", "that exists"),
+    ("queue invalid", judge_queue({"jobQueueName": "q", "state": "ENABLED", "status": "INVALID",
+                                   "statusReason": "odd"}), "failed", "q is INVALID: odd", "mend"),
+    ("queue empty", judge_queue({"jobQueueName": "q", "state": "ENABLED"}), "failed",
+     "no compute environment", "give it one"),
+    ("queue that cancels", judge_queue({
+        "jobQueueName": "q", "state": "ENABLED",
+        "computeEnvironmentOrder": [{"order": 2, "computeEnvironment": "ce/ondemand"},
+                                    {"order": 1, "computeEnvironment": "ce/spot"}],
+        "jobStateTimeLimitActions": [{"reason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+                                      "maxTimeSeconds": 600}]}),
+     "ok", "it tries spot, then ondemand; it cancels a job that is blocked by CAPACITY:", ""),
+    ("far from the front",
+     judge_front([str(n) for n in range(100)], state("RUNNABLE", jobArn="c"), None), "warning",
+     "not among the first hundred", "wait"),
+    ("just come", judge_front(["a"], state("RUNNABLE", jobArn="c"), None), "ok",
+     "does not list it yet", ""),
+    ("second", judge_front(["a", "c"], state("RUNNABLE", jobArn="c"), state("RUNNABLE")), "ok",
+     "2. in the queue", ""),
+    ("blocked by the first",
+     judge_front(["a", "c"], state("RUNNABLE", jobArn="c"),
+                 state("RUNNABLE", statusReason="UNDETERMINED - Batch job is blocked, root cause "
+                       "is undetermined.")),
+     "failed", "2. in the queue; 1 at the front is blocked", "submit_job.py cancel 1"),
+    ("blocked queue", judge_front(["a"], None, state("RUNNABLE", statusReason="ACTION_REQUIRED - "
+                                                     "CE(s) associated with the job queue are "
+                                                     "invalid.")),
+     "failed", "1 at the front is blocked: the compute environments", "mend what makes them so"),
+    # network
+    ("no address left", judge_subnets([subnet(AvailableIpAddressCount=0)], [], [], False),
+     "failed", "subnet-1 has no free address", "larger subnet"),
+    ("internet gateway, no address",
+     judge_subnets([subnet()], routes(GatewayId="igw-1"), [], False), "failed",
+     "no public address", "--map-public-ip-on-launch"),
+    ("address by launch template",
+     judge_subnets([subnet()], routes(GatewayId="igw-1"), [], True), "ok", "internet gateway", ""),
+    ("NAT", judge_subnets([subnet()], routes(NatGatewayId="nat-1"), endpoints("s3"), False), "ok",
+     "through NAT, and to S3 through an endpoint", ""),
+    ("NAT, endpoint of another VPC",
+     judge_subnets([subnet()], routes(NatGatewayId="nat-1"), endpoints("s3", vpc="vpc-2"), False),
+     "warning", "paid by the GB", "free of charge"),
+    ("NAT gone", judge_subnets([subnet()], routes(NatGatewayId="nat-1", State="blackhole"), [],
+                               False),
+     "failed", "as the target of its default route is gone", "NAT gateway"),
+    ("transit gateway", judge_subnets([subnet()], routes(TransitGatewayId="tgw-1"), [], False),
+     "warning", "cannot be looked beyond", "ECS, ECR"),
+    ("nowhere", judge_subnets([subnet()], routes(), endpoints("ecs", "s3"), False), "failed",
+     "no endpoint for ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs:", "NAT gateway"),
+    ("endpoints", judge_subnets([subnet()], routes(), endpoints(*NEEDED_ENDPOINTS), False), "ok",
+     "nowhere but to the endpoints of AWS", ""),
+    ("endpoints that are not ready",
+     judge_subnets([subnet()], routes(), endpoints(*NEEDED_ENDPOINTS, state="pending"), False),
+     "failed", "no endpoint for ecs,", "NAT"),
+    ("no rule out", judge_security_groups(egress(IpProtocol="tcp", FromPort=80, ToPort=80)),
+     "failed", "no request out to port 443", "authorize-security-group-egress"),
+    ("narrow rule out", judge_security_groups(egress(IpProtocol="tcp", FromPort=443, ToPort=443,
+                                                     IpRanges=[{"CidrIp": "10.0.0.0/8"}])),
+     "warning", "some addresses only", "ECR"),
+    ("security group gone", judge_security_groups(None), "failed", "does not exist", "exist"),
+    ("no zone", judge_zones([G4DN], {"g4dn.2xlarge": frozenset({"us-east-1b"})}, [subnet()]),
+     "failed", "us-east-1b, and the subnets lie in us-east-1a", "add a subnet"),
+    ("some zones", judge_zones([G4DN], {"g4dn.2xlarge": frozenset({"us-east-1b"})},
+                               [subnet(), subnet(AvailabilityZone="us-east-1b")]),
+     "ok", "in us-east-1b; not in us-east-1a", ""),
+    # image
+    ("image for another processor", ecr(architectures=frozenset({"arm64"})), "failed",
+     "the image is for arm64, and the machines are amd64", "build it for"),
+    ("image of several processors", ecr(architectures=frozenset({"arm64", "amd64"})), "ok",
+     "lab:1", ""),
+    ("image in another region", ecr(region="eu-west-1"), "warning", "in eu-west-1", "us-east-1"),
+    # machines
+    ("On-Demand quota used up", judge_activities([group()], [activity(
+        "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the "
+        "instance bucket that the specified instance type belongs to. Launching EC2 instance "
+        "failed.")]), "failed", "vCPU limit of 0", "the quota of On-Demand vCPUs is used up"),
+    ("Spot quota used up", judge_activities([group()], [activity(
+        f"{START}MaxSpotInstanceCountExceeded - Max spot instance count exceeded. Launching EC2 "
+        "instance failed.")]), "failed", "MaxSpotInstanceCountExceeded", "not the On-Demand one"),
+    ("no capacity", judge_activities([group()], [activity(
+        "We currently do not have sufficient g4dn.2xlarge capacity in the Availability Zone you "
+        "requested (us-east-1a).")]), "failed", "do not have sufficient", "no such machine free"),
+    ("no Spot capacity", judge_activities([group()], [activity(
+        f"{START}UnfulfillableCapacity - Unable to fulfill capacity due to your request "
+        "configuration.")]), "failed", "UnfulfillableCapacity", "On-Demand queue"),
+    ("Spot price", judge_activities([group()], [activity(
+        f"{START}SpotMaxPriceTooLow - Your Spot request price of 0.2 is lower than the minimum "
+        "required")]), "failed", "SpotMaxPriceTooLow", "bidPercentage"),
+    ("key of the disk", judge_activities([group()], [activity(
+        "Instance became unhealthy while waiting for instance to be in InService state. "
+        "Termination Reason: Client.InternalError: Client error on launch")]), "failed",
+     "Client.InternalError", "the key that encrypts the disk"),
+    ("type not in the zone", judge_activities([group()], [activity(
+        "Your requested instance type (g4dn.2xlarge) is not supported in your requested "
+        "Availability Zone (us-east-1e).")]), "failed", "not supported", "leave out the zones"),
+    ("launch template broken", judge_activities([group()], [activity(
+        "You must use a valid fully-formed launch template. The key pair 'lab' does not exist")]),
+     "failed", "key pair", "mend the launch template"),
+    ("something else", judge_activities([group()], [activity("Odd.")]), "failed", "Odd.",
+     "mend what it names"),
+    ("an earlier failure", judge_activities([group()], [
+        activity("Launching a new EC2 instance", "Successful", 1), activity("Odd."),
+        activity("Odd.")]), "warning",
+     "2 of the last 3 starts failed; Odd.; a later one went well", "mend"),
+    ("no group yet", judge_activities([], []), "ok", "no Auto Scaling group yet", ""),
+    ("no machine", judge_machines([], [], [], request(), NOW), "ok", "none runs", ""),
+    ("machine just started", judge_machines([], [group("InService")], [
+        activity("Launching", "Successful", 2)], request(), NOW), "warning",
+     "1 machine just started", "wait"),
+    ("machine never joined", judge_machines([], [group("InService", "Terminating")], [
+        activity("Launching", "Successful", 30)], request(), NOW), "failed",
+     "1 machine in service, and none has joined the cluster of ECS", "the subnets' way out"),
+    ("agents lost", judge_machines([machine(8192, 31_612, 1, connected=False)], [], [], request(),
+                                   NOW),
+     "failed", "none is connected to ECS: the agent has stopped", "end them"),
+    ("an agent lost", judge_machines([machine(8192, 31_612, 1), machine(0, 0, 0, connected=False)],
+                                     [], [], request(), NOW),
+     "warning", "without its agent: 1 machine", "end the lost one"),
+    ("no room", judge_machines([machine(8192, 31_612, 0)], [], [], request(), NOW), "warning",
+     "8 vCPUs, 31,612 MiB, 0 GPUs: not enough", "it waits for one"),
+    ("room", judge_machines([machine(8192, 31_612, 1)], [], [], request(), NOW), "ok",
+     "free on one at most 8 vCPUs", ""),
+    # jobs
+    ("no words", judge_job(state("RUNNABLE", createdAt=0), 60), "ok",
+     "RUNNABLE, 1m00s after its submission", ""),
+    ("words that nobody knows", judge_job(state("RUNNABLE", statusReason="Odd."), 0), "warning",
+     "Odd.", ""),
+    ("tried again", judge_job(state("RUNNABLE", createdAt=0, attempts=[{}, {}]), 60), "ok",
+     "RUNNABLE after 2 attempts, 1m00s after its submission", ""),
+    ("never started", judge_job(state("FAILED", statusReason="Odd."), 0), "failed",
+     "its container never started (Odd.)", "the checks below"),
+    ("unknown exit code", judge_job(state("FAILED", container={"exitCode": 42}), 0), "failed",
+     "exit code 42: no code of this program", "is it this project's image?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("findings", "verdict", "evidence", "remedy"),
+    [cause[1:] for cause in CAUSES],
+    ids=[cause[0] for cause in CAUSES],
+)
+def test_a_cause_is_named(
+    findings: Iterable[Finding], verdict: str, evidence: str, remedy: str
+) -> None:
+    last = list(findings)[-1]
+    assert last.verdict == verdict, last
+    assert evidence in last.evidence
+    assert remedy in f"{last.remedy} {last.command}"
+    assert verdict != "ok" or not last.remedy
+
+
+#: as the user guide of AWS Batch and the agent of ECS have them
+REASONS = [
+    ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for "
+     "instance type [g4dn.2xlarge]", "no such machine free"),
+    ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue "
+     "cannot meet the CPU requirement of the job.", "more vCPUs than its compute environments"),
+    ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) "
+     "is higher than that can be met by the CE(s) attached to the job queue.", "than any of the"),
+    ("MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED - Your compute environment has an "
+     "unsupported instance type configuration.", "do not go with their zones"),
+    ("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS – Batch service role has a permission issue.",  # noqa: RUF001
+     "the role of Batch"),
+    ("ACTION_REQUIRED - CE(s) associated with the job queue are invalid.", "are invalid"),
+    ("UNDETERMINED - Batch job is blocked, root cause is undetermined.", "does not know why"),
+    ("Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
+     "the queue has cancelled it"),
+    ("Container Overrides length must be at most 8192", "longer than AWS takes"),
+    ("CannotPullContainerError: Error response from daemon: pull access denied",
+     "could not fetch the image"),
+    ("DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
+     "too long to unpack"),
+    ("ECS was unable to assume the role 'arn:aws:iam::1:role/job' that was provided for this task.",
+     "may not be taken by ECS"),
+    ("ResourceInitializationError: unable to pull secrets or registry auth",
+     "could not prepare the container"),
+    ("CannotStartContainerError: Error response from daemon: failed to create task: failed to "
+     "initialize logging driver: failed to create Cloudwatch log stream: "
+     "ResourceNotFoundException: The specified log group does not exist.", "log could not be"),
+    ("CannotStartContainerError: could not select device driver \"nvidia\" with capabilities",
+     "no GPU, or no driver"),
+    ("OutOfMemoryError: Container killed due to memory usage", "more memory than the job asked"),
+    ("CannotCreateContainerError: write /tmp: no space left on device", "the disk of the machine"),
+    ("Host EC2 (instance i-0123) terminated.", "its machine was taken away"),
+    ("Job attempt duration exceeded timeout", "longer than its timeout"),
+    ('CannotStartContainerError: Error response from daemon: exec: "pyton": not found in $PATH',
+     "the container could not be started"),
+    ("Dependent Job failed", "a job that it waits for has failed"),
+    ("Task failed to start", "ECS could not start its container"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "meaning"), REASONS)
+def test_the_reasons_of_aws_are_known(reason: str, meaning: str) -> None:
+    known = meaning_of(reason, (*NOT_STARTED, *BLOCKED))
+    assert known is not None
+    assert meaning in known.meaning
+    [waiting] = judge_job(state("RUNNABLE", statusReason=reason), 0)
+    assert waiting.verdict is Verdict.FAILED
+    assert reason in waiting.evidence
+
+
+def test_every_known_reason_is_one_that_was_seen() -> None:
+    named = {id(meaning_of(reason, (*NOT_STARTED, *BLOCKED))) for reason, _ in REASONS}
+    assert named == {id(known) for known in (*NOT_STARTED, *BLOCKED)}
+
+
+def test_every_exit_code_of_the_program_is_explained() -> None:
+    raised = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and hasattr(error, "exit_code")
+    }
+    assert set(exit_codes.MEANINGS) == raised | {1}
+    assert not exit_codes.MEANINGS.keys() & exit_codes.OF_THE_SYSTEM.keys()
+
+
+def test_the_sorters_that_need_a_gpu_are_spikeinterface_s() -> None:
+    capabilities = {name: sorter.gpu_capability for name, sorter in sorter_dict.items()}
+    assert {name for name, has in capabilities.items() if has == "nvidia-required"} == NEED_GPU
+    assert {name for name, has in capabilities.items() if has == "nvidia-optional"} == MAY_NEED_GPU
+
+
+def test_what_a_job_asks_for_is_read_off_what_aws_says() -> None:
+    job = state(
+        "RUNNABLE",
+        container={
+            "image": "sorting:1",
+            "vcpus": 1,
+            "memory": 2048,
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "0.5"},
+                {"type": "MEMORY", "value": "4096"},
+                {"type": "GPU", "value": "2"},
+            ],
+            "environment": [
+                {"name": "SORTERS", "value": "simple, kilosort4,kilosort3"},
+                {"name": "SORTERS_KWARGS", "value": '{"kilosort4": {"torch_device": "cpu"}}'},
+            ],
+            "secrets": [{"name": "DANDI_API_KEY", "valueFrom": "arn"}],
+        },
+    )
+    asked = request_of(job)
+    assert (asked.vcpus, asked.memory_mib, asked.gpus) == (0.5, 4096, 2)
+    assert asked.gpu_sorters == ("kilosort3",)
+    assert asked.has_secrets
+    broken = [{"name": name, "value": "[broken"} for name in ("SORTERS", "SORTERS_KWARGS")]
+    least = request_of(state("RUNNABLE", container={"environment": broken}))
+    assert (least.vcpus, least.memory_mib, least.gpus, least.gpu_sorters) == (0, 0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "group"),
+    [
+        ("awslogs", {"awslogs-group": "/lab"}, "/lab"),
+        ("awslogs", {"awslogs-group": "/lab", "awslogs-create-group": "true"}, None),
+        ("awslogs", {"awslogs-group": "/aws/batch/job"}, None),
+        ("awslogs", {}, None),
+        ("json-file", {"awslogs-group": "/lab"}, None),
+    ],
+)
+def test_a_log_group_has_to_be_there_unless_it_is_made(
+    driver: str, options: dict[str, str], group: str | None
+) -> None:
+    configuration = {"logDriver": driver, "options": options}
+    job = state("RUNNABLE", container={"logConfiguration": configuration})
+    assert request_of(job).log_group == group
+
+
+def test_a_trust_policy_may_be_of_any_form() -> None:
+    service = {"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", "x"]}}
+    assert trusted_services({"Statement": [service]}) == {"ec2.amazonaws.com", "x"}
+    assert trusted_services({"Statement": [service | {"Effect": "Deny"}]}) == frozenset()
+    assert trusted_services({"Statement": [{"Effect": "Allow", "Principal": "*"}]}) == frozenset()
+    assert trusted_services({}) == trusted_services("{}") == frozenset()
+
+
+def test_what_one_of_several_can_do_is_no_failure_of_the_others() -> None:
+    def sizes(*verdicts: Verdict) -> list[Verdict]:
+        findings = [Finding(check="machine size", verdict=one, evidence="e") for one in verdicts]
+        other = Finding(check="quota", verdict=Verdict.FAILED, evidence="e")
+        *softer, kept = softened([*findings, other], "machine size")
+        assert kept == other
+        return [finding.verdict for finding in softer]
+
+    assert sizes(Verdict.FAILED, Verdict.OK) == [Verdict.WARNING, Verdict.OK]
+    assert sizes(Verdict.FAILED, Verdict.FAILED) == [Verdict.FAILED, Verdict.FAILED]
+    assert sizes(Verdict.FAILED, Verdict.NOT_ALLOWED) == [Verdict.FAILED, Verdict.NOT_ALLOWED]
+
+
+DENIED = Unseen(permission="ec2:DescribeSubnets", reason="no", denied=True)
+LACKING = Unseen(permission="batch:GetJobQueueSnapshot", reason="An error (404)", denied=False)
+
+
+def test_a_judge_is_asked_only_where_its_facts_are_seen() -> None:
+    def judge(*_: object) -> Iterable[Finding]:
+        return [ok("seen")]
+
+    [seen] = check("a", judge, 1, None)
+    assert (seen.check, seen.verdict) == ("a", Verdict.OK)
+    [hidden] = check("a", judge, 1, DENIED, LACKING)
+    assert hidden.verdict is Verdict.NOT_ALLOWED
+    assert hidden.evidence == "it takes ec2:DescribeSubnets"
+    [unknown] = check("a", judge, LACKING)
+    assert unknown.verdict is Verdict.NOT_KNOWN
+    assert unknown.evidence == "batch:GetJobQueueSnapshot: An error (404)"
+
+
+def found(*findings: Finding) -> Diagnosis:
+    return Diagnosis(job_id="1", queue="q", findings=findings)
+
+
+def test_the_table_wraps_words_and_never_commands() -> None:
+    command = "aws ec2 modify-subnet-attribute --subnet-id subnet-1 --map-public-ip-on-launch"
+    [bad] = check("subnets", lambda: [failed("word " * 30, "mend it", command)])
+    lines = findings_table(found(bad), 60).splitlines()
+    assert all(len(line) <= 60 for line in lines[:-1])
+    assert lines[-1].strip() == f"$ {command}"
+    assert lines[-2].strip() == "-> mend it"
+    assert {line[:17] for line in lines[1:]} == {" " * 17}
+    assert findings_table(found(), 60) == ""
+
+
+def test_compute_environments_are_named_where_there_are_several() -> None:
+    def quota_of(name: str, verdict: Verdict) -> Finding:
+        return Finding(check="quota", environment=name, verdict=verdict, evidence="e")
+
+    alone = found(quota_of("spot", Verdict.FAILED), *check("job", lambda: [ok("e")]))
+    assert summary(alone) == "failed: quota"
+    both = found(quota_of("spot", Verdict.FAILED), quota_of("ondemand", Verdict.NOT_ALLOWED))
+    assert summary(both) == "failed: quota (spot); not allowed to look: quota (ondemand)"
+    assert findings_table(both, 80).splitlines()[1].startswith("quota (ondemand)  not allowed")
+    assert summary(found(ok("e"))) == "nothing was found that would hold a job up"
+    assert (both.exit_code, found(quota_of("a", Verdict.NOT_ALLOWED)).exit_code) == (1, 0)
+
+
+def test_the_readme_names_every_check() -> None:
+    section = (ROOT / "README.md").read_text().partition("\n## A job that does not start\n")[2]
+    table = section.partition("\n## ")[0].partition("| check |")[2]
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(.*?)`", row)
+    }
+    source = "".join(
+        path.read_text()
+        for path in (ROOT / "spikeinterface_cloud" / "aws" / "diagnose").glob("*.py")
+    )
+    checks = set(re.findall(r'check\(\s*"([\w ]+)"', source)) | {"job role", "execution role"}
+    assert named == checks - {"log", "compute environments"}

@@ -1,0 +1,136 @@
+"""The names that a laptop knows are those of the installed SpikeInterface, refused alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spikeinterface_cloud.config.catalog.snapshot import FILE, known_names, unknown_names
+from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.errors import SettingsError
+
+JOB = {
+    "AWS_S3_BUCKET": "lab-data",
+    "DATA_TYPE": "spikeglx",
+    "SORTERS": "simple",
+    "TARGET_AWS_S3_BUCKET": "lab-results",
+}
+
+
+def problems(**variables: str) -> list[str]:
+    return [*unknown_names(JobSettings.from_env(JOB | variables))]
+
+
+def test_the_file_is_what_the_installed_spikeinterface_says() -> None:
+    pytest.importorskip("kilosort", reason="Kilosort4 has no parameters where it is not installed")
+    from tools.update_catalog import file_text
+
+    remedy = "write it anew: python -m tools.update_catalog"
+    assert FILE.read_text(encoding="utf-8") == file_text(), remedy
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"DATA_TYPE": "spikegxl"},
+            "DATA_TYPE=spikegxl is not a reader of SpikeInterface; did you mean spikeglx",
+        ),
+        ({"DATA_TYPE": "shybrid"}, "runs text of the source as a program"),
+        (
+            {"READ_RECORDING_KWARGS": '{"stream": 1}'},
+            "READ_RECORDING_KWARGS names 'stream', which its reader does not take (did you mean",
+        ),
+        ({"DATA_TYPE": "binary", "READ_RECORDING_KWARGS": '{"dtype": "int16"}'}, "lacks sampling_"),
+        (
+            {"SORTERS": "kilosort5"},
+            "SORTERS: kilosort5 is not a sorter of SpikeInterface; did you mean kilosort4?; "
+            "the images have kilosort4, ",
+        ),
+        (
+            {"SORTERS_KWARGS": '{"simple": {"detect_treshold": 5}}'},
+            "SORTERS_KWARGS: simple has no parameter detect_treshold; did you mean detect_thresh",
+        ),
+        (
+            {"SORTERS_KWARGS": '{"simple": {"detect_threshold": "5"}}'},
+            'SORTERS_KWARGS: simple: detect_threshold is "5"; it takes a number, like 5.0',
+        ),
+        (
+            {"PREPROCESSING": '{"highpas_filter": {}}'},
+            "PREPROCESSING: highpas_filter is not a step of SpikeInterface; did you mean highpass",
+        ),
+        (
+            {"PREPROCESSING": '[{"name": "highpass_filter", "params": {"freq_mn": 1}}]'},
+            "PREPROCESSING: highpass_filter has no parameter freq_mn; did you mean freq_min?",
+        ),
+        ({"PREPROCESSING": '{"common_reference": 1}'}, "common_reference has 1 for parameters"),
+    ],
+)
+def test_what_the_container_would_refuse_is_refused_here(
+    variables: dict[str, str], message: str
+) -> None:
+    [problem] = problems(**variables)
+    assert message in problem
+
+
+def test_all_unknown_names_are_told_at_once() -> None:
+    told = problems(
+        DATA_TYPE="x1", SORTERS="simple,nothing,none", PREPROCESSING='{"y1": {}}',
+        SORTERS_KWARGS='{"simple": {"a": 1, "b": 2}}',
+    )  # fmt: skip
+    assert [line.partition(" ")[0] for line in told] == [
+        *("SORTERS:", "SORTERS:", "SORTERS_KWARGS:", "SORTERS_KWARGS:"),
+        *("DATA_TYPE=x1", "PREPROCESSING:"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"DATA_TYPE": "Open Ephys"},
+        {"SORTERS": "kilosort4", "SORTERS_KWARGS": '{"kilosort4": {"Th_universal": 8.5}}'},
+        {"SORTERS": "kilosort2_5,mountainsort5"},  # of other images
+        {"SORTERS": "mountainsort5", "SORTERS_KWARGS": '{"mountainsort5": {"of_its_own": 1}}'},
+        {"PREPROCESSING": '{"bandpass_filter": {"freq_min": 300}, "common_reference": {}}'},
+    ],
+)
+def test_a_good_job_passes(variables: dict[str, str]) -> None:
+    assert problems(**variables) == []
+
+
+def test_a_simulated_recording_has_no_reader() -> None:
+    toy = {"TEST_WITH_TOY_RECORDING": "true", "SORTERS": "simple"}
+    kwargs = {"READ_RECORDING_KWARGS": '{"num_channels": 4}'}
+    assert [*unknown_names(JobSettings.from_env(toy | kwargs))] == []
+
+
+CONTAINER: list[dict[str, Any]] = [
+    {"DATA_TYPE": "spikegxl"},
+    {"READ_RECORDING_KWARGS": '{"stream": 1}'},
+    {"SORTERS_KWARGS": '{"simple": {"detect_treshold": 5}}'},
+    {
+        "SORTERS": "spykingcircus2",
+        "SORTERS_KWARGS": '{"spykingcircus2": {"general": {"ms_befor": 1}}}',
+    },
+    {"PREPROCESSING": '{"highpas_filter": {}}'},
+]
+
+
+@pytest.mark.parametrize("variables", CONTAINER)
+def test_laptop_and_container_use_the_same_words(variables: dict[str, str]) -> None:
+    from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
+    from spikeinterface_cloud.recording.formats.readers import check_reader
+    from spikeinterface_cloud.sorting.availability import check_parameters
+
+    settings = JobSettings.from_env(JOB | variables)
+    with pytest.raises(SettingsError) as refusal:  # noqa: PT012
+        check_parameters(settings.sorters_kwargs)
+        check_reader(settings.reader, settings.read_recording_kwargs)
+        check_pipeline(settings.preprocessing)
+    assert problems(**variables) == [str(refusal.value)]
+
+
+def test_it_says_which_versions_it_is_of() -> None:
+    assert set(known_names().versions) == {"spikeinterface", "kilosort"}

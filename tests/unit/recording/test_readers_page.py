@@ -1,0 +1,51 @@
+"""docs/readers.md has a row for each reader, and says of those that are refused that they are."""
+
+import re
+from pathlib import Path
+
+from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.recording.formats.hdf5_codecs import CODECS
+from spikeinterface_cloud.recording.formats.packages import check_packages
+from spikeinterface_cloud.recording.formats.readers import reader_names
+
+PAGE = (Path(__file__).parents[3] / "docs" / "readers.md").read_text()
+
+STATES = ("truth", "untried", "refused")
+
+
+def rows() -> dict[str, list[str]]:
+    """The cells of each row, by its DATA_TYPE."""
+    table = re.search(r"<!-- readers:.*?-->\n(.*?)\n<!-- /readers -->", PAGE, re.DOTALL)
+    assert table is not None, "docs/readers.md lost its marks around the table"
+    cells = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in table[1].splitlines()[2:]
+    ]
+    return {row[0].strip("`"): row for row in cells}
+
+
+def test_every_reader_has_a_row_and_every_row_a_reader() -> None:
+    assert sorted(rows()) == reader_names()
+    assert {len(row) for row in rows().values()} == {7}
+
+
+def test_every_row_says_how_far_its_reader_was_tried() -> None:
+    for name, row in rows().items():
+        assert row[-1].startswith(STATES), name
+
+
+def test_the_readers_that_are_refused_are_those_whose_package_is_missing() -> None:
+    said = {name for name, row in rows().items() if row[-1].startswith("refused")}
+    assert said == {name for name in reader_names() if is_refused(name)}
+
+
+def test_the_codecs_are_those_of_the_image() -> None:
+    assert ", ".join(CODECS[:-1]).replace("bshuf", "bitshuffle") in PAGE.replace("\n  ", " ")
+
+
+def is_refused(name: str) -> bool:
+    try:
+        check_packages(name)
+    except UnavailableError:
+        return True
+    return False

@@ -1,0 +1,136 @@
+"""The folder of a job on scratch: who finds it again, and when it goes."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spikeinterface_cloud.errors import Interrupted, RecordingError, TransferError
+from spikeinterface_cloud.runtime.host import free_disk_bytes
+from spikeinterface_cloud.runtime.scratch import KEPT_S, YOUNG_S, job_scratch, left_bytes, make_room
+
+ROOT = Path(__file__).parents[3]
+
+JOB = "0123456789abcdef0000"
+
+#: holds the folder of a job until it is killed
+HOLDER = """
+import sys, time
+from pathlib import Path
+from spikeinterface_cloud.runtime.scratch import job_scratch
+
+with job_scratch(Path(sys.argv[1]), sys.argv[2]) as folder:
+    (folder / "file").write_bytes(b"kept")
+    print(folder, flush=True)
+    time.sleep(300)
+"""
+
+
+def end_with(error: BaseException, parent: Path | None, job: str = JOB) -> Path:
+    """The folder of a job that ended so."""
+    folder = Path()
+    try:
+        with job_scratch(parent, job) as folder:
+            (folder / "file").write_bytes(b"kept")
+            raise error
+    except type(error):
+        return folder
+
+
+def left_by(parent: Path, job: str, age_s: float) -> Path:
+    """The folder of a job that was interrupted so long ago."""
+    folder = end_with(Interrupted(), parent, job)
+    os.utime(folder, (time.time() - age_s, time.time() - age_s))
+    return folder
+
+
+@pytest.mark.parametrize("error", [Interrupted(), TransferError("read", "a", "b", "gone")])
+def test_it_stays_for_the_next_attempt(tmp_path: Path, error: BaseException) -> None:
+    end_with(error, tmp_path)
+    with job_scratch(tmp_path, JOB) as again:
+        assert (again / "file").read_bytes() == b"kept"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_goes_where_the_job_ends_for_good(tmp_path: Path) -> None:
+    end_with(RecordingError(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_job_has_another(tmp_path: Path) -> None:
+    left = left_by(tmp_path, JOB, 0)
+    with job_scratch(tmp_path, JOB[::-1]) as folder:
+        assert folder != left
+    assert left.exists()
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path), JOB]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            held = Path(process.stdout.readline().strip())
+            with job_scratch(tmp_path, JOB) as folder:
+                assert folder != held
+                make_room(tmp_path, 10**18)
+            assert (held / "file").exists()
+        finally:
+            process.kill()
+    with job_scratch(tmp_path, JOB) as folder:
+        assert folder == held
+        assert (folder / "file").read_bytes() == b"kept"
+
+
+def test_old_leftovers_go_and_young_ones_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    old = left_by(tmp_path, "a" * 20, KEPT_S + 60)
+    young = left_by(tmp_path, "b" * 20, 60)
+    foreign = tmp_path / "of-somebody-else"
+    foreign.mkdir()
+    os.utime(foreign, (0, 0))
+    with job_scratch(tmp_path, JOB):
+        assert not old.exists()
+        assert young.exists()
+        assert foreign.exists()
+    assert f"{old}, left by a killed job, is removed (4 B)" in caplog.text
+    assert f"{young} is left of a job that was interrupted or killed" in caplog.text
+
+
+def test_room_is_made_where_it_is_needed_the_oldest_first(tmp_path: Path) -> None:
+    older, newer = (left_by(tmp_path, name * 20, age) for name, age in (("a", 900), ("b", 90)))
+    make_room(tmp_path, 0)
+    assert older.exists()
+    free = free_disk_bytes(tmp_path)
+    assert make_room(tmp_path, free * 1000) >= 0
+    assert not older.exists()
+    assert not newer.exists()
+
+
+def test_room_is_never_made_of_what_this_job_can_use_again(tmp_path: Path) -> None:
+    mine, another = (left_by(tmp_path, name * 20, 900) for name in ("a", "b"))
+    assert left_bytes(tmp_path, "a" * 20) == 4
+    assert left_bytes(tmp_path, "c" * 20) == 0
+    make_room(tmp_path, 10**18, kept="a" * 20)
+    assert mine.exists()
+    assert not another.exists()
+
+
+def test_a_folder_that_is_about_to_be_locked_is_let_be(tmp_path: Path) -> None:
+    folder = tmp_path / f"spikeinterface-cloud-job-{JOB[:16]}"
+    folder.mkdir()
+    make_room(tmp_path, 10**18)
+    assert folder.exists()
+    os.utime(folder, (time.time() - YOUNG_S - 1,) * 2)
+    make_room(tmp_path, 10**18)
+    assert not folder.exists()
+
+
+def test_without_a_place_to_survive_it_is_temporary() -> None:
+    folder = end_with(Interrupted(), None)
+    assert folder.name.startswith("spikeinterface-cloud-job-")
+    assert not folder.exists()

@@ -1,0 +1,89 @@
+"""A request to stop, in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+PROGRAM = """
+    import os, sys, time
+    from spikeinterface_cloud.errors import Interrupted
+    from spikeinterface_cloud.runtime.signals import interruptible
+
+    try:
+        with interruptible():
+            if os.fork() == 0:
+                time.sleep(300)
+                os._exit(0)
+            print("ready", flush=True)
+            time.sleep(300)
+    except Interrupted as error:
+        print(error)
+        sys.exit(error.exit_code)
+"""
+
+
+def test_a_worker_that_nobody_knows_of_does_not_stay_behind() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)  # waits for all who hold the other end
+    finally:
+        if process.poll() is None or not process.stdout.closed:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 75
+    assert output.startswith("stopped by SIGTERM; ")
+
+
+SWALLOWING = """
+    import sys, time
+    from spikeinterface_cloud.errors import Interrupted
+    from spikeinterface_cloud.runtime.signals import interruptible
+
+    class Slow:
+        def __del__(self):
+            print("ready", flush=True)
+            time.sleep(300)
+
+    try:
+        with interruptible():
+            Slow()
+            print("swallowed", flush=True)
+            time.sleep(300)
+    except Interrupted as error:
+        print(error)
+        sys.exit(error.exit_code)
+"""
+
+
+def test_a_request_that_python_swallows_is_made_again() -> None:
+    """As in a finalizer, which may run at any moment and lets no exception out."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SWALLOWING)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTERM)
+        output, log = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 75
+    assert log == ""
+    assert output.startswith("swallowed\nstopped by SIGTERM; ")

@@ -1,0 +1,52 @@
+"""Write snapshot.json anew from the SpikeInterface that is installed.
+
+    python -m tools.update_catalog
+
+is for whoever takes up another version of SpikeInterface or Kilosort4; a test fails until then.
+"""
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+import spikeinterface.sorters as ss
+
+from spikeinterface_cloud.config.catalog.snapshot import FILE
+from spikeinterface_cloud.preprocessing.pipeline import step_names
+from spikeinterface_cloud.recording.formats.readers import find_reader, reader_names
+from spikeinterface_cloud.sorting.availability import COMPILED_BASES
+
+
+def installed_names() -> dict[str, Any]:
+    """What the file is to say; all sorters of requirements/gpu.txt have to be installed."""
+    readers = [find_reader(name) for name in reader_names()]
+    ours = {*ss.installed_sorters(), *COMPILED_BASES}
+    return {
+        "versions": {name: version(name) for name in ("spikeinterface", "kilosort")},
+        "readers": {
+            reader.name: {
+                "path_parameter": reader.path_parameter,
+                "parameters": list(reader.parameters),
+                "required": list(reader.required),
+            }
+            for reader in readers
+        },
+        "sorters": {
+            name: ss.get_default_sorter_params(name) if name in ours else None
+            for name in sorted(ss.available_sorters())
+        },
+        "usual": sorted(ss.installed_sorters()),
+        "steps": {
+            name: {"parameters": list(names.parameters), "passes_on": names.passes_on}
+            for name, names in sorted(step_names().items())
+        },
+    }
+
+
+def file_text() -> str:
+    """The text of the file."""
+    return json.dumps(installed_names(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(file_text(), encoding="utf-8")
