@@ -19,12 +19,12 @@ import spikeinterface as si
 
 from spikeinterface_cloud.analysis.analyzer import (
     AnalysisFolders,
-    analyse,
+    analyze,
     load_sorting,
     save_sorting,
 )
 from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
-from spikeinterface_cloud.array_job import assigned, place_in_manifest
+from spikeinterface_cloud.array_job import manifest_entry, resolve_environment
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
@@ -51,10 +51,10 @@ from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTIN
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.publish import publishing
-from spikeinterface_cloud.results.resume import Earlier, look_back, take_over
+from spikeinterface_cloud.results.resume import Earlier, find_previous, reuse
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
-from spikeinterface_cloud.results.target_lock import claimed
+from spikeinterface_cloud.results.target_lock import exclusive_target
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.ec2_metadata import find_instance
 from spikeinterface_cloud.runtime.folders import (
@@ -124,7 +124,7 @@ def check_surroundings(settings: JobSettings) -> list[Finding]:
 
 def run_job(environ: Mapping[str, str]) -> int:
     """Run the job from its settings to its results, which leave whichever way it ends."""
-    settings = JobSettings.from_env(assigned(environ))
+    settings = JobSettings.from_env(resolve_environment(environ))
     results = open_results(settings)
     with for_one_job(results.folder):
         return run_alone(settings, results, environ)
@@ -133,7 +133,7 @@ def run_job(environ: Mapping[str, str]) -> int:
 def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str]) -> int:
     """Run the job in a results folder that no other job writes to."""
     record = results.record
-    record.manifest = place_in_manifest(environ)
+    record.manifest = manifest_entry(environ)
     record.instance = find_instance(environ)
     results.log_file.unlink(missing_ok=True)
     configure_logging(results.log_file)
@@ -147,15 +147,15 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
         held.enter_context(stopped_before_reclaim(record.instance, environ))
         scratch_parent = open_scratch(settings.scratch_folder)
         source = find(settings, results, scratch_parent)
-        held.enter_context(claimed(results, environ))
+        held.enter_context(exclusive_target(results, environ))
         this_job = fingerprints(settings, source)
         record.fingerprint = this_job.job
-        earlier = look_back(results, this_job)
+        earlier = find_previous(results, this_job)
         if earlier.record is None:
             scratch = held.enter_context(job_scratch(scratch_parent, this_job.job))
-            do_what_is_missing(settings, source, earlier, report, scratch)
+            run_pipeline(settings, source, earlier, report, scratch)
         else:
-            take_over(results, earlier)
+            reuse(results, earlier)
             log_summary(record, str(results))
     return os.EX_OK
 
@@ -188,7 +188,7 @@ def find(settings: JobSettings, results: Results, scratch_parent: Path | None) -
     return source
 
 
-def do_what_is_missing(
+def run_pipeline(
     settings: JobSettings, source: FoundSource, earlier: Earlier, report: Report, scratch: Path
 ) -> None:
     """Bring the recording here and run the sorters, but for what an earlier attempt has done."""
@@ -198,9 +198,9 @@ def do_what_is_missing(
     exports = prepare_exports(settings, opened, results, scratch)
     preprocessed = prepare(settings, opened, report, scratch)
     sortings = {}
-    for folder in earlier.in_turn():
-        sorting = sort_and_analyse(settings, folder, preprocessed, results.record, scratch)
-        export_last(exports, preprocessed, folder, results.record)
+    for folder in earlier.execution_order():
+        sorting = sort_and_analyze(settings, folder, preprocessed, results.record, scratch)
+        export_sorter(exports, preprocessed, folder, results.record)
         folder.finish(results.record.sorters[-1], results.record.exports)
         if sorting is not None:
             sortings[folder.sorter] = sorting
@@ -258,29 +258,29 @@ def prepare(
     return preprocessed
 
 
-def sort_and_analyse(
+def sort_and_analyze(
     settings: JobSettings,
     folder: SorterFolder,
     preprocessed: PreprocessedRecording,
     record: RunRecord,
     scratch: Path,
 ) -> si.BaseSorting | None:
-    """Run one sorter, unless an earlier attempt has, and analyse what it found, unless that was
+    """Run one sorter, unless an earlier attempt has, and analyze what it found, unless that was
     done as well; whatever goes wrong with it stays with it."""
     sorter = folder.sorter
-    run, sorting, analysed = take_up(folder, record)
+    run, sorting, analyzed = load_previous(folder, record)
     if run is None:
-        run, sorting = sort_anew(settings, folder, preprocessed, record, scratch)
-    if sorting is not None and not analysed:
+        run, sorting = run_sorter(settings, folder, preprocessed, record, scratch)
+    if sorting is not None and not analyzed:
         folders = AnalysisFolders(scratch=scratch / "analyzer", results=folder.path)
-        with step(f"analyse {sorter}", record.steps):
-            run, sorting = analyse(run, sorting, preprocessed.for_analysis, folders)
+        with step(f"analyze {sorter}", record.steps):
+            run, sorting = analyze(run, sorting, preprocessed.filtered_recording, folders)
     record.sorters.append(run)
     log_outcome(run)
     return sorting
 
 
-def sort_anew(
+def run_sorter(
     settings: JobSettings,
     folder: SorterFolder,
     preprocessed: PreprocessedRecording,
@@ -299,7 +299,7 @@ def sort_anew(
     folder.begin()
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
     with folder.unfinished(), step(f"sort with {sorter}", record.steps):
-        run, sorting = sort(preprocessed.for_sorting, preprocessed.for_analysis, task)
+        run, sorting = sort(preprocessed.for_sorting, preprocessed.filtered_recording, task)
         if sorting is not None:
             save_sorting(sorting, folder.path / RAW_SORTING)
     if sorting is not None:
@@ -308,11 +308,11 @@ def sort_anew(
     return run, sorting
 
 
-def take_up(
+def load_previous(
     folder: SorterFolder, record: RunRecord
 ) -> tuple[SorterRun | None, si.BaseSorting | None, bool]:
     """What an earlier attempt has of a sorter: how it ended, what it found, and whether that was
-    analysed; nothing where it has to run."""
+    analyzed; nothing where it has to run."""
     if folder.earlier is None:
         return None, None, False
     with step(f"resume {folder.sorter}", record.steps):
@@ -321,7 +321,7 @@ def take_up(
             return None, None, False
         name = earlier.sorting_folder()
         sorting = load_sorting(folder.path / name) if name else None
-    return earlier.sorter_run(), sorting, earlier.analysed
+    return earlier.sorter_run(), sorting, earlier.analyzed
 
 
 def prepare_exports(
@@ -336,7 +336,7 @@ def prepare_exports(
     return plan
 
 
-def export_last(
+def export_sorter(
     plan: ExportPlan, preprocessed: PreprocessedRecording, folder: SorterFolder, record: RunRecord
 ) -> None:
     """Write the exports of the sorter that ran last, if it found units; those that an earlier

@@ -68,7 +68,7 @@ def main(rounds: int, duration_s: int, channels: int, units: int, longer: int) -
         write(folder, channels, units)
         for length_s in lengths_s:
             for _ in range(rounds):
-                command = [sys.executable, __file__, "--analyse", str(length_s)]
+                command = [sys.executable, __file__, "--analyze", str(length_s)]
                 taken[length_s].append(measure(command, {}, folder))
                 shutil.rmtree(folder / RESULTS)
     print_head(
@@ -150,13 +150,13 @@ def opened(length_s: int) -> tuple[si.BaseRecording, si.BaseSorting]:
     return recording, si.NumpySorting(tiled, SAMPLING_FREQUENCY, sorting.unit_ids)
 
 
-def analyse(length_s: int) -> None:
-    """Analyse the sorting of a recording of that length as a job does."""
+def analyze(length_s: int) -> None:
+    """Analyze the sorting of a recording of that length as a job does."""
     import spikeinterface as si
     from spikeinterface.preprocessing import apply_preprocessing_pipeline
 
     from spikeinterface_cloud.analysis.analyzer import AnalysisFolders
-    from spikeinterface_cloud.analysis.analyzer import analyse as analyse_sorting
+    from spikeinterface_cloud.analysis.analyzer import analyze as analyze_sorting
     from spikeinterface_cloud.results.outcomes import SorterRun
     from spikeinterface_cloud.runtime.host import workers
     from spikeinterface_cloud.runtime.logging import configure_logging
@@ -168,7 +168,7 @@ def analyse(length_s: int) -> None:
         sorter="simulation", outcome="sorted", n_units=sorting.get_num_units(), parameters={}
     )
     Path(RESULTS).mkdir()
-    run, _ = analyse_sorting(
+    run, _ = analyze_sorting(
         run,
         sorting,
         apply_preprocessing_pipeline(recording, VIEW),
@@ -178,7 +178,7 @@ def analyse(length_s: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--analyse"]:
-        analyse(int(sys.argv[2]))
+    if sys.argv[1:2] == ["--analyze"]:
+        analyze(int(sys.argv[2]))
     else:
         main()

@@ -1,6 +1,6 @@
 """The parts of a job as one would script them by hand with SpikeInterface, each its own program.
 
-    python benchmarks/bare.py preprocess|sort|analyse REQUEST
+    python benchmarks/bare.py preprocess|sort|analyze REQUEST
 
 `job.py` measures them beside the whole job. They do what the job does: the same steps, sorter,
 workers, extensions and formats, and nothing of its checks. Nothing is imported from the package,
@@ -39,7 +39,7 @@ def sort(request: Request) -> None:
     run_sorter(request["sorter"], open_recording(), folder=SORTED)
 
 
-def analyse(request: Request) -> None:
+def analyze(request: Request) -> None:
     """Compute the analyzer's extensions on the filtered recording, and save them as zarr."""
     from spikeinterface.curation import remove_excess_spikes
     from spikeinterface.preprocessing import apply_preprocessing_pipeline
@@ -71,7 +71,7 @@ def main() -> None:
     part, request_file = sys.argv[1:]
     request = json.loads(Path(request_file).read_text())
     si.set_global_job_kwargs(n_jobs=request["n_jobs"], chunk_duration="1s", progress_bar=False)
-    {"preprocess": preprocess, "sort": sort, "analyse": analyse}[part](request)
+    {"preprocess": preprocess, "sort": sort, "analyze": analyze}[part](request)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python benchmarks/job.py [--rounds 5] [--duration-s 60]
 
 Both sides fetch the same SpikeGLX folder from one S3 server on loopback, and upload their results
-to it. Within a round they take turns, and each ratio is of two neighbours in time, as the machine
+to it. Within a round they take turns, and each ratio is of two neighbors in time, as the machine
 may be shared; the seconds of CPU, of all processes together, are disturbed less than the clock's.
 """
 
@@ -168,7 +168,7 @@ def run_parts(server: S3Server, work: Path, preprocessing: str) -> Taken:
             "extensions": EXTENSIONS,
         }
         (folder / "request.json").write_text(json.dumps(request))
-        parts = ["preprocess"] * bool(STEPS[preprocessing]) + ["sort", "analyse"]
+        parts = ["preprocess"] * bool(STEPS[preprocessing]) + ["sort", "analyze"]
         programs: list[list[str | Path]] = [
             [sys.executable, ROOT / "benchmarks/bare.py", part] for part in parts
         ]

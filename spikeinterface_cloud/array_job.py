@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, line_index, select_line
 from spikeinterface_cloud.config.quoting import text_problems
@@ -15,7 +15,7 @@ from spikeinterface_cloud.storage.s3 import Storage
 logger = logging.getLogger(__name__)
 
 
-def assigned(environ: Mapping[str, str]) -> Mapping[str, str]:
+def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The variables of this job: those of `environ`, and over them those of its line.
 
     Raises
@@ -33,10 +33,10 @@ def assigned(environ: Mapping[str, str]) -> Mapping[str, str]:
     data = Storage(AwsSettings.from_env(environ)).read_object(_location(url))
     line = select_line(data, environ)
     logger.info("this job is line %d of %s", (line_index(environ) or 0) + 1, url)
-    return overlay(environ, line)
+    return merge_environments(environ, line)
 
 
-def place_in_manifest(environ: Mapping[str, str]) -> dict[str, Any] | None:
+def manifest_entry(environ: Mapping[str, str]) -> dict[str, Any] | None:
     """The URL of this job's manifest, and the index of its line where it is an array's child."""
     url = _url(environ)
     return None if url is None else {"url": url, "index": line_index(environ)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.array_job import assigned
+from spikeinterface_cloud.array_job import resolve_environment
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
@@ -200,7 +200,7 @@ class Preflight:
 def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | None]:
     """Whether the variables make a job, and the job that they make; the other checks need it."""
     try:
-        settings = JobSettings.from_env(assigned(environ))
+        settings = JobSettings.from_env(resolve_environment(environ))
     except CloudJobError as error:
         return Finding(name="settings", error=error), None
     return Finding(name="settings", detail=f"{len(settings.masked())} variables"), settings

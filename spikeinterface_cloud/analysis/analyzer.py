@@ -37,7 +37,7 @@ class AnalysisFolders:
     results: Path
 
 
-def analyse(
+def analyze(
     run: SorterRun,
     sorting: si.BaseSorting,
     recording: si.BaseRecording,

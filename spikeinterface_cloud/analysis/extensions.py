@@ -68,7 +68,7 @@ METRICS = [
     "sd_ratio",
 ]
 
-#: nearest neighbours are left out, which take three times as long as these together
+#: nearest neighbors are left out, which take three times as long as these together
 COMPONENT_METRICS = ["mahalanobis", "d_prime", "silhouette"]
 
 #: everything that an analyzer here can be asked for, each after those that it needs
@@ -155,12 +155,12 @@ def _components_fit(analyzer: si.SortingAnalyzer, memory_bytes: int) -> bool:
 
 
 def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
-    """Components of all spikes on all channels, and by unit those of its neighbours on its own."""
+    """Components of all spikes on all channels, and by unit those of its neighbors on its own."""
     n_spikes = _sampled_spikes(analyzer)
     mask = analyzer.sparsity.mask
     main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
-    of_neighbours = mask[:, main_channels] @ n_spikes
-    n_values = n_spikes.sum() * mask.shape[1] + (of_neighbours * mask.sum(axis=1)).sum()
+    of_neighbors = mask[:, main_channels] @ n_spikes
+    n_values = n_spikes.sum() * mask.shape[1] + (of_neighbors * mask.sum(axis=1)).sum()
     return int(n_values) * N_COMPONENTS * np.dtype("float32").itemsize
 
 

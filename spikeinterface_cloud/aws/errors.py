@@ -62,7 +62,7 @@ CREDENTIALS_REMEDY = (
 ACTION = re.compile(r"perform: (?P<action>[\w-]+:\w+)")
 
 
-class AwsRefusal(CloudJobError):
+class AwsError(CloudJobError):
     """AWS did not do what it was asked (1)."""
 
     exit_code = 1
@@ -82,15 +82,15 @@ def explained(operation: str) -> Iterator[None]:
         raise explain(error, operation) from error
 
 
-def explain(error: ClientError | BotoCoreError | ResponseParserError, operation: str) -> AwsRefusal:
+def explain(error: ClientError | BotoCoreError | ResponseParserError, operation: str) -> AwsError:
     """The error to raise instead of botocore's."""
     start = f"cannot {operation}"
     if isinstance(error, ClientError):
         code = error_code(error)
         passing = code in THROTTLED | FAILING
-        return AwsRefusal(f"{start}: {_reason(error, code)}", passing=passing)
+        return AwsError(f"{start}: {_reason(error, code)}", passing=passing)
     passing = isinstance(error, (ConnectionError, HTTPClientError))
-    return AwsRefusal(f"{start}: {_local_reason(error)}", passing=passing)
+    return AwsError(f"{start}: {_local_reason(error)}", passing=passing)
 
 
 def error_code(error: ClientError) -> str:

@@ -14,7 +14,7 @@ from spikeinterface_cloud.aws.errors import (
     DENIED,
     FAILING,
     THROTTLED,
-    AwsRefusal,
+    AwsError,
     error_code,
     explain,
 )
@@ -62,7 +62,7 @@ def explained(operation: str) -> Iterator[None]:
             raise explain(error, operation) from error
         reason = one_line(error.response["Error"].get("Message") or code)
         advice = remedy(reason) or "the console of CloudFormation shows the events of the stack"
-        raise AwsRefusal(f"cannot {operation}: {reason}; {advice}") from error
+        raise AwsError(f"cannot {operation}: {reason}; {advice}") from error
     except (BotoCoreError, ResponseParserError) as error:
         raise explain(error, operation) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spikeinterface_cloud.aws.errors import AwsRefusal, explained
+from spikeinterface_cloud.aws.errors import AwsError, explained
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.errors import CloudJobError
 
@@ -90,7 +90,7 @@ def output(outputs: Mapping[str, str], key: str, stack: str) -> str:
     """One output; that it is missing is an error which names those that are there."""
     if key not in outputs:
         there = ", ".join(sorted(outputs)) or "none at all"
-        raise AwsRefusal(
+        raise AwsError(
             f"the stack {stack} has no output {key}, only {there}; "
             "name another stack, or give --job-queue and --job-definition"
         )

@@ -41,12 +41,12 @@ VOIDS = {
 }
 
 
-def overlay(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
+def merge_environments(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
     """Both sets of variables, where a source of the stronger one is the only source.
 
-    >>> overlay({"SOURCE_FOLDER": "/data", "N_JOBS": "2"}, {"AWS_S3_BUCKET": "lab"})
+    >>> merge_environments({"SOURCE_FOLDER": "/data", "N_JOBS": "2"}, {"AWS_S3_BUCKET": "lab"})
     {'N_JOBS': '2', 'AWS_S3_BUCKET': 'lab'}
-    >>> overlay({"AWS_S3_BUCKET": "lab"}, {"AWS_S3_BUCKET_FOLDER": "raw/day1"})
+    >>> merge_environments({"AWS_S3_BUCKET": "lab"}, {"AWS_S3_BUCKET_FOLDER": "raw/day1"})
     {'AWS_S3_BUCKET': 'lab', 'AWS_S3_BUCKET_FOLDER': 'raw/day1'}
     """
     stronger = {name: text for name, text in stronger.items() if text.strip()}

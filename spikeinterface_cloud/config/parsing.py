@@ -68,13 +68,13 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def parse_small_names(value: object) -> object:
+def parse_lowercase_names(value: object) -> object:
     """Read names in any case, which have to be in small letters."""
     names = parse_names(value)
     return tuple(name.lower() for name in names) if isinstance(names, tuple) else names
 
 
-def check_once(names: tuple[str, ...]) -> tuple[str, ...]:
+def reject_duplicates(names: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a name that is there again."""
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"lists {', '.join(sorted(twice))} more than once; name each once")

@@ -9,10 +9,10 @@ from spikeinterface_cloud.config.locations import without_signatures
 FREE = frozenset({"RUN_IDENTIFIER"})
 
 
-def as_meant(given: Mapping[str, str]) -> dict[str, str]:
+def unquote(given: Mapping[str, str]) -> dict[str, str]:
     """The texts that are to be checked further: without what `text_problems` tells of.
 
-    >>> as_meant({"SORTERS": '"simple"', "N_JOBS": "''"})
+    >>> unquote({"SORTERS": '"simple"', "N_JOBS": "''"})
     {'SORTERS': 'simple'}
     """
     meant = {name: _without_quotes(name, _legible(text)) for name, text in given.items()}

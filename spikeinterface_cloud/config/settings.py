@@ -30,11 +30,11 @@ from spikeinterface_cloud.config.parsing import (
     Count,
     JsonObject,
     Names,
-    check_once,
     nearest,
-    parse_small_names,
+    parse_lowercase_names,
+    reject_duplicates,
 )
-from spikeinterface_cloud.config.quoting import as_meant, text_problems
+from spikeinterface_cloud.config.quoting import text_problems, unquote
 from spikeinterface_cloud.config.typos import misspelt
 from spikeinterface_cloud.config.validators import (
     check_dandi,
@@ -68,7 +68,7 @@ class AwsSettings(BaseModel):
         """
         names = [*(f"AWS_{name.upper()}" for name in cls.model_fields), "AWS_ENDPOINT_URL_S3"]
         texts = {name: environ[name] for name in names if environ.get(name, "").strip()}
-        given = as_meant(texts)
+        given = unquote(texts)
         if problems := [*text_problems(texts, SECRETS), *aws_problems(given)]:
             raise SettingsError("\n".join(problems))
         values = {name: given.get(f"AWS_{name.upper()}") for name in cls.model_fields}
@@ -133,8 +133,8 @@ class JobSettings(BaseModel):
     )
     exports: Annotated[
         tuple[Literal["nwb", "phy"], ...],
-        BeforeValidator(parse_small_names),
-        AfterValidator(check_once),
+        BeforeValidator(parse_lowercase_names),
+        AfterValidator(reject_duplicates),
     ] = Field(default=(), description="any of `nwb`, `phy`")
     target_aws_s3_bucket: str | None = Field(
         default=None, description="results go to this bucket; unset: to the results folder only"
@@ -198,7 +198,7 @@ class JobSettings(BaseModel):
             for name, meant in sorted(misspelt(texts, [*known, *SYNONYMS]).items())
         ]
         texts = {name: text for name, text in texts.items() if name in known}
-        given = as_meant(texts)
+        given = unquote(texts)
         problems += text_problems(texts, SECRETS)
         problems += [*ambiguous_synonyms(environ), *contradictions(given)]
         values = {name.lower(): text for name, text in given.items()}

@@ -14,7 +14,7 @@ FOREIGN_NAMES = frozenset(
 FOREIGN_BEGINNINGS = ("AWS_BATCH_", "AWS_CONTAINER_", "AWS_ENDPOINT_URL_", "ECS_")
 
 #: names that no other program has, and what is meant by them; the first that fits counts
-MEANT = {
+ALIASES = {
     re.compile(pattern): variable
     for pattern, variable in {
         r"SORTERS?_?(KW|ARG|PARAM).*": "SORTERS_KWARGS",
@@ -65,6 +65,6 @@ def _whole_name(end: str, known: frozenset[str]) -> str | None:
 
 
 def _by_its_words(name: str, known: frozenset[str]) -> str | None:
-    fitting = (variable for pattern, variable in MEANT.items() if pattern.fullmatch(name))
+    fitting = (variable for pattern, variable in ALIASES.items() if pattern.fullmatch(name))
     variable = next(fitting, None)
     return variable if variable in known else None

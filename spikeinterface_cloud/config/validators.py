@@ -5,7 +5,7 @@ from typing import Any
 
 from spikeinterface_cloud.config.dandi_urls import parse_asset_name, parse_dandiset_name
 from spikeinterface_cloud.config.locations import DandiAsset, parse_dandi
-from spikeinterface_cloud.config.parsing import check_once, load_json
+from spikeinterface_cloud.config.parsing import load_json, reject_duplicates
 
 
 def parse_preprocessing(value: object) -> object:
@@ -31,7 +31,7 @@ def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse no sorter, and one that is there again."""
     if not sorters:
         raise ValueError("names no sorter; write at least one, like kilosort4")
-    return check_once(sorters)
+    return reject_duplicates(sorters)
 
 
 def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:

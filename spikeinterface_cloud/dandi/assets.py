@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from spikeinterface_cloud.config.locations import DandiAsset
     from spikeinterface_cloud.storage.remote_file import RemoteFile
-    from spikeinterface_cloud.storage.timeouts import Patience
+    from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
         return _find(name, parsed, client, api_key)
 
 
-def remote_file(file: ArchiveFile, *, patience: Patience | None = None) -> RemoteFile:
+def remote_file(file: ArchiveFile, *, patience: NetworkTimeouts | None = None) -> RemoteFile:
     """The file as `transfer.download` takes it, under its own name, checked against its digest."""
     return http_file(
         PurePosixPath(file.path).name,

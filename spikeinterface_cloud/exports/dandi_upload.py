@@ -14,7 +14,7 @@ from spikeinterface_cloud import __version__
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.export import UNITS_FILE, ExportPlan, why_not_for_archives
-from spikeinterface_cloud.exports.nwb_session import Session, sanitised
+from spikeinterface_cloud.exports.nwb_session import Session, sanitized
 from spikeinterface_cloud.results.outcomes import ExportRun
 
 logger = logging.getLogger(__name__)
@@ -49,8 +49,8 @@ def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
     entities = "".join(f"_{kept[0]}" for kept in KEPT_ENTITIES.finditer(name))
     described = DESCRIPTION.search(name)
     parts = [described["text"] if described else None, session.series, sorter]
-    description = "-".join(sanitised(part) for part in parts if part)
-    folder = f"sub-{sanitised(str(subject))}"
+    description = "-".join(sanitized(part) for part in parts if part)
+    folder = f"sub-{sanitized(str(subject))}"
     return f"{folder}/{subject_and_session}{entities}_desc-{description}_ecephys.nwb"
 
 

@@ -143,7 +143,7 @@ def _export_nwb(
 
 
 def _labels(file: Path) -> pd.DataFrame:
-    """The labels by unit name; none where the units were not labelled."""
+    """The labels by unit name; none where the units were not labeled."""
     if not file.is_file():
         return pd.DataFrame()
     return pd.read_csv(file, dtype=str).set_index("unit_id")

@@ -95,13 +95,13 @@ class Session:
     def archive_name(self) -> str:
         """`sub-<subject>_ses-<session>`, as DANDI names files, as far as both are known."""
         parts = [("sub", self.subject.get("subject_id")), ("ses", self.fields.get("session_id"))]
-        return "_".join(f"{key}-{sanitised(str(value))}" for key, value in parts if value)
+        return "_".join(f"{key}-{sanitized(str(value))}" for key, value in parts if value)
 
 
-def sanitised(text: str) -> str:
+def sanitized(text: str) -> str:
     """A part of a file's name as DANDI writes it.
 
-    >>> sanitised("mouse_7 left/1")
+    >>> sanitized("mouse_7 left/1")
     'mouse-7-left-1'
     """
     return "".join("-" if each in "_*\\/<>:|\"'?%@;,. \t" else each for each in text)

@@ -66,7 +66,7 @@ class PreprocessedRecording:
     #: one segment in one binary file: what every sorter reads
     for_sorting: si.BaseRecording
     #: the same samples in the original segments, filtered as spikes have to be looked at
-    for_analysis: si.BaseRecording
+    filtered_recording: si.BaseRecording
     #: what was done, in the form of SpikeInterface's `PreprocessingPipeline`
     steps: Sequence[Step]
     #: what was found bad and removed: label by channel id
@@ -164,7 +164,7 @@ def preprocess(
     for_sorting, size_bytes = _in_one_file(processed, steps, folder)
     return PreprocessedRecording(
         for_sorting=for_sorting,
-        for_analysis=_view_for_analysis(for_sorting, n_samples),
+        filtered_recording=_view_for_analysis(for_sorting, n_samples),
         steps=steps,
         bad_channels=checks.bad or _removed(recording, processed),
         channel_checks=checks.by_channel,

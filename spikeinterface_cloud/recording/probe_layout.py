@@ -1,4 +1,4 @@
-"""Where the channels of a recording are: every sorter that localises spikes depends on it."""
+"""Where the channels of a recording are: every sorter that localizes spikes depends on it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations

@@ -133,10 +133,10 @@ def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSortin
             f"READ_RECORDING_KWARGS: no recording can be simulated with {', '.join(given)} as "
             f"given: {one_line(error)}; correct the values, or leave them out"
         ) from error
-    digitised = spre.scale(recording, gain=1 / GAIN_UV, dtype="int16")
-    digitised.set_channel_gains(GAIN_UV)
-    digitised.set_channel_offsets(0.0)
-    return digitised, ground_truth
+    digitized = spre.scale(recording, gain=1 / GAIN_UV, dtype="int16")
+    digitized.set_channel_gains(GAIN_UV)
+    digitized.set_channel_offsets(0.0)
+    return digitized, ground_truth
 
 
 def _choose(

@@ -1,6 +1,6 @@
-"""The colours of the report: Okabe and Ito's, which people with any colour vision tell apart.
+"""The colors of the report: Okabe and Ito's, which people with any color vision tell apart.
 
-Nothing is told by colour alone: labels are written, and their marks have shapes of their own.
+Nothing is told by color alone: labels are written, and their marks have shapes of their own.
 """
 
 BLUE = "#0072b2"
@@ -11,7 +11,7 @@ SKY_BLUE = "#56b4e9"
 GREY = "#8a8a8a"
 DARK = "#222222"
 
-#: the colour and the mark of each label of a unit, in the order in which they are shown
+#: the color and the mark of each label of a unit, in the order in which they are shown
 LABELS = {"good": (GREEN, "circle"), "mua": (ORANGE, "triangle"), "noise": (GREY, "cross")}
 
 #: of a unit without one of these labels
@@ -19,5 +19,5 @@ OTHER = (BLUE, "square")
 
 
 def label_style(label: str) -> tuple[str, str]:
-    """The colour and the mark of a unit with this label."""
+    """The color and the mark of a unit with this label."""
     return LABELS.get(label, OTHER)

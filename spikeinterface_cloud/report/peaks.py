@@ -43,7 +43,7 @@ class Peaks:
 
 
 def find_peaks(recording: si.BaseRecording) -> Peaks:
-    """Detect and localise the peaks in thinned parts of a high-pass filtered recording."""
+    """Detect and localize the peaks in thinned parts of a high-pass filtered recording."""
     # imported here, as that takes seconds, which a job that is refused would wait for
     from spikeinterface.sortingcomponents.peak_detection import detect_peaks
     from spikeinterface.sortingcomponents.peak_localization import localize_peaks
@@ -58,7 +58,7 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
     )
     kept = found[thinned(len(found), MOST_PEAKS)]
     depth_um = np.empty(0)
-    if len(kept):  # of none the localisation makes an error
+    if len(kept):  # of none the localization makes an error
         places = localize_peaks(
             recording, kept, method="center_of_mass", pipeline_kwargs=pipeline, seed=0
         )

@@ -55,38 +55,38 @@ class Plot:
         self._height = height
         self._drawn: list[str] = []
 
-    def line(self, x: Values, y: Values, colour: str, width: float = 1.0) -> None:
+    def line(self, x: Values, y: Values, color: str, width: float = 1.0) -> None:
         """Add a line through the points (x, y)."""
         path = "L".join(f"{a:g} {b:g}" for a, b in self._places(x, y))
         self._drawn.append(
-            f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="{width:g}"/>'
+            f'<path d="M{path}" fill="none" stroke="{color}" stroke-width="{width:g}"/>'
         )
 
-    def band(self, x: Values, lower: Values, upper: Values, colour: str) -> None:
+    def band(self, x: Values, lower: Values, upper: Values, color: str) -> None:
         """Fill what lies between two lines."""
         places = [*self._places(x, lower), *reversed(self._places(x, upper))]
         path = "L".join(f"{a:g} {b:g}" for a, b in places)
-        self._drawn.append(f'<path d="M{path}z" fill="{colour}" fill-opacity="0.2"/>')
+        self._drawn.append(f'<path d="M{path}z" fill="{color}" fill-opacity="0.2"/>')
 
-    def dots(self, x: Values, y: Values, colour: str, diameter: float = 2.0) -> None:
+    def dots(self, x: Values, y: Values, color: str, diameter: float = 2.0) -> None:
         """Add small dots, in one path; those on the same place count once."""
         places = dict.fromkeys(self._places(x, y))
         path = "".join(f"M{a:g} {b:g}h0" for a, b in places)
         self._drawn.append(
-            f'<path d="{path}" stroke="{colour}" stroke-width="{diameter:g}" '
+            f'<path d="{path}" stroke="{color}" stroke-width="{diameter:g}" '
             'stroke-linecap="round" fill="none"/>'
         )
 
     def marks(self, x: Values, y: Values, style: tuple[str, str], names: list[str]) -> None:
-        """Add marks of a colour and shape, each with a name that shows when it is pointed at."""
-        colour, shape = style
+        """Add marks of a color and shape, each with a name that shows when it is pointed at."""
+        color, shape = style
         self._drawn += [
-            f'<path d="M{a:g} {b:g}{MARKS[shape]}"{_paint(colour, shape)}>'
+            f'<path d="M{a:g} {b:g}{MARKS[shape]}"{_paint(color, shape)}>'
             f"<title>{escape(name)}</title></path>"
             for (a, b), name in zip(self._places(x, y), names, strict=True)
         ]
 
-    def bars(self, edges: Values, lengths: Values, colour: str) -> None:
+    def bars(self, edges: Values, lengths: Values, color: str) -> None:
         """Add horizontal bars between `edges` along the y axis."""
         borders = np.asarray(edges, dtype="float64")
         zero = np.full(len(borders) - 1, max(self.x.lower, 0.0))
@@ -97,13 +97,13 @@ class Plot:
             for (x0, y0), (x1, y1) in zip(lower, upper, strict=True)
             if x1 > x0
         )
-        self._drawn.append(f'<path d="{path}" fill="{colour}"/>')
+        self._drawn.append(f'<path d="{path}" fill="{color}"/>')
 
-    def verticals(self, x: Values, colour: str = GREY) -> None:
+    def verticals(self, x: Values, color: str = GREY) -> None:
         """Add dashed lines over the whole height."""
         top, bottom = TOP, self._height - BOTTOM
         path = "".join(f"M{a:g} {top}V{bottom}" for a in self._across(x))
-        self._drawn.append(f'<path d="{path}" stroke="{colour}" stroke-dasharray="4 4"/>')
+        self._drawn.append(f'<path d="{path}" stroke="{color}" stroke-dasharray="4 4"/>')
 
     def draw(self, description: str) -> Markup:
         """The drawing as it goes into the page; `description` is read to who cannot see it."""
@@ -159,11 +159,11 @@ class Plot:
 
 
 def legend(text: str, style: tuple[str, str]) -> LegendEntry:
-    """What a mark of this colour and shape stands for."""
-    colour, shape = style
+    """What a mark of this color and shape stands for."""
+    color, shape = style
     mark = Markup(  # noqa: S704 -- constants
         '<svg class="mark" viewBox="-8 -8 16 16" aria-hidden="true">'
-        f'<path d="M0 0{MARKS[shape]}"{_paint(colour, shape)}/></svg>'
+        f'<path d="M0 0{MARKS[shape]}"{_paint(color, shape)}/></svg>'
     )
     return LegendEntry(text=text, mark=mark)
 
@@ -180,7 +180,7 @@ def thinned(n: int, most: int, seed: int = 0) -> npt.NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(n, size=most, replace=False))
 
 
-def _paint(colour: str, shape: str) -> str:
+def _paint(color: str, shape: str) -> str:
     if shape == "cross":
-        return f' stroke="{colour}" stroke-width="2" fill="none"'
-    return f' fill="{colour}" fill-opacity="0.85" stroke="#fff" stroke-width="0.6"'
+        return f' stroke="{color}" stroke-width="2" fill="none"'
+    return f' fill="{color}" fill-opacity="0.85" stroke="#fff" stroke-width="0.6"'

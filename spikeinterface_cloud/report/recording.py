@@ -19,7 +19,7 @@ SPREAD = 1.6
 #: and are cut off at so many of these distances, as a noisy channel would hide the others
 MOST_HEIGHT = 0.9
 
-#: colours of the drift map, from the smallest amplitudes to the largest
+#: colors of the drift map, from the smallest amplitudes to the largest
 AMPLITUDE_COLOURS = (GREY, SKY_BLUE, BLUE, DARK)
 AMPLITUDE_QUANTILES = (0.0, 0.5, 0.8, 0.95, 1.0)
 
@@ -108,14 +108,14 @@ def _spectrum(before: Signal, after: Signal) -> Figure:
         logarithmic=True,
     )
     plot = Plot(x, y)
-    for signal, colour in ((before, GREY), (after, BLUE)):
+    for signal, color in ((before, GREY), (after, BLUE)):
         chosen = _evenly_in_logarithm(len(signal.frequency_hz))
         low, median, high = (
             np.maximum(power[chosen], y.lower)
             for power in (signal.power_low, signal.power_median, signal.power_high)
         )
-        plot.band(signal.frequency_hz[chosen], low, high, colour)
-        plot.line(signal.frequency_hz[chosen], median, colour, 1.8)
+        plot.band(signal.frequency_hz[chosen], low, high, color)
+        plot.line(signal.frequency_hz[chosen], median, color, 1.8)
     return Figure(
         title="Spectrum",
         plot=plot.draw("Power spectral density before and after preprocessing"),
@@ -165,10 +165,10 @@ def _drift_map(sample: RecordingSample, peaks: Peaks, depth: Axis) -> Figure:
     plot = Plot(Axis(label="time (s)", lower=0.0, upper=sum(durations)), depth)
     borders = np.quantile(peaks.amplitude, AMPLITUDE_QUANTILES)
     entries = []
-    for colour, lower, upper in zip(AMPLITUDE_COLOURS, borders[:-1], borders[1:], strict=True):
+    for color, lower, upper in zip(AMPLITUDE_COLOURS, borders[:-1], borders[1:], strict=True):
         chosen = (peaks.amplitude >= lower) & (peaks.amplitude <= upper)
-        plot.dots(peaks.time_s[chosen], peaks.depth_um[chosen], colour, 1.6)
-        entries.append(legend(f"{lower:.0f} to {upper:.0f} {peaks.unit}", (colour, "circle")))
+        plot.dots(peaks.time_s[chosen], peaks.depth_um[chosen], color, 1.6)
+        entries.append(legend(f"{lower:.0f} to {upper:.0f} {peaks.unit}", (color, "circle")))
     plot.verticals(np.cumsum(durations)[:-1], VERMILLION)
     borders_told = " Dashed: borders of segments." if len(durations) > 1 else ""
     return Figure(

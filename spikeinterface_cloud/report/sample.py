@@ -102,7 +102,7 @@ def take_sample(
 
 
 def _take(recording: si.BaseRecording, preprocessed: PreprocessedRecording) -> RecordingSample:
-    processed = preprocessed.for_analysis
+    processed = preprocessed.filtered_recording
     durations = [
         processed.get_num_samples(index) / processed.sampling_frequency
         for index in range(processed.get_num_segments())

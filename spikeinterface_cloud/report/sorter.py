@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 #: spikes in a raster
 MOST_SPIKES = 20_000
 
-NO_LABEL = "unlabelled"
+NO_LABEL = "unlabeled"
 
 UNFINISHED = "The job ended before this sorter did."
 STOPPED = "The job was stopped before its units could be drawn; they are in the results."
@@ -33,7 +33,7 @@ class LabelCount:
     label: str
     n_units: int
     part: float
-    colour: str
+    color: str
     entry: LegendEntry
 
 
@@ -77,27 +77,27 @@ def sorter_section(
     if run.n_units == 0:
         return SorterSection(sorter=sorter, run=run)
     if not (folder / ANALYZER).is_dir():
-        note = "The units were not analysed, so there is no table of them; the sorting is kept."
+        note = "The units were not analyzed, so there is no table of them; the sorting is kept."
         return SorterSection(sorter=sorter, run=run, notes=(note,))
     try:
-        return replace(_analysed(folder, sorter, run), facts=tuple(_facts(run, accuracy)))
+        return replace(_analyzed(folder, sorter, run), facts=tuple(_facts(run, accuracy)))
     except Exception as error:  # one analyzer that cannot be read leaves the rest of the report
         logger.exception("the report has nothing of %s: its analyzer cannot be read", sorter)
         note = f"The analyzer cannot be read: {error}"
         return SorterSection(sorter=sorter, run=run, notes=(note,))
 
 
-def _analysed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
+def _analyzed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
     analyzer = si.load_sorting_analyzer(folder / ANALYZER, load_extensions=False)
     table = read_units(folder, analyzer)
-    labelled = (folder / LABELS).is_file()
+    labeled = (folder / LABELS).is_file()
     return SorterSection(
         sorter=sorter,
         run=run,
         table=table,
         counts=tuple(_counts(table)),
         figures=(_raster(analyzer, table), _depths(table)),
-        notes=() if labelled else ("The units were not labelled.",),
+        notes=() if labeled else ("The units were not labeled.",),
     )
 
 
@@ -121,7 +121,7 @@ def _counts(table: UnitTable) -> list[LabelCount]:
             label=label or NO_LABEL,
             n_units=n_units,
             part=n_units / len(table.units),
-            colour=label_style(label)[0],
+            color=label_style(label)[0],
             entry=legend(f"{n_units} {label or NO_LABEL}", label_style(label)),
         )
         for label, n_units in table.counts().items()

@@ -10,20 +10,20 @@ from spikeinterface_cloud.report.colors import BLUE, DARK
 
 WIDTH, HEIGHT = 100, 40
 
-#: of the neighbours' lines every so many samples are drawn
+#: of the neighbors' lines every so many samples are drawn
 NEIGHBOUR_STEP = 3
 
 
 def waveforms(main: npt.NDArray[np.floating], others: Sequence[npt.NDArray[np.floating]]) -> Markup:
-    """A template on its main channel, and lightly what the neighbours see of it."""
+    """A template on its main channel, and lightly what the neighbors see of it."""
     shown = np.stack([main, *others])
     lower, upper = float(shown.min()), float(shown.max())
     x = np.linspace(1, WIDTH - 1, len(main))
     y = HEIGHT - 2 - (shown - lower) / ((upper - lower) or 1.0) * (HEIGHT - 4)
-    neighbours = "".join(_path(x[::NEIGHBOUR_STEP], line[::NEIGHBOUR_STEP]) for line in y[1:])
+    neighbors = "".join(_path(x[::NEIGHBOUR_STEP], line[::NEIGHBOUR_STEP]) for line in y[1:])
     return _drawing(
         "template",
-        f'<path d="{neighbours}" fill="none" stroke="#b9c4cc"/>'
+        f'<path d="{neighbors}" fill="none" stroke="#b9c4cc"/>'
         f'<path d="{_path(x, y[0])}" fill="none" stroke="{DARK}" stroke-width="1.5"/>',
     )
 

@@ -32,7 +32,7 @@ COLUMNS = (
     ("amplitude_cv_median", "amplitude CV", "variation of the amplitude over time"),
     ("sd_ratio", "SD ratio", "spread of the amplitudes over the noise"),
     ("d_prime", "d'", "separation from the other units in the space of principal components"),
-    ("nn_hit_rate", "NN hit rate", "part of nearest neighbours that are the unit's own spikes"),
+    ("nn_hit_rate", "NN hit rate", "part of nearest neighbors that are the unit's own spikes"),
     ("drift_ptp", "drift (µm)", "range of the unit's depth over time"),
 )
 
@@ -40,7 +40,7 @@ COLUMNS = (
 WINDOW_MS = 50.0
 BIN_MS = 1.0
 
-#: consecutive spikes that an autocorrelogram is computed from, and neighbours in a template
+#: consecutive spikes that an autocorrelogram is computed from, and neighbors in a template
 MOST_SPIKES = 4000
 NEIGHBOURS = 4
 

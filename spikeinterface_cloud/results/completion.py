@@ -44,8 +44,8 @@ class Completion(BaseModel):
     schema_version: Literal[1] = 1
     #: of all that decides the sorter's result
     fingerprint: str
-    #: False: it has sorted, and what it found still has to be analysed
-    analysed: bool
+    #: False: it has sorted, and what it found still has to be analyzed
+    analyzed: bool
     completed: datetime
     run: SorterEntry
     exports: tuple[ExportEntry, ...] = ()
@@ -71,7 +71,7 @@ class Completion(BaseModel):
 
 
 def completion_of(
-    folder: Path, run: SorterRun, exports: Sequence[ExportRun], fingerprint: str, *, analysed: bool
+    folder: Path, run: SorterRun, exports: Sequence[ExportRun], fingerprint: str, *, analyzed: bool
 ) -> Completion:
     """Digest every file of the folder, to be compared when the job is run again."""
     if run.outcome == "resumed":
@@ -80,7 +80,7 @@ def completion_of(
         run_entry = asdict(run)
     return Completion(
         fingerprint=fingerprint,
-        analysed=analysed,
+        analyzed=analyzed,
         completed=datetime.now(UTC),
         run=SorterEntry.model_validate_json(json_of(run_entry)),
         exports=tuple(ExportEntry(**asdict(each)) for each in exports if not each.error),

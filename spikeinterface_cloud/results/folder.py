@@ -19,7 +19,7 @@ from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.logging import step
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import HURRY
+from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
 from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Results:
         self._reachable = False
         self._begun = False
         #: whether this job has the target, or nobody can
-        self.claimed = False
+        self.exclusive_target = False
         self._record_is_here = False
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class Results:
             file.unlink()
         self._withdraw_record()
 
-    def begin_anew(self) -> None:
+    def reuse_previous_run(self) -> None:
         """The earlier run was complete: replace nothing but its record and its log."""
         self._begun = True
         self._wants_report = False
@@ -89,7 +89,7 @@ class Results:
         self._storage.check_writable(self.target)
         self._reachable = True
 
-    def leave_target(self) -> None:
+    def stop_publishing(self) -> None:
         """Write nothing to the target any more: it is another job's."""
         self._reachable = False
 
@@ -120,7 +120,7 @@ class Results:
         """
         if self._begun or self.storage is None:
             return False
-        names = (RECORD,) if self.claimed else (RECORD, CLAIM)
+        names = (RECORD,) if self.exclusive_target else (RECORD, CLAIM)
         return any(self.storage.object_exists(self.place(name)) for name in names)
 
     def _withdraw_record(self) -> None:
@@ -131,10 +131,10 @@ class Results:
         except TargetError as error:
             logger.warning("an earlier run.json may stay until this job ends: %s", error)
 
-    def hurry(self) -> None:
+    def use_short_timeouts(self) -> None:
         """Publish with little patience from now on: somebody waits, or the network is gone."""
         if self._storage is not None:
-            self._storage = self._storage.with_patience(HURRY)
+            self._storage = self._storage.with_patience(SHUTDOWN_TIMEOUTS)
 
     def write_record(self) -> None:
         """Write `run.json` into the folder, unless that of an earlier run has to stay.

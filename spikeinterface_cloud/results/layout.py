@@ -50,14 +50,14 @@ def files_of(folder: Path) -> dict[str, Path]:
     return {
         path: file
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and is_own(path := file.relative_to(folder).as_posix())
+        if file.is_file() and is_managed(path := file.relative_to(folder).as_posix())
     }
 
 
-def is_own(path: str) -> bool:
+def is_managed(path: str) -> bool:
     """Whether this program writes such a file into a sorter's folder.
 
-    >>> is_own("analyzer.zarr/zarr.json"), is_own("output.log"), is_own("my_notes.txt")
+    >>> is_managed("analyzer.zarr/zarr.json"), is_managed("output.log"), is_managed("my_notes.txt")
     (True, True, False)
     """
     first, _, rest = path.partition("/")
@@ -81,11 +81,11 @@ def own_entries(folder: Path) -> list[Path]:
     return [
         path
         for path in (folder.iterdir() if folder.is_dir() else ())
-        if (is_own_folder(path.name) if path.is_dir() else is_own(path.name))
+        if (is_own_folder(path.name) if path.is_dir() else is_managed(path.name))
     ]
 
 
-def move_own(source: Path, destination: Path, but: Collection[str] = ()) -> None:
+def move_managed(source: Path, destination: Path, but: Collection[str] = ()) -> None:
     """Move what this program has written into the folder of a sorter, over what is there of the
     same name, but for what is named in `but`; `destination` is made."""
     destination.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from spikeinterface_cloud.runtime.host import boot_id
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Holder:
+class LockOwner:
     """Who has a claim."""
 
     #: of this claim alone
@@ -31,16 +31,16 @@ class Holder:
             return f"process {self.process} on {self.host}"
         return f"attempt {self.attempt} of Batch job {self.batch_job}"
 
-    def is_succeeded_by(self, other: "Holder") -> bool:
+    def may_be_replaced_by(self, other: "LockOwner") -> bool:
         """Whether the other one may have the claim at once."""
         if self.batch_job is not None:
             return self.batch_job == other.batch_job
         return self.processes == other.processes and _start_ticks(self.process) != self.started
 
 
-def this_job(environ: Mapping[str, str]) -> Holder:
+def this_job(environ: Mapping[str, str]) -> LockOwner:
     """This job, as a claim names it."""
-    return Holder(
+    return LockOwner(
         token=str(uuid.uuid4()),
         batch_job=environ.get("AWS_BATCH_JOB_ID") or None,
         attempt=environ.get("AWS_BATCH_JOB_ATTEMPT") or None,

@@ -18,7 +18,7 @@ from spikeinterface_cloud.results.layout import LOG, REPORT
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
-from spikeinterface_cloud.runtime.signals import heed_no_more, noticed
+from spikeinterface_cloud.runtime.signals import ignore_signals, noticed
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[R
             yield results
         except BaseException as error:
             _close_after(error, results, write_report)
-            heed_no_more()
+            ignore_signals()
             raise
         record.status, record.exit_code, record.error = "succeeded", os.EX_OK, None
         _close(results, write_report, first_error=None)
-        heed_no_more()
+        ignore_signals()
     except Interrupted as error:
         if record.status != "interrupted":  # it came while the results were closed
             _close_after(error, results, write_report)
@@ -52,7 +52,7 @@ def _close_after(error: BaseException, results: Results, write_report: Callable[
     noticed()
     _note_error(results.record, error)
     if isinstance(error, Interrupted | TransferError):
-        results.hurry()
+        results.use_short_timeouts()
     _close(results, write_report, first_error=error)
 
 

@@ -43,13 +43,13 @@ class Earlier:
     #: of a run of the same job that succeeded and whose results are all there; else None
     record: RunJson | None
 
-    def in_turn(self) -> list[SorterFolder]:
-        """The sorters as they are best taken: last those that have only to be analysed. What they
+    def execution_order(self) -> list[SorterFolder]:
+        """The sorters as they are best taken: last those that have only to be analyzed. What they
         found is safe, and their analysis may be what ended the attempt before."""
         return sorted(self.folders, key=lambda folder: folder.waits_for_analysis)
 
 
-def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
+def find_previous(results: Results, fingerprints: Fingerprints) -> Earlier:
     """Find, and verify, what an earlier attempt left at the target, or in the results folder where
     there is no target.
 
@@ -66,9 +66,9 @@ def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
         folder.look()
     found = {folder.sorter: folder.earlier for folder in folders if folder.earlier is not None}
     for sorter, completion in found.items():
-        what = "is complete" if completion.analysed else "has its sorting, without an analysis"
+        what = "is complete" if completion.analyzed else "has its sorting, without an analysis"
         logger.info("%s %s from %s", sorter, what, f"{completion.completed:%Y-%m-%d %H:%M:%S}Z")
-    complete = [folder.earlier is not None and folder.earlier.analysed for folder in folders]
+    complete = [folder.earlier is not None and folder.earlier.analyzed for folder in folders]
     record = _record(results, fingerprints.job) if all(complete) else None
     if record is not None and (
         _is_older(record, list(found.values())) or _is_of_another_job(results, folders)
@@ -77,12 +77,12 @@ def look_back(results: Results, fingerprints: Fingerprints) -> Earlier:
     return Earlier(results=results, folders=folders, record=record)
 
 
-def take_over(results: Results, earlier: Earlier) -> None:
+def reuse(results: Results, earlier: Earlier) -> None:
     """End a job of which nothing is missing: its record says what that of the earlier run said,
     and nothing else of it changes."""
     assert earlier.record is not None
     logger.info("an earlier run of this job is complete, so that nothing has to be done")
-    results.begin_anew()
+    results.reuse_previous_run()
     record = results.record
     content = earlier.record.model_dump(mode="json")
     record.source = content["source"] or {}

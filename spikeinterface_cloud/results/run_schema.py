@@ -122,7 +122,7 @@ class SorterEntry(_Entry):
     reason: str | None = Field(description="why it failed or found nothing; null where it sorted")
     n_units: int = Field(description="units in its results")
     labels: dict[str, int] = Field(
-        description="of them, how many are `good`, `mua`, `noise`; empty where none was analysed"
+        description="of them, how many are `good`, `mua`, `noise`; empty where none was analyzed"
     )
     n_redundant_units: int = Field(
         description="units left out because another has the same spikes; not in `n_units`"

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from spikeinterface_cloud.results.completion import NAME, read_completion
-from spikeinterface_cloud.results.layout import FAILED, move_own, remove_own
+from spikeinterface_cloud.results.layout import FAILED, move_managed, remove_own
 
 
 class SetAside:
@@ -26,7 +26,7 @@ class SetAside:
         record = self._folder / NAME
         if record.is_file():
             record.replace(self._place / NAME)
-        move_own(self._folder, self._place)
+        move_managed(self._folder, self._place)
 
     def put_back(self) -> None:
         """Give it its place again, unless it was replaced: then it is forgotten."""
@@ -35,7 +35,7 @@ class SetAside:
         if not (self._folder / NAME).is_file():
             record = self._place / NAME
             self._remove_what_was_begun(record)
-            move_own(self._place, self._folder)
+            move_managed(self._place, self._folder)
             if record.is_file():
                 record.replace(self._folder / NAME)
         self.forget()

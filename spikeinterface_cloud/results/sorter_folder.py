@@ -27,7 +27,7 @@ from spikeinterface_cloud.results.layout import (
     RAW_SORTING,
     SORTING,
     files_of,
-    move_own,
+    move_managed,
     remove_own,
 )
 from spikeinterface_cloud.results.folder import Results
@@ -77,8 +77,8 @@ class SorterFolder:
 
     @property
     def waits_for_analysis(self) -> bool:
-        """Whether an earlier attempt has run the sorter, and not analysed what it found."""
-        return self.earlier is not None and not self.earlier.analysed
+        """Whether an earlier attempt has run the sorter, and not analyzed what it found."""
+        return self.earlier is not None and not self.earlier.analyzed
 
     def holds_another_job(self) -> bool:
         """Whether the results folder has what another job found with the sorter."""
@@ -132,7 +132,7 @@ class SorterFolder:
             raise
 
     def finish_sorting(self, run: SorterRun) -> None:
-        """Publish what the sorter found, in `raw_sorting`, before it is analysed; what was there of
+        """Publish what the sorter found, in `raw_sorting`, before it is analyzed; what was there of
         an earlier job goes.
 
         Raises
@@ -140,7 +140,7 @@ class SorterFolder:
         TargetError, TransferError, UnavailableError
             it could not be kept
         """
-        self._finish(run, (), analysed=False)
+        self._finish(run, (), analyzed=False)
 
     def finish(self, run: SorterRun, exports: Sequence[ExportRun]) -> None:
         """Publish all that this job has of the sorter, or why it failed; `exports` are those of
@@ -160,14 +160,14 @@ class SorterFolder:
                 if each.sorter == self.sorter and not each.error
             }
             if self._is_missing(made):
-                self._finish(run, tuple(made.values()), analysed=True)
+                self._finish(run, tuple(made.values()), analyzed=True)
         elif self.earlier is None:
             self._fail()
         else:  # the analysis failed
             if raw_sorting.is_dir():
                 shutil.rmtree(self.path / SORTING, ignore_errors=True)
                 shutil.copytree(raw_sorting, self.path / SORTING)
-            self._finish(self.earlier.sorter_run(), (), analysed=False)
+            self._finish(self.earlier.sorter_run(), (), analyzed=False)
 
     def _fail(self) -> None:
         """Publish what a sorter said that failed, and keep what an earlier run found with it."""
@@ -185,18 +185,18 @@ class SorterFolder:
     def _put_logs_beside(self) -> None:
         """Move what this run has said to a folder of its own, beside what an earlier one found."""
         shutil.rmtree(self.path / FAILED, ignore_errors=True)
-        move_own(self.path, self.path / FAILED, but=[FAILED])
+        move_managed(self.path, self.path / FAILED, but=[FAILED])
         self._set_aside.put_back()
 
-    def _finish(self, run: SorterRun, exports: Sequence[ExportRun], *, analysed: bool) -> None:
+    def _finish(self, run: SorterRun, exports: Sequence[ExportRun], *, analyzed: bool) -> None:
         """Publish, or leave it to the job's way out where that is interrupted."""
-        finish = partial(self._publish, run, exports, analysed=analysed)
+        finish = partial(self._publish, run, exports, analyzed=analyzed)
         self._results.waiting = finish
         finish()
         self._results.waiting = None
 
-    def _publish(self, run: SorterRun, exports: Sequence[ExportRun], *, analysed: bool) -> None:
-        completion = completion_of(self.path, run, exports, self._fingerprint, analysed=analysed)
+    def _publish(self, run: SorterRun, exports: Sequence[ExportRun], *, analyzed: bool) -> None:
+        completion = completion_of(self.path, run, exports, self._fingerprint, analyzed=analyzed)
         if self._stored.is_there():
             completion = self._stored.publish(completion, self.earlier)
         else:
@@ -208,7 +208,7 @@ class SorterFolder:
 
     def _is_missing(self, exports: Mapping[str, ExportRun]) -> bool:
         """Whether there is more than an earlier attempt has left."""
-        if self.earlier is None or not self.earlier.analysed:
+        if self.earlier is None or not self.earlier.analyzed:
             return True
         return len(exports) > len(self.earlier.exports)
 

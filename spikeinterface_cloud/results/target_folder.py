@@ -20,7 +20,7 @@ from spikeinterface_cloud.errors import (
     SourceError,
     UnavailableError,
 )
-from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, is_own
+from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, is_managed
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.runtime.disk import NoRoom
@@ -121,7 +121,7 @@ class StoredFolder:
             if self._lacks(each, known.get(each.path))
         ]
         if changed:
-            part = "" if completion.analysed else f"/{completion.sorting_folder()}"
+            part = "" if completion.analyzed else f"/{completion.sorting_folder()}"
             name = f"{self._sorter}{part}"
             self._results.publish_files(name, changed)
         self.look()
@@ -161,7 +161,7 @@ class StoredFolder:
             stored.location
             for path, stored in self._objects.items()
             if path not in listed
-            and is_own(path)
+            and is_managed(path)
             # what people have added in phy belongs to what is kept there
             and not (keeps_phy and path.startswith(FOR_PEOPLE))
         ]

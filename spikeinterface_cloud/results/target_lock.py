@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spikeinterface_cloud.results.lock_owner import Holder, this_job
+from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.results.layout import CLAIM
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.runtime.signals import stop
 from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers, Storage
-from spikeinterface_cloud.storage.timeouts import HURRY
+from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 LEASE_S = 60.0
 
 #: between two renewals: a live holder shows itself within this time
-RENEWED_S = 5.0
+RENEW_INTERVAL_S = 5.0
 
 #: between two looks at another's claim
-LOOKS_S = 1.0
+POLL_INTERVAL_S = 1.0
 
 
 @contextmanager
-def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
+def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     """Have the target, if there is one, for this job alone while the block runs.
 
     Raises
@@ -49,22 +49,22 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
     if results.storage is None:
         yield
         return
-    claim = Claim(results.storage, results.place(CLAIM), this_job(environ))
+    claim = TargetLock(results.storage, results.place(CLAIM), this_job(environ))
     try:
         held = claim.take()
     except TargetError:
-        results.leave_target()
+        results.stop_publishing()
         raise
     except BaseException:  # the network, or a request to stop, between two of its steps
-        claim.hurry()
+        claim.use_short_timeouts()
         claim.release()
         raise
-    results.claimed = True
+    results.exclusive_target = True
     if not held:
         logger.warning("nothing keeps two jobs from writing to %s at once", results)
         yield
         return
-    claim.hurry()
+    claim.use_short_timeouts()
     renewal = _Renewal(claim, results)
     renewal.start()
     try:
@@ -73,10 +73,10 @@ def claimed(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
         renewal.end()
 
 
-class Claim:
+class TargetLock:
     """The object at the target, as this job has written it."""
 
-    def __init__(self, storage: Storage, location: S3Location, owner: Holder) -> None:
+    def __init__(self, storage: Storage, location: S3Location, owner: LockOwner) -> None:
         self._storage = storage
         self._location = location
         self._owner = owner
@@ -99,9 +99,9 @@ class Claim:
             logger.warning("who writes to the target cannot be told: %s", error)
         return False
 
-    def hurry(self) -> None:
+    def use_short_timeouts(self) -> None:
         """Wait for the network as little as the end of the job can, or the next renewal."""
-        self._storage = self._storage.with_patience(HURRY)
+        self._storage = self._storage.with_patience(SHUTDOWN_TIMEOUTS)
 
     def renew(self) -> None:
         """Show that the holder is alive. Raises ObjectDiffers where the claim is another's now."""
@@ -148,7 +148,7 @@ class Claim:
         raise ConditionRefused(str(self._location))
 
     def _take_over(self, lease_s: float) -> bool:
-        """Claim a target that somebody has had, once it is known that he is gone."""
+        """TargetLock a target that somebody has had, once it is known that he is gone."""
         first = self._read()
         deadline = time.monotonic() + lease_s
         found = first
@@ -164,7 +164,7 @@ class Claim:
                 with suppress(ObjectDiffers):  # somebody else was quicker
                     self._write(found.etag)
                     return True
-            time.sleep(LOOKS_S)
+            time.sleep(POLL_INTERVAL_S)
             found = self._read()
         if found is None:  # it was released meanwhile
             return self._create() or self._take_over(lease_s)
@@ -184,7 +184,7 @@ class Claim:
         body, etag = there
         try:
             content: dict[str, Any] = json.loads(body)
-            owner, released = Holder(**content["owner"]), bool(content["released"])
+            owner, released = LockOwner(**content["owner"]), bool(content["released"])
         except (ValueError, KeyError, TypeError):  # of another version of this program
             owner, released = None, False
         return _Found(owner=owner, released=released, etag=etag)
@@ -195,19 +195,19 @@ class _Found:
     """A claim at the target."""
 
     #: None where it cannot be read
-    owner: Holder | None
+    owner: LockOwner | None
     released: bool
     etag: str
 
-    def is_free_for(self, other: Holder) -> bool:
+    def is_free_for(self, other: LockOwner) -> bool:
         """Whether the other one may have it at once."""
-        return self.released or (self.owner is not None and self.owner.is_succeeded_by(other))
+        return self.released or (self.owner is not None and self.owner.may_be_replaced_by(other))
 
 
 class _Renewal(threading.Thread):
     """Renews a claim until it is ended, and stops the job where the claim is another's."""
 
-    def __init__(self, claim: Claim, results: Results) -> None:
+    def __init__(self, claim: TargetLock, results: Results) -> None:
         super().__init__(name="claim", daemon=True)
         self._claim = claim
         self._results = results
@@ -217,13 +217,13 @@ class _Renewal(threading.Thread):
     def run(self) -> None:
         """Renew; a network in trouble is waited for."""
         told = False
-        while not self._ended.wait(RENEWED_S):
+        while not self._ended.wait(RENEW_INTERVAL_S):
             try:
                 self._claim.renew()
                 told = False
             except ObjectDiffers:
                 self._lost = True
-                self._results.leave_target()
+                self._results.stop_publishing()
                 stop(
                     ClaimLost(
                         f"{self._results} is written by another attempt, which found this one "

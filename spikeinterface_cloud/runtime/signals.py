@@ -56,7 +56,7 @@ def noticed() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def heed_no_more() -> None:
+def ignore_signals() -> None:
     """Let no request to stop disturb what is left of the program."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -65,7 +65,7 @@ def heed_no_more() -> None:
 def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
     if os.getpid() != owner:  # a worker that was forked with this handler just ends
         os._exit(128 + number)
-    heed_no_more()
+    ignore_signals()
     reason = (
         _reasons[0]
         if _reasons

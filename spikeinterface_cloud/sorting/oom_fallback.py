@@ -32,7 +32,7 @@ OF_THE_WHOLE_PROBE = ("bad_channels", "x_centers")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Rung:
+class OomFallback:
     """One way to sort the recording."""
 
     parameters: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Rung:
     smaller_batches: bool = False
 
 
-def rungs(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list[Rung]:
+def fallbacks(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list[OomFallback]:
     """The first try, and those that follow while memory runs out.
 
     Parameters
@@ -54,38 +54,40 @@ def rungs(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list[Run
     n_groups
         shanks, or groups of channels, of the recording
 
-    >>> [rung.change for rung in rungs("kilosort4", {}, n_groups=4)]
+    >>> [each.change for each in fallbacks("kilosort4", {}, n_groups=4)]
     ['', 'clear_cache=true', 'batch_size=30000', 'batch_size=15000', 'each of 4 groups by itself']
-    >>> [rung.change for rung in rungs("kilosort4", {"batch_size": 60000}, n_groups=1)]
+    >>> [each.change for each in fallbacks("kilosort4", {"batch_size": 60000}, n_groups=1)]
     ['', 'clear_cache=true']
-    >>> [rung.change for rung in rungs("spykingcircus2", {}, n_groups=4)]
+    >>> [each.change for each in fallbacks("spykingcircus2", {}, n_groups=4)]
     ['']
     """
-    ladder = [Rung(parameters=parameters)]
+    ladder = [OomFallback(parameters=parameters)]
     if sorter != "kilosort4":
         return ladder
     changed = dict(parameters)
     if "clear_cache" not in parameters:
         changed = {**changed, "clear_cache": True}
-        ladder.append(Rung(parameters=changed, change="clear_cache=true"))
+        ladder.append(OomFallback(parameters=changed, change="clear_cache=true"))
     if "batch_size" not in parameters:
         for size in SMALLER_BATCHES:
             changed = {**changed, "batch_size": size}
             change = f"batch_size={size}"
-            ladder.append(Rung(parameters=changed, change=change, smaller_batches=True))
+            ladder.append(OomFallback(parameters=changed, change=change, smaller_batches=True))
     if n_groups > 1 and not parameters.keys() & set(OF_THE_WHOLE_PROBE):
         change = f"each of {n_groups} groups by itself"
-        ladder.append(Rung(parameters=changed, by_group=True, change=change))
+        ladder.append(OomFallback(parameters=changed, by_group=True, change=change))
     return ladder
 
 
-def next_rung(ladder: Sequence[Rung], failed: Rung, trace: str) -> Rung | None:
+def next_fallback(
+    ladder: Sequence[OomFallback], failed: OomFallback, trace: str
+) -> OomFallback | None:
     """The rung to try after one that ended with `trace`, or None where none would help."""
     if out_of_memory(trace) is None:
         return None
     left = ladder[ladder.index(failed) + 1 :]
     if CLUSTERING.search(trace):
-        left = [rung for rung in left if not rung.smaller_batches]
+        left = [fallback for fallback in left if not fallback.smaller_batches]
     return next(iter(left), None)
 
 

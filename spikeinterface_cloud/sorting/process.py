@@ -25,7 +25,7 @@ OUTPUT_TAIL_BYTES = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ended:
+class ProcessResult:
     """How the process of a sorter ended."""
 
     #: negative: the number of the signal that killed it
@@ -44,7 +44,9 @@ class Ended:
         return next(filter(None, reversed(lines)), "no message")
 
 
-def run_apart(recording: si.BaseRecording, request: SorterRequest, logs: Path) -> Ended:
+def run_in_subprocess(
+    recording: si.BaseRecording, request: SorterRequest, logs: Path
+) -> ProcessResult:
     """Run the sorter in a process of its own, and copy what it said to the folder `logs`.
 
     Raises
@@ -66,7 +68,7 @@ def run_apart(recording: si.BaseRecording, request: SorterRequest, logs: Path) -
         )
         _keep_logs(folder, logs)
     usage = _content(Path(request.usage_file))
-    return Ended(
+    return ProcessResult(
         exit_status=exit_status,
         seconds=time.monotonic() - started,
         usage=SorterUsage(**usage) if usage else None,

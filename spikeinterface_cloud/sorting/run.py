@@ -14,21 +14,21 @@ import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
 
-from spikeinterface_cloud.results.layout import is_own
+from spikeinterface_cloud.results.layout import is_managed
 from spikeinterface_cloud.results.outcomes import SorterRun, SorterTry
 from spikeinterface_cloud.sorting.availability import sorter_version
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
 from spikeinterface_cloud.sorting.oom_fallback import (
-    Rung,
+    OomFallback,
+    fallbacks,
     kept_by_the_user,
-    next_rung,
+    next_fallback,
     out_of_memory,
-    rungs,
 )
-from spikeinterface_cloud.sorting.process import Ended, run_apart
-from spikeinterface_cloud.sorting.spike_check import has_no_spikes
+from spikeinterface_cloud.sorting.process import ProcessResult, run_in_subprocess
+from spikeinterface_cloud.sorting.spike_check import is_noise_only
 from spikeinterface_cloud.sorting.worker import SorterRequest
 
 logger = logging.getLogger(__name__)
@@ -52,18 +52,18 @@ class SortingTask:
 class _Attempt:
     """One try: the whole recording in one process, or each of its groups in one of its own."""
 
-    rung: Rung
+    fallback: OomFallback
     #: of the last process: besides what the rung has, what its recording decides
     parameters: Mapping[str, Any]
     #: the processes, up to the first that failed
-    ended: Sequence[Ended]
+    ended: Sequence[ProcessResult]
     #: the files of the sorter that found something, by group; the one group of a whole is None
     found: Mapping[Any, Path]
     #: where in the sorter's results the log of the last process is
     log: str
 
     @property
-    def last(self) -> Ended:
+    def last(self) -> ProcessResult:
         """The process that failed, if any did."""
         return self.ended[-1]
 
@@ -79,7 +79,7 @@ class _Attempt:
 
 
 def sort(
-    recording: si.BaseRecording, for_analysis: si.BaseRecording, task: SortingTask
+    recording: si.BaseRecording, filtered_recording: si.BaseRecording, task: SortingTask
 ) -> tuple[SorterRun, si.BaseSorting | None]:
     """Run the sorter, and split what it found into the segments of the original recording.
 
@@ -97,7 +97,7 @@ def sort(
     tuple
         how it ended, and the sorting if there are units
     """
-    attempts = _try_with_less(recording, for_analysis, task)
+    attempts = _try_with_less(recording, filtered_recording, task)
     attempt = attempts[-1]
     run = SorterRun(
         sorter=task.sorter,
@@ -110,9 +110,9 @@ def sort(
         tries=[_record(each) for each in attempts] if len(attempts) > 1 else (),
     )
     if not attempt.succeeded:
-        return _explain_failure(run, attempt, for_analysis, task), None
+        return _explain_failure(run, attempt, filtered_recording, task), None
     try:
-        sorting, n_removed = _read_sorting(for_analysis, attempt)
+        sorting, n_removed = _read_sorting(filtered_recording, attempt)
     except Exception as error:  # whatever a sorter left behind, the next one has to run
         logger.exception("%s finished, but its result cannot be read", task.sorter)
         reason = f"finished, but its result cannot be read: {_one_line(error)}"
@@ -124,51 +124,54 @@ def sort(
 
 
 def _try_with_less(
-    recording: si.BaseRecording, for_analysis: si.BaseRecording, task: SortingTask
+    recording: si.BaseRecording, filtered_recording: si.BaseRecording, task: SortingTask
 ) -> list[_Attempt]:
     """Every try, until one fits into memory or fails for another reason, or nothing is left."""
     n_groups = len(np.unique(recording.get_channel_groups()))
-    ladder = rungs(task.sorter, task.parameters, n_groups)
+    ladder = fallbacks(task.sorter, task.parameters, n_groups)
     attempts: list[_Attempt] = []
-    rung: Rung | None = ladder[0]
-    while rung is not None:
-        attempt = _attempt(recording, for_analysis, task, rung)
+    fallback: OomFallback | None = ladder[0]
+    while fallback is not None:
+        attempt = _attempt(recording, filtered_recording, task, fallback)
         attempts.append(attempt)
-        failed, rung = rung, next_rung(ladder, rung, attempt.last.trace)
-        if rung is not None:
+        failed, fallback = fallback, next_fallback(ladder, fallback, attempt.last.trace)
+        if fallback is not None:
             logger.warning(
                 "%s ran out of memory after %.1f s (%s); it is tried again with %s",
                 task.sorter,
                 sum(ended.seconds for ended in attempt.ended),
                 _reason(attempt),
-                rung.change,
+                fallback.change,
             )
             _set_logs_aside(task, f"try-{ladder.index(failed) + 1}")
     return attempts
 
 
 def _attempt(
-    recording: si.BaseRecording, for_analysis: si.BaseRecording, task: SortingTask, rung: Rung
+    recording: si.BaseRecording,
+    filtered_recording: si.BaseRecording,
+    task: SortingTask,
+    fallback: OomFallback,
 ) -> _Attempt:
-    parts = recording.split_by("group") if rung.by_group else {None: recording}
-    ended: list[Ended] = []
+    parts = recording.split_by("group") if fallback.by_group else {None: recording}
+    ended: list[ProcessResult] = []
     found: dict[Any, Path] = {}
     log = "output.log"
     parameters: dict[str, Any] = {}
     for index, (group, part) in enumerate(parts.items()):
-        name = f"group-{index}" if rung.by_group else "."
+        name = f"group-{index}" if fallback.by_group else "."
         folder = task.scratch_folder / name
         log = (Path(name) / "output.log").as_posix()
-        parameters = run_parameters(task.sorter, rung.parameters, part)
+        parameters = run_parameters(task.sorter, fallback.parameters, part)
         request = _request(task, parameters, folder)
-        ended.append(run_apart(part, request, task.results_folder / name))
+        ended.append(run_in_subprocess(part, request, task.results_folder / name))
         if ended[-1].exit_status == 0:
             found[group] = folder / "sorter"
-        elif rung.by_group and _is_silent(ended[-1], for_analysis, part):
+        elif fallback.by_group and _is_silent(ended[-1], filtered_recording, part):
             ended[-1] = replace(ended[-1], exit_status=0)  # a shank may be outside of the tissue
         else:
             break
-    return _Attempt(rung=rung, parameters=parameters, ended=ended, found=found, log=log)
+    return _Attempt(fallback=fallback, parameters=parameters, ended=ended, found=found, log=log)
 
 
 def _request(task: SortingTask, parameters: dict[str, Any], folder: Path) -> SorterRequest:
@@ -182,17 +185,19 @@ def _request(task: SortingTask, parameters: dict[str, Any], folder: Path) -> Sor
     )
 
 
-def _is_silent(ended: Ended, for_analysis: si.BaseRecording, part: si.BaseRecording) -> bool:
+def _is_silent(
+    ended: ProcessResult, filtered_recording: si.BaseRecording, part: si.BaseRecording
+) -> bool:
     """Whether a sorter stopped on a group of channels because there is nothing on them."""
     if ended.exit_status < 0 or out_of_memory(ended.trace):
         return False
-    return has_no_spikes(for_analysis.select_channels(part.channel_ids))
+    return is_noise_only(filtered_recording.select_channels(part.channel_ids))
 
 
 def _record(attempt: _Attempt) -> SorterTry:
     return SorterTry(
         parameters=attempt.parameters,
-        by_group=attempt.rung.by_group,
+        by_group=attempt.fallback.by_group,
         seconds=sum(ended.seconds for ended in attempt.ended),
         reason=None if attempt.succeeded else _reason(attempt),
         peak_memory_bytes=attempt.peak("peak_memory_bytes"),
@@ -205,7 +210,7 @@ def _set_logs_aside(task: SortingTask, name: str) -> None:
     aside = task.results_folder / name
     aside.mkdir(exist_ok=True)
     for file in task.results_folder.iterdir():
-        if file.is_file() and is_own(file.name):
+        if file.is_file() and is_managed(file.name):
             file.replace(aside / file.name)
 
 
@@ -221,7 +226,7 @@ def _read_sorting(
         return None, 0
     sorting = next(iter(found.values()))
     groups: dict[Any, Any] = {}
-    if attempt.rung.by_group:
+    if attempt.fallback.by_group:
         sorting = si.aggregate_units(list(found.values()))
         of_units = [group for group, one in found.items() for _ in one.unit_ids]
         groups = dict(zip(sorting.unit_ids, of_units, strict=True))
@@ -243,7 +248,7 @@ def _explain_failure(
     reason = _reason(attempt)
     if attempt.last.exit_status < 0:
         return replace(run, outcome="failed", reason=reason)
-    if out_of_memory(attempt.last.trace) is None and has_no_spikes(recording):
+    if out_of_memory(attempt.last.trace) is None and is_noise_only(recording):
         reason = f"no more peaks than noise alone has; the sorter stopped on that with: {reason}"
         return replace(run, outcome="no_units", reason=reason)
     if out_of_memory(attempt.last.trace) and task.sorter == "kilosort4":

@@ -26,7 +26,7 @@ NOISE_FACTOR = 5.0
 FEW_PEAKS = 20
 
 
-def has_no_spikes(recording: si.BaseRecording) -> bool:
+def is_noise_only(recording: si.BaseRecording) -> bool:
     """Whether sampled chunks of a high-pass filtered recording have only the peaks of noise."""
     chunks = _sample(recording)
     threshold = -THRESHOLD * _noise_levels(chunks)

@@ -20,12 +20,12 @@ from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.runtime.disk import NoRoom, disk_errors
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.digests import digest_of_file
-from spikeinterface_cloud.storage.file_download import Landed, Resources, land
-from spikeinterface_cloud.storage.progress import Progress, Share
+from spikeinterface_cloud.storage.file_download import DownloadedFile, Resources, land
+from spikeinterface_cloud.storage.progress import FileProgress, Progress
 from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RemoteFile, check_names
 from spikeinterface_cloud.storage.thread_pool import wait_for_all
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def download(
     files: Sequence[RemoteFile],
     folder: Path,
     *,
-    patience: Patience | None = None,
+    patience: NetworkTimeouts | None = None,
     progress_interval_s: float = 30,
 ) -> Downloaded:
     """Fetch `files` into `folder`, which is made when it is not there.
@@ -63,7 +63,7 @@ def download(
     with Progress(
         "fetch", sum(file.size_bytes for file in files), interval_s=progress_interval_s
     ) as progress:
-        transfer = _Transfer(folder, progress, patience or Patience())
+        transfer = _Transfer(folder, progress, patience or NetworkTimeouts())
         transfer.run(files)
     transfer.log_unverified()
     return Downloaded(
@@ -100,7 +100,7 @@ class DigestMismatch(Exception):
 class _Transfer:
     """One call of `download`."""
 
-    def __init__(self, folder: Path, progress: Progress, patience: Patience) -> None:
+    def __init__(self, folder: Path, progress: Progress, patience: NetworkTimeouts) -> None:
         self._folder = folder
         self._progress = progress
         self._patience = patience
@@ -160,12 +160,12 @@ class _Transfer:
         if self._is_there(file, final):
             self._progress.skip(file.size_bytes)
         else:
-            share = Share(self._progress)
+            share = FileProgress(self._progress)
             try:
                 reader = ObjectReader(file, str(final), self._patience, shared.stop)
                 self._verify(file, land(file, final, reader, shared, share))
             except (ObjectChanged, DigestMismatch):
-                share.take_back()
+                share.reset()
                 raise
         with self._lock:
             self.size_bytes += file.size_bytes
@@ -178,7 +178,7 @@ class _Transfer:
             return False
         return digest_of_file(final, digest) == digest.value
 
-    def _verify(self, file: RemoteFile, landed: Landed) -> None:
+    def _verify(self, file: RemoteFile, landed: DownloadedFile) -> None:
         """Give the file its final name, or delete it and raise DigestMismatch."""
         if file.digest is None or landed.digest_value == file.digest.value:
             if file.digest is None:

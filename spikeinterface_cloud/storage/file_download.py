@@ -13,7 +13,7 @@ from spikeinterface_cloud.runtime.host import boot_id
 from spikeinterface_cloud.storage.checksums import Hash
 from spikeinterface_cloud.storage.digests import RunningDigest, digest_of_bytes
 from spikeinterface_cloud.storage.partial_file import PartFile
-from spikeinterface_cloud.storage.progress import Share
+from spikeinterface_cloud.storage.progress import FileProgress
 from spikeinterface_cloud.storage.range_reader import (
     ObjectChanged,
     ObjectReader,
@@ -54,7 +54,7 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Landed:
+class DownloadedFile:
     """A complete file, which may still have its temporary name."""
 
     part: PartFile
@@ -63,8 +63,8 @@ class Landed:
 
 
 def land(
-    file: RemoteFile, final: Path, reader: ObjectReader, shared: Resources, share: Share
-) -> Landed:
+    file: RemoteFile, final: Path, reader: ObjectReader, shared: Resources, share: FileProgress
+) -> DownloadedFile:
     """Fetch all of `file` beside its final name.
 
     Raises ObjectChanged, SourceError, TransferError, UnavailableError when the disk is full, or
@@ -76,11 +76,13 @@ def land(
     return _LargeFile(file, part, reader, shared, share).land()
 
 
-def _land_small(file: RemoteFile, part: PartFile, reader: ObjectReader, share: Share) -> Landed:
+def _land_small(
+    file: RemoteFile, part: PartFile, reader: ObjectReader, share: FileProgress
+) -> DownloadedFile:
     data = memoryview(reader.read_whole() if file.size_bytes else b"")
     value = _write_small(file, part, data)
     share.advance(file.size_bytes)
-    return Landed(part=part, digest_value=value)
+    return DownloadedFile(part=part, digest_value=value)
 
 
 def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | None:
@@ -92,7 +94,7 @@ def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | No
     return value
 
 
-class _PassingRange:
+class _HashingWriter:
     """A range on its way into the file, hashed as it passes where its digest can be put together
     from those of ranges."""
 
@@ -131,7 +133,7 @@ class _LargeFile:
         part: PartFile,
         reader: ObjectReader,
         shared: Resources,
-        share: Share,
+        share: FileProgress,
     ) -> None:
         self._file = file
         self._part = part
@@ -143,7 +145,7 @@ class _LargeFile:
         self._digest: RunningDigest | None = None
         self._hashed: list[Future[None]] = []
 
-    def land(self) -> Landed:
+    def land(self) -> DownloadedFile:
         """Fetch what is missing of the file, and leave it there, resumable, when that fails."""
         file = self._file
         try:
@@ -158,7 +160,7 @@ class _LargeFile:
             self._fetch(done)
             for hashed in self._hashed:
                 hashed.result()
-            return Landed(
+            return DownloadedFile(
                 part=self._part, digest_value=self._digest.value() if self._digest else None
             )
         except ObjectChanged:
@@ -201,7 +203,7 @@ class _LargeFile:
 
     def _fetch_range(self, index: int, failed: threading.Event) -> None:
         start, end = self._bounds(index)
-        passing = _PassingRange(self._part, start, self._digest)
+        passing = _HashingWriter(self._part, start, self._digest)
 
         def write(position: int, block: bytes) -> None:
             if failed.is_set():

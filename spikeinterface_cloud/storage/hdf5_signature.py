@@ -11,7 +11,7 @@ from spikeinterface_cloud.storage.range_reader import (
     RangesNotSupported,
 )
 from spikeinterface_cloud.storage.thread_pool import in_a_thread
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.storage.remote_file import RemoteFile
@@ -25,12 +25,12 @@ USER_BLOCK_BYTES = (0, 512, 1024, 2048)
 START_BYTES = 2048 + len(SIGNATURE)
 
 
-def check_remote_hdf5(file: RemoteFile, patience: Patience | None = None) -> None:
+def check_remote_hdf5(file: RemoteFile, patience: NetworkTimeouts | None = None) -> None:
     """Read the start of `file`, on S3 or DANDI, by one request, and check that it is HDF5.
 
     Raises RecordingError when it is not, SourceError and TransferError as a download does.
     """
-    reader = ObjectReader(file, "the start of the file", patience or Patience())
+    reader = ObjectReader(file, "the start of the file", patience or NetworkTimeouts())
     start = bytearray(min(START_BYTES, file.size_bytes))
 
     def keep(position: int, block: bytes) -> None:

@@ -67,7 +67,7 @@ class Progress:
         rate."""
         self._count(done=size_bytes, moved=0)
 
-    def take_back(self, size_bytes: int) -> None:
+    def reset(self, size_bytes: int) -> None:
         """Count bytes as not done, since they have to be moved once more."""
         self._count(done=-size_bytes, moved=0)
 
@@ -103,7 +103,7 @@ class Progress:
             logger.info("%s", self.line())
 
 
-class Share:
+class FileProgress:
     """What one file has added to a progress, so that it can be taken back when the file has to be
     fetched again; any thread may count."""
 
@@ -124,11 +124,11 @@ class Share:
             self._done_bytes += size_bytes
         self._progress.skip(size_bytes)
 
-    def take_back(self) -> None:
+    def reset(self) -> None:
         """Count all of it as not done; what was moved stays moved."""
         with self._lock:
             done_bytes, self._done_bytes = self._done_bytes, 0
-        self._progress.take_back(done_bytes)
+        self._progress.reset(done_bytes)
 
 
 def format_seconds(seconds: float) -> str:

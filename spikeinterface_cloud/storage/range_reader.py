@@ -21,14 +21,14 @@ from spikeinterface_cloud.errors import SourceError, TransferError
 from spikeinterface_cloud.storage.digests import plain_etag
 from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
-    PassingFailure,
+    TransientError,
     error_name,
     final_status,
     first_line,
-    persist,
+    retry,
 )
 from spikeinterface_cloud.storage.thread_pool import Stopped
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 if TYPE_CHECKING:
     from obstore import Bytes, GetOptions, GetResult
@@ -59,7 +59,7 @@ class RangesNotSupported(Exception):
     """The server answered a request for a range with something else."""
 
 
-class PermissionLost(PassingFailure):
+class PermissionLost(TransientError):
     """The server denied what a fresh permission may allow."""
 
 
@@ -70,7 +70,7 @@ class ObjectReader:
         self,
         file: RemoteFile,
         destination: str,
-        patience: Patience,
+        patience: NetworkTimeouts,
         stop: threading.Event | None = None,
     ) -> None:
         """Ask nothing yet; `stop` ends what is read when it is set."""
@@ -128,7 +128,7 @@ class ObjectReader:
         try:
             self._copy_range(start, end, write)
         except TransferError as error:
-            raise PassingFailure(str(error.__cause__)) from error
+            raise TransientError(str(error.__cause__)) from error
 
     def _copy_range(self, start: int, end: int, write: Write) -> None:
         assert self._file.open_range is not None
@@ -166,10 +166,8 @@ class ObjectReader:
     def _persist(self, action: Callable[[], Result]) -> Result:
         """Do `action` until it succeeds or patience ends."""
         try:
-            return persist(
-                lambda: self._attempt(action), self._patience, self._file.url, self._stop
-            )
-        except PassingFailure as error:
+            return retry(lambda: self._attempt(action), self._patience, self._file.url, self._stop)
+        except TransientError as error:
             raise TransferError("fetch", self._file.url, self._destination, str(error)) from error
 
     def _attempt(self, action: Callable[[], Result]) -> Result:
@@ -204,9 +202,9 @@ class ObjectReader:
 
 
 def check_complete(got_bytes: int, expected_bytes: int) -> None:
-    """Raise PassingFailure when an answer ended early."""
+    """Raise TransientError when an answer ended early."""
     if got_bytes != expected_bytes:
-        raise PassingFailure(f"{got_bytes} bytes came instead of {expected_bytes}")
+        raise TransientError(f"{got_bytes} bytes came instead of {expected_bytes}")
 
 
 def translate(error: Exception, url: str) -> Exception:
@@ -214,7 +212,7 @@ def translate(error: Exception, url: str) -> Exception:
     text = str(error)
     status = final_status(error)
     if NO_CREDENTIALS in text:
-        return PassingFailure(first_line(error))
+        return TransientError(first_line(error))
     if isinstance(error, FileNotFoundError):
         return SourceError(f"{url} is missing: the server answered 404; check its name")
     if isinstance(error, PreconditionError) or status == 416:
@@ -225,4 +223,4 @@ def translate(error: Exception, url: str) -> Exception:
         return PermissionLost("access denied")
     if status is not None:
         return SourceError(f"{url} cannot be read: the server answered {error_name(error)}")
-    return PassingFailure(first_line(error))
+    return TransientError(first_line(error))

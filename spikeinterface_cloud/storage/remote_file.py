@@ -16,7 +16,7 @@ from obstore.store import HTTPStore
 from spikeinterface_cloud.config.locations import S3Location, is_path
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.storage.digests import Digest, etag_digest
-from spikeinterface_cloud.storage.timeouts import Patience, client_options, retry_config
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts, client_options, retry_config
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -115,7 +115,7 @@ def http_file(
     size_bytes: int,
     digest: Digest | None = None,
     etag: str | None = None,
-    patience: Patience | None = None,
+    patience: NetworkTimeouts | None = None,
 ) -> RemoteFile:
     """A file behind an HTTP URL, signed or not; `url` is asked again when the signature has run
     out.
@@ -127,7 +127,7 @@ def http_file(
     unused = [first]
 
     def store() -> HTTPStore:
-        return _http_store(unused.pop() if unused else url(), patience or Patience())
+        return _http_store(unused.pop() if unused else url(), patience or NetworkTimeouts())
 
     return RemoteFile(
         name=file_name(name, shown),
@@ -140,7 +140,7 @@ def http_file(
     )
 
 
-def _http_store(url: str, patience: Patience) -> HTTPStore:
+def _http_store(url: str, patience: NetworkTimeouts) -> HTTPStore:
     return HTTPStore(
         url,
         client_options=client_options(patience, allow_http=url.startswith("http:")),

@@ -21,7 +21,7 @@ from tenacity import (
 )
 
 from spikeinterface_cloud.storage.thread_pool import Stopped
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +50,13 @@ NO_CREDENTIALS = "External AWS credential provider"
 CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
 
 
-class PassingFailure(Exception):
+class TransientError(Exception):
     """A failure of the network, or of a server with too much to do, which another attempt may
     mend."""
 
 
-def persist(
-    action: Callable[[], Result], patience: Patience, url: str, stop: threading.Event
+def retry(
+    action: Callable[[], Result], patience: NetworkTimeouts, url: str, stop: threading.Event
 ) -> Result:
     """Do `action` until it succeeds, waiting longer and longer in between; `url` is for the log.
 
@@ -65,7 +65,7 @@ def persist(
     """
     try:
         return action()  # nearly always enough, and 1,500 times cheaper than setting up more
-    except PassingFailure as error:
+    except TransientError as error:
         failures = [error]
 
     def again() -> Result:
@@ -81,12 +81,12 @@ def persist(
 
 
 async def persist_async(
-    action: Callable[[], Awaitable[Result]], patience: Patience, url: str
+    action: Callable[[], Awaitable[Result]], patience: NetworkTimeouts, url: str
 ) -> Result:
     """The same for an action that is awaited, and that is cancelled to stop it."""
     try:
         return await action()
-    except PassingFailure as error:
+    except TransientError as error:
         failures = [error]
 
     async def again() -> Result:
@@ -97,7 +97,7 @@ async def persist_async(
     return await AsyncRetrying(**_policy(patience, url))(again)
 
 
-def _policy(patience: Patience, url: str) -> dict[str, Any]:
+def _policy(patience: NetworkTimeouts, url: str) -> dict[str, Any]:
     """What is tried again, how long, and how it is told."""
 
     def log_retry(state: RetryCallState) -> None:
@@ -106,7 +106,7 @@ def _policy(patience: Patience, url: str) -> dict[str, Any]:
         logger.info("%s: %s; trying again in %.1f s", url, state.outcome.exception(), wait_s)
 
     return {
-        "retry": retry_if_exception_type(PassingFailure),
+        "retry": retry_if_exception_type(TransientError),
         "stop": stop_all(stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(patience.give_up_s)),
         "wait": wait_random_exponential(multiplier=FIRST_WAIT_S, max=patience.longest_wait_s),
         "before_sleep": log_retry,

@@ -31,7 +31,7 @@ from spikeinterface_cloud.storage.digests import (
 from spikeinterface_cloud.storage.retries import final_status, first_line
 from spikeinterface_cloud.storage.s3_errors import CHANGED, MISSING, NO_CONDITIONS, error_code
 from spikeinterface_cloud.storage.session import S3Session
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -85,16 +85,20 @@ class Storage:
     """S3, or a server that speaks its language, with one set of credentials."""
 
     def __init__(
-        self, access: AwsSettings, *, unsigned: bool = False, patience: Patience | None = None
+        self,
+        access: AwsSettings,
+        *,
+        unsigned: bool = False,
+        patience: NetworkTimeouts | None = None,
     ) -> None:
         """Connect to nothing yet; `unsigned` leaves credentials out, as public buckets of strangers
         want it."""
         self._access = access
         self._unsigned = unsigned
-        self.patience = patience or Patience()
+        self.patience = patience or NetworkTimeouts()
         self._s3 = S3Session(access, unsigned=unsigned, patience=self.patience)
 
-    def with_patience(self, patience: Patience) -> Storage:
+    def with_patience(self, patience: NetworkTimeouts) -> Storage:
         """The same storage, for who waits longer or less long."""
         return Storage(self._access, unsigned=self._unsigned, patience=patience)
 

@@ -22,7 +22,7 @@ from obstore.store import S3Store
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError, SourceError
 from spikeinterface_cloud.storage.s3_errors import explain, explain_session
-from spikeinterface_cloud.storage.timeouts import Patience, client_options, retry_config
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts, client_options, retry_config
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -41,7 +41,7 @@ NO_REGION = (None, "aws-global")
 class S3Session:
     """boto3's client, and the obstore stores that share its credentials."""
 
-    def __init__(self, access: AwsSettings, *, unsigned: bool, patience: Patience) -> None:
+    def __init__(self, access: AwsSettings, *, unsigned: bool, patience: NetworkTimeouts) -> None:
         """Connect to nothing yet.
 
         Raises SettingsError for what boto3 cannot begin with, TransferError where the machine's own

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
+class NetworkTimeouts:
     """Seconds that a transfer waits for a network in trouble before it gives up."""
 
     #: to open a connection
@@ -27,7 +27,9 @@ class Patience:
 
 
 #: for the way out of a job that has seconds left, or that has lost its network already
-HURRY = Patience(connect_s=2, stall_s=4, give_up_s=4, longest_wait_s=1, attempts=2)
+SHUTDOWN_TIMEOUTS = NetworkTimeouts(
+    connect_s=2, stall_s=4, give_up_s=4, longest_wait_s=1, attempts=2
+)
 
 #: A request that has begun moving is bounded by its stalls, never by its whole length: obstore
 #: would cut it at 30 s.
@@ -38,7 +40,7 @@ WHOLE_REQUEST = timedelta(days=7)
 QUICK_RETRIES = 2
 
 
-def client_options(patience: Patience, *, allow_http: bool) -> ClientConfig:
+def client_options(patience: NetworkTimeouts, *, allow_http: bool) -> ClientConfig:
     """The HTTP options of an obstore store."""
     return {
         "allow_http": allow_http,
@@ -48,7 +50,7 @@ def client_options(patience: Patience, *, allow_http: bool) -> ClientConfig:
     }
 
 
-def retry_config(patience: Patience) -> RetryConfig:
+def retry_config(patience: NetworkTimeouts) -> RetryConfig:
     """The retries that an obstore store makes by itself."""
     return {
         "max_retries": QUICK_RETRIES,

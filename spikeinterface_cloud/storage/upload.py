@@ -29,10 +29,10 @@ from spikeinterface_cloud.storage.digests import (
     plain_etag,
 )
 from spikeinterface_cloud.storage.event_loop import first_error, run_coroutine
-from spikeinterface_cloud.storage.progress import Progress, Share
+from spikeinterface_cloud.storage.progress import FileProgress, Progress
 from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
-    PassingFailure,
+    TransientError,
     error_name,
     final_status,
     first_line,
@@ -100,7 +100,7 @@ class _Upload:
 
     async def _send(self, file: Path, location: S3Location) -> None:
         """Send one file; once more when S3 has stored something else."""
-        sending = _Sending(file, location, self._pace, Share(self._progress))
+        sending = _Sending(file, location, self._pace, FileProgress(self._progress))
         try:
             await sending.send()
         except StoredDifferently:
@@ -150,7 +150,7 @@ class _Sent:
 class _Sending:
     """One file on its way to S3."""
 
-    def __init__(self, file: Path, location: S3Location, pace: _Pace, share: Share) -> None:
+    def __init__(self, file: Path, location: S3Location, pace: _Pace, share: FileProgress) -> None:
         self._file = file
         self._location = location
         self._pace = pace
@@ -161,16 +161,16 @@ class _Sending:
         """Send the file and make sure that it was stored as it is. Raises StoredDifferently."""
         try:
             sent = await persist_async(self._attempt, self._storage.patience, str(self._location))
-        except PassingFailure as error:
+        except TransientError as error:
             raise TransferError(
                 "upload", str(self._file), str(self._location), str(error)
             ) from error
         if sent.etag != sent.expected.value and not await asyncio.to_thread(self._is_stored, sent):
-            self._share.take_back()
+            self._share.reset()
             raise StoredDifferently
 
     async def _attempt(self) -> _Sent:
-        self._share.take_back()
+        self._share.reset()
         self._storage = self._pace.storage
         size_bytes = self._file.stat().st_size
         started = time.monotonic()
@@ -178,7 +178,7 @@ class _Sending:
             if size_bytes <= PART_BYTES:
                 return await self._put_whole()
             return await self._put_parts(size_bytes)
-        except PassingFailure:
+        except TransientError:
             if time.monotonic() - started >= self._storage.patience.stall_s:
                 await asyncio.to_thread(self._pace.slow_down, self._storage)
             raise
@@ -252,9 +252,9 @@ def translate(error: Exception, location: S3Location) -> Exception:
     """What an error of obstore means to an upload."""
     name = error_name(error)
     if name == "NoSuchUpload":  # it was completed, or given up, by a request whose answer was lost
-        return PassingFailure("the upload in parts is not there any more")
+        return TransientError("the upload in parts is not there any more")
     if NO_CREDENTIALS in str(error):
-        return PassingFailure(first_line(error))
+        return TransientError(first_line(error))
     if isinstance(error, FileNotFoundError):
         reason = f"there is no bucket {location.bucket}; check its name and the region"
     elif name in CREDENTIALS:
@@ -264,5 +264,5 @@ def translate(error: Exception, location: S3Location) -> Exception:
     elif final_status(error) is not None:
         reason = f"S3 answered {name}"
     else:
-        return PassingFailure(first_line(error))
+        return TransientError(first_line(error))
     return TargetError(f"cannot write {location}: {reason}")

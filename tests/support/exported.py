@@ -52,7 +52,7 @@ def export_truth(
     results: Path,
     labels: Labels | None = None,
 ) -> Exported:
-    """Analyse the true spikes of a source, and export them into a results folder."""
+    """Analyze the true spikes of a source, and export them into a results folder."""
     # by its spikes alone: its properties name the channels of the simulation
     spikes = truth.to_spike_vector()
     sorting = si.NumpySorting(spikes, source.sampling_frequency, truth.unit_ids)

@@ -10,7 +10,7 @@ from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.servers import S3Server
 
 RUN = SorterRun(
@@ -32,7 +32,7 @@ class Host:
         folder: Path,
         server: S3Server | None,
         bucket: str,
-        patience: Patience | None = None,
+        patience: NetworkTimeouts | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.results = Results(
@@ -96,8 +96,8 @@ def sort(folder: SorterFolder, found: str) -> None:
     folder.finish_sorting(RUN)
 
 
-def analyse(folder: SorterFolder, found: str) -> None:
-    """Analyse what the sorter found, and export it."""
+def analyze(folder: SorterFolder, found: str) -> None:
+    """Analyze what the sorter found, and export it."""
     write(folder, sorting__spikes=f"curated {found}", phy__params=found)
     (folder.path / "analyzer.zarr").mkdir(exist_ok=True)
     (folder.path / "analyzer.zarr" / "templates").write_text(found)

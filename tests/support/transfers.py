@@ -13,7 +13,7 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.storage.download import Downloaded, download
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Request
 from tests.support.servers import S3Server, access_to
 
@@ -24,10 +24,10 @@ RANGE = 8 * MIB
 LARGE = random.Random(3).randbytes(3 * RANGE + 1234)
 
 #: gives up soon after failures, but lets a busy machine take its time
-STEADY = Patience(connect_s=10, stall_s=20, give_up_s=2, longest_wait_s=0.2)
+STEADY = NetworkTimeouts(connect_s=10, stall_s=20, give_up_s=2, longest_wait_s=0.2)
 
 #: for connections that stand still
-IMPATIENT = Patience(connect_s=1, stall_s=0.5, give_up_s=2, longest_wait_s=0.2)
+IMPATIENT = NetworkTimeouts(connect_s=1, stall_s=0.5, give_up_s=2, longest_wait_s=0.2)
 
 
 #: as a request asks for it
@@ -49,14 +49,14 @@ def put(server: S3Server, bucket: str, name: str, data: bytes) -> None:
     server.client.put_object(Bucket=bucket, Key=f"raw/{name}", Body=data)
 
 
-def files_of(url: str, bucket: str, patience: Patience = STEADY) -> list[RemoteFile]:
+def files_of(url: str, bucket: str, patience: NetworkTimeouts = STEADY) -> list[RemoteFile]:
     """The files of the folder `raw`."""
     storage = Storage(access_to(url), patience=patience)
     folder = S3Location(bucket=bucket, key="raw")
     return s3_files(storage, storage.list_objects(folder), folder)
 
 
-def fetch(url: str, bucket: str, folder: Path, patience: Patience = STEADY) -> Downloaded:
+def fetch(url: str, bucket: str, folder: Path, patience: NetworkTimeouts = STEADY) -> Downloaded:
     """Download the folder `raw`."""
     return download(files_of(url, bucket, patience), folder, patience=patience)
 

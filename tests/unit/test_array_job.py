@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.array_job import assigned, place_in_manifest
-from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.array_job import manifest_entry, resolve_environment
+from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError
 
@@ -17,8 +17,8 @@ DANDI = {"DANDISET_S3_FILE_URL": "000003"}
 
 @pytest.mark.parametrize("environ", [{}, {"SORTERS": "simple"}, {"MANIFEST_URL": " "}])
 def test_a_job_without_a_list_goes_by_its_environment(environ: dict[str, str]) -> None:
-    assert assigned(environ) == environ
-    assert place_in_manifest(environ) is None
+    assert resolve_environment(environ) == environ
+    assert manifest_entry(environ) is None
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_job_without_a_list_goes_by_its_environment(environ: dict[str, str]) -
 def test_the_line_is_stronger_and_its_source_the_only_one(
     weaker: dict[str, str], stronger: dict[str, str], both: dict[str, str]
 ) -> None:
-    assert overlay(weaker, stronger) == both
+    assert merge_environments(weaker, stronger) == both
 
 
 @given(
@@ -56,13 +56,13 @@ def test_the_line_is_stronger_and_its_source_the_only_one(
 )
 def test_whatever_the_line_says_holds(weaker: dict[str, str], stronger: dict[str, str]) -> None:
     said = {name: text for name, text in stronger.items() if text.strip()}
-    assert said.items() <= overlay(weaker, stronger).items()
+    assert said.items() <= merge_environments(weaker, stronger).items()
 
 
 @pytest.mark.parametrize("given_half", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_half_of_the_credentials_is_refused_before_the_list_is_read(given_half: str) -> None:
     with pytest.raises(SettingsError, match="missing, though AWS_"):
-        assigned({"MANIFEST_URL": "s3://lab/jobs.jsonl", given_half: "key"})
+        resolve_environment({"MANIFEST_URL": "s3://lab/jobs.jsonl", given_half: "key"})
 
 
 def test_the_list_is_read_with_the_access_that_the_job_has() -> None:

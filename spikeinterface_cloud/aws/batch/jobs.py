@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from spikeinterface_cloud.aws.cli.options import STATUSES
-from spikeinterface_cloud.aws.errors import AwsRefusal, explained
+from spikeinterface_cloud.aws.errors import AwsError, explained
 
 #: DescribeJobs takes no more identifiers
 MOST_DESCRIBED = 100
@@ -151,9 +151,9 @@ def look_up_one(batch: Any, job_id: str) -> JobState:
     return states[job_id]
 
 
-def no_such_job(job_id: str, batch: Any) -> AwsRefusal:
+def no_such_job(job_id: str, batch: Any) -> AwsError:
     """The error that says that AWS does not know a job."""
-    return AwsRefusal(
+    return AwsError(
         f"there is no job {job_id} in {batch.meta.region_name}; check --region and --profile, "
         "and mind that AWS forgets a job about seven days after its end"
     )
@@ -217,7 +217,7 @@ def queue_position(batch: Any, job: JobState) -> int | None:
     try:
         with explained("look at the queue"):
             reply = batch.get_job_queue_snapshot(jobQueue=job.queue)
-    except AwsRefusal:
+    except AwsError:
         return None
     front = [waiting["jobArn"] for waiting in reply["frontOfQueue"]["jobs"]]
     arn = job.reply.get("jobArn")

@@ -10,8 +10,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
-from spikeinterface_cloud.aws.batch.wait import telling, watch
-from spikeinterface_cloud.aws.errors import AwsRefusal, error_code, explained
+from spikeinterface_cloud.aws.batch.wait import announce_changes, watch
+from spikeinterface_cloud.aws.errors import AwsError, error_code, explained
 from spikeinterface_cloud.aws.session import AwsSession
 
 #: what a container writes last is in its log some seconds after its end
@@ -72,7 +72,7 @@ class JobLog:
             stream = self._streams.setdefault(name, LogStream(self._logs, job.log_group, name))
             try:
                 yield from stream.read()
-            except AwsRefusal as refusal:
+            except AwsError as refusal:
                 if not refusal.passing or job.is_over:
                     raise
 
@@ -92,7 +92,7 @@ def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> s
     """
     job = look_up_one(session.client("batch"), job_id)
     if job.array_size is not None:
-        raise AwsRefusal(
+        raise AwsError(
             f"{job.job_id} is an array, whose {job.array_size} jobs have a log each; "
             f"name one, from {job.job_id}:0 to {job.job_id}:{job.array_size - 1}"
         )
@@ -120,7 +120,7 @@ def follow_log(
         There is no such job, or AWS refuses for good.
     """
     log = JobLog(session.client("logs"))
-    for state in telling(watch(session.client("batch"), job_id, interval_s), tell):
+    for state in announce_changes(watch(session.client("batch"), job_id, interval_s), tell):
         for line in log.read(state):
             show(line)
     time.sleep(min(interval_s, DELIVERY_S))  # for what is still on its way to the log

@@ -19,12 +19,12 @@ from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.aws.batch.wait import describe_state
 from spikeinterface_cloud.aws.errors import (
     MISSING_OBJECTS,
-    AwsRefusal,
+    AwsError,
     error_code,
     explained,
 )
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
 from spikeinterface_cloud.errors import SettingsError
@@ -67,13 +67,13 @@ def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
         raise SettingsError(str(error)) from error
 
 
-def no_record(target: S3Location, state: JobState | None) -> AwsRefusal:
+def no_record(target: S3Location, state: JobState | None) -> AwsError:
     """The error that says that a job has not ended with a record at its target, as far as known."""
     if state is None:
         why = "its job is under way, was killed, or never started"
     else:
         why = describe_state(state)
-    return AwsRefusal(f"{target} has no {RECORD}: {why}")
+    return AwsError(f"{target} has no {RECORD}: {why}")
 
 
 def target_of(s3: Any, job: JobState) -> S3Location:
@@ -85,7 +85,7 @@ def target_of(s3: Any, job: JobState) -> S3Location:
         The job names no target, or its list cannot be read.
     """
     if job.array_size is not None:
-        raise AwsRefusal(
+        raise AwsError(
             f"{job.job_id} is an array, whose {job.array_size} jobs have results each; "
             f"name one, from {job.job_id}:0 to {job.job_id}:{job.array_size - 1}"
         )
@@ -94,10 +94,12 @@ def target_of(s3: Any, job: JobState) -> S3Location:
         location = parse_s3(variables[MANIFEST_URL], None)
         data = _read(s3, location)
         if data is None:
-            raise AwsRefusal(f"there is no {location}, which {job.job_id} has its settings from")
-        variables = overlay(variables, select_line(data, {"AWS_BATCH_JOB_ID": job.job_id}))
+            raise AwsError(f"there is no {location}, which {job.job_id} has its settings from")
+        variables = merge_environments(
+            variables, select_line(data, {"AWS_BATCH_JOB_ID": job.job_id})
+        )
     if not variables.get("TARGET_AWS_S3_BUCKET"):
-        raise AwsRefusal(f"{job.job_id} names no target on S3; its results stayed on its machine")
+        raise AwsError(f"{job.job_id} names no target on S3; its results stayed on its machine")
     return parse_s3(variables["TARGET_AWS_S3_BUCKET"], variables.get("TARGET_AWS_S3_BUCKET_FOLDER"))
 
 
@@ -109,7 +111,7 @@ def read_record(s3: Any, target: S3Location) -> dict[str, Any] | None:
     try:
         record: dict[str, Any] = json.loads(data)
     except ValueError as error:
-        raise AwsRefusal(f"{target.child(RECORD)} is not JSON ({error})") from error
+        raise AwsError(f"{target.child(RECORD)} is not JSON ({error})") from error
     return record
 
 
@@ -188,9 +190,9 @@ def _explained(file: ResultFile, folder: Path) -> Iterator[None]:
         with explained(f"fetch {file.location}"):
             yield
     except (RetriesExceededError, S3DownloadFailedError, Boto3Error) as error:
-        raise AwsRefusal(f"cannot fetch {file.location}: {error}; run the same again") from error
+        raise AwsError(f"cannot fetch {file.location}: {error}; run the same again") from error
     except OSError as error:
-        raise AwsRefusal(
+        raise AwsError(
             f"cannot write {folder / file.name}: {error.strerror}; name another folder"
         ) from error
 
@@ -198,7 +200,7 @@ def _explained(file: ResultFile, folder: Path) -> Iterator[None]:
 def _checked_name(name: str, target: S3Location) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in name:
-        raise AwsRefusal(
+        raise AwsError(
             f"{target} holds an object named {name!r}, which would be written outside the folder "
             "it is fetched to; rename or remove it"
         )

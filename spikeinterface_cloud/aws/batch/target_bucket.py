@@ -7,7 +7,7 @@ from http import HTTPStatus
 from botocore.exceptions import BotoCoreError
 
 from spikeinterface_cloud.aws.batch.submission import PreparedJob
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.session import AwsSession
 
 
@@ -27,10 +27,10 @@ def check_target_bucket(session: AwsSession, job: PreparedJob) -> str | None:
     bucket = job.target.bucket
     try:
         status = session.head_bucket(bucket, _endpoint_url(job))
-    except (BotoCoreError, AwsRefusal):  # what stands in the way of Batch as well, Batch says
+    except (BotoCoreError, AwsError):  # what stands in the way of Batch as well, Batch says
         return None
     if status == HTTPStatus.NOT_FOUND:
-        raise AwsRefusal(
+        raise AwsError(
             f"cannot submit the job: there is no bucket {bucket}, where its results are to go; "
             "check --target, or make the bucket first"
         )

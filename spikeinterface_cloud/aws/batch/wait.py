@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up, no_such_job
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def watch(batch: Any, job_id: str, interval_s: float) -> Iterator[JobState]:
         time.sleep(interval_s)
 
 
-def telling(states: Iterable[JobState], tell: Callable[[str], None]) -> Iterator[JobState]:
+def announce_changes(states: Iterable[JobState], tell: Callable[[str], None]) -> Iterator[JobState]:
     """The same states; each change before the end is told, a line each, and once what to do about a
     machine that does not come."""
     told = ""
@@ -71,7 +71,7 @@ def wait_for_end(
     AwsRefusal
         There is no such job, or AWS refuses for good.
     """
-    for state in telling(watch(batch, job_id, interval_s), tell):
+    for state in announce_changes(watch(batch, job_id, interval_s), tell):
         last = state
     return last
 
@@ -81,7 +81,7 @@ def _ask(batch: Any, job_id: str, interval_s: float) -> JobState | None:
     while True:
         try:
             return look_up(batch, [job_id]).get(job_id)
-        except AwsRefusal as refusal:
+        except AwsError as refusal:
             if not refusal.passing:
                 raise
             logger.warning("%s; the job goes on, and so does the watching", refusal)

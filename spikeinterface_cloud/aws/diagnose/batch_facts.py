@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up, look_up_one
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unseen
+from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
 from spikeinterface_cloud.aws.diagnose.query import ask_for
-from spikeinterface_cloud.aws.errors import DENIED, AwsRefusal, error_code, explained
+from spikeinterface_cloud.aws.errors import DENIED, AwsError, error_code, explained
 from spikeinterface_cloud.aws.session import AwsSession
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def find_child(session: AwsSession, array: JobState) -> Seen[JobState | None]:
     batch = session.client("batch")
     for status in CHILDREN_AT_THE_END if array.is_over else CHILDREN_UNDER_WAY:
         listed = ask_for("batch:ListJobs", partial(_children, batch, array.job_id, status))
-        if isinstance(listed, Unseen):
+        if isinstance(listed, Unavailable):
             return listed
         if listed:
             return find_job(session, listed[0]["jobId"])
@@ -82,10 +82,10 @@ def find_queue(session: AwsSession, queue: str) -> Seen[Reply | None]:
     return _unless_denied("batch:DescribeJobQueues", describe)
 
 
-def no_such_queue(session: AwsSession, queue: str) -> AwsRefusal:
+def no_such_queue(session: AwsSession, queue: str) -> AwsError:
     """The error that says that AWS does not know a queue."""
     region = session.client("batch").meta.region_name
-    return AwsRefusal(
+    return AwsError(
         f"there is no job queue {queue} in {region}; check --queue, --region and --profile: "
         "`aws batch describe-job-queues` lists the queues"
     )
@@ -104,7 +104,7 @@ def find_environments(session: AwsSession, queue: Reply) -> Seen[list[Reply]]:
             "computeEnvironments"
         ],
     )
-    if isinstance(found, Unseen):
+    if isinstance(found, Unavailable):
         return found
     return sorted(found, key=lambda environment: arns.index(environment["computeEnvironmentArn"]))
 
@@ -129,9 +129,9 @@ def _of_this_region(job_id: str, region: str) -> str:
         return job_id
     parts = job_id.split(":", maxsplit=5)
     if len(parts) < 6 or not parts[5].startswith("job/"):
-        raise AwsRefusal(f"{job_id} is not the ARN of a job; give the job's id")
+        raise AwsError(f"{job_id} is not the ARN of a job; give the job's id")
     if parts[3] != region:
-        raise AwsRefusal(
+        raise AwsError(
             f"the job {job_id} is in {parts[3]}, and this looks in {region}; "
             f"give --region {parts[3]}"
         )
@@ -142,8 +142,8 @@ def _unless_denied(permission: str, call: Callable[[], T]) -> Seen[T]:
     """What a call brings, or that it is not allowed; every other refusal is raised."""
     try:
         return call()
-    except AwsRefusal as refusal:
+    except AwsError as refusal:
         cause = refusal.__cause__
         if isinstance(cause, ClientError) and error_code(cause) in DENIED:
-            return Unseen(permission=permission, reason=str(refusal), denied=True)
+            return Unavailable(permission=permission, reason=str(refusal), denied=True)
         raise

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, Seen, Unseen, check, softened
+from spikeinterface_cloud.aws.diagnose.finding import (
+    Finding,
+    Seen,
+    Unavailable,
+    check,
+    downgrade_if_any_passes,
+)
 from spikeinterface_cloud.aws.diagnose.instance_types import (
     MachineType,
     machine_types,
@@ -107,7 +113,7 @@ def check_environment(
 
 def _fitting(types: Seen[list[MachineType]], request: Request | None) -> Seen[list[MachineType]]:
     """The types that the job fits on; all of them where it fits on none, which is said already."""
-    if isinstance(types, Unseen):
+    if isinstance(types, Unavailable):
         return types
     return [kind for kind in types if kind.fits(request)] or types
 
@@ -115,7 +121,7 @@ def _fitting(types: Seen[list[MachineType]], request: Request | None) -> Seen[li
 def _check_quotas(
     session: AwsSession, environment: Reply, types: Seen[list[MachineType]]
 ) -> list[Finding]:
-    if isinstance(types, Unseen):
+    if isinstance(types, Unavailable):
         return check("quota", judge_quota, types)
     spot = is_spot(environment)
     most = environment.get("computeResources", {}).get("maxvCpus")
@@ -123,7 +129,7 @@ def _check_quotas(
     for kind, machines in types_by_kind(types, spot).items():
         quota = look_up_quota(session, kind, spot)
         findings += check("quota", judge_quota, quota, machines, most)
-    return softened(findings, "quota")
+    return downgrade_if_any_passes(findings, "quota")
 
 
 def _check_network(
@@ -150,7 +156,9 @@ def _check_roles(session: AwsSession, environment: Reply) -> list[Finding]:
     named = str(environment.get("computeResources", {}).get("instanceRole", ""))
     profile = look_up_profile(session, named)
     findings = check("instance role", judge_profile, named, profile)
-    roles: Sequence[Any] = () if profile is None or isinstance(profile, Unseen) else profile.roles
+    roles: Sequence[Any] = (
+        () if profile is None or isinstance(profile, Unavailable) else profile.roles
+    )
     for role in roles:
         findings += check("instance role", judge_role, role, named, EC2, INSTANCE_POLICY)
     service = str(environment.get("serviceRole") or LINKED_ROLE)

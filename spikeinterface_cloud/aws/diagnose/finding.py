@@ -39,7 +39,7 @@ class Finding:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Unseen:
+class Unavailable:
     """A fact that AWS did not tell."""
 
     #: the action that it takes, like `ec2:DescribeSubnets`
@@ -51,7 +51,7 @@ class Unseen:
 
 
 #: a fact, or why it is not known
-Seen: TypeAlias = T | Unseen
+Seen: TypeAlias = T | Unavailable
 
 
 def ok(evidence: str) -> Finding:
@@ -75,12 +75,12 @@ def check(name: str, judge: Callable[..., Iterable[Finding]], *facts: Any) -> li
     A judge is asked only where every one of its facts was seen; otherwise the finding is which
     permission it takes to see them.
     """
-    unseen = [fact for fact in facts if isinstance(fact, Unseen)]
+    unseen = [fact for fact in facts if isinstance(fact, Unavailable)]
     findings = [_not_seen(unseen)] if unseen else judge(*facts)
     return [replace(finding, check=name) for finding in findings]
 
 
-def softened(findings: Sequence[Finding], name: str) -> list[Finding]:
+def downgrade_if_any_passes(findings: Sequence[Finding], name: str) -> list[Finding]:
     """The findings, where a failure of this check is a warning if another one of it went well.
 
     A job needs one compute environment that has what it asks for, not all of them.
@@ -96,7 +96,7 @@ def softened(findings: Sequence[Finding], name: str) -> list[Finding]:
     ]
 
 
-def _not_seen(unseen: Iterable[Unseen]) -> Finding:
+def _not_seen(unseen: Iterable[Unavailable]) -> Finding:
     denied = sorted({fact.permission for fact in unseen if fact.denied})
     if denied:
         wanted = ", ".join(denied)

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, Seen, Unseen, failed, ok, warning
+from spikeinterface_cloud.aws.diagnose.finding import (
+    Finding,
+    Seen,
+    Unavailable,
+    failed,
+    ok,
+    warning,
+)
 from spikeinterface_cloud.aws.diagnose.query import ask
 from spikeinterface_cloud.aws.session import AwsSession
 
@@ -90,7 +97,7 @@ def look_up_image(session: AwsSession, address: Address) -> Seen[Image]:
         lambda: ecr.describe_images(**wanted)["imageDetails"],
         absent=(NO_IMAGE, NO_REPOSITORY),
     )
-    if isinstance(reply, Unseen):
+    if isinstance(reply, Unavailable):
         return reply
     if not reply:
         return Image(repository_exists=_repository_exists(ecr, address), exists=False)

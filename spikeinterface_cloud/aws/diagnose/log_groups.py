@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, Seen, Unseen, failed, ok
+from spikeinterface_cloud.aws.diagnose.finding import Finding, Seen, Unavailable, failed, ok
 from spikeinterface_cloud.aws.diagnose.query import ask_for
 from spikeinterface_cloud.aws.session import AwsSession
 
@@ -16,7 +16,7 @@ def log_group_exists(session: AwsSession, name: str) -> Seen[bool]:
         "logs:DescribeLogGroups",
         lambda: logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"],
     )
-    if isinstance(found, Unseen):
+    if isinstance(found, Unavailable):
         return found
     return any(group["logGroupName"] == name for group in found)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unseen
+from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
 from spikeinterface_cloud.aws.diagnose.query import ask, ask_for
 from spikeinterface_cloud.aws.session import AwsSession
 
@@ -28,7 +28,7 @@ class Network:
     @property
     def gives_public_addresses(self) -> bool:
         """Whether the launch template has every machine get a public address."""
-        if self.template is None or isinstance(self.template, Unseen):
+        if self.template is None or isinstance(self.template, Unavailable):
             return False
         interfaces = self.template.get("NetworkInterfaces", ())
         return any(interface.get("AssociatePublicIpAddress") for interface in interfaces)
@@ -104,7 +104,7 @@ def _template(ec2: Any, named: Mapping[str, str] | None) -> Seen[Mapping[str, An
             "InvalidLaunchTemplateId.Malformed",
         ),
     )
-    if reply is None or isinstance(reply, Unseen):
+    if reply is None or isinstance(reply, Unavailable):
         return reply
     versions = reply["LaunchTemplateVersions"]
     return dict(versions[0].get("LaunchTemplateData", {})) if versions else None

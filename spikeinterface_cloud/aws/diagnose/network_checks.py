@@ -16,7 +16,7 @@ NEEDED_ENDPOINTS = ("ecs", "ecs-agent", "ecs-telemetry", "ecr.api", "ecr.dkr", "
 Reply = Mapping[str, Any]
 
 
-class WayOut(Enum):
+class DefaultRoute(Enum):
     """Where the default route of a subnet leads."""
 
     INTERNET_GATEWAY = auto()
@@ -123,23 +123,23 @@ def _judge_way_out(
     name = str(subnet["SubnetId"])
     here = _endpoints_of(subnet, endpoints)
     way = way_out(subnet, route_tables)
-    if way is WayOut.INTERNET_GATEWAY and public:
+    if way is DefaultRoute.INTERNET_GATEWAY and public:
         return ok(f"{name} leads out through an internet gateway, and its machines get addresses")
-    if way is WayOut.INTERNET_GATEWAY:
+    if way is DefaultRoute.INTERNET_GATEWAY:
         return failed(
             f"{name} leads out through an internet gateway, and its machines get no public "
             "address: they never reach ECS",
             "let the subnet give public addresses, or lead it out through a NAT gateway",
             f"aws ec2 modify-subnet-attribute --subnet-id {name} --map-public-ip-on-launch",
         )
-    if way is WayOut.NAT:
+    if way is DefaultRoute.NAT:
         if "s3" in here:
             return ok(f"{name} leads out through NAT, and to S3 through an endpoint")
         return warning(
             f"{name} leads out through NAT, which is paid by the GB, and has no endpoint for S3",
             "make a gateway endpoint for S3, which is free of charge",
         )
-    if way is WayOut.OTHER:
+    if way is DefaultRoute.OTHER:
         return warning(
             f"{name} leads out through a gateway that cannot be looked beyond",
             "make sure that ECS, ECR, CloudWatch Logs and S3 are reached through it",
@@ -147,7 +147,7 @@ def _judge_way_out(
     missing = [service for service in NEEDED_ENDPOINTS if service not in here]
     if not missing:
         return ok(f"{name} leads nowhere but to the endpoints of AWS; DANDI is out of reach")
-    gone = ", as the target of its default route is gone" if way is WayOut.GONE else ""
+    gone = ", as the target of its default route is gone" if way is DefaultRoute.GONE else ""
     return failed(
         f"{name} leads nowhere{gone}, and its VPC has no endpoint for {', '.join(missing)}: its "
         "machines never reach ECS",
@@ -155,7 +155,7 @@ def _judge_way_out(
     )
 
 
-def way_out(subnet: Reply, route_tables: Sequence[Reply]) -> WayOut:
+def way_out(subnet: Reply, route_tables: Sequence[Reply]) -> DefaultRoute:
     """Where the default route of a subnet leads: its own table's, or the main one's of its VPC."""
     table = _table_of(subnet, route_tables)
     routes = [
@@ -164,13 +164,13 @@ def way_out(subnet: Reply, route_tables: Sequence[Reply]) -> WayOut:
         if route.get("DestinationCidrBlock") == ANYWHERE[0]
     ]
     if not routes:
-        return WayOut.NONE
+        return DefaultRoute.NONE
     [route, *_] = routes
     if route.get("State") == "blackhole":
-        return WayOut.GONE
+        return DefaultRoute.GONE
     if str(route.get("GatewayId", "")).startswith("igw-"):
-        return WayOut.INTERNET_GATEWAY
-    return WayOut.NAT if route.get("NatGatewayId") else WayOut.OTHER
+        return DefaultRoute.INTERNET_GATEWAY
+    return DefaultRoute.NAT if route.get("NatGatewayId") else DefaultRoute.OTHER
 
 
 def _table_of(subnet: Reply, route_tables: Sequence[Reply]) -> Reply | None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unseen
+from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
 from spikeinterface_cloud.aws.errors import CREDENTIALS, DENIED, error_code, explain
 
 T = TypeVar("T")
@@ -38,9 +38,9 @@ def ask(permission: str, call: Callable[[], T], absent: Collection[str] = ()) ->
             return None
         if code in CREDENTIALS:
             raise explain(error, f"call {permission}") from error
-        return Unseen(permission=permission, reason=_reason(error), denied=code in DENIED)
+        return Unavailable(permission=permission, reason=_reason(error), denied=code in DENIED)
     except (ConnectionError, HTTPClientError, ResponseParserError) as error:
-        return Unseen(permission=permission, reason=_reason(error), denied=False)
+        return Unavailable(permission=permission, reason=_reason(error), denied=False)
     except BotoCoreError as error:
         raise explain(error, f"call {permission}") from error
 

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, Seen, Unseen, failed, ok, warning
+from spikeinterface_cloud.aws.diagnose.finding import (
+    Finding,
+    Seen,
+    Unavailable,
+    failed,
+    ok,
+    warning,
+)
 from spikeinterface_cloud.aws.diagnose.instance_types import MachineType, family_of
 from spikeinterface_cloud.aws.diagnose.query import ask
 from spikeinterface_cloud.aws.session import AwsSession
@@ -90,7 +97,7 @@ def look_up_quota(session: AwsSession, kind: str, spot: bool) -> Seen[Quota]:
             "servicequotas:GetAWSDefaultServiceQuota",
             lambda: client.get_aws_default_service_quota(**wanted),
         )
-    if reply is None or isinstance(reply, Unseen):
+    if reply is None or isinstance(reply, Unavailable):
         assert reply is not None
         return reply
     return Quota(

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, Seen, Unseen, failed, ok, warning
+from spikeinterface_cloud.aws.diagnose.finding import (
+    Finding,
+    Seen,
+    Unavailable,
+    failed,
+    ok,
+    warning,
+)
 from spikeinterface_cloud.aws.diagnose.query import ask
 from spikeinterface_cloud.aws.session import AwsSession
 
@@ -48,7 +55,7 @@ def look_up_role(session: AwsSession, arn: str) -> Seen[Role | None]:
     iam = session.client("iam")
     name = arn.rpartition("/")[2]
     reply = ask("iam:GetRole", lambda: iam.get_role(RoleName=name), ABSENT)
-    if reply is None or isinstance(reply, Unseen):
+    if reply is None or isinstance(reply, Unavailable):
         return reply
     attached = ask(
         "iam:ListAttachedRolePolicies",
@@ -59,7 +66,7 @@ def look_up_role(session: AwsSession, arn: str) -> Seen[Role | None]:
         name=name,
         trusted=trusted_services(reply["Role"].get("AssumeRolePolicyDocument", {})),
         policies=attached
-        if isinstance(attached, Unseen)
+        if isinstance(attached, Unavailable)
         else frozenset(policy["PolicyName"] for policy in attached or ()),
     )
 
@@ -71,7 +78,7 @@ def look_up_profile(session: AwsSession, named: str) -> Seen[InstanceProfile | N
     reply = ask(
         "iam:GetInstanceProfile", lambda: iam.get_instance_profile(InstanceProfileName=name), ABSENT
     )
-    if reply is None or isinstance(reply, Unseen):
+    if reply is None or isinstance(reply, Unavailable):
         return reply
     names = [role["RoleName"] for role in reply["InstanceProfile"].get("Roles", ())]
     return InstanceProfile(name=name, roles=tuple(look_up_role(session, role) for role in names))
@@ -143,7 +150,7 @@ def judge_role(
             "--policy-document file://trust.json",
         )
         return
-    if policy is None or isinstance(role.policies, Unseen) or policy in role.policies:
+    if policy is None or isinstance(role.policies, Unavailable) or policy in role.policies:
         yield ok(f"{role.name}, trusted by {service}")
         return
     yield warning(

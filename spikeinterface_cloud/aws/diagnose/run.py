@@ -26,10 +26,10 @@ from spikeinterface_cloud.aws.diagnose.environment_checks import (
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Seen,
-    Unseen,
+    Unavailable,
     Verdict,
     check,
-    softened,
+    downgrade_if_any_passes,
 )
 from spikeinterface_cloud.aws.diagnose.images import (
     judge_image,
@@ -88,7 +88,7 @@ def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnos
         There is no such job, or AWS could not be asked.
     """
     job = find_job(session, job_id)
-    if isinstance(job, Unseen):
+    if isinstance(job, Unavailable):
         findings = check("job", judge_job, job)
         rest = _check_queue(session, find_queue(session, queue), None) if queue else []
         return Diagnosis(job_id=job_id, queue=queue, findings=[*findings, *rest])
@@ -96,7 +96,7 @@ def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnos
     if job.array_size is not None:
         child = find_child(session, job)
         findings += check("array", judge_array, job, child)
-        if child is None or isinstance(child, Unseen):
+        if child is None or isinstance(child, Unavailable):
             child = job
         job = child
     return Diagnosis(
@@ -138,7 +138,7 @@ def _check_queue(
     request = request_of(job) if job is not None else None
     findings = check("job queue", judge_queue, queue)
     environments: Seen[list[Reply]] = []
-    if isinstance(queue, Unseen):
+    if isinstance(queue, Unavailable):
         environments = queue
     elif queue is not None:
         if job is None or job.status == "RUNNABLE":
@@ -156,14 +156,14 @@ def _check_front(session: AwsSession, queue: Reply, job: JobState | None) -> lis
     if isinstance(front, list) and front:
         identifier = front[0].rpartition("/")[2]
         found = find_jobs(session, [identifier])
-        first = found if isinstance(found, Unseen) else found.get(identifier)
+        first = found if isinstance(found, Unavailable) else found.get(identifier)
     return check("front of the queue", judge_front, front, job, first)
 
 
 def _check_environments(
     session: AwsSession, environments: Seen[list[Reply]], request: Request | None
 ) -> list[Finding]:
-    if isinstance(environments, Unseen):
+    if isinstance(environments, Unavailable):
         found = check("compute environments", judge_queue, environments)
         return found + _check_job_needs(session, request, frozenset())
     now = datetime.now(UTC)
@@ -174,7 +174,9 @@ def _check_environments(
         for finding in check_environment(session, environment, machines, request, now)
     ]
     architectures = _architectures([machines for _, machines in looked])
-    return softened(findings, "machine size") + _check_job_needs(session, request, architectures)
+    return downgrade_if_any_passes(findings, "machine size") + _check_job_needs(
+        session, request, architectures
+    )
 
 
 def _check_job_needs(

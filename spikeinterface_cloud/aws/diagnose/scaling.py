@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unseen
+from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
 from spikeinterface_cloud.aws.diagnose.query import ask, ask_for
 from spikeinterface_cloud.aws.session import AwsSession
 
@@ -36,7 +36,7 @@ def look_at_scaling(session: AwsSession, environment: Reply) -> Scaling:
     groups = _groups(session, str(environment["computeEnvironmentName"]))
     return Scaling(
         groups=groups,
-        activities=groups if isinstance(groups, Unseen) else _activities(session, groups),
+        activities=groups if isinstance(groups, Unavailable) else _activities(session, groups),
         machines=_machines(session, environment.get("ecsClusterArn")),
     )
 
@@ -64,7 +64,7 @@ def _activities(session: AwsSession, groups: Sequence[Reply]) -> Seen[list[Reply
             "autoscaling:DescribeScalingActivities",
             partial(_activities_of, client, group["AutoScalingGroupName"]),
         )
-        if isinstance(some, Unseen):
+        if isinstance(some, Unavailable):
             return some
         found += some
     return sorted(found, key=lambda activity: activity["StartTime"], reverse=True)
@@ -80,7 +80,7 @@ def _machines(session: AwsSession, cluster: str | None) -> Seen[list[Reply]]:
         lambda: [arn for page in pages(cluster=cluster) for arn in page["containerInstanceArns"]],
         absent=("ClusterNotFoundException",),
     )
-    if arns is None or isinstance(arns, Unseen):
+    if arns is None or isinstance(arns, Unavailable):
         return arns or []
     found: list[Reply] = []
     for start in range(0, len(arns), MOST_DESCRIBED):
@@ -88,7 +88,7 @@ def _machines(session: AwsSession, cluster: str | None) -> Seen[list[Reply]]:
         described = ask_for(
             "ecs:DescribeContainerInstances", partial(_described, ecs, cluster, some)
         )
-        if isinstance(described, Unseen):
+        if isinstance(described, Unavailable):
             return described
         found += described
     return found

@@ -22,7 +22,7 @@ from spikeinterface_cloud.aws.estimate.price_list import (
     with_typed,
 )
 from spikeinterface_cloud.aws.estimate.rates import KNOWN_SORTERS
-from spikeinterface_cloud.aws.estimate.workload import Recorded, of_bytes, of_duration
+from spikeinterface_cloud.aws.estimate.workload import Recorded, from_bytes, from_duration
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.catalog.snapshot import known_names
 from spikeinterface_cloud.config.catalog.validation import unknown_sorter
@@ -123,14 +123,14 @@ def _recordings(
     """What is to be sorted, and what the user should know of it."""
     channels, rate = given["channels"], given["sampling_rate"]
     if given["duration"]:
-        return (of_duration(given["duration"], channels, rate),), ()
+        return (from_duration(given["duration"], channels, rate),), ()
     if given["size_bytes"]:
-        return (of_bytes(given["size_bytes"], channels, rate),), ()
+        return (from_bytes(given["size_bytes"], channels, rate),), ()
     from spikeinterface_cloud.aws.inputs.sizes import find_sizes
 
     found = find_sizes(given, environ, session)
     recordings = tuple(
-        of_bytes(each.size_bytes, channels, rate, name=each.name, label=each.label)
+        from_bytes(each.size_bytes, channels, rate, name=each.name, label=each.label)
         for each in found.recordings
     )
     return recordings, found.notes

@@ -9,7 +9,7 @@ from spikeinterface_cloud.aws.estimate import rates
 from spikeinterface_cloud.aws.estimate.duration import PartTime, job_times
 from spikeinterface_cloud.aws.estimate.fit import Fit, Scratch, fit, has_nvme_scratch, scratch_gb
 from spikeinterface_cloud.aws.estimate.instances import Instance
-from spikeinterface_cloud.aws.estimate.interval import Span, total
+from spikeinterface_cloud.aws.estimate.interval import Interval, total
 from spikeinterface_cloud.aws.estimate.price_list import PriceList
 from spikeinterface_cloud.aws.estimate.workload import Recorded
 from spikeinterface_cloud.prices import (
@@ -30,12 +30,12 @@ class Estimate:
     #: of all jobs together, part by part
     parts: tuple[PartTime, ...]
     #: of all jobs together
-    hours: Span
+    hours: Interval
     #: of the job that takes longest
-    longest_hours: Span
+    longest_hours: Interval
     #: instances and their volumes
-    on_demand_usd: Span
-    spot_usd: Span
+    on_demand_usd: Interval
+    spot_usd: Interval
 
     @property
     def possible(self) -> bool:
@@ -58,7 +58,7 @@ def estimate(work: Work, instances: Iterable[Instance], prices: PriceList) -> li
     return sorted(found, key=lambda each: (not each.possible, each.on_demand_usd.likely))
 
 
-def result_storage(work: Work) -> tuple[Span, Span]:
+def result_storage(work: Work) -> tuple[Interval, Interval]:
     """The results of all sorters in GB, and what S3 asks for them in USD a month."""
     samples = total(each.samples_gb for each in work.recordings)
     size_gb = rates.RESULTS.value * samples * len(work.sorters)

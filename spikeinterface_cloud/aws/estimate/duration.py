@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from spikeinterface_cloud.aws.estimate import rates
 from spikeinterface_cloud.aws.estimate.fit import Scratch, has_nvme_scratch
 from spikeinterface_cloud.aws.estimate.instances import Instance
-from spikeinterface_cloud.aws.estimate.interval import Span, exactly
+from spikeinterface_cloud.aws.estimate.interval import Interval, exactly
 from spikeinterface_cloud.aws.estimate.rates import Rate
 from spikeinterface_cloud.aws.estimate.workload import Recorded
 
@@ -18,7 +18,7 @@ MB_PER_GB = 1000.0
 MB_S_PER_GBPS = 125.0
 
 #: how often each part of the job reads or writes all samples
-PASSES = {"preprocess": 2, "sort": 3, "analyse": 2}
+PASSES = {"preprocess": 2, "sort": 3, "analyze": 2}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,7 @@ class PartTime:
 
     #: like `fetch`, or `sort with kilosort4`
     name: str
-    seconds: Span
+    seconds: Interval
     #: what decides it; the instance's network and disks may hold it back further
     rate: Rate
 
@@ -55,7 +55,7 @@ def _parts(
     yield machine.on_cpu("preprocess", rates.PREPROCESSING, samples, PASSES["preprocess"])
     for sorter in sorters:
         yield _sorting(machine, samples, sorter)
-        yield machine.on_cpu(f"analyse {sorter}", rates.ANALYSIS, samples, PASSES["analyse"])
+        yield machine.on_cpu(f"analyze {sorter}", rates.ANALYSIS, samples, PASSES["analyze"])
         results = rates.RESULTS.value * samples * MB_PER_GB
         yield PartTime(
             name=f"publish {sorter}", seconds=results / machine.network_mb_s, rate=rates.RESULTS
@@ -67,9 +67,9 @@ class _Machine:
     """What an instance gives to a job."""
 
     gpu: str | None
-    busy_cpus: Span
-    network_mb_s: Span
-    disk_mb_s: Span
+    busy_cpus: Interval
+    network_mb_s: Interval
+    disk_mb_s: Interval
 
     @classmethod
     def of(cls, instance: Instance, scratch: Scratch) -> _Machine:
@@ -81,28 +81,30 @@ class _Machine:
             disk_mb_s=rates.NVME.value if on_nvme else _volume_mb_s(instance),
         )
 
-    def on_cpu(self, name: str, figures: tuple[Rate, Rate], samples: Span, passes: int) -> PartTime:
+    def on_cpu(
+        self, name: str, figures: tuple[Rate, Rate], samples: Interval, passes: int
+    ) -> PartTime:
         """A part that computes on all CPUs, and is not done before its samples have been read."""
         fixed, per_gb = figures
         computing = (fixed.value + per_gb.value * samples) / self.busy_cpus
         seconds = computing.at_least(self.reading(samples, passes))
         return PartTime(name=name, seconds=seconds, rate=per_gb)
 
-    def reading(self, samples: Span, passes: int) -> Span:
+    def reading(self, samples: Interval, passes: int) -> Interval:
         """The time for reading all samples so often."""
         return samples * (passes * MB_PER_GB) / self.disk_mb_s
 
 
-def _volume_mb_s(instance: Instance) -> Span:
+def _volume_mb_s(instance: Instance) -> Interval:
     volume, always = rates.EBS.value, instance.ebs_mb_s
-    return Span(
+    return Interval(
         min(volume.low, always),
         min(volume.likely, always),
         min(volume.high, instance.ebs_burst_mb_s),
     )
 
 
-def _sorting(machine: _Machine, samples: Span, sorter: str) -> PartTime:
+def _sorting(machine: _Machine, samples: Interval, sorter: str) -> PartTime:
     name = f"sort with {sorter}"
     if sorter not in rates.NEED_GPU:
         return machine.on_cpu(name, rates.CPU_SORTERS[sorter], samples, PASSES["sort"])

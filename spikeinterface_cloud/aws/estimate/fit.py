@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spikeinterface_cloud.aws.estimate.instances import Instance
-from spikeinterface_cloud.aws.estimate.interval import Span, exactly, total
+from spikeinterface_cloud.aws.estimate.interval import Interval, exactly, total
 from spikeinterface_cloud.aws.estimate.rates import (
     BASE_MEMORY_GIB,
     MEMORY,
@@ -62,9 +62,9 @@ def has_nvme_scratch(instance: Instance, scratch: Scratch) -> bool:
     return scratch == "nvme" and instance.nvme_gb > 0
 
 
-def memory_gib(recorded: Recorded, sorters: Sequence[str]) -> Span:
+def memory_gib(recorded: Recorded, sorters: Sequence[str]) -> Interval:
     """The memory that the job of a recording needs: of all its parts the largest."""
-    needed = Span(0, 0, 0)
+    needed = Interval(0, 0, 0)
     for part in ("analysis", *sorters):
         if part in MEMORY:
             fixed, per_gb = MEMORY[part]

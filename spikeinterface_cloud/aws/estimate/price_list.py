@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spikeinterface_cloud.aws.estimate.instances import INSTANCES
-from spikeinterface_cloud.aws.estimate.interval import Span, exactly
+from spikeinterface_cloud.aws.estimate.interval import Interval, exactly
 from spikeinterface_cloud.aws.estimate.rates import SPOT_PART_OF_ON_DEMAND
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
@@ -36,7 +36,7 @@ class PriceList:
     #: what the user should know, a sentence each
     notes: tuple[str, ...] = ()
 
-    def spot_usd_per_hour(self, instance_type: str) -> Span:
+    def spot_usd_per_hour(self, instance_type: str) -> Interval:
         """The price of Spot, which changes by the hour; never above that of on demand."""
         if instance_type in self.spot:
             return exactly(self.spot[instance_type])

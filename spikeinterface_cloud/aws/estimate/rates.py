@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from spikeinterface_cloud.aws.estimate.interval import Span
+from spikeinterface_cloud.aws.estimate.interval import Interval
 
 Origin = Literal["measured here", "published by others", "assumed"]
 
@@ -28,7 +28,7 @@ REFERENCE_S_PER_GB = 1e9 / (REFERENCE_CHANNELS * REFERENCE_HZ * SAMPLE_BYTES)
 class Rate:
     """One figure of the model."""
 
-    value: Span
+    value: Interval
     #: what `value` counts, like `CPU seconds per GB`
     unit: str
     origin: Origin
@@ -38,23 +38,23 @@ class Rate:
     source: str
 
 
-def _of_recorded_time(low: float, likely: float, high: float) -> Span:
+def _of_recorded_time(low: float, likely: float, high: float) -> Interval:
     """Seconds per GB, from multiples of the recorded time of 384 channels at 30 kHz."""
-    return Span(low, likely, high) * REFERENCE_S_PER_GB
+    return Interval(low, likely, high) * REFERENCE_S_PER_GB
 
 
 #: from the request for an instance to the first line of the job: the instance starts, joins its
 #: cluster, and pulls and unpacks the image
 START_S: Mapping[str, Rate] = {
     "gpu": Rate(
-        value=Span(120, 240, 600),
+        value=Interval(120, 240, 600),
         unit="s",
         origin="assumed",
         as_of=date(2026, 11, 25),
         source="not measured on AWS; an image of several GB, which an instance pulls once",
     ),
     "cpu": Rate(
-        value=Span(60, 150, 300),
+        value=Interval(60, 150, 300),
         unit="s",
         origin="assumed",
         as_of=date(2026, 11, 25),
@@ -64,7 +64,7 @@ START_S: Mapping[str, Rate] = {
 
 #: fetching and publishing; never more than the instance's network and disk
 TRANSFER = Rate(
-    value=Span(80, 200, 360),
+    value=Interval(80, 200, 360),
     unit="MB/s",
     origin="assumed",
     as_of=date(2026, 11, 25),
@@ -74,7 +74,7 @@ TRANSFER = Rate(
 
 #: of every vCPU, how much works for the job while CPU is what it waits for
 CPU_USE = Rate(
-    value=Span(0.4, 0.6, 0.9),
+    value=Interval(0.4, 0.6, 0.9),
     unit="busy CPUs per vCPU",
     origin="assumed",
     as_of=date(2026, 11, 25),
@@ -84,14 +84,14 @@ CPU_USE = Rate(
 #: CPU seconds of a fixed part and per GB: bad channels, the phase shift, and writing
 PREPROCESSING = (
     Rate(
-        value=Span(1, 2, 5),
+        value=Interval(1, 2, 5),
         unit="CPU s",
         origin="measured here",
         as_of=date(2026, 11, 25),
         source="384 channels, 10 and 20 s, on two overloaded cores",
     ),
     Rate(
-        value=Span(20, 41, 85),
+        value=Interval(20, 41, 85),
         unit="CPU s per GB",
         origin="measured here",
         as_of=date(2026, 11, 25),
@@ -102,7 +102,7 @@ PREPROCESSING = (
 
 #: what Kilosort4 takes for the shortest recording
 KILOSORT4_FIXED = Rate(
-    value=Span(20, 40, 60),
+    value=Interval(20, 40, 60),
     unit="s",
     origin="published by others",
     as_of=date(2026, 11, 22),
@@ -125,7 +125,7 @@ KILOSORT4: Mapping[str, Rate] = {
         "Kilosort #737; 2 to 2.5 times, spikeinterface #3914)",
     ),
     "A10G": Rate(
-        value=_of_recorded_time(*_ON_UNNAMED_CARDS) / Span(1.4, 1.7, 2.0),
+        value=_of_recorded_time(*_ON_UNNAMED_CARDS) / Interval(1.4, 1.7, 2.0),
         unit="s per GB",
         origin="assumed",
         as_of=date(2026, 11, 25),
@@ -133,7 +133,7 @@ KILOSORT4: Mapping[str, Rate] = {
         "half of its memory bandwidth",
     ),
     "L4": Rate(
-        value=_of_recorded_time(*_ON_UNNAMED_CARDS) / Span(1.1, 1.4, 1.8),
+        value=_of_recorded_time(*_ON_UNNAMED_CARDS) / Interval(1.1, 1.4, 1.8),
         unit="s per GB",
         origin="assumed",
         as_of=date(2026, 11, 25),
@@ -141,7 +141,7 @@ KILOSORT4: Mapping[str, Rate] = {
         "memory bandwidth it has as much, and four times the arithmetic",
     ),
     "L40S": Rate(
-        value=_of_recorded_time(*_ON_UNNAMED_CARDS) / Span(2.0, 2.5, 3.2),
+        value=_of_recorded_time(*_ON_UNNAMED_CARDS) / Interval(2.0, 2.5, 3.2),
         unit="s per GB",
         origin="assumed",
         as_of=date(2026, 11, 25),
@@ -155,7 +155,9 @@ SLOWEST_GPU = "T4"
 NEED_GPU = frozenset({"kilosort4"})
 
 
-def _cpu_sorter(fixed: Span, per_gb: Span, origin: Origin, source: str) -> tuple[Rate, Rate]:
+def _cpu_sorter(
+    fixed: Interval, per_gb: Interval, origin: Origin, source: str
+) -> tuple[Rate, Rate]:
     """CPU seconds of a fixed part, and per GB."""
     as_of = date(2026, 11, 25)
     return (
@@ -172,20 +174,20 @@ _ON_64_CHANNELS = (
 #: by sorter; of what was measured in all, 20 s are taken to be the fixed part
 CPU_SORTERS: Mapping[str, tuple[Rate, Rate]] = {
     "spykingcircus2": _cpu_sorter(
-        Span(10, 20, 40), Span(116, 232, 700), "measured here", _ON_64_CHANNELS
+        Interval(10, 20, 40), Interval(116, 232, 700), "measured here", _ON_64_CHANNELS
     ),
     "tridesclous2": _cpu_sorter(
-        Span(10, 20, 40), Span(196, 392, 1180), "measured here", _ON_64_CHANNELS
+        Interval(10, 20, 40), Interval(196, 392, 1180), "measured here", _ON_64_CHANNELS
     ),
     "lupin": _cpu_sorter(
-        Span(10, 20, 60),
-        Span(116, 392, 1180),
+        Interval(10, 20, 60),
+        Interval(116, 392, 1180),
         "assumed",
         "as much as spykingcircus2 at the least and tridesclous2 at the most; not measured",
     ),
     "simple": _cpu_sorter(
-        Span(10, 20, 40),
-        Span(58, 232, 700),
+        Interval(10, 20, 40),
+        Interval(58, 232, 700),
         "assumed",
         "as much as spykingcircus2, or a quarter of it; not measured",
     ),
@@ -197,7 +199,7 @@ KNOWN_SORTERS = (*sorted(NEED_GPU), *CPU_SORTERS)
 #: CPU seconds of the analysis of one sorting: a fixed part, and per GB
 ANALYSIS = (
     Rate(
-        value=Span(20, 40, 80),
+        value=Interval(20, 40, 80),
         unit="CPU s",
         origin="measured here",
         as_of=date(2026, 11, 22),
@@ -205,7 +207,7 @@ ANALYSIS = (
         "that one thread computes now",
     ),
     Rate(
-        value=Span(60, 91, 200),
+        value=Interval(60, 91, 200),
         unit="CPU s per GB",
         origin="measured here",
         as_of=date(2026, 11, 22),
@@ -216,7 +218,7 @@ ANALYSIS = (
 
 #: what one sorter's results take, which is published and kept
 RESULTS = Rate(
-    value=Span(0.01, 0.03, 0.1),
+    value=Interval(0.01, 0.03, 0.1),
     unit="GB per GB",
     origin="assumed",
     as_of=date(2026, 11, 25),
@@ -224,7 +226,7 @@ RESULTS = Rate(
 )
 
 NVME = Rate(
-    value=Span(400, 700, 1500),
+    value=Interval(400, 700, 1500),
     unit="MB/s",
     origin="assumed",
     as_of=date(2026, 11, 25),
@@ -233,7 +235,7 @@ NVME = Rate(
 
 #: never more than the instance's link to its volumes
 EBS = Rate(
-    value=Span(125, 125, 250),
+    value=Interval(125, 125, 250),
     unit="MB/s",
     origin="published by others",
     as_of=date(2026, 11, 22),
@@ -242,7 +244,7 @@ EBS = Rate(
 
 #: of the samples of a file whose format allows compression, by the bytes of the file
 COMPRESSION = Rate(
-    value=Span(1, 1.5, 3),
+    value=Interval(1, 1.5, 3),
     unit="GB of samples per GB",
     origin="assumed",
     as_of=date(2026, 11, 25),
@@ -257,7 +259,7 @@ BASE_MEMORY_GIB = 2.0
 MEMORY: Mapping[str, tuple[Rate, Rate]] = {
     "analysis": (
         Rate(
-            value=Span(1, 2.8, 4),
+            value=Interval(1, 2.8, 4),
             unit="GiB",
             origin="measured here",
             as_of=date(2026, 11, 22),
@@ -265,7 +267,7 @@ MEMORY: Mapping[str, tuple[Rate, Rate]] = {
             "to the principal components",
         ),
         Rate(
-            value=Span(0.016, 0.024, 0.05),
+            value=Interval(0.016, 0.024, 0.05),
             unit="GiB per GB",
             origin="measured here",
             as_of=date(2026, 11, 25),
@@ -274,14 +276,14 @@ MEMORY: Mapping[str, tuple[Rate, Rate]] = {
     ),
     "kilosort4": (
         Rate(
-            value=Span(3, 4, 6),
+            value=Interval(3, 4, 6),
             unit="GiB",
             origin="assumed",
             as_of=date(2026, 11, 25),
             source="torch, CUDA and some batches",
         ),
         Rate(
-            value=Span(0.04, 0.1, 0.28),
+            value=Interval(0.04, 0.1, 0.28),
             unit="GiB per GB",
             origin="published by others",
             as_of=date(2026, 11, 22),
@@ -296,7 +298,7 @@ MEMORY_OF_INSTANCE = 0.92
 
 #: of the price on demand, what Spot asks
 SPOT_PART_OF_ON_DEMAND = Rate(
-    value=Span(0.3, 0.5, 1.0),
+    value=Interval(0.3, 0.5, 1.0),
     unit="of the on-demand price",
     origin="assumed",
     as_of=date(2026, 11, 25),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from spikeinterface_cloud.aws.estimate.cost import Estimate, Work, result_storage
-from spikeinterface_cloud.aws.estimate.interval import Span, total
+from spikeinterface_cloud.aws.estimate.interval import Interval, total
 from spikeinterface_cloud.aws.estimate.price_list import PriceList
 from spikeinterface_cloud.aws.estimate.rates import SPOT_PART_OF_ON_DEMAND
 from spikeinterface_cloud.aws.estimate.workload import Recorded
@@ -129,7 +129,7 @@ def _estimate_values(estimate: Estimate, prices: PriceList) -> dict[str, Any]:
         "longestJobHours": _span_values(estimate.longest_hours),
         "onDemandUsd": _span_values(estimate.on_demand_usd),
         "spotUsd": _span_values(estimate.spot_usd),
-        "onDemandUsdAnHour": prices.on_demand[name],
+        "onDemandUsdPerHour": prices.on_demand[name],
         "spotUsdAnHour": _span_values(prices.spot_usd_per_hour(name)),
         "parts": [
             {
@@ -148,7 +148,7 @@ def _estimate_values(estimate: Estimate, prices: PriceList) -> dict[str, Any]:
     }
 
 
-def _span_values(span: Span) -> dict[str, float]:
+def _span_values(span: Interval) -> dict[str, float]:
     return {
         "low": _rounded(span.low), "likely": _rounded(span.likely), "high": _rounded(span.high)
     }  # fmt: skip
@@ -173,7 +173,7 @@ def _usd(figure: float) -> str:
     return f"{figure:.2f}" if figure < 100 else f"{figure:,.0f}"
 
 
-def _shown(span: Span, write: Callable[[float], str] = _number) -> str:
+def _shown(span: Interval, write: Callable[[float], str] = _number) -> str:
     """A figure with its range in brackets, where it has one."""
     if span.low == span.high:
         return write(span.likely)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikeinterface_cloud.aws.estimate.interval import Span, exactly
+from spikeinterface_cloud.aws.estimate.interval import Interval, exactly
 from spikeinterface_cloud.aws.estimate.rates import COMPRESSION, SAMPLE_BYTES
 
 GB = 1e9
@@ -22,17 +22,17 @@ class Recorded:
     #: to fetch and to keep on scratch
     fetched_gb: float
     #: of its samples at 16 bits, uncompressed
-    samples_gb: Span
+    samples_gb: Interval
     channels: int
     sampling_rate_hz: float
 
     @property
-    def duration_s(self) -> Span:
+    def duration_s(self) -> Interval:
         """The recorded time, if it has so many channels."""
         return self.samples_gb * (GB / (self.channels * self.sampling_rate_hz * SAMPLE_BYTES))
 
 
-def of_duration(duration_s: float, channels: int, sampling_rate_hz: float) -> Recorded:
+def from_duration(duration_s: float, channels: int, sampling_rate_hz: float) -> Recorded:
     """A recording of so many seconds, in uncompressed 16-bit samples."""
     size_gb = duration_s * channels * sampling_rate_hz * SAMPLE_BYTES / GB
     return Recorded(
@@ -44,7 +44,7 @@ def of_duration(duration_s: float, channels: int, sampling_rate_hz: float) -> Re
     )
 
 
-def of_bytes(
+def from_bytes(
     size_bytes: float, channels: int, sampling_rate_hz: float, name: str = "", label: str = ""
 ) -> Recorded:
     """A recording of so many bytes.

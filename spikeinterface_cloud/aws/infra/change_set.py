@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.stack import UNDER_REVIEW, Stack
 from spikeinterface_cloud.aws.infra.template import Template, as_request
 from spikeinterface_cloud.aws.stack_errors import explained, one_line, remedy
@@ -122,7 +122,7 @@ def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
     if _is_nothing_new(reason):
         return None
     advice = remedy(reason) or "mend it, then run `infra up` again"
-    raise AwsRefusal(f"cannot prepare the stack {change_set.stack_name}: {reason}; {advice}")
+    raise AwsError(f"cannot prepare the stack {change_set.stack_name}: {reason}; {advice}")
 
 
 def _describe(cloudformation: Any, change_set: ChangeSet, **page: str) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spikeinterface_cloud.aws.batch.jobs import recent_jobs
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.stack import Resource, Stack, our_stack, resources_of
 from spikeinterface_cloud.aws.infra.wait import Progress, check_outcome
 from spikeinterface_cloud.aws.session import AwsSession
@@ -51,7 +51,7 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
     if stack is None:
         return None
     if stack.is_changing:
-        raise AwsRefusal(
+        raise AwsError(
             f"AWS is still at work on the stack {name} ({stack.status}); "
             f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
         )
@@ -70,7 +70,7 @@ def _check_idle(session: AwsSession, stack: Stack) -> None:
     for queue in queues:
         jobs = recent_jobs(session.client("batch"), queue, OLDEST_JOB_S)
         if waiting := [job.job_id for job in jobs if not job.is_over]:
-            raise AwsRefusal(
+            raise AwsError(
                 f"jobs are under way in {queue.rpartition('/')[2]} ({len(waiting)}), and would be "
                 "lost; wait for their end, or end each with "
                 f"`submit_job.py cancel {waiting[0]}`, then run `infra down` again"

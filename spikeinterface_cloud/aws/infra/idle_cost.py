@@ -21,7 +21,7 @@ from spikeinterface_cloud.prices import (
 AS_OF = date(2026, 11, 22)
 
 #: USD a month of each, whether it is used or not. What is paid for by use alone is 0
-USD_A_MONTH: Mapping[str, float] = {
+USD_PER_MONTH: Mapping[str, float] = {
     "AWS::Batch::ComputeEnvironment": 0,  # with no vCPU at least, which a test holds it to
     "AWS::Batch::JobDefinition": 0,
     "AWS::Batch::JobQueue": 0,
@@ -79,12 +79,14 @@ class IdleCost:
 def idle_cost(kinds: Iterable[str]) -> IdleCost:
     """The cost of resources of these types, each as often as it is there."""
     counts = Counter(kinds)
-    charged = {kind: n * USD_A_MONTH[kind] for kind, n in counts.items() if USD_A_MONTH.get(kind)}
+    charged = {
+        kind: n * USD_PER_MONTH[kind] for kind, n in counts.items() if USD_PER_MONTH.get(kind)
+    }
     return IdleCost(
         usd_a_month=sum(charged.values()),
         charged=charged,
         usd_a_gb={what: usd for kind, (usd, what) in USD_A_GB.items() if kind in counts},
-        unpriced=sorted(kind for kind in counts if kind not in {*USD_A_MONTH, *USD_A_GB}),
+        unpriced=sorted(kind for kind in counts if kind not in {*USD_PER_MONTH, *USD_A_GB}),
         n_resources=counts.total(),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.errors import AwsRefusal, error_code
+from spikeinterface_cloud.aws.errors import AwsError, error_code
 from spikeinterface_cloud.aws.infra.events import first_failure
 from spikeinterface_cloud.aws.stack_errors import explained
 
@@ -105,7 +105,7 @@ def our_stack(cloudformation: Any, name: str) -> Stack | None:
     """
     stack = find_stack(cloudformation, name)
     if stack is not None and not stack.is_ours:
-        raise AwsRefusal(
+        raise AwsError(
             f"the stack {name} was not made from this project's template, and is left alone; "
             "choose another name with --stack"
         )
@@ -124,19 +124,19 @@ def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
         return
     name = stack.name
     if stack.is_changing:
-        raise AwsRefusal(
+        raise AwsError(
             f"AWS is still at work on the stack {name} ({stack.status}); "
             f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
         )
     if stack.status in NEVER_MADE:
         failure = first_failure(cloudformation, stack.stack_id)
         why = f": {failure.sentence}" if failure else ""
-        raise AwsRefusal(
+        raise AwsError(
             f"the stack {name} is {stack.status}, which AWS cannot update{why}; "
             f"run `submit_job.py infra down --stack {name}`, then `infra up` again"
         )
     if stack.status == "UPDATE_ROLLBACK_FAILED":
-        raise AwsRefusal(
+        raise AwsError(
             f"the stack {name} is {stack.status}; "
             f"run `aws cloudformation continue-update-rollback --stack-name {name}` first"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.errors import AwsRefusal, error_code
+from spikeinterface_cloud.aws.errors import AwsError, error_code
 from spikeinterface_cloud.aws.infra.events import first_failure
 from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, describe_idle_cost, idle_cost
 from spikeinterface_cloud.aws.infra.stack import Stack, our_stack, resources_of
@@ -57,7 +57,7 @@ def look(session: AwsSession, name: str) -> Status:
     stack = our_stack(cloudformation, name)
     if stack is None:
         region = cloudformation.meta.region_name
-        raise AwsRefusal(
+        raise AwsError(
             f"there is no stack {name} in {region}; make it with "
             f"`submit_job.py infra up --stack {name}`, or check --stack, --region and --profile"
         )
@@ -91,7 +91,7 @@ def _stored(session: AwsSession, stack: Stack) -> tuple[frozenset[str] | None, i
                 for page in pages.paginate(repositoryName=uri.partition("/")[2] or "-")
                 for image in page["imageDetails"]
             ]
-    except AwsRefusal as refusal:
+    except AwsError as refusal:
         cause = refusal.__cause__
         gone = isinstance(cause, ClientError) and "RepositoryNotFound" in error_code(cause)
         return (frozenset(), 0) if gone else (None, None)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.events import Event, first_failure, latest_events
 from spikeinterface_cloud.aws.infra.stack import Stack, find_stack
 
@@ -36,7 +36,7 @@ class Progress:
         while True:
             stack = find_stack(self._cloudformation, self._stack_id)
             if stack is None:
-                raise AwsRefusal(f"AWS does not know the stack {self._stack_id} any more")
+                raise AwsError(f"AWS does not know the stack {self._stack_id} any more")
             self._tell_new()
             is_late = time.monotonic() > latest_s
             if (self._has_begun or is_late) and not stack.is_changing:
@@ -67,4 +67,4 @@ def check_outcome(cloudformation: Any, stack: Stack, wanted: Iterable[str], advi
         return
     failure = first_failure(cloudformation, stack.stack_id)
     why = f": first failed {failure.sentence}" if failure else ""
-    raise AwsRefusal(f"the stack {stack.name} ended as {stack.status}{why}; {advice}")
+    raise AwsError(f"the stack {stack.name} ended as {stack.status}{why}; {advice}")

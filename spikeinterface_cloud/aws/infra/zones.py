@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.template import ZONES
 from spikeinterface_cloud.aws.stack_errors import explained
 
@@ -26,14 +26,14 @@ def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
     region = ec2.meta.region_name
     offered_types = {kind for kinds in offered.values() for kind in kinds}
     if missing := sorted(set(types) - offered_types):
-        raise AwsRefusal(
+        raise AwsError(
             f"{region} does not offer {', '.join(missing)}; choose others with "
             "--set GpuInstanceTypes=... and --set CpuInstanceTypes=..., or another --region"
         )
     counts = Counter({zone: len(kinds) for zone, kinds in offered.items()})
     best = sorted(sorted(counts), key=lambda zone: -counts[zone])[: len(ZONES)]
     if len(best) < FEWEST:
-        raise AwsRefusal(
+        raise AwsError(
             f"{region} offers these machines in {', '.join(best)} only, and the stack needs two "
             "zones; choose another --region, or give --set VpcId=... and --set SubnetIds=..."
         )

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from spikeinterface_cloud.aws.cli.options import FROM_FILE, VARIABLES
 from spikeinterface_cloud.aws.inputs.secrets import check_no_secret, is_secret
 from spikeinterface_cloud.config.catalog.snapshot import unknown_names
-from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, overlay
+from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, merge_environments
 from spikeinterface_cloud.config.locations import BLOB_KEY, LocalFolder, parse_s3
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.config.settings import JobSettings, variable_names
@@ -72,8 +72,8 @@ def job_variables(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[
     """The variables of the job, from the strongest layer that names each."""
     env_file = given["env_file"]  # which the environment has taken up already
     environment = {name: text for name, text in environ.items() if name not in env_file}
-    weaker = overlay(travelling(env_file), travelling(environment))
-    return overlay(weaker, flags_of(given))
+    weaker = merge_environments(forwarded_variables(env_file), forwarded_variables(environment))
+    return merge_environments(weaker, flags_of(given))
 
 
 def checked(variables: Mapping[str, str]) -> JobSettings:
@@ -160,7 +160,7 @@ def _s3_variables(option: str, url: str, bucket: str) -> dict[str, str]:
     return {bucket: location.bucket, **folder}
 
 
-def travelling(environ: Mapping[str, str]) -> dict[str, str]:
+def forwarded_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """What of an environment concerns the job: no secret, and nothing of AWS's own tools."""
     known = frozenset(variable_names())
     return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from spikeinterface_cloud.aws.inputs.job_settings import checked
-from spikeinterface_cloud.config.conflicts import overlay
+from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import FOLDER as MANIFESTS
 from spikeinterface_cloud.config.settings import JobSettings
@@ -114,7 +114,7 @@ def _variables(
         "TARGET_AWS_S3_BUCKET": own.bucket,
         "TARGET_AWS_S3_BUCKET_FOLDER": own.key,
     }
-    return overlay(defaults, recording.variables)
+    return merge_environments(defaults, recording.variables)
 
 
 def _located(problems: Mapping[str, Sequence[str]], n_recordings: int) -> Iterator[str]:

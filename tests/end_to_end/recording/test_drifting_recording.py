@@ -78,7 +78,7 @@ def test_the_accuracy(job: Job, truth: si.BaseSorting, sorter: str) -> None:
 
 
 @each_sorter
-def test_every_unit_is_labelled(job: Job, sorter: str) -> None:
+def test_every_unit_is_labeled(job: Job, sorter: str) -> None:
     labels = pd.read_csv(job.results / sorter / "unit_labels.csv", index_col="unit_id")
     assert set(labels["label"]) <= {"good", "mua", "noise"}
     assert labels["decided_by"].notna().all()
@@ -172,7 +172,7 @@ def test_the_record_tells_what_it_took(job: Job) -> None:
         assert name in names
     for sorter in SORTERS:
         assert f"sort with {sorter}" in names
-        assert f"analyse {sorter}" in names
+        assert f"analyze {sorter}" in names
         assert f"export {sorter}" in names
     assert all(step["seconds"] is not None for step in record["steps"])
     assert all(run["peak_memory_bytes"] > 0 for run in record["sorters"])

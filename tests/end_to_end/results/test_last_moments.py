@@ -98,7 +98,7 @@ def test_a_spot_instance_that_is_taken_back(
         spot = variables(source, moto_s3.url, bucket, "simple,spykingcircus2") | metadata.environ
         spot["AWS_EC2_METADATA_DISABLED"] = ""
         with started_job(tmp_path, spot) as process:
-            log = wait_for_log(process, "analyse simple ...", timeout_s=PATIENCE_S)
+            log = wait_for_log(process, "analyze simple ...", timeout_s=PATIENCE_S)
             notice = {"action": "terminate", "time": "2026-01-01T10:02:00Z"}
             metadata.documents[NOTICE] = json.dumps(notice).encode()
             job = ended(tmp_path, process, log, NOTICE_S)
@@ -143,7 +143,7 @@ def test_stopped_while_results_are_published(
     assert record_at(moto_s3, bucket) == job.record
     body = moto_s3.client.get_object(Bucket=bucket, Key="simple/completed.json")["Body"].read()
     completed = json.loads(body)
-    assert completed["analysed"] is True
+    assert completed["analyzed"] is True
     assert any(file["path"].startswith("analyzer.zarr/") for file in completed["files"])
 
 

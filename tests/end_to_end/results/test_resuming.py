@@ -110,7 +110,7 @@ def killed(
         "TARGET_AWS_S3_BUCKET_FOLDER": TARGET,
     }
     attempts = Attempts(tmp_path_factory.mktemp("killed"), variables)
-    logs = [attempts.killed_at("analyse simple ...", patience_s=1.0)]
+    logs = [attempts.killed_at("analyze simple ...", patience_s=1.0)]
     moto_s3.client.put_object(Bucket=BUCKET, Key=f"{TARGET}/simple/my_notes.txt", Body=b"mine")
     logs.append(attempts.killed_at("sort with spykingcircus2 ...", patience_s=2.0))
     deadline = time.monotonic() + END_TIMEOUT_S
@@ -135,11 +135,11 @@ def steps_of(log: str) -> set[str]:
 
 def test_a_sorting_outlives_the_analysis(killed: tuple[Attempts, list[str]]) -> None:
     _, [first, second, third] = killed
-    assert {"sort with simple", "analyse simple"} <= steps_of(first)
+    assert {"sort with simple", "analyze simple"} <= steps_of(first)
     for log in (second, third):
         assert "sort with simple" not in steps_of(log)
         assert "simple has its sorting, without an analysis from 20" in log
-    assert {"resume simple", "analyse simple"} <= steps_of(third)
+    assert {"resume simple", "analyze simple"} <= steps_of(third)
 
 
 def test_an_analysis_that_ended_an_attempt_does_not_keep_other_sorters_from_running(
@@ -147,8 +147,8 @@ def test_an_analysis_that_ended_an_attempt_does_not_keep_other_sorters_from_runn
 ) -> None:
     _, [_, second, third] = killed
     assert "sort with spykingcircus2" in steps_of(second)
-    assert "analyse simple" not in steps_of(second)
-    assert third.index("analyse spykingcircus2 ...") < third.index("analyse simple ...")
+    assert "analyze simple" not in steps_of(second)
+    assert third.index("analyze spykingcircus2 ...") < third.index("analyze simple ...")
     assert list(resumed.outcomes()) == ["simple", "spykingcircus2"]
 
 
@@ -187,7 +187,7 @@ def test_a_job_of_which_only_the_report_is_missing(
 ) -> None:
     assert_succeeded(resumed)
     assert resumed.outcomes() == {"simple": "resumed", "spykingcircus2": "resumed"}
-    assert not [name for name in steps_of(resumed.log) if name.startswith(("sort", "analyse"))]
+    assert not [name for name in steps_of(resumed.log) if name.startswith(("sort", "analyze"))]
     results = download_folder(moto_s3.client, BUCKET, TARGET, tmp_path)
     assert_complete(results, ["simple", "spykingcircus2"])
     assert_complete(resumed.results, ["simple", "spykingcircus2"])
@@ -229,7 +229,7 @@ def test_without_a_target_the_results_folder_is_read(tmp_path: Path, source: Pat
     attempts = Attempts(
         tmp_path, {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
     )
-    attempts.killed_at("analyse simple ...", patience_s=1.0)
+    attempts.killed_at("analyze simple ...", patience_s=1.0)
     folder = tmp_path / "results" / "simple"
     assert si.load(folder / "raw_sorting").get_num_units() == 3
     again = attempts.ended()

@@ -148,11 +148,11 @@ def test_the_analysis_is_stopped_in_time(tmp_path: Path, moto_s3: S3Server, sour
         "DATA_TYPE": "binary",
         "SORTERS": "simple",
         "TARGET_AWS_S3_BUCKET": BUCKET,
-        "TARGET_AWS_S3_BUCKET_FOLDER": "while-analysing",
+        "TARGET_AWS_S3_BUCKET_FOLDER": "while-analyzing",
     }
-    interrupted = interrupt(tmp_path / "job", variables, "analyse simple ...", patience_s=1.0)
+    interrupted = interrupt(tmp_path / "job", variables, "analyze simple ...", patience_s=1.0)
     assert_left_in_time(interrupted)
-    results = download_folder(moto_s3.client, BUCKET, "while-analysing", tmp_path / "published")
+    results = download_folder(moto_s3.client, BUCKET, "while-analyzing", tmp_path / "published")
     assert interrupted.job.record["status"] == "interrupted"
     assert (results / "run.json").is_file()
     assert (results / "run.log").is_file()

@@ -15,11 +15,11 @@ import time
 from spikeinterface_cloud.runtime.logging import configure_logging, part, step
 
 configure_logging()
-with step("analyse simple", [], heartbeat_s=0.5) as analysing:
+with step("analyze simple", [], heartbeat_s=0.5) as analyzing:
     with part("waveforms"):
         time.sleep(1.2)
     time.sleep(0.7)
-    analysing.size_bytes = 4096
+    analyzing.size_bytes = 4096
 time.sleep(1.0)
 """
 TALKATIVE = """
@@ -74,19 +74,19 @@ def silent() -> list[str]:
 
 
 def test_a_silent_step_tells_what_it_does_and_for_how_long(silent: list[str]) -> None:
-    assert silent[0] == "analyse simple ..."
+    assert silent[0] == "analyze simple ..."
     for line in silent[1:3]:
-        assert re.fullmatch(r"analyse simple: running for [01] s, waveforms for [01] s", line)
+        assert re.fullmatch(r"analyze simple: running for [01] s, waveforms for [01] s", line)
 
 
 def test_a_part_that_has_ended_is_not_named_any_more(silent: list[str]) -> None:
     assert re.fullmatch(r"waveforms took 1\.\d s", silent[3])
-    assert silent[4] == "analyse simple: running for 2 s"
+    assert silent[4] == "analyze simple: running for 2 s"
 
 
 def test_the_heartbeat_ends_with_its_step(silent: list[str]) -> None:
     assert len(silent) == 6
-    assert re.fullmatch(r"analyse simple done in [12]\.\d s, 4\.0 KiB", silent[5])
+    assert re.fullmatch(r"analyze simple done in [12]\.\d s, 4\.0 KiB", silent[5])
 
 
 def test_who_logs_by_itself_is_not_interrupted() -> None:

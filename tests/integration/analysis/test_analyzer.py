@@ -11,7 +11,7 @@ import pytest
 import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyse
+from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze
 from spikeinterface_cloud.analysis.extensions import (
     COMPONENT_METRICS,
     EXTENSIONS,
@@ -38,7 +38,7 @@ Trains = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Analysed:
+class Analyzed:
     """How an analysis ended, and the folder of its results."""
 
     run: SorterRun
@@ -56,17 +56,17 @@ class Analysed:
         return si.load_sorting_analyzer(self.folder / "analyzer.zarr")
 
 
-def analysed(folder: Path, recording: BaseRecording, trains: Trains | Sequence[Trains]) -> Analysed:
-    """Analyse units with these spikes (of each segment) in the recording."""
+def analyzed(folder: Path, recording: BaseRecording, trains: Trains | Sequence[Trains]) -> Analyzed:
+    """Analyze units with these spikes (of each segment) in the recording."""
     segments = [trains] if isinstance(trains, Mapping) else list(trains)
     found = si.NumpySorting.from_unit_dict(segments, recording.sampling_frequency)
     run = SorterRun(sorter="simple", outcome="sorted", n_units=found.get_num_units(), parameters={})
     results = folder / "results"
     results.mkdir(parents=True)
-    run, sorting = analyse(
+    run, sorting = analyze(
         run, found, recording, AnalysisFolders(scratch=folder / "scratch", results=results)
     )
-    return Analysed(run=run, sorting=sorting, folder=results)
+    return Analyzed(run=run, sorting=sorting, folder=results)
 
 
 def trains_of(truth: si.BaseSorting, segment: int = 0) -> dict[str, np.ndarray]:
@@ -85,15 +85,15 @@ def simulated() -> tuple[BaseRecording, dict[str, np.ndarray]]:
 
 
 @pytest.fixture(scope="module")
-def with_a_copy(tmp_path_factory: pytest.TempPathFactory) -> Analysed:
+def with_a_copy(tmp_path_factory: pytest.TempPathFactory) -> Analyzed:
     """An analysis of four units, of which one is another one found five samples late."""
     recording, truth = simulate(duration_s=5.0, n_channels=16, n_units=3)
     trains = trains_of(truth)
     folder = tmp_path_factory.mktemp("copy")
-    return analysed(folder, recording, {**trains, "copy": trains["0"] + 5})
+    return analyzed(folder, recording, {**trains, "copy": trains["0"] + 5})
 
 
-def test_of_two_units_with_the_same_spikes_one_stays(with_a_copy: Analysed) -> None:
+def test_of_two_units_with_the_same_spikes_one_stays(with_a_copy: Analyzed) -> None:
     run = with_a_copy.run
     assert (run.outcome, run.n_units, run.n_redundant_units) == ("sorted", 3, 1)
     kept = ["0", "1", "2"]
@@ -105,7 +105,7 @@ def test_of_two_units_with_the_same_spikes_one_stays(with_a_copy: Analysed) -> N
     assert list(metrics.index.astype(str)) == kept
 
 
-def test_a_curation_tool_finds_every_extension(with_a_copy: Analysed) -> None:
+def test_a_curation_tool_finds_every_extension(with_a_copy: Analyzed) -> None:
     analyzer = with_a_copy.analyzer
     assert set(analyzer.get_loaded_extension_names()) == set(EXTENSIONS)
     assert analyzer.is_sparse()
@@ -117,7 +117,7 @@ def test_a_curation_tool_finds_every_extension(with_a_copy: Analysed) -> None:
 
 
 def test_labels_are_in_the_table_the_run_the_sorting_and_the_analyzer(
-    with_a_copy: Analysed,
+    with_a_copy: Analyzed,
 ) -> None:
     labels = with_a_copy.labels
     assert list(labels.columns) == ["label", "decided_by", "bombcell", "bombcell_decided_by"]
@@ -131,7 +131,7 @@ def test_labels_are_in_the_table_the_run_the_sorting_and_the_analyzer(
         assert list(holder.get_property("bombcell_label")) == list(labels["bombcell"])
 
 
-def test_the_similarity_of_templates_is_that_of_spikeinterface(with_a_copy: Analysed) -> None:
+def test_the_similarity_of_templates_is_that_of_spikeinterface(with_a_copy: Analyzed) -> None:
     analyzer = with_a_copy.analyzer.save_as(format="memory")
     ours = np.array(analyzer.get_extension("template_similarity").get_data())
     analyzer.compute("template_similarity")
@@ -140,12 +140,12 @@ def test_the_similarity_of_templates_is_that_of_spikeinterface(with_a_copy: Anal
     assert 0.01 < np.abs(ours - np.eye(len(ours))).max() < 1.0, "nothing was compared"
 
 
-def test_a_unit_of_one_spike_and_one_at_the_edges_are_analysed_with_the_others(
+def test_a_unit_of_one_spike_and_one_at_the_edges_are_analyzed_with_the_others(
     tmp_path: Path, simulated: tuple[BaseRecording, dict[str, np.ndarray]]
 ) -> None:
     recording, trains = simulated
     odd = {"single": np.array([30_000]), "edges": np.array([0, 149_999])}
-    done = analysed(tmp_path, recording, {"0": trains["0"], **odd})
+    done = analyzed(tmp_path, recording, {"0": trains["0"], **odd})
     assert done.run.outcome == "sorted", done.run.reason
     assert done.labels.loc["single", "decided_by"] == "num_spikes=1<50; rp_contamination=nan"
     assert done.labels.loc["edges", "label"] == "mua"
@@ -155,7 +155,7 @@ def test_a_unit_of_one_spike_and_one_at_the_edges_are_analysed_with_the_others(
 @pytest.mark.parametrize("n_channels", [1, 4])
 def test_a_sorting_of_one_unit_with_one_spike(tmp_path: Path, n_channels: int) -> None:
     recording, _ = simulate(duration_s=2.0, n_channels=n_channels, n_units=1)
-    done = analysed(tmp_path, recording, {"0": np.array([30_000])})
+    done = analyzed(tmp_path, recording, {"0": np.array([30_000])})
     assert done.run.outcome == "sorted", done.run.reason
     assert done.run.labels == {"good": 0, "mua": 1, "noise": 0}
     missing = set(EXTENSIONS) - set(done.analyzer.get_loaded_extension_names())
@@ -168,7 +168,7 @@ def test_without_a_gain_what_needs_microvolts_is_left_out(
     recording = simulated[0].clone()
     for name in ("gain_to_uV", "offset_to_uV"):
         recording.delete_property(name)
-    done = analysed(tmp_path, recording, simulated[1])
+    done = analyzed(tmp_path, recording, simulated[1])
     assert done.run.outcome == "sorted", done.run.reason
     missing = set(EXTENSIONS) - set(done.analyzer.get_loaded_extension_names())
     assert missing == {"template_metrics"}
@@ -178,7 +178,7 @@ def test_without_a_gain_what_needs_microvolts_is_left_out(
 def test_a_unit_may_be_silent_in_one_of_the_segments(tmp_path: Path) -> None:
     recording, truth = simulate(duration_s=[4.0, 2.0], n_channels=16, n_units=2)
     second = trains_of(truth, segment=1) | {"0": np.array([], dtype="int64")}
-    done = analysed(tmp_path, recording, [trains_of(truth), second])
+    done = analyzed(tmp_path, recording, [trains_of(truth), second])
     assert done.run.outcome == "sorted", done.run.reason
     saved = si.load(done.folder / "sorting")
     assert saved.get_num_segments() == done.analyzer.get_num_segments() == 2
@@ -204,7 +204,7 @@ def test_metrics_of_components_are_left_out_where_memory_is_short(
     assert all_of_them - few == {"isolation_distance", "l_ratio", "d_prime", "silhouette"}
 
 
-def test_a_sorting_that_cannot_be_analysed_is_kept(
+def test_a_sorting_that_cannot_be_analyzed_is_kept(
     tmp_path: Path,
     simulated: tuple[BaseRecording, dict[str, np.ndarray]],
     caplog: pytest.LogCaptureFixture,
@@ -212,7 +212,7 @@ def test_a_sorting_that_cannot_be_analysed_is_kept(
     recording, trains = simulated
     shorter = recording.frame_slice(0, 300)  # no waveform has room in it
     with caplog.at_level(logging.CRITICAL):
-        done = analysed(tmp_path, shorter, trains)
+        done = analyzed(tmp_path, shorter, trains)
     assert done.run.outcome == "failed"
     assert done.run.reason is not None
     assert done.run.reason.startswith("found 3 units, but their analysis failed: ")

@@ -192,10 +192,10 @@ def test_a_typed_price_wins_over_the_file_and_the_file_over_the_table(laptop: La
     found = estimate(
         laptop, "--bytes", "25GB", "--prices", "prices.json", "--price", "g5.xlarge=1.5"
     )
-    prices = {each["instanceType"]: each["onDemandUsdAnHour"] for each in found["instances"]}
+    prices = {each["instanceType"]: each["onDemandUsdPerHour"] for each in found["instances"]}
     assert (prices["g5.xlarge"], prices["g6.xlarge"], prices["g4dn.xlarge"]) == (1.5, 3, 0.526)
     alone = estimate(laptop, "--bytes", "1GB", "--instance-type", "g5.xlarge", "--price", "0.7")
-    assert [each["onDemandUsdAnHour"] for each in alone["instances"]] == [0.7]
+    assert [each["onDemandUsdPerHour"] for each in alone["instances"]] == [0.7]
 
 
 def test_the_region_of_the_environment_is_heeded(laptop: Laptop) -> None:

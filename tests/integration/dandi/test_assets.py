@@ -29,7 +29,7 @@ from spikeinterface_cloud.errors import (
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.dandi_stand_in import (
     BUCKET,
     OWNER_KEY,
@@ -46,7 +46,7 @@ OPEN = "000123"
 EMBARGOED = "000124"
 PATH = "sub-1/sub-1_ecephys.nwb"
 
-IMPATIENT = Patience(connect_s=5, stall_s=5, give_up_s=2, longest_wait_s=0.1)
+IMPATIENT = NetworkTimeouts(connect_s=5, stall_s=5, give_up_s=2, longest_wait_s=0.1)
 ALWAYS = 10**6
 
 

@@ -88,7 +88,7 @@ def test_noise_levels_survive_a_coarse_converter(tmp_path: Path, gain_uv: float)
     coarse.set_channel_gains(gain_uv)
     coarse.set_channel_offsets(0.0)
     coarse.set_probegroup(fine.get_probegroup())
-    view = preprocess(coarse, "none", {"kilosort4": {}}, tmp_path / "p").for_analysis
+    view = preprocess(coarse, "none", {"kilosort4": {}}, tmp_path / "p").filtered_recording
     noise = si.get_noise_levels(view, return_in_uV=True, random_slices_kwargs={"seed": 0})
     # rounding to steps adds noise of its own, a twelfth of a squared step
     expected = np.hypot(fine.get_traces(return_in_uV=True).std(axis=0), gain_uv / 12**0.5)

@@ -298,7 +298,7 @@ def test_nwb_in_zarr_is_refused(tmp_path: Path) -> None:
 
 
 def test_nwb_that_holds_no_series(tmp_path: Path) -> None:
-    """Behaviour alone, say."""
+    """Behavior alone, say."""
     with h5py.File(tmp_path / "a.nwb", "w") as file:
         file.create_group("acquisition")
     message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))

@@ -288,12 +288,14 @@ def test_neuralynx_is_read_at_the_rate_of_its_times(
 
 @pytest.mark.parametrize("claimed", [20000, 60000])
 def test_a_header_of_neuralynx_that_contradicts_its_times(
-    tmp_path: Path, simulated: BaseRecording, claimed: int
+    tmp_path: Path, simulated: BaseRecording, claimed_rate: int
 ) -> None:
     """Neo would make a segment of each record, all of them of the wrong rate."""
-    folder = write_neuralynx(tmp_path / "ncs", simulated, claimed)
+    folder = write_neuralynx(tmp_path / "ncs", simulated, claimed_rate)
     message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
-    assert f"sampled at {claimed} Hz, and the times of their records are those of 300" in message
+    assert (
+        f"sampled at {claimed_rate} Hz, and the times of their records are those of 300" in message
+    )
 
 
 def test_the_slow_channels_of_neuralynx_are_not_the_recording(

@@ -121,11 +121,11 @@ def test_it_drifts() -> None:
 
 
 def _distance_um(recording: BaseRecording, first: Spikes, second: Spikes) -> float:
-    """How far apart, along the probe, two groups of spikes have their centres."""
-    return float(abs(_centre_um(recording, first) - _centre_um(recording, second)))
+    """How far apart, along the probe, two groups of spikes have their centers."""
+    return float(abs(_center_um(recording, first) - _center_um(recording, second)))
 
 
-def _centre_um(recording: BaseRecording, frames: Spikes) -> float:
+def _center_um(recording: BaseRecording, frames: Spikes) -> float:
     traces = recording.get_traces(return_in_uV=True)
     average = np.mean([traces[frame - 30 : frame + 60] for frame in frames if frame > 30], axis=0)
     sizes = np.ptp(average, axis=0)

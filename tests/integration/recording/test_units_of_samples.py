@@ -158,7 +158,7 @@ def test_the_analysis_sees_the_same_microvolts_of_floats_and_integers(
     integers = recording_of(simulated.get_traces(segment_index=0), AP_GAIN_UV)
     for name, stored in (("volts", volts), ("integers", integers)):
         done = preprocess(check_recording(stored)[0], "default", {"kilosort4": {}}, tmp_path / name)
-        seen[name] = done.for_analysis.get_traces(return_in_uV=True)
+        seen[name] = done.filtered_recording.get_traces(return_in_uV=True)
     assert seen["volts"].min() < -50
     np.testing.assert_allclose(seen["volts"], seen["integers"], atol=2 * AP_GAIN_UV)
 
@@ -262,7 +262,7 @@ def test_floats_without_a_gain(
     assert likely in notes[1]
     assert (f"multiplied by {factor:g}" in notes[1]) is (factor != 1)
     done = preprocess(checked, "none", {"kilosort4": {}}, tmp_path / "p")
-    assert not done.for_analysis.has_scaleable_traces()
+    assert not done.filtered_recording.has_scaleable_traces()
     assert done.for_sorting.dtype == np.dtype("float32")
     expected = stored.astype("float64") * factor
     np.testing.assert_allclose(done.for_sorting.get_traces(), expected, rtol=1e-6)
@@ -298,4 +298,4 @@ def test_samples_that_are_no_voltages_any_more_have_no_gain(
         checked, [{"name": "highpass_filter"}, {"name": step}], {"simple": {}}, tmp_path / "p"
     )
     assert not done.for_sorting.has_scaleable_traces()
-    assert not done.for_analysis.has_scaleable_traces()
+    assert not done.filtered_recording.has_scaleable_traces()

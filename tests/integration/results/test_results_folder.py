@@ -12,9 +12,9 @@ import pytest
 
 from spikeinterface_cloud.errors import TransferError
 from spikeinterface_cloud.results.publish import publishing
-from spikeinterface_cloud.results.resume import Fingerprints, look_back
+from spikeinterface_cloud.results.resume import Fingerprints, find_previous
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
-from tests.support.hosts import Host, analyse, sort
+from tests.support.hosts import Host, analyze, sort
 from tests.support.servers import S3Server
 from tests.support.transfers import STEADY
 
@@ -63,7 +63,7 @@ def complete(host: Host, fingerprint: str, found: str) -> None:
     record.fingerprint = f"job {fingerprint}"
     folder = host.attempt(fingerprint)
     sort(folder, found)
-    analyse(folder, found)
+    analyze(folder, found)
     record.status, record.exit_code, record.ended = "succeeded", os.EX_OK, datetime.now(UTC)
     (host.results.folder / "report.html").write_text("<html>")
     host.results.publish("report.html")
@@ -83,7 +83,7 @@ def look(folder: Path, server: S3Server | None, bucket: str) -> bool:
     """Whether the job `a`, run again with this results folder, is complete."""
     host = Host(folder, server, bucket)
     host.results.record.fingerprint = JOB.job
-    return look_back(host.results, JOB).record is not None
+    return find_previous(host.results, JOB).record is not None
 
 
 @pytest.mark.usefixtures("complete_host")

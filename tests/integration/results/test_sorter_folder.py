@@ -11,7 +11,7 @@ import pytest
 
 from spikeinterface_cloud.errors import Interrupted, UnavailableError
 from spikeinterface_cloud.results.outcomes import ExportRun
-from tests.support.hosts import RUN, Host, analyse, sort, write
+from tests.support.hosts import RUN, Host, analyze, sort, write
 from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration
@@ -38,12 +38,12 @@ def test_nothing_is_there_at_first(host: Callable[[str], Host]) -> None:
 def test_a_finished_sorter_is_found_by_the_next_attempt(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     assert without_record(host("one").kept()) == COMPLETE
     again = host("two").attempt()
     brought = again.bring()
     assert brought is not None
-    assert brought.analysed
+    assert brought.analyzed
     assert brought.sorter_run() == replace(RUN, outcome="resumed")
     assert [export.export for export in again.earlier_exports()] == ["phy"]
     assert (again.path / "sorting" / "spikes").read_text() == "curated units"
@@ -70,10 +70,10 @@ def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> 
     again = host("two").attempt()
     brought = again.bring()
     assert brought is not None
-    assert not brought.analysed
+    assert not brought.analyzed
     assert brought.sorting_folder() == "raw_sorting"
     assert (again.path / "raw_sorting" / "spikes").read_text() == "units"
-    analyse(again, "units")
+    analyze(again, "units")
     assert without_record(host("two").kept()) == COMPLETE
     assert host("three").attempt().earlier is not None
 
@@ -91,7 +91,7 @@ def test_what_a_killed_analysis_left_is_not_in_the_way(host: Callable[[str], Hos
     assert brought.sorting_folder() == "raw_sorting"
     left = {path.name for path in again.path.iterdir()}
     assert left == {"raw_sorting", "output.log", "completed.json"}
-    analyse(again, "units")
+    analyze(again, "units")
     assert without_record(host("one").kept()) == COMPLETE
 
 
@@ -103,7 +103,7 @@ def test_an_analysis_that_fails_leaves_the_sorting(host: Callable[[str], Host]) 
     assert kept == {"output.log": b"finding units", "sorting/spikes": b"units"}
     brought = host("two").attempt().bring()
     assert brought is not None
-    assert (brought.analysed, brought.sorting_folder()) == (False, "sorting")
+    assert (brought.analyzed, brought.sorting_folder()) == (False, "sorting")
     assert brought.sorter_run().reason is None
 
 
@@ -113,7 +113,7 @@ def test_a_changed_file_is_not_believed(
 ) -> None:
     first = host("one").attempt()
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     host("one").put(name, COMPLETE[name][::-1])
     assert host("two").attempt().earlier is None
     assert f"simple: an earlier attempt cannot be used: {name} was changed" in caplog.text
@@ -122,7 +122,7 @@ def test_a_changed_file_is_not_believed(
 def test_what_was_decided_in_phy_is_kept(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     host("one").put("phy/params", b"decided")
     host("one").put("phy/more.tsv", b"decided too")
     again = host("two").attempt()
@@ -138,7 +138,7 @@ def test_what_was_added_in_phy_stays_where_there_is_more_to_publish(
 ) -> None:
     first = host("one").attempt()
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     host("one").put("phy/more.tsv", b"decided")
     again = host("two").attempt()
     brought = again.bring()
@@ -157,10 +157,10 @@ def test_the_phy_folder_of_another_job_is_not_published_as_this_one_s(
     here = Host(tmp_path / "here", moto_s3, bucket)
     first = here.attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     elsewhere = Host(tmp_path / "here", None, bucket).attempt("b")
     sort(elsewhere, "others")
-    analyse(elsewhere, "others")
+    analyze(elsewhere, "others")
     again = here.attempt("a")
     brought = again.bring()
     assert brought is not None
@@ -174,7 +174,7 @@ def test_the_phy_folder_of_another_job_is_not_published_as_this_one_s(
 def test_results_of_another_job_go_when_there_are_new_ones(host: Callable[[str], Host]) -> None:
     first = host("one").attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     host("one").put("my_notes.txt", b"mine")
     other = host("two").attempt("b")
     assert other.earlier is None
@@ -192,7 +192,7 @@ def test_a_job_that_is_killed_before_it_finds_anything_has_taken_nothing(
 ) -> None:
     first = host("one").attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     killed = host("two").attempt("b")
     killed.begin()
     write(killed, raw_sorting__spikes="half of it")
@@ -203,7 +203,7 @@ def test_a_job_that_is_killed_before_it_finds_anything_has_taken_nothing(
 def test_a_failure_leaves_the_results_of_another_job(host: Callable[[str], Host]) -> None:
     first = host("one").attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     failing = host("two").attempt("b")
     failing.begin()
     (failing.path).mkdir(exist_ok=True)
@@ -244,7 +244,7 @@ def test_a_sorter_that_is_stopped_leaves_the_results_of_another_job_in_their_pla
     here = host("one")
     first = here.attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     (first.path / "my_notes.txt").write_text("mine")
     stopped = here.attempt("b")
     stopped.begin()
@@ -263,7 +263,7 @@ def test_what_somebody_puts_there_meanwhile_stays(host: Callable[[str], Host]) -
     here = host("one")
     first = here.attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     killed = here.attempt("b")
     killed.begin()
     write(killed, raw_sorting__spikes="half of it", figures__mine="mine")
@@ -279,7 +279,7 @@ def test_a_failure_takes_nothing_of_a_user_along(
 ) -> None:
     first = Host(tmp_path / "one", moto_s3, bucket).attempt("a")
     sort(first, "units")
-    analyse(first, "units")
+    analyze(first, "units")
     failing = Host(tmp_path / "two", moto_s3, bucket).attempt("b")
     write(failing, my_notes="mine")
     failing.begin()

@@ -15,10 +15,10 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
-from spikeinterface_cloud.results.lock_owner import Holder, this_job
-from spikeinterface_cloud.results.target_lock import Claim, claimed
+from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
+from spikeinterface_cloud.results.target_lock import TargetLock, exclusive_target
 from spikeinterface_cloud.storage.s3 import ObjectDiffers, Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.support.hosts import Host
 from tests.support.servers import S3Server
@@ -64,7 +64,7 @@ def new_place(server: S3Server) -> S3Location:
     return S3Location(bucket=BUCKET, key=f"{uuid.uuid4()}/claim.json")
 
 
-def batch_job(name: str, attempt: str = "1") -> Holder:
+def batch_job(name: str, attempt: str = "1") -> LockOwner:
     """A job on another host."""
     return replace(
         this_job({"AWS_BATCH_JOB_ID": name, "AWS_BATCH_JOB_ATTEMPT": attempt}),
@@ -73,11 +73,11 @@ def batch_job(name: str, attempt: str = "1") -> Holder:
     )
 
 
-def claim_of(server: S3Server, place: S3Location, owner: Holder) -> Claim:
-    return Claim(Storage(server.access), place, owner)
+def claim_of(server: S3Server, place: S3Location, owner: LockOwner) -> TargetLock:
+    return TargetLock(Storage(server.access), place, owner)
 
 
-def renew_until(claim: Claim, ended: threading.Event) -> None:
+def renew_until(claim: TargetLock, ended: threading.Event) -> None:
     """Renew a claim twice a second."""
     while not ended.wait(0.5):
         claim.renew()
@@ -167,9 +167,9 @@ def test_a_process_that_is_gone_is_not_waited_for(moto_s3: S3Server) -> None:
 
 def test_a_process_that_runs_is_not_gone_whatever_the_clock_says() -> None:
     one, other = this_job({}), this_job({})
-    assert not one.is_succeeded_by(other)
+    assert not one.may_be_replaced_by(other)
     assert one.started == other.started == ticks_of_this_process()
-    assert replace(one, started=one.started - 1).is_succeeded_by(other), "its number was reused"
+    assert replace(one, started=one.started - 1).may_be_replaced_by(other), "its number was reused"
 
 
 def ticks_of_this_process() -> int:
@@ -213,8 +213,8 @@ def test_a_claim_that_fails_halfway_is_not_left_behind(
 
     proxied_s3.inject(Fault(kind="status", status=500, matches=is_second_write))
     server = replace(moto_s3, url=proxied_s3.url)
-    host = Host(tmp_path, server, bucket, patience=Patience(attempts=1))
-    with pytest.raises(CloudJobError), claimed(host.results, {}):
+    host = Host(tmp_path, server, bucket, patience=NetworkTimeouts(attempts=1))
+    with pytest.raises(CloudJobError), exclusive_target(host.results, {}):
         pytest.fail("the target is not this job's")
     assert len(claims) == 2
     assert not Storage(moto_s3.access).object_exists(host.results.place("claim.json"))

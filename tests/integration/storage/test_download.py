@@ -26,7 +26,7 @@ from spikeinterface_cloud.runtime.host import boot_id
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.partial_file import PartFile
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.servers import S3Server
 from tests.support.transfers import (
@@ -80,7 +80,7 @@ def test_many_small_files_need_one_request_each(
 ) -> None:
     for number in range(200):
         put(moto_s3, bucket, f"{number % 7}/{number}", str(number).encode())
-    download(files_of(proxied_s3.url, bucket, Patience()), tmp_path)
+    download(files_of(proxied_s3.url, bucket, NetworkTimeouts()), tmp_path)
     assert len(tree(tmp_path)) == 200
     assert len(proxied_s3.reads()) == 200
     assert not [request for request in proxied_s3.counts.requests if request.method == "HEAD"]
@@ -314,7 +314,7 @@ def test_a_signal_ends_the_transfer_and_leaves_what_has_come(
     try:
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(Stop):
-            download(files, tmp_path, patience=Patience(stall_s=60))
+            download(files, tmp_path, patience=NetworkTimeouts(stall_s=60))
     finally:
         signal.signal(signal.SIGALRM, before)
     proxied_s3.clear()

@@ -16,7 +16,7 @@ from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.storage.digests import Digest
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.servers import (
     S3Server,
@@ -29,7 +29,7 @@ from tests.support.servers import (
 
 pytestmark = pytest.mark.integration
 
-IMPATIENT = Patience(connect_s=1, stall_s=1, give_up_s=1, longest_wait_s=0.2)
+IMPATIENT = NetworkTimeouts(connect_s=1, stall_s=1, give_up_s=1, longest_wait_s=0.2)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_a_whole_bucket_is_listed(storage: Storage, moto_s3: S3Server, bucket: s
         ("elsewhere/entirely", "holds no objects; check the bucket's folder"),
     ],
 )
-def test_an_empty_folder_is_refused_with_its_neighbours(
+def test_an_empty_folder_is_refused_with_its_neighbors(
     storage: Storage, moto_s3: S3Server, bucket: str, folder: str, message: str
 ) -> None:
     put(moto_s3, bucket, "raw/session1/a.bin")

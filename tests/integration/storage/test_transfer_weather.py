@@ -16,7 +16,7 @@ import pytest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.timeouts import Patience
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from spikeinterface_cloud.storage.upload import upload
 from tests.support.fault_proxy import Fault, FaultProxy, is_read, is_write
 from tests.support.servers import S3Server, access_to
@@ -32,7 +32,7 @@ RUNS = 50
 LONGEST_RUN_S = 90
 
 #: enough for a machine that is busy with other tests, not for a connection that stands still
-PATIENCE = Patience(connect_s=10, stall_s=0.7, give_up_s=2, longest_wait_s=0.1)
+PATIENCE = NetworkTimeouts(connect_s=10, stall_s=0.7, give_up_s=2, longest_wait_s=0.1)
 
 #: design.md: the source is damaged, missing; the target refuses; the network gave out
 CLEAR_CODES = {65, 66, 73, 75}
@@ -204,7 +204,7 @@ def written(folder: Path, bucket: str, files: dict[str, bytes]) -> list[tuple[Pa
     return pairs
 
 
-def storage_at(url: str, patience: Patience | None = None) -> Storage:
+def storage_at(url: str, patience: NetworkTimeouts | None = None) -> Storage:
     """The storage behind a URL."""
     return Storage(access_to(url), patience=patience)
 

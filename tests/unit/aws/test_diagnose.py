@@ -16,12 +16,12 @@ from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.diagnose import exit_codes
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
-    Unseen,
+    Unavailable,
     Verdict,
     check,
+    downgrade_if_any_passes,
     failed,
     ok,
-    softened,
 )
 from spikeinterface_cloud.aws.diagnose.images import Image, judge_image, parse_image
 from spikeinterface_cloud.aws.diagnose.instance_types import MachineType
@@ -510,7 +510,7 @@ def test_what_one_of_several_can_do_is_no_failure_of_the_others() -> None:
     def sizes(*verdicts: Verdict) -> list[Verdict]:
         findings = [Finding(check="machine size", verdict=one, evidence="e") for one in verdicts]
         other = Finding(check="quota", verdict=Verdict.FAILED, evidence="e")
-        *softer, kept = softened([*findings, other], "machine size")
+        *softer, kept = downgrade_if_any_passes([*findings, other], "machine size")
         assert kept == other
         return [finding.verdict for finding in softer]
 
@@ -519,8 +519,8 @@ def test_what_one_of_several_can_do_is_no_failure_of_the_others() -> None:
     assert sizes(Verdict.FAILED, Verdict.NOT_ALLOWED) == [Verdict.FAILED, Verdict.NOT_ALLOWED]
 
 
-DENIED = Unseen(permission="ec2:DescribeSubnets", reason="no", denied=True)
-LACKING = Unseen(permission="batch:GetJobQueueSnapshot", reason="An error (404)", denied=False)
+DENIED = Unavailable(permission="ec2:DescribeSubnets", reason="no", denied=True)
+LACKING = Unavailable(permission="batch:GetJobQueueSnapshot", reason="An error (404)", denied=False)
 
 
 def test_a_judge_is_asked_only_where_its_facts_are_seen() -> None:

@@ -9,13 +9,13 @@ import pytest
 from botocore.stub import Stubber
 
 from spikeinterface_cloud.aws.diagnose.finding import (
-    Unseen,
+    Unavailable,
 )
 from spikeinterface_cloud.aws.diagnose.images import Image, look_up_image, parse_image
 from spikeinterface_cloud.aws.diagnose.query import ask
 from spikeinterface_cloud.aws.diagnose.quotas import Quota, look_up_quota
 from spikeinterface_cloud.aws.diagnose.scaling import look_at_scaling, registered_memory
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.session import AwsSession
 
 REGION = "us-east-1"
@@ -146,7 +146,7 @@ def test_a_refusal_is_a_fact_that_is_not_seen(session: AwsSession, code: str, de
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", code, "no " * 200)
         seen = ask("ec2:DescribeSubnets", lambda: ec2.describe_subnets())
-    assert isinstance(seen, Unseen)
+    assert isinstance(seen, Unavailable)
     assert (seen.permission, seen.denied) == ("ec2:DescribeSubnets", denied)
     assert len(seen.reason) < 200
 
@@ -155,7 +155,7 @@ def test_credentials_that_nobody_takes_end_it(session: AwsSession) -> None:
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", "ExpiredToken", "expired")
-        with pytest.raises(AwsRefusal, match="refused the credentials"):
+        with pytest.raises(AwsError, match="refused the credentials"):
             ask("ec2:DescribeSubnets", lambda: ec2.describe_subnets())
 
 

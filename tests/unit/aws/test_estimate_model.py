@@ -22,7 +22,7 @@ from spikeinterface_cloud.aws.estimate.cost import Estimate, Work, estimate, res
 from spikeinterface_cloud.aws.estimate.duration import PartTime, job_times
 from spikeinterface_cloud.aws.estimate.fit import Scratch, scratch_gb
 from spikeinterface_cloud.aws.estimate.instances import INSTANCES
-from spikeinterface_cloud.aws.estimate.interval import Span, exactly, total
+from spikeinterface_cloud.aws.estimate.interval import Interval, exactly, total
 from spikeinterface_cloud.aws.estimate.price_list import (
     PriceList,
     table_prices,
@@ -30,7 +30,7 @@ from spikeinterface_cloud.aws.estimate.price_list import (
     with_typed,
 )
 from spikeinterface_cloud.aws.estimate.table import estimate_text
-from spikeinterface_cloud.aws.estimate.workload import Recorded, of_bytes, of_duration
+from spikeinterface_cloud.aws.estimate.workload import Recorded, from_bytes, from_duration
 from spikeinterface_cloud.config.catalog.snapshot import known_names
 from spikeinterface_cloud.config.catalog.validation import unknown_sorter
 from spikeinterface_cloud.errors import SettingsError
@@ -40,11 +40,11 @@ from spikeinterface_cloud.prices import ON_DEMAND_USD_PER_HOUR
 PRICES = table_prices(None)
 
 #: the recording that the original's README has the cost of
-ORIGINAL = of_duration(78 * 60, 384, 30_000)
+ORIGINAL = from_duration(78 * 60, 384, 30_000)
 
 #: one of AIND's four streams of mouse M489 (dandi-compute 001470, trace.txt), on 16 CPUs and a GPU
 #: that is not named
-M489 = of_bytes(25.5e9, 384, 30_000)
+M489 = from_bytes(25.5e9, 384, 30_000)
 
 
 def work(
@@ -58,14 +58,14 @@ def estimate_on(name: str, what: Work, prices: PriceList = PRICES) -> Estimate:
     return only
 
 
-def part(name: str, parts: tuple[PartTime, ...]) -> Span:
+def part(name: str, parts: tuple[PartTime, ...]) -> Interval:
     [seconds] = [each.seconds for each in parts if each.name == name]
     return seconds
 
 
 def test_the_tutorial_of_kilosort4_takes_what_it_took_on_colab() -> None:
     """90 s of a Neuropixels probe took 194.9 s on Colab's GPU, which is taken to be a T4."""
-    tutorial = of_bytes(2.08e9, 385, 30_000)
+    tutorial = from_bytes(2.08e9, 385, 30_000)
     assert tutorial.duration_s.likely == pytest.approx(90, abs=1)
     sorting = part(
         "sort with kilosort4", job_times(INSTANCES["g4dn.xlarge"], tutorial, ["kilosort4"], "nvme")
@@ -85,7 +85,7 @@ def test_the_computing_takes_what_it_took_of_aind_s_recordings(minutes: float) -
     """Their steps of preprocessing and analysis are like ours, though not the same."""
     parts = job_times(INSTANCES["g6e.4xlarge"], M489, ["kilosort4"], "nvme")
     computing = total(
-        part(name, parts) for name in ("preprocess", "sort with kilosort4", "analyse kilosort4")
+        part(name, parts) for name in ("preprocess", "sort with kilosort4", "analyze kilosort4")
     )
     assert computing.holds(60 * minutes)
 
@@ -189,7 +189,7 @@ def test_what_may_go_wrong_is_told() -> None:
 
 
 def test_of_many_recordings_those_that_do_not_fit_are_counted() -> None:
-    short = of_duration(600, 384, 30_000)
+    short = from_duration(600, 384, 30_000)
     found = estimate_on("g4dn.2xlarge", work(short, ORIGINAL, short))
     assert found.fit.obstacles == (
         "disk of 225 GB, 248 GB needed (--scratch ebs), for 1 of 3 recordings",
@@ -197,7 +197,7 @@ def test_of_many_recordings_those_that_do_not_fit_are_counted() -> None:
 
 
 def test_many_recordings_cost_what_each_costs() -> None:
-    short = of_duration(600, 384, 30_000)
+    short = from_duration(600, 384, 30_000)
     both = estimate_on("g5.2xlarge", work(short, ORIGINAL))
     apart = [estimate_on("g5.2xlarge", work(each)) for each in (short, ORIGINAL)]
     assert both.on_demand_usd.likely == pytest.approx(
@@ -215,7 +215,7 @@ def test_two_sorters_share_all_but_sorting_and_analysis() -> None:
     assert names[3:] == [
         f"{part} {sorter}"
         for sorter in ("kilosort4", "simple")
-        for part in ("sort with", "analyse", "publish")
+        for part in ("sort with", "analyze", "publish")
     ]
     assert (
         two.hours.likely
@@ -253,7 +253,7 @@ def test_the_network_of_a_small_instance_holds_the_fetching_back() -> None:
 
 
 def test_a_compressed_file_holds_more_than_its_bytes() -> None:
-    raw, nwb = (of_bytes(1e9, 384, 30_000, name=name) for name in ("a.ap.bin", "sub-1/A.NWB"))
+    raw, nwb = (from_bytes(1e9, 384, 30_000, name=name) for name in ("a.ap.bin", "sub-1/A.NWB"))
     assert raw.samples_gb == exactly(1.0)
     assert (nwb.fetched_gb, nwb.samples_gb.low) == (1.0, 1.0)
     assert nwb.samples_gb.high > nwb.samples_gb.likely > 1.0
@@ -356,7 +356,7 @@ def test_more_to_sort_never_takes_less(
     size_gb: float, name: str, sorter: str, scratch: Scratch
 ) -> None:
     small, large = (
-        estimate_on(name, work(of_bytes(size, 384, 30_000), sorters=(sorter,), scratch=scratch))
+        estimate_on(name, work(from_bytes(size, 384, 30_000), sorters=(sorter,), scratch=scratch))
         for size in (size_gb * 1e9, size_gb * 2e9)
     )
     for one in (small, large):

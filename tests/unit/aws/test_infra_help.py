@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.test_submit_help import ROOT, SLOW, run
 
 from spikeinterface_cloud.aws.infra.commands import infra
+from tests.unit.aws.test_submit_help import ROOT, SLOW, run
 
 
 @pytest.mark.parametrize("command", infra.commands)

@@ -14,7 +14,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws.errors import AwsRefusal
+from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra import down, up
 from spikeinterface_cloud.aws.infra.change_set import TAGS
 from spikeinterface_cloud.aws.infra.status import describe_status, look
@@ -280,7 +280,7 @@ def test_a_name_that_is_taken_is_told_before_anything_is_made(aws: Session) -> N
     reason = "Resource spikeinterface-cloud already exists in stack arn:aws:.../stack/other/2."
     aws.change_set("FAILED", reason=reason)
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         up.plan(aws, "lab", {})
     assert str(refused.value) == (
         "cannot prepare the stack lab: Resource spikeinterface-cloud already exists in stack "
@@ -352,7 +352,7 @@ def test_the_first_failure_is_named_with_its_remedy(aws: Session, reason: str, a
     aws.stack("ROLLBACK_COMPLETE")
     aws.events(*happened)
     aws.events(*happened)
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         up.carry_out(aws, plan, 0, lambda _: None)
     message = str(refused.value)
     assert message.startswith(
@@ -375,7 +375,7 @@ def test_an_update_that_was_rolled_back_is_an_error(aws: Session) -> None:
     aws.stack("UPDATE_ROLLBACK_COMPLETE")
     aws.events(*happened)
     aws.events(*happened)
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         up.carry_out(aws, plan, 0, lambda _: None)
     assert str(refused.value) == (
         "the stack lab ended as UPDATE_ROLLBACK_COMPLETE: first failed JobQueue "
@@ -391,7 +391,7 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
         ("SpotMachines", "CREATE_FAILED", "no such role"),
         ("lab", "ROLLBACK_COMPLETE"),
     )
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         up.plan(aws, "lab", {})
     assert str(refused.value) == (
         "the stack lab is ROLLBACK_COMPLETE, which AWS cannot update: SpotMachines "
@@ -411,7 +411,7 @@ def test_a_stack_that_cannot_be_changed_now_says_what_to_do(
     aws: Session, status: str, message: str
 ) -> None:
     aws.stack(status)
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         up.plan(aws, "lab", {})
     assert message in str(refused.value)
 
@@ -503,7 +503,7 @@ def test_what_stands_in_the_way_of_a_deletion_is_named(aws: Session) -> None:
     aws.stack("DELETE_FAILED")
     aws.events(*happened)
     aws.events(*happened)
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         down.carry_out(aws, plan, 0, lambda _: None)
     assert str(refused.value) == (
         "the stack lab ended as DELETE_FAILED: first failed Vpc (AWS::Some::Vpc) DELETE_FAILED: "
@@ -520,7 +520,7 @@ def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
         {"jobId": "b", "jobName": "b", "status": "RUNNABLE"},
     ]
     aws.stub("batch").add_response("list_jobs", {"jobSummaryList": jobs})
-    with pytest.raises(AwsRefusal) as refused:
+    with pytest.raises(AwsError) as refused:
         down.plan(aws, "lab")
     assert str(refused.value) == (
         "jobs are under way in lab-spot (1), and would be lost; wait for their end, or end each "
@@ -534,10 +534,10 @@ def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
 def test_every_unknown_parameter_is_named_at_once() -> None:
     template = Template(body="", defaults=DEFAULTS)
     with pytest.raises(ParameterError) as refused:
-        choose_values(template, {"MaxVcpu": "1", "Colour": "red"}, {})
+        choose_values(template, {"MaxVcpu": "1", "Color": "red"}, {})
     assert str(refused.value).splitlines() == [
         "--set: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
-        "--set: the template has no parameter Colour; the README lists them",
+        "--set: the template has no parameter Color; the README lists them",
     ]
 
 
@@ -566,7 +566,7 @@ def test_two_zones_are_enough(aws: Session) -> None:
 
 def test_one_zone_is_not(aws: Session) -> None:
     offers(aws, "a g5")
-    with pytest.raises(AwsRefusal, match="offers these machines in a only, and the stack needs"):
+    with pytest.raises(AwsError, match="offers these machines in a only, and the stack needs"):
         choose_zones(aws.client("ec2"), ["g5"])
 
 

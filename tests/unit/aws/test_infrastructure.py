@@ -16,7 +16,7 @@ from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.batch.request import RETRY_RULES
 from spikeinterface_cloud.aws.cli.options import MACHINES
 from spikeinterface_cloud.aws.infra.down import KEPT, QUEUES
-from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, USD_A_MONTH, idle_cost
+from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, USD_PER_MONTH, idle_cost
 from spikeinterface_cloud.aws.infra.stack import SIGNATURE
 from spikeinterface_cloud.aws.infra.template import INSTANCE_TYPES, SUBNETS, TEMPLATE_FILE, ZONES
 from spikeinterface_cloud.aws.stack_outputs import OUTPUTS
@@ -341,7 +341,7 @@ def test_the_stack_is_free_while_nothing_runs_or_is_stored() -> None:
     assert cost.usd_a_month == 0
     assert not cost.unpriced
     assert set(cost.usd_a_gb) == {what for _, what in USD_A_GB.values()}
-    assert not USD_A_MONTH.keys() & USD_A_GB.keys()
+    assert not USD_PER_MONTH.keys() & USD_A_GB.keys()
 
 
 def test_what_is_not_free_is_counted_and_what_is_not_known_is_named() -> None:

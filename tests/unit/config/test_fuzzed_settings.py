@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.array_job import place_in_manifest
+from spikeinterface_cloud.array_job import manifest_entry
 from spikeinterface_cloud.config.locations import DandiAsset, DandiBlob, parse_dandi, parse_s3
 from spikeinterface_cloud.config.manifest import (
     ARRAY_INDEX,
@@ -214,7 +214,7 @@ def test_a_list_of_jobs_is_read_or_refused(content: bytes, environ: dict[str, st
     for read in (
         lambda: select_line(content, environ),
         lambda: line_index(environ),
-        lambda: place_in_manifest({**environ, "MANIFEST_URL": "s3://lab/list.jsonl"}),
+        lambda: manifest_entry({**environ, "MANIFEST_URL": "s3://lab/list.jsonl"}),
     ):
         try:
             read()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeinterface_cloud.array_job import assigned
+from spikeinterface_cloud.array_job import resolve_environment
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
@@ -455,7 +455,7 @@ def test_what_another_program_has_for_a_value_may_be_no_text() -> None:
 )
 def test_the_url_of_a_manifest_is_read_as_the_other_variables(url: str, words: str) -> None:
     with pytest.raises(SettingsError, match=f"MANIFEST_URL: {words}"):
-        assigned({"MANIFEST_URL": url})
+        resolve_environment({"MANIFEST_URL": url})
 
 
 def test_secrets_are_masked_and_never_travel() -> None:

@@ -83,7 +83,7 @@ def test_a_dead_channel_is_found_and_removed(tmp_path: Path) -> None:
     done = preprocess(dead, "default", SELF_FILTERING, tmp_path / "p")
     assert list(done.bad_channels) == ["3"]
     assert done.for_sorting.get_num_channels() == 7
-    assert done.for_analysis.get_num_channels() == 7
+    assert done.filtered_recording.get_num_channels() == 7
 
 
 def test_one_segment_in_one_file_for_the_sorters_and_all_segments_for_the_analysis(
@@ -94,7 +94,7 @@ def test_one_segment_in_one_file_for_the_sorters_and_all_segments_for_the_analys
     assert done.for_sorting.get_num_segments() == 1
     assert done.for_sorting.binary_compatible_with(time_axis=0, file_paths_length=1)
     assert done.size_bytes == original.get_total_memory_size()
-    lengths = [done.for_analysis.get_num_samples(index) for index in range(3)]
+    lengths = [done.filtered_recording.get_num_samples(index) for index in range(3)]
     assert lengths == [60000, 30000, 45000]
     second = original.get_traces(segment_index=1)
     assert np.array_equal(done.for_sorting.get_traces(start_frame=60000, end_frame=90000), second)
@@ -107,9 +107,9 @@ def test_the_analysis_sees_filtered_samples_whatever_was_written(tmp_path: Path)
     lifted.set_probe(slow.get_probe())
     done = preprocess(lifted, "none", SELF_FILTERING, tmp_path / "p")
     assert done.for_sorting.get_traces().mean() > 900
-    assert abs(done.for_analysis.get_traces().mean()) < 10
+    assert abs(done.filtered_recording.get_traces().mean()) < 10
     filtered = preprocess(lifted, {"highpass_filter": {}}, SELF_FILTERING, tmp_path / "q")
-    assert filtered.for_analysis is filtered.for_sorting
+    assert filtered.filtered_recording is filtered.for_sorting
 
 
 def test_what_is_already_as_sorters_read_it_is_not_copied(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_no_channel_is_erased_by_a_reference_to_itself(tmp_path: Path, groups: l
     few.set_property("group", groups)
     assert names(high_pass(few)) == ["highpass_filter"]
     done = preprocess(few, "default", {"some_sorter": {}}, tmp_path / "p")
-    for traces in (done.for_sorting.get_traces(), done.for_analysis.get_traces()):
+    for traces in (done.for_sorting.get_traces(), done.filtered_recording.get_traces()):
         assert (traces.std(axis=0) > 0.5 * few.get_traces().std(axis=0)).all()
 
 
@@ -162,8 +162,8 @@ def test_a_segment_shorter_than_the_filter_is_kept(tmp_path: Path, n_short: int)
     segments = si.NumpyRecording(pieces, 30000.0)
     segments.set_probe(recording().get_probe())
     done = preprocess(segments, "default", {"herdingspikes": {}}, tmp_path / "p")
-    view = preprocess(segments, "none", SELF_FILTERING, tmp_path / "q").for_analysis
-    for analyzed in (done.for_analysis, view):
+    view = preprocess(segments, "none", SELF_FILTERING, tmp_path / "q").filtered_recording
+    for analyzed in (done.filtered_recording, view):
         lengths = [len(analyzed.get_traces(segment_index=index)) for index in range(3)]
         assert lengths == [len(piece) for piece in pieces]
 

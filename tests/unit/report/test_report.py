@@ -61,7 +61,7 @@ def test_a_job_that_ended_before_its_recording_was_open_has_a_report(tmp_path: P
     [
         ({"outcome": "failed", "reason": "killed by SIGKILL"}, "killed by SIGKILL"),
         ({"outcome": "no_units", "reason": "no more peaks than noise"}, "no more peaks than noise"),
-        ({"n_units": 3}, "The units were not analysed"),
+        ({"n_units": 3}, "The units were not analyzed"),
     ],
 )
 def test_a_sorter_without_results_says_why(
@@ -186,7 +186,7 @@ def test_sparklines_are_drawn_for_silent_units() -> None:
 
 def test_labels_have_marks_of_their_own() -> None:
     styles = [*LABELS.values(), OTHER]
-    assert len({colour for colour, _ in styles}) == len({mark for _, mark in styles}) == 4
+    assert len({color for color, _ in styles}) == len({mark for _, mark in styles}) == 4
     assert {mark for _, mark in styles} == MARKS.keys()
 
 

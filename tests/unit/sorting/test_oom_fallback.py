@@ -3,10 +3,10 @@
 import pytest
 
 from spikeinterface_cloud.sorting.oom_fallback import (
+    fallbacks,
     kept_by_the_user,
-    next_rung,
+    next_fallback,
     out_of_memory,
-    rungs,
 )
 
 GPU = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ..."
@@ -36,23 +36,26 @@ CLUSTERING = f'  File "/x/kilosort/clustering_qr.py", line 240, in kmeans_pluspl
 
 
 @pytest.mark.parametrize("error", MEMORY_ERRORS)
-def test_memory_that_ran_out_is_recognised_anywhere_in_a_traceback(error: str) -> None:
+def test_memory_that_ran_out_is_recognized_anywhere_in_a_traceback(error: str) -> None:
     trace = f"Traceback (most recent call last):\n  File ...\n  {error}\nCompile with ..."
     assert out_of_memory(trace) == error
-    assert next_rung(rungs("kilosort4", {}, 1), rungs("kilosort4", {}, 1)[0], trace) is not None
+    assert (
+        next_fallback(fallbacks("kilosort4", {}, 1), fallbacks("kilosort4", {}, 1)[0], trace)
+        is not None
+    )
 
 
 @pytest.mark.parametrize("error", OTHER_ERRORS)
 def test_another_failure_is_not_tried_again(error: str) -> None:
-    ladder = rungs("kilosort4", {}, n_groups=2)
+    ladder = fallbacks("kilosort4", {}, n_groups=2)
     assert out_of_memory(error) is None
-    assert next_rung(ladder, ladder[0], error) is None
+    assert next_fallback(ladder, ladder[0], error) is None
 
 
 def test_each_rung_keeps_what_the_ones_before_it_changed() -> None:
     given = {"torch_device": "cuda", "Th_universal": 8}
-    ladder = rungs("kilosort4", given, n_groups=2)
-    assert [(rung.parameters, rung.by_group) for rung in ladder] == [
+    ladder = fallbacks("kilosort4", given, n_groups=2)
+    assert [(fallback.parameters, fallback.by_group) for fallback in ladder] == [
         (given, False),
         ({**given, "clear_cache": True}, False),
         ({**given, "clear_cache": True, "batch_size": 30_000}, False),
@@ -63,8 +66,8 @@ def test_each_rung_keeps_what_the_ones_before_it_changed() -> None:
 
 def test_what_the_user_gave_stays() -> None:
     given = {"clear_cache": False, "batch_size": 90_000, "bad_channels": [3]}
-    ladder = rungs("kilosort4", given, n_groups=2)
-    assert [rung.parameters for rung in ladder] == [given]
+    ladder = fallbacks("kilosort4", given, n_groups=2)
+    assert [fallback.parameters for fallback in ladder] == [given]
     assert kept_by_the_user(given) == (
         "; clear_cache, batch_size, bad_channels were given and kept"
     )
@@ -72,18 +75,18 @@ def test_what_the_user_gave_stays() -> None:
 
 
 def test_smaller_batches_are_passed_over_where_clustering_ran_out() -> None:
-    ladder = rungs("kilosort4", {}, n_groups=2)
-    after_cache = next_rung(ladder, ladder[0], CLUSTERING)
+    ladder = fallbacks("kilosort4", {}, n_groups=2)
+    after_cache = next_fallback(ladder, ladder[0], CLUSTERING)
     assert after_cache is ladder[1]
-    assert next_rung(ladder, ladder[1], CLUSTERING) is ladder[4]
-    assert next_rung(ladder, ladder[1], GPU) is ladder[2]
+    assert next_fallback(ladder, ladder[1], CLUSTERING) is ladder[4]
+    assert next_fallback(ladder, ladder[1], GPU) is ladder[2]
 
 
 def test_the_ladder_ends() -> None:
-    ladder = rungs("kilosort4", {}, n_groups=2)
-    assert next_rung(ladder, ladder[-1], GPU) is None
+    ladder = fallbacks("kilosort4", {}, n_groups=2)
+    assert next_fallback(ladder, ladder[-1], GPU) is None
 
 
 def test_other_sorters_have_none() -> None:
-    [only] = rungs("spykingcircus2", {}, n_groups=4)
-    assert next_rung([only], only, GPU) is None
+    [only] = fallbacks("spykingcircus2", {}, n_groups=4)
+    assert next_fallback([only], only, GPU) is None
