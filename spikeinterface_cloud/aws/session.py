@@ -75,7 +75,7 @@ class AwsSession:
         http = URLLib3Session(
             verify=session.get_config_variable("ca_bundle") or True,
             proxies=get_environ_proxies(server),
-            timeout=(3, 5),
+            timeout=(3, 5),  # type: ignore[arg-type]  # the stubs know one number only
         )
         try:
             return int(http.send(request.prepare()).status_code)
@@ -84,7 +84,7 @@ class AwsSession:
 
     def _new_client(self, service: str) -> Any:
         # adaptive: it slows down as a whole while AWS throttles
-        retries = {"mode": "adaptive", "max_attempts": self._max_attempts}
+        retries: Any = {"mode": "adaptive", "max_attempts": self._max_attempts}
         config = Config(retries=retries, max_pool_connections=32)
         session = self._botocore_session()
         return session.create_client(service, region_name=self._region, config=config)

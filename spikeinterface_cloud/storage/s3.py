@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -189,7 +189,7 @@ class Storage:
         self, location: S3Location, body: bytes, content_type: str | None = None
     ) -> None:
         """Write a small object, over an older one. Raises TargetError."""
-        described = {} if content_type is None else {"ContentType": content_type}
+        described: dict[str, Any] = {} if content_type is None else {"ContentType": content_type}
         with self._s3.explained("write", location, TargetError):
             self._s3.client.put_object(
                 Bucket=location.bucket, Key=location.key, Body=body, **described
@@ -202,7 +202,7 @@ class Storage:
         Raises ObjectDiffers where that is not so, ConditionRefused where the server knows no
         conditions (one that only ignores them does not say), TargetError.
         """
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         with self._s3.explained("write", location, TargetError):
             try:
                 reply = self._s3.client.put_object(
@@ -336,7 +336,7 @@ class Storage:
             return dict(reply)
 
     @staticmethod
-    def _stored(location: S3Location, head: dict[str, Any]) -> StoredObject:
+    def _stored(location: S3Location, head: Mapping[str, Any]) -> StoredObject:
         return StoredObject(
             location=location,
             size_bytes=int(head["ContentLength"]),

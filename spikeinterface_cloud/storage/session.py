@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -125,7 +125,7 @@ class S3Session:
         access."""
         with self.explained("look up the region of", S3Location(bucket=bucket), SourceError):
             try:
-                reply = self.client.head_bucket(Bucket=bucket)
+                reply: Any = self.client.head_bucket(Bucket=bucket)
             except ClientError as error:
                 reply = error.response
                 if "x-amz-bucket-region" not in reply["ResponseMetadata"]["HTTPHeaders"]:

@@ -64,7 +64,7 @@ def access_to(url: str, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> AwsS
     )
 
 
-def client_of(access: AwsSettings, service: str = "s3", **options: Any) -> Any:
+def client_of(access: AwsSettings, service: Any = "s3", **options: Any) -> Any:
     """A boto3 client with these settings; `options` are botocore's."""
     assert access.access_key_id is not None
     assert access.secret_access_key is not None
