@@ -191,7 +191,7 @@ def list_(**given: Any) -> None:
 
     options.check_submit_variables(click.get_current_context())
     session = open_session(given)
-    queue = queue_of(session, given["stack"], given["job_queue"], given["on"])
+    queue = queue_of(session, given["stack"], given["job_queue"], given["compute"])
     batch = session.client("batch")
     jobs = recent_jobs(batch, queue, given["since"])
     if given["status"]:
@@ -221,7 +221,7 @@ def logs(job_id: str, **given: Any) -> None:
             tell(missing)
         return
     with leaving_it_running(f"logs {job_id} --follow", given):
-        tell(describe_state(follow_log(session, job_id, given["interval"], click.echo, tell)))
+        tell(describe_state(follow_log(session, job_id, given["poll_interval"], click.echo, tell)))
 
 
 @program.command(cls=SectionCommand)
@@ -237,7 +237,7 @@ def wait(job_id: str, **given: Any) -> None:
 
     batch = open_session(given).client("batch")
     with leaving_it_running(f"wait {job_id}", given):
-        exit_as(wait_for_end(batch, job_id, given["interval"], tell))
+        exit_as(wait_for_end(batch, job_id, given["poll_interval"], tell))
 
 
 @program.command(cls=SectionCommand)
@@ -339,7 +339,7 @@ def options_of_job(given: Mapping[str, Any], session: AwsSession) -> JobOptions:
     from spikeinterface_cloud.aws.stack_outputs import queue_and_definition
 
     queue, definition = queue_and_definition(
-        session, given["stack"], given["job_queue"], given["job_definition"], given["on"]
+        session, given["stack"], given["job_queue"], given["job_definition"], given["compute"]
     )
     return JobOptions(
         job_queue=queue,
@@ -362,7 +362,7 @@ def follow_to_end(session: AwsSession, job_id: str, given: Mapping[str, Any]) ->
     from spikeinterface_cloud.aws.batch.logs import follow_log
 
     with leaving_it_running(f"logs {job_id} --follow", given):
-        exit_as(follow_log(session, job_id, given["interval"], tell, tell))
+        exit_as(follow_log(session, job_id, given["poll_interval"], tell, tell))
 
 
 @contextmanager

@@ -4,7 +4,8 @@
         s3://my-lab-data/raw/session1 s3://my-lab-results/thresholds
 
 It takes what requirements/submit.txt installs, credentials and a region as boto3 finds them, and
-SUBMIT_JOB_QUEUE and SUBMIT_JOB_DEFINITION from the environment. It prints the id of the array job.
+SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION from the environment. It
+prints the id of the array job.
 """
 
 import json
@@ -45,7 +46,7 @@ def main(source: str, target: str) -> None:
 
 def options_from_environment() -> JobOptions:
     """How the jobs are to run, on the queue and with the definition of the environment."""
-    names = ("SUBMIT_JOB_QUEUE", "SUBMIT_JOB_DEFINITION")
+    names = ("SPIKEINTERFACE_CLOUD_JOB_QUEUE", "SPIKEINTERFACE_CLOUD_JOB_DEFINITION")
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
         raise SettingsError(f"{' and '.join(missing)}: missing; name your queue and definition")
@@ -61,7 +62,9 @@ def check_definition(batch: Any, definition: str) -> None:
         {"jobDefinitions": [definition]} if ":" in definition else {"jobDefinitionName": definition}
     )
     if not batch.describe_job_definitions(status="ACTIVE", **wanted)["jobDefinitions"]:
-        raise SettingsError(f"SUBMIT_JOB_DEFINITION: there is no {definition}; register it first")
+        raise SettingsError(
+            f"SPIKEINTERFACE_CLOUD_JOB_DEFINITION: there is no {definition}; register it first"
+        )
 
 
 def settings_for(source: S3Location, results: S3Location, threshold: int) -> JobSettings:

@@ -11,7 +11,7 @@ dandiset=$1 target=$2
 
 # without --yes a terminal shows the list and its total size, and asks
 array=$(python submit_job.py --dandiset "$dandiset" --glob 'sub-*/*_ecephys.nwb' \
-    --sorters kilosort4 --target "$target" --timeout 12h --only-missing --yes)
+    --sorters kilosort4 --target "$target" --timeout 12h --skip-completed --yes)
 [ -n "$array" ] || exit 0 # all of them have succeeded already
 
 python submit_job.py status "$array"

@@ -29,13 +29,13 @@ REMEDIES = (
     (
         ("already exists", "already exist", "already owned", "already belongs", "not available"),
         "that name is taken by something else: choose another with "
-        "--set ResultsBucketName=..., --set RepositoryName=... or --stack",
+        "--parameter ResultsBucketName=..., --parameter RepositoryName=... or --stack",
     ),
     (
         ("limit", "quota", "maximum number"),
         "ask AWS for a higher quota (Service Quotas), or delete what is no longer used",
     ),
-    (("assert", "parameter", "must match pattern"), "change it with --set NAME=VALUE"),
+    (("assert", "parameter", "must match pattern"), "change it with --parameter NAME=VALUE"),
 )
 
 

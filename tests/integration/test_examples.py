@@ -49,8 +49,8 @@ def run(
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_DEFAULT_REGION": REGION,
-            "SUBMIT_JOB_QUEUE": QUEUE,
-            "SUBMIT_JOB_DEFINITION": DEFINITION,
+            "SPIKEINTERFACE_CLOUD_JOB_QUEUE": QUEUE,
+            "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": DEFINITION,
             **env,
         },
         stdin=subprocess.DEVNULL,
@@ -198,13 +198,13 @@ def test_a_recording_that_left_no_record_ends_its_script_badly(
         (["s3://my-lab-data/a", "s3://No"], {}, "Error: 's3://No' is not the name of an S3 bucket"),
         (
             ["s3://my-lab-data/a", "s3://my-lab-results/x"],
-            {"SUBMIT_JOB_QUEUE": "", "SUBMIT_JOB_DEFINITION": ""},
-            "Error: SUBMIT_JOB_QUEUE and SUBMIT_JOB_DEFINITION: missing; name your queue",
+            {"SPIKEINTERFACE_CLOUD_JOB_QUEUE": "", "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": ""},
+            "Error: SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION: missing",
         ),
         (
             ["s3://my-lab-data/a", "s3://my-lab-results/x"],
-            {"SUBMIT_JOB_DEFINITION": "no-such"},
-            "Error: SUBMIT_JOB_DEFINITION: there is no no-such; register it first",
+            {"SPIKEINTERFACE_CLOUD_JOB_DEFINITION": "no-such"},
+            "Error: SPIKEINTERFACE_CLOUD_JOB_DEFINITION: there is no no-such; register it first",
         ),
     ],
 )

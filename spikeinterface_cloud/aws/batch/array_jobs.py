@@ -54,7 +54,7 @@ def find_jobs(
     listing = listed_recordings(given, session, dandi_api_key(environ), target)
     jobs = jobs_of(listing, common)
     notes = (*listing.notes, *local_endpoints(common))
-    if given["only_missing"]:
+    if given["skip_completed"]:
         from spikeinterface_cloud.aws.batch.completed import unfinished
 
         left = unfinished(session.client("s3"), jobs)

@@ -122,9 +122,9 @@ def option_group(section: str, *options: Declared) -> Callable[[AnyCommand], Any
 
 
 def interval_option(default_s: float, help_text: str) -> Declared:
-    """`--interval`: the seconds between two questions to AWS."""
+    """`--poll-interval`: the seconds between two questions to AWS."""
     return Declared(
-        "--interval",
+        "--poll-interval",
         type=click.FloatRange(min=0.05),
         default=default_s,
         show_default=True,

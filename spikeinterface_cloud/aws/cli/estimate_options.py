@@ -13,13 +13,10 @@ import click
 from spikeinterface_cloud.aws.cli.click_sections import Declared, Pair, option_group
 
 #: the options that say how large a recording is, each by its parameter
-SIZES = ("source", "size_bytes", "duration", "dandiset", "source_prefix", "csv")
+SIZES = ("source", "size", "duration", "dandiset", "source_prefix", "csv")
 
 #: options that go with one of those alone
-COMPANIONS = {"glob": "dandiset", "each": "source_prefix"}
-
-#: of a parameter whose option is not called as it is
-NAMES = {"size_bytes": "--bytes"}
+COMPANIONS = {"glob": "dandiset", "match": "source_prefix"}
 
 
 class _Measure(click.ParamType[Any, Any]):
@@ -92,8 +89,7 @@ size_options = option_group(
         "https:// URL of a DANDI blob",
     ),
     Declared(
-        "--bytes",
-        "size_bytes",
+        "--size",
         type=ByteSize(),
         help="of uncompressed 16-bit samples: 25GB, 20GiB",
     ),
@@ -101,7 +97,7 @@ size_options = option_group(
     Declared("--dandiset", metavar="NAME", help="every NWB file of a dandiset"),
     Declared("--glob", metavar="PATTERN", help="of those, like 'sub-*/*_ecephys.nwb'"),
     Declared("--source-prefix", metavar="URL", help="every folder below s3://bucket/raw/"),
-    Declared("--each", metavar="PATTERN", help="of those, '*/'; objects: '*.nwb'"),
+    Declared("--match", metavar="PATTERN", help="of those, '*/'; objects: '*.nwb'"),
     Declared(
         "--csv",
         type=click.Path(exists=True, dir_okay=False),
@@ -167,7 +163,7 @@ def check_options(given: Mapping[str, Any]) -> None:
     sizes = [name for name in SIZES if given[name]]
     if not sizes:
         raise click.UsageError(
-            "how much is there to sort? Give one of --source URL, --bytes 25GB, --duration 78min, "
+            "how much is there to sort? Give one of --source URL, --size 25GB, --duration 78min, "
             "--dandiset, --source-prefix or --csv."
         )
     if len(sizes) > 1:
@@ -187,4 +183,4 @@ def typed_prices(given: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _option(name: str) -> str:
-    return NAMES.get(name, f"--{name.replace('_', '-')}")
+    return f"--{name.replace('_', '-')}"

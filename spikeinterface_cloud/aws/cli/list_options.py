@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 #: the options that list recordings, each by its parameter, with the options that go with it alone
-LISTS = {"dandiset": "glob", "source_prefix": "each", "csv": None}
+LISTS = {"dandiset": "glob", "source_prefix": "match", "csv": None}
 
 
 def check_list_options(given: Mapping[str, Any]) -> None:
@@ -21,9 +21,9 @@ def check_list_options(given: Mapping[str, Any]) -> None:
     for name, companion in LISTS.items():
         if companion and given[companion] and not given[name]:
             raise click.UsageError(f"{_option(companion)} goes with {_option(name)}.")
-    if given["only_missing"] and not lists:
+    if given["skip_completed"] and not lists:
         raise click.UsageError(
-            "--only-missing goes with a list of recordings; --skip-existing is for one."
+            "--skip-completed goes with a list of recordings; --skip-existing is for one."
         )
 
 

@@ -32,7 +32,7 @@ ENV_FILE = ".env"
 FROM_FILE = f"as {ENV_FILE}, or the --env-file, says"
 
 #: what the variables of the submission's own options begin with
-SUBMIT = "SUBMIT_"
+PREFIX = "SPIKEINTERFACE_CLOUD_"
 
 #: the states of a job, in order
 STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
@@ -66,14 +66,14 @@ def check_submit_variables(context: click.Context) -> None:
     from spikeinterface_cloud.config.typos import misspelt  # not for `--help`
 
     known = [option.envvar for option in context.command.params if isinstance(option.envvar, str)]
-    given = [name for name in os.environ if name.startswith(SUBMIT) and os.environ[name].strip()]
+    given = [name for name in os.environ if name.startswith(PREFIX) and os.environ[name].strip()]
     for name, meant in sorted(misspelt(given, known).items()):
         place = f" ({FROM_FILE})" if name in context.params["env_file"] else ""
         raise click.UsageError(f"{name}: no variable of this command; did you mean {meant}?{place}")
 
 
 #: the machines that a stack has queues for
-MACHINES = ("spot", "on-demand", "cpu")
+COMPUTE = ("spot", "on-demand", "cpu")
 
 
 def _variable(name: str, help_text: str) -> Declared:
@@ -83,17 +83,17 @@ def _variable(name: str, help_text: str) -> Declared:
 
 
 def _default(name: str, help_text: str, **given: Any) -> Declared:
-    """An option that a variable `SUBMIT_...` of the environment gives where it is missing."""
-    variable = f"{SUBMIT}{name.removeprefix('--').replace('-', '_').upper()}"
+    """An option whose default a variable `SPIKEINTERFACE_CLOUD_...` may give."""
+    variable = f"{PREFIX}{name.removeprefix('--').replace('-', '_').upper()}"
     return Declared(name, envvar=variable, help=f"{help_text}  [variable: {variable}]", **given)
 
 
 _machines = _default(
-    "--on",
+    "--compute",
     "which of the stack's queues: GPUs on spot (default) or on-demand, or cpu",
-    type=click.Choice(MACHINES),
-    default=MACHINES[0],
-    metavar="MACHINES",
+    type=click.Choice(COMPUTE),
+    default=COMPUTE[0],
+    metavar="COMPUTE",
 )
 
 recording_options = option_group(
@@ -192,7 +192,7 @@ list_of_recordings_options = option_group(
     Declared("--glob", metavar="PATTERN", help="of those, like 'sub-*/*_ecephys.nwb'"),
     Declared("--source-prefix", metavar="URL", help="every folder below s3://bucket/raw/"),
     Declared(
-        "--each",
+        "--match",
         metavar="PATTERN",
         help="of those, '*/' or like 'mouse*/*_g0/'; objects: '*.nwb'",
     ),
@@ -203,7 +203,7 @@ list_of_recordings_options = option_group(
         help="every row, a column a variable of the job",
     ),
     Declared(
-        "--only-missing",
+        "--skip-completed",
         is_flag=True,
         help="leave out those whose target has the run.json of a success",
     ),
@@ -252,9 +252,9 @@ diagnosis_options = option_group(
         "--queue",
         "--job-queue",
         "queue",
-        envvar=f"{SUBMIT}JOB_QUEUE",
+        envvar=f"{PREFIX}JOB_QUEUE",
         metavar="NAME",
-        help=f"name or ARN; by default the stack's  [variable: {SUBMIT}JOB_QUEUE]",
+        help=f"name or ARN; by default the stack's  [variable: {PREFIX}JOB_QUEUE]",
     ),
     _default("--stack", "CloudFormation stack whose output JobQueue is taken", metavar="NAME"),
 )

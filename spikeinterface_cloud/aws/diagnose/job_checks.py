@@ -91,7 +91,7 @@ def judge_array(array: JobState, child: JobState | None) -> Iterator[Finding]:
     if array.array_counts.get("FAILED"):
         yield failed(
             f"{counts}{looked_at}",
-            "mend what the failed ones report; --only-missing submits those that have no results",
+            "mend what the failed ones report; --skip-completed submits those that have no results",
         )
     else:
         yield ok(f"{counts}{looked_at}")

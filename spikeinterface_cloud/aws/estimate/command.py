@@ -124,8 +124,8 @@ def _recordings(
     channels, rate = given["channels"], given["sampling_rate"]
     if given["duration"]:
         return (from_duration(given["duration"], channels, rate),), ()
-    if given["size_bytes"]:
-        return (from_bytes(given["size_bytes"], channels, rate),), ()
+    if given["size"]:
+        return (from_bytes(given["size"], channels, rate),), ()
     from spikeinterface_cloud.aws.inputs.sizes import find_sizes
 
     found = find_sizes(given, environ, session)

@@ -66,7 +66,7 @@ def up(**given: Any) -> None:
             up.discard(session, plan)
             raise
         with _going_on_alone(name):
-            up.carry_out(session, plan, given["interval"], lambda line: _tell([line]))
+            up.carry_out(session, plan, given["poll_interval"], lambda line: _tell([line]))
         _tell([f"submit to it with --stack {name}, or {options.STACK_VARIABLE}={name} in .env"])
     _show_status(session, given)
 
@@ -101,7 +101,7 @@ def down(**given: Any) -> None:
         return
     _ask("Delete the stack?", given)
     with _going_on_alone(name):
-        down.carry_out(session, plan, given["interval"], lambda line: _tell([line]))
+        down.carry_out(session, plan, given["poll_interval"], lambda line: _tell([line]))
     _tell([f"the stack {name} is deleted", *down.describe_kept(plan)])
 
 

@@ -15,7 +15,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
 )
 
 #: also what `--stack` of a submission is read from
-STACK_VARIABLE = "SUBMIT_STACK"
+STACK_VARIABLE = "SPIKEINTERFACE_CLOUD_STACK"
 DEFAULT_STACK = "spikeinterface-cloud"
 
 #: the results bucket is named after the stack, the account and the region, in 63 characters
@@ -52,7 +52,7 @@ stack_option = option_group(
 parameter_options = option_group(
     "Stack",
     Declared(
-        "--set",
+        "--parameter",
         "parameters",
         type=Pair(),
         multiple=True,

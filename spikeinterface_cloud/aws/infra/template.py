@@ -71,7 +71,7 @@ def choose_values(
     if unknown:
         raise ParameterError(
             "\n".join(
-                f"--set: the template has no parameter {name}"
+                f"--parameter: the template has no parameter {name}"
                 f"{nearest(name, template.defaults) or '; the README lists them'}"
                 for name in unknown
             )

@@ -28,14 +28,16 @@ def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
     if missing := sorted(set(types) - offered_types):
         raise AwsError(
             f"{region} does not offer {', '.join(missing)}; choose others with "
-            "--set GpuInstanceTypes=... and --set CpuInstanceTypes=..., or another --region"
+            "--parameter GpuInstanceTypes=... and --parameter CpuInstanceTypes=..., or "
+            "another --region"
         )
     counts = Counter({zone: len(kinds) for zone, kinds in offered.items()})
     best = sorted(sorted(counts), key=lambda zone: -counts[zone])[: len(ZONES)]
     if len(best) < FEWEST:
         raise AwsError(
             f"{region} offers these machines in {', '.join(best)} only, and the stack needs two "
-            "zones; choose another --region, or give --set VpcId=... and --set SubnetIds=..."
+            "zones; choose another --region, or give --parameter VpcId=... and "
+            "--parameter SubnetIds=..."
         )
     return dict(zip(ZONES, [*sorted(best), *[""] * len(ZONES)], strict=False))
 

@@ -47,7 +47,7 @@ def listed_recordings(
         from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
 
         s3 = session.client("s3")
-        return prefix_recordings(s3, given["source_prefix"], given["each"], target)
+        return prefix_recordings(s3, given["source_prefix"], given["match"], target)
     from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
 
     return csv_recordings(Path(given["csv"]))

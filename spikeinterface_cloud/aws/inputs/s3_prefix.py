@@ -67,7 +67,7 @@ def prefix_recordings(
         del found.size_bytes[name]
     if not found.size_bytes:
         beside = f"; there is {', '.join(sorted(found.others)[:SHOWN])}" if found.others else ""
-        raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --each")
+        raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --match")
     return Listing(
         title=folder.key.rpartition("/")[2] or folder.bucket,
         recordings=tuple(

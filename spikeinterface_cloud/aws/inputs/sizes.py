@@ -169,7 +169,7 @@ class SizeFinder:
         if name.selects == "whole":
             raise SettingsError(
                 f"{asset}: the size of a file is looked up by its path, like "
-                "dandi://dandi/000006@draft/sub-1/a.nwb; or give it as --bytes"
+                "dandi://dandi/000006@draft/sub-1/a.nwb; or give it as --size"
             )
         listing = dandiset_recordings(name.url, name.pattern, self._dandi_api_key)
         [recording, *others] = listing.recordings

@@ -47,7 +47,7 @@ def test_a_child_of_an_array_finds_its_recording_and_its_place(
     laptop = Laptop(folder=tmp_path, server=aws)
     many = (
         *("--csv", str(table_of(tmp_path, ("first", "second", "third")))),
-        *("--sorters", "simple", "--target", f"s3://{BUCKET}/all", "--only-missing", "--yes"),
+        *("--sorters", "simple", "--target", f"s3://{BUCKET}/all", "--skip-completed", "--yes"),
         *PLACE,
     )
     submitted = laptop.run(*many)

@@ -32,7 +32,7 @@ QUEUE = "sorting"
 SORTERS = ["simple"]
 
 #: how often the tests ask for a job's state
-INTERVAL = ["--interval", "0.5"]
+INTERVAL = ["--poll-interval", "0.5"]
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,8 @@ def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -
     definition = make_queue(cloud, image, access)
     variables = access | {
         "AWS_DEFAULT_REGION": access["AWS_REGION_NAME"],
-        "SUBMIT_JOB_QUEUE": QUEUE,
-        "SUBMIT_JOB_DEFINITION": definition,
+        "SPIKEINTERFACE_CLOUD_JOB_QUEUE": QUEUE,
+        "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": definition,
     }
     return Laptop(variables=variables, folder=tmp_path_factory.mktemp("laptop"))
 

@@ -106,13 +106,18 @@ def story(
 
     up = laptop.submit_job(
         *("infra", "up", "--stack", "lab", "--yes", "--json"),
-        *("--set", f"SourceBuckets={SOURCE_BUCKET}", "--set", f"BatchServiceRoleArn={by_aws}"),
+        *(
+            "--parameter",
+            f"SourceBuckets={SOURCE_BUCKET}",
+            "--parameter",
+            f"BatchServiceRoleArn={by_aws}",
+        ),
     )
     assert up.returncode == 0, up.stderr
     outputs = json.loads(up.stdout)["outputs"]
     tag_image(image, outputs["CpuImageUri"], access)
     submitted = laptop.submit_job(
-        *("--stack", "lab", "--on", "cpu", "--follow", "--interval", "0.5"),
+        *("--stack", "lab", "--compute", "cpu", "--follow", "--poll-interval", "0.5"),
         *("--source", f"s3://{SOURCE_BUCKET}/{SOURCE}", "--data-type", "spikeglx"),
         *("--sorters", "simple", "--target", f"s3://{outputs['ResultsBucket']}/mouse"),
     )

@@ -464,7 +464,7 @@ def test_an_array_is_looked_at_by_the_child_that_tells_the_most(
     server.set_fate(array, status="FAILED", **counts)
     server.set_fate(f"{array}:1", status="FAILED", container={"exitCode": 73})
     findings, code = diagnosed(laptop, array)
-    assert "--only-missing" in of_check(findings, "array")["remedy"]
+    assert "--skip-completed" in of_check(findings, "array")["remedy"]
     assert "73: the target cannot be written" in of_check(findings, "job")["evidence"]
     assert code == 1
 
@@ -493,8 +493,8 @@ def test_the_queue_may_be_the_stack_s_or_the_environment_s(
     cloudformation.create_stack(StackName=healthy.name, TemplateBody=json.dumps(template))
     for arguments, env in (
         (["--stack", healthy.name], {}),
-        ([], {"SUBMIT_JOB_QUEUE": healthy.name}),
-        ([], {"SUBMIT_STACK": healthy.name}),
+        ([], {"SPIKEINTERFACE_CLOUD_JOB_QUEUE": healthy.name}),
+        ([], {"SPIKEINTERFACE_CLOUD_STACK": healthy.name}),
     ):
         done = laptop.run("diagnose", *arguments, "--json", env=env)
         assert json.loads(done.stdout)["jobQueue"] == healthy.name, done.stderr
@@ -607,7 +607,7 @@ def test_where_the_job_may_not_be_seen_the_queue_of_the_settings_is_looked_at(
 ) -> None:
     job_id = healthy.submit()
     server.refuse("describejobs", "AccessDeniedException", "no", status=403, times=1000)
-    done = run_table(laptop, job_id, env={"SUBMIT_JOB_QUEUE": healthy.name})
+    done = run_table(laptop, job_id, env={"SPIKEINTERFACE_CLOUD_JOB_QUEUE": healthy.name})
     checks = [line.split("  ")[0] for line in done.stdout.splitlines() if line[0] != " "]
     assert checks[:3] == ["job", "job queue", "front of the queue"]
     assert "subnets" in checks

@@ -189,27 +189,31 @@ def test_a_value_of_the_file_that_is_refused_is_said_to_come_from_there(laptop: 
     assert line.startswith("Error: N_JOBS: ")
     assert line.endswith("(as .env, or the --env-file, says)")
     assert ".env" not in laptop.run(*JOB, *PLACE, env={"N_JOBS": "lots"}).stderr
-    (laptop.folder / ".env").write_text("SUBMIT_TIMEOUT=soon\n")
+    (laptop.folder / ".env").write_text("SPIKEINTERFACE_CLOUD_TIMEOUT=soon\n")
     done = laptop.run(*JOB, *PLACE)
     assert done.returncode == 2
-    assert "Invalid value for '--timeout' (SUBMIT_TIMEOUT, from .env or --env-file): 'soon'" in (
-        done.stderr
+    assert (
+        "Invalid value for '--timeout' "
+        "(SPIKEINTERFACE_CLOUD_TIMEOUT, from .env or --env-file): 'soon'" in done.stderr
     )
-    done = laptop.run(*JOB, *PLACE, env={"SUBMIT_TIMEOUT": "later"})
-    assert "Invalid value for '--timeout' (SUBMIT_TIMEOUT): 'later'" in done.stderr
+    done = laptop.run(*JOB, *PLACE, env={"SPIKEINTERFACE_CLOUD_TIMEOUT": "later"})
+    assert "Invalid value for '--timeout' (SPIKEINTERFACE_CLOUD_TIMEOUT): 'later'" in done.stderr
 
 
 @pytest.mark.parametrize("command", [[*JOB, *PLACE], ["list", *PLACE[:2]]])
 def test_a_misspelt_variable_of_the_submission_is_named(
     laptop: Laptop, aws: AwsServer, command: list[str]
 ) -> None:
-    done = laptop.run(*command, env={"SUBMIT_JOB_QEUE": "gpu", "SUBMIT_PAPER_TO": "nature"})
+    done = laptop.run(
+        *command,
+        env={"SPIKEINTERFACE_CLOUD_JOB_QEUE": "gpu", "SPIKEINTERFACE_CLOUD_PAPER_TO": "nature"},
+    )
     assert done.returncode == 2
     assert (
-        "Error: SUBMIT_JOB_QEUE: no variable of this command; did you mean SUBMIT_JOB_QUEUE?"
-        in done.stderr
+        "Error: SPIKEINTERFACE_CLOUD_JOB_QEUE: no variable of this command; "
+        "did you mean SPIKEINTERFACE_CLOUD_JOB_QUEUE?" in done.stderr
     )
-    (laptop.folder / ".env").write_text("SUBMIT_JOB_QEUE=gpu\n")
+    (laptop.folder / ".env").write_text("SPIKEINTERFACE_CLOUD_JOB_QEUE=gpu\n")
     assert "(as .env, or the --env-file, says)" in laptop.run(*command).stderr
     assert not aws.calls
 

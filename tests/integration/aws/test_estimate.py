@@ -61,7 +61,7 @@ def test_a_recorded_time_is_enough_and_nobody_is_asked(laptop: Laptop, aws: AwsS
     [("25GB", 25.0), ("25000000000", 25.0), ("2.5 tb", 2500.0), ("1GiB", 1.074)],
 )
 def test_bytes_are_written_as_people_do(laptop: Laptop, size: str, gigabytes: float) -> None:
-    found = estimate(laptop, "--bytes", size, "--instance-type", "g6.2xlarge", "--scratch", "ebs")
+    found = estimate(laptop, "--size", size, "--instance-type", "g6.2xlarge", "--scratch", "ebs")
     [recording] = found["recordings"]
     assert recording["fetchedGb"] == pytest.approx(gigabytes, rel=1e-3)
     assert [each["instanceType"] for each in found["instances"]] == ["g6.2xlarge"]
@@ -77,7 +77,7 @@ def test_times_are_written_as_people_do(laptop: Laptop, duration: str) -> None:
 
 
 def test_json_has_the_parts_with_their_rates_on_every_instance(laptop: Laptop) -> None:
-    found = estimate(laptop, "--bytes", "25GB", "--sorters", '["kilosort4", "simple"]')
+    found = estimate(laptop, "--size", "25GB", "--sorters", '["kilosort4", "simple"]')
     assert found["prices"]["region"] == "us-east-1"
     assert len(found["instances"]) == len(INSTANCES)
     for each in found["instances"]:
@@ -133,7 +133,7 @@ def test_of_a_spikeglx_folder_one_band_is_counted_and_named(laptop: Laptop, raw:
 
 def test_a_prefix_is_listed_and_its_recordings_add_up(laptop: Laptop, raw: str) -> None:
     one = estimate(laptop, "--source", f"s3://{raw}/raw/day2", "--instance-type", "g5.xlarge")
-    prefix = ("--source-prefix", f"s3://{raw}/raw", "--each", "day*/")
+    prefix = ("--source-prefix", f"s3://{raw}/raw", "--match", "day*/")
     found = estimate(laptop, *prefix, "--instance-type", "g5.xlarge")
     sizes = {each["label"]: each["fetchedGb"] for each in found["recordings"]}
     assert sizes == {"day1": 9.32e-6, "day10": 7e-8, "day2": 2e-6}
@@ -190,23 +190,23 @@ def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Pat
 def test_a_typed_price_wins_over_the_file_and_the_file_over_the_table(laptop: Laptop) -> None:
     (laptop.folder / "prices.json").write_text('{"on_demand": {"g5.xlarge": 2, "g6.xlarge": 3}}')
     found = estimate(
-        laptop, "--bytes", "25GB", "--prices", "prices.json", "--price", "g5.xlarge=1.5"
+        laptop, "--size", "25GB", "--prices", "prices.json", "--price", "g5.xlarge=1.5"
     )
     prices = {each["instanceType"]: each["onDemandUsdPerHour"] for each in found["instances"]}
     assert (prices["g5.xlarge"], prices["g6.xlarge"], prices["g4dn.xlarge"]) == (1.5, 3, 0.526)
-    alone = estimate(laptop, "--bytes", "1GB", "--instance-type", "g5.xlarge", "--price", "0.7")
+    alone = estimate(laptop, "--size", "1GB", "--instance-type", "g5.xlarge", "--price", "0.7")
     assert [each["onDemandUsdPerHour"] for each in alone["instances"]] == [0.7]
 
 
 def test_the_region_of_the_environment_is_heeded(laptop: Laptop) -> None:
     done = laptop.run(
-        "estimate", "--bytes", "1GB", env={"AWS_DEFAULT_REGION": "eu-central-1"}
+        "estimate", "--size", "1GB", env={"AWS_DEFAULT_REGION": "eu-central-1"}
     )  # fmt: skip
     assert "The price table has no eu-central-1: these are the prices of us-east-1" in done.stdout
 
 
 def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
-    one = ("--bytes", "1GB", "--instance-type", "m5.xlarge")
+    one = ("--size", "1GB", "--instance-type", "m5.xlarge")
     assert estimate(laptop, *one, SORTERS="simple, lupin")["sorters"] == ["simple", "lupin"]
     assert estimate(laptop, *one, "--sorters", "simple", SORTERS="lupin")["sorters"] == ["simple"]
     (laptop.folder / ".env").write_text("SORTERS=tridesclous2\n")
@@ -216,42 +216,42 @@ def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "how much is there to sort? Give one of --source URL, --bytes 25GB, --duration"),
-        (["--bytes", "1GB", "--duration", "1h"], 2, "--bytes and --duration: give one of them."),
+        ([], 2, "how much is there to sort? Give one of --source URL, --size 25GB, --duration"),
+        (["--size", "1GB", "--duration", "1h"], 2, "--size and --duration: give one of them."),
         (["--source", "s3://a/b", "--source-prefix", "s3://a/"], 2, "--source and --source-prefix"),
         (["--duration=-5min"], 2, "'-5min' is not more than nothing."),
         (["--duration", "0"], 2, "'0' is not more than nothing."),
         (["--duration", "5 parsecs"], 2, "'5 parsecs' is not understood; write it like 78min"),
-        (["--bytes=-3GB"], 2, "'-3GB' is not more than nothing."),
-        (["--bytes", "3 apples"], 2, "'3 apples' is not understood; write it like 25GB, 20GiB"),
-        (["--bytes", "9" * 400], 2, "is not more than nothing."),
-        (["--bytes", "1GB", "--channels", "0"], 2, "Invalid value for '--channels'"),
-        (["--bytes", "1GB", "--sampling-rate", "0"], 2, "Invalid value for '--sampling-rate'"),
-        (["--bytes", "1GB", "--each", "*/"], 2, "--each goes with --source-prefix."),
-        (["--bytes", "1GB", "--glob", "*"], 2, "--glob goes with --dandiset."),
+        (["--size=-3GB"], 2, "'-3GB' is not more than nothing."),
+        (["--size", "3 apples"], 2, "'3 apples' is not understood; write it like 25GB, 20GiB"),
+        (["--size", "9" * 400], 2, "is not more than nothing."),
+        (["--size", "1GB", "--channels", "0"], 2, "Invalid value for '--channels'"),
+        (["--size", "1GB", "--sampling-rate", "0"], 2, "Invalid value for '--sampling-rate'"),
+        (["--size", "1GB", "--match", "*/"], 2, "--match goes with --source-prefix."),
+        (["--size", "1GB", "--glob", "*"], 2, "--glob goes with --dandiset."),
         (
-            ["--bytes", "1GB", "--instance-type", "g5.2xlage"],
+            ["--size", "1GB", "--instance-type", "g5.2xlage"],
             2,
             "'g5.2xlage' is no instance type of the table; did you mean g5.2xlarge?",
         ),
-        (["--bytes", "1GB", "--price", "0.7"], 2, "--price without a TYPE goes with one"),
-        (["--bytes", "1GB", "--price", "g5.xlarge=dear"], 2, "is not a price; write it like g4dn"),
-        (["--bytes", "1GB", "--price", "g5.xlarge=-1"], 2, "is not a price above nothing."),
-        (["--bytes", "1GB", "--price", "p9.xlarge=1"], 2, "'p9.xlarge' is no instance type of"),
-        (["--bytes", "1GB", "--scratch", "tape"], 2, "'tape' is not one of 'nvme', 'ebs'"),
-        (["--bytes", "1GB", "--prices", "none.json"], 2, "'none.json' does not exist"),
+        (["--size", "1GB", "--price", "0.7"], 2, "--price without a TYPE goes with one"),
+        (["--size", "1GB", "--price", "g5.xlarge=dear"], 2, "is not a price; write it like g4dn"),
+        (["--size", "1GB", "--price", "g5.xlarge=-1"], 2, "is not a price above nothing."),
+        (["--size", "1GB", "--price", "p9.xlarge=1"], 2, "'p9.xlarge' is no instance type of"),
+        (["--size", "1GB", "--scratch", "tape"], 2, "'tape' is not one of 'nvme', 'ebs'"),
+        (["--size", "1GB", "--prices", "none.json"], 2, "'none.json' does not exist"),
         (
-            ["--bytes", "1GB", "--sorters", "kilosort44"],
+            ["--size", "1GB", "--sorters", "kilosort44"],
             78,
             "SORTERS: kilosort44 is not a sorter of SpikeInterface; did you mean kilosort4?",
         ),
         (
-            ["--bytes", "1GB", "--sorters", "herdingspikes"],
+            ["--size", "1GB", "--sorters", "herdingspikes"],
             78,
             "SORTERS: nobody has measured herdingspikes in a way that tells its cost; an estimate",
         ),
-        (["--bytes", "1GB", "--sorters", ","], 78, "SORTERS: no name; give one"),
-        (["--bytes", "1GB", "--sorters", "[1]"], 78, "SORTERS: '[1]' holds something that is"),
+        (["--size", "1GB", "--sorters", ","], 78, "SORTERS: no name; give one"),
+        (["--size", "1GB", "--sorters", "[1]"], 78, "SORTERS: '[1]' holds something that is"),
         (["--source", "/data/session1"], 78, "--source: '/data/session1' is not on S3 or DANDI"),
         (["--source", "s3://No Bucket/a"], 78, "--source: 's3://No Bucket/a' is not the name of"),
         (["--source", "s3://lab-raw/raw/none"], 66, "s3://lab-raw/raw/none: there is nothing"),
@@ -276,7 +276,7 @@ def test_what_cannot_be_estimated_is_refused(
 
 def test_a_bad_file_of_prices_is_refused(laptop: Laptop) -> None:
     (laptop.folder / "prices.json").write_text('{"on_demand": {"g5.xlarge": 0}, "more": 1}')
-    done = laptop.run("estimate", "--bytes", "1GB", "--prices", "prices.json")
+    done = laptop.run("estimate", "--size", "1GB", "--prices", "prices.json")
     assert done.returncode == 78
     assert [line.split(": ")[3] for line in done.stderr.splitlines()] == [
         "on_demand.g5.xlarge",

@@ -61,7 +61,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
         laptop = Laptop(folder=tmp_path_factory.mktemp("laptop"), server=server)
         iam = client_of(access_to(server.url), "iam")
         arn = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-        yield Account(server=server, laptop=laptop, role=("--set", f"BatchServiceRoleArn={arn}"))
+        yield Account(
+            server=server, laptop=laptop, role=("--parameter", f"BatchServiceRoleArn={arn}")
+        )
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +85,10 @@ def declined(lab: Account, dry: object) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def made(lab: Account, declined: object) -> dict[str, Any]:
     """The stack, as `infra up` tells of it."""
-    sources = ("--set", "SourceBuckets=lab-data,more-data")
+    sources = ("--parameter", "SourceBuckets=lab-data,more-data")
     done = lab.infra("up", *STACK, *lab.role, *sources, "--yes", "--json")
     assert done.returncode == 0, done.stderr
-    assert "submit to it with --stack lab, or SUBMIT_STACK=lab in .env" in done.stderr
+    assert "submit to it with --stack lab, or SPIKEINTERFACE_CLOUD_STACK=lab in .env" in done.stderr
     return dict(json.loads(done.stdout))
 
 
@@ -196,8 +198,8 @@ def job(name: str, bucket: str) -> tuple[str, ...]:
     ("on", "queue", "definition"),
     [
         ((), "lab-spot", "lab-gpu:1"),
-        (("--on", "on-demand"), "lab-on-demand", "lab-gpu:1"),
-        (("--on", "cpu"), "lab-cpu", "lab-cpu:1"),
+        (("--compute", "on-demand"), "lab-on-demand", "lab-gpu:1"),
+        (("--compute", "cpu"), "lab-cpu", "lab-cpu:1"),
     ],
 )
 def test_a_job_goes_to_the_stack_and_can_be_looked_after(
@@ -262,10 +264,10 @@ def test_status_knows_the_images_that_are_there(made: dict[str, Any], lab: Accou
         (["up"], "there is no terminal to ask on; add --yes to go on without a question"),
         (["down"], "there is no terminal to ask on; add --yes to go on without a question"),
         (["up", "--yes", "--stack", "My Lab"], "'My Lab' is no name for it; begin with a lower-"),
-        (["up", "--yes", "--set", "MaxVcpus"], "'MaxVcpus' is not of the form NAME=VALUE."),
+        (["up", "--yes", "--parameter", "MaxVcpus"], "'MaxVcpus' is not of the form NAME=VALUE."),
         (
-            ["up", "--yes", "--set", "MaxVcpu=64"],
-            "Error: --set: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
+            ["up", "--yes", "--parameter", "MaxVcpu=64"],
+            "Error: --parameter: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
         ),
         (["pu"], "No such command 'pu'."),
     ],
@@ -282,11 +284,12 @@ def test_machines_that_the_region_does_not_offer_are_refused_before_anything_is_
     lab: Account, dry: object
 ) -> None:
     types = "GpuInstanceTypes=g4dn.2xlarge,g99.2xlarge"
-    done = lab.infra("up", "--stack", "elsewhere", "--yes", "--set", types)
+    done = lab.infra("up", "--stack", "elsewhere", "--yes", "--parameter", types)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "Error: us-east-1 does not offer g99.2xlarge; choose others with "
-        "--set GpuInstanceTypes=... and --set CpuInstanceTypes=..., or another --region\n"
+        "--parameter GpuInstanceTypes=... and --parameter CpuInstanceTypes=..., or "
+        "another --region\n"
     )
     assert lab.infra("status", "--stack", "elsewhere").returncode == 1
 
@@ -320,7 +323,7 @@ def test_a_stack_of_somebody_else_is_left_alone(lab: Account, command: list[str]
             "CreateChangeSet",
             "ValidationError",
             "Parameter 'ScratchMode' must be one of AllowedValues",
-            "must be one of AllowedValues; change it with --set NAME=VALUE",
+            "must be one of AllowedValues; change it with --parameter NAME=VALUE",
         ),
         (
             "CreateChangeSet",
@@ -363,10 +366,10 @@ def test_down_deletes_the_stack_but_no_results_and_no_images(
     ec2, s3, ecr = (lab.client(service) for service in ("ec2", "s3", "ecr"))
     vpc = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.1.0.0/20")["Subnet"]["SubnetId"]
-    network = ("--set", f"VpcId={vpc}", "--set", f"SubnetIds={subnet}")
+    network = ("--parameter", f"VpcId={vpc}", "--parameter", f"SubnetIds={subnet}")
     up = lab.infra(
         *("up", "--stack", "own", "--yes", *lab.role, *network, "--json"),
-        *("--set", "RepositoryName=own-images"),
+        *("--parameter", "RepositoryName=own-images"),
     )
     assert up.returncode == 0, up.stderr
     bucket = json.loads(up.stdout)["outputs"]["ResultsBucket"]

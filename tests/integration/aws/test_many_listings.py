@@ -222,8 +222,8 @@ def test_every_page_of_a_prefix_is_read_and_no_more(
     ("place", "pattern", "error", "message"),
     [
         ("{bucket}/raw", "night*/", SourceError, "holds nothing that matches night*/; check"),
-        ("{bucket}/raw", "*.bin", SourceError, "there is day1/, day2/, notes.txt; check --each"),
-        ("{bucket}/none", None, SourceError, "holds nothing that matches */; check --each"),
+        ("{bucket}/raw", "*.bin", SourceError, "there is day1/, day2/, notes.txt; check --match"),
+        ("{bucket}/none", None, SourceError, "holds nothing that matches */; check --match"),
         ("no-such-bucket/raw", None, AwsError, "there is no such bucket"),
         ("No Bucket/raw", None, SettingsError, "--source-prefix: 's3://No Bucket/raw' is not"),
     ],

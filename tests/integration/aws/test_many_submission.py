@@ -144,7 +144,7 @@ def test_a_folder_each_below_a_prefix(aws: AwsServer, tmp_path: Path) -> None:
     done = submit(
         aws,
         tmp_path,
-        *("--source-prefix", f"s3://{BUCKET}/raw/", "--each", "*/*_g0/"),
+        *("--source-prefix", f"s3://{BUCKET}/raw/", "--match", "*/*_g0/"),
         *("--data-type", "spikeglx", "--env", "N_JOBS=4", "--yes"),
     )
     assert done.returncode == 0, done.stderr
@@ -198,7 +198,7 @@ def test_one_recording_is_a_plain_job(aws: AwsServer, tmp_path: Path) -> None:
 def test_only_what_has_not_succeeded_is_submitted(aws: AwsServer, tmp_path: Path) -> None:
     put(aws, "results/mouse-0/run_g0/run.json", b'{"status": "succeeded"}')
     put(aws, "results/mouse-1/run_g0/run.json", b'{"status": "failed"}')
-    arguments = ("--csv", str(table_of(tmp_path, 3)), "--only-missing", "--yes")
+    arguments = ("--csv", str(table_of(tmp_path, 3)), "--skip-completed", "--yes")
     done = submit(aws, tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     assert "1 of 3 have succeeded already" in done.stderr
@@ -211,7 +211,7 @@ def test_only_what_has_not_succeeded_is_submitted(aws: AwsServer, tmp_path: Path
 def test_nothing_is_submitted_where_all_have_succeeded(aws: AwsServer, tmp_path: Path) -> None:
     for index in range(2):
         put(aws, f"results/mouse-{index}/run_g0/run.json", b'{"status": "succeeded"}')
-    done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 2)), "--only-missing")
+    done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 2)), "--skip-completed")
     assert (done.returncode, done.stdout) == (0, "")
     assert "there is nothing to submit" in done.stderr
     assert aws.named("submitjob") == []
@@ -273,8 +273,8 @@ def test_every_bad_row_is_told_before_anything_is_sent(aws: AwsServer, tmp_path:
     ("arguments", "message"),
     [
         (("--glob", "*.nwb", "--source", "s3://lab/raw"), "--glob goes with --dandiset"),
-        (("--each", "*/", "--source", "s3://lab/raw"), "--each goes with --source-prefix"),
-        (("--only-missing", "--source", "s3://lab/raw"), "--only-missing goes with a list"),
+        (("--match", "*/", "--source", "s3://lab/raw"), "--match goes with --source-prefix"),
+        (("--skip-completed", "--source", "s3://lab/raw"), "--skip-completed goes with a list"),
         (("--dandiset", "000003", "--source-prefix", "s3://lab"), "give one list of recordings"),
         (("--dandiset", "000003", "--source", "s3://lab"), "lists the sources; leave --source out"),
     ],

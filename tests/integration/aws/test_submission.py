@@ -165,7 +165,7 @@ def test_who_may_not_list_jobs_may_still_submit_one(laptop: Laptop, aws: AwsServ
 def test_variables_options_and_files_have_their_order(laptop: Laptop, aws: AwsServer) -> None:
     (laptop.folder / ".env").write_text(
         "SORTERS=from_file\nEXPORTS=phy\nPREPROCESSING=none\nSUBMIT_JOB_QUEUE=of-the-file\n"
-        f"SUBMIT_JOB_DEFINITION={DEFINITION}\nSUBMIT_VCPUS=2\nSUBMIT_ATTEMPTS=4\n"
+        f"SPIKEINTERFACE_CLOUD_JOB_DEFINITION={DEFINITION}\nSUBMIT_VCPUS=2\nSUBMIT_ATTEMPTS=4\n"
         'READ_RECORDING_KWARGS={"stream_id": "imec0.ap"}\n'
     )
     shown = laptop.run(
@@ -173,7 +173,11 @@ def test_variables_options_and_files_have_their_order(laptop: Laptop, aws: AwsSe
         "--vcpus",
         "3",
         "--dry-run",
-        env={"SUBMIT_JOB_QUEUE": QUEUE, "EXPORTS": "nwb", "SUBMIT_VCPUS": "5"},
+        env={
+            "SPIKEINTERFACE_CLOUD_JOB_QUEUE": QUEUE,
+            "EXPORTS": "nwb",
+            "SPIKEINTERFACE_CLOUD_VCPUS": "5",
+        },
     )
     request = json.loads(shown.stdout)
     environment = environment_of(request)

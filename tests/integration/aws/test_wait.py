@@ -18,7 +18,7 @@ from tests.support.submitting import JOB, PLACE, Laptop, wait_until
 pytestmark = pytest.mark.integration
 
 GROUP = "/aws/batch/job"
-QUICK = ("--interval", "0.1")
+QUICK = ("--poll-interval", "0.1")
 
 
 @pytest.fixture

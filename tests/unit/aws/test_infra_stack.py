@@ -285,7 +285,7 @@ def test_a_name_that_is_taken_is_told_before_anything_is_made(aws: Session) -> N
     assert str(refused.value) == (
         "cannot prepare the stack lab: Resource spikeinterface-cloud already exists in stack "
         "arn:aws:.../stack/other/2; that name is taken by something else: choose another with "
-        "--set ResultsBucketName=..., --set RepositoryName=... or --stack"
+        "--parameter ResultsBucketName=..., --parameter RepositoryName=... or --stack"
     )
 
 
@@ -536,8 +536,8 @@ def test_every_unknown_parameter_is_named_at_once() -> None:
     with pytest.raises(ParameterError) as refused:
         choose_values(template, {"MaxVcpu": "1", "Color": "red"}, {})
     assert str(refused.value).splitlines() == [
-        "--set: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
-        "--set: the template has no parameter Color; the README lists them",
+        "--parameter: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
+        "--parameter: the template has no parameter Color; the README lists them",
     ]
 
 

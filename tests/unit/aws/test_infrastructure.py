@@ -14,7 +14,7 @@ import pytest
 
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.batch.request import RETRY_RULES
-from spikeinterface_cloud.aws.cli.options import MACHINES
+from spikeinterface_cloud.aws.cli.options import COMPUTE
 from spikeinterface_cloud.aws.infra.down import KEPT, QUEUES
 from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, USD_PER_MONTH, idle_cost
 from spikeinterface_cloud.aws.infra.stack import SIGNATURE
@@ -354,7 +354,7 @@ def test_what_is_not_free_is_counted_and_what_is_not_known_is_named() -> None:
 
 
 def test_the_outputs_are_those_that_the_program_asks_for() -> None:
-    assert set(OUTPUTS) == set(MACHINES)
+    assert set(OUTPUTS) == set(COMPUTE)
     asked = {output for pair in OUTPUTS.values() for output in pair} | set(QUEUES)
     assert asked <= TEMPLATE["Outputs"].keys()
     assert {"ResultsBucket", "RepositoryUri", "LogGroup", "SubmitterPolicyArn"} <= (
