@@ -35,7 +35,7 @@ ROOMS = (
 AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate")
 
 #: of `aws/`: modules that every room of it may import
-AWS_BASE = ("session", "errors", "stack_outputs", "stack_errors")
+AWS_BASE = ("session", "errors", "stack_outputs", "stack_errors", "table")
 
 #: they need neither boto3 nor numpy either
 LIGHT = (
