@@ -202,7 +202,9 @@ class Storage:
         Raises ObjectDiffers where that is not so, ConditionRefused where the server knows no
         conditions (one that only ignores them does not say), TargetError.
         """
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        condition: dict[str, Any] = (
+            {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+        )
         with self._s3.explained("write", location, TargetError):
             try:
                 reply = self._s3.client.put_object(
