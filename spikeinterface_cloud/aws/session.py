@@ -40,7 +40,7 @@ class AwsSession:
 
         Raises
         ------
-        AwsRefusal
+        AwsError
             There is no such profile, or no region.
         """
         if service not in self._clients:

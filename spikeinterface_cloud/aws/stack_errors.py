@@ -51,7 +51,7 @@ def explained(operation: str) -> Iterator[None]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         with the remedy, where AWS's words tell it.
     """
     try:

@@ -40,7 +40,7 @@ def queue_and_definition(
     ------
     MissingOption
         Neither they nor a stack are given.
-    AwsRefusal
+    AwsError
         The stack does not tell.
     """
     if queue is None and definition is None and stack is not None:
@@ -74,7 +74,7 @@ def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such stack, or it may not be looked at.
     """
     client = session.client("cloudformation")

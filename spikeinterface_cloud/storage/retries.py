@@ -60,7 +60,7 @@ def retry(
 ) -> Result:
     """Do `action` until it succeeds, waiting longer and longer in between; `url` is for the log.
 
-    Raises the last PassingFailure when patience ends, Stopped when `stop` is set while it waits,
+    Raises the last TransientError when patience ends, Stopped when `stop` is set while it waits,
     and any other error at once.
     """
     try:

@@ -46,7 +46,7 @@ def find_jobs(
 
     Raises
     ------
-    SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
+    SettingsError, SourceError, AwsError, TransferError, UnavailableError
         The list cannot be had, or some of its jobs are bad ones.
     """
     common = job_variables(given, environ)

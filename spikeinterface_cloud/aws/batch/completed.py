@@ -24,7 +24,7 @@ def unfinished(s3_client: Any, jobs: Sequence[ListedJob]) -> tuple[ListedJob, ..
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         A target may not be read.
     """
     with ThreadPoolExecutor(N_THREADS) as threads:

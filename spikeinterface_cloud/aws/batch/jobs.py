@@ -126,7 +126,7 @@ def look_up(batch: Any, job_ids: Iterable[str]) -> dict[str, JobState]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     found: dict[str, JobState] = {}
@@ -142,7 +142,7 @@ def look_up_one(batch: Any, job_id: str) -> JobState:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, or AWS did not tell.
     """
     states = look_up(batch, [job_id])
@@ -182,7 +182,7 @@ def recent_jobs(batch: Any, queue: str, seconds: float) -> list[JobState]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     created_ms = str(int((time.time() - seconds) * 1000))

@@ -65,7 +65,7 @@ class JobLog:
 
         Raises
         ------
-        AwsRefusal
+        AwsError
             The log may not be read.
         """
         for name in job.log_streams:
@@ -87,7 +87,7 @@ def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> s
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, it is an array, or AWS does not tell.
     """
     job = look_up_one(session.client("batch"), job_id)
@@ -116,7 +116,7 @@ def follow_log(
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, or AWS refuses for good.
     """
     log = JobLog(session.client("logs"))

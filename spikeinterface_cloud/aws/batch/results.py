@@ -55,7 +55,7 @@ def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, or it names no target.
     """
     if not job.startswith("s3://"):
@@ -81,7 +81,7 @@ def target_of(s3: Any, job: JobState) -> S3Location:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         The job names no target, or its list cannot be read.
     """
     if job.array_size is not None:
@@ -120,7 +120,7 @@ def list_results(s3: Any, target: S3Location) -> list[ResultFile]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         The target cannot be listed, or holds a name that would leave the folder it is fetched to.
     """
     prefix = f"{target.key}/" if target.key else ""
@@ -147,7 +147,7 @@ def download(s3: Any, files: Sequence[ResultFile], folder: Path) -> Iterator[Res
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         A file cannot be read, or cannot be written here.
     """
     from boto3.s3.transfer import TransferConfig, create_transfer_manager

@@ -98,7 +98,7 @@ def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     return live_or_succeeded(session.client("batch"), job.queue, job.name)
@@ -109,7 +109,7 @@ def send(session: AwsSession, job: PreparedJob) -> str:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not take it.
     """
     if job.manifest is not None and job.target is not None:
@@ -124,7 +124,7 @@ def send_request(batch: Any, request: Mapping[str, Any]) -> str:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not take it.
     """
     with explained("submit the job"):

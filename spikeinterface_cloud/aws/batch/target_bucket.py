@@ -19,7 +19,7 @@ def check_target_bucket(session: AwsSession, job: PreparedJob) -> str | None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such bucket.
     """
     if job.target is None or job.manifest is not None:

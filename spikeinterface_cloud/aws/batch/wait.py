@@ -27,7 +27,7 @@ def watch(batch: Any, job_id: str, interval_s: float) -> Iterator[JobState]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, or AWS refuses for good.
     """
     unknown = 0
@@ -68,7 +68,7 @@ def wait_for_end(
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, or AWS refuses for good.
     """
     for state in announce_changes(watch(batch, job_id, interval_s), tell):

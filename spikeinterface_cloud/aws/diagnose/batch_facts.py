@@ -30,7 +30,7 @@ def find_job(session: AwsSession, job_id: str) -> Seen[JobState]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job in this region, or AWS could not be asked.
     """
     batch = session.client("batch")
@@ -69,7 +69,7 @@ def find_queue(session: AwsSession, queue: str) -> Seen[Reply | None]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS could not be asked.
     """
     batch = session.client("batch")

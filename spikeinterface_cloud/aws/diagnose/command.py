@@ -26,7 +26,7 @@ def diagnose(context: click.Context, job_id: str | None) -> Diagnosis:
     ------
     click.UsageError
         Both are given, or neither is.
-    AwsRefusal
+    AwsError
         There is no such job or queue, or AWS could not be asked.
     """
     given = context.params

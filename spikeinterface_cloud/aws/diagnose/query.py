@@ -27,7 +27,7 @@ def ask(permission: str, call: Callable[[], T], absent: Collection[str] = ()) ->
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         Nobody could be asked: credentials or region are missing, or refused.
     """
     try:

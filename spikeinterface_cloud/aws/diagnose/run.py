@@ -84,7 +84,7 @@ def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnos
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such job, or AWS could not be asked.
     """
     job = find_job(session, job_id)
@@ -109,7 +109,7 @@ def diagnose_queue(session: AwsSession, queue: str) -> Diagnosis:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is no such queue, or AWS could not be asked.
     """
     found = find_queue(session, queue)

@@ -58,7 +58,7 @@ def estimate_work(
     ------
     click.UsageError
         Options are missing, or do not go together.
-    SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
+    SettingsError, SourceError, AwsError, TransferError, UnavailableError
         A sorter or price is wrong, or a size cannot be looked up.
     """
     check_options(given)

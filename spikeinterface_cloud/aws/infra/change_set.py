@@ -62,7 +62,7 @@ def prepare(
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         It would not do it.
     """
     creates = stack is None or stack.status == UNDER_REVIEW

@@ -43,7 +43,7 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         The stack is not ours, is being changed, or has jobs under way.
     """
     cloudformation = session.client("cloudformation")
@@ -104,7 +104,7 @@ def carry_out(
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         with what could not be deleted first.
     """
     cloudformation = session.client("cloudformation")

@@ -58,7 +58,7 @@ def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
@@ -76,7 +76,7 @@ def first_failure(cloudformation: Any, stack_id: str) -> Event | None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     failures = [event for event in latest_events(cloudformation, stack_id) if event.is_failure]

@@ -82,7 +82,7 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     with explained(f"look at the stack {name}"):
@@ -100,7 +100,7 @@ def our_stack(cloudformation: Any, name: str) -> Stack | None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         It is somebody else's, or AWS did not tell.
     """
     stack = find_stack(cloudformation, name)
@@ -117,7 +117,7 @@ def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         with what has to be done first.
     """
     if stack is None or stack.status == UNDER_REVIEW:
@@ -147,7 +147,7 @@ def resources_of(cloudformation: Any, stack: Stack) -> Sequence[Resource]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not tell.
     """
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.stack_id)

@@ -50,7 +50,7 @@ def look(session: AwsSession, name: str) -> Status:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         There is none of this name, it is not ours, or AWS does not tell.
     """
     cloudformation = session.client("cloudformation")

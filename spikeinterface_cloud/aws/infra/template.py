@@ -36,7 +36,7 @@ def read_template(cloudformation: Any) -> Template:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         AWS did not take it.
     """
     body = TEMPLATE_FILE.read_text()

@@ -52,7 +52,7 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     ------
     ParameterError
         A parameter is given that the template does not have.
-    AwsRefusal
+    AwsError
         The stack cannot be changed, or AWS refuses.
     """
     cloudformation = session.client("cloudformation")
@@ -128,7 +128,7 @@ def carry_out(
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         with what failed first, if anything does.
     """
     assert planned.change_set is not None

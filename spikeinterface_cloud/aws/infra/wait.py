@@ -29,7 +29,7 @@ class Progress:
 
         Raises
         ------
-        AwsRefusal
+        AwsError
             AWS does not tell.
         """
         latest_s = time.monotonic() + BEGINNING_S
@@ -60,7 +60,7 @@ def check_outcome(cloudformation: Any, stack: Stack, wanted: Iterable[str], advi
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         with what failed first, and `advice`.
     """
     if stack.status in wanted:

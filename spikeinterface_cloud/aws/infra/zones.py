@@ -19,7 +19,7 @@ def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
 
     Raises
     ------
-    AwsRefusal
+    AwsError
         The region offers a type in no zone, offers them in fewer than two, or AWS did not tell.
     """
     offered = _offers(ec2, types)

@@ -36,7 +36,7 @@ def listed_recordings(
 
     Raises
     ------
-    SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
+    SettingsError, SourceError, AwsError, TransferError, UnavailableError
         It cannot be listed.
     """
     if given["dandiset"]:

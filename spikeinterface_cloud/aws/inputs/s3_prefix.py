@@ -53,7 +53,7 @@ def prefix_recordings(
         The prefix cannot be read.
     SourceError
         Nothing matches.
-    AwsRefusal
+    AwsError
         The bucket may not be listed.
     """
     try:

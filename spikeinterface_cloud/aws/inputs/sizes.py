@@ -60,7 +60,7 @@ def find_sizes(
 
     Raises
     ------
-    SettingsError, SourceError, AwsRefusal, TransferError, UnavailableError
+    SettingsError, SourceError, AwsError, TransferError, UnavailableError
         It cannot be found, or listed.
     """
     key = dandi_api_key(environ)

@@ -164,7 +164,7 @@ def test_what_aws_or_its_tools_refuse_is_one_line_and_ends_with_1(
         (
             "ClientException",
             400,
-            "FileProgress identifier has to be specified",
+            "Share identifier has to be specified",
             "give --share-identifier on a fair-share queue, and leave it out on others",
         ),
         ("ClientException", 400, "Something new.", "Something new; see the page of this call"),

@@ -286,7 +286,7 @@ def test_neuralynx_is_read_at_the_rate_of_its_times(
     np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
 
 
-@pytest.mark.parametrize("claimed", [20000, 60000])
+@pytest.mark.parametrize("claimed_rate", [20000, 60000])
 def test_a_header_of_neuralynx_that_contradicts_its_times(
     tmp_path: Path, simulated: BaseRecording, claimed_rate: int
 ) -> None:

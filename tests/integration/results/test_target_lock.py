@@ -32,7 +32,7 @@ BUCKET = "claims"
 HOLDING = """
     import sys, time
     from pathlib import Path
-    from spikeinterface_cloud.results.target_lock import claimed
+    from spikeinterface_cloud.results.target_lock import exclusive_target
     from spikeinterface_cloud.errors import Interrupted
     from spikeinterface_cloud.runtime.signals import interruptible
     from tests.support.hosts import Host
@@ -41,7 +41,7 @@ HOLDING = """
     url, bucket, folder = sys.argv[1:]
     results = Host(Path(folder), S3Server(url=url), bucket).results
     try:
-        with interruptible(), claimed(results, {}):
+        with interruptible(), exclusive_target(results, {}):
             print("ready", flush=True)
             time.sleep(300)
     except Interrupted as error:
