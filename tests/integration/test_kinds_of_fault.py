@@ -13,7 +13,8 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing.pipeline import high_pass, preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.clock.clock import clock_of
-from spikeinterface_cloud.recording.load import attach_probe, first_frames, open_recording
+from spikeinterface_cloud.recording.load import first_frames, open_recording
+from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
 from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all
 from tests.support.layouts import Signals, linear, record

@@ -199,7 +199,7 @@ def write_cbin(run: Path, folder: Path, band: str = "ap") -> Path:
 def write_edf(file: Path, recording: BaseRecording) -> Path:
     """Write EDF+ of a tenth of a microvolt a step, in records of one second."""
     rate = int(recording.sampling_frequency)
-    channel = {
+    channel: dict[str, str | int | float | None] = {
         "dimension": "uV",
         "sample_frequency": rate,
         "physical_min": -3276.8,

@@ -38,7 +38,9 @@ def trust(service: str) -> str:
 class Account(Protocol):
     """A server that stands for an account of AWS."""
 
-    url: str
+    @property
+    def url(self) -> str:
+        """Where it listens."""
 
     def client(self, service: str) -> Any:
         """A client of the account's owner."""
@@ -83,6 +85,12 @@ class Lab:
         return self.server.client(service)
 
     @property
+    def aws(self) -> AwsServer:
+        """The account's server, if it is the stand-in that a test can give answers to."""
+        assert isinstance(self.server, AwsServer)
+        return self.server
+
+    @property
     def image(self) -> str:
         """The address of the image."""
         return f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{self.name}:gpu"
@@ -97,8 +105,7 @@ class Lab:
             jobName="session1", jobQueue=self.name, jobDefinition=self.name
         )["jobId"]
         container = {**self.container_properties(), **fields.pop("container", {})}
-        assert isinstance(self.server, AwsServer)
-        self.server.set_fate(job_id, status=status, container=container, **fields)
+        self.aws.set_fate(job_id, status=status, container=container, **fields)
         return str(job_id)
 
     def container_properties(self) -> dict[str, Any]:

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
+from tests.support.batch_server import DEFINITION, QUEUE
 from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
 
 PROGRAM = Path(__file__).parents[2] / "submit_job.py"
@@ -32,12 +33,20 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+class Server(Protocol):
+    """A server that stands for AWS."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Laptop:
     """A folder to work in, and an account to work with."""
 
     folder: Path
-    server: AwsServer
+    server: Server
 
     def run(
         self, *arguments: str, env: Mapping[str, str | None] | None = None

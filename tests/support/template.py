@@ -11,7 +11,7 @@ import yaml
 FILE = Path(__file__).parents[2] / "infrastructure" / "cloudformation.yaml"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
     """Reads `!Ref x` as `{"Ref": "x"}`, and `!Sub x` as `{"Fn::Sub": "x"}`."""
 
 

@@ -65,12 +65,10 @@ class Climate:
 class Weather:
     """What is to happen to each request; the `weather` of a FaultProxy."""
 
-    def __init__(
-        self, seed: str, climate: Climate, kinds: Mapping[Kind, int] | None = None
-    ) -> None:
+    def __init__(self, seed: str, climate: Climate, kinds: Mapping[Kind, int] = KINDS) -> None:
         self._seed = seed
         self._climate = climate
-        self._kinds = kinds or KINDS
+        self._kinds = kinds
         self._asked: Counter[str] = Counter()
 
     def __call__(self, request: Request) -> Fault | None:

@@ -26,7 +26,7 @@ SOURCE = FoundSource(
 )
 
 
-def of(source: FoundSource = SOURCE, **changed: str) -> Fingerprints:
+def of(source: FoundSource = SOURCE, /, **changed: str) -> Fingerprints:
     return fingerprints(JobSettings.from_env(VARIABLES | changed), source)
 
 

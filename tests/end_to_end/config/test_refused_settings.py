@@ -173,7 +173,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, source: Path) -> dict[str, Jo
     """The jobs of `REFUSALS`, which were run two at a time."""
 
     def run(refusal: Refusal) -> Job:
-        return run_job(tmp_path_factory.mktemp("job"), sound(source) | refusal.changes)
+        return run_job(tmp_path_factory.mktemp("job"), {**sound(source), **refusal.changes})
 
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(REFUSALS, pool.map(run, REFUSALS.values()), strict=True))

@@ -1,7 +1,6 @@
 """A SpikeGLX folder goes from S3 through two sorters to S3."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def published(
     moto_s3: S3Server,
     s3_proxy: FaultProxy,
     simulated: Simulated,
-) -> Iterator[Published]:
+) -> Published:
     folder = tmp_path_factory.mktemp("spikeglx")
     layout = SpikeGlxRun(with_lf=True, with_nidq=True)
     moto_s3.client.create_bucket(Bucket=BUCKET)

@@ -1,6 +1,5 @@
 """The first frames of a remote NWB file are streamed; the rest of it is never fetched."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -58,11 +57,11 @@ def test_from_s3(tmp_path: Path, moto_s3: S3Server, nwb_file: Path) -> None:
     moto_s3.client.create_bucket(Bucket=BUCKET)
     moto_s3.client.upload_file(str(nwb_file), BUCKET, "raw/recording.nwb")
     with FaultProxy(moto_s3.url) as proxy:
-        variables: Mapping[str, str] = s3_access(proxy.url) | {
+        variables = s3_access(proxy.url) | {
             "AWS_S3_BUCKET": BUCKET,
             "AWS_S3_BUCKET_FOLDER": "raw",
         }
-        job = run_job(tmp_path, FIRST_FRAMES | variables)
+        job = run_job(tmp_path, {**FIRST_FRAMES, **variables})
         asked = [request.range for request in proxy.reads() if ".nwb" in request.path]
     assert_streamed(job)
     assert_only_parts_were_asked_for(asked, nwb_file)
@@ -73,7 +72,7 @@ def test_from_s3(tmp_path: Path, moto_s3: S3Server, nwb_file: Path) -> None:
 def test_from_dandi(tmp_path: Path, archive: DandiStandIn, nwb_file: Path) -> None:
     asset = archive.add_asset("000126", "sub-1/long.nwb", nwb_file, embargoed=True)
     variables = {"DANDISET_S3_FILE_URL": archive.asset_url(asset), "DANDI_API_KEY": OWNER_KEY}
-    job = run_job(tmp_path, FIRST_FRAMES | variables)
+    job = run_job(tmp_path, {**FIRST_FRAMES, **variables})
     assert_streamed(job)
     served = [
         request

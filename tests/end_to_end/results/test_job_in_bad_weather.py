@@ -12,7 +12,7 @@ from tests.support.sorted_results import (
     n_true_units_found,
     upload_folder,
 )
-from tests.support.fault_proxy import Fault, FaultProxy, Request, is_read
+from tests.support.fault_proxy import Fault, FaultProxy, Kind, Request, is_read
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import S3Server
 from tests.support.transfers import tree
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
 BUCKET = "weathered"
 
 #: A stall lasts as long as the job's own patience, half a minute: there is one, and no more.
-WITHOUT_STALLS = {kind: weight for kind, weight in KINDS.items() if kind != "stall"}
+WITHOUT_STALLS: dict[Kind, int] = {kind: weight for kind, weight in KINDS.items() if kind != "stall"}
 
 
 def reads_traces(request: Request) -> bool:

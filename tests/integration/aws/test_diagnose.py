@@ -121,13 +121,13 @@ def amend_environment(**changed: Any) -> Callable[[Lab], None]:
                 environment.update(changed)
                 environment["computeResources"].update(resources)
 
-        lab.server.amendments["describecomputeenvironments"] = change
+        lab.aws.amendments["describecomputeenvironments"] = change
 
     return amend
 
 
 def allow_nothing(lab: Lab) -> None:
-    allow(lab.server, 0.0)
+    allow(lab.aws, 0.0)
 
 
 def revoke_egress(lab: Lab) -> None:
@@ -182,7 +182,7 @@ def block_the_queue(lab: Lab) -> None:
         statusReason="MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource "
         "requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s)"
     )
-    lab.server.front_of_queue = [arn_of(lab, first)]
+    lab.aws.front_of_queue = [arn_of(lab, first)]
 
 
 def arn_of(lab: Lab, job_id: str) -> str:

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     EndpointConnectionError,
     NoCredentialsError,
@@ -314,7 +315,7 @@ def client_error(code: str, message: str) -> ClientError:
     ],
 )
 def test_what_takes_long_to_provoke_is_explained_as_well(
-    error: Exception, message: str, passing: bool
+    error: ClientError | BotoCoreError, message: str, passing: bool
 ) -> None:
     refusal = explain(error, "submit the job")
     assert str(refusal).startswith("cannot submit the job: ")

@@ -64,7 +64,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     recording, truth = simulate(duration_s=10.0, n_channels=16, n_units=4)
     layout = NwbLayout(starting_time=START_S, subject=MOUSE, session=SESSION)
     source = se.read_nwb_recording(write_nwb(folder / "source.nwb", recording, layout))
-    labels = {
+    labels: dict[str, list[str | None]] = {
         "label": ["good", "mua", "noise", "good"],
         "decided_by": [None, "snr", "num_spikes", None],
     }
@@ -322,9 +322,8 @@ def test_spikes_in_overlapping_triggers_are_there_once_and_on_the_clock_of_the_r
             frames = truth.get_unit_spike_train(unit)
             times = nwbfile.units["spike_times"][row]
             np.testing.assert_allclose(times, (first + frames) / 30000.0, atol=1e-9)
-        np.testing.assert_allclose(
-            nwbfile.units["obs_intervals"][0], [[45, 46.5], [46.5, 48], [48, 50]]
-        )
+        stretches = np.array([[45, 46.5], [46.5, 48], [48, 50]])
+        np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], stretches)
     frames = np.load(exported.folder / "phy" / "spike_times.npy")
     np.testing.assert_array_equal(np.sort(frames.ravel()), truth.to_spike_vector()["sample_index"])
 

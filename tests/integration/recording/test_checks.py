@@ -241,11 +241,12 @@ def test_groups_of_electrodes_that_overlap_are_said(
 ) -> None:
     """Regions along one probe touch each other at most; probes of their own origin interleave."""
     half = neuropixels_probe(N_CHANNELS // 2).contact_positions
-    layout = NwbLayout(positions=np.vstack([half, half + offset_um]), groups=("a", "b"))
+    positions = np.vstack([half, half + offset_um])
+    layout = NwbLayout(positions=positions, groups=("a", "b"))
     recording = open_recording(write_nwb(tmp_path / "a.nwb", simulated, layout), "nwb", {})
     checked, notes = check_recording(recording)
     assert any("probes overlap in space" in note for note in notes) is is_said
-    np.testing.assert_allclose(checked.get_channel_locations(), layout.positions)
+    np.testing.assert_allclose(checked.get_channel_locations(), positions)
 
 
 # ----- said --------------------------------------------------------------------------------------

@@ -377,7 +377,8 @@ def spikeglx(
 
 @pytest.fixture(scope="module")
 def counts() -> np.ndarray:
-    return simulate(duration_s=4.0, n_channels=8, n_units=2)[0].get_traces(segment_index=0)
+    recording, _ = simulate(duration_s=4.0, n_channels=8, n_units=2)
+    return np.asarray(recording.get_traces(segment_index=0))
 
 
 def test_gaps_between_triggers_are_said_and_kept(tmp_path: Path, counts: np.ndarray) -> None:

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ def simulated() -> BaseRecording:
 
 
 def find(
-    location: Path | S3Location, data_type: str, aws: AwsSettings | None = None, **kwargs: object
+    location: Path | S3Location, data_type: str, aws: AwsSettings | None = None, /, **kwargs: Any
 ) -> None:
     """Check a source as it is checked before a job."""
     request = SourceRequest(
@@ -78,7 +80,7 @@ def test_a_neuroscope_session_without_its_wideband_file_is_refused(
     """Neo would read the LFP at the rate of the wideband."""
     folder = write_neuroscope(tmp_path, None, lfp=ending)
     for source in (folder, folder / "session.xml"):
-        message = refused(RecordingError, lambda s=source: find(s, "neuroscope"))
+        message = refused(RecordingError, partial(find, source, "neuroscope"))
         assert "expected session.dat" in message
         assert message.endswith("put session.dat beside it")
     assert f"only session{ending} (LFP" in message
@@ -121,7 +123,7 @@ def test_samples_without_their_header_ask_for_it(tmp_path: Path, simulated: Base
     folder = write_neuroscope(tmp_path, simulated)
     (folder / "session.xml").unlink()
     for source in (folder, folder / "session.dat"):
-        message = refused(RecordingError, lambda s=source: find(s, "neuroscope"))
+        message = refused(RecordingError, partial(find, source, "neuroscope"))
         assert message.startswith("session.dat cannot be read without session.xml")
 
 
@@ -186,7 +188,7 @@ def test_the_compressed_lfp_of_ibl_is_refused(tmp_path: Path, simulated: BaseRec
     write_cbin(run, folder, "ap")
     write_cbin(run, folder, "lf")
     for band in ("lf", "lp"):
-        message = refused(RecordingError, lambda b=band: find(folder, "cbin_ibl", stream_name=b))
+        message = refused(RecordingError, partial(find, folder, "cbin_ibl", stream_name=band))
         assert "names the LFP band" in message
     lfp = next(folder.glob("*.lf.cbin"))
     assert "is the LFP band" in refused(RecordingError, lambda: find(lfp, "cbin_ibl"))

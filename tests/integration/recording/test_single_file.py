@@ -1,6 +1,7 @@
 """A file that is named as the source is the recording that is sorted, or the reason why not."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def find(
     location: Path | S3Location,
     data_type: str,
     aws: AwsSettings | None = None,
-    **kwargs: object,
+    /,
+    **kwargs: Any,
 ) -> FoundSource:
     """What the checks before a job do with its source."""
     request = SourceRequest(
@@ -53,7 +55,7 @@ def find(
     return find_source(request, aws or AwsSettings(), None)
 
 
-def refused(error: type[CloudJobError], path: Path, data_type: str, **kwargs: object) -> str:
+def refused(error: type[CloudJobError], path: Path, data_type: str, **kwargs: Any) -> str:
     """The line with which it is refused, before the job and in it."""
     with pytest.raises(error) as before:
         find(path, data_type, **kwargs)

@@ -111,6 +111,7 @@ def test_a_header_opens_with_its_own_values(tmp_path: Path, name: str) -> None:
 def test_the_two_rules_of_sample_shifts_agree(name: str) -> None:
     """So that the rule that headers without a table are compared with is the right one."""
     header = read_header(name)
+    assert header.multiplexed_shifts is not None
     np.testing.assert_allclose(header.multiplexed_shifts, header.sample_shifts)
 
 

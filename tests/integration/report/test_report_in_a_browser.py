@@ -82,7 +82,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     record.settings = {"RUN_IDENTIFIER": HOSTILE, "SOURCE_FOLDER": "</style><script>alert(1)//"}
     record.source = {"location": f"s3://lab/raw/{HOSTILE}.nwb"}
-    record.recording |= {"stream_name": HOSTILE, "notes": [f"left out {HOSTILE}"]}
+    hostile_recording = {"stream_name": HOSTILE, "notes": [f"left out {HOSTILE}"]}
+    record.recording = {**record.recording, **hostile_recording}
     sorters = [run.sorter for run in record.sorters]
     return write_report(folder, record, sorters, with_hostile_channel(sample_of()))
 

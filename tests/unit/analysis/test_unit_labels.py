@@ -1,5 +1,7 @@
 """Which label a unit gets, and which metric is said to have decided it."""
 
+from typing import Any
+
 import pandas as pd
 import pytest
 from spikeinterface.curation import bombcell_get_default_thresholds
@@ -37,7 +39,7 @@ FINE = {
 NAN = float("nan")
 
 
-def labels_of(*, in_microvolts: bool = True, **changed: float | None) -> dict[str, str]:
+def labels_of(*, in_microvolts: Any = True, **changed: Any) -> dict[str, str]:
     """The line of one unit that is fine but for these metrics; None takes a metric out."""
     metrics = {name: value for name, value in (FINE | changed).items() if value is not None}
     table = label_by_metrics(pd.DataFrame([metrics], index=["7"]), in_microvolts=in_microvolts)

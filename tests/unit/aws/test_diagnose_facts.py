@@ -4,6 +4,7 @@ from botocore's Stubber."""
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.stub import Stubber
@@ -50,7 +51,7 @@ def test_a_quota_that_nobody_has_raised_is_the_default(session: AwsSession, spot
     assert raised.vcpus == 48
 
 
-GROUPS = {
+GROUPS: dict[str, Any] = {
     "AutoScalingGroups": [
         {
             "AutoScalingGroupName": name, "MinSize": 0, "MaxSize": 1, "DesiredCapacity": 0,

@@ -20,6 +20,7 @@ from spikeinterface_cloud.aws.infra.change_set import TAGS
 from spikeinterface_cloud.aws.infra.status import describe_status, look
 from spikeinterface_cloud.aws.infra.template import Template, choose_values, with_static_names
 from spikeinterface_cloud.aws.infra.zones import choose_zones
+from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_errors import ParameterError
 from tests.support.template import FILE
 
@@ -49,10 +50,11 @@ DEFAULTS = {
 SESSION = botocore.session.Session()
 
 
-class Session:
+class Session(AwsSession):
     """The clients of an account, each with its answers in order."""
 
     def __init__(self) -> None:
+        super().__init__(region="us-east-1")
         self._clients: dict[str, Any] = {}
         self._stubs: dict[str, Stubber] = {}
 

@@ -383,7 +383,9 @@ def script(mode: str) -> str:
     text = LAUNCH["UserData"]["Fn::Base64"]["Fn::Sub"]
     assert re.findall(r"\$\{\w+\}", text) == ["${ScratchMode}"]
     message = email.message_from_string(text.replace("${ScratchMode}", mode))
-    [part] = message.get_payload()
+    part = message.get_payload(0)
+    assert len(message.get_payload()) == 1
+    assert isinstance(part, email.message.Message)
     assert part.get_content_type() == "text/x-shellscript"
     return str(part.get_payload())
 
@@ -394,9 +396,9 @@ def start(folder: Path, mode: str, disks: list[str]) -> list[str]:
     programs.mkdir()
     (folder / "ecs").mkdir()
     for name in ("lsblk", "mdadm", "mkfs.xfs", "mount", "dnf"):
-        told = "\n".join(disks) if name == "lsblk" else ""
+        output = "\n".join(disks) if name == "lsblk" else ""
         (programs / name).write_text(
-            f'#!/bin/sh\necho "{name} $*" >> {folder}/told\nprintf "%s\\n" "{told}"\n'
+            f'#!/bin/sh\necho "{name} $*" >> {folder}/told\nprintf "%s\\n" "{output}"\n'
         )
         (programs / name).chmod(0o755)
     text = script(mode).replace("/scratch", f"{folder}/scratch")

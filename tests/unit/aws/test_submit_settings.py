@@ -19,12 +19,12 @@ TARGET = {"target": "s3://lab-results/session1"}
 GIVEN = {**SOURCE, **TARGET, "sorters": "kilosort4"}
 
 
-def given(env_file: dict[str, str] | None = None, **options: Any) -> dict[str, Any]:
+def given(env_file: Any = None, **options: Any) -> dict[str, Any]:
     """Options as click gives them; a file's variables are in the environment by then as well."""
     return {"env": (), "env_file": env_file or {}, **options}
 
 
-def refused(environ: dict[str, str] | None = None, **options: Any) -> str:
+def refused(environ: Any = None, **options: Any) -> str:
     with pytest.raises(SettingsError) as refusal:
         settings_of(given(**options), environ or {})
     assert refusal.value.exit_code == 78

@@ -34,7 +34,7 @@ FUZZED = settings(
 )
 
 #: what an environment can hold: no NUL
-TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 
 #: the same with bytes that are not UTF-8, which Python hands on as halves of surrogate pairs
 BYTES = st.binary(max_size=12).map(

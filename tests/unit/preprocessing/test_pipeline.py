@@ -1,6 +1,7 @@
 """Which steps are chosen, what is written, and how the analysis sees it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from spikeinterface_cloud.preprocessing.pipeline import (
 # recordings in memory leave no provenance behind, which SpikeInterface remarks
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
 
-SELF_FILTERING = {"kilosort4": {}, "spykingcircus2": {}}
+SELF_FILTERING: dict[str, dict[str, Any]] = {"kilosort4": {}, "spykingcircus2": {}}
 
 
 def recording(durations: tuple[float, ...] = (2.0,), n_channels: int = 8) -> si.BaseRecording:
@@ -133,7 +134,7 @@ def test_samples_of_other_types_become_what_sorters_read(tmp_path: Path, dtype: 
 
 def test_a_list_of_steps_and_an_object_of_steps_are_the_same(tmp_path: Path) -> None:
     as_object = {"bandpass_filter": {"freq_min": 400.0}, "common_reference": {}}
-    as_list = [
+    as_list: list[dict[str, Any]] = [
         {"name": "bandpass_filter", "params": {"freq_min": 400.0}},
         {"name": "common_reference"},
     ]

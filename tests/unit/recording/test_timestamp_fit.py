@@ -163,7 +163,7 @@ def test_blocks_that_each_have_a_time(are_counts: bool) -> None:
 
 def test_blocks_that_all_come_after_a_pause() -> None:
     frames = np.arange(5) * 30_000
-    marks = Marks(origin="fragments", frames=frames, times_s=np.arange(5) * 1.5)
+    marks = Marks(origin="fragments", frames=frames, times_s=1.5 * np.arange(5.0))
     fitted = fit_marks(marks, 150_000, RATE_HZ)
     assert fitted is not None
     assert [gap.length_s for gap in fitted.gaps] == pytest.approx([0.5] * 4)

@@ -35,8 +35,8 @@ def test_a_worker_that_nobody_knows_of_does_not_stay_behind() -> None:
         text=True,
         process_group=0,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)  # waits for all who hold the other end
@@ -77,8 +77,8 @@ def test_a_request_that_python_swallows_is_made_again() -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTERM)
         output, log = process.communicate(timeout=60)
