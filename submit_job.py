@@ -121,7 +121,7 @@ def prepare_many(given: Mapping[str, Any], session: AwsSession) -> list[Prepared
 def existing(session: AwsSession, job: PreparedJob, given: Mapping[str, Any]) -> str | None:
     """The identifier of the same job, where it is to be skipped; else it is just pointed out."""
     from spikeinterface_cloud.aws.batch.submission import same_job
-    from spikeinterface_cloud.aws.errors import AwsError
+    from spikeinterface_cloud.aws_errors import AwsError
 
     try:
         same = same_job(session, job)

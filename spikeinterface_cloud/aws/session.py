@@ -17,7 +17,7 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from spikeinterface_cloud.aws.errors import explained
+from spikeinterface_cloud.aws_errors import translate_errors
 
 
 class AwsSession:
@@ -44,7 +44,7 @@ class AwsSession:
             There is no such profile, or no region.
         """
         if service not in self._clients:
-            with explained(f"connect to AWS ({service})"):
+            with translate_errors(f"connect to AWS ({service})"):
                 self._clients[service] = self._new_client(service)
         return self._clients[service]
 

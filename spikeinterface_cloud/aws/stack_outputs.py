@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from spikeinterface_cloud.aws.errors import AwsError, explained
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 from spikeinterface_cloud.errors import CloudJobError
 
 #: the outputs that are used, by the kind of machine: queue and definition
@@ -78,7 +78,7 @@ def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:
         There is no such stack, or it may not be looked at.
     """
     client = session.client("cloudformation")
-    with explained(f"read the outputs of the stack {stack}"):
+    with translate_errors(f"read the outputs of the stack {stack}"):
         reply = client.describe_stacks(StackName=stack)
     return {
         output["OutputKey"]: output["OutputValue"]

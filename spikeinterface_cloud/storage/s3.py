@@ -19,6 +19,7 @@ import obstore
 from botocore.exceptions import BotoCoreError, ClientError
 from obstore.exceptions import BaseError
 
+from spikeinterface_cloud.aws_errors import NO_OBJECT, error_code
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.storage.digests import (
@@ -29,7 +30,6 @@ from spikeinterface_cloud.storage.digests import (
     plain_etag,
 )
 from spikeinterface_cloud.storage.retries import final_status, first_line
-from spikeinterface_cloud.storage.s3_errors import CHANGED, MISSING, NO_CONDITIONS, error_code
 from spikeinterface_cloud.storage.session import S3Session
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
@@ -46,6 +46,10 @@ BLOCK_BYTES = 1024 * 1024
 
 #: within the connections that boto3 keeps
 REMOVED_AT_ONCE = 16
+
+#: codes of a write whose condition does not hold, and of servers without conditional writes
+CHANGED = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
+NO_CONDITIONS = frozenset({"501", "NotImplemented"})
 
 #: Objects whose ETag is not a digest, by the encryption that S3 states in their headers.
 KEYED_ENCRYPTION = frozenset({"aws:kms", "aws:kms:dsse"})
@@ -109,7 +113,7 @@ class Storage:
         """
         prefix = f"{folder.key}/" if folder.key else ""
         try:
-            with self._s3.explained("list", folder, SourceError):
+            with self._s3.translate_errors("list", folder, SourceError):
                 found = list(self._listed(folder.bucket, prefix))
         except SourceError:
             single = self._single_object_where_listing_is_denied(folder)
@@ -124,7 +128,7 @@ class Storage:
 
     def objects_below(self, folder: S3Location) -> list[StoredObject]:
         """The objects inside `folder`, at any depth; there may be none. Raises SourceError."""
-        with self._s3.explained("list", folder, SourceError):
+        with self._s3.translate_errors("list", folder, SourceError):
             return list(self._listed(folder.bucket, f"{folder.key}/" if folder.key else ""))
 
     def head(self, location: S3Location) -> StoredObject:
@@ -134,18 +138,18 @@ class Storage:
     def object_exists(self, location: S3Location) -> bool:
         """Whether there is an object; a folder is none. Raises SourceError when that may not be
         known."""
-        with self._s3.explained("look up", location, SourceError):
+        with self._s3.translate_errors("look up", location, SourceError):
             try:
                 self._s3.client.head_object(Bucket=location.bucket, Key=location.key)
             except ClientError as error:
-                if error_code(error) in MISSING:
+                if error_code(error) in NO_OBJECT.codes:
                     return False
                 raise
         return True
 
     def read_object(self, location: S3Location) -> bytes:
         """The whole of a small object. Raises SourceError."""
-        with self._s3.explained("read", location, SourceError):
+        with self._s3.translate_errors("read", location, SourceError):
             content, _ = self._version(location)
         return content
 
@@ -154,11 +158,11 @@ class Storage:
 
         Raises SourceError.
         """
-        with self._s3.explained("read", location, SourceError):
+        with self._s3.translate_errors("read", location, SourceError):
             try:
                 return self._version(location)
             except ClientError as error:
-                if error_code(error) in MISSING:
+                if error_code(error) in NO_OBJECT.codes:
                     return None
                 raise
 
@@ -171,7 +175,7 @@ class Storage:
 
         Raises SourceError or TransferError, here and from the blocks.
         """
-        with self._s3.explained("read", location, SourceError):
+        with self._s3.translate_errors("read", location, SourceError):
             reply = self._s3.client.get_object(
                 Bucket=location.bucket, Key=location.key, Range=f"bytes={start}-{end - 1}"
             )
@@ -182,7 +186,7 @@ class Storage:
         )
 
     def _blocks(self, location: S3Location, body: StreamingBody) -> Iterator[bytes]:
-        with self._s3.explained("read", location, SourceError), body:
+        with self._s3.translate_errors("read", location, SourceError), body:
             yield from body.iter_chunks(BLOCK_BYTES)
 
     def write_object(
@@ -190,7 +194,7 @@ class Storage:
     ) -> None:
         """Write a small object, over an older one. Raises TargetError."""
         described: dict[str, Any] = {} if content_type is None else {"ContentType": content_type}
-        with self._s3.explained("write", location, TargetError):
+        with self._s3.translate_errors("write", location, TargetError):
             self._s3.client.put_object(
                 Bucket=location.bucket, Key=location.key, Body=body, **described
             )
@@ -205,13 +209,13 @@ class Storage:
         condition: dict[str, Any] = (
             {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         )
-        with self._s3.explained("write", location, TargetError):
+        with self._s3.translate_errors("write", location, TargetError):
             try:
                 reply = self._s3.client.put_object(
                     Bucket=location.bucket, Key=location.key, Body=body, **condition
                 )
             except ClientError as error:
-                if error_code(error) in CHANGED or (etag and error_code(error) in MISSING):
+                if error_code(error) in CHANGED or (etag and error_code(error) in NO_OBJECT.codes):
                     raise ObjectDiffers(str(location)) from error
                 if error_code(error) in NO_CONDITIONS:
                     raise ConditionRefused(str(location)) from error
@@ -226,7 +230,7 @@ class Storage:
 
     def remove_object(self, location: S3Location) -> None:
         """Delete an object; one that is not there is no error. Raises TargetError."""
-        with self._s3.explained("delete", location, TargetError):
+        with self._s3.translate_errors("delete", location, TargetError):
             self._s3.client.delete_object(Bucket=location.bucket, Key=location.key)
 
     def check_writable(self, target: S3Location) -> None:
@@ -235,7 +239,7 @@ class Storage:
         that names what it leaves behind.
         """
         trial = target.child(f".write-test-{uuid.uuid4()}")
-        with self._s3.explained("write", target, TargetError):
+        with self._s3.translate_errors("write", target, TargetError):
             self._s3.client.put_object(Bucket=trial.bucket, Key=trial.key, Body=b"")
         try:
             obstore.put(self.target_store(trial.bucket), trial.key, b"")
@@ -251,7 +255,7 @@ class Storage:
     def presigned_url(self, location: S3Location, seconds: int) -> str:
         """A URL that reads the object without credentials for that time; a secret, so keep it out
         of logs."""
-        with self._s3.explained("sign a URL for", location, SourceError):
+        with self._s3.translate_errors("sign a URL for", location, SourceError):
             return str(
                 self._s3.client.generate_presigned_url(
                     "get_object",
@@ -331,7 +335,7 @@ class Storage:
         return f"; beside it there is {', '.join(near)}: check the bucket's folder"
 
     def _head(self, location: S3Location, **options: Any) -> dict[str, Any]:
-        with self._s3.explained("look up", location, SourceError):
+        with self._s3.translate_errors("look up", location, SourceError):
             reply = self._s3.client.head_object(
                 Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED", **options
             )

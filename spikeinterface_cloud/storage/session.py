@@ -6,8 +6,7 @@ boto3 finds the credentials, by its own chain; obstore's stores get them from it
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,9 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
+from spikeinterface_cloud.aws_errors import explain_session, translate_errors
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError, SourceError
-from spikeinterface_cloud.storage.s3_errors import explain, explain_session
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts, client_options, retry_config
 
 if TYPE_CHECKING:
@@ -71,15 +70,11 @@ class S3Session:
                 self._stores[bucket] = self._new_store(bucket)
             return self._stores[bucket]
 
-    @contextmanager
-    def explained(
-        self, operation: str, location: S3Location, refusal: type[CloudJobError]
-    ) -> Iterator[None]:
-        """Put botocore's errors into our own words."""
-        try:
-            yield
-        except (ClientError, BotoCoreError) as error:
-            raise explain(error, operation, location, refusal, unsigned=self._unsigned) from error
+    def translate_errors(
+        self, operation: str, location: S3Location, raises: type[CloudJobError]
+    ) -> AbstractContextManager[None]:
+        """Raise botocore's errors as our own."""
+        return translate_errors(operation, location, raises=raises, unsigned=self._unsigned)
 
     def _client_config(self) -> Config:
         unsigned = {"signature_version": UNSIGNED} if self._unsigned else {}
@@ -123,7 +118,7 @@ class S3Session:
     def _bucket_region(self, bucket: str) -> str:
         """The region that S3 names in its answer about a bucket, which it does even when it denies
         access."""
-        with self.explained("look up the region of", S3Location(bucket=bucket), SourceError):
+        with self.translate_errors("look up the region of", S3Location(bucket=bucket), SourceError):
             try:
                 reply: Any = self.client.head_bucket(Bucket=bucket)
             except ClientError as error:

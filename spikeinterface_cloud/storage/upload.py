@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import BaseError
 
+from spikeinterface_cloud.aws_errors import refuse
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.storage.checksums import Hash, combine, new_hash
@@ -39,7 +40,6 @@ from spikeinterface_cloud.storage.retries import (
     persist_async,
 )
 from spikeinterface_cloud.storage.s3 import Storage
-from spikeinterface_cloud.storage.s3_errors import CREDENTIALS, CREDENTIALS_REMEDY
 
 logger = logging.getLogger(__name__)
 
@@ -256,13 +256,7 @@ def translate(error: Exception, location: S3Location) -> Exception:
     if NO_CREDENTIALS in str(error):
         return TransientError(first_line(error))
     if isinstance(error, FileNotFoundError):
-        reason = f"there is no bucket {location.bucket}; check its name and the region"
-    elif name in CREDENTIALS:
-        reason = f"S3 refused the credentials ({name}); {CREDENTIALS_REMEDY}"
-    elif isinstance(error, PermissionDeniedError | UnauthenticatedError):
-        reason = f"access denied ({name}); allow the job's role or user s3:PutObject there"
-    elif final_status(error) is not None:
-        reason = f"S3 answered {name}"
-    else:
+        return refuse("NoSuchBucket", "write", location, TargetError)
+    if final_status(error) is None:
         return TransientError(first_line(error))
-    return TargetError(f"cannot write {location}: {reason}")
+    return refuse(name, "write", location, TargetError)

@@ -14,6 +14,7 @@ OWN = "spikeinterface_cloud"
 ROOMS = (
     "errors",
     "prices",
+    "aws_errors",
     "config",
     "runtime",
     "storage",
@@ -35,7 +36,7 @@ ROOMS = (
 AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate")
 
 #: of `aws/`: modules that every room of it may import
-AWS_BASE = ("session", "errors", "stack_outputs", "stack_errors", "table")
+AWS_BASE = ("session", "stack_outputs", "table")
 
 #: they need neither boto3 nor numpy either
 LIGHT = (

@@ -11,8 +11,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.batch.results import RECORD
-from spikeinterface_cloud.aws.errors import MISSING_OBJECTS, error_code, explained
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob
+from spikeinterface_cloud.aws_errors import NO_OBJECT, error_code, translate_errors
 from spikeinterface_cloud.config.locations import S3Location
 
 #: requests at once: as many as boto3 keeps connections
@@ -34,11 +34,11 @@ def unfinished(s3_client: Any, jobs: Sequence[ListedJob]) -> tuple[ListedJob, ..
 
 def _has_succeeded(s3_client: Any, target: S3Location) -> bool:
     record = target.child(RECORD)
-    with explained(f"read {record}"):
+    with translate_errors("read", record):
         try:
             reply = s3_client.get_object(Bucket=record.bucket, Key=record.key)
         except ClientError as error:
-            if error_code(error) in MISSING_OBJECTS:
+            if error_code(error) in NO_OBJECT.codes:
                 return False
             raise
         content = reply["Body"].read()

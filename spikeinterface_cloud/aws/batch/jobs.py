@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from spikeinterface_cloud.aws.cli.options import STATUSES
-from spikeinterface_cloud.aws.errors import AwsError, explained
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 
 #: DescribeJobs takes no more identifiers
 MOST_DESCRIBED = 100
@@ -131,7 +131,7 @@ def look_up(batch: Any, job_ids: Iterable[str]) -> dict[str, JobState]:
     """
     found: dict[str, JobState] = {}
     for some in _portions(job_ids, MOST_DESCRIBED):
-        with explained("look up the job"):
+        with translate_errors("look up the job"):
             reply = batch.describe_jobs(jobs=some)
         found |= {job["jobId"]: JobState(reply=job) for job in reply["jobs"]}
     return found
@@ -172,7 +172,7 @@ def list_jobs(batch: Any, queue: str, filters: Mapping[str, str]) -> Iterator[Jo
         jobQueue=queue,
         filters=[{"name": name, "values": [value]} for name, value in filters.items()],
     )
-    with explained(f"list the jobs of {queue}"):
+    with translate_errors(f"list the jobs of {queue}"):
         for page in pages:
             yield from (JobState(reply=job) for job in page["jobSummaryList"])
 
@@ -203,7 +203,7 @@ def live_or_succeeded(batch: Any, queue: str, job_name: str) -> JobState | None:
 
 def terminate(batch: Any, job_id: str, reason: str) -> None:
     """End a job, or an array with all its children, in whatever state they are."""
-    with explained(f"cancel the job {job_id}"):
+    with translate_errors(f"cancel the job {job_id}"):
         batch.terminate_job(jobId=job_id, reason=reason)
 
 
@@ -215,7 +215,7 @@ def queue_position(batch: Any, job: JobState) -> int | None:
     if job.status != "RUNNABLE":
         return None
     try:
-        with explained("look at the queue"):
+        with translate_errors("look at the queue"):
             reply = batch.get_job_queue_snapshot(jobQueue=job.queue)
     except AwsError:
         return None

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.aws.batch.wait import announce_changes, watch
-from spikeinterface_cloud.aws.errors import AwsError, error_code, explained
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_errors
 
 #: what a container writes last is in its log some seconds after its end
 DELIVERY_S = 5
@@ -44,7 +44,7 @@ class LogStream:
 
     def _page(self) -> Any:
         token = {} if self._token is None else {"nextToken": self._token}
-        with explained("read the log"):
+        with translate_errors("read the log"):
             try:
                 return self._logs.get_log_events(startFromHead=True, **self._where, **token)
             except ClientError as error:
@@ -73,7 +73,7 @@ class JobLog:
             try:
                 yield from stream.read()
             except AwsError as refusal:
-                if not refusal.passing or job.is_over:
+                if not refusal.retryable or job.is_over:
                     raise
 
     @property

@@ -17,13 +17,13 @@ from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.aws.batch.wait import describe_state
-from spikeinterface_cloud.aws.errors import (
-    MISSING_OBJECTS,
+from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import (
+    NO_OBJECT,
     AwsError,
     error_code,
-    explained,
+    translate_errors,
 )
-from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
@@ -125,7 +125,7 @@ def list_results(s3: Any, target: S3Location) -> list[ResultFile]:
     """
     prefix = f"{target.key}/" if target.key else ""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=prefix)
-    with explained(f"list {target}"):
+    with translate_errors("list", target):
         entries = [entry for page in pages for entry in page.get("Contents", ())]
     return [
         ResultFile(
@@ -187,7 +187,7 @@ def _stamp(path: Path, file: ResultFile) -> None:
 def _explained(file: ResultFile, folder: Path) -> Iterator[None]:
     """Put the errors of a fetch into our own words."""
     try:
-        with explained(f"fetch {file.location}"):
+        with translate_errors("fetch", file.location):
             yield
     except (RetriesExceededError, S3DownloadFailedError, Boto3Error) as error:
         raise AwsError(f"cannot fetch {file.location}: {error}; run the same again") from error
@@ -209,11 +209,11 @@ def _checked_name(name: str, target: S3Location) -> PurePosixPath:
 
 def _read(s3: Any, location: S3Location) -> bytes | None:
     """The content of an object; None where there is none."""
-    with explained(f"read {location}"):
+    with translate_errors("read", location):
         try:
             reply = s3.get_object(Bucket=location.bucket, Key=location.key)
         except ClientError as error:
-            if error_code(error) not in MISSING_OBJECTS:
+            if error_code(error) not in NO_OBJECT.codes:
                 raise
             return None
         content: bytes = reply["Body"].read()

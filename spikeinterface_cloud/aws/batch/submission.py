@@ -10,8 +10,8 @@ from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.jobs import JobState, live_or_succeeded
 from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_length
 from spikeinterface_cloud.aws.batch.request import JobOptions, build_request, container_overrides
-from spikeinterface_cloud.aws.errors import explained
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.config import manifest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import JobSettings
@@ -114,7 +114,7 @@ def send(session: AwsSession, job: PreparedJob) -> str:
     """
     if job.manifest is not None and job.target is not None:
         s3 = session.client("s3")
-        with explained(f"write the job's settings to {job.target}"):
+        with translate_errors("write the job's settings to", job.target):
             manifest.put_manifest(s3, job.target, job.manifest)
     return send_request(session.client("batch"), job.request)
 
@@ -127,5 +127,5 @@ def send_request(batch: Any, request: Mapping[str, Any]) -> str:
     AwsError
         AWS did not take it.
     """
-    with explained("submit the job"):
+    with translate_errors("submit the job"):
         return str(batch.submit_job(**request)["jobId"])

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from botocore.exceptions import BotoCoreError
 
 from spikeinterface_cloud.aws.batch.submission import PreparedJob
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import AwsError
 
 
 def check_target_bucket(session: AwsSession, job: PreparedJob) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up, no_such_job
-from spikeinterface_cloud.aws.errors import AwsError
+from spikeinterface_cloud.aws_errors import AwsError
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def _ask(batch: Any, job_id: str, interval_s: float) -> JobState | None:
         try:
             return look_up(batch, [job_id]).get(job_id)
         except AwsError as refusal:
-            if not refusal.passing:
+            if not refusal.retryable:
                 raise
             logger.warning("%s; the job goes on, and so does the watching", refusal)
             time.sleep(interval_s)

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up, look_up_one
 from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
 from spikeinterface_cloud.aws.diagnose.query import ask_for
-from spikeinterface_cloud.aws.errors import DENIED, AwsError, error_code, explained
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import DENIED, AwsError, error_code, translate_errors
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def find_queue(session: AwsSession, queue: str) -> Seen[Reply | None]:
     batch = session.client("batch")
 
     def describe() -> Reply | None:
-        with explained("look up the queue"):
+        with translate_errors("look up the queue"):
             reply = batch.describe_job_queues(jobQueues=[queue])
         return next(iter(reply["jobQueues"]), None)
 
@@ -144,6 +144,6 @@ def _unless_denied(permission: str, call: Callable[[], T]) -> Seen[T]:
         return call()
     except AwsError as refusal:
         cause = refusal.__cause__
-        if isinstance(cause, ClientError) and error_code(cause) in DENIED:
+        if isinstance(cause, ClientError) and error_code(cause) in DENIED.codes:
             return Unavailable(permission=permission, reason=str(refusal), denied=True)
         raise

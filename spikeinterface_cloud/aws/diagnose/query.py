@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 from botocore.parsers import ResponseParserError
 
 from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
-from spikeinterface_cloud.aws.errors import CREDENTIALS, DENIED, error_code, explain
+from spikeinterface_cloud.aws_errors import CREDENTIALS, DENIED, error_code, explain
 
 T = TypeVar("T")
 
@@ -36,9 +36,11 @@ def ask(permission: str, call: Callable[[], T], absent: Collection[str] = ()) ->
         code = error_code(error)
         if code in absent:
             return None
-        if code in CREDENTIALS:
+        if code in CREDENTIALS.codes:
             raise explain(error, f"call {permission}") from error
-        return Unavailable(permission=permission, reason=_reason(error), denied=code in DENIED)
+        return Unavailable(
+            permission=permission, reason=_reason(error), denied=code in DENIED.codes
+        )
     except (ConnectionError, HTTPClientError, ResponseParserError) as error:
         return Unavailable(permission=permission, reason=_reason(error), denied=False)
     except BotoCoreError as error:

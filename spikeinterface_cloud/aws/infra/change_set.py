@@ -9,10 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.stack import UNDER_REVIEW, Stack
 from spikeinterface_cloud.aws.infra.template import Template, as_request
-from spikeinterface_cloud.aws.stack_errors import explained, one_line, remedy
+from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, hint, one_line, translate_errors
 
 #: what AWS says of a change set that changes nothing
 NOTHING_NEW = ("didn't contain changes", "no updates are to be performed")
@@ -66,7 +65,7 @@ def prepare(
         It would not do it.
     """
     creates = stack is None or stack.status == UNDER_REVIEW
-    with explained(f"prepare the stack {name}"):
+    with translate_errors(f"prepare the stack {name}", hints=STACK_HINTS):
         try:
             made = cloudformation.create_change_set(
                 StackName=name,
@@ -94,7 +93,9 @@ def prepare(
 
 def discard(cloudformation: Any, change_set: ChangeSet) -> None:
     """Leave everything as it was; a stack that was only made to be looked at goes as well."""
-    with explained(f"discard the change set of the stack {change_set.stack_name}"):
+    with translate_errors(
+        f"discard the change set of the stack {change_set.stack_name}", hints=STACK_HINTS
+    ):
         cloudformation.delete_change_set(ChangeSetName=change_set.change_set_id)
         if change_set.is_first:
             cloudformation.delete_stack(StackName=change_set.stack_id)
@@ -102,7 +103,7 @@ def discard(cloudformation: Any, change_set: ChangeSet) -> None:
 
 def execute(cloudformation: Any, change_set: ChangeSet) -> None:
     """Let CloudFormation begin."""
-    with explained(f"make the stack {change_set.stack_name}"):
+    with translate_errors(f"make the stack {change_set.stack_name}", hints=STACK_HINTS):
         cloudformation.execute_change_set(
             ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id
         )
@@ -121,12 +122,14 @@ def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
     reason = one_line(reply.get("StatusReason"))
     if _is_nothing_new(reason):
         return None
-    advice = remedy(reason) or "mend it, then run `infra up` again"
+    advice = hint(reason) or "mend it, then run `infra up` again"
     raise AwsError(f"cannot prepare the stack {change_set.stack_name}: {reason}; {advice}")
 
 
 def _describe(cloudformation: Any, change_set: ChangeSet, **page: str) -> Any:
-    with explained(f"look at the change set of the stack {change_set.stack_name}"):
+    with translate_errors(
+        f"look at the change set of the stack {change_set.stack_name}", hints=STACK_HINTS
+    ):
         return cloudformation.describe_change_set(
             ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id, **page
         )

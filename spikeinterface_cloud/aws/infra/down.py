@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from spikeinterface_cloud.aws.batch.jobs import recent_jobs
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.stack import Resource, Stack, our_stack, resources_of
 from spikeinterface_cloud.aws.infra.wait import Progress, check_outcome
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.stack_errors import explained
+from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, translate_errors
 
 #: what the template retains, by resource type, and how it is deleted by hand
 KEPT: Mapping[str, tuple[str, str]] = {
@@ -110,7 +109,7 @@ def carry_out(
     cloudformation = session.client("cloudformation")
     stack = removal.stack
     progress = Progress(cloudformation, stack.stack_id, tell)
-    with explained(f"delete the stack {stack.name}"):
+    with translate_errors(f"delete the stack {stack.name}", hints=STACK_HINTS):
         cloudformation.delete_stack(StackName=stack.stack_id)
     ended = progress.wait(interval_s)
     advice = f"delete what is in its way, then run `infra down --stack {stack.name}` again"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.aws.stack_errors import explained, one_line, remedy
+from spikeinterface_cloud.aws_errors import STACK_HINTS, hint, one_line, translate_errors
 
 #: the events of a stack itself with which a piece of work on it begins
 BEGINNINGS = frozenset(
@@ -50,7 +50,7 @@ class Event:
         what = f"{self.reply['LogicalResourceId']} ({self.reply.get('ResourceType', '')})"
         parts = (f"{what} {self.status}", reason)
         said = ": ".join(part for part in parts if part)
-        return f"{said}; {advice}" if (advice := remedy(reason)) else said
+        return f"{said}; {advice}" if (advice := hint(reason)) else said
 
 
 def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
@@ -62,7 +62,7 @@ def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
         AWS did not tell.
     """
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
-    with explained("read the events of the stack"):
+    with translate_errors("read the events of the stack", hints=STACK_HINTS):
         for page in pages:
             for reply in page["StackEvents"]:
                 event = Event(reply=reply)

@@ -8,9 +8,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.errors import AwsError, error_code
 from spikeinterface_cloud.aws.infra.events import first_failure
-from spikeinterface_cloud.aws.stack_errors import explained
+from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, error_code, translate_errors
 
 #: how the template's description begins: a stack without it is somebody else's
 SIGNATURE = "SpikeInterface Cloud:"
@@ -85,7 +84,7 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
     AwsError
         AWS did not tell.
     """
-    with explained(f"look at the stack {name}"):
+    with translate_errors(f"look at the stack {name}", hints=STACK_HINTS):
         try:
             reply = cloudformation.describe_stacks(StackName=name)
         except ClientError as error:
@@ -151,7 +150,7 @@ def resources_of(cloudformation: Any, stack: Stack) -> Sequence[Resource]:
         AWS did not tell.
     """
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.stack_id)
-    with explained(f"list the resources of the stack {stack.name}"):
+    with translate_errors(f"list the resources of the stack {stack.name}", hints=STACK_HINTS):
         return [
             Resource(
                 logical_id=entry["LogicalResourceId"],

@@ -8,12 +8,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.errors import AwsError, error_code
 from spikeinterface_cloud.aws.infra.events import first_failure
 from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, describe_idle_cost, idle_cost
 from spikeinterface_cloud.aws.infra.stack import Stack, our_stack, resources_of
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.stack_errors import explained
+from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, error_code, translate_errors
 
 #: the outputs that name images
 IMAGES = ("GpuImageUri", "CpuImageUri")
@@ -85,7 +84,7 @@ def _stored(session: AwsSession, stack: Stack) -> tuple[frozenset[str] | None, i
     uri = stack.outputs.get("RepositoryUri", "")
     pages = session.client("ecr").get_paginator("describe_images")
     try:
-        with explained("list the images"):
+        with translate_errors("list the images", hints=STACK_HINTS):
             found = [
                 image
                 for page in pages.paginate(repositoryName=uri.partition("/")[2] or "-")

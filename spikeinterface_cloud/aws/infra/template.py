@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws.stack_errors import ParameterError, explained
+from spikeinterface_cloud.aws_errors import STACK_HINTS, translate_errors
 from spikeinterface_cloud.config.parsing import nearest
+from spikeinterface_cloud.errors import CloudJobError
 
 TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.yaml"
 
@@ -20,6 +21,12 @@ IMAGE_TAG = "ImageTag"
 ZONES = ("FirstZone", "SecondZone", "ThirdZone")
 SUBNETS = "SubnetIds"
 INSTANCE_TYPES = ("GpuInstanceTypes", "CpuInstanceTypes")
+
+
+class ParameterError(CloudJobError, ValueError):
+    """A parameter that the template does not have; a fault of the command line (2)."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +47,7 @@ def read_template(cloudformation: Any) -> Template:
         AWS did not take it.
     """
     body = TEMPLATE_FILE.read_text()
-    with explained("read the template"):
+    with translate_errors("read the template", hints=STACK_HINTS):
         summary = cloudformation.get_template_summary(TemplateBody=body)
     defaults = {
         parameter["ParameterKey"]: parameter.get("DefaultValue", "")

@@ -26,7 +26,7 @@ from spikeinterface_cloud.aws.infra.template import (
 from spikeinterface_cloud.aws.infra.wait import Progress, check_outcome
 from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.stack_errors import explained
+from spikeinterface_cloud.aws_errors import STACK_HINTS, translate_errors
 
 #: how a stack ends that is as it was asked for
 MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
@@ -79,7 +79,7 @@ def account_of(session: AwsSession, stack: Stack | None) -> str:
     """The number of the account that the stack is in, or will be."""
     if stack is not None:
         return stack.stack_id.split(":")[4]
-    with explained("ask whose account it is"):
+    with translate_errors("ask whose account it is", hints=STACK_HINTS):
         return str(session.client("sts").get_caller_identity()["Account"])
 
 

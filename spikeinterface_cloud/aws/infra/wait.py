@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.events import Event, first_failure, latest_events
 from spikeinterface_cloud.aws.infra.stack import Stack, find_stack
+from spikeinterface_cloud.aws_errors import AwsError
 
 #: a stack may look as it did before for a moment after AWS was told to change it
 BEGINNING_S = 60

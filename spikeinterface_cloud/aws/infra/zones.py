@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra.template import ZONES
-from spikeinterface_cloud.aws.stack_errors import explained
+from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, translate_errors
 
 #: CloudFormation needs two subnets or three
 FEWEST = 2
@@ -49,7 +48,7 @@ def _offers(ec2: Any, types: Sequence[str]) -> dict[str, set[str]]:
         Filters=[{"Name": "instance-type", "Values": list(types)}],
     )
     found: dict[str, set[str]] = {}
-    with explained("ask which zones offer the machines"):
+    with translate_errors("ask which zones offer the machines", hints=STACK_HINTS):
         for page in pages:
             for offer in page["InstanceTypeOfferings"]:
                 found.setdefault(offer["Location"], set()).add(offer["InstanceType"])

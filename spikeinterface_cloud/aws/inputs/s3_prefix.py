@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from spikeinterface_cloud.aws.errors import explained
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
+from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
@@ -119,7 +119,7 @@ def _literal_start(pattern: str) -> str:
 def _objects(s3_client: Any, folder: S3Location, start: str) -> Iterator[tuple[str, int]]:
     """The keys that begin so, with their bytes, but for what consoles leave behind as folders."""
     pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=start)
-    with explained(f"list {folder}"):
+    with translate_errors("list", folder):
         for page in pages:
             for entry in page.get("Contents", []):
                 if not (entry["Key"].endswith("/") and entry["Size"] == 0):

@@ -10,11 +10,11 @@ from typing import Any, assert_never
 
 from pydantic import SecretStr
 
-from spikeinterface_cloud.aws.errors import explained
 from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import source_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
@@ -154,7 +154,7 @@ class SizeFinder:
         return FoundSize(label=label, name=only or location.key, size_bytes=sum(sizes.values()))
 
     def _of_blob(self, blob: DandiBlob, label: str) -> FoundSize:
-        with explained(f"look up {blob}"):
+        with translate_errors("look up", blob):
             reply = self._session.client("s3").head_object(Bucket=blob.bucket, Key=blob.key)
         # a blob's name has no ending, and each is an NWB file
         return FoundSize(
@@ -197,7 +197,7 @@ def _listed(
     listing = s3_client.get_paginator("list_objects_v2").paginate(
         Bucket=location.bucket, Prefix=start
     )
-    with explained(f"list {location}"):
+    with translate_errors("list", location):
         for page in islice(listing, pages):
             for entry in page.get("Contents", []):
                 if not entry["Key"].endswith("/"):

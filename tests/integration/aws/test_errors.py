@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from botocore.exceptions import (
-    BotoCoreError,
     ClientError,
     EndpointConnectionError,
     NoCredentialsError,
@@ -19,7 +18,7 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from spikeinterface_cloud.aws.errors import explain
+from spikeinterface_cloud.aws_errors import AwsError, explain
 from tests.support.batch_server import AwsServer
 from tests.support.submitting import JOB, PLACE, Laptop
 
@@ -135,7 +134,7 @@ NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
         (["--job-queue", "gpu"], {}, "Job queue gpu does not exist; check --job-queue and"),
         (["--job-definition", "no"], {}, "no does not exist; check --job-definition and --region"),
         (["--preprocessing", LONG_PIPELINE, "--target", "s3://not-there"], {},
-         "cannot write the job's settings to s3://not-there/: there is no such bucket"),
+         "cannot write the job's settings to s3://not-there/: there is no bucket not-there"),
     ],
 )  # fmt: skip
 def test_what_aws_or_its_tools_refuse_is_one_line_and_ends_with_1(
@@ -298,12 +297,15 @@ def client_error(code: str, message: str) -> ClientError:
 
 
 @pytest.mark.parametrize(
-    ("error", "message", "passing"),
+    ("error", "message", "retryable"),
     [
-        (client_error("TooManyRequestsException", ""), "AWS is throttling", True),
-        (client_error("ServerException", "oops"), "AWS failed (ServerException: oops)", True),
+        (client_error("TooManyRequestsException", ""), "the server is throttling", True),
+        (
+            client_error("ServerException", "oops"),
+            "failed (ServerException: oops)",
+            True,
+        ),
         (client_error("AccessDenied", "no"), "allow you the call SubmitJob", False),
-        (client_error("NoSuchKey", ""), "there is no such object", False),
         (
             EndpointConnectionError(endpoint_url="https://batch.mars-1.amazonaws.com"),
             'Could not connect to the endpoint URL: "https://batch.mars-1.amazonaws.com"; check',
@@ -315,12 +317,13 @@ def client_error(code: str, message: str) -> ClientError:
     ],
 )
 def test_what_takes_long_to_provoke_is_explained_as_well(
-    error: ClientError | BotoCoreError, message: str, passing: bool
+    error: Exception, message: str, retryable: bool
 ) -> None:
     refusal = explain(error, "submit the job")
+    assert isinstance(refusal, AwsError)
     assert str(refusal).startswith("cannot submit the job: ")
     assert message in str(refusal)
-    assert refusal.passing is passing
+    assert refusal.retryable is retryable
     assert refusal.exit_code == 1
 
 

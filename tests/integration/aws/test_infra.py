@@ -341,7 +341,7 @@ def test_a_stack_of_somebody_else_is_left_alone(lab: Account, command: list[str]
             "GetTemplateSummary",
             "InternalFailure",
             "oops",
-            "cannot read the template: AWS failed (InternalFailure: oops), after every retry",
+            "cannot read the template: the server failed (InternalFailure: oops), after ",
         ),
     ],
 )

@@ -14,11 +14,11 @@ import pytest
 from pydantic import SecretStr
 
 from spikeinterface_cloud.aws.batch.completed import unfinished
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
 from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing, jobs_of
 from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
+from spikeinterface_cloud.aws_errors import AwsError
 from spikeinterface_cloud.config.locations import S3Location, parse_dandi
 from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
@@ -224,7 +224,7 @@ def test_every_page_of_a_prefix_is_read_and_no_more(
         ("{bucket}/raw", "night*/", SourceError, "holds nothing that matches night*/; check"),
         ("{bucket}/raw", "*.bin", SourceError, "there is day1/, day2/, notes.txt; check --match"),
         ("{bucket}/none", None, SourceError, "holds nothing that matches */; check --match"),
-        ("no-such-bucket/raw", None, AwsError, "there is no such bucket"),
+        ("no-such-bucket/raw", None, AwsError, "there is no bucket"),
         ("No Bucket/raw", None, SettingsError, "--source-prefix: 's3://No Bucket/raw' is not"),
     ],
 )
@@ -405,5 +405,5 @@ def test_a_target_that_is_not_there_is_no_list_of_unfinished_jobs(moto_s3: S3Ser
     row = ListedRecording(label="a", name="a", variables={"DANDISET_S3_FILE_URL": "000003"})
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "no-such-bucket"}
     jobs = jobs_of(Listing(title="all", recordings=(row,)), common)
-    with pytest.raises(AwsError, match="there is no such bucket"):
+    with pytest.raises(AwsError, match="there is no bucket"):
         unfinished(moto_s3.client, jobs)

@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_is_named(laptop: Laptop, folder: str) -
     ("target", "code", "message"),
     [
         ("s3://Bad_Name/x", 78, "is not the name of an S3 bucket"),
-        ("s3://no-such-bucket-here/x", 1, "there is no such bucket"),
+        ("s3://no-such-bucket-here/x", 1, "there is no bucket"),
     ],
 )
 def test_a_target_that_is_not_there(laptop: Laptop, target: str, code: int, message: str) -> None:

@@ -16,8 +16,8 @@ from spikeinterface_cloud.aws.diagnose.images import Image, look_up_image, parse
 from spikeinterface_cloud.aws.diagnose.query import ask
 from spikeinterface_cloud.aws.diagnose.quotas import Quota, look_up_quota
 from spikeinterface_cloud.aws.diagnose.scaling import look_at_scaling, registered_memory
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws_errors import AwsError
 
 REGION = "us-east-1"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -14,14 +14,18 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws.errors import AwsError
 from spikeinterface_cloud.aws.infra import down, up
 from spikeinterface_cloud.aws.infra.change_set import TAGS
 from spikeinterface_cloud.aws.infra.status import describe_status, look
-from spikeinterface_cloud.aws.infra.template import Template, choose_values, with_static_names
+from spikeinterface_cloud.aws.infra.template import (
+    ParameterError,
+    Template,
+    choose_values,
+    with_static_names,
+)
 from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.stack_errors import ParameterError
+from spikeinterface_cloud.aws_errors import AwsError
 from tests.support.template import FILE
 
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/lab/1"
