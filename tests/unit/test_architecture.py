@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,13 @@ def source_of(module: str) -> str:
     return (PACKAGE / f"{module.replace('.', '/')}.py").read_text()
 
 
+@cache
 def modules() -> list[str]:
     files = [path for path in PACKAGE.rglob("*.py") if path.stem != "__init__"]
     return sorted(".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files)
 
 
+@cache
 def imports_of(module: str) -> set[str]:
     """The modules of the package that this one imports, anywhere in it."""
     known = set(modules())
