@@ -199,7 +199,7 @@ def test_a_recording_that_left_no_record_ends_its_script_badly(
         (
             ["s3://my-lab-data/a", "s3://my-lab-results/x"],
             {"SPIKEINTERFACE_CLOUD_JOB_QUEUE": "", "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": ""},
-            "SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION: missing; name",
+            "Error: SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION: ",
         ),
         (
             ["s3://my-lab-data/a", "s3://my-lab-results/x"],

@@ -182,7 +182,7 @@ def test_a_refused_submission_says_what_to_do(
 
 
 def test_a_value_of_the_file_that_is_refused_is_said_to_come_from_there(laptop: Laptop) -> None:
-    (laptop.folder / ".env").write_text("N_JOBS=many\nSUBMIT_ATTEMPTS=3\n")
+    (laptop.folder / ".env").write_text("N_JOBS=many\nSPIKEINTERFACE_CLOUD_ATTEMPTS=3\n")
     done = laptop.run(*JOB, *PLACE)
     assert done.returncode == 78
     [line] = refusals(done)

@@ -164,8 +164,9 @@ def test_who_may_not_list_jobs_may_still_submit_one(laptop: Laptop, aws: AwsServ
 
 def test_variables_options_and_files_have_their_order(laptop: Laptop, aws: AwsServer) -> None:
     (laptop.folder / ".env").write_text(
-        "SORTERS=from_file\nEXPORTS=phy\nPREPROCESSING=none\nSUBMIT_JOB_QUEUE=of-the-file\n"
-        f"SPIKEINTERFACE_CLOUD_JOB_DEFINITION={DEFINITION}\nSUBMIT_VCPUS=2\nSUBMIT_ATTEMPTS=4\n"
+        "SORTERS=from_file\nEXPORTS=phy\nPREPROCESSING=none\n"
+        "SPIKEINTERFACE_CLOUD_JOB_QUEUE=of-the-file\nSPIKEINTERFACE_CLOUD_VCPUS=2\n"
+        f"SPIKEINTERFACE_CLOUD_JOB_DEFINITION={DEFINITION}\nSPIKEINTERFACE_CLOUD_ATTEMPTS=4\n"
         'READ_RECORDING_KWARGS={"stream_id": "imec0.ap"}\n'
     )
     shown = laptop.run(
