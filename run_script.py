@@ -72,6 +72,7 @@ from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
 from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.run import SortingTask, sort
+from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
 from spikeinterface_cloud.storage.s3 import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
@@ -231,6 +232,7 @@ def fetch_and_open(
     check_rate(
         opened.facts["sampling_frequency_hz"], settings.preprocessing, settings.sorter_parameters
     )
+    check_shared_memory(settings.sorters, opened.recording)
     concerns = check_memory_for(settings, opened.facts)
     record.recording = {**opened.facts, "notes": [*opened.notes, *concerns]}
     return opened

@@ -40,7 +40,6 @@ from spikeinterface_cloud.runtime.memory_estimate import (
     extent_of_recording,
 )
 from spikeinterface_cloud.runtime.scratch import left_bytes, make_room
-from spikeinterface_cloud.runtime.shared_memory import is_large_enough
 from spikeinterface_cloud.sorting.availability import (
     are_installed,
     check_gpu,
@@ -49,6 +48,7 @@ from spikeinterface_cloud.sorting.availability import (
     needs_gpu,
 )
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
+from spikeinterface_cloud.sorting.shared_memory import shared_memory_suffices
 
 logger = logging.getLogger(__name__)
 
@@ -192,9 +192,9 @@ class Preflight:
 
     def _shared_memory(self) -> str:
         size = f"{format_bytes(shared_memory_bytes())} in {SHARED_MEMORY}"
-        if is_large_enough():
+        if shared_memory_suffices():
             return size
-        return f"{size}: what workers share lies in files on scratch instead"
+        return f"{size}: sorters keep the filtered recording on scratch instead"
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | None]:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import spikeinterface as si
 
 from spikeinterface_cloud.analysis.extensions import compute_extensions, compute_templates
@@ -19,12 +21,18 @@ from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.results.layout import ANALYZER, SORTING
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.runtime.disk import FULL, room_for_results
-from spikeinterface_cloud.runtime.host import usable_memory_bytes
+from spikeinterface_cloud.runtime.host import (
+    SHARED_MEMORY,
+    free_disk_bytes,
+    usable_memory_bytes,
+)
 from spikeinterface_cloud.runtime.logging import part
-from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 from spikeinterface_cloud.sorting.cleanup import without_redundant_units
 
 logger = logging.getLogger(__name__)
+
+#: of the templates that tell a unit's main channel, by SpikeInterface's default
+TEMPLATE_S = 3.5e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +75,7 @@ def analyze(
     """
     try:
         with _enough_disk(run.sorter):
-            with shared_memory_of_any_size(folders.scratch.with_name("shared-memory")):
-                curated, labels = _compute(sorting, recording, folders)
+            curated, labels = _compute(sorting, recording, folders)
             save_sorting(curated, folders.results / SORTING)
     except UnavailableError:
         raise
@@ -123,6 +130,7 @@ def _compute(
         recording,
         format="binary_folder",
         folder=folders.scratch / "all_units",
+        main_channel_indices=main_channels(sorting, recording, free_disk_bytes(SHARED_MEMORY)),
         sparse=True,
         return_in_uV=recording.has_scaleable_traces(),
     )
@@ -140,6 +148,30 @@ def _compute(
     )
     shutil.rmtree(folders.scratch)
     return curated, labels
+
+
+def main_channels(
+    sorting: si.BaseSorting, recording: si.BaseRecording, shared_memory_bytes: int
+) -> npt.NDArray[np.int64]:
+    """Return the index of the channel where each unit is largest.
+
+    SpikeInterface averages templates in `/dev/shm`, and is killed by SIGBUS when it writes beyond
+    its size, so that only as many units as fit are averaged at once.
+    """
+    n_workers = si.get_global_job_kwargs()["n_jobs"]
+    n_values = recording.get_num_channels() * TEMPLATE_S * recording.sampling_frequency
+    bytes_per_unit = n_workers * n_values * np.dtype("float32").itemsize
+    size = max(1, int(shared_memory_bytes / bytes_per_unit))
+    batches = [sorting.unit_ids[i : i + size] for i in range(0, sorting.get_num_units(), size)]
+    analyzers = (
+        si.create_sorting_analyzer(
+            sorting.select_units(batch), recording, sparse=False, return_in_uV=False, seed=0
+        )
+        for batch in batches
+    )
+    return np.concatenate(
+        [each.get_main_channels(outputs="index", with_dict=False) for each in analyzers]
+    )
 
 
 def _leave_out_redundant(analyzer: si.SortingAnalyzer, folder: Path) -> si.SortingAnalyzer:

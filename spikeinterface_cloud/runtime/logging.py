@@ -1,28 +1,33 @@
 """Logging for the job: UTC, one fact a line, to standard error and to `run.log`.
 
-`step` is how the story reports itself: it logs the start of a step, then its seconds and bytes, or
-its failure, and leaves the same figures behind for `run.json`. `part` does so for the log alone.
+`step` logs the start of a step of the job, then its seconds and bytes, or its failure, and keeps
+the same figures for `run.json`. `part` does so for the log alone.
 """
 
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import humanize
 
 from spikeinterface_cloud.config.locations import without_signatures
 from spikeinterface_cloud.runtime.heartbeat import HEARTBEAT_S, Heartbeat, activity
 
 logger = logging.getLogger(__name__)
 
-FORMAT = "%(asctime)s %(levelname)-7s %(module)s: %(message)s"
+FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+PACKAGE = "spikeinterface_cloud"
 
 
 @dataclass(kw_only=True, slots=True)
 class Step:
-    """What one step of the job took."""
+    """One step of the job, and what it took."""
 
     name: str
     #: wall-clock seconds, None while it runs
@@ -32,23 +37,52 @@ class Step:
 
 
 def configure_logging(log_file: Path | None = None) -> None:
-    """Send the job's own log lines to standard error and, when given, to `log_file`."""
-    formatter = _Formatter(FORMAT, datefmt="%Y-%m-%dT%H:%M:%SZ")
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    """Send the job's own lines to standard error and, with those of libraries, to `log_file`."""
+    console = logging.StreamHandler(sys.stderr)
+    console.addFilter(_is_for_the_user)
+    handlers: list[logging.Handler] = [console]
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(_LogFile(log_file, encoding="utf-8"))
     for handler in handlers:
-        handler.setFormatter(formatter)
+        handler.setFormatter(_Formatter(FORMAT, datefmt="%Y-%m-%dT%H:%M:%SZ"))
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
-    logging.getLogger("spikeinterface_cloud").setLevel(logging.INFO)
-    logging.captureWarnings(True)
+    logging.getLogger(PACKAGE).setLevel(logging.INFO)
+    warnings.showwarning = _log_warning  # type: ignore[assignment]  # called by position
+
+
+def _is_own(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == PACKAGE
+
+
+def _is_for_the_user(record: logging.LogRecord) -> bool:
+    return _is_own(record) or record.levelno >= logging.ERROR
+
+
+def _log_warning(message: Warning | str, category: type[Warning], *_: object) -> None:
+    """Log a warning on one line, without the path of the library's file."""
+    text = " ".join(str(message).split())
+    logging.getLogger("py.warnings").warning("%s: %s", category.__name__, text)
 
 
 class _LogFile(logging.FileHandler):
-    """A log that ends, with a line in the other one, where its disk is full."""
+    """A log with each warning of a library once, that ends where its disk is full."""
+
+    def __init__(self, file: Path, encoding: str) -> None:
+        super().__init__(file, encoding=encoding)
+        self._logged: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leave out what a library has logged before."""
+        text = record.getMessage()
+        if not _is_own(record):
+            if text in self._logged:
+                return False
+            self._logged.add(text)
+        return super().filter(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
+        """Stop writing where the disk is full, and say so on standard error."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -58,24 +92,20 @@ class _LogFile(logging.FileHandler):
 
 
 class _Formatter(logging.Formatter):
-    """UTC, other libraries' warnings on one line, and no signed URL, in tracebacks neither."""
+    """UTC, and no signed URL, in tracebacks neither."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line without signatures of URLs."""
         return without_signatures(super().format(record))
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        if record.name == "py.warnings":
-            record.message = " ".join(record.message.split())
-        return super().formatMessage(record)
 
 
 @contextmanager
 def step(name: str, steps: list[Step], heartbeat_s: float = HEARTBEAT_S) -> Iterator[Step]:
-    """Log the start and the end of the step `name`, and append what it took to `steps`.
+    """Log the start and the end of a step, and append it to `steps`.
 
-    Meanwhile there is a line in the log at least every `heartbeat_s` seconds.
+    While it runs, the log has a line at least every `heartbeat_s` seconds.
     """
     current = Step(name=name)
     steps.append(current)
@@ -95,7 +125,7 @@ def step(name: str, steps: list[Step], heartbeat_s: float = HEARTBEAT_S) -> Iter
 
 @contextmanager
 def part(name: str) -> Iterator[None]:
-    """Log how long one part of a step took; the step's heartbeat names it while it runs."""
+    """Log how long a part of a step took; the heartbeat names it while it runs."""
     started = time.monotonic()
     with activity(name):
         yield
@@ -103,13 +133,9 @@ def part(name: str) -> Iterator[None]:
 
 
 def format_bytes(size_bytes: float) -> str:
-    """Write a number of bytes for people.
+    """Return a number of bytes for people.
 
-    >>> format_bytes(512), format_bytes(1536), format_bytes(2 * 1024**3)
-    ('512 B', '1.5 KiB', '2.0 GiB')
+    >>> format_bytes(1536), format_bytes(2 * 1024**3)
+    ('1.5 KiB', '2.0 GiB')
     """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size_bytes < 1024:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.1f} TiB"
+    return humanize.naturalsize(size_bytes, binary=True)

@@ -28,6 +28,7 @@ from spikeinterface_cloud.sorting.oom_fallback import (
     out_of_memory,
 )
 from spikeinterface_cloud.sorting.process import ProcessResult, run_in_subprocess
+from spikeinterface_cloud.sorting.shared_memory import cache_on_scratch, limit_workers
 from spikeinterface_cloud.sorting.spike_check import is_noise_only
 from spikeinterface_cloud.sorting.worker import SorterRequest
 
@@ -163,7 +164,7 @@ def _attempt(
         folder = task.scratch_folder / name
         log = (Path(name) / "output.log").as_posix()
         parameters = run_parameters(task.sorter, fallback.parameters, part)
-        request = _request(task, parameters, folder)
+        request = _request(task, part, parameters, folder)
         ended.append(run_in_subprocess(part, request, task.results_folder / name))
         if ended[-1].exit_status == 0:
             found[group] = folder / "sorter"
@@ -174,13 +175,15 @@ def _attempt(
     return _Attempt(fallback=fallback, parameters=parameters, ended=ended, found=found, log=log)
 
 
-def _request(task: SortingTask, parameters: dict[str, Any], folder: Path) -> SorterRequest:
+def _request(
+    task: SortingTask, recording: si.BaseRecording, parameters: dict[str, Any], folder: Path
+) -> SorterRequest:
     return SorterRequest(
         sorter=task.sorter,
         recording_file=str(folder / "recording.json"),
         folder=str(folder / "sorter"),
-        parameters=parameters,
-        n_jobs=task.n_jobs,
+        parameters=cache_on_scratch(task.sorter, parameters, folder / "cache"),
+        n_jobs=limit_workers(task.sorter, recording, task.n_jobs),
         usage_file=str(folder / "usage.json"),
     )
 
@@ -268,8 +271,8 @@ def _reason(attempt: _Attempt) -> str:
     if exit_status == -signal.SIGKILL:
         reason += ", as the kernel does when memory runs out; ask for more memory"
     elif exit_status == -signal.SIGBUS:
-        reason += ", as when the disk is full that its shared memory is on; give the job more "
-        reason += "scratch space (SCRATCH_FOLDER), or shared memory (docker run --shm-size)"
+        reason += ", as when /dev/shm is full; give the container more shared memory "
+        reason += "(docker run --shm-size, or sharedMemorySize in the job definition)"
     return reason
 
 

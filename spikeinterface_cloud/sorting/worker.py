@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
-from spikeinterface_cloud.runtime.shared_memory import shared_memory_of_any_size
 
 #: between two looks at whether the job is there
 JOB_LOOKED_AT_S = 1.0
@@ -67,16 +66,15 @@ def main(request_file: Path) -> None:
     request = SorterRequest(**json.loads(request_file.read_text()))
     si.set_global_job_kwargs(n_jobs=request.n_jobs, chunk_duration="1s", progress_bar=False)
     try:
-        with shared_memory_of_any_size(request_file.with_name("shared-memory")):
-            run_sorter(
-                request.sorter,
-                si.load(Path(request.recording_file)),
-                folder=request.folder,
-                remove_existing_folder=True,
-                verbose=True,
-                with_output=False,
-                **request.parameters,
-            )
+        run_sorter(
+            request.sorter,
+            si.load(Path(request.recording_file)),
+            folder=request.folder,
+            remove_existing_folder=True,
+            verbose=True,
+            with_output=False,
+            **request.parameters,
+        )
     finally:
         usage = SorterUsage(
             peak_memory_bytes=peak_memory_bytes(), peak_gpu_memory_bytes=_peak_gpu_memory_bytes()

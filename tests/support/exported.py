@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import spikeinterface as si
 
-from spikeinterface_cloud.analysis.template_similarity import compute_template_similarity
+from spikeinterface_cloud.analysis.extensions import compute_template_similarity
 from spikeinterface_cloud.exports.export import Sorted, export, plan_exports
 
 #: what exports are made from

@@ -24,8 +24,8 @@ TIMEOUT_S = 400
 #: what a job of seconds does is compiling, which takes a fifth less without optimisation.
 FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1", "NUMBA_OPT": "0"}
 
-#: `2024-05-01T10:00:00Z ERROR   module: `, before each message in the log
-LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +\w+: ", re.MULTILINE)
+#: `2024-05-01T10:00:00Z ERROR   `, before each message in the log
+LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ class Job:
 
     @property
     def errors(self) -> list[str]:
-        """The lines of the log that report an error, without the time and the module."""
+        """The lines of the log that report an error, without time and level."""
         return [
             line[prefix.end() :]
             for line in self.log.splitlines()

@@ -157,7 +157,7 @@ def test_what_is_on_scratch_is_used_again(killed: tuple[Attempts, list[str]]) ->
     for log in (second, third):
         assert "fetch done in" in log
         [moved] = [line for line in log.splitlines() if "fetch done in" in line]
-        assert moved.endswith(", 0 B")
+        assert moved.endswith(", 0 Bytes")
         assert "the preprocessed recording of an earlier attempt is used" in log
 
 

@@ -56,7 +56,7 @@ except OSError:
 
 
 def run(program: str) -> tuple[list[str], str]:
-    """The messages of the program's log, without time, level and module; and its output."""
+    """Return the messages of the program's log, without time and level, and its output."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=REPOSITORY,
@@ -65,7 +65,7 @@ def run(program: str) -> tuple[list[str], str]:
         check=True,
         timeout=60,
     )
-    return [line.split(": ", 1)[1] for line in done.stderr.splitlines()], done.stdout
+    return [line.split(maxsplit=2)[2] for line in done.stderr.splitlines()], done.stdout
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze
+from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze, main_channels
 from spikeinterface_cloud.analysis.extensions import (
     COMPONENT_METRICS,
     EXTENSIONS,
@@ -138,6 +138,17 @@ def test_the_similarity_of_templates_is_that_of_spikeinterface(with_a_copy: Anal
     theirs = analyzer.get_extension("template_similarity").get_data()
     assert np.allclose(ours, theirs, atol=1e-5)
     assert 0.01 < np.abs(ours - np.eye(len(ours))).max() < 1.0, "nothing was compared"
+
+
+def test_units_in_batches_have_the_main_channels_of_all_at_once(
+    simulated: tuple[BaseRecording, dict[str, np.ndarray]],
+) -> None:
+    recording, trains = simulated
+    sorting = si.NumpySorting.from_unit_dict([trains], recording.sampling_frequency)
+    at_once = main_channels(sorting, recording, shared_memory_bytes=1024**3)
+    in_batches = main_channels(sorting, recording, shared_memory_bytes=1)
+    assert len(at_once) == 3
+    assert list(in_batches) == list(at_once)
 
 
 def test_a_unit_of_one_spike_and_one_at_the_edges_are_analyzed_with_the_others(

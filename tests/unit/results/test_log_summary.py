@@ -66,4 +66,4 @@ def test_the_last_lines(paid: RunRecord, caplog: pytest.LogCaptureFixture) -> No
         log_summary(paid, "s3://lab/results")
     *_, cost, place = caplog.messages
     assert cost.startswith("cost so far: 1.50 USD at 0.752 USD an hour")
-    assert place == "results (0 B uploaded so far): s3://lab/results"
+    assert place == "results (0 Bytes uploaded so far): s3://lab/results"

@@ -1,8 +1,8 @@
 """Exit codes as users and retry rules know them, and the lines that a step leaves in the log."""
 
 import logging
-import os
 import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -54,16 +54,35 @@ def test_a_step_that_fails_leaves_its_seconds_too(caplog: pytest.LogCaptureFixtu
     assert "x stopped after" in caplog.text
 
 
-def test_the_log_file_is_in_utc_with_warnings_on_one_line(tmp_path: Path) -> None:
-    previous = os.environ.get("TZ")
+def test_a_line_has_its_time_in_utc_and_no_module(tmp_path: Path) -> None:
     configure_logging(tmp_path / "folder" / "run.log")
-    logging.getLogger("py.warnings").warning("%s", "file:1: UserWarning: two\n  lines\n")
     logging.getLogger("spikeinterface_cloud.test").info("a line")
-    logging.captureWarnings(False)
     text = (tmp_path / "folder" / "run.log").read_text()
-    assert len(text.splitlines()) == 2
-    assert "Z INFO " in text
-    assert os.environ.get("TZ") == previous
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO    a line\n", text)
+
+
+def test_warnings_of_libraries_are_in_the_log_file_only_once_and_without_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(tmp_path / "run.log")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn("two\n  lines", stacklevel=1)
+            logging.getLogger("library").warning("%s is slow", "x")
+    logged = [line.split(maxsplit=2)[2] for line in (tmp_path / "run.log").open()]
+    assert logged == ["UserWarning: two lines\n", "x is slow\n"]
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_of_libraries_and_own_warnings_are_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging()
+    logging.getLogger("library").error("broken")
+    logging.getLogger("spikeinterface_cloud.test").warning("unusual")
+    lines = [line.split(maxsplit=1)[1] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["ERROR   broken", "WARNING unusual"]
 
 
 def test_no_log_holds_a_signed_url(tmp_path: Path) -> None:
@@ -73,7 +92,6 @@ def test_no_log_holds_a_signed_url(tmp_path: Path) -> None:
         raise OSError(f"cannot read {url}")
     except OSError:
         logging.getLogger("spikeinterface_cloud.test").exception("failed at %s", url)
-    logging.captureWarnings(False)
     text = (tmp_path / "run.log").read_text()
     assert "OSError: cannot read https://bucket/x.nwb?***" in text
     assert "SECRET" not in text
@@ -81,7 +99,7 @@ def test_no_log_holds_a_signed_url(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size_bytes", "text"),
-    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (5 * 1024**4, "5.0 TiB")],
+    [(0, "0 Bytes"), (1023, "1023 Bytes"), (1024, "1.0 KiB"), (5 * 1024**4, "5.0 TiB")],
 )
 def test_bytes_for_people(size_bytes: int, text: str) -> None:
     assert format_bytes(size_bytes) == text

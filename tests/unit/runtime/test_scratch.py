@@ -97,7 +97,7 @@ def test_old_leftovers_go_and_young_ones_are_told(
         assert not old.exists()
         assert young.exists()
         assert foreign.exists()
-    assert f"{old}, left by a killed job, is removed (4 B)" in caplog.text
+    assert f"{old}, left by a killed job, is removed (4 Bytes)" in caplog.text
     assert f"{young} is left of a job that was interrupted or killed" in caplog.text
 
 
