@@ -314,9 +314,9 @@ def diagnose(job_id: str | None, **given: Any) -> None:
 @options.json_option
 def estimate(**given: Any) -> None:
     """Estimate hours and USD of a recording, or many, on each instance type."""
-    from spikeinterface_cloud.aws.estimate.command import estimate_work
+    from spikeinterface_cloud.aws.estimate.command import estimate_jobs
 
-    estimated = estimate_work(given, os.environ, open_session(given))
+    estimated = estimate_jobs(given, os.environ, open_session(given))
     if given["as_json"]:
         show_values(estimated.values())
     else:

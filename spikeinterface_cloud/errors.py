@@ -1,20 +1,63 @@
-"""Every way a job can end badly, each with the exit code that the retry rules use.
+"""The errors that end a job, with the exit codes that the retry rules use.
 
 A message is one line: what happened, why, and what to do about it. Anything that is not a
-`CloudJobError` is a bug of this program and leaves with code 1 and its traceback.
+`CloudJobError` is a bug in this program: it ends the job with code 1 and a traceback.
 """
 
 import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class ExitCode(NamedTuple):
+    """The meaning of an exit code, and what to do about it."""
+
+    meaning: str
+    remedy: str
+
+
+#: the exit codes of the container: `diagnose` explains them so, and the README lists them
+EXIT_CODES: Mapping[int, ExitCode] = {
+    os.EX_OK: ExitCode("every sorter finished; the report names those that found no units", ""),
+    os.EX_CONFIG: ExitCode(
+        "a variable is missing, malformed or contradictory, or names something that does not exist",
+        "correct it and submit again",
+    ),
+    os.EX_NOINPUT: ExitCode(
+        "the source is missing or forbidden", "check the source and the job role's access to it"
+    ),
+    os.EX_DATAERR: ExitCode(
+        "the source cannot be read as a recording, or cannot be preprocessed",
+        "check DATA_TYPE, READ_RECORDING_KWARGS and PREPROCESSING",
+    ),
+    os.EX_UNAVAILABLE: ExitCode(
+        "the host lacks a sorter, the GPU, disk space or memory that the job needs",
+        "use the image that has the sorter, `--gpus 1` for Kilosort4, or a larger instance",
+    ),
+    os.EX_SOFTWARE: ExitCode(
+        "one or more sorters failed; the results of the others are at the target",
+        "read the sorters' logs and run.json",
+    ),
+    os.EX_CANTCREAT: ExitCode(
+        "the target cannot be written, or another job is writing to it",
+        "allow the job role s3:PutObject there, or choose another target",
+    ),
+    os.EX_TEMPFAIL: ExitCode(
+        "the network failed after all retries, or AWS reclaimed the instance",
+        "submit again, with more `--attempts` or to an On-Demand queue",
+    ),
+    1: ExitCode("a bug in this program; the log has the traceback", "report it"),
+}
 
 
 class CloudJobError(Exception):
-    """The root of the errors that a user, or a retry, can mend."""
+    """The base of all errors that a user or a retry can resolve."""
 
     exit_code: int = os.EX_SOFTWARE
 
 
 class SettingsError(CloudJobError, ValueError):
-    """A variable is missing, malformed, contradictory, or names what does not exist (78)."""
+    """A variable is missing, malformed, contradictory, or names something unknown (78)."""
 
     exit_code = os.EX_CONFIG
 
@@ -26,19 +69,19 @@ class SourceError(CloudJobError):
 
 
 class RecordingError(CloudJobError):
-    """What was fetched cannot be read as a recording, or cannot be preprocessed (65)."""
+    """The source cannot be read as a recording, or cannot be preprocessed (65)."""
 
     exit_code = os.EX_DATAERR
 
 
 class UnavailableError(CloudJobError):
-    """A sorter, the GPU, disk or memory that the job needs is not on this machine (69)."""
+    """This host lacks a sorter, the GPU, disk space or memory that the job needs (69)."""
 
     exit_code = os.EX_UNAVAILABLE
 
 
 class SortingError(CloudJobError):
-    """One or more sorters failed; what the others found is published (70)."""
+    """One or more sorters failed; the results of the others are published (70)."""
 
     exit_code = os.EX_SOFTWARE
 
@@ -50,7 +93,7 @@ class TargetError(CloudJobError):
 
 
 class TransferError(CloudJobError, OSError):
-    """The network gave out after its retries (75); Batch tries the job again."""
+    """The network failed after all retries (75); Batch runs the job again."""
 
     exit_code = os.EX_TEMPFAIL
 
@@ -65,9 +108,9 @@ class TransferError(CloudJobError, OSError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The machine is being taken back (75); Batch tries the job again elsewhere.
+    """The job was told to stop, or its instance is being reclaimed (75); Batch runs it again.
 
-    Rooted in `KeyboardInterrupt`, as no library that catches every `Exception` may swallow it.
+    A `KeyboardInterrupt`, so that no library that catches every `Exception` can swallow it.
     """
 
     exit_code = os.EX_TEMPFAIL

@@ -13,6 +13,7 @@ from typing import Any
 
 from spikeinterface_cloud.array_job import resolve_environment
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
+from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
@@ -23,6 +24,7 @@ from spikeinterface_cloud.recording.formats.readers import check_reader
 from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 from spikeinterface_cloud.runtime.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
+from spikeinterface_cloud.runtime.disk import DISK_FACTOR
 from spikeinterface_cloud.runtime.host import (
     BASE_MEMORY_BYTES,
     SHARED_MEMORY,
@@ -45,15 +47,11 @@ from spikeinterface_cloud.sorting.availability import (
     check_gpu,
     check_names,
     check_parameters,
-    needs_gpu,
 )
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.shared_memory import shared_memory_suffices
 
 logger = logging.getLogger(__name__)
-
-#: what is fetched, its preprocessed copy, and the sorters' and the analyzer's own files
-DISK_FACTOR = 2.3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 
 import spikeinterface.sorters as ss
+from spikeinterface.sorters.sorterlist import sorter_dict
 
 from spikeinterface_cloud.config.catalog.snapshot import FILE
 from spikeinterface_cloud.preprocessing.pipeline import step_names
@@ -34,6 +35,11 @@ def installed_names() -> dict[str, Any]:
         "sorters": {
             name: ss.get_default_sorter_params(name) if name in ours else None
             for name in sorted(ss.available_sorters())
+        },
+        "gpu_sorters": {
+            name: sorter.gpu_capability
+            for name, sorter in sorted(sorter_dict.items())
+            if sorter.gpu_capability != "not-supported"
         },
         "usual": sorted(ss.installed_sorters()),
         "steps": {

@@ -10,6 +10,13 @@ from spikeinterface_cloud.errors import UnavailableError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
+#: scratch space by the size of the samples: the preprocessed copy, and the files of sorters and
+#: analyzer
+WRITTEN_FACTOR = 1.3
+
+#: the same and the files that are fetched, where these are as large as the samples
+DISK_FACTOR = 1 + WRITTEN_FACTOR
+
 #: a disk with less than that is full
 FULL_BELOW_BYTES = 1024 * 1024
 

@@ -10,6 +10,7 @@ from typing import Any
 import spikeinterface.sorters as ss
 from spikeinterface.sorters.sorterlist import sorter_dict
 
+from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.catalog.validation import parameter_problems, unknown_sorter
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.runtime.host import Gpu
@@ -93,16 +94,6 @@ def check_gpu(
             f"{', '.join(needy)}: {reason}; run the GPU image on a GPU instance "
             f"(docker run --gpus all ...){remedy}"
         )
-
-
-def needs_gpu(sorter: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether this sorter has to find a GPU; Kilosort4 only does without one when told to."""
-    if sorter not in sorter_dict:
-        return False  # check_names refuses it
-    capability = sorter_dict[sorter].gpu_capability
-    return capability == "nvidia-required" or (
-        capability == "nvidia-optional" and parameters.get("torch_device") != "cpu"
-    )
 
 
 def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,20 @@
 """What a job costs, by the table and the life cycle of its instance."""
 
+import gzip
+import json
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
+import boto3
+import moto
 import pytest
+from botocore.stub import Stubber
 
-from spikeinterface_cloud.prices import AS_OF, ON_DEMAND_USD_PER_HOUR, on_demand_usd_per_hour
+from spikeinterface_cloud.prices import AS_OF, FILE, on_demand_prices, on_demand_usd_per_hour
 from spikeinterface_cloud.results.cost import cost_of
 from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
+from tools.update_prices import file_text, updated_table, usd_per_hour
 
 
 def instance(
@@ -57,7 +65,7 @@ def test_what_is_not_known_is_not_guessed(
 def test_the_table_can_be_true() -> None:
     """Of one family a larger size costs more, in proportion where it is twice the same machine."""
     assert datetime.now(UTC).date() >= AS_OF
-    table = ON_DEMAND_USD_PER_HOUR["us-east-1"]
+    table = on_demand_prices("us-east-1")
     for family in ("m5", "m6i", "c5", "c6i", "r5", "r6i"):
         price = table[f"{family}.xlarge"]
         assert table[f"{family}.2xlarge"] == pytest.approx(2 * price)
@@ -69,3 +77,87 @@ def test_the_table_can_be_true() -> None:
 
 def test_no_price_of_an_unknown_region() -> None:
     assert on_demand_usd_per_hour("g4dn.2xlarge", "mars-1") is None
+
+
+def product(usd: str, unit: str = "Hrs") -> str:
+    """Return an entry of GetProducts's PriceList, cut to the attributes of one instance type."""
+    return json.dumps(
+        {
+            "product": {
+                "productFamily": "Compute Instance",
+                "attributes": {
+                    "instanceType": "g4dn.xlarge",
+                    "regionCode": "us-east-1",
+                    "operatingSystem": "Linux",
+                    "tenancy": "Shared",
+                    "marketoption": "OnDemand",
+                    "usagetype": "BoxUsage:g4dn.xlarge",
+                },
+                "sku": "A1B2C3D4E5F6G7H8",
+            },
+            "serviceCode": "AmazonEC2",
+            "terms": {
+                "OnDemand": {
+                    "A1B2C3D4E5F6G7H8.JRTCKXETXF": {
+                        "priceDimensions": {
+                            "A1B2C3D4E5F6G7H8.JRTCKXETXF.6YS6EN2CT7": {
+                                "unit": unit,
+                                "endRange": "Inf",
+                                "description": f"${usd} per On Demand Linux g4dn.xlarge",
+                                "appliesTo": [],
+                                "beginRange": "0",
+                                "pricePerUnit": {"USD": usd},
+                            }
+                        },
+                        "sku": "A1B2C3D4E5F6G7H8",
+                        "effectiveDate": "2026-11-01T00:00:00Z",
+                        "offerTermCode": "JRTCKXETXF",
+                        "termAttributes": {},
+                    }
+                },
+                "Reserved": {},
+            },
+            "version": "20261101000000",
+            "publicationDate": "2026-11-01T00:00:00Z",
+        }
+    )
+
+
+#: requests that a Stubber answers; none leaves
+SESSION = boto3.Session("planted", "planted", region_name="us-east-1")
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return EC2's description of an instance type, from moto's copy."""
+    file = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
+    types: dict[str, dict[str, Any]] = json.loads(gzip.decompress(file.read_bytes()))
+    return types[name]
+
+
+def test_the_table_is_renewed_from_the_price_list() -> None:
+    table = json.loads(FILE.read_text())
+    spec = table["instance_types"]["g4dn.xlarge"]
+    table["instance_types"] = {"g4dn.xlarge": {"usd_per_hour": {"us-east-1": 9, "eu-west-1": 2}}}
+    ec2, pricing = SESSION.client("ec2"), SESSION.client("pricing")
+    with Stubber(ec2) as types, Stubber(pricing) as prices:
+        types.add_response("describe_instance_types", {"InstanceTypes": [described("g4dn.xlarge")]})
+        prices.add_response("get_products", {"PriceList": [product("0.5260000000")]})
+        renewed = updated_table(table, ec2, pricing, ["us-east-1"])
+    [new] = renewed["instance_types"].values()
+    assert new == {**spec, "usd_per_hour": {"us-east-1": 0.526, "eu-west-1": 2}}
+    assert renewed["as_of"] == datetime.now(UTC).date().isoformat()
+    assert json.loads(file_text(renewed)) == renewed
+
+
+@pytest.mark.parametrize("products", [[], [product("0.5"), product("0.6")], [product("1", "GB")]])
+def test_an_ambiguous_price_is_not_written(products: list[str]) -> None:
+    pricing = SESSION.client("pricing")
+    with Stubber(pricing) as prices:
+        prices.add_response("get_products", {"PriceList": products})
+        with pytest.raises(ValueError, match=r"g4dn.xlarge in us-east-1: AWS lists the prices \["):
+            usd_per_hour(pricing, "g4dn.xlarge", "us-east-1")
+
+
+def test_the_file_is_written_as_the_tool_writes_it() -> None:
+    text = FILE.read_text()
+    assert file_text(json.loads(text)) == text

@@ -20,13 +20,17 @@ def test_the_table_of_settings_is_the_program_s_own() -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    explained = exit_codes("## Exit codes")
+    rows = [
+        f"| {code} | {known.meaning} | {known.remedy} |".replace("|  |", "| |")
+        for code, known in errors.EXIT_CODES.items()
+    ]
+    assert "\n".join(rows) in README, "write EXIT_CODES of errors.py into the README"
     raised = {
         error.exit_code
         for error in vars(errors).values()
         if isinstance(error, type) and hasattr(error, "exit_code")
     }
-    assert explained == raised | {0, 1}
+    assert errors.EXIT_CODES.keys() == raised | {0, 1}
 
 
 def test_the_exit_codes_of_the_submission_are_explained() -> None:

@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.jobs import DEFAULT_LOG_GROUP, JobState
-
-#: the sorters that find no GPU of themselves on a machine without one, or crawl there; a test
-#: compares them with what SpikeInterface says
-NEED_GPU = frozenset(
-    {"kilosort", "kilosort2", "kilosort2_5", "kilosort3", "pykilosort", "rtsort", "yass"}
-)
-
-#: those that run without one where they are told to (`torch_device`)
-MAY_NEED_GPU = frozenset({"ironclust", "kilosort4"})
+from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +65,7 @@ def gpu_sorters(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         name
         for name in (str(name).strip() for name in names or ())
-        if name in NEED_GPU or (name in MAY_NEED_GPU and not _on_cpu(given, name))
+        if needs_gpu(name, _parameters(given, name))
     )
 
 
@@ -87,9 +79,9 @@ def _log_group(configuration: Mapping[str, Any]) -> str | None:
     return group
 
 
-def _on_cpu(given: Any, sorter: str) -> bool:
+def _parameters(given: Any, sorter: str) -> dict[str, Any]:
     parameters = given.get(sorter) if isinstance(given, dict) else None
-    return isinstance(parameters, dict) and parameters.get("torch_device") == "cpu"
+    return parameters if isinstance(parameters, dict) else {}
 
 
 def _parsed(text: str) -> Any:

@@ -1,1 +1,1 @@
-"""What a job costs, and how long it takes, before it is submitted."""
+"""The cost and the duration of a job, estimated before it is submitted."""

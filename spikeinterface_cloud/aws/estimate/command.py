@@ -1,19 +1,17 @@
-"""From the options of `estimate` to what the job costs, and where."""
+"""The `estimate` command: from its options to the cost on each instance type."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from spikeinterface_cloud.aws.cli.estimate_options import check_options, typed_prices
 from spikeinterface_cloud.aws.estimate import table
-from spikeinterface_cloud.aws.estimate.cost import Estimate, Work, estimate
-from spikeinterface_cloud.aws.estimate.fit import Scratch
-from spikeinterface_cloud.aws.estimate.instances import INSTANCES, Instance
+from spikeinterface_cloud.aws.estimate.cost import Estimate, EstimateRequest, estimate
 from spikeinterface_cloud.aws.estimate.price_list import (
     PriceList,
     table_prices,
@@ -22,121 +20,117 @@ from spikeinterface_cloud.aws.estimate.price_list import (
     with_typed,
 )
 from spikeinterface_cloud.aws.estimate.rates import KNOWN_SORTERS
-from spikeinterface_cloud.aws.estimate.workload import Recorded, from_bytes, from_duration
+from spikeinterface_cloud.aws.estimate.workload import Workload
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.catalog.snapshot import known_names
 from spikeinterface_cloud.config.catalog.validation import unknown_sorter
 from spikeinterface_cloud.config.parsing import parse_names
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.prices import INSTANCE_SPECS, InstanceSpec
 
 DEFAULT_SORTERS = "kilosort4"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Estimated:
-    """What was asked, and what came of it."""
+class EstimateReport:
+    """The estimates, with their request and prices."""
 
-    work: Work
+    request: EstimateRequest
     prices: PriceList
     estimates: list[Estimate]
 
     def text(self) -> str:
-        """The estimates for people."""
-        return table.estimate_text(self.estimates, self.work, self.prices)
+        """Return the estimates for people."""
+        return table.estimate_text(self.estimates, self.request, self.prices)
 
     def values(self) -> dict[str, Any]:
-        """The estimates for programs."""
-        return table.estimate_values(self.estimates, self.work, self.prices)
+        """Return the estimates for programs."""
+        return table.estimate_values(self.estimates, self.request, self.prices)
 
 
-def estimate_work(
-    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
-) -> Estimated:
-    """Estimate what the options, by parameter, ask for; what can be refused is refused first.
+def estimate_jobs(
+    options: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
+) -> EstimateReport:
+    """Estimate the jobs that the options describe.
+
+    Parameters
+    ----------
+    options
+        the command's options by parameter; they are checked before any request to AWS
 
     Raises
     ------
     click.UsageError
-        Options are missing, or do not go together.
+        Options are missing, or exclude each other.
     SettingsError, SourceError, AwsError, TransferError, UnavailableError
         A sorter or price is wrong, or a size cannot be looked up.
     """
-    check_options(given)
-    instances = _instances(given)
-    sorters = _sorters(given["sorters"] or environ.get("SORTERS") or DEFAULT_SORTERS)
-    prices = _prices(given)
-    recordings, notes = _recordings(given, environ, session)
-    work = Work(recordings=recordings, sorters=sorters, scratch=_scratch(given["scratch"]))
-    return Estimated(
-        work=work,
+    check_options(options)
+    instances = _instances(options)
+    sorters = _sorters(options["sorters"] or environ.get("SORTERS") or DEFAULT_SORTERS)
+    prices = _prices(options)
+    workloads, notes = _workloads(options, environ, session)
+    request = EstimateRequest(workloads=workloads, sorters=sorters, scratch=options["scratch"])
+    return EstimateReport(
+        request=request,
         prices=replace(prices, notes=(*notes, *prices.notes)),
-        estimates=estimate(work, instances, prices),
+        estimates=estimate(request, instances, prices),
     )
 
 
-def _instances(given: Mapping[str, Any]) -> list[Instance]:
-    priced = typed_prices(given)
-    for name in (*given["instance_type"], *priced):
+def _instances(options: Mapping[str, Any]) -> list[InstanceSpec]:
+    names = options["instance_type"]
+    for name in (*names, *typed_prices(options)):
         if problem := unknown_instance(name):
             raise click.UsageError(f"{problem}.")
-    return [INSTANCES[name] for name in dict.fromkeys(given["instance_type"] or INSTANCES)]
+    return [INSTANCE_SPECS[name] for name in dict.fromkeys(names or INSTANCE_SPECS)]
 
 
 def _sorters(text: str) -> tuple[str, ...]:
-    """The sorters to estimate. Raises SettingsError with what is wrong of each, a line each."""
+    """Return the sorters to estimate; raise SettingsError with a line for each problem."""
     try:
         names = parse_names(text)
     except ValueError as error:
         raise SettingsError(f"SORTERS: {error}") from error
     assert isinstance(names, tuple)
     sorters: tuple[str, ...] = tuple(dict.fromkeys(names))
-    known, usual = known_names().sorters, known_names().usual
-    problems = [_sorter_problem(name, known, usual) for name in sorters]
-    if any(problems) or not sorters:
-        raise SettingsError("\n".join(filter(None, problems)) or "SORTERS: no name; give one")
+    problems = [_sorter_problem(name) for name in sorters if name not in KNOWN_SORTERS]
+    if problems or not sorters:
+        raise SettingsError("\n".join(problems) or "SORTERS: no name; give one")
     return sorters
 
 
-def _sorter_problem(name: str, known: Mapping[str, Any], usual: Any) -> str | None:
-    if name in KNOWN_SORTERS:
-        return None
-    if name in known:
-        return (
-            f"SORTERS: nobody has measured {name} in a way that tells its cost; an estimate is "
-            f"there for {', '.join(KNOWN_SORTERS)}"
-        )
-    return f"{unknown_sorter(name, known, usual)}; an estimate is there for " + ", ".join(
-        KNOWN_SORTERS
+def _sorter_problem(name: str) -> str:
+    known = known_names()
+    problem = (
+        f"SORTERS: the speed of {name} is unknown"
+        if name in known.sorters
+        else unknown_sorter(name, known.sorters, known.usual)
     )
+    return f"{problem}; estimates are available for {', '.join(KNOWN_SORTERS)}"
 
 
-def _prices(given: Mapping[str, Any]) -> PriceList:
-    prices = table_prices(given["region"])
-    if given["prices"]:
-        prices = with_file(prices, Path(given["prices"]))
-    return with_typed(prices, typed_prices(given))
+def _prices(options: Mapping[str, Any]) -> PriceList:
+    prices = table_prices(options["region"])
+    if options["prices"]:
+        prices = with_file(prices, Path(options["prices"]))
+    return with_typed(prices, typed_prices(options))
 
 
-def _recordings(
-    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
-) -> tuple[tuple[Recorded, ...], tuple[str, ...]]:
-    """What is to be sorted, and what the user should know of it."""
-    channels, rate = given["channels"], given["sampling_rate"]
-    if given["duration"]:
-        return (from_duration(given["duration"], channels, rate),), ()
-    if given["size"]:
-        return (from_bytes(given["size"], channels, rate),), ()
+def _workloads(
+    options: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
+) -> tuple[tuple[Workload, ...], tuple[str, ...]]:
+    """Return the recordings, and notes on them for the user."""
+    channels, rate_hz = options["channels"], options["sampling_rate"]
+    if options["duration"]:
+        return (Workload.from_duration(options["duration"], channels, rate_hz),), ()
+    if options["size"]:
+        return (Workload.from_bytes(options["size"], channels, rate_hz),), ()
     from spikeinterface_cloud.aws.inputs.sizes import find_sizes
 
-    found = find_sizes(given, environ, session)
-    recordings = tuple(
-        from_bytes(each.size_bytes, channels, rate, name=each.name, label=each.label)
-        for each in found.recordings
+    sizes = find_sizes(options, environ, session)
+    workloads = tuple(
+        Workload.from_bytes(each.size_bytes, channels, rate_hz, name=each.name, label=each.label)
+        for each in sizes.recordings
     )
-    return recordings, found.notes
-
-
-def _scratch(text: str) -> Scratch:
-    [scratch] = [each for each in get_args(Scratch) if each == text]
-    chosen: Scratch = scratch
-    return chosen
+    return workloads, sizes.notes

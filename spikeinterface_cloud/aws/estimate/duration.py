@@ -1,4 +1,4 @@
-"""How long each part of a job takes on an instance."""
+"""The duration of each part of a job on an instance type."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from spikeinterface_cloud.aws.estimate import rates
 from spikeinterface_cloud.aws.estimate.fit import Scratch, has_nvme_scratch
-from spikeinterface_cloud.aws.estimate.instances import Instance
 from spikeinterface_cloud.aws.estimate.interval import Interval, exactly
 from spikeinterface_cloud.aws.estimate.rates import Rate
-from spikeinterface_cloud.aws.estimate.workload import Recorded
+from spikeinterface_cloud.aws.estimate.workload import Workload
+from spikeinterface_cloud.prices import InstanceSpec
 
 MB_PER_GB = 1000.0
 
@@ -23,48 +23,48 @@ PASSES = {"preprocess": 2, "sort": 3, "analyze": 2}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartTime:
-    """What one part of a job takes."""
+    """The duration of one part of a job."""
 
     #: like `fetch`, or `sort with kilosort4`
     name: str
     seconds: Interval
-    #: what decides it; the instance's network and disks may hold it back further
+    #: the decisive figure; the instance's network and disks may slow the part down further
     rate: Rate
 
 
 def job_times(
-    instance: Instance, recorded: Recorded, sorters: Sequence[str], scratch: Scratch
-) -> tuple[PartTime, ...]:
-    """The parts of the job of one recording, each sorter's on their own, in their order."""
-    return tuple(_parts(instance, recorded, sorters, scratch))
+    instance: InstanceSpec, workload: Workload, sorters: Sequence[str], scratch: Scratch
+) -> list[PartTime]:
+    """Return the parts of one recording's job in their order, separately for each sorter."""
+    return list(_parts(instance, workload, sorters, scratch))
 
 
 def _parts(
-    instance: Instance, recorded: Recorded, sorters: Sequence[str], scratch: Scratch
+    instance: InstanceSpec, workload: Workload, sorters: Sequence[str], scratch: Scratch
 ) -> Iterator[PartTime]:
-    machine = _Machine.of(instance, scratch)
+    speeds = _Speeds.of(instance, scratch)
     start = rates.START_S["gpu" if instance.gpu else "cpu"]
     yield PartTime(name="start", seconds=start.value, rate=start)
-    fetching = exactly(recorded.fetched_gb * MB_PER_GB)
+    fetched_mb = exactly(workload.fetched_gb * MB_PER_GB)
     yield PartTime(
         name="fetch",
-        seconds=(fetching / machine.network_mb_s).at_least(fetching / machine.disk_mb_s),
+        seconds=(fetched_mb / speeds.network_mb_s).at_least(fetched_mb / speeds.disk_mb_s),
         rate=rates.TRANSFER,
     )
-    samples = recorded.samples_gb
-    yield machine.on_cpu("preprocess", rates.PREPROCESSING, samples, PASSES["preprocess"])
+    samples = workload.samples_gb
+    yield speeds.on_cpu("preprocess", rates.PREPROCESSING, samples, PASSES["preprocess"])
     for sorter in sorters:
-        yield _sorting(machine, samples, sorter)
-        yield machine.on_cpu(f"analyze {sorter}", rates.ANALYSIS, samples, PASSES["analyze"])
-        results = rates.RESULTS.value * samples * MB_PER_GB
+        yield _sorting(speeds, samples, sorter)
+        yield speeds.on_cpu(f"analyze {sorter}", rates.ANALYSIS, samples, PASSES["analyze"])
+        results_mb = rates.RESULTS.value * samples * MB_PER_GB
         yield PartTime(
-            name=f"publish {sorter}", seconds=results / machine.network_mb_s, rate=rates.RESULTS
+            name=f"publish {sorter}", seconds=results_mb / speeds.network_mb_s, rate=rates.RESULTS
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Machine:
-    """What an instance gives to a job."""
+class _Speeds:
+    """The speeds of an instance type."""
 
     gpu: str | None
     busy_cpus: Interval
@@ -72,7 +72,7 @@ class _Machine:
     disk_mb_s: Interval
 
     @classmethod
-    def of(cls, instance: Instance, scratch: Scratch) -> _Machine:
+    def of(cls, instance: InstanceSpec, scratch: Scratch) -> _Speeds:
         on_nvme = has_nvme_scratch(instance, scratch)
         return cls(
             gpu=instance.gpu,
@@ -84,32 +84,32 @@ class _Machine:
     def on_cpu(
         self, name: str, figures: tuple[Rate, Rate], samples: Interval, passes: int
     ) -> PartTime:
-        """A part that computes on all CPUs, and is not done before its samples have been read."""
+        """Return a part that computes on all CPUs, and takes at least as long as reading."""
         fixed, per_gb = figures
         computing = (fixed.value + per_gb.value * samples) / self.busy_cpus
         seconds = computing.at_least(self.reading(samples, passes))
         return PartTime(name=name, seconds=seconds, rate=per_gb)
 
     def reading(self, samples: Interval, passes: int) -> Interval:
-        """The time for reading all samples so often."""
+        """Return the time to read all samples so many times."""
         return samples * (passes * MB_PER_GB) / self.disk_mb_s
 
 
-def _volume_mb_s(instance: Instance) -> Interval:
-    volume, always = rates.EBS.value, instance.ebs_mb_s
+def _volume_mb_s(instance: InstanceSpec) -> Interval:
+    volume, sustained = rates.EBS.value, instance.ebs_mb_s
     return Interval(
-        min(volume.low, always),
-        min(volume.likely, always),
+        min(volume.low, sustained),
+        min(volume.likely, sustained),
         min(volume.high, instance.ebs_burst_mb_s),
     )
 
 
-def _sorting(machine: _Machine, samples: Interval, sorter: str) -> PartTime:
+def _sorting(speeds: _Speeds, samples: Interval, sorter: str) -> PartTime:
     name = f"sort with {sorter}"
-    if sorter not in rates.NEED_GPU:
-        return machine.on_cpu(name, rates.CPU_SORTERS[sorter], samples, PASSES["sort"])
-    # without a GPU the job cannot run, which is told apart: here it is as on the slowest one
-    rate = rates.KILOSORT4[machine.gpu or rates.SLOWEST_GPU]
+    if sorter in rates.CPU_SORTERS:
+        return speeds.on_cpu(name, rates.CPU_SORTERS[sorter], samples, PASSES["sort"])
+    # without a GPU the job cannot run, which `fit` says; the slowest GPU stands for it here
+    rate = rates.KILOSORT4[speeds.gpu or rates.SLOWEST_GPU]
     computing = rates.KILOSORT4_FIXED.value + rate.value * samples
-    seconds = computing.at_least(machine.reading(samples, PASSES["sort"]))
+    seconds = computing.at_least(speeds.reading(samples, PASSES["sort"]))
     return PartTime(name=name, seconds=seconds, rate=rate)

@@ -1,4 +1,4 @@
-"""Whether a job can run on an instance, and what stands against it."""
+"""Whether a job can run on an instance type, and the obstacles."""
 
 from __future__ import annotations
 
@@ -6,119 +6,127 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from spikeinterface_cloud.aws.estimate.instances import Instance
-from spikeinterface_cloud.aws.estimate.interval import Interval, exactly, total
-from spikeinterface_cloud.aws.estimate.rates import (
-    BASE_MEMORY_GIB,
-    MEMORY,
-    MEMORY_OF_INSTANCE,
-    NEED_GPU,
+from spikeinterface_cloud.aws.estimate.interval import Interval
+from spikeinterface_cloud.aws.estimate.rates import MEMORY_OF_INSTANCE
+from spikeinterface_cloud.aws.estimate.workload import GB, Workload
+from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
+from spikeinterface_cloud.prices import InstanceSpec
+from spikeinterface_cloud.runtime.disk import WRITTEN_FACTOR
+from spikeinterface_cloud.runtime.host import BASE_MEMORY_BYTES, WORKER_MEMORY_BYTES
+from spikeinterface_cloud.runtime.memory_estimate import (
+    ERROR_FACTOR,
+    SAMPLE_BYTES,
+    extent_of_recording,
+    job_bytes,
 )
-from spikeinterface_cloud.aws.estimate.workload import Recorded
 
 Scratch = Literal["nvme", "ebs"]
 
-#: what is fetched, and what is written besides, by what there is of samples: together the 2.3 times
-#: that the job asks for before it fetches anything (preflight.py)
-FETCHED_FACTOR = 1.0
-WRITTEN_FACTOR = 1.3
+GIB = 1024**3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """How a job and an instance go together."""
+    """Whether a job and an instance type go together."""
 
-    #: why it cannot run there; empty where it can
+    #: why it cannot run there; empty if it can
     obstacles: tuple[str, ...]
-    #: what may go wrong all the same, and what is paid for without use
+    #: what may still go wrong, and what is paid for without use
     remarks: tuple[str, ...]
 
 
 def fit(
-    instance: Instance, recordings: Sequence[Recorded], sorters: Sequence[str], scratch: Scratch
+    instance: InstanceSpec, workloads: Sequence[Workload], sorters: Sequence[str], scratch: Scratch
 ) -> Fit:
-    """Hold the recordings and sorters against what the instance has.
+    """Compare the recordings and sorters with the instance type.
 
     Parameters
     ----------
     scratch
-        `nvme`: the instance's own disks, where it has any; `ebs`: a volume as large as needed
+        `nvme`: the instance store disks, if there are any; `ebs`: a volume as large as needed
     """
+    usable = usable_memory_gib(instance)
+    needed = [memory_gib(instance, each, sorters) for each in workloads]
+    on_gpu = [name for name in sorters if needs_gpu(name, {})]
     obstacles = (
-        *_missing_gpu(instance, sorters),
-        *_small_disk(instance, recordings, scratch),
-        *_small_memory(instance, recordings, sorters),
+        *_missing_gpu(instance, on_gpu),
+        *_small_disk(instance, workloads, scratch),
+        *_small_memory(instance, needed, usable),
     )
-    return Fit(obstacles=obstacles, remarks=tuple(_remarks(instance, recordings, sorters)))
+    remarks: list[str] = []
+    most = max(each.high for each in needed)
+    if most > usable:
+        remarks.append(f"memory may be short (up to {most:.0f} of {instance.memory_gib} GiB)")
+    if instance.n_gpus and not on_gpu:
+        remarks.append("its GPU is paid for but not used")
+    elif instance.n_gpus > 1:
+        remarks.append(f"one of its {instance.n_gpus} GPUs is used")
+    return Fit(obstacles=obstacles, remarks=tuple(remarks))
 
 
-def scratch_gb(recorded: Recorded) -> float:
-    """The space on scratch that the job of a recording needs."""
-    return recorded.fetched_gb * FETCHED_FACTOR + recorded.samples_gb.likely * WRITTEN_FACTOR
+def scratch_gb(workload: Workload) -> float:
+    """Return the scratch space that the job of a recording needs."""
+    return workload.fetched_gb + workload.samples_gb.likely * WRITTEN_FACTOR
 
 
-def has_nvme_scratch(instance: Instance, scratch: Scratch) -> bool:
-    """Whether the job works on the instance's own disks, rather than on an EBS volume."""
+def has_nvme_scratch(instance: InstanceSpec, scratch: Scratch) -> bool:
+    """Return whether the job works on instance store disks rather than on an EBS volume."""
     return scratch == "nvme" and instance.nvme_gb > 0
 
 
-def memory_gib(recorded: Recorded, sorters: Sequence[str]) -> Interval:
-    """The memory that the job of a recording needs: of all its parts the largest."""
-    needed = Interval(0, 0, 0)
-    for part in ("analysis", *sorters):
-        if part in MEMORY:
-            fixed, per_gb = MEMORY[part]
-            needed = needed.at_least(fixed.value + per_gb.value * recorded.samples_gb)
-    return total([exactly(BASE_MEMORY_GIB), needed])
+def usable_memory_gib(instance: InstanceSpec) -> float:
+    """Return the memory that a job gets on this instance type."""
+    return instance.memory_gib * MEMORY_OF_INSTANCE
 
 
-def _missing_gpu(instance: Instance, sorters: Sequence[str]) -> Iterator[str]:
-    needy = [name for name in sorters if name in NEED_GPU]
-    if needy and instance.gpu is None:
-        yield f"{' and '.join(needy)} {'needs' if len(needy) == 1 else 'need'} a GPU"
+def memory_gib(instance: InstanceSpec, workload: Workload, sorters: Sequence[str]) -> Interval:
+    """Return the memory that the job needs: it refuses to run below `low`, and warns below `high`.
+
+    These are the job's own bounds (`runtime/memory_estimate.py`).
+    """
+    spare = usable_memory_gib(instance) * GIB - BASE_MEMORY_BYTES
+    n_workers = max(1, min(instance.vcpus, int(spare // WORKER_MEMORY_BYTES)))
+    channels, rate_hz = workload.channels, workload.sampling_rate_hz
+
+    def needed(samples_gb: float) -> float:
+        duration_s = samples_gb * GB / (channels * rate_hz * SAMPLE_BYTES)
+        extent = extent_of_recording(channels, duration_s, rate_hz)
+        return job_bytes(sorters, extent, n_workers) / GIB
+
+    samples = workload.samples_gb
+    return Interval(
+        needed(samples.low) / ERROR_FACTOR, needed(samples.likely), needed(samples.high)
+    )
+
+
+def _missing_gpu(instance: InstanceSpec, on_gpu: Sequence[str]) -> Iterator[str]:
+    if on_gpu and instance.gpu is None:
+        yield f"{' and '.join(on_gpu)} {'needs' if len(on_gpu) == 1 else 'need'} a GPU"
 
 
 def _small_disk(
-    instance: Instance, recordings: Sequence[Recorded], scratch: Scratch
+    instance: InstanceSpec, workloads: Sequence[Workload], scratch: Scratch
 ) -> Iterator[str]:
     if not has_nvme_scratch(instance, scratch):
-        return  # a volume is made as large as it has to be
-    too_large = [each for each in recordings if scratch_gb(each) > instance.nvme_gb]
+        return  # a volume is as large as it has to be
+    too_large = [size for size in map(scratch_gb, workloads) if size > instance.nvme_gb]
     if too_large:
-        most = max(map(scratch_gb, too_large))
         yield (
-            f"disk of {instance.nvme_gb} GB, {most:,.0f} GB needed (--scratch ebs)"
-            f"{_how_many(too_large, recordings)}"
+            f"disk of {instance.nvme_gb} GB, {max(too_large):,.0f} GB needed (--scratch ebs)"
+            f"{_count(too_large, workloads)}"
         )
 
 
 def _small_memory(
-    instance: Instance, recordings: Sequence[Recorded], sorters: Sequence[str]
+    instance: InstanceSpec, needed: Sequence[Interval], usable: float
 ) -> Iterator[str]:
-    usable = instance.memory_gib * MEMORY_OF_INSTANCE
-    needed = [memory_gib(each, sorters) for each in recordings]
-    too_large = [each for each in needed if each.low > usable]
+    too_large = [each.low for each in needed if each.low > usable]
     if too_large:
-        least = min(each.low for each in too_large)
         yield (
-            f"memory of {instance.memory_gib} GiB, {least:.0f} GiB needed at the least"
-            f"{_how_many(too_large, recordings)}"
+            f"memory of {instance.memory_gib} GiB ({usable:.1f} usable), at least "
+            f"{min(too_large):.1f} GiB needed{_count(too_large, needed)}"
         )
 
 
-def _remarks(
-    instance: Instance, recordings: Sequence[Recorded], sorters: Sequence[str]
-) -> Iterator[str]:
-    usable = instance.memory_gib * MEMORY_OF_INSTANCE
-    most = max(memory_gib(each, sorters).high for each in recordings)
-    if most > usable:
-        yield f"memory may be short (up to {most:.0f} of {instance.memory_gib} GiB)"
-    if not any(name in NEED_GPU for name in sorters):
-        if instance.n_gpus:
-            yield "its GPU is paid for without use"
-    elif instance.n_gpus > 1:
-        yield f"one of its {instance.n_gpus} GPUs is used"
-
-
-def _how_many(some: Sequence[object], every: Sequence[object]) -> str:
-    return "" if len(every) == 1 else f", for {len(some):,} of {len(every):,} recordings"
+def _count(part: Sequence[object], every: Sequence[object]) -> str:
+    return "" if len(every) == 1 else f", for {len(part):,} of {len(every):,} recordings"

@@ -1,4 +1,4 @@
-"""The prices that an estimate is made with: the table's, a file's, or those that a user types."""
+"""The prices of an estimate: from the table, from a file, or from the command line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spikeinterface_cloud.aws.estimate.instances import INSTANCES
 from spikeinterface_cloud.aws.estimate.interval import Interval, exactly
 from spikeinterface_cloud.aws.estimate.rates import SPOT_PART_OF_ON_DEMAND
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.prices import AS_OF, ON_DEMAND_USD_PER_HOUR, SOURCE
+from spikeinterface_cloud.prices import AS_OF, INSTANCE_SPECS, SOURCE, on_demand_prices
 
-#: whose prices are taken for a region that the table has not
+#: whose prices stand for a region that the table lacks
 DEFAULT_REGION = "us-east-1"
 
 UsdPerHour = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -25,19 +24,19 @@ UsdPerHour = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PriceList:
-    """USD an hour by instance type, and where they are from."""
+    """USD per hour by instance type, and their source."""
 
     on_demand: Mapping[str, float]
-    #: where they are known; elsewhere a part of the on-demand price is assumed
+    #: where known; otherwise a part of the on-demand price is assumed
     spot: Mapping[str, float]
     region: str
     as_of: date | None
     source: str
-    #: what the user should know, a sentence each
+    #: for the user, a sentence each
     notes: tuple[str, ...] = ()
 
     def spot_usd_per_hour(self, instance_type: str) -> Interval:
-        """The price of Spot, which changes by the hour; never above that of on demand."""
+        """Return the Spot price, which changes by the hour and never exceeds on demand."""
         if instance_type in self.spot:
             return exactly(self.spot[instance_type])
         return SPOT_PART_OF_ON_DEMAND.value * self.on_demand[instance_type]
@@ -56,16 +55,16 @@ class _PriceFile(BaseModel):
 
 
 def table_prices(region: str | None) -> PriceList:
-    """The prices of the table, for a region; those of another region where it has none of it."""
+    """Return the table's prices for a region; those of us-east-1 if the table lacks it."""
     wanted = region or DEFAULT_REGION
-    known = wanted in ON_DEMAND_USD_PER_HOUR
+    known = on_demand_prices(wanted)
     used = wanted if known else DEFAULT_REGION
     note = (
-        f"the price table has no {wanted}: these are the prices of {used}; most regions ask more, "
-        "and --prices FILE or --price TYPE=USD gives your own"
+        f"the price table has no {wanted}: these are the prices of {used}; most regions are more "
+        "expensive, so give your own with --prices FILE or --price TYPE=USD"
     )
     return PriceList(
-        on_demand=ON_DEMAND_USD_PER_HOUR[used],
+        on_demand=known or on_demand_prices(used),
         spot={},
         region=used,
         as_of=AS_OF,
@@ -75,15 +74,15 @@ def table_prices(region: str | None) -> PriceList:
 
 
 def with_file(prices: PriceList, file: Path) -> PriceList:
-    """The prices, where a JSON file does not say otherwise.
+    """Return the prices, overridden by a JSON file.
 
     Raises
     ------
     SettingsError
-        with everything that is wrong with the file, a line each.
+        With every problem of the file, a line each.
     """
     try:
-        said = _PriceFile.model_validate_json(file.read_bytes())
+        own = _PriceFile.model_validate_json(file.read_bytes())
     except OSError as error:
         raise SettingsError(f"--prices: {file} cannot be read: {error.strerror}") from error
     except ValidationError as error:
@@ -93,24 +92,21 @@ def with_file(prices: PriceList, file: Path) -> PriceList:
             for each in error.errors(include_url=False)
         ]
         raise SettingsError("\n".join(lines)) from error
-    problems = [
-        f"--prices: {file}: {problem}" for name in [*said.on_demand, *said.spot]
-        if (problem := unknown_instance(name))
-    ]  # fmt: skip
-    if problems:
-        raise SettingsError("\n".join(dict.fromkeys(problems)))
+    problems = filter(None, map(unknown_instance, {**own.on_demand, **own.spot}))
+    if lines := [f"--prices: {file}: {problem}" for problem in problems]:
+        raise SettingsError("\n".join(lines))
     return PriceList(
-        on_demand={**prices.on_demand, **said.on_demand},
-        spot={**prices.spot, **said.spot},
-        region=said.region or prices.region,
-        as_of=said.as_of or prices.as_of,
-        source=said.source or f"{file.name}; for types that it lacks, {prices.source}",
-        notes=() if said.region else prices.notes,
+        on_demand={**prices.on_demand, **own.on_demand},
+        spot={**prices.spot, **own.spot},
+        region=own.region or prices.region,
+        as_of=own.as_of or prices.as_of,
+        source=own.source or f"{file.name}; for types that it lacks, {prices.source}",
+        notes=() if own.region else prices.notes,
     )
 
 
 def with_typed(prices: PriceList, typed: Mapping[str, float]) -> PriceList:
-    """The prices, where the command line does not say otherwise."""
+    """Return the prices, overridden by those of the command line."""
     if not typed:
         return prices
     return replace(
@@ -121,11 +117,11 @@ def with_typed(prices: PriceList, typed: Mapping[str, float]) -> PriceList:
 
 
 def unknown_instance(name: str) -> str | None:
-    """What is wrong with the name of an instance type; None where it is known."""
-    if name in INSTANCES:
+    """Return the problem with the name of an instance type; None if it is known."""
+    if name in INSTANCE_SPECS:
         return None
-    families = sorted({known.partition(".")[0] for known in INSTANCES})
+    families = sorted({known.partition(".")[0] for known in INSTANCE_SPECS})
     return (
-        f"{name!r} is no instance type of the table{nearest(name, INSTANCES)}; it has the families "
-        f"{', '.join(families)} (spikeinterface_cloud/prices.py)"
+        f"{name!r} is not an instance type of the table{nearest(name, INSTANCE_SPECS)}; it has the "
+        f"families {', '.join(families)} (spikeinterface_cloud/prices.json)"
     )

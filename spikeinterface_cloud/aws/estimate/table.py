@@ -3,58 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from textwrap import indent
 from typing import Any
 
-from spikeinterface_cloud.aws.estimate.cost import Estimate, Work, result_storage
+from spikeinterface_cloud.aws.estimate.cost import Estimate, EstimateRequest, result_storage
 from spikeinterface_cloud.aws.estimate.interval import Interval, total
 from spikeinterface_cloud.aws.estimate.price_list import PriceList
 from spikeinterface_cloud.aws.estimate.rates import SPOT_PART_OF_ON_DEMAND
-from spikeinterface_cloud.aws.estimate.workload import Recorded
+from spikeinterface_cloud.aws.table import table
 
-HEADS = ("instance", "GPU", "hours", "USD on demand", "USD on Spot", "")
+HEADERS = ("instance", "GPU", "hours", "USD on demand", "USD on Spot", "")
 
 IMPOSSIBLE = "cannot run it"
 
 
-def estimate_text(estimates: Sequence[Estimate], work: Work, prices: PriceList) -> str:
-    """The table, the parts of the cheapest possible job, and where the figures are from."""
-    lines = [_title(work), "", *_aligned([HEADS, *map(_row, estimates)])]
-    possible = [each for each in estimates if each.possible]
-    if possible:
-        lines += ["", *_parts(possible[0])]
-    lines += ["", *_remarks(estimates, work, prices)]
+def estimate_text(
+    estimates: Sequence[Estimate], request: EstimateRequest, prices: PriceList
+) -> str:
+    """Return the table, the parts of the cheapest possible job, and the source of the figures."""
+    lines = [_title(request), "", table([_row(each) for each in estimates], HEADERS)]
+    if possible := [each for each in estimates if each.possible]:
+        lines += ["", _parts(possible[0])]
+    lines += ["", *_remarks(estimates, request, prices)]
     return "\n".join(lines)
 
 
-def estimate_values(estimates: Sequence[Estimate], work: Work, prices: PriceList) -> dict[str, Any]:
-    """What `--json` says: everything of the text, and the parts of the job on every instance."""
-    size_gb, usd_a_month = result_storage(work)
+def estimate_values(
+    estimates: Sequence[Estimate], request: EstimateRequest, prices: PriceList
+) -> dict[str, Any]:
+    """Return the values of `--json`: all of the text, and the parts of the job on every type."""
+    size_gb, usd_per_month = result_storage(request)
     return {
-        "recordings": [_recording_values(each) for each in work.recordings],
-        "sorters": list(work.sorters),
-        "scratch": work.scratch,
+        "recordings": [
+            {
+                "label": workload.label,
+                "fetchedGb": _rounded(workload.fetched_gb),
+                "samplesGb": _interval_values(workload.samples_gb),
+                "seconds": _interval_values(workload.duration_s),
+                "channels": workload.channels,
+                "samplingRateHz": workload.sampling_rate_hz,
+            }
+            for workload in request.workloads
+        ],
+        "sorters": list(request.sorters),
+        "scratch": request.scratch,
         "prices": {
             "region": prices.region,
             "asOf": None if prices.as_of is None else prices.as_of.isoformat(),
             "source": prices.source,
             "notes": list(prices.notes),
         },
-        "results": {"gb": _span_values(size_gb), "usdAMonth": _span_values(usd_a_month)},
+        "results": {
+            "gb": _interval_values(size_gb),
+            "usdPerMonth": _interval_values(usd_per_month),
+        },
         "instances": [_estimate_values(each, prices) for each in estimates],
     }
 
 
-def _title(work: Work) -> str:
-    sorters = ", ".join(work.sorters)
-    fetched_gb = sum(each.fetched_gb for each in work.recordings)
-    first = work.recordings[0]
-    of_channels = f"of {first.channels:,} channels at {first.sampling_rate_hz / 1000:g} kHz"
-    hours = total(each.duration_s for each in work.recordings) / 3600
-    n_recordings = len(work.recordings)
+def _title(request: EstimateRequest) -> str:
+    first = request.workloads[0]
+    n_recordings = len(request.workloads)
     what = first.label if n_recordings == 1 else f"{n_recordings:,} recordings"
+    fetched_gb = sum(each.fetched_gb for each in request.workloads)
+    hours = total(each.duration_s for each in request.workloads) / 3600
     return (
-        f"{what}: {_number(fetched_gb)} GB, {_shown(hours)} hours {of_channels}; sorted with "
-        f"{sorters}"
+        f"{what}: {_number(fetched_gb)} GB, {_format(hours)} hours of {first.channels:,} channels "
+        f"at {first.sampling_rate_hz / 1000:g} kHz; sorted with {', '.join(request.sorters)}"
     )
 
 
@@ -62,59 +78,49 @@ def _row(estimate: Estimate) -> tuple[str, ...]:
     instance = estimate.instance
     gpu = instance.gpu or "-"
     if not estimate.possible:
-        return (
-            instance.name, gpu, "-", "-", "-", f"{IMPOSSIBLE}: {'; '.join(estimate.fit.obstacles)}"
-        )  # fmt: skip
+        why = f"{IMPOSSIBLE}: {'; '.join(estimate.fit.obstacles)}"
+        return instance.name, gpu, "-", "-", "-", why
     return (
         instance.name,
         gpu,
-        _shown(estimate.hours),
-        _shown(estimate.on_demand_usd, _usd),
-        _shown(estimate.spot_usd, _usd),
+        _format(estimate.hours),
+        _format(estimate.on_demand_usd, _usd),
+        _format(estimate.spot_usd, _usd),
         "; ".join(estimate.fit.remarks),
     )
 
 
-def _parts(estimate: Estimate) -> Iterator[str]:
-    yield f"on {estimate.instance.name}, in minutes, and where the figure is from:"
-    yield from _aligned(
-        [
-            (
-                f"  {part.name}",
-                _shown(part.seconds / 60),
-                f"{part.rate.origin}, {part.rate.as_of}: {part.rate.source}",
-            )
-            for part in estimate.parts
-        ]
-    )
+def _parts(estimate: Estimate) -> str:
+    rows = [
+        (
+            part.name,
+            _format(part.seconds / 60),
+            f"{part.rate.origin}, {part.rate.as_of}: {part.rate.source}",
+        )
+        for part in estimate.parts
+    ]
+    title = f"on {estimate.instance.name}, in minutes, with the source of the figure:"
+    return f"{title}\n{indent(table(rows), '  ')}"
 
 
-def _remarks(estimates: Sequence[Estimate], work: Work, prices: PriceList) -> Iterator[str]:
-    size_gb, usd_a_month = result_storage(work)
-    of_prices = f"{prices.source}" + (f" ({prices.as_of})" if prices.as_of else "")
-    yield "In brackets: from the least to the most, if everything goes well, or everything badly."
-    yield f"Prices an hour in {prices.region}: {of_prices}."
+def _remarks(
+    estimates: Sequence[Estimate], request: EstimateRequest, prices: PriceList
+) -> Iterator[str]:
+    size_gb, usd_per_month = result_storage(request)
+    as_of = f" ({prices.as_of})" if prices.as_of else ""
+    yield "In brackets: the range from the best to the worst case."
+    yield f"Prices per hour in {prices.region}: {prices.source}{as_of}."
     if any(each.instance.name not in prices.spot for each in estimates):
-        part = _shown(SPOT_PART_OF_ON_DEMAND.value)
-        yield f"Spot is taken to ask for {part} of that, where --prices gives no price of Spot."
+        part = _format(SPOT_PART_OF_ON_DEMAND.value)
+        yield f"Spot is assumed to cost {part} of that, unless --prices gives a Spot price."
     yield (
-        f"The results, {_shown(size_gb)} GB, cost {_shown(usd_a_month, _usd)} USD a month on S3. "
-        "Volumes are in; attempts that Spot breaks off, tax, and transfer between regions are not."
+        f"The results, {_format(size_gb)} GB, cost {_format(usd_per_month, _usd)} USD per month on "
+        "S3. Volumes are included; attempts that Spot interrupts, tax, and transfer between "
+        "regions are not."
     )
-    if len(work.recordings) > 1:
-        yield "Each recording is a job with an instance of its own; the hours are those of all."
+    if len(request.workloads) > 1:
+        yield "Each recording is a job with its own instance; the hours are their sum."
     yield from (f"{note[:1].upper()}{note[1:]}." for note in prices.notes)
-
-
-def _recording_values(recorded: Recorded) -> dict[str, Any]:
-    return {
-        "label": recorded.label,
-        "fetchedGb": _rounded(recorded.fetched_gb),
-        "samplesGb": _span_values(recorded.samples_gb),
-        "seconds": _span_values(recorded.duration_s),
-        "channels": recorded.channels,
-        "samplingRateHz": recorded.sampling_rate_hz,
-    }
 
 
 def _estimate_values(estimate: Estimate, prices: PriceList) -> dict[str, Any]:
@@ -125,18 +131,18 @@ def _estimate_values(estimate: Estimate, prices: PriceList) -> dict[str, Any]:
         "possible": estimate.possible,
         "obstacles": list(estimate.fit.obstacles),
         "remarks": list(estimate.fit.remarks),
-        "hours": _span_values(estimate.hours),
-        "longestJobHours": _span_values(estimate.longest_hours),
-        "onDemandUsd": _span_values(estimate.on_demand_usd),
-        "spotUsd": _span_values(estimate.spot_usd),
+        "hours": _interval_values(estimate.hours),
+        "longestJobHours": _interval_values(estimate.longest_hours),
+        "onDemandUsd": _interval_values(estimate.on_demand_usd),
+        "spotUsd": _interval_values(estimate.spot_usd),
         "onDemandUsdPerHour": prices.on_demand[name],
-        "spotUsdAnHour": _span_values(prices.spot_usd_per_hour(name)),
+        "spotUsdPerHour": _interval_values(prices.spot_usd_per_hour(name)),
         "parts": [
             {
                 "name": part.name,
-                "seconds": _span_values(part.seconds),
+                "seconds": _interval_values(part.seconds),
                 "rate": {
-                    "value": _span_values(part.rate.value),
+                    "value": _interval_values(part.rate.value),
                     "unit": part.rate.unit,
                     "origin": part.rate.origin,
                     "asOf": part.rate.as_of.isoformat(),
@@ -148,10 +154,8 @@ def _estimate_values(estimate: Estimate, prices: PriceList) -> dict[str, Any]:
     }
 
 
-def _span_values(span: Interval) -> dict[str, float]:
-    return {
-        "low": _rounded(span.low), "likely": _rounded(span.likely), "high": _rounded(span.high)
-    }  # fmt: skip
+def _interval_values(interval: Interval) -> dict[str, float]:
+    return {name: _rounded(figure) for name, figure in asdict(interval).items()}
 
 
 def _rounded(figure: float) -> float:
@@ -159,7 +163,7 @@ def _rounded(figure: float) -> float:
 
 
 def _number(figure: float) -> str:
-    """A number of two or three digits, as no more are known.
+    """Write a number with two or three digits, as no more are known.
 
     >>> _number(0.0321), _number(1.46), _number(12.34), _number(1234.5)
     ('0.03', '1.5', '12', '1,234')
@@ -173,16 +177,8 @@ def _usd(figure: float) -> str:
     return f"{figure:.2f}" if figure < 100 else f"{figure:,.0f}"
 
 
-def _shown(span: Interval, write: Callable[[float], str] = _number) -> str:
-    """A figure with its range in brackets, where it has one."""
-    if span.low == span.high:
-        return write(span.likely)
-    return f"{write(span.likely)} ({write(span.low)}-{write(span.high)})"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+def _format(interval: Interval, write: Callable[[float], str] = _number) -> str:
+    """Write a figure with its range in brackets, if it has one."""
+    if interval.low == interval.high:
+        return write(interval.likely)
+    return f"{write(interval.likely)} ({write(interval.low)}-{write(interval.high)})"

@@ -1,11 +1,12 @@
-"""How much there is to sort, as bytes or as time say it."""
+"""The size of a recording, from its bytes or its duration."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from spikeinterface_cloud.aws.estimate.interval import Interval, exactly
-from spikeinterface_cloud.aws.estimate.rates import COMPRESSION, SAMPLE_BYTES
+from spikeinterface_cloud.aws.estimate.rates import COMPRESSION
+from spikeinterface_cloud.runtime.memory_estimate import SAMPLE_BYTES
 
 GB = 1e9
 
@@ -14,12 +15,12 @@ COMPRESSED = (".nwb", ".cbin", ".h5", ".hdf5", ".zarr")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Recorded:
+class Workload:
     """The size of one recording."""
 
-    #: what messages call it
+    #: its name in messages
     label: str
-    #: to fetch and to keep on scratch
+    #: to download and to keep on scratch
     fetched_gb: float
     #: of its samples at 16 bits, uncompressed
     samples_gb: Interval
@@ -28,38 +29,37 @@ class Recorded:
 
     @property
     def duration_s(self) -> Interval:
-        """The recorded time, if it has so many channels."""
+        """The recorded time, given the number of channels."""
         return self.samples_gb * (GB / (self.channels * self.sampling_rate_hz * SAMPLE_BYTES))
 
+    @classmethod
+    def from_duration(cls, duration_s: float, channels: int, sampling_rate_hz: float) -> Workload:
+        """Return a recording of this duration, in uncompressed 16-bit samples."""
+        size_bytes = duration_s * channels * sampling_rate_hz * SAMPLE_BYTES
+        return cls.from_bytes(size_bytes, channels, sampling_rate_hz)
 
-def from_duration(duration_s: float, channels: int, sampling_rate_hz: float) -> Recorded:
-    """A recording of so many seconds, in uncompressed 16-bit samples."""
-    size_gb = duration_s * channels * sampling_rate_hz * SAMPLE_BYTES / GB
-    return Recorded(
-        label="the recording",
-        fetched_gb=size_gb,
-        samples_gb=exactly(size_gb),
-        channels=channels,
-        sampling_rate_hz=sampling_rate_hz,
-    )
+    @classmethod
+    def from_bytes(
+        cls,
+        size_bytes: float,
+        channels: int,
+        sampling_rate_hz: float,
+        name: str = "",
+        label: str = "",
+    ) -> Workload:
+        """Return a recording of this size.
 
-
-def from_bytes(
-    size_bytes: float, channels: int, sampling_rate_hz: float, name: str = "", label: str = ""
-) -> Recorded:
-    """A recording of so many bytes.
-
-    Parameters
-    ----------
-    name
-        of the file or folder: its ending tells whether the samples may be compressed
-    """
-    size_gb = size_bytes / GB
-    compressed = name.rstrip("/").lower().endswith(COMPRESSED)
-    return Recorded(
-        label=label or name or "the recording",
-        fetched_gb=size_gb,
-        samples_gb=COMPRESSION.value * size_gb if compressed else exactly(size_gb),
-        channels=channels,
-        sampling_rate_hz=sampling_rate_hz,
-    )
+        Parameters
+        ----------
+        name
+            of the file or folder; its extension decides whether the samples may be compressed
+        """
+        size_gb = size_bytes / GB
+        compressed = name.rstrip("/").lower().endswith(COMPRESSED)
+        return cls(
+            label=label or name or "the recording",
+            fetched_gb=size_gb,
+            samples_gb=COMPRESSION.value * size_gb if compressed else exactly(size_gb),
+            channels=channels,
+            sampling_rate_hz=sampling_rate_hz,
+        )

@@ -45,6 +45,8 @@ class KnownNames:
     readers: Mapping[str, KnownReader]
     #: the defaults of each sorter's parameters; None for a sorter that is in none of our images
     sorters: Mapping[str, Mapping[str, Any] | None]
+    #: `nvidia-required` or `nvidia-optional`, for the sorters that use a GPU
+    gpu_sorters: Mapping[str, str]
     #: those that `make image` or `make image-gpu` brings
     usual: Sequence[str]
     steps: Mapping[str, StepNames]
@@ -66,11 +68,20 @@ def known_names() -> KnownNames:
             for name, reader in said["readers"].items()
         },
         sorters=said["sorters"],
+        gpu_sorters=said["gpu_sorters"],
         usual=said["usual"],
         steps={
             name: StepNames(parameters=tuple(step["parameters"]), passes_on=step["passes_on"])
             for name, step in said["steps"].items()
         },
+    )
+
+
+def needs_gpu(sorter: str, parameters: Mapping[str, Any]) -> bool:
+    """Return whether the sorter needs a GPU; Kilosort4 does, unless `torch_device` is `cpu`."""
+    capability = known_names().gpu_sorters.get(sorter)
+    return capability == "nvidia-required" or (
+        capability == "nvidia-optional" and parameters.get("torch_device") != "cpu"
     )
 
 

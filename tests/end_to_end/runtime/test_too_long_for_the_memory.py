@@ -50,8 +50,8 @@ def test_a_recording_that_cannot_fit_is_refused_with_the_figures(tmp_path: Path)
     assert_refused(
         job,
         69,
-        r"kilosort4 needs about .* GiB of memory for .* channel-hours .* are here, too little in "
-        r"any case; take an instance with more, and ask for it \(submit_job.py --memory\)$",
+        r"kilosort4 needs about .* GiB of memory for .* channel-hours .* are available, too little "
+        r"in any case; use an instance with more memory and request it \(submit_job.py --memory\)$",
     )
     assert job.record["recording"] is None
     assert "preprocess ..." not in job.log

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.aws.estimate.instances import INSTANCES
+from spikeinterface_cloud.prices import INSTANCE_SPECS
 from tests.support.batch_server import AwsServer
 from tests.support.dandi_stand_in import DandiStandIn
 from tests.support.submitting import Laptop
@@ -53,7 +53,7 @@ def test_a_recorded_time_is_enough_and_nobody_is_asked(laptop: Laptop, aws: AwsS
     lines = done.stdout.splitlines()
     assert lines[0].startswith("the recording: 108 GB, 1.3 hours of 384 channels at 30 kHz")
     assert " ".join(lines[2].split()) == "instance GPU hours USD on demand USD on Spot"
-    assert {line.split()[0] for line in lines[3 : 3 + len(INSTANCES)]} == set(INSTANCES)
+    assert {line.split()[0] for line in lines[3 : 3 + len(INSTANCE_SPECS)]} == set(INSTANCE_SPECS)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_times_are_written_as_people_do(laptop: Laptop, duration: str) -> None:
 def test_json_has_the_parts_with_their_rates_on_every_instance(laptop: Laptop) -> None:
     found = estimate(laptop, "--size", "25GB", "--sorters", '["kilosort4", "simple"]')
     assert found["prices"]["region"] == "us-east-1"
-    assert len(found["instances"]) == len(INSTANCES)
+    assert len(found["instances"]) == len(INSTANCE_SPECS)
     for each in found["instances"]:
         names = [part["name"] for part in each["parts"]]
         assert names[:4] == ["start", "fetch", "preprocess", "sort with kilosort4"]
@@ -232,12 +232,12 @@ def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
         (
             ["--size", "1GB", "--instance-type", "g5.2xlage"],
             2,
-            "'g5.2xlage' is no instance type of the table; did you mean g5.2xlarge?",
+            "'g5.2xlage' is not an instance type of the table; did you mean g5.2xlarge?",
         ),
         (["--size", "1GB", "--price", "0.7"], 2, "--price without a TYPE goes with one"),
         (["--size", "1GB", "--price", "g5.xlarge=dear"], 2, "is not a price; write it like g4dn"),
         (["--size", "1GB", "--price", "g5.xlarge=-1"], 2, "is not a price above nothing."),
-        (["--size", "1GB", "--price", "p9.xlarge=1"], 2, "'p9.xlarge' is no instance type of"),
+        (["--size", "1GB", "--price", "p9.xlarge=1"], 2, "'p9.xlarge' is not an instance type of"),
         (["--size", "1GB", "--scratch", "tape"], 2, "'tape' is not one of 'nvme', 'ebs'"),
         (["--size", "1GB", "--prices", "none.json"], 2, "'none.json' does not exist"),
         (
@@ -248,7 +248,7 @@ def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
         (
             ["--size", "1GB", "--sorters", "herdingspikes"],
             78,
-            "SORTERS: nobody has measured herdingspikes in a way that tells its cost; an estimate",
+            "SORTERS: the speed of herdingspikes is unknown; estimates are available for kilosort4",
         ),
         (["--size", "1GB", "--sorters", ","], 78, "SORTERS: no name; give one"),
         (["--size", "1GB", "--sorters", "[1]"], 78, "SORTERS: '[1]' holds something that is"),

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spikeinterface.sorters.sorterlist import sorter_dict
 
-from spikeinterface_cloud import errors
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.diagnose import exit_codes
+from spikeinterface_cloud.aws.diagnose.exit_codes import SYSTEM_EXIT_CODES, explain_exit_code
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Unavailable,
@@ -38,7 +36,7 @@ from spikeinterface_cloud.aws.diagnose.queue_checks import (
     judge_queue,
 )
 from spikeinterface_cloud.aws.diagnose.quotas import Quota, judge_quota
-from spikeinterface_cloud.aws.diagnose.request import MAY_NEED_GPU, NEED_GPU, Request, request_of
+from spikeinterface_cloud.aws.diagnose.request import Request, request_of
 from spikeinterface_cloud.aws.diagnose.roles import trusted_services
 from spikeinterface_cloud.aws.diagnose.run import Diagnosis
 from spikeinterface_cloud.aws.diagnose.scaling_checks import judge_activities, judge_machines
@@ -49,6 +47,7 @@ from spikeinterface_cloud.aws.diagnose.size_checks import (
 )
 from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
 from spikeinterface_cloud.aws.diagnose.table import findings_table, summary
+from spikeinterface_cloud.errors import EXIT_CODES
 
 ROOT = Path(__file__).parents[3]
 REGION = "us-east-1"
@@ -361,7 +360,7 @@ CAUSES = [
     ("never started", judge_job(state("FAILED", statusReason="Odd."), 0), "failed",
      "its container never started (Odd.)", "the checks below"),
     ("unknown exit code", judge_job(state("FAILED", container={"exitCode": 42}), 0), "failed",
-     "exit code 42: no code of this program", "is it this project's image?"),
+     "exit code 42: not an exit code of this program", "is it this project's image?"),
 ]  # fmt: skip
 
 
@@ -436,20 +435,11 @@ def test_every_known_reason_is_one_that_was_seen() -> None:
     assert named == {id(known) for known in (*NOT_STARTED, *BLOCKED)}
 
 
-def test_every_exit_code_of_the_program_is_explained() -> None:
-    raised = {
-        error.exit_code
-        for error in vars(errors).values()
-        if isinstance(error, type) and hasattr(error, "exit_code")
-    }
-    assert set(exit_codes.MEANINGS) == raised | {1}
-    assert not exit_codes.MEANINGS.keys() & exit_codes.OF_THE_SYSTEM.keys()
-
-
-def test_the_sorters_that_need_a_gpu_are_spikeinterface_s() -> None:
-    capabilities = {name: sorter.gpu_capability for name, sorter in sorter_dict.items()}
-    assert {name for name, has in capabilities.items() if has == "nvidia-required"} == NEED_GPU
-    assert {name for name, has in capabilities.items() if has == "nvidia-optional"} == MAY_NEED_GPU
+def test_exit_codes_of_program_and_system_do_not_overlap() -> None:
+    assert not EXIT_CODES.keys() & SYSTEM_EXIT_CODES.keys()
+    assert explain_exit_code(66) == EXIT_CODES[66]
+    assert explain_exit_code(137).meaning.startswith("it was killed")
+    assert explain_exit_code(99).meaning == "not an exit code of this program"
 
 
 def test_what_a_job_asks_for_is_read_off_what_aws_says() -> None:

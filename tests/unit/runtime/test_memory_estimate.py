@@ -32,9 +32,9 @@ def test_an_hour_fits_where_it_is_known_to() -> None:
 def test_a_long_recording_is_warned_of_with_the_figures_and_the_remedy() -> None:
     [concern] = check_memory(["kilosort4"], neuropixels(4), n_workers=4, usable_bytes=30 * GIB)
     assert concern == (
-        "kilosort4 needs about 89.0 GiB of memory for 1,536.0 channel-hours (an estimate, right "
-        "within a factor of 4), and 30.0 GiB are here; should it be killed, take an instance with "
-        "more, and ask for it (submit_job.py --memory)"
+        "kilosort4 needs about 89.0 GiB of memory for 1,536.0 channel-hours (estimated to within a "
+        "factor of 4), but only 30.0 GiB are available; if it is killed, use an instance with "
+        "more memory and request it (submit_job.py --memory)"
     )
 
 
@@ -42,14 +42,14 @@ def test_what_cannot_fit_however_wrong_the_estimate_is_refused() -> None:
     with pytest.raises(UnavailableError, match="too little in any case") as raised:
         check_memory(["simple", "kilosort4"], neuropixels(13), n_workers=4, usable_bytes=30 * GIB)
     assert raised.value.exit_code == 69
-    assert "take an instance with more" in str(raised.value)
+    assert "use an instance with more memory" in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
 def test_workers_of_the_analysis_are_a_remedy() -> None:
     [concern] = check_memory(["simple"], neuropixels(0.5), n_workers=16, usable_bytes=10 * GIB)
     assert concern.startswith("the analysis needs about 12.8 GiB")
-    assert concern.endswith("or set N_JOBS lower than 16")
+    assert concern.endswith("or set N_JOBS below 16")
 
 
 def test_of_other_sorters_only_the_analysis_is_known() -> None:

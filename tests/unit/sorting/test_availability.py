@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import spikeinterface.sorters as ss
 
+from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.runtime.host import Gpu
 from spikeinterface_cloud.sorting.availability import (
@@ -12,7 +13,6 @@ from spikeinterface_cloud.sorting.availability import (
     check_names,
     check_parameters,
     complete_parameters,
-    needs_gpu,
 )
 
 
