@@ -9,7 +9,7 @@ from spikeinterface.core import BaseRecording, BaseSorting, NumpyRecording
 
 from tests.support.dandi_stand_in import DandiStandIn
 from tests.support.fault_proxy import FaultProxy
-from tests.support.recordings import AP_GAIN_UV, neuropixels_probe, quantise, simulate
+from tests.support.recordings import AP_GAIN_UV, neuropixels_probe, quantize, simulate
 from tests.support.servers import S3Server
 
 #: SpikeInterface cannot save where simulated traces come from, and need not
@@ -39,7 +39,7 @@ def noise() -> BaseRecording:
     recording.set_channel_gains(1.0)
     recording.set_channel_offsets(0.0)
     recording.set_probe(neuropixels_probe(16))
-    return quantise(recording, AP_GAIN_UV)
+    return quantize(recording, AP_GAIN_UV)
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,14 @@
-"""Writers of recordings in the formats of real acquisition systems, with a known ground truth.
+"""Simulated recordings with known spikes, written as SpikeGLX, Open Ephys and SpikeInterface do.
 
-`simulate` makes spikes on the contacts of a Neuropixels 1.0 probe, in the units that its amplifier
-would give; the `write_*` functions lay the same traces out as SpikeGLX, Open Ephys, NWB and
-SpikeInterface do, so that a test can follow known spikes from a file to the results.
+`simulate` puts spikes on the contacts of a Neuropixels 1.0 probe, in the units of its amplifier;
+the `write_*` functions write the same traces in a format, so that a test can follow known spikes
+from a file to the results. `nwb_files` writes them as NWB.
 """
 
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,6 @@ import numpy as np
 import spikeinterface as si
 from probeinterface import Probe, write_probeinterface
 from probeinterface.neuropixels_tools import build_neuropixels_probe
-from pynwb import NWBHDF5IO, H5DataIO, NWBFile
-from pynwb.ecephys import LFP, ElectricalSeries
-from pynwb.file import Subject
 from spikeinterface.core import BaseRecording, BaseSorting, NumpyRecording
 
 #: Neuropixels 1.0: a range of 0.6 V over 512 steps, amplified 500 times (AP) and 250 times (LF)
@@ -55,22 +51,22 @@ def simulate(
         probe=probe or neuropixels_probe(n_channels),
         seed=seed,
     )
-    return quantise(recording, AP_GAIN_UV), sorting
+    return quantize(recording, AP_GAIN_UV), sorting
 
 
-def quantise(recording: BaseRecording, gain_uv: float) -> BaseRecording:
+def quantize(recording: BaseRecording, gain_uv: float) -> BaseRecording:
     """The same recording as int16 samples of `gain_uv` microvolts each, in memory."""
     traces = []
     for segment in range(recording.get_num_segments()):
         microvolts = recording.get_traces(segment_index=segment)
         traces.append(np.clip(np.round(microvolts / gain_uv), -32768, 32767).astype("int16"))
-    quantised = NumpyRecording(
+    quantized = NumpyRecording(
         traces, recording.sampling_frequency, channel_ids=recording.channel_ids
     )
-    quantised.set_channel_gains(gain_uv)
-    quantised.set_channel_offsets(0.0)
-    quantised.set_probegroup(recording.get_probegroup())
-    return quantised
+    quantized.set_channel_gains(gain_uv)
+    quantized.set_channel_offsets(0.0)
+    quantized.set_probegroup(recording.get_probegroup())
+    return quantized
 
 
 # ----- SpikeGLX ----------------------------------------------------------------------------------
@@ -108,8 +104,8 @@ def write_spikeglx(
             traces = _in_steps(recording, segment, AP_GAIN_UV)
             stem = probe_folder / f"{run_folder.name}_t{trigger}.imec{number}"
             rate = recording.sampling_frequency
-            given = run.first_sample
-            first = given if isinstance(given, int) else given[segment]
+            starts = run.first_sample
+            first = starts if isinstance(starts, int) else starts[segment]
             _write_imec(stem, "ap", traces, rate, first)
             if run.with_lf:
                 slow = np.ascontiguousarray(traces[::LF_RATE_DIVISOR])
@@ -280,113 +276,6 @@ def write_blackrock(
     data = struct.pack("<BII", 1, 0, len(traces))
     file.write_bytes(head + data + traces.astype("<i2").tobytes())
     return file
-
-
-# ----- NWB ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NwbLayout:
-    """What an NWB file says, and what it leaves out."""
-
-    #: `conversion` of the series, in volts; None leaves it out (NWB then takes 1.0)
-    conversion: float | None = AP_GAIN_UV * 1e-6
-    #: `rel_x` and `rel_y` of each channel; `probe` takes the recording's, None leaves them out
-    positions: np.ndarray | str | None = "probe"
-    #: names of the electrode groups, shared out over the channels in order
-    groups: tuple[str, ...] = ("probe0",)
-    #: seconds; ignored with `timestamps`
-    starting_time: float = 0.0
-    #: seconds of each sample, in place of a rate
-    timestamps: np.ndarray | None = None
-    compression: str | None = "gzip"
-    with_lfp: bool = False
-    dtype: str = "int16"
-    #: arguments of `pynwb.file.Subject`; None leaves the subject out
-    subject: Mapping[str, Any] | None = None
-    #: more arguments of `pynwb.NWBFile`, like `session_id`
-    session: Mapping[str, Any] = field(default_factory=dict)
-
-
-def write_nwb(
-    file: Path,
-    recordings: BaseRecording | Mapping[str, BaseRecording],
-    layout: NwbLayout | None = None,
-) -> Path:
-    """Write an NWB file with one acquired electrical series for each recording; the file."""
-    layout = layout or NwbLayout()
-    series = (
-        {"ElectricalSeries": recordings} if isinstance(recordings, BaseRecording) else recordings
-    )
-    nwbfile = NWBFile(
-        session_description="simulated spikes",
-        identifier="simulated",
-        session_start_time=datetime(2024, 5, 1, 10, tzinfo=UTC),
-        subject=None if layout.subject is None else Subject(**layout.subject),
-        **layout.session,
-    )
-    first = next(iter(series.values()))
-    region = _add_electrodes(nwbfile, first, layout)
-    for name, recording in series.items():
-        nwbfile.add_acquisition(_electrical_series(name, recording, layout, region))
-    if layout.with_lfp:
-        _add_lfp(nwbfile, first, region)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with NWBHDF5IO(str(file), "w") as io:
-        io.write(nwbfile)
-    return file
-
-
-def _add_electrodes(nwbfile: NWBFile, recording: BaseRecording, layout: NwbLayout) -> Any:
-    positions = layout.positions
-    if isinstance(positions, str):
-        positions = recording.get_channel_locations()
-    device = nwbfile.create_device("probe", description="simulated")
-    groups = [
-        nwbfile.create_electrode_group(name, description=name, location="CA1", device=device)
-        for name in layout.groups
-    ]
-    if positions is not None:
-        nwbfile.add_electrode_column("rel_x", "micrometers")
-        nwbfile.add_electrode_column("rel_y", "micrometers")
-    n_channels = recording.get_num_channels()
-    for channel in range(n_channels):
-        group = groups[channel * len(groups) // n_channels]
-        place: dict[str, float] = {}
-        if positions is not None:
-            place = {"rel_x": positions[channel, 0], "rel_y": positions[channel, 1]}
-        nwbfile.add_electrode(group=group, location="CA1", **place)
-    return nwbfile.create_electrode_table_region(list(range(n_channels)), "all electrodes")
-
-
-def _electrical_series(
-    name: str, recording: BaseRecording, layout: NwbLayout, region: Any
-) -> ElectricalSeries:
-    traces = recording.get_traces(segment_index=0).astype(layout.dtype)
-    chunks = (min(len(traces), 30000), traces.shape[1])
-    data = H5DataIO(traces, compression=layout.compression, chunks=chunks)
-    said: dict[str, Any] = {} if layout.conversion is None else {"conversion": layout.conversion}
-    if layout.timestamps is not None:
-        said["timestamps"] = layout.timestamps
-    else:
-        said["rate"] = recording.sampling_frequency
-        said["starting_time"] = layout.starting_time
-    return ElectricalSeries(name=name, data=data, electrodes=region, **said)
-
-
-def _add_lfp(nwbfile: NWBFile, recording: BaseRecording, region: Any) -> None:
-    slow = recording.get_traces(segment_index=0)[::LF_RATE_DIVISOR]
-    module = nwbfile.create_processing_module("ecephys", "field potential")
-    lfp = LFP(name="LFP")
-    module.add(lfp)
-    lfp.add_electrical_series(
-        ElectricalSeries(
-            name="ElectricalSeriesLFP",
-            data=H5DataIO(slow, compression="gzip"),
-            electrodes=region,
-            rate=recording.sampling_frequency / LF_RATE_DIVISOR,
-        )
-    )
 
 
 # ----- SpikeInterface ----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pynwb import NWBHDF5IO
 from tests.end_to_end.conftest import Simulated
 from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
 from tests.support.job import Job, assert_refused, assert_succeeded, run_job, s3_access
-from tests.support.recordings import NwbLayout, write_nwb
+from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.servers import S3Server
 from tests.support.sorted_results import files_with, keys_below
 

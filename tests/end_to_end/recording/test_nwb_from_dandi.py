@@ -9,7 +9,7 @@ import pytest
 from tests.end_to_end.conftest import Simulated
 from tests.support.dandi_stand_in import OWNER_KEY, Asset, DandiStandIn
 from tests.support.job import Job, assert_refused, assert_succeeded, run_job, s3_access
-from tests.support.recordings import NwbLayout, write_nwb
+from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.servers import SECRET_KEY, S3Server
 from tests.support.sorted_results import (
     assert_complete,

@@ -13,13 +13,8 @@ from tests.end_to_end.conftest import UNSAVED_PROVENANCE
 from tests.support.dandi_stand_in import DandiStandIn
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_read
 from tests.support.job import Job, assert_refused, run_job, s3_access
-from tests.support.recordings import (
-    SpikeGlxRun,
-    simulate,
-    write_binary_folder,
-    write_nwb,
-    write_spikeglx,
-)
+from tests.support.nwb_files import write_nwb
+from tests.support.recordings import SpikeGlxRun, simulate, write_binary_folder, write_spikeglx
 from tests.support.servers import (
     S3Server,
     check_permissions,

@@ -8,14 +8,8 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
 from tests.support.job import assert_succeeded, run_job
-from tests.support.recordings import (
-    NwbLayout,
-    SpikeGlxRun,
-    neuropixels_probe,
-    simulate,
-    write_nwb,
-    write_spikeglx,
-)
+from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.recordings import SpikeGlxRun, neuropixels_probe, simulate, write_spikeglx
 from tests.support.sorted_results import assert_complete, n_true_units_found
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]

@@ -8,7 +8,8 @@ import spikeinterface as si
 from tests.support.dandi_stand_in import OWNER_KEY, DandiStandIn
 from tests.support.fault_proxy import FaultProxy
 from tests.support.job import Job, assert_succeeded, run_job, s3_access
-from tests.support.recordings import NwbLayout, simulate, write_nwb
+from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.recordings import simulate
 from tests.support.servers import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting]

@@ -38,7 +38,8 @@ from tests.support.dandi_stand_in import (
     DandiStandIn,
     Fault,
 )
-from tests.support.recordings import simulate, write_nwb
+from tests.support.nwb_files import write_nwb
+from tests.support.recordings import simulate
 
 pytestmark = pytest.mark.integration
 

@@ -15,12 +15,11 @@ from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all, sample
 from spikeinterface_cloud.recording.summary import describe
+from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import (
     AP_GAIN_UV,
-    NwbLayout,
     neuropixels_probe,
     simulate,
-    write_nwb,
     write_open_ephys,
     write_zarr_folder,
 )

@@ -15,14 +15,8 @@ from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import first_frames, open_recording
 from spikeinterface_cloud.recording.summary import describe
 from tests.support import timed_files
-from tests.support.recordings import (
-    NwbLayout,
-    SpikeGlxRun,
-    simulate,
-    write_nwb,
-    write_open_ephys,
-    write_spikeglx,
-)
+from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.recordings import SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
 
 pytestmark = pytest.mark.integration
 

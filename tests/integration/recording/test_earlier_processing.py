@@ -12,7 +12,8 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing.pipeline import default_steps, preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
-from tests.support.recordings import SpikeGlxRun, simulate, write_nwb, write_spikeglx
+from tests.support.nwb_files import write_nwb
+from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx
 
 pytestmark = [
     pytest.mark.integration,

@@ -19,13 +19,12 @@ from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsE
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.load import first_frames, open_recording
 from spikeinterface_cloud.recording.summary import describe
+from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import (
-    NwbLayout,
     SpikeGlxRun,
     neuropixels_probe,
     simulate,
     write_binary_folder,
-    write_nwb,
     write_open_ephys,
     write_probe,
     write_spikeglx,

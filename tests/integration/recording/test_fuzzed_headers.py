@@ -20,7 +20,8 @@ from spikeinterface_cloud.errors import CloudJobError
 from spikeinterface_cloud.recording.open import open_source
 from spikeinterface_cloud.recording.source import FetchedSource
 from tests.support.job import run_job
-from tests.support.recordings import SpikeGlxRun, simulate, write_nwb, write_spikeglx
+from tests.support.nwb_files import write_nwb
+from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx
 from tests.support.weather import within
 
 pytestmark = [

@@ -20,10 +20,10 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.open import open_source
 from spikeinterface_cloud.recording.source import FetchedSource
 from tests.support.job import assert_refused, assert_succeeded, run_job
+from tests.support.nwb_files import write_nwb
 from tests.support.recordings import (
     simulate,
     write_binary_folder,
-    write_nwb,
     write_open_ephys,
     write_probe,
     write_zarr_folder,

@@ -22,7 +22,8 @@ from spikeinterface_cloud.recording.load import open_recording, open_streamed_nw
 from spikeinterface_cloud.recording.open import open_source
 from spikeinterface_cloud.recording.source import FetchedSource
 from tests.support.acquisition_formats import write_maxwell
-from tests.support.recordings import AP_GAIN_UV, NwbLayout, simulate, write_nwb
+from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.recordings import AP_GAIN_UV, simulate
 from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,8 @@ from spikeinterface_cloud.recording.source import (
     find_source,
 )
 from tests.support.dandi_stand_in import DandiStandIn
-from tests.support.recordings import simulate, write_nwb, write_probe
+from tests.support.nwb_files import write_nwb
+from tests.support.recordings import simulate, write_probe
 from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration

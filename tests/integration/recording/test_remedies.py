@@ -33,12 +33,12 @@ from tests.support.acquisition_formats import (
     write_open_ephys_legacy,
     write_split_intan,
 )
+from tests.support.nwb_files import write_nwb
 from tests.support.recordings import (
     AP_GAIN_UV,
     SpikeGlxRun,
     simulate,
     write_binary_folder,
-    write_nwb,
     write_open_ephys,
     write_spikeglx,
     write_zarr_folder,

@@ -12,13 +12,8 @@ from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
-from tests.support.recordings import (
-    SpikeGlxRun,
-    simulate,
-    write_nwb,
-    write_open_ephys,
-    write_spikeglx,
-)
+from tests.support.nwb_files import write_nwb
+from tests.support.recordings import SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
 from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration

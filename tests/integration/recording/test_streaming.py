@@ -16,7 +16,8 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError, TransferError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import first_frames, open_streamed_nwb
-from tests.support.recordings import NwbLayout, simulate, write_nwb
+from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.recordings import simulate
 
 pytestmark = pytest.mark.integration
 

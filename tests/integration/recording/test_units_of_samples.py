@@ -14,7 +14,8 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
-from tests.support.recordings import AP_GAIN_UV, NwbLayout, neuropixels_probe, simulate, write_nwb
+from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.recordings import AP_GAIN_UV, neuropixels_probe, simulate
 
 pytestmark = [
     pytest.mark.integration,
