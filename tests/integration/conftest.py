@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.batch_server import AwsServer, aws_server
 from tests.support.hosts import Host
+from tests.support.laptop import Laptop
 from tests.support.servers import S3Server
-from tests.support.submitting import Laptop
 
 BUCKET = "lab-results"
 

@@ -1,4 +1,4 @@
-"""An empty AWS account over HTTP: moto's server in a process of its own.
+"""An empty AWS account over HTTP: moto's server in its own process.
 
 Unlike `batch_server`'s it has nothing in it, and its warnings of what moto's CloudFormation leaves
 out are not the tests' errors. Two things that moto forgets of a stack that came of a change set,
@@ -24,7 +24,7 @@ ROLE = "what-aws-makes-for-batch"
 
 @contextmanager
 def account_server(address: str = "127.0.0.1", *arguments: str) -> Iterator[S3Server]:
-    """The server while it runs; the arguments are those of this module's own command line."""
+    """Run the server; the arguments are those of this module's command line."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.account_server", address, str(port), *arguments]
     with running(command, f"http://127.0.0.1:{port}") as url:
@@ -32,7 +32,7 @@ def account_server(address: str = "127.0.0.1", *arguments: str) -> Iterator[S3Se
 
 
 def completed(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """The application, which completes stacks after each change set that was executed."""
+    """Wrap the application to complete stacks after each executed change set."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -59,7 +59,7 @@ def complete_stacks() -> None:
 
 
 def main(address: str, port: str, *arguments: str) -> None:
-    """Serve for ever."""
+    """Serve until killed."""
     from moto.core.config import default_user_config
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import run_simple

@@ -21,7 +21,7 @@ OPEN_EPHYS_BLOCK = 1024
 
 
 def samples_of(recording: BaseRecording) -> np.ndarray:
-    """All samples of the first segment."""
+    """Return all samples of the first segment."""
     traces: np.ndarray = recording.get_traces(segment_index=0)
     return traces
 
@@ -36,7 +36,7 @@ def write_neuroscope(
     stem: str = "session",
     n_channels: int = 8,
 ) -> Path:
-    """Write the .xml of a session, its .dat unless that is None, and an LFP of that ending."""
+    """Write the .xml of a session, its .dat unless `recording` is None, and an LFP file."""
     folder.mkdir(parents=True, exist_ok=True)
     rate = 30000 if wideband is None else int(wideband.sampling_frequency)
     channels = "".join(f'<channel skip="0">{c}</channel>' for c in range(n_channels))
@@ -149,7 +149,7 @@ def write_open_ephys_legacy(folder: Path, recording: BaseRecording) -> Path:
     n_records = len(traces) // OPEN_EPHYS_BLOCK
     marker = bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 255])
     for c in range(traces.shape[1]):
-        said = {
+        fields = {
             "format": "'Open Ephys Data Format'",
             "version": "0.4",
             "header_bytes": "1024",
@@ -162,7 +162,7 @@ def write_open_ephys_legacy(folder: Path, recording: BaseRecording) -> Path:
             "bufferSize": "1024",
             "bitVolts": str(AP_GAIN_UV),
         }
-        header = "".join(f"header.{name} = {value};\n" for name, value in said.items())
+        header = "".join(f"header.{name} = {value};\n" for name, value in fields.items())
         records = [header.encode().ljust(1024)]
         for record in range(n_records):
             start = record * OPEN_EPHYS_BLOCK
@@ -180,14 +180,14 @@ def write_cbin(run: Path, folder: Path, band: str = "ap") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     samples = next(run.rglob(f"*.{band}.bin"))
     meta = samples.with_suffix(".meta").read_text()
-    said = dict(line.split("=", 1) for line in meta.splitlines())
+    header = dict(line.split("=", 1) for line in meta.splitlines())
     target = folder / samples.with_suffix(".cbin").name
     mtscomp.compress(
         samples,
         target,
         target.with_suffix(".ch"),
-        sample_rate=float(said["imSampRate"]),
-        n_channels=int(said["nSavedChans"]),
+        sample_rate=float(header["imSampRate"]),
+        n_channels=int(header["nSavedChans"]),
         dtype=np.int16,
         check_after_compress=False,
         n_threads=1,
@@ -268,7 +268,7 @@ def write_neuralynx(folder: Path, recording: BaseRecording, header_rate: int | N
         ]
     )
     for c in range(traces.shape[1]):
-        said = {
+        fields = {
             "FileType": "NCS",
             "FileVersion": "3.4",
             "RecordSize": "1044",
@@ -286,7 +286,7 @@ def write_neuralynx(folder: Path, recording: BaseRecording, header_rate: int | N
             "TimeClosed": "2024/05/01 10:01:00",
         }
         lines = ["######## Neuralynx Data File Header"]
-        lines += [f"-{name} {value}" for name, value in said.items()]
+        lines += [f"-{name} {value}" for name, value in fields.items()]
         records = np.zeros(n_records, record)
         records["time"] = np.round(1e7 + np.arange(n_records) * 512 / rate * 1e6)
         records["channel"], records["rate"], records["n"] = c, claimed, 512

@@ -1,4 +1,4 @@
-"""A queue of machines as a lab has one, healthy, for tests that break one thing of it."""
+"""A healthy Batch queue with all that it needs, for tests that break one part of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ACCOUNT = "123456789012"
 REGION = "us-east-1"
 ZONE = f"{REGION}a"
 
-#: where g4dn is not to be had
+#: a zone that does not offer g4dn
 ZONE_WITHOUT = f"{REGION}e"
 
 INSTANCE_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
@@ -30,27 +30,27 @@ IMAGE_MANIFEST = json.dumps(
 
 
 def trust(service: str) -> str:
-    """A trust policy for a service of AWS."""
+    """Return a trust policy for an AWS service."""
     principal = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return json.dumps({"Version": "2012-10-17", "Statement": [principal]})
 
 
 class Account(Protocol):
-    """A server that stands for an account of AWS."""
+    """A mock server of an AWS account."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The endpoint URL."""
 
     def client(self, service: str) -> Any:
-        """A client of the account's owner."""
+        """Return a boto3 client with all permissions."""
 
 
 @dataclass(kw_only=True)
 class Lab:
     """A network, roles, an image, a compute environment, its queue and a job definition.
 
-    Whatever is given instead of a default is what a test breaks.
+    Arguments that replace a default are what a test breaks.
     """
 
     server: Account
@@ -62,7 +62,7 @@ class Lab:
     #: `igw`, `nat` or none
     way_out: str | None = "igw"
     public: bool = True
-    #: what of the compute environment is different
+    #: overrides of the compute environment's `computeResources`
     resources: dict[str, Any] = field(default_factory=dict)
     container: dict[str, Any] = field(default_factory=dict)
 
@@ -72,7 +72,7 @@ class Lab:
     environment_arn: str = ""
 
     def build(self) -> Lab:
-        """Make it all."""
+        """Create everything in the account."""
         self._build_network()
         self._build_roles()
         self._build_image()
@@ -81,26 +81,26 @@ class Lab:
         return self
 
     def client(self, service: str) -> Any:
-        """A client of the account's server."""
+        """Return a boto3 client of the account."""
         return self.server.client(service)
 
     @property
     def aws(self) -> AwsServer:
-        """The account's server, if it is the stand-in that a test can give answers to."""
+        """The account's server, which must be the mock that tests can program."""
         assert isinstance(self.server, AwsServer)
         return self.server
 
     @property
     def image(self) -> str:
-        """The address of the image."""
+        """The URI of the image."""
         return f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{self.name}:gpu"
 
     def role(self, name: str) -> str:
-        """The ARN of one of its roles."""
+        """Return the ARN of one of the roles."""
         return f"arn:aws:iam::{ACCOUNT}:role/{self.name}-{name}"
 
     def submit(self, status: str = "RUNNABLE", **fields: Any) -> str:
-        """A job for Kilosort4 that is in this state; `fields` are what AWS says of it besides."""
+        """Submit a Kilosort4 job in this state; `fields` override its description."""
         job_id = self.client("batch").submit_job(
             jobName="session1", jobQueue=self.name, jobDefinition=self.name
         )["jobId"]
@@ -109,7 +109,7 @@ class Lab:
         return str(job_id)
 
     def container_properties(self) -> dict[str, Any]:
-        """What the job definition says of the container, as AWS would tell it of a job."""
+        """Return the container part of a job description, as AWS would."""
         return {
             "image": self.image,
             "command": ["python", "run_script.py"],
@@ -173,7 +173,7 @@ class Lab:
         )
 
     def _attach(self, iam: Any, role: str, policy: str) -> None:
-        """moto has AWS's own policies only where it is told to load them all; one is made here."""
+        """Attach a copy of an AWS managed policy, which moto does not load by default."""
         name = policy.rpartition("/")[2]
         own = f"arn:aws:iam::{ACCOUNT}:policy/{name}"
         known = {entry["Arn"] for entry in iam.list_policies(Scope="Local")["Policies"]}

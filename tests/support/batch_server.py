@@ -1,4 +1,4 @@
-"""AWS Batch, Logs, S3 and CloudFormation over HTTP: moto, made as strict as AWS is.
+"""AWS Batch, Logs, S3 and CloudFormation over HTTP: moto, made as strict as AWS.
 
 moto finishes every job at once and takes any request. Here requests are held against AWS's limits
 first, listings come in pages, and a test says how a job fares and when AWS refuses.
@@ -20,14 +20,14 @@ from tests.support.servers import access_to, client_of
 QUEUE = "sorting"
 DEFINITION = "spikeinterface-cloud"
 
-#: entries of a page of ListJobs
+#: page size of ListJobs
 PAGE = 100
 
 #: of AWS, in JSON of the overrides, where Batch adds some of its own
 OVERRIDES_LENGTH = 8_192
 ADDED_BY_BATCH = 600
 
-#: how the services that do not speak JSON wrap an error
+#: the XML errors of services without JSON
 XML_ERRORS = {
     "s3": "{}",
     "ec2": "<Response><Errors>{}</Errors></Response>",
@@ -43,7 +43,7 @@ Answer = tuple[int, Mapping[str, str], bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """One request that came."""
+    """A request that arrived."""
 
     service: str
     #: like `submitjob`, `Logs_20140328.GetLogEvents`, or the method and path
@@ -53,7 +53,7 @@ class Call:
 
 @dataclass(kw_only=True)
 class Refusal:
-    """An answer of AWS that a test asked for."""
+    """An error that a test makes the server return."""
 
     action: str
     status: int
@@ -63,7 +63,7 @@ class Refusal:
 
 
 class AwsServer:
-    """The WSGI application in front of moto's, and what tests want of it."""
+    """The WSGI application in front of moto's, which tests program and inspect."""
 
     def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
         self._application = application
@@ -73,41 +73,41 @@ class AwsServer:
         self._forgotten: dict[str, int] = {}
         self.url = ""
         self.calls: list[Call] = []
-        #: called with each call before it is answered
+        #: called with each request before the response
         self.on_call: Callable[[Call], None] = lambda _: None
-        #: the jobs at the front of the queue, which moto does not know
+        #: the jobs at the front of the queue, which moto lacks
         self.front_of_queue: list[str] | None = None
-        #: replies in JSON to calls that moto does not have, by action
+        #: JSON replies to calls that moto lacks, by action
         self.answers: dict[str, Callable[[Any], Mapping[str, Any]]] = {}
-        #: those that refuse every call
+        #: services that refuse every call
         self.denied_services: frozenset[str] = frozenset()
-        #: what is changed of the replies of Batch, by action
+        #: edits of Batch's replies, by action
         self.amendments: dict[str, Callable[[Any], None]] = {}
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this server."""
+        """Return a boto3 client of this server."""
         return client_of(access_to(self.url), service)
 
     def refuse(
         self, action: str, code: str, message: str = "", *, status: int = 400, times: int = 1
     ) -> None:
-        """Answer the next calls of this action, `*` for any, with an error of AWS."""
+        """Answer the next calls of this action (`*`: any) with an AWS error."""
         self._refusals.append(
             Refusal(action=action, status=status, code=code, message=message, times=times)
         )
 
     def set_fate(self, job_id: str, **fields: Any) -> None:
-        """What DescribeJobs and ListJobs say of a job from now on, besides what moto says."""
+        """Override fields of a job in DescribeJobs and ListJobs from now on."""
         fate = self._fates.setdefault(job_id, {})
         container = {**fate.get("container", {}), **fields.get("container", {})}
         self._fates[job_id] = {**fate, **fields, "container": container}
 
     def forget_for(self, job_id: str, times: int) -> None:
-        """Let the next calls of DescribeJobs not know a job, as they may right after it came."""
+        """Hide a job from the next calls of DescribeJobs, as AWS may right after submission."""
         self._forgotten[job_id] = times
 
     def clear(self) -> None:
-        """Forget calls, refusals and fates."""
+        """Forget calls, refusals and overridden fields."""
         self.calls.clear()
         self._refusals.clear()
         self._fates.clear()
@@ -119,7 +119,7 @@ class AwsServer:
         self.denied_services = frozenset()
 
     def named(self, action: str) -> list[Call]:
-        """The calls of this action."""
+        """Return the calls of this action."""
         return [call for call in self.calls if call.action == action]
 
     def __call__(
@@ -195,7 +195,7 @@ class AwsServer:
         return answer
 
     def _list_jobs(self, call: Call, environ: dict[str, Any]) -> Answer:
-        """AWS lists running jobs unless it is told otherwise, no children, and in pages."""
+        """List jobs as AWS does: running ones by default, no children, in pages."""
         status, headers, content = self._pass_on(environ, {**call.body, "jobStatus": None})
         if status != 200:
             return status, headers, content
@@ -250,7 +250,7 @@ class AwsServer:
 
 
 def problem_of(call: Call) -> str | None:
-    """Why AWS would refuse a request to Batch by its documented limits, if it would."""
+    """Return why AWS would refuse a Batch request by its documented limits, if it would."""
     if call.action == "describejobs" and len(call.body["jobs"]) > 100:
         return "Maximum number of jobs supported is 100"
     if call.action == "submitjob":
@@ -318,7 +318,7 @@ def _send(answer: Answer, start_response: Callable[..., Any]) -> list[bytes]:
 
 @contextmanager
 def aws_server() -> Iterator[AwsServer]:
-    """A server with a queue and a job definition; it runs no container."""
+    """Run a server with a queue and a job definition; it runs no containers."""
     from moto.core.config import default_user_config
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
@@ -345,7 +345,7 @@ def aws_server() -> Iterator[AwsServer]:
 
 
 def _set_up(server: AwsServer) -> None:
-    """What every account has that can run a job; the servers of a process share one account."""
+    """Create the queue and job definition; the servers of a process share one account."""
     iam, batch = server.client("iam"), server.client("batch")
     if batch.describe_job_queues(jobQueues=[QUEUE])["jobQueues"]:
         return

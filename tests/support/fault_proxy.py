@@ -1,5 +1,4 @@
-"""An HTTP proxy in front of a server, which counts what passes and fails as a test has asked it
-to."""
+"""An HTTP proxy in front of a server, which counts requests and injects faults."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ BREAKS = frozenset({"reset", "truncate", "stall"})
 
 Kind = Literal["reset", "truncate", "stall", "corrupt", "status", "damage", "drip"]
 
-#: what a drip lets through, and how long it is dry in between
+#: bytes in a drip, and seconds between drips
 DROP_BYTES = 512
 DROP_S = 0.02
 DROPS = 20
@@ -33,7 +32,7 @@ DROPS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request that came through."""
+    """A request that passed the proxy."""
 
     method: str
     #: with the query
@@ -42,23 +41,23 @@ class Request:
 
     @property
     def range(self) -> str | None:
-        """The range it asked for."""
+        """The Range header."""
         return self.headers.get("range")
 
 
 def is_read(request: Request) -> bool:
-    """Whether the request reads an object, or a part of one, rather than a listing."""
+    """Return whether the request reads an object or part of one, not a listing."""
     return request.method == "GET" and "list-type" not in request.path
 
 
 def is_write(request: Request) -> bool:
-    """Whether the request carries bytes to store."""
+    """Return whether the request writes bytes."""
     return request.method == "PUT"
 
 
 @dataclass(kw_only=True)
 class Fault:
-    """What goes wrong, with which requests, and how many times.
+    """A fault: its kind, the requests that it affects, and how many times.
 
     The answer breaks off (`reset`, `truncate`), stands still (`stall`), comes by drops for a while
     (`drip`), has a wrong byte (`corrupt`) or is a mere `status`; or the request's own body is
@@ -81,17 +80,17 @@ class Fault:
 
 @dataclass(kw_only=True)
 class Counts:
-    """What has come through, since the start or the last `clear`."""
+    """Requests and bytes since the start or the last `clear`."""
 
     requests: list[Request] = field(default_factory=list)
-    #: of bodies, towards the client
+    #: bytes of response bodies
     sent_bytes: int = 0
-    #: how many faults have really happened, by kind
+    #: faults that happened, by kind
     faults: Counter[str] = field(default_factory=Counter)
 
 
 class FaultProxy(ThreadingHTTPServer):
-    """The proxy; a context manager that serves while it is entered."""
+    """The proxy; a context manager that serves while entered."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -103,11 +102,11 @@ class FaultProxy(ThreadingHTTPServer):
         self.upstream = (parts.hostname, parts.port or 80)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.counts = Counts()
-        #: called with each request before it is passed on
+        #: called with each request before it is forwarded
         self.on_request: Callable[[Request], None] = lambda _: None
-        #: asked what is to happen to a request that no injected fault matches
+        #: returns the fault of a request that no injected fault matches
         self.weather: Callable[[Request], Fault | None] = lambda _: None
-        #: headers that every answer of the server has instead of its own; names in lower case
+        #: response headers that replace the server's; names in lower case
         self.answer_headers: dict[str, str] = {}
         #: whether requests for ranges are passed on as such, or as requests for the whole
         self.knows_ranges = True
@@ -126,7 +125,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.server_close()
 
     def inject(self, fault: Fault) -> None:
-        """Let `fault` happen to the next requests that it matches."""
+        """Inject `fault` into the next requests that it matches."""
         with self._lock:
             self._faults.append(fault)
 
@@ -137,11 +136,11 @@ class FaultProxy(ThreadingHTTPServer):
             self.counts = Counts()
 
     def reads(self) -> list[Request]:
-        """The requests that read objects."""
+        """Return the requests that read objects."""
         return [request for request in self.counts.requests if is_read(request)]
 
     def take(self, request: Request) -> Fault | None:
-        """Count a request and return what is to happen to it."""
+        """Count a request and return its fault, if any."""
         with self._lock:
             self.counts.requests.append(request)
             for fault in self._faults:
@@ -152,7 +151,7 @@ class FaultProxy(ThreadingHTTPServer):
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Count a request as under way."""
+        """Count a request as in flight."""
         with self._lock:
             self.requests_under_way += 1
         try:
@@ -167,12 +166,12 @@ class FaultProxy(ThreadingHTTPServer):
             self.counts.sent_bytes += size_bytes
 
     def count_fault(self, fault: Fault) -> None:
-        """Count a fault that has happened."""
+        """Count a fault."""
         with self._lock:
             self.counts.faults[fault.kind] += 1
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is no news."""
+        """Ignore clients that disconnect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -216,7 +215,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _pass_on
 
     def _read_body(self, length: int, fault: Fault | None) -> bytes:
-        """The body of the request, by drops at first where that is the fault."""
+        """Read the request body, in drips at first if that is the fault."""
         read = b""
         if fault is not None and fault.kind == "drip" and fault.in_request and length:
             self.server.count_fault(fault)
@@ -257,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
             position += len(block)
 
     def _dripped(self, block: bytes, fault: Fault | None) -> bytes:
-        """Send the start of the answer's first block by drops, when that is the fault; the rest."""
+        """Send the start of the first block in drips if that is the fault; return the rest."""
         if fault is None or fault.kind != "drip" or fault.in_request:
             return block
         self.server.count_fault(fault)
@@ -269,7 +268,7 @@ class _Handler(BaseHTTPRequestHandler):
         return block[end:]
 
     def _broke(self, fault: Fault, position: int, block: bytes) -> bool:
-        """Send the last bytes before a break and break, when it is due in this block."""
+        """Send the last bytes before a break and break, if it is due in this block."""
         last = fault.after_bytes - position
         if fault.kind not in BREAKS or last > len(block):
             return False
@@ -300,7 +299,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _corrupted(block: bytes, position: int, fault: Fault | None) -> bytes:
-    """The block, one byte of it changed when that is the fault and the byte is in it."""
+    """Return the block, with one byte changed if that is the fault and the byte is in it."""
     if fault is None or fault.kind != "corrupt":
         return block
     at = fault.after_bytes - position

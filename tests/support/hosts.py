@@ -1,4 +1,4 @@
-"""Machines that one job is tried on in turn, for tests without a job: each has a results folder."""
+"""Hosts that attempt the same job one after the other, each with its results folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RUN = SorterRun(
 
 
 class Host:
-    """A machine with a results folder, and the target it shares with other machines."""
+    """A host with a results folder, and the target it shares with other hosts."""
 
     def __init__(
         self,
@@ -46,13 +46,13 @@ class Host:
         self._bucket = bucket
 
     def attempt(self, fingerprint: str = "a") -> SorterFolder:
-        """A new attempt, once it has looked at what is there."""
+        """Start a new attempt, which loads earlier results."""
         folder = SorterFolder("simple", fingerprint, self.results)
         folder.look()
         return folder
 
     def kept(self, name: str = "simple") -> dict[str, bytes]:
-        """What is in a folder of the results: at the target, where there is one."""
+        """Return the files of a results folder: at the target, if there is one."""
         if self._server is None:
             folder = self.results.folder / name
             return {
@@ -70,7 +70,7 @@ class Host:
         }
 
     def put(self, name: str, content: bytes, folder: str = "simple") -> None:
-        """Change a file in a folder of the results, as somebody else might."""
+        """Change a file in a results folder, as somebody else might."""
         if self._server is not None:
             key = f"results/{folder}/{name}"
             self._server.client.put_object(Bucket=self._bucket, Key=key, Body=content)
@@ -81,7 +81,7 @@ class Host:
 
 
 def write(folder: SorterFolder, **files: str) -> None:
-    """Write files by their names, with `__` for the slash."""
+    """Write files by name, with `__` for the slash."""
     for name, content in files.items():
         file = folder.path / name.replace("__", "/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def write(folder: SorterFolder, **files: str) -> None:
 
 
 def sort(folder: SorterFolder, found: str) -> None:
-    """Run a sorter that finds this."""
+    """Run a sorter with this result."""
     folder.begin()
     write(folder, raw_sorting__spikes=found)
     (folder.path / "output.log").write_text(f"finding {found}")
@@ -97,7 +97,7 @@ def sort(folder: SorterFolder, found: str) -> None:
 
 
 def analyze(folder: SorterFolder, found: str) -> None:
-    """Analyze what the sorter found, and export it."""
+    """Analyze and export the sorter's result."""
     write(folder, sorting__spikes=f"curated {found}", phy__params=found)
     (folder.path / "analyzer.zarr").mkdir(exist_ok=True)
     (folder.path / "analyzer.zarr" / "templates").write_text(found)

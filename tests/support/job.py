@@ -1,4 +1,4 @@
-"""The whole job as a user starts it: `run_script.py` in a process and a folder of its own."""
+"""The whole job as a user starts it: `run_script.py` in its own process and folder."""
 
 import os
 import re
@@ -17,7 +17,7 @@ from tests.support.sorted_results import read_record
 
 PROGRAM = Path(__file__).parents[2] / "run_script.py"
 
-#: a job that takes longer than this hangs
+#: a job that takes longer is considered to hang
 TIMEOUT_S = 400
 
 #: More tests than cores run at once, so that a job has one thread for its linear algebra. Most of
@@ -30,13 +30,13 @@ LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """A job that has ended, and what it left behind."""
+    """A job that has ended, and what it wrote."""
 
     folder: Path
     exit_code: int
-    #: what it wrote to standard output
+    #: standard output
     output: str
-    #: what it wrote to standard error
+    #: standard error
     log: str
 
     @property
@@ -46,7 +46,7 @@ class Job:
 
     @property
     def scratch(self) -> Path:
-        """Where the job had its scratch."""
+        """The scratch folder."""
         return self.folder / "scratch"
 
     @property
@@ -64,11 +64,11 @@ class Job:
         ]
 
     def outcomes(self) -> dict[str, str]:
-        """How each sorter ended, by name, in the order they ran."""
+        """The outcome of each sorter by name, in the order they ran."""
         return {run["sorter"]: run["outcome"] for run in self.record["sorters"]}
 
     def step(self, name: str) -> dict[str, Any]:
-        """What `run.json` says of one step; it has to be there once."""
+        """Return the one entry of a step in `run.json`."""
         [found] = [step for step in self.record["steps"] if step["name"] == name]
         return dict(found)
 
@@ -85,16 +85,16 @@ def run_job(
     Its results, scratch and home are folders in `folder`, unless `variables` say otherwise; a
     `launcher` is a command that starts the command that follows it.
     """
-    with started_job(folder, variables, *arguments, launcher=launcher) as process:
+    with start_job(folder, variables, *arguments, launcher=launcher) as process:
         output, log = process.communicate(timeout=timeout_s)
     return Job(folder=folder, exit_code=process.returncode, output=output, log=log)
 
 
 @contextmanager
-def started_job(
+def start_job(
     folder: Path, variables: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
 ) -> Iterator[subprocess.Popen[str]]:
-    """The program while it runs; whatever is left of it is killed in the end."""
+    """Start the program; kill what is left of it in the end."""
     folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         [*launcher, sys.executable, str(PROGRAM), *arguments],
@@ -120,7 +120,7 @@ def started_job(
 
 
 def assert_succeeded(job: Job) -> None:
-    """Exit code 0, nothing reported as an error, and scratch as empty as before."""
+    """Assert exit code 0, no error in the log, and an empty scratch folder."""
     assert job.exit_code == 0, job.log
     assert job.errors == []
     assert job.record["status"] == "succeeded"
@@ -129,7 +129,7 @@ def assert_succeeded(job: Job) -> None:
 
 
 def assert_refused(job: Job, exit_code: int, *patterns: str) -> None:
-    """The job ended before any sorter ran, with this code and one line for each pattern.
+    """Assert that the job ended before any sorter ran, with one error line per pattern.
 
     Each pattern has to match an error line of its own: what is wrong, why, and what to do.
     """
@@ -142,7 +142,7 @@ def assert_refused(job: Job, exit_code: int, *patterns: str) -> None:
 
 
 def s3_access(url: str) -> dict[str, str]:
-    """The variables that reach the tests' S3 server at `url`."""
+    """Return the variables that configure the tests' S3 server at `url`."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -151,9 +151,9 @@ def s3_access(url: str) -> dict[str, str]:
     }
 
 
-def processes_with(variable: str, value: str) -> list[int]:
-    """The running processes that were started with this variable, or inherited it."""
-    wanted = f"{variable}={value}".encode()
+def processes_with_variable(variable: str, value: str) -> list[int]:
+    """Return the running processes that have this variable in their environment."""
+    entry = f"{variable}={value}".encode()
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -161,23 +161,23 @@ def processes_with(variable: str, value: str) -> list[int]:
             state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
         except OSError:  # it has ended in the meantime
             continue
-        if wanted in environment.split(b"\0") and state != "Z":
+        if entry in environment.split(b"\0") and state != "Z":
             found.append(int(folder.name))
     return found
 
 
 def sorter_process(identifier: str) -> int:
-    """The process in which the sorter of the job with this RUN_IDENTIFIER runs."""
+    """Return the process of the running sorter of the job with this RUN_IDENTIFIER."""
     [number] = [
         number
-        for number in processes_with("RUN_IDENTIFIER", identifier)
+        for number in processes_with_variable("RUN_IDENTIFIER", identifier)
         if b"spikeinterface_cloud.sorting.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
     ]
     return number
 
 
 def wait_for_log(process: subprocess.Popen[str], text: str, timeout_s: float = 120) -> str:
-    """Read the log of a running job until a line has `text`; what was read."""
+    """Read the log of a running job until a line contains `text`; return what was read."""
     assert process.stderr is not None
     deadline = time.monotonic() + timeout_s
     read = ""

@@ -21,23 +21,23 @@ Group = np.ndarray
 
 
 def linear(n_contacts: int, pitch_um: float = 25.0, x_um: float = 0.0) -> Group:
-    """Contacts in one column."""
+    """Place contacts in one column."""
     return np.array([(x_um, pitch_um * c) for c in range(n_contacts)])
 
 
 def staggered(n_contacts: int, x_um: float = 0.0) -> Group:
-    """Contacts in two columns, 20 um apart, as on a dense shank."""
+    """Place contacts in two columns, 20 um apart, as on a dense shank."""
     return np.array([(x_um + 20.0 * (c % 2), 20.0 * (c // 2)) for c in range(n_contacts)])
 
 
 def tetrodes(n_tetrodes: int, pitch_um: float = 300.0) -> list[Group]:
-    """Four wires each, 20 um apart."""
+    """Place four wires each, 20 um apart."""
     wires = np.array([(0.0, 0.0), (20.0, 0.0), (0.0, 20.0), (20.0, 20.0)])
     return [wires + np.array([pitch_um * t, 0.0]) for t in range(n_tetrodes)]
 
 
 def square(n_contacts: int, pitch_um: float) -> Group:
-    """A grid of so many contacts a side."""
+    """Place contacts in a square grid."""
     return np.array(
         [(pitch_um * x, pitch_um * y) for x in range(n_contacts) for y in range(n_contacts)]
     )
@@ -45,13 +45,13 @@ def square(n_contacts: int, pitch_um: float) -> Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signals:
-    """What is on the channels of a layout, besides independent noise."""
+    """Signals on the channels of a layout, besides independent noise."""
 
-    #: noise that all channels of an area share, above 300 Hz
+    #: amplitude of noise above 300 Hz that all channels of an area share
     common_uv: float = 0.0
     #: the area of each group; None: all groups are in one
     areas: Sequence[int] | None = None
-    #: channels that carry next to nothing
+    #: channels with almost no signal
     dead: Sequence[int] = ()
     #: channels with ten times the noise
     noisy: Sequence[int] = ()
@@ -62,7 +62,7 @@ class Signals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Neuron:
-    """A true neuron: where it is, how large, and when it fires."""
+    """A true neuron: position, amplitude and spike times."""
 
     channel: int
     amplitude_uv: float
@@ -70,7 +70,7 @@ class Neuron:
 
 
 def record(groups: Sequence[Group], signals: Signals) -> tuple[si.BaseRecording, list[Neuron]]:
-    """A recording in int16 with a probe for each group, and its neurons."""
+    """Simulate an int16 recording with a probe for each group; return its neurons too."""
     rng = np.random.default_rng(signals.seed)
     locations = np.concatenate(groups)
     sizes = [len(group) for group in groups]

@@ -19,7 +19,7 @@ IDENTITY = {
 
 
 class MetadataStandIn(ThreadingHTTPServer):
-    """What answers at 169.254.169.254 on an instance: nothing without a token of its own."""
+    """The server at 169.254.169.254 on an instance; it requires a token."""
 
     daemon_threads = True
 
@@ -29,13 +29,13 @@ class MetadataStandIn(ThreadingHTTPServer):
             "/latest/dynamic/instance-identity/document": json.dumps(IDENTITY).encode(),
             "/latest/meta-data/instance-life-cycle": b"spot",
         }
-        #: seconds before the token, as long as its packets take that never arrive
+        #: seconds until the token, as with packets that never arrive
         self.token_delay_s = 0.0
         self.requests: list[tuple[str, str]] = []
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variable by which AWS's own tools find it."""
+        """The variable that points AWS's own tools to the server."""
         return {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{self.server_port}/"}
 
 
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def metadata_stand_in() -> Iterator[MetadataStandIn]:
-    """The service while it runs."""
+    """Run the service."""
     with MetadataStandIn() as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -23,11 +23,11 @@ class NwbLayout:
     conversion: float | None = AP_GAIN_UV * 1e-6
     #: `rel_x` and `rel_y` of each channel; `probe` takes the recording's, None leaves them out
     positions: np.ndarray | str | None = "probe"
-    #: names of the electrode groups, shared out over the channels in order
+    #: names of the electrode groups, which divide the channels in order
     groups: tuple[str, ...] = ("probe0",)
     #: seconds; ignored with `timestamps`
     starting_time: float = 0.0
-    #: seconds of each sample, in place of a rate
+    #: seconds of each sample, instead of a rate
     timestamps: np.ndarray | None = None
     compression: str | None = "gzip"
     with_lfp: bool = False
@@ -43,7 +43,7 @@ def write_nwb(
     recordings: BaseRecording | Mapping[str, BaseRecording],
     layout: NwbLayout | None = None,
 ) -> Path:
-    """Write an NWB file with one acquired electrical series for each recording; the file."""
+    """Write an NWB file with one acquired electrical series per recording; return the file."""
     layout = layout or NwbLayout()
     series = (
         {"ElectricalSeries": recordings} if isinstance(recordings, BaseRecording) else recordings

@@ -25,7 +25,7 @@ NIDQ_RATE_HZ = 25000.0
 
 
 def neuropixels_probe(n_channels: int) -> Probe:
-    """The first contacts of a Neuropixels 1.0 probe, wired in order."""
+    """Return the first contacts of a Neuropixels 1.0 probe, wired in order."""
     probe = build_neuropixels_probe("NP1000").get_slice(np.arange(n_channels))
     probe.set_device_channel_indices(np.arange(n_channels))
     return probe
@@ -39,7 +39,7 @@ def simulate(
     seed: int = 0,
     probe: Probe | None = None,
 ) -> tuple[BaseRecording, BaseSorting]:
-    """Spikes in noise, as int16 samples of a Neuropixels probe, and the spikes' true times.
+    """Simulate int16 samples of a Neuropixels probe; return them and the true spikes.
 
     Several durations make several segments.
     """
@@ -55,7 +55,7 @@ def simulate(
 
 
 def quantize(recording: BaseRecording, gain_uv: float) -> BaseRecording:
-    """The same recording as int16 samples of `gain_uv` microvolts each, in memory."""
+    """Convert a recording to int16 samples of `gain_uv` microvolts each, in memory."""
     traces = []
     for segment in range(recording.get_num_segments()):
         microvolts = recording.get_traces(segment_index=segment)
@@ -74,7 +74,7 @@ def quantize(recording: BaseRecording, gain_uv: float) -> BaseRecording:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpikeGlxRun:
-    """How a run is laid out."""
+    """The files of a run."""
 
     name: str = "mouse"
     gate: int = 0
@@ -82,14 +82,14 @@ class SpikeGlxRun:
     triggers: tuple[int, ...] = (0,)
     with_lf: bool = True
     with_nidq: bool = False
-    #: sample at which SpikeGLX says that the files begin, or that of each trigger
+    #: `firstSample` of all files, or of each trigger
     first_sample: int | Sequence[int] = 0
 
 
 def write_spikeglx(
     folder: Path, probes: BaseRecording | Sequence[BaseRecording], run: SpikeGlxRun | None = None
 ) -> Path:
-    """Write a run with a folder for each probe, as SpikeGLX does; the run's folder.
+    """Write a run with a folder for each probe, as SpikeGLX does; return the run's folder.
 
     `probes` are recordings on contacts of a Neuropixels 1.0 probe in order; a recording of
     several segments fills the run's triggers. A sync channel closes every imec file.
@@ -196,11 +196,11 @@ def _write_meta(file: Path, meta: Mapping[str, object]) -> None:
 
 
 def write_open_ephys(folder: Path, recording: BaseRecording, n_adc: int = 2) -> Path:
-    """Write the binary format of the Open Ephys GUI; the session's folder.
+    """Write the binary format of the Open Ephys GUI; return the session's folder.
 
     The neural channels share a stream with `n_adc` analog inputs, as on an acquisition board, and
-    a slow NI-DAQ stream lies beside. Segments become recordings of one experiment. There is no
-    probe in it: the GUI knows none of an acquisition board.
+    a slow NI-DAQ stream accompanies it. Segments become recordings of one experiment. There is no
+    probe: the GUI knows none of an acquisition board.
     """
     session = folder / "2024-05-01_10-00-00"
     n_neural = recording.get_num_channels()
@@ -261,7 +261,7 @@ def _write_continuous(
 def write_blackrock(
     file: Path, traces: np.ndarray, labels: Sequence[str], units: Sequence[str]
 ) -> Path:
-    """Write a file of continuous data (specification 2.3) at 30 kHz; the file.
+    """Write a file of continuous data (specification 2.3) at 30 kHz; return the file.
 
     A step of int16 `traces` is a quarter of the channel's unit: uV for electrodes, mV for inputs.
     """
@@ -282,18 +282,18 @@ def write_blackrock(
 
 
 def write_binary_folder(folder: Path, recording: BaseRecording) -> Path:
-    """Save with `recording.save(format="binary")`; the folder."""
+    """Save with `recording.save(format="binary")`; return the folder."""
     recording.save(folder=folder, format="binary", progress_bar=False)
     return folder
 
 
 def write_zarr_folder(folder: Path, recording: BaseRecording) -> Path:
-    """Save with `recording.save(format="zarr")`; the folder, which ends in `.zarr`."""
+    """Save with `recording.save(format="zarr")` to a folder that ends in `.zarr`; return it."""
     recording.save(folder=folder, format="zarr", progress_bar=False)
     return folder
 
 
 def write_probe(file: Path, recording: BaseRecording) -> Path:
-    """Write the probe of `recording` as a PROBE_FILE; the file."""
+    """Write the probe of `recording` as a PROBE_FILE; return the file."""
     write_probeinterface(file, recording.get_probegroup())
     return file

@@ -1,4 +1,4 @@
-"""Results folders for the tests of the report: what sorters and analysis leave, without them."""
+"""Results folders for the tests of the report, written without sorting or analysis."""
 
 import csv
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ RATE_HZ = 30_000.0
 N_CHANNELS = 64
 DURATION_S = 8.0
 
-#: what nobody should be able to run in the page
+#: a script that must not run in the page
 HOSTILE = "<script>document.title='owned'</script>"
 
 
 def run_of(sorter: str, n_units: int = 0, **changes: Any) -> SorterRun:
-    """A sorter that has run, `sorted` unless told otherwise."""
+    """Return the run of a sorter, `sorted` by default."""
     parameters: dict[str, Any] = {"detect_threshold": 5.5}
     return SorterRun(
         **{
@@ -41,7 +41,7 @@ def run_of(sorter: str, n_units: int = 0, **changes: Any) -> SorterRun:
 
 
 def record_of(*runs: SorterRun, **changes: Any) -> RunRecord:
-    """The record of a job that has sorted a recording of `N_CHANNELS`."""
+    """Return the record of a job that sorted a recording of `N_CHANNELS`."""
     record = RunRecord(
         settings={"SORTERS": ",".join(run.sorter for run in runs), "DANDI_API_KEY": "***"},
         run_identifier="mouse 1",
@@ -73,7 +73,7 @@ def record_of(*runs: SorterRun, **changes: Any) -> RunRecord:
 def sample_of(
     *, n_peaks: int = 20_000, unit: str = "µV", contacts: Contacts | None = None
 ) -> RecordingSample:
-    """A sample with a bad channel, of noise."""
+    """Return a sample of noise with a bad channel."""
     random = np.random.default_rng(0)
     peaks = Peaks(
         time_s=np.sort(random.uniform(0, DURATION_S, n_peaks)),
@@ -96,7 +96,7 @@ def sample_of(
 
 
 def contacts_of(depth_um: np.ndarray) -> Contacts:
-    """Contacts at these depths, one of them dead."""
+    """Return contacts at these depths, one of them dead."""
     n_channels = len(depth_um)
     return Contacts(
         channel_ids=tuple(f"AP{number}" for number in range(n_channels)),
@@ -122,7 +122,7 @@ def _noise(unit: str, random: np.random.Generator) -> Signal:
 
 
 def write_sorter(folder: Path, unit_ids: Sequence[str], *, with_gain: bool = True) -> None:
-    """The analyzer and the tables of a sorter that has found these units, in noise."""
+    """Write the analyzer and the tables of a sorter with these units, in noise."""
     random = np.random.default_rng(1)
     n_samples = int(DURATION_S * RATE_HZ)
     traces = random.normal(0, 10, (n_samples, N_CHANNELS)).astype("float32").round().astype("int16")
@@ -167,7 +167,7 @@ def write_sorter(folder: Path, unit_ids: Sequence[str], *, with_gain: bool = Tru
 
 
 def write_agreement(folder: Path, pairs: Sequence[tuple[str, str, str, str]]) -> None:
-    """The pairs (sorter, unit, sorter, unit) that match."""
+    """Write the pairs (sorter, unit, sorter, unit) that match."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = ("sorter_1", "unit_1", "sorter_2", "unit_2")
     _write_table(

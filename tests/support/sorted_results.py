@@ -1,4 +1,4 @@
-"""What came out of a job, looked at as a user does: from the bucket, with SpikeInterface."""
+"""The results of a job, read as a user does: from the bucket, with SpikeInterface."""
 
 import json
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from spikeinterface.comparison import compare_sorter_to_ground_truth
 
 from spikeinterface_cloud.results.run_schema import RunJson
 
-#: a true unit counts as found from this accuracy on
+#: smallest accuracy of a true unit that counts as found
 FOUND_ACCURACY = 0.8
 
-#: what every analyzer can be asked for
+#: extensions of every analyzer
 EXTENSIONS = {
     "random_spikes",
     "waveforms",
@@ -32,7 +32,7 @@ EXTENSIONS = {
 
 
 def read_record(results: Path) -> dict[str, Any]:
-    """The content of `run.json`, which has to follow its schema."""
+    """Return the content of `run.json` after validating it."""
     text = (results / "run.json").read_text()
     RunJson.model_validate_json(text)
     content: dict[str, Any] = json.loads(text)
@@ -40,7 +40,7 @@ def read_record(results: Path) -> dict[str, Any]:
 
 
 def upload_folder(client: Any, folder: Path, bucket: str, prefix: str) -> None:
-    """Put every file of `folder` into the bucket, below `prefix`."""
+    """Upload every file of `folder` to the bucket, below `prefix`."""
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             key = f"{prefix}/{file.relative_to(folder).as_posix()}"
@@ -48,7 +48,7 @@ def upload_folder(client: Any, folder: Path, bucket: str, prefix: str) -> None:
 
 
 def download_folder(client: Any, bucket: str, prefix: str, folder: Path) -> Path:
-    """Fetch every object below `prefix` with boto3 alone; the folder."""
+    """Download every object below `prefix` with boto3; return the folder."""
     for key in keys_below(client, bucket, prefix):
         file = folder / key.removeprefix(f"{prefix}/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -57,13 +57,13 @@ def download_folder(client: Any, bucket: str, prefix: str, folder: Path) -> Path
 
 
 def keys_below(client: Any, bucket: str, prefix: str) -> list[str]:
-    """The keys of every object below `prefix`."""
+    """Return the keys of all objects below `prefix`."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
 
 def n_true_units_found(results: Path, sorter: str, truth: si.BaseSorting) -> int:
-    """How many true units the sorting in `results` has with an accuracy of 0.8 or more."""
+    """Count the true units that the sorting in `results` has with an accuracy of 0.8 or more."""
     comparison = compare_sorter_to_ground_truth(
         truth, si.load(results / sorter / "sorting"), exhaustive_gt=True
     )
@@ -72,7 +72,7 @@ def n_true_units_found(results: Path, sorter: str, truth: si.BaseSorting) -> int
 
 
 def assert_complete(results: Path, sorters: Sequence[str]) -> None:
-    """The whole tree of the contract is there, and SpikeInterface opens what is meant for it."""
+    """Assert that all results are there, and that SpikeInterface opens its own."""
     read_record(results)
     assert (results / "run.log").is_file()
     report = (results / "report.html").read_text()
@@ -96,7 +96,7 @@ def assert_complete(results: Path, sorters: Sequence[str]) -> None:
 
 
 def files_with(folder: Path, secret: str) -> list[Path]:
-    """The files of `folder` in which `secret` can be read."""
+    """Return the files of `folder` that contain `secret`."""
     return [
         file
         for file in sorted(folder.rglob("*"))

@@ -1,4 +1,4 @@
-"""Real SpikeGLX headers with simulated samples, and what the headers say, read independently.
+"""Real SpikeGLX headers with simulated samples, and an independent reader of the headers.
 
 The rules are those of SpikeGLX's own documentation and of its readers (SpikeGLX_Datafile_Tools):
 nothing here goes through probeinterface, neo or the program under test.
@@ -26,7 +26,7 @@ GEOMETRY = {
 
 
 class Header(dict[str, str]):
-    """The lines of a meta file, by key, and what follows from them."""
+    """The lines of a meta file by key, and values derived from them."""
 
     @property
     def part_number(self) -> str:
@@ -48,7 +48,7 @@ class Header(dict[str, str]):
 
     @property
     def is_aligned(self) -> bool:
-        """Whether CatGT has taken the channels' shifts back already, which it does by default."""
+        """Whether CatGT has already aligned the channels, which it does by default."""
         command = self.get("catGTCmdline0")
         return command is not None and "-no_tshift" not in command
 
@@ -65,7 +65,7 @@ class Header(dict[str, str]):
                 gains = np.array([float(rows[c].split()[3]) for c in self.ap_channels])
             case 1110:  # one gain, in the head of the table
                 gains = np.full(len(self.ap_channels), float(head.split(",")[3]))
-            case 21 | 24:  # one gain, that cannot be set
+            case 21 | 24:  # one fixed gain
                 gains = np.full(len(self.ap_channels), 80.0)
             case _:
                 gains = np.full(len(self.ap_channels), float(self["imChan0apGain"]))
@@ -103,7 +103,7 @@ class Header(dict[str, str]):
 
     @property
     def multiplexed_shifts(self) -> np.ndarray | None:
-        """The same from the table that recent headers hold."""
+        """The same from the table in recent headers."""
         if "~muxTbl" not in self:
             return None
         head, *turns = self.entries("muxTbl")
@@ -131,7 +131,7 @@ def read_header(name: str) -> Header:
 
 
 def samples(header: Header, n_samples: int) -> np.ndarray:
-    """Noise that differs between channels, of shape (samples, saved channels)."""
+    """Return noise that differs between channels, of shape (samples, saved channels)."""
     rng = np.random.default_rng(int(header.n_saved))
     block = rng.integers(-40, 40, (3000, header.n_saved), dtype="int16")
     return np.tile(block, (-(-n_samples // len(block)), 1))[:n_samples]
@@ -145,7 +145,7 @@ def write_with_header(
     stem: str = "run_g0_t0",
     changes: Mapping[str, str | None] | None = None,
 ) -> Path:
-    """Write a binary file and a header that fits it; the binary file.
+    """Write a binary file and a matching header; return the binary file.
 
     `changes` go into the header last; None takes a key out.
     """

@@ -1,4 +1,4 @@
-"""The CloudFormation template as the tests read it: YAML, with AWS's tags in their long form."""
+"""The CloudFormation template, loaded with AWS's tags in their long form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILE = Path(__file__).parents[2] / "infrastructure" / "cloudformation.yaml"
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-    """Reads `!Ref x` as `{"Ref": "x"}`, and `!Sub x` as `{"Fn::Sub": "x"}`."""
+    """Load `!Ref x` as `{"Ref": "x"}`, and `!Sub x` as `{"Fn::Sub": "x"}`."""
 
 
 def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -31,12 +31,12 @@ TEMPLATE: dict[str, Any] = yaml.load(FILE.read_text(), Loader=_Loader)  # noqa: 
 
 
 def default(name: str) -> Any:
-    """The default of a parameter."""
+    """Return the default of a parameter."""
     return TEMPLATE["Parameters"][name]["Default"]
 
 
 def of_type(kind: str) -> dict[str, dict[str, Any]]:
-    """The resources of a type like `AWS::Batch::JobQueue`, by logical id."""
+    """Return the resources of a type like `AWS::Batch::JobQueue`, by logical id."""
     return {
         name: resource
         for name, resource in TEMPLATE["Resources"].items()
@@ -45,7 +45,7 @@ def of_type(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every statement that allows something to somebody, with the logical id of its resource."""
+    """Yield every policy statement with the logical id of its resource."""
     for name, resource in TEMPLATE["Resources"].items():
         properties = resource.get("Properties", {})
         documents = [policy["PolicyDocument"] for policy in properties.get("Policies", ())]
@@ -57,5 +57,5 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def listed(value: Any) -> list[Any]:
-    """What IAM takes as one value or as a list of them."""
+    """Return a list of what IAM accepts as one value or a list."""
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""Writers of recordings whose files say when each sample, or each block of samples, was taken.
+"""Writers of recordings whose files contain a timestamp of each sample or block of samples.
 
 Each takes the counters as the acquisition system would write them, so that a test decides where
 they jump. The traces are small noise; only their times matter here.

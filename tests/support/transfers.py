@@ -1,4 +1,4 @@
-"""What the tests of transfers share: a folder on S3, and how to fetch it."""
+"""A folder on S3 and its download, for the tests of transfers."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from tests.support.servers import S3Server, access_to
 
 MIB = 1024 * 1024
 
-#: what landing.py asks for at once; a file of four ranges
+#: size of a range request; a file of four ranges
 RANGE = 8 * MIB
 LARGE = random.Random(3).randbytes(3 * RANGE + 1234)
 
-#: gives up soon after failures, but lets a busy machine take its time
+#: gives up soon after failures, but allows for a busy host
 STEADY = NetworkTimeouts(connect_s=10, stall_s=20, give_up_s=2, longest_wait_s=0.2)
 
-#: for connections that stand still
+#: for stalled connections
 IMPATIENT = NetworkTimeouts(connect_s=1, stall_s=0.5, give_up_s=2, longest_wait_s=0.2)
 
 
-#: as a request asks for it
+#: the Range header of the last range
 LAST_RANGE = f"bytes={3 * RANGE}-{len(LARGE) - 1}"
 
 
 def is_last_range(request: Request) -> bool:
-    """Whether a request asks for the last range, or for what a break has left of it."""
+    """Return whether a request reads the last range, or the rest of it after a break."""
     return request.range is not None and request.range.endswith(f"-{len(LARGE) - 1}")
 
 
 def md5(data: bytes) -> str:
-    """The MD5 in hexadecimal."""
+    """Return the MD5 in hexadecimal."""
     return hashlib.md5(data).hexdigest()  # noqa: S324
 
 
@@ -50,7 +50,7 @@ def put(server: S3Server, bucket: str, name: str, data: bytes) -> None:
 
 
 def files_of(url: str, bucket: str, patience: NetworkTimeouts = STEADY) -> list[RemoteFile]:
-    """The files of the folder `raw`."""
+    """Return the files of the folder `raw`."""
     storage = Storage(access_to(url), patience=patience)
     folder = S3Location(bucket=bucket, key="raw")
     return s3_files(storage, storage.list_objects(folder), folder)
@@ -62,12 +62,12 @@ def fetch(url: str, bucket: str, folder: Path, patience: NetworkTimeouts = STEAD
 
 
 def leftovers(folder: Path) -> list[str]:
-    """The names of unfinished files and their records."""
+    """Return the names of unfinished files and their records."""
     return sorted(path.name for path in folder.rglob("*.part*"))
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """What is in a folder, by relative path."""
+    """Return the content of all files in a folder by relative path."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Each true neuron of a simulated recording beside the unit that was found for it."""
+"""Match the true neurons of a simulated recording with sorted units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 import spikeinterface as si
 
-#: a found spike within this of a true one is the same
+#: largest distance of matching spikes
 TOLERANCE_S = 0.5e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundUnit:
-    """The unit that agrees most with a true neuron."""
+    """The unit that agrees best with a true neuron."""
 
-    #: agreeing spikes over all spikes of either
+    #: matching spikes over all spikes of either
     accuracy: float
-    #: where its template is largest
+    #: channel with the largest template
     channel: str
     #: depth of its template there
     amplitude_uv: float
-    #: of its agreeing spikes from the true ones, in frames
+    #: delay of its matching spikes in frames
     offset: float
 
 
 def found_units(results: Path, sorter: str, truth: dict[str, Any]) -> list[FoundUnit]:
-    """The best unit of each true neuron, in the order of `truth["units"]`."""
+    """Return the best unit of each true neuron, in the order of `truth["units"]`."""
     sorting = si.load(results / sorter / "sorting")
     analyzer = si.load_sorting_analyzer(results / sorter / "analyzer.zarr")
     templates = analyzer.get_extension("templates").get_data()
@@ -55,7 +55,7 @@ def found_units(results: Path, sorter: str, truth: dict[str, Any]) -> list[Found
 def _agreement(
     frames: Sequence[Sequence[int]], sorting: si.BaseSorting, unit: Any, tolerance: float
 ) -> tuple[float, float]:
-    """How much a unit agrees with a true neuron in all segments, and by how many frames late."""
+    """Return the agreement of a unit with a true neuron, and its delay in frames."""
     assert sorting.get_num_segments() == len(frames)
     n_agreeing, n_all = 0, 0
     offsets: list[float] = []

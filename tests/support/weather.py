@@ -1,4 +1,4 @@
-"""Bad weather between a client and a server: faults at random, which a seed repeats.
+"""Bad weather between a client and a server: random faults that a seed repeats.
 
 What happens to a request follows from the seed, from what is asked for, and from how often it was
 asked for before, not from the order in which requests happen to arrive: so the same seed brings
@@ -19,10 +19,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.support.fault_proxy import Fault, Kind, Request
 
-#: repeats the weather of an earlier run, which printed this number
+#: set to the number that an earlier run printed, to repeat its weather
 SEED_VARIABLE = "WEATHER_SEED"
 
-#: how often each fault comes, compared with the others
+#: relative frequency of each fault
 KINDS: Mapping[Kind, int] = {
     "reset": 4,
     "truncate": 4,
@@ -37,45 +37,45 @@ WRONG_BYTES = frozenset({"corrupt", "damage"})
 
 STATUSES = (500, 502, 503, 503, 504)
 
-#: where in a body something happens: before it, in its first packets, far into a range
+#: positions of a fault in a body: before it, in its first packets, far into a range
 LONGEST_BEFORE = (0, 5_000, 6_000_000)
 
 Result = TypeVar("Result")
 
 
 def weather_seed() -> int:
-    """The seed of this run: the one that is asked for, or a new one."""
-    given = os.environ.get(SEED_VARIABLE)
-    return int(given) if given else random.SystemRandom().randrange(2**32)
+    """Return the seed of this run: that of the environment, or a new one."""
+    seed = os.environ.get(SEED_VARIABLE)
+    return int(seed) if seed else random.SystemRandom().randrange(2**32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Climate:
-    """How bad it is."""
+    """How bad the weather is."""
 
-    #: how many of all requests meet a fault
+    #: fraction of requests that meet a fault
     chance: float
-    #: in a storm every request that was asked this often before is answered by a busy server
+    #: repetitions of a request that a busy server refuses
     storm: range = range(0)
-    #: A request that was asked this often before meets no fault any more, and wrong bytes only what
-    #: is asked for the first time: a job has to end right in this, whatever the seed.
+    #: Requests meet no fault after this many repetitions, and wrong bytes only the first time, so
+    #: that a job succeeds whatever the seed.
     clears_after: int | None = None
 
 
 class Weather:
-    """What is to happen to each request; the `weather` of a FaultProxy."""
+    """Chooses the fault of each request; the `weather` of a FaultProxy."""
 
     def __init__(self, seed: str, climate: Climate, kinds: Mapping[Kind, int] = KINDS) -> None:
         self._seed = seed
         self._climate = climate
         self._kinds = kinds
-        self._asked: Counter[str] = Counter()
+        self._n_requests: Counter[str] = Counter()
 
     def __call__(self, request: Request) -> Fault | None:
-        """The fault of this request, or None; called by one thread at a time."""
-        what = _what_is_asked(request)
-        before = self._asked[what]
-        self._asked[what] += 1
+        """Return the fault of this request, or None; called by one thread at a time."""
+        what = _request_key(request)
+        before = self._n_requests[what]
+        self._n_requests[what] += 1
         chosen = random.Random(f"{self._seed} {what} {before}")
         if before in self._climate.storm:
             return Fault(kind="status", status=chosen.choice(STATUSES))
@@ -93,8 +93,8 @@ class Weather:
         )
 
 
-def _what_is_asked(request: Request) -> str:
-    """A request without what differs from run to run: the bucket, identifiers, signatures."""
+def _request_key(request: Request) -> str:
+    """Return the request without what differs between runs: bucket, ids, signatures."""
     parts = urlsplit(request.path)
     _, _, key = parts.path.lstrip("/").partition("/")
     query = parse_qs(parts.query, keep_blank_values=True)
@@ -103,14 +103,14 @@ def _what_is_asked(request: Request) -> str:
 
 
 def within(seconds: float, action: Callable[[], Result], what: str) -> Result:
-    """Do `action` in a thread and give what it gives or raises; one that takes longer hangs."""
+    """Run `action` in a thread; return its result, or fail if it takes longer than `seconds`."""
     given: list[Result] = []
     raised: list[BaseException] = []
 
     def run() -> None:
         try:
             given.append(action())
-        except BaseException as error:  # handed on to the thread that waits
+        except BaseException as error:  # raised again in the waiting thread
             raised.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

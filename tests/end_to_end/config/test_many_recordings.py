@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.batch_server import AwsServer, aws_server
 from tests.support.job import assert_succeeded, run_job, s3_access
-from tests.support.submitting import PLACE, Laptop
+from tests.support.laptop import PLACE, Laptop
 
 pytestmark = pytest.mark.integration
 

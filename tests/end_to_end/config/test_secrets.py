@@ -8,8 +8,8 @@ import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import Job, run_job
+from tests.support.planted_secrets import PLANTED, leaking_files, leaking_objects, leaks
 from tests.support.recordings import write_spikeglx
-from tests.support.secrets_planted import PLANTED, leaking_files, leaking_objects, leaks
 from tests.support.servers import REGION, S3Server
 from tests.support.sorted_results import upload_folder
 

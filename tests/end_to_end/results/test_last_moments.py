@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import Job, s3_access, started_job, wait_for_log
+from tests.support.job import Job, s3_access, start_job, wait_for_log
 from tests.support.fault_proxy import FaultProxy, Request, is_write
 from tests.support.metadata_stand_in import metadata_stand_in
 from tests.support.recordings import write_binary_folder
@@ -70,7 +70,7 @@ def stopped_at(
     """A job that is told to stop when it first writes to such a path at the target."""
     with FaultProxy(server.url) as proxy:
         job_variables = variables(source, proxy.url, bucket, "simple")
-        with started_job(folder, job_variables) as process:
+        with start_job(folder, job_variables) as process:
             sent = threading.Event()
 
             def stop(request: Request) -> None:
@@ -97,7 +97,7 @@ def test_a_spot_instance_that_is_taken_back(
     with metadata_stand_in() as metadata:
         spot = variables(source, moto_s3.url, bucket, "simple,spykingcircus2") | metadata.environ
         spot["AWS_EC2_METADATA_DISABLED"] = ""
-        with started_job(tmp_path, spot) as process:
+        with start_job(tmp_path, spot) as process:
             log = wait_for_log(process, "analyze simple ...", timeout_s=PATIENCE_S)
             notice = {"action": "terminate", "time": "2026-01-01T10:02:00Z"}
             metadata.documents[NOTICE] = json.dumps(notice).encode()
@@ -156,7 +156,7 @@ def test_a_results_disk_that_fills(
         pytest.skip("this machine lets nobody mount a file system in a namespace of its own")
     folder = tmp_path / "job"
     job_variables = variables(source, moto_s3.url, bucket, "simple,spykingcircus2")
-    with started_job(folder, job_variables, launcher=SMALL_DISK) as process:
+    with start_job(folder, job_variables, launcher=SMALL_DISK) as process:
         log = wait_for_log(process, "sort with spykingcircus2 ...", timeout_s=PATIENCE_S)
         seen_by_it = Path(f"/proc/{process.pid}/root") / (folder / "results").relative_to("/")
         fill(seen_by_it / "filler")

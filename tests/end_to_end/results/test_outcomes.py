@@ -17,7 +17,7 @@ from tests.support.job import (
     run_job,
     s3_access,
     sorter_process,
-    started_job,
+    start_job,
     wait_for_log,
 )
 from tests.support.sorted_results import (
@@ -143,7 +143,7 @@ def test_a_sorter_that_is_killed_does_not_take_the_job_along(tmp_path: Path, sil
         "SORTERS": "tridesclous2,simple",
         "RUN_IDENTIFIER": str(uuid.uuid4()),
     }
-    with started_job(tmp_path, variables) as process:
+    with start_job(tmp_path, variables) as process:
         log = wait_for_log(process, "sort with tridesclous2 ...")
         time.sleep(1.0)  # until it has started
         os.kill(sorter_process(variables["RUN_IDENTIFIER"]), signal.SIGKILL)

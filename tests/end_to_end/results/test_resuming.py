@@ -18,10 +18,10 @@ from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
     Job,
     assert_succeeded,
-    processes_with,
+    processes_with_variable,
     run_job,
     s3_access,
-    started_job,
+    start_job,
     wait_for_log,
 )
 from tests.support.sorted_results import (
@@ -62,7 +62,7 @@ class Attempts:
 
     def killed_at(self, text: str, patience_s: float = 0.0) -> str:
         """Run the next attempt until its log has the text, and kill it so long after; its log."""
-        with started_job(self.folder, self._next()) as process:
+        with start_job(self.folder, self._next()) as process:
             log = wait_for_log(process, text, timeout_s=800)
             time.sleep(patience_s)
             process.send_signal(signal.SIGKILL)
@@ -73,7 +73,7 @@ class Attempts:
 
     def _end_workers(self) -> None:
         """Kill the job's own workers, as the end of a container does; the sorter sees to itself."""
-        for number in processes_with("RUN_IDENTIFIER", self.identifier):
+        for number in processes_with_variable("RUN_IDENTIFIER", self.identifier):
             with suppress(FileNotFoundError, ProcessLookupError):
                 if b"sorter_process" not in Path(f"/proc/{number}/cmdline").read_bytes():
                     os.kill(number, signal.SIGKILL)
@@ -114,7 +114,7 @@ def killed(
     moto_s3.client.put_object(Bucket=BUCKET, Key=f"{TARGET}/simple/my_notes.txt", Body=b"mine")
     logs.append(attempts.killed_at("sort with spykingcircus2 ...", patience_s=2.0))
     deadline = time.monotonic() + END_TIMEOUT_S
-    while processes_with("RUN_IDENTIFIER", attempts.identifier) and time.monotonic() < deadline:
+    while processes_with_variable("RUN_IDENTIFIER", attempts.identifier) and time.monotonic() < deadline:
         time.sleep(0.2)
     logs.append(attempts.killed_at("publish report.html ..."))
     return attempts, logs
@@ -173,7 +173,7 @@ def test_no_sorter_outlives_its_job(killed: tuple[Attempts, list[str]]) -> None:
     while time.monotonic() < deadline:
         left = [
             number
-            for number in processes_with("RUN_IDENTIFIER", killed[0].identifier)
+            for number in processes_with_variable("RUN_IDENTIFIER", killed[0].identifier)
             if b"sorter_process" in Path(f"/proc/{number}/cmdline").read_bytes()
         ]
         if not left:
@@ -253,7 +253,7 @@ def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path)
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     first = variables | {"AWS_BATCH_JOB_ID": "job-1", "AWS_BATCH_JOB_ATTEMPT": "1"}
-    with started_job(tmp_path / "first", first) as process:
+    with start_job(tmp_path / "first", first) as process:
         log = wait_for_log(process, "preprocess ...", timeout_s=400)
         second = run_job(
             tmp_path / "second", variables | {"AWS_BATCH_JOB_ID": "job-2"}, timeout_s=400
@@ -276,7 +276,7 @@ def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path)
 
 def test_two_jobs_in_one_results_folder(tmp_path: Path, source: Path) -> None:
     variables = {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
-    with started_job(tmp_path, variables) as process:
+    with start_job(tmp_path, variables) as process:
         wait_for_log(process, "check ...", timeout_s=400)
         second = run_job(tmp_path, variables, timeout_s=400)
         process.send_signal(signal.SIGTERM)

@@ -14,9 +14,9 @@ from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.fault_proxy import Fault, FaultProxy, is_read, is_write
 from tests.support.job import (
     Job,
-    processes_with,
+    processes_with_variable,
     s3_access,
-    started_job,
+    start_job,
     wait_for_log,
 )
 from tests.support.recordings import write_binary_folder
@@ -64,16 +64,16 @@ def interrupt(
     """Start a job, and stop it `patience_s` after the line with `text` in its log; `meanwhile` is
     called just before."""
     identifier = str(uuid.uuid4())
-    with started_job(folder, variables | {"RUN_IDENTIFIER": identifier}) as process:
+    with start_job(folder, variables | {"RUN_IDENTIFIER": identifier}) as process:
         log = wait_for_log(process, text)
         time.sleep(patience_s)
         meanwhile()
-        running = processes_with("RUN_IDENTIFIER", identifier)
+        running = processes_with_variable("RUN_IDENTIFIER", identifier)
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         output, rest = process.communicate(timeout=120)
         seconds = time.monotonic() - started
-        left = processes_with("RUN_IDENTIFIER", identifier)
+        left = processes_with_variable("RUN_IDENTIFIER", identifier)
     job = Job(folder=folder, exit_code=process.returncode, output=output, log=log + rest)
     return Interrupted(job=job, seconds=seconds, running=running, left=left)
 

@@ -20,6 +20,7 @@ from spikeinterface_cloud.aws.diagnose.table import diagnosis_values
 from spikeinterface_cloud.aws.session import AwsSession
 from tests.support.batch_account import REGION, ZONE_WITHOUT, Lab, trust
 from tests.support.batch_server import AwsServer
+from tests.support.laptop import Laptop
 from tests.support.servers import (
     ACCESS_KEY,
     SECRET_KEY,
@@ -28,7 +29,6 @@ from tests.support.servers import (
     client_of,
     guarded_moto_server,
 )
-from tests.support.submitting import Laptop
 
 pytestmark = pytest.mark.integration
 

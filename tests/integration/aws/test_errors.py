@@ -20,7 +20,7 @@ from botocore.exceptions import (
 
 from spikeinterface_cloud.aws_errors import AwsError, explain
 from tests.support.batch_server import AwsServer
-from tests.support.submitting import JOB, PLACE, Laptop
+from tests.support.laptop import JOB, PLACE, Laptop
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 from spikeinterface_cloud.prices import INSTANCE_SPECS
 from tests.support.batch_server import AwsServer
 from tests.support.dandi_stand_in import DandiStandIn
-from tests.support.submitting import Laptop
+from tests.support.laptop import Laptop
 
 pytestmark = pytest.mark.integration
 

@@ -15,8 +15,8 @@ import pytest
 from spikeinterface_cloud import __version__
 from tests.support.account_server import ROLE, WITHOUT_CONTAINERS, account_server
 from tests.support.batch_server import AwsServer
+from tests.support.laptop import Laptop
 from tests.support.servers import S3Server, access_to, client_of
-from tests.support.submitting import Laptop
 from tests.support.template import TEMPLATE
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.conftest import BUCKET
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
-from tests.support.submitting import PLACE, Laptop
+from tests.support.laptop import PLACE, Laptop
 
 pytestmark = pytest.mark.integration
 

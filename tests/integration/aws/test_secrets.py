@@ -9,8 +9,8 @@ import pytest
 
 from tests.integration.conftest import BUCKET
 from tests.support.batch_server import AwsServer
-from tests.support.secrets_planted import PLANTED, leaking_objects, leaks
-from tests.support.submitting import JOB, PLACE, Laptop
+from tests.support.laptop import JOB, PLACE, Laptop
+from tests.support.planted_secrets import PLANTED, leaking_objects, leaks
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ import pytest
 from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.config.settings import JobSettings
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer, problem_of
-from tests.support.submitting import JOB, PLACE, Laptop
+from tests.support.laptop import JOB, PLACE, Laptop
 
 pytestmark = pytest.mark.integration
 

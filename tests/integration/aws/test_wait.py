@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer, Call
-from tests.support.submitting import JOB, PLACE, Laptop, wait_until
+from tests.support.laptop import JOB, PLACE, Laptop, wait_until
 
 pytestmark = pytest.mark.integration
 

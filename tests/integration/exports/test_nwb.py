@@ -23,7 +23,7 @@ from spikeinterface_cloud.exports.nwb_source import find_session
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
 from tests.support.dandi_stand_in import DandiStandIn
-from tests.support.exported import Exported, export_truth
+from tests.support.exports import Exported, export_truth
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx
 

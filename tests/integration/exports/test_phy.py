@@ -12,7 +12,7 @@ from phylib.io.model import load_model
 from spikeinterface.exporters import export_to_phy
 
 from spikeinterface_cloud.exports import phy
-from tests.support.exported import Exported, export_truth
+from tests.support.exports import Exported, export_truth
 from tests.support.recordings import simulate
 
 pytestmark = [

@@ -1,4 +1,4 @@
-"""The API of the archive, as its client sees it."""
+"""The archive's API as its client sees it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASSET = rf"(?:/api|{DANDISET}versions/{VERSION})/assets/(?P<asset>[0-9a-f-]{{36}
 
 
 class Refusal(Exception):
-    """An answer of the API that is an error."""
+    """An error response of the API."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -52,7 +52,7 @@ class ApiHandler(Handler):
     }
 
     def answer(self) -> None:
-        """Answer in JSON, or redirect."""
+        """Answer with JSON or a redirect."""
         address = urlsplit(self.path)
         if self.command == "GET" and self.archive.take_fault("api") is Fault.UNAVAILABLE:
             self._send_json(503, {"detail": "Service unavailable."}, {"Retry-After": "1"})
@@ -69,7 +69,7 @@ class ApiHandler(Handler):
             self._send_json(refusal.status, {"detail": str(refusal)})
 
     def info(self) -> None:
-        """What the client asks first, of an archive that it does not know."""
+        """Describe the archive; the client's first request."""
         archive = self.archive
         body = {
             "schema_version": "0.7.0",
@@ -89,7 +89,7 @@ class ApiHandler(Handler):
         self._send_json(200, body)
 
     def token(self) -> None:
-        """The key itself, to one who has it."""
+        """Return the key to its owner."""
         if self.user is None:
             raise Refusal(401, "Authentication credentials were not provided.")
         self._send_json(200, self.user)
@@ -167,34 +167,34 @@ class ApiHandler(Handler):
         self._send_json(200, [self._account(OWNER_KEY)])
 
     def initialize_upload(self) -> None:
-        """Announce a file; the answer has the URLs that take its parts."""
-        asked = json.loads(self.content)
-        self._check_owner(asked["dandiset"])
-        size, etag = asked["contentSize"], asked["digest"]["value"]
-        status, answer = self.archive.uploads.initialize(asked["dandiset"], etag, size)
+        """Start an upload; the response contains the URLs for its parts."""
+        request = json.loads(self.content)
+        self._check_owner(request["dandiset"])
+        size, etag = request["contentSize"], request["digest"]["value"]
+        status, answer = self.archive.uploads.initialize(request["dandiset"], etag, size)
         if status == 409:
             self._send_json(status, "Blob already exists.", {"Location": answer})
             return
         self._send_json(status, answer)
 
     def complete_upload(self, upload: str) -> None:
-        """Say that the parts are all there."""
+        """Complete an upload."""
         parts = json.loads(self.content)["parts"]
         self._send_json(200, self.archive.uploads.complete(upload, parts))
 
     def validate_upload(self, upload: str) -> None:
-        """Make a blob of an upload."""
+        """Turn an upload into a blob."""
         blob = self.archive.uploads.validate(upload)
         if blob is None:
             raise Refusal(400, "ETag does not match actual ETag.")
         self._send_json(200, blob)
 
     def add_asset(self, dandiset: str, replaced: str | None = None) -> None:
-        """Put a blob into the draft, new or in place of another."""
-        asked = json.loads(self.content)
+        """Add a blob to the draft, or replace one."""
+        request = json.loads(self.content)
         self._check_owner(dandiset)
         archive = self.archive
-        asset = archive.uploads.asset(dandiset, asked["blob_id"], asked["metadata"])
+        asset = archive.uploads.asset(dandiset, request["blob_id"], request["metadata"])
         if replaced is None and any(_same_place(each, asset) for each in archive.assets):
             raise Refusal(409, "An asset with that path already exists")
         archive.assets[:] = [each for each in archive.assets if each.identifier != replaced]
@@ -206,7 +206,7 @@ class ApiHandler(Handler):
         return {"admin": False, "username": name, "name": name.title(), "status": "APPROVED"}
 
     def _check_owner(self, dandiset: str) -> None:
-        """Refuse a change by anybody else, and any change of a dandiset that is locked."""
+        """Refuse changes by others, and all changes of a locked dandiset."""
         self._versions(dandiset)
         if self.user is None:
             raise Refusal(401, "Authentication credentials were not provided.")
@@ -216,7 +216,7 @@ class ApiHandler(Handler):
             raise Refusal(400, "The dandiset is being unembargoed and cannot be modified.")
 
     def _user(self) -> str | None:
-        """The key that the request carries; a bad one is refused whatever is asked for."""
+        """Return the key of the request; refuse a bad one."""
         header = self.headers.get("Authorization")
         if header is None:
             return None
@@ -233,7 +233,7 @@ class ApiHandler(Handler):
         raise Refusal(403, "You do not have permission to perform this action.")
 
     def _versions(self, dandiset: str) -> list[str]:
-        """The versions of a dandiset that is there and may be seen, the draft before the others."""
+        """Return the versions of a visible dandiset, the draft first."""
         found = {asset.version for asset in self.archive.assets if asset.dandiset == dandiset}
         if not found and dandiset not in self.archive.empty:
             raise Refusal(404, "Not found.")
@@ -296,7 +296,7 @@ def _same_place(one: Asset, other: Asset) -> bool:
 
 
 def _search(assets: list[Asset], query: dict[str, str]) -> list[Asset]:
-    """What `?path=` (a prefix in any case, but an exact path alone) and `?glob=` leave over."""
+    """Filter by `?path=` (a case-insensitive prefix; an exact path wins) and `?glob=`."""
     if path := query.get("path"):
         exact = [asset for asset in assets if asset.path == path]
         begun = [asset for asset in assets if asset.path.lower().startswith(path.lower())]
@@ -308,7 +308,7 @@ def _search(assets: list[Asset], query: dict[str, str]) -> list[Asset]:
 
 
 def _row(asset: Asset) -> dict[str, Any]:
-    """An asset as the API lists it."""
+    """Return an asset as the API lists it."""
     return {
         "asset_id": asset.identifier,
         "blob": asset.content if asset.file else None,

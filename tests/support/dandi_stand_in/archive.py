@@ -1,4 +1,4 @@
-"""The archive's stand-in as the tests hold it: its content, its addresses, its faults."""
+"""The stand-in's content, URLs and faults, as tests use them."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ from tests.support.dandi_stand_in.uploads import Uploads
 
 @dataclass(kw_only=True)
 class PlannedFault:
-    """A fault that waits for its requests."""
+    """A fault waiting for its requests."""
 
     fault: Fault
     after: int
@@ -27,18 +27,18 @@ class PlannedFault:
 
 
 class DandiStandIn:
-    """The archive, which runs while its context is open."""
+    """The archive; a context manager that serves while entered."""
 
     def __init__(self, *, api_port: int = 0) -> None:
-        """Take the ports, any free ones unless one is named, and answer nothing yet."""
+        """Bind free ports, or the given one, without serving yet."""
         self.assets: list[Asset] = []
-        #: those without an asset yet
+        #: dandisets without an asset
         self.empty: set[str] = set()
         self.embargoed: set[str] = set()
-        #: those that the archive is just making public, and lets nobody change meanwhile
+        #: dandisets being unembargoed, which nobody may change
         self.locked: set[str] = set()
         self.requests: list[Request] = []
-        #: signatures given out and still good, each with the key of its blob
+        #: valid signatures, each with the key of its blob
         self.signatures: dict[str, str] = {}
         self._folder = tempfile.TemporaryDirectory()
         self.uploads = Uploads(self, Path(self._folder.name))
@@ -68,21 +68,21 @@ class DandiStandIn:
 
     @property
     def url(self) -> str:
-        """Of its web application, for whose addresses the API's server stands in."""
+        """URL of the web application, which the API's server also answers."""
         return f"http://127.0.0.1:{self._servers['api'].server_port}"
 
     @property
     def api_url(self) -> str:
-        """Of its API."""
+        """URL of the API."""
         return f"{self.url}/api"
 
     @property
     def store_url(self) -> str:
-        """Of its blob store: an S3 endpoint of one bucket, to be asked without a signature."""
+        """URL of the blob store: an S3 endpoint of one bucket without signatures."""
         return f"http://127.0.0.1:{self._servers['store'].server_port}"
 
     def add_dandiset(self, dandiset: str) -> str:
-        """Create an empty draft; its address in the API."""
+        """Create an empty draft; return its API URL."""
         self.empty.add(dandiset)
         return f"{self.api_url}/dandisets/{dandiset}/"
 
@@ -96,7 +96,7 @@ class DandiStandIn:
         embargoed: bool = False,
         sha256: bool = True,
     ) -> Asset:
-        """Put a file, which stays where it is, into a dandiset; an embargo covers all of that."""
+        """Add a file to a dandiset without copying it; an embargo covers the whole dandiset."""
         digests = {"dandi:dandi-etag": DandiETag.from_file(file).as_str()}
         if sha256:
             with file.open("rb") as stream:
@@ -112,7 +112,7 @@ class DandiStandIn:
         return self._add(asset, embargoed)
 
     def add_zarr(self, dandiset: str, path: str) -> Asset:
-        """Put a Zarr folder into a dandiset, by name only."""
+        """Add a Zarr folder to a dandiset, by name only."""
         digests = {"dandi:dandi-zarr-checksum": "0123456789abcdef0123456789abcdef-1--1"}
         asset = Asset(
             dandiset=dandiset, version="draft", path=path, file=None, size_bytes=1, digests=digests
@@ -126,33 +126,33 @@ class DandiStandIn:
         return asset
 
     def asset_url(self, asset: Asset) -> str:
-        """The asset by its identifier alone."""
+        """Return the asset's URL by its identifier alone."""
         return f"{self.api_url}/assets/{asset.identifier}/"
 
     def nested_asset_url(self, asset: Asset) -> str:
-        """The asset by its identifier, in its dandiset."""
+        """Return the asset's URL within its dandiset."""
         return f"{self.assets_url(asset.dandiset, asset.version)}{asset.identifier}/"
 
     def assets_url(self, dandiset: str, version: str = "draft") -> str:
-        """The list of a version's assets, to which `?path=` or `?glob=` can be added."""
+        """Return the URL of a version's assets, for `?path=` or `?glob=`."""
         return f"{self.api_url}/dandisets/{dandiset}/versions/{version}/assets/"
 
     def web_url(self, dandiset: str, path: str = "", version: str = "draft") -> str:
-        """What a browser shows for a file or folder."""
+        """Return the URL of a file or folder in the web application."""
         query = f"?location={quote(path, safe='')}&page=1" if path else ""
         return f"{self.url}/dandiset/{dandiset}/{version}/files{query}"
 
     def blob_url(self, asset: Asset) -> str:
-        """The blob of the asset, unsigned."""
+        """Return the unsigned URL of the asset's blob."""
         return f"{self.store_url}/{BUCKET}/{asset.key}"
 
     def inject(self, server: ServerName, fault: Fault, *, times: int = 1, after: int = 0) -> None:
-        """Let `after` GETs of that server pass, and the next `times` go wrong."""
+        """Let `after` GETs of a server pass and the next `times` fail."""
         with self._lock:
             self._faults[server].append(PlannedFault(fault=fault, after=after, times=times))
 
     def take_fault(self, server: ServerName) -> Fault | None:
-        """What shall go wrong with the request at hand."""
+        """Return the fault of the current request, if any."""
         with self._lock:
             for planned in self._faults[server]:
                 if planned.after > 0:
@@ -163,12 +163,12 @@ class DandiStandIn:
         return None
 
     def record(self, request: Request) -> None:
-        """Note a request that was answered."""
+        """Record an answered request."""
         with self._lock:
             self.requests.append(request)
 
     def count(self, server: ServerName, method: str = "GET", status: int | None = None) -> int:
-        """How many requests of a kind there were."""
+        """Count the requests of a kind."""
         with self._lock:
             return sum(
                 request.server == server

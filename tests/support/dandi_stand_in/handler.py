@@ -1,4 +1,4 @@
-"""What the two HTTP servers of the stand-in share."""
+"""The base of the stand-in's two HTTP servers."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer, unless the client has gone."""
         with suppress(ConnectionError):
-            #: what the request brought along, read whatever becomes of it
+            #: the request body, which is always read
             self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.answer()
 
     do_HEAD = do_POST = do_PUT = do_GET
 
     def answer(self) -> None:
-        """Answer the request at hand."""
+        """Answer the current request."""
         raise NotImplementedError
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: requests are recorded."""
+        """Log nothing: requests are recorded."""
 
     def begin(self, status: int, headers: dict[str, str], size_bytes: int) -> None:
-        """Record the request and send the head of the answer."""
+        """Record the request and send the response headers."""
         self.archive.record(
             Request(
                 server=self.server_name,
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def send(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
-        """Send a short answer."""
+        """Send a short response."""
         self.begin(status, headers, len(body))
         if self.command != "HEAD":
             self.wfile.write(body)

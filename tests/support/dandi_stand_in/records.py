@@ -1,4 +1,4 @@
-"""What the archive's stand-in and its two servers tell each other."""
+"""The data that the stand-in and its two servers share."""
 
 import uuid
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ ServerName = Literal["api", "store"]
 
 
 class Fault(Enum):
-    """What can go wrong with a GET."""
+    """A fault of a GET."""
 
     #: 503, with Retry-After
     UNAVAILABLE = auto()
     #: the connection ends in the middle of the body
     SHORT_BODY = auto()
-    #: the last byte of the body is another one
+    #: the last byte of the body is wrong
     WRONG_BYTES = auto()
-    #: the signature is good no more, as after its six hours; nothing happens to a URL without one
+    #: the signature has expired, as after six hours; unsigned URLs are unaffected
     EXPIRED_SIGNATURE = auto()
 
 
@@ -43,9 +43,9 @@ class Asset:
     size_bytes: int
     digests: dict[str, str]
     identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
-    #: of its blob, or of its Zarr folder
+    #: id of its blob or Zarr folder
     content: str = field(default_factory=lambda: str(uuid.uuid4()))
-    #: the metadata that an upload came with
+    #: the metadata of an upload
     described: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,13 +55,13 @@ class Asset:
 
     @property
     def key(self) -> str:
-        """Of its blob in the bucket."""
+        """The key of its blob in the bucket."""
         return f"blobs/{self.content[:3]}/{self.content[3:6]}/{self.content}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request that was answered, without its secrets."""
+    """An answered request, without its secrets."""
 
     server: ServerName
     method: str
@@ -69,5 +69,5 @@ class Request:
     status: int
     #: the Range header
     range: str | None
-    #: it carried a key, or a signature
+    #: whether it had a key or a signature
     authorised: bool

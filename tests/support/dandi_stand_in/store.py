@@ -1,4 +1,4 @@
-"""The blob store of the archive: what S3 does for it."""
+"""The archive's blob store, in place of S3."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ BLOCK_BYTES = 256 * 1024
 
 
 class StoreHandler(Handler):
-    """The blob store: what S3 does for the archive."""
+    """Serves blobs as S3 does."""
 
     server_name = "store"
 
     def answer(self) -> None:
-        """Send a blob, or part of it, or take a part of an upload."""
+        """Send a blob or part of it, or receive a part of an upload."""
         address = urlsplit(self.path)
         if self.command in ("PUT", "POST"):
             self._receive({name: values[0] for name, values in parse_qs(address.query).items()})
@@ -42,7 +42,7 @@ class StoreHandler(Handler):
             self._send_blob(asset, fault)
 
     def _receive(self, query: dict[str, str]) -> None:
-        """A part, or the word that all are here; each URL is signed for its blob."""
+        """Receive a part or complete an upload; each URL is signed for its blob."""
         key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         if self.archive.signatures.get(query.get("X-Amz-Signature", "")) != key:
             self._refuse(403, "AccessDenied", "Access Denied")
@@ -55,7 +55,7 @@ class StoreHandler(Handler):
             self.send(200, {"Content-Type": "application/xml"}, answer.encode())
 
     def _may_read(self, asset: Asset, signature: str) -> bool:
-        """A signed URL serves for GET alone, even where none is needed."""
+        """Return whether the request may read; signed URLs allow GET only."""
         if signature:
             return self.command == "GET" and self.archive.signatures.get(signature) == asset.key
         return asset.dandiset not in self.archive.embargoed
@@ -71,7 +71,7 @@ class StoreHandler(Handler):
         if demanded != "*" and demanded.strip('"') != asset.etag:
             self._refuse(412, "PreconditionFailed", "The ETag is another one.")
             return
-        start, end = self._wanted(asset)
+        start, end = self._requested_bytes(asset)
         status = 206 if (start, end) != (0, asset.size_bytes) or "Range" in self.headers else 200
         if status == 206 and start >= end:
             whole = {"Content-Range": f"bytes */{asset.size_bytes}"}
@@ -83,10 +83,10 @@ class StoreHandler(Handler):
         if self.command == "GET":
             self._send_bytes(asset, start, end, fault)
 
-    def _wanted(self, asset: Asset) -> tuple[int, int]:
-        """The bytes that are asked for: a range, a part of the upload, or all."""
-        if wanted := self.headers.get("Range"):
-            return _bounds(wanted, asset.size_bytes)
+    def _requested_bytes(self, asset: Asset) -> tuple[int, int]:
+        """Return the requested bytes: a range, a part of the upload, or all."""
+        if range_header := self.headers.get("Range"):
+            return _bounds(range_header, asset.size_bytes)
         if number := parse_qs(urlsplit(self.path).query).get("partNumber"):
             part = PartGenerator.for_file_size(asset.size_bytes)[int(number[0])]
             return part.offset, part.offset + part.size
@@ -116,9 +116,9 @@ class StoreHandler(Handler):
         self.send(status, described, body.encode())
 
 
-def _bounds(wanted: str, size_bytes: int) -> tuple[int, int]:
-    """The bytes that a Range header asks for, from the first to before the second."""
-    first, _, last = wanted.removeprefix("bytes=").partition("-")
+def _bounds(range_header: str, size_bytes: int) -> tuple[int, int]:
+    """Return start and end (exclusive) of a Range header."""
+    first, _, last = range_header.removeprefix("bytes=").partition("-")
     if not first:
         return max(0, size_bytes - int(last)), size_bytes
     return int(first), min(int(last) + 1, size_bytes) if last else size_bytes

@@ -1,4 +1,4 @@
-"""Uploads to the archive, from the announcement of a file to the asset that it becomes."""
+"""Uploads to the archive, from the start to the asset."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Upload:
-    """A blob on its way."""
+    """A blob being uploaded."""
 
     dandiset: str
     etag: str
     size_bytes: int
     identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
-    #: of the blob that it becomes
+    #: id of the resulting blob
     content: str = field(default_factory=lambda: str(uuid.uuid4()))
     parts: dict[int, bytes] = field(default_factory=dict)
-    #: what the store made of the parts
+    #: the parts joined by the store
     file: Path | None = None
 
     @property
     def key(self) -> str:
-        """Of its blob in the bucket."""
+        """The key of its blob in the bucket."""
         return f"blobs/{self.content[:3]}/{self.content[3:6]}/{self.content}"
 
 
 class Uploads:
-    """The uploads of one archive, and the blobs that they became."""
+    """The uploads of an archive and the resulting blobs."""
 
     def __init__(self, archive: DandiStandIn, folder: Path) -> None:
         self._archive = archive
@@ -48,7 +48,7 @@ class Uploads:
         self._blobs: dict[str, Upload] = {}
 
     def initialize(self, dandiset: str, etag: str, size_bytes: int) -> tuple[int, Any]:
-        """The parts to send, or the blob that is there already."""
+        """Return the parts to send, or the blob that already exists."""
         for blob in self._blobs.values():
             if (blob.etag, blob.size_bytes) == (etag, size_bytes):
                 return 409, blob.content
@@ -65,20 +65,20 @@ class Uploads:
         return 200, {"upload_id": upload.identifier, "parts": parts}
 
     def complete(self, identifier: str, parts: list[dict[str, Any]]) -> dict[str, str]:
-        """Where, and with what body, the store is told that the parts are all there."""
+        """Return URL and body of the request that completes an upload in the store."""
         return {
             "complete_url": self._signed(self._under_way[identifier]),
             "body": json.dumps(parts),
         }
 
     def receive(self, query: dict[str, str], body: bytes) -> str:
-        """Keep a part, as the store; its ETag."""
+        """Store a part; return its ETag."""
         upload = self._under_way[query["uploadId"]]
         upload.parts[int(query["partNumber"])] = body
         return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
     def assemble(self, query: dict[str, str]) -> str:
-        """Join the parts, as the store; the ETag of the whole."""
+        """Join the parts; return the ETag of the whole."""
         upload = self._under_way[query["uploadId"]]
         upload.file = self._folder / upload.content
         upload.file.write_bytes(b"".join(part for _, part in sorted(upload.parts.items())))
@@ -86,7 +86,7 @@ class Uploads:
         return str(DandiETag.from_file(upload.file).as_str())
 
     def validate(self, identifier: str) -> dict[str, Any] | None:
-        """The blob that the upload has become; None where its bytes are not those announced."""
+        """Return the resulting blob, or None if its bytes differ from those announced."""
         upload = self._under_way.pop(identifier)
         assert upload.file is not None
         if DandiETag.from_file(upload.file).as_str() != upload.etag:
@@ -100,7 +100,7 @@ class Uploads:
         }
 
     def asset(self, dandiset: str, content: str, metadata: dict[str, Any]) -> Asset:
-        """The asset that a blob is in a draft."""
+        """Return the asset of a blob in a draft."""
         blob = self._blobs[content]
         return Asset(
             dandiset=dandiset,

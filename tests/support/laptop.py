@@ -1,4 +1,4 @@
-"""A user and a laptop: `submit_job.py` in a process and a folder of its own."""
+"""A user's laptop: `submit_job.py` in its own process and folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
 
 PROGRAM = Path(__file__).parents[2] / "submit_job.py"
 
-#: a command that takes longer than this hangs
+#: a command that takes longer is considered to hang
 TIMEOUT_S = 120
 
-#: a job that AWS takes
+#: options of a valid job
 JOB = (
     *("--source", "s3://lab-data/raw/session1", "--data-type", "spikeglx"),
     *("--sorters", "simple", "--target", "s3://lab-results/session1"),
@@ -29,21 +29,21 @@ JOB = (
 PLACE = ("--job-queue", QUEUE, "--job-definition", DEFINITION)
 
 
-def _heed_interrupts() -> None:
+def _restore_sigint() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Server(Protocol):
-    """A server that stands for AWS."""
+    """A mock server of AWS."""
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The endpoint URL."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Laptop:
-    """A folder to work in, and an account to work with."""
+    """A working folder and an AWS account."""
 
     folder: Path
     server: Server
@@ -51,7 +51,7 @@ class Laptop:
     def run(
         self, *arguments: str, env: Mapping[str, str | None] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; `env` changes its environment, None takes a variable away."""
+        """Run a command to its end; `env` changes its environment, None removes a variable."""
         return subprocess.run(
             self._command(arguments),
             cwd=self.folder,
@@ -64,7 +64,7 @@ class Laptop:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command, for a test that does something while it runs."""
+        """Start a command, for a test that acts while it runs."""
         return subprocess.Popen(
             self._command(arguments),
             cwd=self.folder,
@@ -73,12 +73,12 @@ class Laptop:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # as on a terminal, even where the tests run in the background, deaf to Ctrl-C
-            preexec_fn=_heed_interrupts,
+            # tests in the background ignore SIGINT; a terminal does not
+            preexec_fn=_restore_sigint,
         )
 
     def answer(self, reply: str, *arguments: str) -> tuple[int, str]:
-        """Run a command on a terminal, and answer its question; exit code and what it showed."""
+        """Run a command on a terminal and answer its question; return exit code and output."""
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             self._command(arguments),
@@ -96,7 +96,7 @@ class Laptop:
         return process.returncode, output
 
     def submit(self, *arguments: str) -> str:
-        """Submit the job, which has to go well; its identifier."""
+        """Submit the job, which must succeed; return its id."""
         done = self.run(*JOB, *PLACE, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -119,7 +119,7 @@ class Laptop:
 
 
 def wait_until(happened: Callable[[], object], timeout_s: float = 60) -> None:
-    """Wait for something that another process does."""
+    """Wait until `happened()` is true."""
     deadline = time.monotonic() + timeout_s
     while not happened():
         assert time.monotonic() < deadline, "it did not happen"

@@ -1,4 +1,4 @@
-"""The exports of known spikes, as they would be of a sorter that found exactly these."""
+"""Exports of known spikes, as of a sorter that found exactly these."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import spikeinterface as si
 from spikeinterface_cloud.analysis.extensions import compute_template_similarity
 from spikeinterface_cloud.exports.export import Sorted, export, plan_exports
 
-#: what exports are made from
+#: analyzer extensions that the exports read
 EXTENSIONS: dict[str, dict[str, Any]] = {
     "random_spikes": {"max_spikes_per_unit": 50, "seed": 0},
     "noise_levels": {},
@@ -30,18 +30,18 @@ Labels = Mapping[str, Sequence[str | None]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """A source, what was found in it, and its exports."""
+    """A source recording, its units, and their exports."""
 
     source: si.BaseRecording
     sorting: si.BaseSorting
-    #: of the sorter, in the results
+    #: the sorter's folder in the results
     folder: Path
-    #: why an export failed, by its name
+    #: error messages by export; None if it succeeded
     errors: Mapping[str, str | None]
 
     @property
     def analyzer(self) -> si.SortingAnalyzer:
-        """As it is in the results."""
+        """The analyzer in the results."""
         return si.load_sorting_analyzer(self.folder / "analyzer.zarr")
 
 
@@ -52,8 +52,8 @@ def export_truth(
     results: Path,
     labels: Labels | None = None,
 ) -> Exported:
-    """Analyze the true spikes of a source, and export them into a results folder."""
-    # by its spikes alone: its properties name the channels of the simulation
+    """Analyze the true spikes of a source and export them to a results folder."""
+    # copy the spikes only: the properties refer to channels of the simulation
     spikes = truth.to_spike_vector()
     sorting = si.NumpySorting(spikes, source.sampling_frequency, truth.unit_ids)
     folder = results / SORTER

@@ -1,4 +1,4 @@
-"""Secrets in every variable that carries one, and the search for them in whatever was written."""
+"""Secrets for every variable that holds one, and the search for them in all output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLANTED: Mapping[str, str] = {
 
 
 def leaks(text: str | bytes) -> list[str]:
-    """The variables whose secret can be read in a text, as it is or encoded."""
+    """Return the variables whose secret a text contains, plain or encoded."""
     data = text.encode() if isinstance(text, str) else text
     return [
         name
@@ -28,7 +28,7 @@ def leaks(text: str | bytes) -> list[str]:
 
 
 def leaking_files(folder: Path) -> dict[str, list[str]]:
-    """The files below a folder in whose content or name a secret can be read."""
+    """Return the files below a folder whose content or name contains a secret."""
     found = {}
     for file in sorted(folder.rglob("*")):
         content = file.read_bytes() if file.is_file() else b""
@@ -38,7 +38,7 @@ def leaking_files(folder: Path) -> dict[str, list[str]]:
 
 
 def leaking_objects(client: Any, bucket: str) -> dict[str, list[str]]:
-    """The objects of a bucket in whose content, name or description a secret can be read."""
+    """Return the objects of a bucket whose content, key or metadata contains a secret."""
     found = {}
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for entry in page.get("Contents", []):
