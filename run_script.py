@@ -230,11 +230,11 @@ def fetch_and_open(
             settings.sub_recording_n_frames,
         )
     check_rate(
-        opened.facts["sampling_frequency_hz"], settings.preprocessing, settings.sorter_parameters
+        opened.summary["sampling_frequency_hz"], settings.preprocessing, settings.sorter_parameters
     )
     check_shared_memory(settings.sorters, opened.recording)
-    concerns = check_memory_for(settings, opened.facts)
-    record.recording = {**opened.facts, "notes": [*opened.notes, *concerns]}
+    concerns = check_memory_for(settings, opened.summary)
+    record.recording = {**opened.summary, "notes": [*opened.notes, *concerns]}
     return opened
 
 

@@ -1,7 +1,7 @@
-"""The one file that every sorter reads: written once, and found again by the next attempt.
+"""The preprocessed recording as one binary file: written once, and reused by the next attempt.
 
-A mark beside it, written last, says what is in it. It counts until the machine starts anew: bytes
-that were not on the disk by then are lost, and nobody would notice.
+A JSON file beside it, written last, describes its content. It is valid until the host reboots, as
+bytes that were not yet on the disk by then are lost.
 """
 
 import logging
@@ -24,28 +24,27 @@ logger = logging.getLogger(__name__)
 def write_once(
     recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]], folder: Path
 ) -> si.BaseRecording:
-    """Write a recording into `folder`, unless an earlier attempt has done so.
+    """Write a recording to `folder`, unless an earlier attempt has done so.
 
     Parameters
     ----------
     recording
-        one segment, of a type that every sorter takes
+        one segment, of a dtype that every sorter takes
     steps
-        what was done to the recording, which with its shape tells it from others
+        of preprocessing, which identify the recording together with its shape
     folder
         in the scratch folder of this job, so that the source is the same
 
     Raises
     ------
     UnavailableError
-        the disk has not the space
+        the disk is too small
     """
     mark = folder.with_name(f"{folder.name}.json")
     content = _describe(recording, steps)
     if mark.is_file() and mark.read_text() == content and folder.is_dir():
-        found = si.load(folder)
-        logger.info("the preprocessed recording of an earlier attempt is used")
-        return found
+        logger.info("the preprocessed recording of an earlier attempt is reused")
+        return si.load(folder)
     mark.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     size_bytes = recording.get_total_memory_size()

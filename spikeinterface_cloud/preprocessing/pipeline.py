@@ -1,7 +1,7 @@
-"""What happens to the recording between opening and sorting, and the one file that results.
+"""Preprocess the recording, and write the one file that every sorter reads.
 
-The steps are in the form of SpikeInterface's `PreprocessingPipeline`. Every sorter reads the same
-file; the analysis looks at it through a high-pass filter where the file was written without one.
+The steps are in the form of SpikeInterface's `PreprocessingPipeline`. The analysis reads the same
+file, through a high-pass filter if it was written without one.
 """
 
 import inspect
@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ logger = logging.getLogger(__name__)
 
 Step = dict[str, Any]
 
-#: sorters that high-pass filter and reference their input, with the parameter that switches it off
-#: and the value that does
+#: sorters that high-pass filter and reference their input, with the parameter and value that
+#: disable this
 OWN_FILTER = {
     "kilosort": None,
     "kilosort2": None,
@@ -48,38 +49,37 @@ OWN_FILTER = {
     "tridesclous2": ("apply_preprocessing", False),
 }
 
-#: Below it lies what is not spikes, in Hz. At 300 Hz a spike of 0.5 ms loses a fifth of its height,
-#: at 150 Hz a tenth.
+#: at 300 Hz a spike of 0.5 ms would lose a fifth of its height, at 150 Hz a tenth
 HIGH_PASS_HZ = 150.0
 
-#: steps after which samples are no voltages any more, or not those that their gain tells
+#: steps after which samples are no voltages, or gains are wrong
 UNITLESS_STEPS = {"normalize_by_quantile", "scale", "scale_to_physical_units", "whiten", "zscore"}
 
-#: the two types of samples that every sorter takes
+#: the sample types that every sorter takes
 SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreprocessedRecording:
-    """The recording as the sorters and the analysis see it."""
+    """The recording for the sorters and for the analysis."""
 
-    #: one segment in one binary file: what every sorter reads
+    #: one segment in one binary file
     for_sorting: si.BaseRecording
-    #: the same samples in the original segments, filtered as spikes have to be looked at
+    #: the same samples in the original segments, high-pass filtered
     filtered_recording: si.BaseRecording
-    #: what was done, in the form of SpikeInterface's `PreprocessingPipeline`
+    #: applied steps, in the form of SpikeInterface's `PreprocessingPipeline`
     steps: Sequence[Step]
-    #: what was found bad and removed: label by channel id
+    #: labels of the removed channels, by channel id
     bad_channels: Mapping[str, str]
-    #: how each channel was judged, where that was looked at
+    #: by channel id; empty if channels were not checked
     channel_checks: Mapping[str, ChannelCheck]
-    #: what the user should know of it, a sentence each
+    #: for the user, a sentence each
     notes: Sequence[str]
-    #: bytes written to scratch; 0 where the input was already what the sorters read
+    #: bytes written to scratch; 0 if the sorters read the input itself
     size_bytes: int
 
     def describe(self) -> dict[str, Any]:
-        """What was done, for `run.json`."""
+        """Return the entries of `run.json`."""
         return {
             "steps": self.steps,
             "bad_channels": self.bad_channels,
@@ -89,7 +89,7 @@ class PreprocessedRecording:
 
 
 def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
-    """Refuse a step or parameter that SpikeInterface does not have, or a value of no use (78)."""
+    """Raise `SettingsError` for unknown steps or parameters, and for values that cannot work."""
     if isinstance(choice, str):
         return
     check_steps(choice, step_names())
@@ -97,14 +97,14 @@ def check_pipeline(choice: str | Sequence[Step] | Mapping[str, Any]) -> None:
 
 
 def step_names() -> dict[str, StepNames]:
-    """Every step of SpikeInterface, with its parameters as far as its signature tells."""
+    """Return every step of SpikeInterface, with the parameters in its signature."""
     return {
-        name: _names_of(list(inspect.signature(function).parameters.values()))
+        name: _step_parameters(list(inspect.signature(function).parameters.values()))
         for name, function in pp_names_to_functions.items()
     }
 
 
-def _names_of(parameters: Sequence[inspect.Parameter]) -> StepNames:
+def _step_parameters(parameters: Sequence[inspect.Parameter]) -> StepNames:
     return StepNames(
         parameters=tuple(
             each.name
@@ -123,7 +123,7 @@ def preprocess(
     sorters: Mapping[str, Mapping[str, Any]],
     folder: Path,
 ) -> PreprocessedRecording:
-    """Apply the chosen steps, and write the result to `folder` where that is needed.
+    """Apply the chosen steps, and write the result to `folder` if necessary.
 
     Parameters
     ----------
@@ -132,34 +132,31 @@ def preprocess(
     choice
         `default`, `none`, or the steps of a `PreprocessingPipeline`
     sorters
-        the parameters by name of the sorters that will read the result
+        parameters of each sorter that will read the result, by its name
     folder
-        where on scratch the binary file is written
+        for the binary file, on scratch
 
     Raises
     ------
     RecordingError
         a step cannot be applied to this recording
     UnavailableError
-        scratch has not the space
+        scratch is too small
     """
     checks = ChannelChecks()
     if choice == "default":
         steps, checks = default_steps(recording, sorters)
     else:
-        given = [] if isinstance(choice, str) else as_steps(choice)
-        steps, lowered = fitting_steps(given, float(recording.sampling_frequency))
-        for name, chosen in lowered.items():
-            logger.info("preprocessing: %s=%s, %s", name, chosen.value, chosen.reason)
+        chosen = [] if isinstance(choice, str) else as_steps(choice)
+        steps, lowered = fitting_steps(chosen, float(recording.sampling_frequency))
+        for name, limit in lowered.items():
+            logger.info("preprocessing: %s=%s, %s", name, limit.value, limit.reason)
     logger.info(
-        "preprocessing %s: %s", choice if isinstance(choice, str) else "given", _tell(steps)
+        "preprocessing %s: %s", choice if isinstance(choice, str) else "steps", _describe(steps)
     )
     processed = _apply(recording, steps)
-    _remove_false_gains(processed, steps)
-    n_samples = [
-        processed.get_num_samples(segment_index=index)
-        for index in range(processed.get_num_segments())
-    ]
+    _remove_wrong_gains(processed, steps)
+    n_samples = [processed.get_num_samples(n) for n in range(processed.get_num_segments())]
     join_probes(processed)
     for_sorting, size_bytes = _in_one_file(processed, steps, folder)
     return PreprocessedRecording(
@@ -176,10 +173,10 @@ def preprocess(
 def default_steps(
     recording: si.BaseRecording, sorters: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[Step], ChannelChecks]:
-    """The steps that this probe and these sorters need, and how the channels were judged.
+    """Return the steps that this probe and these sorters need, and the checks of the channels.
 
-    A phase shift where the probe samples its channels one after the other; the removal of bad
-    channels; a high-pass filter and a common reference only for a sorter that has none of its own.
+    The steps are a phase shift if the probe samples its channels one after the other, the removal
+    of bad channels, and a high-pass filter and common reference for sorters without their own.
     """
     steps: list[Step] = []
     shifts = recording.get_property("inter_sample_shift")
@@ -197,7 +194,7 @@ def default_steps(
 
 
 def high_pass(recording: si.BaseRecording, dtype: str | None = None) -> list[Step]:
-    """A high-pass filter, and the common reference that the layout of the channels allows.
+    """Return a high-pass filter, and the common reference that suits the layout of the channels.
 
     Parameters
     ----------
@@ -216,7 +213,7 @@ def high_pass(recording: si.BaseRecording, dtype: str | None = None) -> list[Ste
 
 
 def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
-    """Whether this sorter, with these parameters, high-pass filters and references by itself."""
+    """Return whether a sorter, with these parameters, high-pass filters and references itself."""
     if sorter not in OWN_FILTER:
         return False
     switch = OWN_FILTER[sorter]
@@ -230,20 +227,18 @@ def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecordi
 
 @contextmanager
 def _applying(steps: Sequence[Step]) -> Iterator[None]:
-    """Name the steps where one of them cannot be applied to this recording."""
     try:
         yield
     except (CloudJobError, OSError):
         raise
-    except Exception as error:  # whatever a step raises, it is about this recording and this step
+    except Exception as error:  # steps raise anything
         raise RecordingError(
-            f"PREPROCESSING: {_tell(steps)} cannot be applied: {error}; change the steps, "
+            f"PREPROCESSING: {_describe(steps)} cannot be applied: {error}; change the steps, "
             "or set PREPROCESSING=none"
         ) from error
 
 
-def _remove_false_gains(recording: si.BaseRecording, steps: Sequence[Step]) -> None:
-    """Remove the gains of samples that are no microvolts after these steps, whatever they say."""
+def _remove_wrong_gains(recording: si.BaseRecording, steps: Sequence[Step]) -> None:
     unitless = [step["name"] for step in steps if step["name"] in UNITLESS_STEPS]
     if unitless and recording.has_scaleable_traces():
         recording.delete_property("gain_to_uV")
@@ -259,47 +254,36 @@ def _removed(before: si.BaseRecording, after: si.BaseRecording) -> dict[str, str
 def _in_one_file(
     recording: si.BaseRecording, steps: Sequence[Step], folder: Path
 ) -> tuple[si.BaseRecording, int]:
-    """The recording as one segment in one binary file, written only where it is not that yet."""
+    """Return the recording as one segment in one binary file, and the bytes written for it."""
     whole = recording
     if recording.get_num_segments() > 1:
         whole = si.concatenate_recordings([recording], ignore_times=True)
     if whole.get_dtype() in SORTER_DTYPES and whole.binary_compatible_with(
         time_axis=0, file_paths_length=1
     ):
-        logger.info("the sorters read the input as it is; nothing is copied")
+        logger.info("the sorters read the input itself; nothing is copied")
         return whole, 0
-    whole = _as_sorters_read(whole)
+    dtype = whole.get_dtype()
+    if dtype not in SORTER_DTYPES:
+        fits = dtype.kind == "i" and dtype.itemsize <= 2  # another byte order, or 8 bits
+        whole = spre.astype(whole, dtype="int16" if fits else "float32")
     with _applying(steps):
         return write_once(whole, steps, folder), whole.get_total_memory_size()
 
 
-def _as_sorters_read(recording: si.BaseRecording) -> si.BaseRecording:
-    """16-bit integers, or 32-bit floats, the two types that every sorter takes."""
-    dtype = recording.get_dtype()
-    if dtype in SORTER_DTYPES:
-        return recording
-    fits = dtype.kind == "i" and dtype.itemsize <= 2  # with other bytes first, or 8 bits
-    return spre.astype(recording, dtype="int16" if fits else "float32")
-
-
 def _view_for_analysis(written: si.BaseRecording, n_samples: Sequence[int]) -> si.BaseRecording:
-    """The written samples in their original segments, high-pass filtered if they are not yet."""
+    """Return the written samples in their original segments, high-pass filtered."""
     view = written
     if len(n_samples) > 1:
-        ends = np.cumsum(n_samples)
-        view = si.append_recordings(
-            [
-                written.frame_slice(start_frame=int(end - length), end_frame=int(end))
-                for end, length in zip(ends, n_samples, strict=True)
-            ]
-        )
+        edges = pairwise([0, *np.cumsum(n_samples).tolist()])
+        view = si.append_recordings([written.frame_slice(start, end) for start, end in edges])
     if written.is_filtered():
         return view
     if not have_one_gain(view):
         view = spre.scale_to_uV(view)
-    # as floats: noise of two or three steps of a converter, rounded again, has another median
+    # as floats: rounding again would change the median of noise of two or three steps
     return _apply(view, high_pass(view, "float32"))
 
 
-def _tell(steps: Sequence[Step]) -> str:
+def _describe(steps: Sequence[Step]) -> str:
     return " -> ".join(step["name"] for step in steps) or "no steps"

@@ -1,7 +1,7 @@
-"""Whether the values of the steps of preprocessing can work, before there is a recording.
+"""Check the values of preprocessing steps before there is a recording.
 
-Only what is wrong whatever the recording is refused: filters need nothing of a recording but its
-samples, so that they are tried on a few; of any other step the types of its values are looked at.
+Only values that are wrong for any recording are refused: filters are tried on a few samples, as
+they need nothing else of a recording; for other steps, the types of the values are checked.
 """
 
 import inspect
@@ -14,19 +14,19 @@ import spikeinterface as si
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.advice import one_line
+from spikeinterface_cloud.recording.messages import one_line
 
-#: steps that ask nothing of a recording: neither a probe, nor properties, nor a number of channels
+#: steps that need neither a probe, nor properties, nor a number of channels
 TRIED = ("filter", "bandpass_filter", "highpass_filter", "notch_filter", "gaussian_filter")
 
-#: so fast that a frequency is never refused here that a real recording would allow
+#: fast enough for every frequency that a real recording would allow
 TRIAL_RATE_HZ = 1.0e6
 
 TRIAL_FRAMES = 20_000
 
 
 def check_values(steps: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse values that their step cannot take; the steps and parameters have to be known (78)."""
+    """Raise `SettingsError` for values that a step cannot take; step and parameter must exist."""
     for step in steps:
         name, params = step["name"], step["params"]
         problems = list(_problems(name, params))
@@ -37,11 +37,11 @@ def check_values(steps: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _problems(step: str, params: Mapping[str, Any]) -> Iterator[str]:
-    """Numbers that are written as a text, and choices that there are not."""
+    """Find numbers that are written as a text, and unknown choices."""
     parameters = inspect.signature(pp_names_to_functions[step]).parameters
     for name, value in params.items():
         if name not in parameters:
-            continue  # what a step hands on is known to another function alone
+            continue  # the step passes it on to another function
         default, kind = parameters[name].default, parameters[name].annotation
         where = f"PREPROCESSING: {step}: {name} is {value!r}"
         if _is_number(default) and isinstance(value, str) and _reads_as_number(value):
@@ -63,7 +63,7 @@ def _reads_as_number(text: str) -> bool:
 
 
 def _try(step: str, params: Mapping[str, Any]) -> None:
-    """Apply a filter to a few samples of noise, which are nobody's recording."""
+    """Apply a filter to a few samples of noise."""
     noise = np.random.default_rng(0).integers(-100, 100, (TRIAL_FRAMES, 4)).astype("int16")
     recording = si.NumpyRecording(noise, TRIAL_RATE_HZ)
     try:
@@ -72,9 +72,9 @@ def _try(step: str, params: Mapping[str, Any]) -> None:
     except Exception as error:  # steps check their values with assert, or leave them to scipy
         raise SettingsError(
             f"PREPROCESSING: {step} cannot be applied to any recording with "
-            f"{_tell(params)}: {one_line(error)}; correct its parameters"
+            f"{_describe(params)}: {one_line(error)}; correct its parameters"
         ) from error
 
 
-def _tell(params: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in params.items()) or "its own values"
+def _describe(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in params.items()) or "its defaults"

@@ -1,7 +1,7 @@
-"""Whether a recording can be sorted, and what is odd about it: checked before a sorter starts.
+"""Check a recording before a sorter starts.
 
-What would make the results wrong, or the sorter fail an hour later, is refused. What can be put
-right without a guess is put right, and said. Everything else is a warning.
+What would make the results wrong, or the sorter fail an hour later, is refused. What can be
+corrected without a guess is corrected, with a note. Everything else is only noted.
 """
 
 import math
@@ -18,25 +18,25 @@ from spikeinterface_cloud.recording.clock.notes import describe_clock
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.formats.plexon import readable_part
 from spikeinterface_cloud.recording.formats.streams import LOWEST_SAMPLING_FREQUENCY_HZ
-from spikeinterface_cloud.recording.opening_notes import notes_of
-from spikeinterface_cloud.recording.probe_layout import check_positions, some, spans
+from spikeinterface_cloud.recording.messages import channel_ranges, list_channels, opening_notes
+from spikeinterface_cloud.recording.probe_layout import check_positions
 from spikeinterface_cloud.recording.samples.analog_inputs import (
     all_named_as_inputs,
     analog_inputs,
     mixed_units,
 )
+from spikeinterface_cloud.recording.samples.chunks import (
+    Chunk,
+    Traces,
+    map_all_chunks,
+    sample_chunks,
+)
 from spikeinterface_cloud.recording.samples.earlier_processing import check_earlier_processing
 from spikeinterface_cloud.recording.samples.integers import as_signed, note_saturation
-from spikeinterface_cloud.recording.samples.sampling import (
-    SampledChunk,
-    Traces,
-    look_at_all,
-    sample,
-)
 from spikeinterface_cloud.recording.samples.units import (
     check_gains,
     in_sortable_unit,
-    upright,
+    with_positive_gains,
 )
 from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
 
@@ -44,28 +44,32 @@ SHORTEST_RECORDING_S = 1.0
 
 
 def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
-    """The recording as it can be sorted, and what the user should know of it, a line each.
+    """Return the recording as it can be sorted, and notes for the user.
 
     Unsigned samples become signed, floating-point samples microvolts, channels named as analog
-    inputs are left out, gains that cannot be true are removed, probes that share positions are
-    set apart, and samples that are in two segments are cut off one of them. Raises
-    `RecordingError` when the recording cannot be sorted, with what to do about it.
+    inputs are left out, impossible gains are removed, probes that share positions are moved apart,
+    and samples that are in two segments are cut off one of them.
+
+    Raises
+    ------
+    RecordingError
+        the recording cannot be sorted
     """
     recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
-    notes = notes_of(recording)
+    notes = opening_notes(recording)
     check_earlier_processing(recording, notes)
     recording, unreadable = readable_part(recording)
     recording, repeated = without_repeated_samples(recording)
     notes += [*unreadable, *repeated]
     recording = _without_analog_channels(recording, notes)
-    sampled = sample(recording)
+    sampled = sample_chunks(recording)
     chunks = [chunk.traces for chunk in sampled if len(chunk.traces)]
     _check_finite(recording)
     _check_values(recording, chunks, notes)
     note_saturation(recording, sampled, notes)
     check_gains(recording, chunks, notes)
-    recording = upright(recording, notes)
+    recording = with_positive_gains(recording, notes)
     recording = as_signed(recording, chunks, notes)
     recording = in_sortable_unit(recording, chunks, notes)
     check_positions(recording, notes)
@@ -78,18 +82,18 @@ def _check_shape(recording: BaseRecording) -> None:
     if recording.get_num_channels() == 0 or recording.get_total_samples() == 0:
         raise RecordingError(
             f"the recording is empty: {recording.get_num_channels()} channels, "
-            f"{recording.get_total_samples()} samples; check that the right files were given"
+            f"{recording.get_total_samples()} samples; check that the source is the right one"
         )
     names = [str(name) for name in recording.channel_ids]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise RecordingError(
-            f"several channels have one name ({', '.join(repeated[:5])}), so that nobody can tell "
-            "which of them a unit is on; give each channel a name of its own in the file"
+            f"channel names are not unique ({', '.join(repeated[:5])}), so the channel of a unit "
+            "would be ambiguous; give each channel a unique name in the file"
         )
     if not math.isfinite(recording.sampling_frequency):
         raise RecordingError(
-            f"the file says that it was sampled at {recording.sampling_frequency} Hz, which is no "
-            "rate; mend its header, or export the recording again"
+            f"the sampling rate in the file is {recording.sampling_frequency} Hz; correct its "
+            "header, or export the recording again"
         )
     if recording.sampling_frequency < LOWEST_SAMPLING_FREQUENCY_HZ:
         raise RecordingError(
@@ -99,15 +103,15 @@ def _check_shape(recording: BaseRecording) -> None:
         )
     if recording.dtype.kind not in "iuf":
         raise RecordingError(
-            f"the samples are of type {recording.dtype}, which are no numbers to sort; check that "
-            "the right data are read, and export them as integers or floats"
+            f"the samples are of type {recording.dtype}, which cannot be sorted; check that the "
+            "right data are read, and export them as integers or floats"
         )
     for segment in range(recording.get_num_segments()):
         start_s = recording.get_start_time(segment_index=segment)
         if np.ndim(start_s) or not isinstance(start_s, Real) or not math.isfinite(start_s):
             raise RecordingError(
-                f"the file says that segment {segment} starts at {start_s!r}, which is no time in "
-                "seconds; mend its header, or export the recording again"
+                f"segment {segment} starts at {start_s!r} according to the file, which is not a "
+                "time in seconds; correct its header, or export the recording again"
             )
     duration_s = recording.get_total_samples() / recording.sampling_frequency
     if duration_s < SHORTEST_RECORDING_S:
@@ -120,30 +124,30 @@ def _check_shape(recording: BaseRecording) -> None:
 def _without_analog_channels(recording: BaseRecording, notes: list[str]) -> BaseRecording:
     analog = analog_inputs(recording)
     if analog.any():
-        names = spans(recording, analog)
+        names = channel_ranges(recording, analog)
         notes.append(
             f"left out {np.count_nonzero(analog)} channels that are analog inputs: {names}"
         )
         recording = recording.select_channels(recording.channel_ids[~analog])
     elif all_named_as_inputs(recording):
         notes.append(
-            f"every channel is named as an analog input ({some(recording.channel_ids)}), and taken "
-            "for an electrode: check that this is the stream to sort"
+            f"every channel is named as an analog input ({list_channels(recording.channel_ids)}) "
+            "and treated as an electrode: check that this is the stream to sort"
         )
     if (units := mixed_units(recording)) is not None:
         notes.append(
-            f"the channels have different units ({units}), and all are taken for electrodes: wire "
-            "only the electrodes in a PROBE_FILE to leave out the others"
+            f"the channels have different units ({units}), and all are treated as electrodes: to "
+            "leave some out, give a PROBE_FILE that wires only the electrodes"
         )
     return recording
 
 
 def _check_finite(recording: BaseRecording) -> None:
-    """Refuse NaN and infinity, wherever they are: a sorter loses all spikes around them."""
+    """Refuse NaN and infinity: a sorter loses all spikes around them."""
     if recording.dtype.kind != "f":
         return
-    found = look_at_all(recording, _find_broken, "are all of them numbers")
-    places = [place for place in found if place is not None]
+    results = map_all_chunks(recording, _find_broken, "NaN or infinity")
+    places = [place for place in results if place is not None]
     if not places:
         return
     broken = np.any([channels for _, _, channels in places], axis=0)
@@ -151,14 +155,14 @@ def _check_finite(recording: BaseRecording) -> None:
     first_s = frame / recording.sampling_frequency
     raise RecordingError(
         f"{np.count_nonzero(broken)} of {broken.size} channels hold NaN or infinity: "
-        f"{some(recording.channel_ids[broken])}; the first is {first_s:.6g} s after the start of "
-        f"segment {segment}; correct those values in the file, or save the recording without "
-        "these channels"
+        f"{list_channels(recording.channel_ids[broken])}; the first is "
+        f"{first_s:.6g} s after the start of segment {segment}; correct those values in "
+        "the file, or save the recording without these channels"
     )
 
 
-def _find_broken(chunk: SampledChunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
-    """Segment and frame of the first value that is no number, and the channels that have one."""
+def _find_broken(chunk: Chunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
+    """Return segment and frame of the first NaN or infinity, and a mask of all its channels."""
     broken = ~np.isfinite(chunk.traces)
     if not broken.any():
         return None
@@ -170,11 +174,11 @@ def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: lis
     flat = np.all([np.ptp(chunk, axis=0) == 0 for chunk in chunks if len(chunk)], axis=0)
     if flat.all():
         raise RecordingError(
-            "every channel is constant wherever it was sampled; check that the recording was "
+            "every channel is constant wherever it was sampled; check that the electrodes were "
             "connected, and that the right stream is read"
         )
     if flat.any():
-        channels = some(recording.channel_ids[flat])
+        channels = list_channels(recording.channel_ids[flat])
         notes.append(f"{np.count_nonzero(flat)} of {flat.size} channels are constant: {channels}")
 
 

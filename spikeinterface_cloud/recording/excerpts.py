@@ -1,4 +1,4 @@
-"""Where to look at a recording that is too long to be read as a whole."""
+"""Excerpts of a recording that is too long to be read as a whole."""
 
 import numpy as np
 from spikeinterface.core import BaseRecording
@@ -7,14 +7,14 @@ from spikeinterface.core import BaseRecording
 def spread_excerpts(
     recording: BaseRecording, n_excerpts: int, duration_s: float
 ) -> list[tuple[int, int, int]]:
-    """Excerpts that are spread evenly over all segments, in proportion to their lengths.
+    """Spread excerpts evenly over all segments, in proportion to their lengths.
 
     Parameters
     ----------
     n_excerpts
-        of the whole recording; a short segment has none, unless all are short
+        of the whole recording; segments shorter than an excerpt have none, unless all are
     duration_s
-        of each excerpt, or that of the segment where that is shorter
+        of each excerpt
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""From what was fetched to a recording that can be preprocessed and sorted."""
+"""Open a fetched source as a recording that can be preprocessed and sorted."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,27 +8,23 @@ from typing import Any
 import spikeinterface as si
 
 from spikeinterface_cloud.recording.checks import check_recording
-from spikeinterface_cloud.recording.load import (
-    first_frames,
-    open_recording,
-    open_streamed_nwb,
-)
+from spikeinterface_cloud.recording.load import first_frames, open_recording, open_streamed_nwb
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.simulated import simulate
 from spikeinterface_cloud.recording.source import FetchedSource
-from spikeinterface_cloud.recording.summary import describe
+from spikeinterface_cloud.recording.summary import summarize
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpenedRecording:
-    """A recording without a flaw that would spoil the sorting, and what was noticed of it."""
+    """A recording that passed all checks."""
 
     recording: si.BaseRecording
     #: channels, rate, duration, gain, probe, ... for `run.json`
-    facts: Mapping[str, Any]
-    #: what was mended or should be known, a sentence each
+    summary: Mapping[str, Any]
+    #: corrections and doubts, a sentence each
     notes: Sequence[str]
     #: the true spikes of a simulated recording
     ground_truth: si.BaseSorting | None = None
@@ -47,14 +43,14 @@ def open_source(
     kwargs
         for the reader, or for the generator of a simulated recording
     n_frames
-        how many frames to keep; None for all
+        number of frames to keep; None for all
 
     Raises
     ------
     RecordingError
         it cannot be read, or cannot be sorted as it is
     SettingsError
-        the stream asked for is not there, or has to be chosen
+        the requested stream is not there, or one has to be chosen
     """
     recording, ground_truth = _open(source, data_type, kwargs)
     if n_frames is not None:
@@ -64,11 +60,10 @@ def open_source(
     recording, notes = check_recording(recording)
     for note in notes:
         logger.warning("%s", note)
-    facts = describe(recording)
     logger.info("recording: %s", " ".join(str(recording).split()))
     return OpenedRecording(
         recording=recording,
-        facts=asdict(facts),
+        summary=asdict(summarize(recording)),
         notes=notes,
         ground_truth=ground_truth,
     )

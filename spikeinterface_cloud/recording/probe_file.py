@@ -1,4 +1,4 @@
-"""PROBE_FILE: the probe that a probeinterface JSON describes, put on the channels that it wires."""
+"""PROBE_FILE: attach the probe of a probeinterface JSON to the channels that it wires."""
 
 import json
 from collections.abc import Iterator
@@ -10,15 +10,13 @@ from probeinterface import ProbeGroup
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.advice import one_line
-from spikeinterface_cloud.recording.opening_notes import add_note
+from spikeinterface_cloud.recording.messages import add_note, channel_ranges, one_line
 from spikeinterface_cloud.recording.probe_layout import (
     PROBE_SPACING_UM,
     check_planar,
     in_micrometers,
+    move_apart,
     overlap,
-    set_apart,
-    spans,
 )
 from spikeinterface_cloud.recording.wiring import (
     Indices,
@@ -30,14 +28,18 @@ from spikeinterface_cloud.recording.wiring import (
 
 
 def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
-    """`recording` with the probe that a probeinterface JSON describes, on the channels it wires.
+    """Attach the probe of a probeinterface JSON to the channels that it wires.
 
-    Channels that no contact is wired to are left out, and a note names them. A probe without
-    wiring is taken to list its contacts in the order of the channels. Raises `RecordingError`
-    when the file is no such JSON, or its wiring does not fit the recording.
+    Channels without a contact are left out, with a note. A probe without wiring is expected to
+    list its contacts in the order of the channels.
+
+    Raises
+    ------
+    RecordingError
+        the file is not a probeinterface JSON, or its wiring does not fit the recording
     """
     probegroup, wiring = read_probe_file(probe_file)
-    with _naming(probe_file):
+    with _naming_file(probe_file):
         if wiring is None:
             wiring = wire_in_order([p.get_contact_count() for p in probegroup.probes], recording)
         else:
@@ -45,23 +47,31 @@ def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
     for probe, indices in zip(probegroup.probes, wiring, strict=True):
         probe.set_device_channel_indices(indices)
     is_overlapping = overlap(probegroup)
-    wired = _on_wired_channels(
-        recording, set_apart(probegroup) if is_overlapping else probegroup, probe_file.name
-    )
+    if is_overlapping:
+        probegroup = move_apart(probegroup)
+    wired = _select_wired_channels(recording, probegroup, probe_file.name)
     if is_overlapping:
         add_note(
             wired,
-            f"the probes of PROBE_FILE {probe_file.name} overlap, each being measured from its "
-            f"own origin: they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two",
+            f"the probes of PROBE_FILE {probe_file.name} overlap, as each has its own origin: they "
+            f"are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them",
         )
     return wired
 
 
 def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]:
-    """The probes of a probeinterface JSON, in micrometers, and their wiring if it says any.
+    """Read the probes of a probeinterface JSON, in micrometers, and their wiring.
 
-    The wiring is an array of shape (contacts,) for each probe, of channel indices. Raises
-    `RecordingError` for what fits no recording.
+    Returns
+    -------
+    ProbeGroup
+    list of ndarray, or None
+        channel indices of each probe, of shape (contacts,); None without wiring
+
+    Raises
+    ------
+    RecordingError
+        the file fits no recording
     """
     name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
     try:
@@ -72,28 +82,28 @@ def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]
         ) from error
     if not isinstance(described, dict) or not described.get("probes"):
         raise RecordingError(
-            f"PROBE_FILE {name} has no probes in it: a probeinterface JSON is an object "
-            f'that lists them as "probes"; {remedy}'
+            f"PROBE_FILE {name} has no probes: a probeinterface JSON is an object that lists them "
+            f'as "probes"; {remedy}'
         )
     try:
-        given = [probe.pop("device_channel_indices", None) for probe in described["probes"]]
+        indices = [probe.pop("device_channel_indices", None) for probe in described["probes"]]
         described["probes"] = [in_micrometers(probe) for probe in described["probes"]]
         probegroup = ProbeGroup.from_dict(described)
-        if len(probegroup.probes) < len(given):
-            raise ValueError(f"{len(given)} probes, and {len(probegroup.probes)} probe_ids")
-        probegroup.to_numpy(complete=True)  # the first to look at all of a probe
+        if len(probegroup.probes) < len(indices):
+            raise ValueError(f"{len(indices)} probes, and {len(probegroup.probes)} probe_ids")
+        probegroup.to_numpy(complete=True)  # the first to read all properties of a probe
         check_planar(probegroup)
-    except Exception as error:  # probeinterface checks nothing: any malformed probe shows itself so
+    except Exception as error:  # probeinterface validates nothing, and raises anything
         raise RecordingError(
-            f"PROBE_FILE {name} describes no probe that probeinterface can read: "
-            f"{one_line(error)}; {remedy}"
+            f"probeinterface cannot read the probes of PROBE_FILE {name}: {one_line(error)}; "
+            f"{remedy}"
         ) from error
-    with _naming(probe_file):
+    with _naming_file(probe_file):
         n_contacts = [probe.get_contact_count() for probe in probegroup.probes]
-        return probegroup, read_wiring(given, n_contacts)
+        return probegroup, read_wiring(indices, n_contacts)
 
 
-def _on_wired_channels(
+def _select_wired_channels(
     recording: BaseRecording, probegroup: ProbeGroup, name: str
 ) -> BaseRecording:
     channels = probegroup.get_global_device_channel_indices()["device_channel_indices"]
@@ -103,7 +113,7 @@ def _on_wired_channels(
             recording.set_probegroup(probegroup, check_overlap=False)
             return recording
         wired = recording.select_channels_with_probegroup(probegroup)
-    except Exception as error:  # of probes that differ in what they describe, anything is raised
+    except Exception as error:  # probes with different properties raise anything
         raise RecordingError(
             f"PROBE_FILE {name} does not fit the recording: {one_line(error)}; describe all its "
             "probes alike (dimensions, shanks, contact ids)"
@@ -113,14 +123,13 @@ def _on_wired_channels(
         wired,
         f"PROBE_FILE {name} wires {wired.get_num_channels()} of {recording.get_num_channels()} "
         f"channels{f' ({unconnected} contacts are not connected)' if unconnected else ''}; "
-        f"left out: {spans(recording, unwired)}",
+        f"left out: {channel_ranges(recording, unwired)}",
     )
     return wired
 
 
 @contextmanager
-def _naming(probe_file: Path) -> Iterator[None]:
-    """Name the probe file in what is wrong with its wiring."""
+def _naming_file(probe_file: Path) -> Iterator[None]:
     try:
         yield
     except WiringError as error:

@@ -1,6 +1,6 @@
-"""Where the channels of a recording are: every sorter that localizes spikes depends on it."""
+"""Positions of channels: every sorter that localizes spikes depends on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
@@ -10,36 +10,38 @@ from probeinterface import Probe, ProbeGroup
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.messages import list_channels
 
-#: probes that share positions are set apart by this, far beyond any sorter's radius
+#: distance between probes that are moved apart, far beyond any sorter's radius
 PROBE_SPACING_UM = 2000.0
 
-#: the units that a probeinterface JSON may give positions in
+#: micrometers per unit of a probeinterface JSON
 MICROMETERS = {"um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "m": 1e6}
 
-#: so many neighbors in a row are named by the first and last of them
-SHORTEST_SPAN = 5
-
-#: of contacts whose shape is lost when probes are joined; it is only ever drawn
+#: of contacts whose shape is lost when probes are joined; only used in drawings
 CONTACT_RADIUS_UM = 5.0
 
 
 def check_positions(recording: BaseRecording, notes: list[str]) -> None:
-    """Refuse a recording whose channels have no place, or share one; set probes apart.
+    """Refuse channels without a position of their own, and move probes apart that share positions.
 
-    The probe group of `recording` is replaced when its probes share positions, and `notes` gains a
-    line. Raises `RecordingError` when a probe has to be given.
+    Replaces the probe group of `recording` and appends to `notes`.
+
+    Raises
+    ------
+    RecordingError
+        a probe has to be given
     """
     remedy = (
-        "give the probe as PROBE_FILE, a probeinterface JSON whose device_channel_indices say "
-        "which channel each contact is on"
+        "give the probe as PROBE_FILE, a probeinterface JSON whose device_channel_indices map "
+        "each contact to its channel"
     )
     if not recording.has_probe():
-        raise RecordingError(f"the recording does not say where its channels are; {remedy}")
+        raise RecordingError(f"the recording has no channel positions; {remedy}")
     positions = recording.get_channel_locations()
     unplaced = ~np.isfinite(positions).all(axis=1)
     if unplaced.any():
-        channels = some(recording.channel_ids[unplaced])
+        channels = list_channels(recording.channel_ids[unplaced])
         raise RecordingError(
             f"{np.count_nonzero(unplaced)} of {unplaced.size} channels have no position (NaN): "
             f"{channels}; {remedy}"
@@ -48,34 +50,34 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
     if len(np.unique(positions, axis=0)) == len(positions):
         if overlap(probegroup):
             notes.append(
-                "probes overlap in space, and stay where the file has them: if each is measured "
-                "from its own origin, units may span two of them; give them apart as PROBE_FILE"
+                "probes overlap in space, and are kept as they are: if each has its own origin, "
+                "units may span two of them; give correct positions as PROBE_FILE"
             )
         return
     if any(_repeats(probe.contact_positions) for probe in probegroup.probes):
-        raise RecordingError(f"several channels have the same position on one probe; {remedy}")
+        raise RecordingError(f"several channels of one probe have the same position; {remedy}")
     groups = recording.get_property("group")
-    recording.set_probegroup(set_apart(probegroup), check_overlap=False)
+    recording.set_probegroup(move_apart(probegroup), check_overlap=False)
     if groups is not None:
         recording.set_property("group", groups)
     notes.append(
-        f"{len(probegroup.probes)} probes share positions, each being measured from its own origin:"
-        f" they are set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them"
+        f"{len(probegroup.probes)} probes share positions, as each has its own origin: they are "
+        f"set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them"
     )
 
 
 def check_planar(probegroup: ProbeGroup) -> None:
-    """Raise `ValueError` if contacts differ in z: sorters and SpikeInterface look at x and y."""
+    """Raise `ValueError` if contacts differ in z: sorters and SpikeInterface use x and y only."""
     for probe in probegroup.probes:
         if probe.ndim == 3 and np.ptp(probe.contact_positions[:, 2]) > 0:
             raise ValueError(
-                "its contacts differ in z, and sorters look at x and y: write it in two "
-                "dimensions, across and along the shank, as by probe.to_2d(axes='xz')"
+                "its contacts differ in z, but sorters use x and y only: write it in two "
+                "dimensions, across and along the shank, e.g. with probe.to_2d(axes='xz')"
             )
 
 
 def overlap(probegroup: ProbeGroup) -> bool:
-    """Whether the contacts of one probe reach into the area of another's."""
+    """Return whether the areas of two probes overlap."""
     corners = [
         (probe.contact_positions.min(axis=0), probe.contact_positions.max(axis=0))
         for probe in probegroup.probes
@@ -88,8 +90,8 @@ def overlap(probegroup: ProbeGroup) -> bool:
     return False
 
 
-def set_apart(probegroup: ProbeGroup) -> ProbeGroup:
-    """The probes side by side, in order, each with its own layout and wiring."""
+def move_apart(probegroup: ProbeGroup) -> ProbeGroup:
+    """Return the probes side by side, in order, each with its own layout and wiring."""
     apart = ProbeGroup()
     right_edge = 0.0
     for probe in probegroup.probes:
@@ -109,9 +111,9 @@ def _repeats(positions: npt.NDArray[np.float64]) -> bool:
 
 
 def join_probes(recording: BaseRecording) -> None:
-    """Make several probes the shanks of one: there are sorters that stop when there is more.
+    """Make several probes of `recording` the shanks of one, as some sorters accept only one probe.
 
-    The probe group of `recording` is replaced; positions and groups stay what they are.
+    Positions and groups are kept.
     """
     if len(recording.get_probes()) < 2:
         return
@@ -129,10 +131,14 @@ def join_probes(recording: BaseRecording) -> None:
 
 
 def in_micrometers(probe: Mapping[str, Any]) -> dict[str, Any]:
-    """A probe as a probeinterface JSON describes it, with its lengths in micrometers.
+    """Convert the lengths of a probe in a probeinterface JSON to micrometers.
 
-    SpikeInterface takes every position for micrometers, whatever `si_units` says. Raises
-    `ValueError` for a unit that is none of probeinterface's.
+    SpikeInterface ignores `si_units`.
+
+    Raises
+    ------
+    ValueError
+        the unit is none of probeinterface's
     """
     unit = probe["si_units"]
     if unit not in MICROMETERS:
@@ -147,32 +153,3 @@ def in_micrometers(probe: Mapping[str, Any]) -> dict[str, Any]:
         for shape in probe["contact_shape_params"]
     ]
     return converted
-
-
-def some(channels: Sequence[object] | npt.NDArray[Any]) -> str:
-    """The first few channels by name, and how many more there are.
-
-    >>> some(["AP0", "AP1"])
-    'AP0, AP1'
-    """
-    names = [str(channel) for channel in channels]
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-
-
-def spans(recording: BaseRecording, chosen: npt.NDArray[np.bool_]) -> str:
-    """The `chosen` channels by name, neighbors in the order of the file as `first to last`."""
-    indices = np.flatnonzero(chosen)
-    runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
-    names = []
-    for run in runs:
-        labels = [_label(recording, index) for index in run]
-        names += labels if len(labels) < SHORTEST_SPAN else [f"{labels[0]} to {labels[-1]}"]
-    return ", ".join(names)
-
-
-def _label(recording: BaseRecording, index: int) -> str:
-    """The id of a channel, with its name where the id does not hold it."""
-    identifier, names = str(recording.channel_ids[index]), recording.get_property("channel_name")
-    if names is None or str(names[index]) in identifier:
-        return identifier
-    return f"{identifier} ({names[index]})"

@@ -1,7 +1,7 @@
-"""The sampling rate of an NWB series that has timestamps in place of a rate.
+"""The sampling rate of an NWB series that has timestamps instead of a rate.
 
-SpikeInterface takes the median of the first steps between them. Timestamps that are rounded to
-microseconds have steps of 33 and 34 of these at 30 kHz, and the median is wrong by 1 %.
+SpikeInterface takes the median of the first steps between them. At 30 kHz, timestamps that are
+rounded to microseconds have steps of 33 and 34 us, and the median is wrong by 1 %.
 """
 
 import logging
@@ -15,14 +15,15 @@ from spikeinterface.preprocessing.basepreprocessor import (
 )
 
 from spikeinterface_cloud.recording.clock.clock import clock_of
-from spikeinterface_cloud.recording.clock.timestamps import has_nwb_timestamps
+from spikeinterface_cloud.recording.clock.format_timestamps import has_nwb_timestamps
+from spikeinterface_cloud.recording.clock.segment_times import source_segment
 
 logger = logging.getLogger(__name__)
 
-#: a rate that is off by less is as good
+#: smaller relative differences are ignored
 SMALLEST_CORRECTION = 1e-4
 
-#: a rate that is so close to whole hertz is that
+#: relative difference from whole hertz that is rounding
 ROUNDED = 1e-6
 
 
@@ -30,6 +31,7 @@ class RecordingAtRate(BasePreprocessor):  # type: ignore[misc]
     """The same samples, at another sampling frequency."""
 
     def __init__(self, recording: BaseRecording, sampling_frequency: float) -> None:
+        """Wrap `recording`."""
         super().__init__(recording, sampling_frequency=sampling_frequency)
         for segment in recording.segments:
             self.add_recording_segment(_SameSamples(segment))
@@ -42,8 +44,10 @@ class _SameSamples(BasePreprocessorSegment):  # type: ignore[misc]
 
 
 def at_rate_of_timestamps(recording: BaseRecording) -> BaseRecording:
-    """The recording at the rate of all its timestamps, where an NWB series has them and no rate."""
-    if not recording.sampling_frequency or not has_nwb_timestamps(recording.segments[0]):
+    """Return the recording at the rate that its NWB timestamps, if it has any, imply."""
+    if not recording.sampling_frequency or not has_nwb_timestamps(
+        source_segment(recording.segments[0])
+    ):
         return recording
     interval_s = clock_of(recording).segments[0].interval_s
     if not interval_s > 0:
@@ -54,7 +58,7 @@ def at_rate_of_timestamps(recording: BaseRecording) -> BaseRecording:
     if np.isclose(rate_hz, round(rate_hz), rtol=ROUNDED):
         rate_hz = float(round(rate_hz))
     logger.info(
-        "sampling rate: %.6f Hz by all timestamps, %.6f Hz by the first of them",
+        "sampling rate: %.6f Hz from all timestamps, instead of %.6f Hz from the first ones",
         rate_hz,
         recording.sampling_frequency,
     )

@@ -1,4 +1,4 @@
-"""A recording whose true spikes are known, so that a demo can say how well a sorter did."""
+"""A simulated recording with known spikes, so that a demo can show how well a sorter performs."""
 
 import inspect
 import math
@@ -14,7 +14,7 @@ from spikeinterface.generation import generate_drifting_recording
 
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.advice import one_line
+from spikeinterface_cloud.recording.messages import one_line
 
 #: a minute of a short probe, unless READ_RECORDING_KWARGS says otherwise
 DEFAULTS: dict[str, Any] = {
@@ -38,10 +38,10 @@ DRIFTING_DEFAULTS: dict[str, Any] = {
 
 DRIFTING_CONTACTS = 96
 
-#: the parameters by which that generator is told of another probe
-PROBE = ("probe_name", "generate_probe_kwargs")
+#: parameters of that generator that choose another probe
+PROBE_PARAMETERS = ("probe_name", "generate_probe_kwargs")
 
-#: parameters of the generators that take objects of Python, or change what is returned
+#: parameters of the generators that take Python objects, or change what is returned
 NOT_FOR_JSON = ("probe", "sorting", "templates", "noise", "extra_outputs")
 
 #: uV per bit, as of an Intan amplifier
@@ -49,27 +49,27 @@ GAIN_UV = 0.195
 
 
 def check_simulation(kwargs: Mapping[str, Any]) -> None:
-    """Refuse what SpikeInterface's generator does not have, or cannot have as a value (78)."""
-    generator, _, given = _choose(kwargs)
-    left_out = NOT_FOR_JSON + (PROBE if generator is generate_drifting_recording else ())
+    """Raise `SettingsError` for parameters or values that SpikeInterface's generator refuses."""
+    generator, _, parameters = _choose(kwargs)
+    left_out = NOT_FOR_JSON + (PROBE_PARAMETERS if generator is generate_drifting_recording else ())
     known = [name for name in inspect.signature(generator).parameters if name not in left_out]
-    for name in given:
+    for name in parameters:
         if name not in known:
             raise SettingsError(
                 f"READ_RECORDING_KWARGS: the simulated recording has no parameter {name}"
                 f"{nearest(name, known)} (it has {', '.join([*known, DRIFTING])})"
             )
     problems = [
-        f"{name} is {value!r}; it takes {wanted}"
+        f"{name} is {value!r}; it takes {expected}"
         for name, value in kwargs.items()
-        if (wanted := _wanted_instead(name, value)) is not None
+        if (expected := _expected_value(name, value)) is not None
     ]
     if problems:
         raise SettingsError(f"READ_RECORDING_KWARGS: {'; '.join(problems)}")
 
 
-def _wanted_instead(name: str, value: object) -> str | None:
-    """What a parameter takes, if `value` is nothing of it; nothing is said of the others."""
+def _expected_value(name: str, value: object) -> str | None:
+    """Return what a parameter takes if `value` is not valid, and None if it is or is unknown."""
     match name:
         case "durations":
             fits = isinstance(value, list) and len(value) > 0 and all(map(_is_positive, value))
@@ -98,40 +98,39 @@ def _is_positive(value: object) -> bool:
 
 
 def simulated_rate_hz(kwargs: Mapping[str, Any]) -> float | None:
-    """The sampling rate of the recording that these values give; None: they give none."""
-    _, defaults, given = _choose(kwargs)
-    rate = {**defaults, **given}["sampling_frequency"]
+    """Return the sampling rate of the recording; None if these values are not valid."""
+    _, defaults, parameters = _choose(kwargs)
+    rate = {**defaults, **parameters}["sampling_frequency"]
     return float(rate) if _is_positive(rate) else None
 
 
 def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSorting]:
-    """The recording, as 16-bit integers with their gain, and its true spikes.
+    """Simulate a recording, as 16-bit integers with their gain, and its true spikes.
 
     Parameters
     ----------
     kwargs
-        of `spikeinterface.generate_ground_truth_recording`; they replace `DEFAULTS`. With
-        `drifting`: of `spikeinterface.generation.generate_drifting_recording`, and they replace
-        `DRIFTING_DEFAULTS`
+        of `spikeinterface.generate_ground_truth_recording`, with `DEFAULTS`; if `drifting` is
+        true, of `spikeinterface.generation.generate_drifting_recording`, with `DRIFTING_DEFAULTS`
 
     Raises
     ------
     SettingsError
         it cannot be generated with these values
     """
-    generator, defaults, given = _choose(kwargs)
-    values = {**defaults, **given}
+    generator, defaults, parameters = _choose(kwargs)
+    values = {**defaults, **parameters}
     if generator is generate_drifting_recording:
         values["probe"] = _neuropixels_probe()  # by its name it would be downloaded
     try:
         *_, recording, ground_truth = generator(**values)
         recording.get_traces(segment_index=0, end_frame=1)  # noise is generated as it is read
     except Exception as error:  # the generator checks few of its values, and raises anything
-        if not given:
+        if not parameters:
             raise
         raise SettingsError(
-            f"READ_RECORDING_KWARGS: no recording can be simulated with {', '.join(given)} as "
-            f"given: {one_line(error)}; correct the values, or leave them out"
+            f"READ_RECORDING_KWARGS: no recording can be simulated with these values of "
+            f"{', '.join(parameters)}: {one_line(error)}; correct the values, or leave them out"
         ) from error
     digitized = spre.scale(recording, gain=1 / GAIN_UV, dtype="int16")
     digitized.set_channel_gains(GAIN_UV)
@@ -142,16 +141,15 @@ def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSortin
 def _choose(
     kwargs: Mapping[str, Any],
 ) -> tuple[Callable[..., Any], Mapping[str, Any], dict[str, Any]]:
-    """The generator, its defaults here, and its own parameters among `kwargs`."""
-    given = {name: value for name, value in kwargs.items() if name != DRIFTING}
+    """Return the generator, our defaults, and its own parameters among `kwargs`."""
+    parameters = {name: value for name, value in kwargs.items() if name != DRIFTING}
     if kwargs.get(DRIFTING):
         # what it returns first is the same recording without the drift
-        return generate_drifting_recording, DRIFTING_DEFAULTS, given
-    return si.generate_ground_truth_recording, DEFAULTS, given
+        return generate_drifting_recording, DRIFTING_DEFAULTS, parameters
+    return si.generate_ground_truth_recording, DEFAULTS, parameters
 
 
 def _neuropixels_probe() -> Probe:
-    """The lowest contacts of a Neuropixels 1.0 probe."""
     probe = build_neuropixels_probe("NP1000").get_slice(np.arange(DRIFTING_CONTACTS))
     probe.set_device_channel_indices(np.arange(DRIFTING_CONTACTS))
     return probe

@@ -1,4 +1,7 @@
-"""Where the recording comes from: what is there is known before the first byte of it is fetched."""
+"""Find the source of a recording, and fetch it.
+
+Everything that can be checked by names and sizes is checked before the first byte is fetched.
+"""
 
 import hashlib
 import logging
@@ -24,8 +27,11 @@ from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_ur
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
-from spikeinterface_cloud.recording.formats.single_file import with_its_stream
-from spikeinterface_cloud.recording.formats.source_files import locate, pick_file
+from spikeinterface_cloud.recording.formats.source_files import (
+    locate,
+    pick_file,
+    with_file_stream,
+)
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.runtime.logging import format_bytes
@@ -36,63 +42,63 @@ from spikeinterface_cloud.storage.s3 import Storage, StoredObject
 
 logger = logging.getLogger(__name__)
 
-#: how long a URL may be used that a streaming reader is given
+#: lifetime of a presigned URL for streaming
 STREAMING_S = 12 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceRequest:
-    """What the job says of its source."""
+    """The settings of a job that concern its source."""
 
     location: Source
     data_type: str | None
     read_recording_kwargs: Mapping[str, Any]
     #: a path inside the source, or an S3 URL
     probe_file: str | None
-    #: only the first frames are wanted, so that a remote NWB is streamed
+    #: whether only the first frames are sorted, so that a remote NWB is streamed
     only_first_frames: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundSource:
-    """A source that exists, and what it takes to have it here."""
+    """A source that exists, and how to fetch it."""
 
     location: Source
-    #: what has to be fetched; empty for what is on this machine already
+    #: files to fetch; empty for a local source
     files: Sequence[RemoteFile] = ()
-    #: the probe, where it is a file of its own on S3
+    #: the PROBE_FILE of a remote source
     probe: RemoteFile | None = None
-    #: where it is, of a local source
+    #: the PROBE_FILE of a local source
     probe_path: Path | None = None
-    #: gives a URL to stream from, where the recording is streamed
+    #: returns a URL to stream from; None where the recording is not streamed
     stream: Callable[[], str] | None = None
-    #: where a local source is
+    #: of a local source
     path: Path | None = None
-    #: what `run.json` says of it
+    #: for `run.json`
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
-        """What has to be fetched."""
+        """Size of the files to fetch."""
         return 0 if self.stream else sum(file.size_bytes for file in self.files)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FetchedSource:
-    """A source that is on this machine, or is streamed."""
+    """A source that is on this host, or is streamed."""
 
-    #: a folder or a file; None where it is streamed or simulated
+    #: a folder or a file; None if streamed or simulated
     path: Path | None = None
     stream: Callable[[], str] | None = None
     probe_file: Path | None = None
-    #: what was moved
+    #: downloaded bytes
     size_bytes: int = 0
 
 
 def find_source(
     request: SourceRequest, aws: AwsSettings, dandi_api_key: SecretStr | None
 ) -> FoundSource:
-    """Find the source, without fetching any of it.
+    """Find the source without fetching any of it.
 
     Raises
     ------
@@ -101,7 +107,7 @@ def find_source(
     RecordingError
         its files are none of the reader's
     SettingsError
-        the stream that is asked for is not there, or has to be chosen
+        the requested stream is not there, or one has to be chosen
     """
     match request.location:
         case S3Location():
@@ -123,18 +129,20 @@ def find_source(
 
 
 def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
-    """Bring the source to `folder` on this machine, verified; nothing is moved for a local one.
+    """Download the source to `folder` and verify it; a local source stays where it is.
 
     Raises
     ------
     SourceError, TransferError, RecordingError, UnavailableError
-        see `spikeinterface_cloud.transfer.download.download`
+        see `spikeinterface_cloud.storage.download.download`
     """
-    probe_file = _fetch_probe(found, folder)
+    probe_file = found.probe_path
+    if found.probe is not None:
+        probe_file = download([found.probe], folder / "probe").files[0]
     if probe_file is not None:
         read_probe_file(probe_file)  # before the recording, which may be large, is fetched
     if found.stream is not None:
-        logger.info("only the first frames are wanted: %s is streamed", found.location)
+        logger.info("only the first frames are sorted: %s is streamed", found.location)
         return FetchedSource(stream=found.stream, probe_file=probe_file)
     if not found.files:
         return FetchedSource(path=found.path, probe_file=probe_file)
@@ -146,20 +154,18 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
     )
     recording_folder = folder / "recording"
     fetched = download(found.files, recording_folder)
-    only_file = fetched.files[0] if _is_one_file(found) else None
+    is_one_file = len(found.files) == 1 and found.files[0].name.parent == PurePosixPath()
     return FetchedSource(
-        path=only_file or recording_folder, probe_file=probe_file, size_bytes=fetched.moved_bytes
+        path=fetched.files[0] if is_one_file else recording_folder,
+        probe_file=probe_file,
+        size_bytes=fetched.moved_bytes,
     )
-
-
-def _is_one_file(found: FoundSource) -> bool:
-    return len(found.files) == 1 and found.files[0].name.parent == PurePosixPath()
 
 
 def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) -> FoundSource:
     objects = storage.list_objects(location)
     files = s3_files(storage, objects, location)
-    probe_name = _probe_inside(request)
+    probe_name = _probe_in_source(request)
     probe = _probe_on_s3(location, objects, probe_name, storage) if probe_name else None
     is_named = [stored.location for stored in objects] == [location]
     kept = [file for file in files if probe is None or file.url != probe.url]
@@ -180,21 +186,21 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
 
 
 def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:
-    place = S3Location(bucket=location.bucket, key=location.key)
+    blob = S3Location(bucket=location.bucket, key=location.key)
     try:
-        stored = storage.head(place)
+        stored = storage.head(blob)
     except SourceError as error:
         raise SourceError(
-            f"DANDISET_S3_FILE_URL: {location} is not there, or not public; check the URL, or name "
-            "an embargoed asset by the URL of its API and set DANDI_API_KEY"
+            f"DANDISET_S3_FILE_URL: {location} does not exist or is not public; check the URL; for "
+            "an embargoed asset, give its API URL and set DANDI_API_KEY"
         ) from error
-    # a blob's name has no ending, and SpikeInterface goes by the ending
-    file = s3_file(storage, stored, PurePosixPath(f"{place.key.rpartition('/')[2]}.nwb"))
+    # SpikeInterface needs the ending, which the name of a blob lacks
+    file = s3_file(storage, stored, PurePosixPath(f"{blob.key.rpartition('/')[2]}.nwb"))
     check_remote_hdf5(file)
     return FoundSource(
         location=location,
         files=[file],
-        stream=(lambda: storage.presigned_url(place, STREAMING_S))
+        stream=partial(storage.presigned_url, blob, STREAMING_S)
         if request.only_first_frames
         else None,
         provenance=_describe(location, [file]),
@@ -204,21 +210,21 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
 def _find_asset(
     location: DandiAsset, request: SourceRequest, api_key: SecretStr | None
 ) -> FoundSource:
-    found = resolve(location, api_key)
-    file = remote_file(found)
+    asset = resolve(location, api_key)
+    file = remote_file(asset)
     check_remote_hdf5(file)
     return FoundSource(
         location=location,
         files=[file],
-        stream=(lambda: streaming_url(found)) if request.only_first_frames else None,
+        stream=partial(streaming_url, asset) if request.only_first_frames else None,
         provenance={
             **_describe(location, [file]),
-            "instance": found.instance,
-            "dandiset": found.dandiset,
-            "version": found.version,
-            "path": found.path,
-            "asset": found.identifier,
-            "dandi_etag": found.dandi_etag,
+            "instance": asset.instance,
+            "dandiset": asset.dandiset,
+            "version": asset.version,
+            "path": asset.path,
+            "asset": asset.identifier,
+            "dandi_etag": asset.dandi_etag,
         },
     )
 
@@ -232,16 +238,18 @@ def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
         )
     if path.is_dir() and not any(path.iterdir()):
         raise SourceError(f"SOURCE_FOLDER: {path} is empty; name the folder of the recording")
-    probe = _probe_inside(request)
-    beside = path if path.is_dir() else path.parent
-    if probe and not (beside / probe).is_file():
-        raise SourceError(f"PROBE_FILE: there is no {probe} in {beside}; give its path inside it")
+    probe = _probe_in_source(request)
+    folder = path if path.is_dir() else path.parent
+    if probe and not (folder / probe).is_file():
+        raise SourceError(
+            f"PROBE_FILE: there is no {probe} in {folder}; give its path relative to that folder"
+        )
     if (reader := _reader(request)) is not None:
         locate(reader, path, request.read_recording_kwargs)
     return FoundSource(
         location=location,
         path=path,
-        probe_path=beside / probe if probe else None,
+        probe_path=folder / probe if probe else None,
         provenance={"location": str(location)},
     )
 
@@ -249,38 +257,38 @@ def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
 def _choose(
     files: Sequence[RemoteFile], request: SourceRequest, is_named: bool
 ) -> list[RemoteFile]:
-    """Those files that the recording is read from; `is_named` if the source is one object."""
+    """Return the files that the recording is read from; `is_named` if the source is one object."""
     reader = _reader(request)
     if reader is None or not files:
         return list(files)
     by_name = {file.name: file for file in files}
     names, kwargs = list(by_name), request.read_recording_kwargs
     if is_named:
-        kwargs = with_its_stream(reader, names[0], names, kwargs)
+        kwargs = with_file_stream(reader, names[0], names, kwargs)
     elif reader.takes_a_file and not _is_folder_format(reader, names):
         pick_file(reader, names)
     needed = needed_files(reader.name, names, kwargs)
     if len(needed) < len(files):
-        logger.info("%d of the %d files there are needed", len(needed), len(files))
+        logger.info("%d of %d files are needed", len(needed), len(files))
     return [by_name[name] for name in dict.fromkeys(needed)]
 
 
 def _is_folder_format(reader: Reader, names: Sequence[PurePosixPath]) -> bool:
-    """Whether a reader of files is to be given a folder: one that SpikeInterface or Zarr wrote."""
+    """Return whether a reader of files opens a folder that SpikeInterface or Zarr wrote."""
     if reader.name == "binary":
         return any(name.name in DESCRIPTIONS for name in names)
     return reader.name == "zarr_array" or any(name.name in (".zgroup", ".zarray") for name in names)
 
 
 def _reader(request: SourceRequest) -> Reader | None:
-    """The reader; None where there is none, or of that name: the check of DATA_TYPE tells it."""
+    """Return the reader; None for an unknown DATA_TYPE, which the preflight refuses."""
     try:
         return find_reader(request.data_type) if request.data_type is not None else None
     except SettingsError:
         return None
 
 
-def _probe_inside(request: SourceRequest) -> str | None:
+def _probe_in_source(request: SourceRequest) -> str | None:
     probe = request.probe_file
     return None if probe is None or probe.startswith("s3://") else probe
 
@@ -288,30 +296,24 @@ def _probe_inside(request: SourceRequest) -> str | None:
 def _probe_on_s3(
     source: S3Location, objects: Sequence[StoredObject], name: str, storage: Storage
 ) -> RemoteFile:
-    """The probe in a folder on S3, or beside an object there."""
+    """Return the probe in a folder on S3, or beside an object there."""
     if [stored.location for stored in objects] == [source]:
         source = S3Location(bucket=source.bucket, key=source.key.rpartition("/")[0])
-    place = source.child(name)
-    if not storage.object_exists(place):
+    location = source.child(name)
+    if not storage.object_exists(location):
         raise SourceError(
-            f"PROBE_FILE: there is no {name} in {source}; give its path inside the source, or an "
-            "s3:// URL"
+            f"PROBE_FILE: there is no {name} in {source}; give its path relative to the source, or "
+            "an s3:// URL"
         )
-    return _probe_at(place, storage)
+    return _probe_at(location, storage)
 
 
 def _probe_at(location: S3Location, storage: Storage) -> RemoteFile:
     return s3_file(storage, storage.head(location), PurePosixPath("probe.json"))
 
 
-def _fetch_probe(found: FoundSource, folder: Path) -> Path | None:
-    if found.probe is not None:
-        return download([found.probe], folder / "probe").files[0]
-    return found.probe_path
-
-
 def _describe(location: Source, files: Sequence[RemoteFile]) -> dict[str, Any]:
-    """What tells later whether the same bytes were sorted: names, sizes and ETags in one digest."""
+    """Identify the bytes of a source by a digest of the names, sizes and ETags of its files."""
     contents = "\n".join(f"{file.name} {file.size_bytes} {_identity(file)}" for file in files)
     return {
         "location": str(location),

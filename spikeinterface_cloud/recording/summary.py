@@ -1,4 +1,4 @@
-"""What a recording is, in figures: for `run.json`, the report and the log."""
+"""Summary of a recording for `run.json` and the report."""
 
 from dataclasses import dataclass
 
@@ -9,41 +9,40 @@ from spikeinterface_cloud.recording.clock.clock import clock_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecordingFacts:
-    """A recording in figures; `dataclasses.asdict` gives what JSON can hold."""
+class RecordingSummary:
+    """Figures of a recording; `dataclasses.asdict` makes them JSON."""
 
     n_channels: int
     sampling_frequency_hz: float
     duration_s: float
     n_segments: int
     segment_durations_s: list[float]
-    #: numpy's name of the type of the samples
     dtype: str
-    #: what all traces take in memory
+    #: of all traces in memory
     size_bytes: int
-    #: lowest and highest of all channels; None when the file gives no gains
+    #: lowest and highest of all channels; None if the file gives no gains
     gain_to_uv: tuple[float, float] | None
     #: of the first sample, on the recording's own clock
     start_time_s: float
-    #: the stream or electrical series it was read from, where there was one to choose
+    #: the stream or electrical series, if the format has any
     stream_name: str | None
     has_probe: bool
-    #: model or name of each probe, and its manufacturer, as far as the file says
+    #: manufacturer and model or name of each probe
     probes: list[str]
     n_shanks: int
     #: number of channels in each shank or group
     groups: dict[str, int]
 
 
-def describe(recording: BaseRecording) -> RecordingFacts:
-    """The figures of `recording`; reads no traces."""
+def summarize(recording: BaseRecording) -> RecordingSummary:
+    """Summarize `recording` without reading traces."""
     durations = [
         recording.get_num_samples(segment) / recording.sampling_frequency
         for segment in range(recording.get_num_segments())
     ]
     gains = recording.get_channel_gains() if recording.has_scaleable_traces() else None
     stream_name = recording.get_annotation("stream_name")
-    return RecordingFacts(
+    return RecordingSummary(
         n_channels=recording.get_num_channels(),
         sampling_frequency_hz=float(recording.sampling_frequency),
         duration_s=sum(durations),
@@ -66,13 +65,13 @@ def _name_probes(recording: BaseRecording) -> list[str]:
         return []
     names = []
     for probe in recording.get_probegroup().probes:
-        said = (probe.manufacturer, probe.model_name or probe.name)
-        names.append(" ".join(str(part) for part in said if part) or "unnamed")
+        parts = (probe.manufacturer, probe.model_name or probe.name)
+        names.append(" ".join(str(part) for part in parts if part) or "unnamed")
     return names
 
 
 def _count_shanks(recording: BaseRecording) -> int:
-    """Shanks of all probes together; a probe that says nothing of shanks has one."""
+    """Count the shanks of all probes; a probe without shank ids has one."""
     if not recording.has_probe():
         return 0
     probes = recording.get_probegroup().probes

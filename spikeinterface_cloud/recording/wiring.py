@@ -1,7 +1,7 @@
-"""Which contact of a PROBE_FILE is on which channel of the recording.
+"""Wiring of a PROBE_FILE: which contact is on which channel of the recording.
 
-`device_channel_indices` of a probeinterface JSON gives the channel of each contact, counted from 0
-in the order of the channels of the file, over all probes; -1 is a contact that is not connected.
+`device_channel_indices` of a probeinterface JSON are the channels of the contacts, counted from 0
+in the order of the file over all probes; -1 is a contact that is not connected.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.recording.probe_layout import some
+from spikeinterface_cloud.recording.messages import list_channels
 from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
 
 Indices = npt.NDArray[np.int64]
@@ -24,27 +24,27 @@ HOW_TO_WIRE = (
 
 
 class WiringError(ValueError):
-    """The wiring of a probe file does not fit the recording; a predicate without its subject."""
+    """Wiring that does not fit; the message continues the name of the probe file."""
 
 
-def read_wiring(given: Sequence[object], n_contacts: Sequence[int]) -> list[Indices] | None:
-    """The channel of each contact, an array of shape (contacts,) for each probe; None if not said.
+def read_wiring(values: Sequence[object], n_contacts: Sequence[int]) -> list[Indices] | None:
+    """Return the channels of the contacts of each probe, of shape (contacts,); None without wiring.
 
     Parameters
     ----------
-    given
-        the `device_channel_indices` of each probe as the file has them, None where it has none
+    values
+        `device_channel_indices` of each probe in the file; None where missing
     n_contacts
         of each probe
 
     Raises
     ------
     WiringError
-        whatever the recording: some is missing, or gives a channel to several contacts
+        the wiring is incomplete, or gives a channel to several contacts
     """
     if 0 in n_contacts:
         raise WiringError(f"has no contacts for probe {list(n_contacts).index(0)}; leave it out")
-    is_wired = [indices is not None for indices in given]
+    is_wired = [indices is not None for indices in values]
     if not any(is_wired):
         return None
     if not all(is_wired):
@@ -52,7 +52,7 @@ def read_wiring(given: Sequence[object], n_contacts: Sequence[int]) -> list[Indi
             f"has device_channel_indices for probe {is_wired.index(True)} and none for probe "
             f"{is_wired.index(False)}; {HOW_TO_WIRE}"
         )
-    wiring = [_whole_numbers(each, n) for each, n in zip(given, n_contacts, strict=True)]
+    wiring = [_whole_numbers(each, n) for each, n in zip(values, n_contacts, strict=True)]
     if all((indices < 0).all() for indices in wiring):
         raise WiringError(f"connects no contact to a channel; {HOW_TO_WIRE}")
     _refuse_repeated(wiring)
@@ -67,25 +67,28 @@ def check_wiring(wiring: Sequence[Indices], recording: BaseRecording) -> None:
 
 
 def wire_in_order(n_contacts: Sequence[int], recording: BaseRecording) -> list[Indices]:
-    """Contact n on electrode n, for probes that say nothing of their wiring.
+    """Wire contact n to electrode n, for probes without wiring.
 
-    Raises `WiringError` unless there are as many contacts as electrodes.
+    Raises
+    ------
+    WiringError
+        the numbers of contacts and electrodes differ
     """
     analog = analog_inputs(recording)
     neural: Indices = np.flatnonzero(~analog)
     if sum(n_contacts) == len(neural):
         return np.split(neural, np.cumsum(n_contacts)[:-1])
-    besides = f" besides the analog inputs {some(recording.channel_ids[analog])}"
+    besides = f" besides the analog inputs {list_channels(recording.channel_ids[analog])}"
     raise WiringError(
-        f"has {sum(n_contacts)} contacts and no device_channel_indices, and the recording has "
-        f"{len(neural)} channels{besides if analog.any() else ''}, so nothing says which contact "
-        f"is on which channel; {HOW_TO_WIRE} (channels count from 0 to {len(analog) - 1})"
+        f"has {sum(n_contacts)} contacts and no device_channel_indices, but the recording has "
+        f"{len(neural)} channels{besides if analog.any() else ''}, so the channel of each contact "
+        f"is unknown; {HOW_TO_WIRE} (channels count from 0 to {len(analog) - 1})"
     )
 
 
-def _whole_numbers(given: object, n_contacts: int) -> Indices:
+def _whole_numbers(indices: object, n_contacts: int) -> Indices:
     try:
-        values = np.asarray(given, dtype=float)
+        values = np.asarray(indices, dtype=float)
     except (TypeError, ValueError):
         values = np.array(np.nan)
     if values.shape != (n_contacts,) or not np.array_equal(values, np.round(values)):
@@ -116,10 +119,10 @@ def _refuse_outside(connected: Indices, n_channels: int) -> None:
         return
     counts_from_one = connected.min() == 1 and connected.max() == n_channels
     raise WiringError(
-        f"wires contacts to channels {some(outside)}, and the recording has {n_channels} channels, "
-        f"which count from 0 to {n_channels - 1}; "
+        f"wires contacts to channels {list_channels(outside)}, but the recording has "
+        f"{n_channels} channels, which count from 0 to {n_channels - 1}; "
         + (
-            "subtract 1 from each index, which count from 1 here"
+            "subtract 1 from each index, as they seem to count from 1"
             if counts_from_one
             else HOW_TO_WIRE
         )
@@ -131,7 +134,8 @@ def _refuse_analog_inputs(connected: Indices, recording: BaseRecording) -> None:
     wired = [f"{c} ({recording.channel_ids[c]})" for c in np.unique(connected) if analog[c]]
     if wired:
         raise WiringError(
-            f"wires contacts to {len(wired)} analog inputs, channels {some(wired)}; every channel "
-            f"of the stream counts, and the electrodes are {some(np.flatnonzero(~analog))}: "
+            f"wires contacts to {len(wired)} analog inputs, channels {list_channels(wired)}; count "
+            "every channel of the stream; the electrodes are "
+            f"{list_channels(np.flatnonzero(~analog))}: "
             f"{HOW_TO_WIRE}"
         )

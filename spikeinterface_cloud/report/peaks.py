@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
 
+from spikeinterface_cloud.recording.excerpts import spread_excerpts
 from spikeinterface_cloud.report.plot import thinned
 from spikeinterface_cloud.sorting.spike_check import noise_levels
 
-#: the parts of the recording that are looked at, evenly spread over it
-SLICES = 200
-SLICE_S = 0.1
+#: excerpts of the recording in which peaks are detected
+N_EXCERPTS = 200
+EXCERPT_S = 0.1
 
 #: a peak is as many noise levels below zero
 THRESHOLD = 6.0
@@ -48,8 +49,8 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
     from spikeinterface.sortingcomponents.peak_detection import detect_peaks
     from spikeinterface.sortingcomponents.peak_localization import localize_peaks
 
-    slices = _slices(recording)
-    pipeline = {"slices": slices}
+    excerpts = spread_excerpts(recording, N_EXCERPTS, EXCERPT_S)
+    pipeline = {"slices": excerpts}
     found = detect_peaks(
         recording,
         method="locally_exclusive",
@@ -70,7 +71,7 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
         depth_um=depth_um,
         amplitude=np.abs(kept["amplitude"]) * gains[kept["channel_index"]],
         unit="µV" if in_uv else "counts",
-        looked_at_s=sum(end - start for _, start, end in slices) / recording.sampling_frequency,
+        looked_at_s=sum(end - start for _, start, end in excerpts) / recording.sampling_frequency,
         n_found=len(found),
     )
 
@@ -81,19 +82,6 @@ def _noise_levels(recording: si.BaseRecording) -> Floats:
     if recording.get_dtype().kind == "i":
         levels = np.maximum(levels, LEAST_NOISE_STEPS)
     return np.where(levels > 0, levels, np.inf)
-
-
-def _slices(recording: si.BaseRecording) -> list[tuple[int, int, int]]:
-    """Slices of all segments in proportion to their lengths: segment, first frame, end frame."""
-    lengths = [recording.get_num_samples(index) for index in range(recording.get_num_segments())]
-    wanted = int(SLICE_S * recording.sampling_frequency)
-    slices = []
-    for segment, length in enumerate(lengths):
-        n_slices = max(1, round(SLICES * length / sum(lengths)))
-        period = max(length / n_slices, wanted)
-        starts = np.arange(0, length, period).astype(int).tolist()
-        slices += [(segment, start, min(start + wanted, length)) for start in starts]
-    return slices
 
 
 def _seconds(recording: si.BaseRecording, peaks: npt.NDArray[np.void]) -> Floats:

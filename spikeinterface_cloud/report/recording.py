@@ -6,7 +6,7 @@ import numpy as np
 
 from spikeinterface_cloud.report.axis import Axis, spanning
 from spikeinterface_cloud.report.colors import BLUE, DARK, GREY, ORANGE, SKY_BLUE, VERMILLION
-from spikeinterface_cloud.report.peaks import SLICE_S, Peaks
+from spikeinterface_cloud.report.peaks import EXCERPT_S, Peaks
 from spikeinterface_cloud.report.plot import Figure, Plot, legend, missing
 from spikeinterface_cloud.report.sample import Contacts, RecordingSample, Signal
 
@@ -176,7 +176,7 @@ def _drift_map(sample: RecordingSample, peaks: Peaks, depth: Axis) -> Figure:
         plot=plot.draw("Depth of the detected peaks over time"),
         caption=(
             f"{len(peaks.time_s):,} of {peaks.n_found:,} peaks in {peaks.looked_at_s:.0f} s of the "
-            f"preprocessed recording, slices of {SLICE_S:g} s spread over all of it.{borders_told}"
+            f"preprocessed recording, excerpts of {EXCERPT_S:g} s from all of it.{borders_told}"
         ),
         legend=tuple(entries),
     )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import spikeinterface as si
 
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording
-from spikeinterface_cloud.recording.advice import one_line
+from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.report.peaks import Peaks, find_peaks
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import first_frames, open_recording
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
-from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all
+from spikeinterface_cloud.recording.samples.chunks import Chunk, map_all_chunks
 from tests.support.layouts import Signals, linear, record
 from tests.support.recordings import simulate, write_probe
 
@@ -28,13 +28,13 @@ pytestmark = [
 RATE_HZ = 30_000
 
 
-def frames_of(chunk: SampledChunk) -> int:
+def frames_of(chunk: Chunk) -> int:
     return len(chunk.traces)
 
 
 def test_a_look_at_every_sample_is_in_chunks() -> None:
     recording, _ = record([linear(4)], Signals(n_neurons=0, duration_s=3.0))
-    assert look_at_all(recording, frames_of, "test") == [RATE_HZ] * 3
+    assert map_all_chunks(recording, frames_of, "test") == [RATE_HZ] * 3
 
 
 def write_time_series(file: Path, timestamps: np.ndarray) -> Path:

@@ -1,14 +1,13 @@
-"""Gaps in timestamps, told from jitter and drift by the medians of short blocks."""
+"""Gaps in timestamps, distinguished from jitter and drift by the medians of short blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from spikeinterface_cloud.recording.clock.file_timestamps import Floats, Frames
+from spikeinterface_cloud.recording.clock.timestamps import Floats, Frames
 
-#: frames of a block whose median shows on which line it lies: odd, so that no median falls
-#: between the times before a gap and those after it
+#: frames of a block; odd, so that no median falls between the times before and after a gap
 BLOCK_FRAMES = 63
 
 #: a gap is larger than half a sample, and than this many times the jitter
@@ -17,7 +16,7 @@ GAP_IN_JITTERS = 4.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocks:
-    """Short blocks of timestamps: where each lies, and its largest step, in samples."""
+    """Deviations of short blocks of timestamps from a line without gaps, in samples."""
 
     medians: Floats
     jitters: Floats
@@ -26,62 +25,56 @@ class Blocks:
     steps: Floats
 
 
-def in_blocks(
+def describe_blocks(
     times: Floats, first_frame: int, line: tuple[float, float], last_s: float | None
 ) -> Blocks:
-    """The blocks of a chunk of timestamps.
+    """Return the blocks of a chunk of timestamps.
 
     Parameters
     ----------
     line
-        the begin and the interval, in seconds, of times without any gap
+        start and interval, in seconds, of times without any gap
     last_s
-        the time before the first of these; None of the first chunk
+        the timestamp before this chunk; None for the first chunk
     """
     begin_s, interval_s = line
     frames = first_frame + np.arange(len(times))
-    off = (times - begin_s) / interval_s - frames
-    steps = np.diff(off, prepend=off[0] if last_s is None else _off(last_s, line, first_frame - 1))
+    deviations = (times - begin_s) / interval_s - frames
+    before = deviations[0]
+    if last_s is not None:
+        before = (last_s - begin_s) / interval_s - (first_frame - 1)
+    steps = np.diff(deviations, prepend=before)
     n_whole = len(times) // BLOCK_FRAMES * BLOCK_FRAMES
     whole, rest = slice(0, n_whole), slice(n_whole, None)
     parts = [
-        _describe_blocks(off[part].reshape(-1, length), steps[part], frames[part])
+        _describe(deviations[part].reshape(-1, length), steps[part], frames[part])
         for part, length in ((whole, BLOCK_FRAMES), (rest, len(times) - n_whole))
-        if length and len(off[part])
+        if length and len(deviations[part])
     ]
     return concatenate(parts)
 
 
-def _off(time_s: float, line: tuple[float, float], frame: int) -> float:
-    begin_s, interval_s = line
-    return (time_s - begin_s) / interval_s - frame
-
-
-def _describe_blocks(off: Floats, steps: Floats, frames: Frames) -> Blocks:
-    """Of each row of `off`, with the steps and frames that belong to its samples."""
-    medians = np.median(off, axis=1)
-    steps, frames = steps.reshape(off.shape), frames.reshape(off.shape)
-    rows, largest = np.arange(len(off)), np.abs(steps).argmax(axis=1)
+def _describe(deviations: Floats, steps: Floats, frames: Frames) -> Blocks:
+    """Describe the rows of `deviations`; `steps` and `frames` belong to the same samples."""
+    medians = np.median(deviations, axis=1)
+    steps, frames = steps.reshape(deviations.shape), frames.reshape(deviations.shape)
+    rows, largest = np.arange(len(deviations)), np.abs(steps).argmax(axis=1)
     return Blocks(
         medians=medians,
-        jitters=np.median(np.abs(off - medians[:, np.newaxis]), axis=1),
+        jitters=np.median(np.abs(deviations - medians[:, np.newaxis]), axis=1),
         step_frames=frames[rows, largest],
         steps=steps[rows, largest],
     )
 
 
 def concatenate(blocks: Sequence[Blocks]) -> Blocks:
-    """The blocks of all chunks."""
-    return Blocks(
-        medians=np.concatenate([each.medians for each in blocks]),
-        jitters=np.concatenate([each.jitters for each in blocks]),
-        step_frames=np.concatenate([each.step_frames for each in blocks]),
-        steps=np.concatenate([each.steps for each in blocks]),
-    )
+    """Return the blocks of all chunks."""
+    names = [each.name for each in fields(Blocks)]
+    return Blocks(**{n: np.concatenate([getattr(each, n) for each in blocks]) for n in names})
 
 
 def find_jumps(blocks: Blocks) -> list[tuple[int, float]]:
-    """The first frame after each gap, and how many samples are missing there."""
+    """Return the first frame after each gap, and the number of samples missing there."""
     jumps = {}
     shifts = np.diff(blocks.medians)
     shifts -= np.median(shifts) if len(shifts) else 0.0

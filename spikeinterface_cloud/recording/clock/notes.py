@@ -1,35 +1,28 @@
-"""What should be known of a recording's clock before it is sorted: gaps, jumps, overlaps."""
+"""Notes on a recording's clock: gaps, jumps and overlaps."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from spikeinterface_cloud.recording.clock.clock import Clock
 from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes
+from spikeinterface_cloud.recording.messages import SHOWN, counted, list_first
 
-Thing = TypeVar("Thing")
-
-SHOWN = 3
-
-LAID_IN_TURN = "spike times are written as if each began where the one before it ended"
+CONSECUTIVE = "spike times are written as if each segment began where the one before it ended"
 
 
 def describe_clock(clock: Clock) -> list[str]:
-    """A line for each thing that is not as a single even stretch from 0 s on would be."""
+    """Return a note for each deviation from one continuous stretch that starts at 0 s."""
     notes = _describe_segments(clock)
     if clock.begin_s:
         notes.append(
             f"the recording's clock starts at {_seconds(clock.begin_s)}: spike times count from it"
         )
-    odd = [number for number, each in enumerate(clock.segments) if each.gaps or each.remarks]
-    for number in odd[:SHOWN]:
+    noted = [number for number, each in enumerate(clock.segments) if each.gaps or each.notes]
+    for number in noted[:SHOWN]:
         segment = clock.segments[number]
         notes += _describe_gaps(number, segment)
-        notes += [f"segment {number}: {remark}" for remark in segment.remarks]
-    if len(odd) > SHOWN:
-        notes.append(
-            f"the times of {len(odd) - SHOWN} more segments have gaps or other notes like these"
-        )
+        notes += [f"segment {number}: {note}" for note in segment.notes]
+    if len(noted) > SHOWN:
+        notes.append(f"{len(noted) - SHOWN} more segments have gaps in their times or other notes")
     return notes
 
 
@@ -39,26 +32,29 @@ def _describe_segments(clock: Clock) -> list[str]:
         return []
     split = f"{len(segments)} segments: sorted as one, and split again in the results"
     if all(segment.origin is None for segment in segments):
-        return [f"{split}; they have no times of their own, so that {LAID_IN_TURN}"]
+        return [f"{split}; they have no times of their own: {CONSECUTIVE}"]
     notes = [split]
-    if missing := _between(clock):
-        places = _enumerate(
-            missing, lambda gap: f"{_seconds(gap.length_s)} before segment {gap.frame}"
+    if missing := _between_segments(clock):
+        places = list_first(
+            f"{_seconds(gap.length_s)} before segment {gap.frame}" for gap in missing
         )
         total_s = sum(gap.length_s for gap in missing)
         notes.append(f"{_seconds(total_s)} is missing between segments: {places}")
-    if any(clock.shifts_s):
-        moved = [number for number, shift in enumerate(clock.shifts_s) if shift]
-        places = _enumerate(moved, lambda number: _moved(clock, number))
+    if moved := [number for number, shift in enumerate(clock.shifts_s) if shift]:
+        places = list_first(
+            f"segment {number} begins at {_seconds(segments[number].begin_s)} and is moved by "
+            f"{_seconds(clock.shifts_s[number])}"
+            for number in moved
+        )
         notes.append(
-            f"the clocks of {len(moved)} segments overlap those before them: {places}; "
-            f"{LAID_IN_TURN}"
+            f"the clocks of {counted(len(moved), 'segment')} overlap earlier segments: {places}; "
+            f"{CONSECUTIVE}"
         )
     return notes
 
 
-def _between(clock: Clock) -> list[Gap]:
-    """What is missing before each segment, which stands in place of the frame."""
+def _between_segments(clock: Clock) -> list[Gap]:
+    """Return the gap before each segment, whose number takes the place of the frame."""
     gaps = []
     for number in range(1, len(clock.segments)):
         end_s = clock.segments[number - 1].end_s + clock.shifts_s[number - 1]
@@ -68,48 +64,33 @@ def _between(clock: Clock) -> list[Gap]:
     return gaps
 
 
-def _moved(clock: Clock, number: int) -> str:
-    begin_s, shift_s = clock.segments[number].begin_s, clock.shifts_s[number]
-    return f"segment {number} begins at {_seconds(begin_s)} and is moved by {_seconds(shift_s)}"
-
-
 def _describe_gaps(number: int, segment: SampleTimes) -> list[str]:
     notes = []
-    missing = [gap for gap in segment.gaps if gap.length_s > 0]
-    if missing:
+    if missing := [gap for gap in segment.gaps if gap.length_s > 0]:
         total_s = sum(gap.length_s for gap in missing)
-        places = _enumerate(missing, lambda gap: _place(gap, segment))
-        filled = "; the reader gives zeros for what is missing" if missing[0].is_filled else ""
+        places = list_first(_place(gap, segment) for gap in missing)
+        filled = "; the reader gives zeros for the missing samples" if missing[0].is_filled else ""
         notes.append(
-            f"the times of segment {number} have {_count(len(missing), 'gap')}, "
+            f"the times of segment {number} have {counted(len(missing), 'gap')}, "
             f"{_seconds(total_s)} in all: {places}{filled}; spike times follow the file's own "
             f"times ({segment.origin})"
         )
     if backward := [gap for gap in segment.gaps if gap.length_s <= 0]:
-        back = [replace(gap, length_s=-gap.length_s) for gap in backward]
-        places = _enumerate(back, lambda gap: f"by {_place(gap, segment)}")
+        places = list_first(
+            f"by {_place(replace(gap, length_s=-gap.length_s), segment)}" for gap in backward
+        )
         notes.append(
-            f"the clock of segment {number} runs backwards {_count(len(backward), 'time')}: "
-            f"{places}; spike times follow the file's own times ({segment.origin}), so that "
-            "those after a jump mix with those before it"
+            f"the clock of segment {number} runs backwards {counted(len(backward), 'time')}: "
+            f"{places}; spike times follow the file's own times ({segment.origin}), so spikes "
+            "after a jump may get the same times as spikes before it"
         )
     return notes
 
 
 def _place(gap: Gap, segment: SampleTimes) -> str:
-    """Its length, and the time of the last sample before it."""
+    """Return its length, and the time of the last sample before it."""
     return f"{_seconds(gap.length_s)} at {_seconds(gap.begin_s - segment.interval_s)}"
 
 
 def _seconds(time_s: float) -> str:
-    """As short as it can be without losing milliseconds."""
     return f"{time_s:.6g} s" if abs(time_s) < 1e3 else f"{time_s:.3f} s"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _enumerate(things: Sequence[Thing], describe: Callable[[Thing], str]) -> str:
-    shown = ", ".join(describe(each) for each in things[:SHOWN])
-    return f"{shown} and {len(things) - SHOWN} more" if len(things) > SHOWN else shown

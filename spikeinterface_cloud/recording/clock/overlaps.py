@@ -1,6 +1,6 @@
-"""Samples that are in two segments: the end of one is written again as the start of the next.
+"""Samples that are in two segments: the end of one is repeated at the start of the next.
 
-SpikeGLX does so where its triggers overlap. Such samples would be sorted twice.
+SpikeGLX writes such files where its triggers overlap. The samples would be sorted twice.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ import spikeinterface as si
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.sample_times import SampleTimes
+from spikeinterface_cloud.recording.messages import counted, list_first
 
-#: what overlaps is compared in pieces of this length
+#: overlaps are compared in pieces of this length
 COMPARED_S = 1.0
-
-SHOWN_OVERLAPS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,14 +29,14 @@ class _Overlap:
 
 
 def without_repeated_samples(recording: si.BaseRecording) -> tuple[si.BaseRecording, list[str]]:
-    """Cut off the end of each segment that the next one repeats, and a note of it.
+    """Cut off the end of each segment that the next one repeats, and return a note of it.
 
-    Only what is the same in both is cut. Clocks that start again are no overlap.
+    Segments whose times overlap but whose samples differ are kept: their clocks may have restarted.
 
     Raises
     ------
     RecordingError
-        SpikeGLX says that two files overlap, and their samples differ
+        two SpikeGLX files overlap according to their headers, and their samples differ
     """
     if recording.get_num_segments() == 1:
         return recording, []
@@ -61,7 +60,7 @@ def without_repeated_samples(recording: si.BaseRecording) -> tuple[si.BaseRecord
 
 
 def _find(earlier: SampleTimes, later: SampleTimes, numbers: tuple[int, int]) -> _Overlap | None:
-    """The overlap, where whole samples of one lie on those of the other."""
+    """Return the overlap in time, None where it is less than half a sample."""
     length_s = earlier.end_s - later.begin_s
     n_frames = length_s / earlier.interval_s
     if n_frames < 0.5 or later.begin_s - earlier.begin_s < earlier.interval_s / 2:
@@ -104,16 +103,14 @@ def _cut(recording: si.BaseRecording, stops: list[int]) -> si.BaseRecording:
 
 
 def _describe(overlaps: list[_Overlap]) -> str:
-    shown = [
+    places = list_first(
         f"{each.length_s:.6g} s at {each.begin_s:.6g} s in segments {each.earlier} and {each.later}"
-        for each in overlaps[:SHOWN_OVERLAPS]
-    ]
-    if len(overlaps) > SHOWN_OVERLAPS:
-        shown.append(f"and {len(overlaps) - SHOWN_OVERLAPS} more")
+        for each in overlaps
+    )
     total_s = sum(each.length_s for each in overlaps)
     return (
-        f"the same samples are in two segments {len(overlaps)} times, {total_s:.6g} s in all: "
-        f"{', '.join(shown)}; they are sorted once, as part of the later segment"
+        f"the same samples are in two segments {counted(len(overlaps), 'time')}, {total_s:.6g} s "
+        f"in all: {places}; they are sorted once, as part of the later segment"
     )
 
 
@@ -121,5 +118,5 @@ def _contradiction(overlap: _Overlap) -> str:
     return (
         f"firstSample says that segment {overlap.later} begins at {overlap.begin_s:.6g} s, "
         f"{overlap.length_s:.6g} s before segment {overlap.earlier} ends, but their samples there "
-        "differ: correct firstSample in the meta files, or put one of the two files aside"
+        "differ; correct firstSample in the meta files, or remove one of the two files"
     )

@@ -1,9 +1,9 @@
-"""What the header of a SpikeGLX imec file says of its channels, and a reader that goes by it.
+"""Channels of a SpikeGLX imec file as its header describes them, and a reader for what neo lacks.
 
-neo reads one gain for each entry of the `imroTbl` and one sync word at most. The table of an
+neo expects one gain for each entry of the `imroTbl`, and one sync word at most. The table of an
 NP1110 has an entry for each group of channels, and a quad-base probe has four sync words: these
-are read here. Of any other probe neo's gains are replaced, as they go by the place of a channel in
-the file, which is not its number when only some channels were saved.
+are read here. For other probes neo's gains are replaced: neo looks them up by the position of a
+channel in the file, which is not its number where only some channels were saved.
 """
 
 import re
@@ -25,26 +25,25 @@ from spikeinterface.extractors.neuropixels_utils import (
 )
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.formats.files import refuse_truncated
+from spikeinterface_cloud.recording.formats.header_checks import check_spikeglx_file
 from spikeinterface_cloud.recording.formats.spikeglx import (
     SpikeGlxFile,
-    files_of_stream,
     parse_name,
+    stream_files,
 )
-from spikeinterface_cloud.recording.opening_notes import add_note
-from spikeinterface_cloud.recording.probe_layout import spans
+from spikeinterface_cloud.recording.messages import add_note, channel_ranges
 
-#: what has to be the same in all files of a stream
+#: keys that have to be the same in all files of a stream
 PROBE_SETTINGS = ("imroTbl", "snsSaveChanSubset", "imAiRangeMax", "imMaxInt", "imSampRate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImecHeader:
-    """The meta file of an imec binary file, as far as its AP channels go."""
+    """The meta file of an imec binary file, with regard to its AP channels."""
 
     file: Path
     meta: Mapping[str, str]
-    #: of the AP channels in the file, in the order of its columns, which they are the first of
+    #: contacts of the AP channels, in the order of the first columns of the file
     probe: Probe
     n_saved: int
 
@@ -62,8 +61,8 @@ class ImecHeader:
     def gains_uv(self) -> npt.NDArray[np.float64]:
         """Microvolts per step of each AP channel.
 
-        Volts per step are `imAiRangeMax / imMaxInt`, over the amplifier's gain: of each channel in
-        the `imroTbl` of a probe where it can be set, else one for the probe.
+        Volts per step are `imAiRangeMax / imMaxInt`, divided by the gain of the amplifier: that of
+        each channel in the `imroTbl` where it can be set, else one for the probe.
         """
         bit_depth = self.probe.annotations["adc_bit_depth"]
         n_steps = int(self.meta.get("imMaxInt") or 2 ** (bit_depth - 1))
@@ -76,7 +75,7 @@ class ImecHeader:
 
     @property
     def unused(self) -> npt.NDArray[np.bool_]:
-        """Which AP channels the header marks as not used: reference contacts, or switched off."""
+        """Mask of the AP channels that the header marks as not used (reference, switched off)."""
         sites = self.meta.get("snsGeomMap") or self.meta.get("snsShankMap", "")
         flags = [entry.split(":")[-1] for entry in _entries(sites)[1:]]
         if len(flags) != self.n_channels:
@@ -91,31 +90,35 @@ def read_header(meta_file: Path) -> ImecHeader:
     return ImecHeader(file=meta_file, meta=meta, probe=probe, n_saved=int(meta["nSavedChans"]))
 
 
-def read_beyond_neo(folder: Path, asked: Mapping[str, object]) -> BaseRecording | None:
-    """The AP stream that is asked for, or the only one; None if neo can read the folder.
+def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseRecording | None:
+    """Read the AP stream that `kwargs` name, or the only one; return None if neo can read `folder`.
 
-    neo reads the header of every stream in a folder, whichever is asked for. Raises
-    `RecordingError` when one is of a probe that neither neo nor probeinterface knows.
+    neo reads the header of every stream in a folder, whichever is requested.
+
+    Raises
+    ------
+    RecordingError
+        a header is of a probe that neither neo nor probeinterface knows
     """
     present = sorted(file for file in folder.rglob("*.meta") if file.with_suffix(".bin").is_file())
     metas = {file: parse_spikeglx_meta(file) for file in present}
     for file, meta in metas.items():
         _refuse_unknown_probe(file, meta)
-    beyond = [file for file, meta in metas.items() if _is_beyond_neo(meta)]
-    if not beyond:
+    unsupported = [file for file, meta in metas.items() if not _is_supported_by_neo(meta)]
+    if not unsupported:
         return None
     names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in present]
     names += [name.with_suffix(".bin") for name in names]
-    chosen = [parse_name(name) for name in files_of_stream(names, asked)]
+    chosen = [parse_name(name) for name in stream_files(names, kwargs)]
     files = [file for file in chosen if file is not None and file.ending == "meta"]
     if not files or not files[0].stream.endswith(".ap"):
         raise RecordingError(
-            f"{beyond[0].name} is of a probe whose AP band alone can be read here, from files that "
-            "are named as SpikeGLX does (run_g0_t0.imec0.ap.bin); give it that name, or put the "
-            "files of the stream to sort in a folder of their own"
+            f"{unsupported[0].name} is of a probe of which only the AP band can be read here, from "
+            "files that are named as SpikeGLX does (run_g0_t0.imec0.ap.bin); give it that name, or "
+            "put the files of the stream to sort in a folder of their own"
         )
-    in_order = [folder / file.path for file in sorted(files, key=_place_in_run)]
-    stream = "" if asked.get("use_names_as_ids") else f"{files[0].stream}#"
+    in_order = [folder / file.path for file in sorted(files, key=_gate_and_trigger)]
+    stream = "" if kwargs.get("use_names_as_ids") else f"{files[0].stream}#"
     recording = read_imec(in_order, stream)
     recording.annotate(stream_name=files[0].stream)
     return recording
@@ -130,25 +133,25 @@ def _refuse_unknown_probe(file: Path, meta: Mapping[str, str]) -> None:
     except KeyError as error:
         raise RecordingError(
             f"{file.name} is of a probe {part_number}, whose contacts and gains probeinterface "
-            f"{probeinterface.__version__} does not know: read {file.with_suffix('.bin').name} as "
+            f"{probeinterface.__version__} does not know; name {file.with_suffix('.bin').name} as "
             "the source with DATA_TYPE=binary, and give its contacts and their wiring as "
             "PROBE_FILE; to sort another stream, put its files in a folder of their own"
         ) from error
 
 
-def _is_beyond_neo(meta: Mapping[str, str]) -> bool:
+def _is_supported_by_neo(meta: Mapping[str, str]) -> bool:
     if "snsApLfSy" not in meta or "imroTbl" not in meta:
-        return False
+        return True
     n_ap, n_lf, n_sync = (int(count) for count in meta["snsApLfSy"].split(","))
-    return n_sync > 1 or len(_entries(meta["imroTbl"])) - 1 < max(n_ap, n_lf)
+    return n_sync <= 1 and len(_entries(meta["imroTbl"])) - 1 >= max(n_ap, n_lf)
 
 
-def _place_in_run(file: SpikeGlxFile) -> tuple[int, int]:
+def _gate_and_trigger(file: SpikeGlxFile) -> tuple[int, int]:
     return int(file.gate or 0), 0 if file.trigger in (None, "cat") else int(file.trigger)
 
 
 def header_files(recording: BaseRecording) -> list[Path]:
-    """The meta files of a SpikeGLX recording, one for each segment; empty for any other."""
+    """Return the meta file of each segment of a SpikeGLX recording; none for any other."""
     source: Any = recording
     while source.get_parent() is not None:
         source = source.get_parent()
@@ -169,14 +172,18 @@ def header_files(recording: BaseRecording) -> list[Path]:
 
 
 def read_imec(meta_files: Sequence[Path], prefix: str) -> BaseRecording:
-    """The AP channels of one stream, a segment for each file, with gains, probe and sample shifts.
+    """Read the AP channels of one stream, with gains, probe and sample shifts.
 
-    With the prefix `imec0.ap#` channels are named as neo names them, `imec0.ap#AP0`. Segments
-    start where `firstSample` says.
+    Parameters
+    ----------
+    meta_files
+        one for each segment, which starts at its `firstSample`
+    prefix
+        of the channel ids; neo's is `imec0.ap#`
     """
     headers = [read_header(file) for file in meta_files]
     for header in headers:
-        refuse_truncated(header.file.with_suffix(".bin"), header.meta, header.n_saved)
+        check_spikeglx_file(header.file.with_suffix(".bin"), header.meta, header.n_saved)
     first = headers[0]
     rate = float(first.meta["imSampRate"])
     all_columns = BinaryRecordingExtractor(
@@ -203,7 +210,7 @@ def read_imec(meta_files: Sequence[Path], prefix: str) -> BaseRecording:
 
 
 def follow_neo_headers(recording: Any) -> None:
-    """`follow_headers` for a recording that SpikeInterface opened, if it is of AP channels."""
+    """Apply `follow_headers` to a recording that SpikeInterface opened, if it has AP channels."""
     stream = str(recording.stream_id)
     if stream.startswith("imec") and stream.endswith(".ap"):
         follow_headers(recording, [read_header(file) for file in header_files(recording)])
@@ -212,8 +219,10 @@ def follow_neo_headers(recording: Any) -> None:
 def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> None:
     """Set the gains of an imec recording from the headers of its files, and note unused channels.
 
-    Raises `RecordingError` when the headers differ in what holds for the whole recording, or in
-    the number of channels from what was read.
+    Raises
+    ------
+    RecordingError
+        the headers describe different channels, or another number of them than was read
     """
     first = headers[0]
     for header in headers[1:]:
@@ -221,14 +230,14 @@ def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> N
         if differing:
             raise RecordingError(
                 f"{first.file.name} and {header.file.name} differ in {', '.join(differing)}, so "
-                "that their channels are not the same ones; sort them apart: name one of their "
-                "folders, or one file, as the source"
+                "their channels are not the same; sort them separately: name one of their folders, "
+                "or one file, as the source"
             )
     if recording.get_num_channels() != first.n_channels:
         raise RecordingError(
-            f"{first.file.name} tells of {first.n_channels} AP channels by snsSaveChanSubset, and "
-            f"of {recording.get_num_channels()} by snsChanMap; restore the meta file from the "
-            "acquisition machine"
+            f"{first.file.name} contradicts itself: snsSaveChanSubset has {first.n_channels} AP "
+            f"channels, and snsChanMap {recording.get_num_channels()}; copy the meta file again "
+            "from the acquisition computer"
         )
     recording.set_channel_gains(first.gains_uv)
     recording.set_channel_offsets(0.0)
@@ -236,11 +245,11 @@ def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> N
         add_note(
             recording,
             f"the header marks {np.count_nonzero(first.unused)} of {first.n_channels} channels as "
-            "not used (reference contacts, or switched off), which may carry no signal: "
-            f"{spans(recording, first.unused)}",
+            "not used (reference contacts or switched off); they may carry no signal: "
+            f"{channel_ranges(recording, first.unused)}",
         )
 
 
 def _entries(table: str) -> list[str]:
-    """The entries of a table in a meta file: `(384,384,1)(AP0;0:0)` are two."""
+    """Split a table in a meta file: `(384,384,1)(AP0;0:0)` has two entries."""
     return re.findall(r"\(([^)]*)\)", table)

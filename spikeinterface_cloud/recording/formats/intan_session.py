@@ -1,4 +1,4 @@
-"""A session that Intan's RHX split into several files: joined only where nothing is missing."""
+"""Sessions that Intan's RHX split into several files: joined only if no samples are missing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from spikeinterface_cloud.errors import SettingsError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
-    """One file, by the numbers of its first and its last sample."""
+    """One file, with the numbers of its first and its last sample."""
 
     name: str
     first: int
@@ -20,15 +20,15 @@ class _Part:
 
 
 def check_session(recording: Any, mode: str) -> None:
-    """Hold the sample numbers of the files against each other.
+    """Compare the sample numbers of the files.
 
-    Joined (`concatenate`), each has to continue the one before. As segments (`append`), each is
-    given the time at which it starts, where their clock runs on.
+    Joined files (`concatenate`) have to continue each other. Segments (`append`) get their start
+    times, where the clock runs through all files.
 
     Raises
     ------
     SettingsError
-        they are joined, and do not continue each other
+        joined files do not continue each other
     """
     parts = _parts(recording, mode)
     rate = float(recording.sampling_frequency)
@@ -42,14 +42,14 @@ def check_session(recording: Any, mode: str) -> None:
 
 def _not_continuous(before: _Part, after: _Part, rate: float) -> str:
     missing = after.first - before.last - 1
-    what = (
+    start = (
         f"{missing / rate:.6g} s ({missing} samples) after the end of {before.name}"
         if missing > 0
-        else f"anew, with a clock that does not continue {before.name}"
+        else f"with a clock that does not continue {before.name}"
     )
     return (
-        f"{after.name} starts {what}, so that joining them would make the times of its spikes "
-        'wrong; keep the files as segments, READ_RECORDING_KWARGS={"mode": "append"}, or name '
+        f"{after.name} starts {start}, so joining them would make its spike times wrong; "
+        'keep the files as segments, READ_RECORDING_KWARGS={"mode": "append"}, or name '
         "the files of one session"
     )
 

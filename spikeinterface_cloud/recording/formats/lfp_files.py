@@ -1,5 +1,8 @@
-"""Files that hold the field potential, known by their names: no spikes are in them, and a reader
-that finds no other file beside the header would read one at the rate of the wideband."""
+"""Files that hold only the field potential, recognized by their names.
+
+They contain no spikes, and a reader that finds no other file beside the header would read one at
+the rate of the wideband.
+"""
 
 import re
 from collections.abc import Sequence
@@ -14,14 +17,13 @@ LFP_FILE = re.compile(
     re.IGNORECASE,
 )
 
-#: of a format that takes its samples from a file beside its header, the ending of that file
+#: formats with samples in a file beside the header: the endings of both
 WIDEBAND_ENDINGS = {"neuroscope": ".dat", "axona": ".bin"}
-
 HEADER_ENDINGS = {"neuroscope": ".xml", "axona": ".set"}
 
 
 def is_lfp_file(file: PurePath) -> bool:
-    """Whether the name says that only a field potential is in it.
+    """Return whether a file is named as a field potential.
 
     >>> from pathlib import PurePosixPath
     >>> is_lfp_file(PurePosixPath("day1/session.eeg"))
@@ -31,7 +33,7 @@ def is_lfp_file(file: PurePath) -> bool:
 
 
 def refuse_lfp_file(file: PurePath) -> None:
-    """Raise `RecordingError` if a file that was named as the source is a field potential."""
+    """Raise `RecordingError` if the file that is the source is a field potential."""
     if not is_lfp_file(file):
         return
     if ".lf." in file.name:
@@ -39,13 +41,12 @@ def refuse_lfp_file(file: PurePath) -> None:
     else:
         other = "the wideband file (Neuroscope: .dat, Axona: .set, Blackrock: .ns4 to .ns6)"
     raise RecordingError(
-        f"{file.name} is the LFP band, in which there are no spikes; name {other} as the source"
+        f"{file.name} is the LFP band, which contains no spikes; name {other} as the source"
     )
 
 
 def refuse_lfp_alone(data_type: str, names: Sequence[PurePosixPath]) -> None:
-    """Raise `RecordingError` if the samples that a header belongs to are here as LFP alone, or it
-    is not here itself.
+    """Raise `RecordingError` if a source has no wideband file, or lacks its header.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def refuse_lfp_alone(data_type: str, names: Sequence[PurePosixPath]) -> None:
     if samples and not headers:
         raise RecordingError(
             f"{samples[0].name} cannot be read without {samples[0].with_suffix(header).name}; put "
-            "it beside it, and name their folder as the source"
+            "that beside it, and name their folder as the source"
         )
     for name in headers:
         if name.with_suffix(wideband) not in present and len(headers) == 1:
@@ -75,14 +76,14 @@ def _missing_wideband(header: PurePath, wideband: str, names: Sequence[PurePosix
     others = [name.name for name in names if name.suffix.lower() == wideband]
     if others:
         return (
-            f"{header.name} belongs to {expected}, which is not there, only {', '.join(others[:3])}"
-            "; give the header and its samples the same name"
+            f"{header.name} belongs to {expected}, which is missing; found {', '.join(others[:3])};"
+            " give the header and its samples the same name"
         )
     lfp = [name.name for name in names if is_lfp_file(name)]
-    only = f", only {', '.join(lfp[:3])} (LFP, in which there are no spikes)" if lfp else ""
+    found = f", found only {', '.join(lfp[:3])} (LFP, which contains no spikes)" if lfp else ""
     return (
-        f"the samples that {header.name} belongs to are not there: expected {expected}{only}; "
-        f"put {expected} beside it"
+        f"the samples of {header.name} are missing: expected {expected}{found}; put {expected} "
+        "beside it"
     )
 
 

@@ -1,8 +1,6 @@
-"""The electrical series of an NWB file that is read: whether it is laid out as NWB wants it, and
-names for its channels."""
+"""Layout of an electrical series in NWB, and unique names for its channels."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +12,22 @@ from spikeinterface.core.channelslice import ChannelSliceRecordingSegment
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.formats.hdf5_codecs import check_codecs
-from spikeinterface_cloud.recording.opening_notes import add_note
+from spikeinterface_cloud.recording.formats.hdf5 import check_codecs
+from spikeinterface_cloud.recording.formats.header_checks import rates_differ
+from spikeinterface_cloud.recording.messages import add_note
 
-#: a rate and the times of the samples agree within this
-RATE_TOLERANCE = 0.01
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SeriesLayout:
-    """What is needed of a series besides what SpikeInterface reads."""
-
-    #: one for each row of the electrodes table that the series names; None where it names none
-    electrode_ids: npt.NDArray[Any] | None
+#: the ids of the electrodes of a series, None where it names none
+ElectrodeIds = npt.NDArray[Any] | None
 
 
 class RenamedChannels(BaseRecording):  # type: ignore[misc]
-    """A recording with other channel ids, for one whose own are not unique.
+    """A recording with other channel ids, for one whose ids are not unique.
 
-    SpikeInterface's own renaming looks the channels up by the ids that they have.
+    SpikeInterface's own renaming looks channels up by their ids.
     """
 
     def __init__(self, recording: BaseRecording, channel_ids: list[Any]) -> None:
+        """Rename the channels of `recording`, in order."""
         super().__init__(
             sampling_frequency=recording.sampling_frequency,
             channel_ids=channel_ids,
@@ -55,8 +47,8 @@ class RenamedChannels(BaseRecording):  # type: ignore[misc]
 
 def check_series(
     path: Path | str, series_path: str, stream_mode: str | None = None
-) -> SeriesLayout:
-    """Check the series at `series_path` of a file, on this machine or, streamed, at a URL.
+) -> ElectrodeIds:
+    """Check the series at `series_path`, and return the ids of its electrodes.
 
     Raises
     ------
@@ -74,26 +66,25 @@ def check_series(
         if rows is not None:
             _check_shape(series_path, tuple(series["data"].shape), len(rows))
         _check_rate(series_path, series)
-        return SeriesLayout(electrode_ids=_electrode_ids(file, series, rows))
+        return _electrode_ids(file, series, rows)
     finally:
         if hasattr(file, "close"):  # a Zarr group has nothing to close
             file.close()
 
 
-def with_unique_ids(recording: BaseRecording, layout: SeriesLayout) -> BaseRecording:
-    """The recording under the ids of its electrodes where the names of its channels repeat.
+def with_unique_ids(recording: BaseRecording, ids: ElectrodeIds) -> BaseRecording:
+    """Replace channel names that are not unique by the ids of the electrodes.
 
     The names stay a property, `channel_name`. Where the ids repeat as well, the recording is
-    returned as it is, and is refused by the checks.
+    returned unchanged, and refused by `check_recording`.
     """
     names = recording.channel_ids
-    ids = layout.electrode_ids
     if len(np.unique(names)) == len(names) or ids is None or len(np.unique(ids)) < len(names):
         return recording
     renamed = RenamedChannels(recording, ids.tolist())
     renamed.set_property("channel_name", np.asarray(names).astype(str))
     add_note(
-        renamed, "the names of channels repeat: they go by the ids of their electrodes instead"
+        renamed, "the channel names are not unique: the ids of the electrodes are used instead"
     )
     return renamed
 
@@ -105,36 +96,34 @@ def _check_shape(series_path: str, shape: tuple[int, ...], n_electrodes: int) ->
     if len(shape) == 2 and shape[0] == n_electrodes:
         raise RecordingError(
             f"the data of {series_path} are transposed: they have {shape[0]} rows and {shape[1]} "
-            f"columns for {n_electrodes} electrodes, and NWB wants a row for each sample and a "
+            f"columns for {n_electrodes} electrodes, but NWB has a row for each sample and a "
             "column for each electrode; write the series again with data.T"
         )
     raise RecordingError(
-        f"the data of {series_path} have the shape {'x'.join(map(str, shape))}, and the series "
+        f"the data of {series_path} have the shape {'x'.join(map(str, shape))}, but the series "
         f"names {n_electrodes} electrodes; write it again with a column for each electrode"
     )
 
 
 def _check_rate(series_path: str, series: Mapping[str, Any]) -> None:
-    """Hold the rate that a series names against its timestamps, where it has both."""
+    """Compare the rate of a series with its timestamps, where it has both."""
     if "starting_time" not in series or "timestamps" not in series:
         return
     stamps = series["timestamps"]
-    said = float(series["starting_time"].attrs["rate"])
+    rate = float(series["starting_time"].attrs["rate"])
     n_intervals = min(int(stamps.shape[0]), 100_000) - 1
-    lasted_s = float(stamps[n_intervals] - stamps[0]) if n_intervals > 0 else 0.0
-    if lasted_s <= 0:
+    duration_s = float(stamps[n_intervals] - stamps[0]) if n_intervals > 0 else 0.0
+    if duration_s <= 0:
         return
-    implied = n_intervals / lasted_s
-    if abs(said / implied - 1) > RATE_TOLERANCE:
+    implied = n_intervals / duration_s
+    if rates_differ(rate, implied):
         raise RecordingError(
-            f"{series_path} has a rate of {said:g} Hz, and timestamps of {implied:g} Hz; write it "
-            "again with the one of them that is right"
+            f"{series_path} has a rate of {rate:g} Hz, but its timestamps imply {implied:g} Hz; "
+            "write it again with only the correct one of them"
         )
 
 
-def _electrode_ids(
-    file: Any, series: Any, rows: npt.NDArray[Any] | None
-) -> npt.NDArray[Any] | None:
+def _electrode_ids(file: Any, series: Any, rows: npt.NDArray[Any] | None) -> ElectrodeIds:
     if rows is None or "table" not in series["electrodes"].attrs:
         return None
     table = file[series["electrodes"].attrs["table"]]

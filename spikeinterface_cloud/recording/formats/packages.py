@@ -1,4 +1,4 @@
-"""Python packages and programs that a reader needs besides SpikeInterface and neo."""
+"""Python packages and programs that readers need besides SpikeInterface and neo."""
 
 import shutil
 from dataclasses import dataclass
@@ -9,41 +9,37 @@ from spikeinterface_cloud.errors import UnavailableError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requirement:
-    """What a reader needs."""
+    """A package that a reader needs."""
 
     #: the name to import
     module: str
-    #: as its publisher calls it
+    #: the name of its distribution
     package: str
     #: why no image has it; empty where ours do
     reason: str = ""
-    #: a program that is needed besides
+    #: a program that is needed too
     program: str | None = None
 
 
 REQUIREMENTS = {
     "cbin_ibl": Requirement(module="mtscomp", package="mtscomp"),
     "edf": Requirement(module="pyedflib", package="pyedflib"),
-    "ced": Requirement(
-        module="sonpy", package="sonpy", reason="its publisher ships it for Windows alone"
-    ),
-    "nix": Requirement(
-        module="nixio", package="nixio", reason="its publisher ships it as source alone"
-    ),
+    "ced": Requirement(module="sonpy", package="sonpy", reason="it is published for Windows only"),
+    "nix": Requirement(module="nixio", package="nixio", reason="it is published as source only"),
     "mearec": Requirement(
-        module="MEArec", package="MEArec", reason="it brings a simulator and its packages"
+        module="MEArec", package="MEArec", reason="it installs a simulator and its packages"
     ),
     "plexon2": Requirement(
         module="zugbruecke",
         package="zugbruecke",
-        reason="it runs Plexon's library for Windows under Wine",
+        reason="it runs Plexon's Windows library under Wine",
         program="wine",
     ),
 }
 
 
 def check_packages(data_type: str) -> None:
-    """Raise `UnavailableError` if the reader of `data_type` needs what is not installed here."""
+    """Raise `UnavailableError` if a package or program for `data_type` is not installed here."""
     needed = REQUIREMENTS.get(data_type)
     if needed is None:
         return

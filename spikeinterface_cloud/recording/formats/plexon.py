@@ -1,8 +1,7 @@
-"""What of a Plexon file (.plx) neo reads as it is.
+"""The part of a Plexon file (.plx) that neo reads correctly.
 
-neo takes each fragment of a signal to begin where one of its own length would have, had it come
-after a fragment of that length: one of another length shifts the samples around it. And it gives
-zeros for what is read up to the very last sample.
+neo expects fragments of equal length: one of another length shifts the samples around it. And it
+returns zeros for a read that includes the very last sample.
 """
 
 import numpy as np
@@ -11,17 +10,17 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordingSegment
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.clock.neo_timestamps import plexon_fragments
-from spikeinterface_cloud.recording.clock.timestamps import source_segment
+from spikeinterface_cloud.recording.clock.format_timestamps import plexon_fragments
+from spikeinterface_cloud.recording.clock.segment_times import source_segment
 
 
 def readable_part(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
-    """The recording without the end that neo misreads, and a note of it.
+    """Cut off the end that neo misreads, and return a note of it.
 
     Raises
     ------
     RecordingError
-        neo mixes up the samples of the file
+        neo shifts samples within the file
     """
     source = source_segment(recording.segments[0])
     if not isinstance(source, NeoRecordingSegment) or not isinstance(
@@ -32,9 +31,9 @@ def readable_part(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     lengths = fragments["size"] // 2
     if len(np.unique(lengths[:-1])) > 1:
         raise RecordingError(
-            "the fragments of the signals have different lengths, as where a recording was "
-            "paused, and the reader (neo) mixes up the samples of these; export the recording to "
-            "another format with Plexon's own programs, or each part between two pauses to a file"
+            "the fragments of the signals have different lengths, as after a pause, and the reader "
+            "(neo) returns such samples in the wrong places; export the recording to another "
+            "format with Plexon's own programs, or each part between two pauses to its own file"
         )
     n_readable = source.get_num_samples() - 1
     if len(set(lengths)) > 1:
@@ -42,5 +41,5 @@ def readable_part(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     n_frames = recording.get_num_samples(0)
     if n_frames <= n_readable:
         return recording, []
-    note = f"the last {n_frames - n_readable} samples are left out, which the reader (neo) misreads"
+    note = f"the last {n_frames - n_readable} samples are left out: the reader (neo) misreads them"
     return recording.frame_slice(start_frame=0, end_frame=n_readable), [note]

@@ -1,8 +1,7 @@
-"""The table of DATA_TYPE: every reader of `spikeinterface.extractors` that gives a recording.
+"""The readers that DATA_TYPE names: every one of `spikeinterface.extractors` for recordings.
 
-The table is read off SpikeInterface itself, so that a reader which it gains is a DATA_TYPE here
-without a change, and READ_RECORDING_KWARGS is checked against the reader's own signature before
-anything is downloaded.
+They are discovered in SpikeInterface itself, so new readers need no change here, and
+READ_RECORDING_KWARGS is checked against the reader's own signature before anything is downloaded.
 """
 
 import inspect
@@ -28,8 +27,8 @@ from spikeinterface_cloud.recording.formats.packages import check_packages
 
 PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
 
-#: endings where neo does not know, or does not put first, the file that the reader is given; of a
-#: reader of folders, where neo also has those of files that do not show where a recording is
+#: endings of the files by which a reader finds a recording, where neo's own list lacks them, does
+#: not put them first, or has others too
 ENDINGS = {
     "nwb": (".nwb",),
     "axona": (".set",),
@@ -46,8 +45,8 @@ ENDINGS = {
     "tdt": (".tsq", ".tbk", ".tdx", ".tev", ".sev"),
 }
 
-#: what the files of a format are called, to tell someone what a folder looks like
-TELLING_ENDINGS = {
+#: endings by which the format of a folder is guessed
+TYPICAL_ENDINGS = {
     ".nwb": "nwb",
     ".ap.meta": "spikeglx",
     ".ap.cbin": "cbin_ibl",
@@ -81,21 +80,21 @@ class Reader:
     function: Callable[..., Any]
     #: the parameter that takes the path
     path_parameter: str
-    #: what READ_RECORDING_KWARGS may name
+    #: parameters that READ_RECORDING_KWARGS may name
     parameters: tuple[str, ...]
-    #: what it has to name
+    #: parameters that it has to name
     required: tuple[str, ...]
-    #: the classes that list a format's streams, when the reader stands on neo
+    #: the classes that list a format's streams, if the reader is based on neo
     neo_classes: tuple[Any, ...] = ()
 
     @property
     def takes_a_file(self) -> bool:
-        """Whether the reader wants one file rather than the folder of a recording."""
+        """Whether the reader opens one file rather than a folder."""
         return self.path_parameter != "folder_path"
 
     @property
     def extensions(self) -> tuple[str, ...]:
-        """Endings of the files it reads, the telling one first; empty when it does not say."""
+        """Endings of the files it reads, the most typical first; empty where unknown."""
         if self.name in ENDINGS:
             return ENDINGS[self.name]
         if not self.neo_classes:
@@ -105,21 +104,24 @@ class Reader:
 
 
 def reader_names() -> list[str]:
-    """Every DATA_TYPE, in alphabetical order."""
+    """Return every DATA_TYPE, in alphabetical order."""
     return sorted(_readers())
 
 
 def find_reader(data_type: str) -> Reader:
-    """The reader of `data_type`; `SettingsError` with the nearest names when there is none."""
+    """Return the reader of `data_type`; raise `SettingsError` with similar names if unknown."""
     return _readers()[known_data_type(data_type, _readers())]
 
 
 def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
-    """The reader of `data_type`, once READ_RECORDING_KWARGS is known to fit its signature.
+    """Return the reader of `data_type` if READ_RECORDING_KWARGS fits its signature.
 
-    Raises `SettingsError` for an unknown reader, and for a parameter that the reader does not
-    take, that it is missing, or that is the job's own to decide; `UnavailableError` for a reader
-    that needs a package which is not installed.
+    Raises
+    ------
+    SettingsError
+        the reader is unknown, lacks a parameter, or does not take one of `kwargs`
+    UnavailableError
+        it needs a package that is not installed
     """
     reader = find_reader(data_type)
     check_reader_parameters(reader, kwargs)
@@ -128,14 +130,14 @@ def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
 
 
 def likely_data_type(names: Iterable[PurePath]) -> str | None:
-    """The DATA_TYPE that these files look like, from their names alone.
+    """Guess a DATA_TYPE from file names.
 
     >>> from pathlib import PurePosixPath
     >>> likely_data_type([PurePosixPath("notes.txt"), PurePosixPath("a_g0_t0.imec0.ap.meta")])
     'spikeglx'
     """
     for name in names:
-        for ending, data_type in TELLING_ENDINGS.items():
+        for ending, data_type in TYPICAL_ENDINGS.items():
             if name.name.endswith(ending):
                 return data_type
     return None
@@ -154,7 +156,7 @@ def _readers() -> dict[str, Reader]:
 
 
 def _recording_classes(function: object) -> tuple[Callable[..., Any], ...]:
-    """The recording classes behind a `read_X`: most are their class, neo's others wrap several."""
+    """Return the recording classes behind a `read_X`, which may be a class or wrap several."""
     if inspect.isclass(function):
         return (function,) if issubclass(function, BaseRecording) else ()
     entries = neo_recording_extractors_dict.items()
@@ -184,8 +186,5 @@ def _describe(
 
 
 def _path_parameter(source: Callable[..., Any]) -> str | None:
-    """The parameter that takes the path; None for a reader of what is not in files (IBL's API)."""
-    for name in inspect.signature(source).parameters:
-        if name in PATH_PARAMETERS:
-            return name
-    return None
+    """Return the parameter that takes the path; None for a reader of an API (IBL's)."""
+    return next((n for n in inspect.signature(source).parameters if n in PATH_PARAMETERS), None)

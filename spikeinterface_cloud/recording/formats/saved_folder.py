@@ -1,7 +1,11 @@
-"""Folders that SpikeInterface 0.95 to 0.97 saved: `spikeinterface.load` opens them, and imports
-whatever they name; here nothing is imported."""
+"""Folders that SpikeInterface saved, opened without importing or running what they contain.
+
+`spikeinterface.load` imports and calls whatever class a JSON names, and arrays of Python objects
+are unpickled, which can run any program. The files of SpikeInterface 0.95 to 0.97 are read too.
+"""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +20,75 @@ from spikeinterface.core.core_tools import (
     make_paths_absolute,
 )
 
-#: what describes the traces, the newest first
+from spikeinterface_cloud.errors import RecordingError
+
+#: files that describe the traces, the newest version first
 DESCRIPTIONS = ("binary.json", "si_folder.json", "cached.json")
 
 
-def description_of(folder: Path) -> Path | None:
-    """The file that describes the traces in a saved folder; None where it is no such folder."""
-    return next((folder / name for name in DESCRIPTIONS if (folder / name).is_file()), None)
+def refuse_pickles(folder: Path) -> None:
+    """Raise `RecordingError` if opening a saved folder would load a pickle."""
+    for file in folder.glob("properties/*.npy"):
+        try:
+            np.load(file, allow_pickle=False)
+        except ValueError as error:
+            raise RecordingError(
+                f"{file.name} among the properties of {folder.name} holds pickled Python objects, "
+                "which could run any program when loaded; save the recording without them"
+            ) from error
+    for file in [*folder.glob(".zmetadata"), *folder.rglob(".zarray")]:
+        if _names_pickle(json.loads(file.read_text())):
+            raise RecordingError(
+                f"{file.relative_to(folder.parent)} declares pickled Python objects, which could "
+                "run any program when loaded; save the recording without them (NWB: as HDF5)"
+            )
+
+
+def _names_pickle(metadata: object) -> bool:
+    if isinstance(metadata, dict):
+        return metadata.get("id") == "pickle" or any(map(_names_pickle, metadata.values()))
+    return isinstance(metadata, list) and any(map(_names_pickle, metadata))
 
 
 def saved_folders(path: Path) -> list[Path]:
-    """The folders at or below `path` that SpikeInterface saved as binary."""
-    for name in DESCRIPTIONS:  # a sorting that was saved has one of the older names as well
+    """Return the folders at or below `path` that SpikeInterface saved as binary."""
+    for name in DESCRIPTIONS:  # a saved sorting has one of the older names too
         if files := sorted(path.rglob(name)):
             return [file.parent for file in files]
     return []
 
 
 def open_saved_folder(folder: Path) -> BaseRecording:
-    """Open a folder of any version; its description has been checked."""
-    description = description_of(folder)
-    assert description is not None
+    """Open a binary folder of any version.
+
+    Raises
+    ------
+    RecordingError
+        it names a class other than SpikeInterface's, or points to files outside itself
+    """
+    description = next(folder / name for name in DESCRIPTIONS if (folder / name).is_file())
     described = json.loads(description.read_text())
+    name = str(described.get("class") if isinstance(described, dict) else described)
+    if not re.fullmatch(r"spikeinterface\.[\w.]*\bBinaryRecordingExtractor", name):
+        raise RecordingError(
+            f"{folder.name}/{description.name} names the class {name[:100]!r}, which is no "
+            "recording of SpikeInterface; save the recording again with recording.save(folder=...)"
+        )
     if description.name == "binary.json" and "num_chan" not in described.get("kwargs", {}):
-        return BinaryFolderRecording(folder)
-    return _open_old(folder, described)
+        recording = BinaryFolderRecording(folder)
+    else:
+        recording = _open_old(folder, described)
+    for file in recording.get_binary_description()["file_paths"]:
+        if not Path(file).resolve().is_relative_to(folder.resolve()):
+            raise RecordingError(
+                f"{folder.name}/{description.name} points to {file}, which is not part of the "
+                "source; save the recording with its traces: recording.save(folder=...)"
+            )
+    return recording
 
 
 def _open_old(folder: Path, described: dict[str, Any]) -> BaseRecording:
-    """The number of channels was called `num_chan`, and the probe lay in probe.json."""
+    """Open a folder with `num_chan` for the number of channels, and its probe in probe.json."""
     kwargs = dict(make_paths_absolute(described, folder)["kwargs"])
     if "num_chan" in kwargs:
         kwargs["num_channels"] = kwargs.pop("num_chan")

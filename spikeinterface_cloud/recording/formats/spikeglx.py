@@ -1,7 +1,7 @@
-"""The files of a SpikeGLX run, told apart by their names, before any of them is here.
+"""The files of a SpikeGLX run, raw or in IBL's compression, identified by their names alone.
 
-Names follow `<run>_g<gate>_t<trigger>.<stream>.<ending>`; an offline tool (CatGT) writes `tcat` for
-the trigger, and people drop the gate and trigger when they rename a file.
+Names follow `<run>_g<gate>_t<trigger>.<stream>.<ending>`; CatGT writes `tcat` for the trigger, and
+people drop the gate and trigger when they rename a file.
 """
 
 import re
@@ -16,6 +16,9 @@ NAME = re.compile(
     r"(?P<run>.+?)(?:_g(?P<gate>\d+)_t(?P<trigger>\d+|cat))?"
     r"\.(?P<stream>imec\d*\.(?:ap|lf)|nidq|obx\d*)(?:\.obx)?\.(?P<ending>bin|meta|cbin|ch)"
 )
+
+#: names of the LFP band, as its files and as its reader spell it
+IBL_LFP_BANDS = ("lf", "lp")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,28 +38,30 @@ class SpikeGlxFile:
 
 
 def parse_name(path: PurePosixPath) -> SpikeGlxFile | None:
-    """Read what the name of a file says; None when SpikeGLX did not write it.
+    """Parse the name of a file; return None if it is not one of SpikeGLX's.
 
     >>> parse_name(PurePosixPath("day1/mouse_g0_t1.imec0.ap.bin")).stream
     'imec0.ap'
     """
     match = NAME.fullmatch(path.name)
-    if match is None:
-        return None
-    return SpikeGlxFile(path=path, **match.groupdict())
+    return None if match is None else SpikeGlxFile(path=path, **match.groupdict())
 
 
-def files_of_stream(
+def stream_files(
     names: Sequence[PurePosixPath], kwargs: Mapping[str, object]
 ) -> list[PurePosixPath]:
-    """The files that the chosen stream is read from: its binary files, each with its meta file.
+    """Return the binary and meta files of the stream that `kwargs` name, or of the only AP band.
 
-    The stream is the one that `kwargs` names, or the only AP band. `SettingsError` when there is
-    none of that name, or one has to be chosen; `RecordingError` when there is nothing to sort.
+    Raises
+    ------
+    RecordingError
+        there is nothing to sort
+    SettingsError
+        no stream has that name, or one of several has to be chosen
     """
     files = [file for name in names if (file := parse_name(name)) is not None]
     if not files and any(name.suffix == ".meta" for name in names):
-        return list(names)  # renamed beyond recognition: the meta files themselves will tell
+        return list(names)  # renamed beyond recognition: neo reads the meta files themselves
     streams = sorted({file.stream for file in files if file.ending in ("bin", "cbin")})
     chosen = _choose(streams, kwargs)
     kept = [file for file in files if file.stream == chosen]
@@ -67,29 +72,29 @@ def files_of_stream(
 
 
 def _choose(streams: list[str], kwargs: Mapping[str, object]) -> str:
-    asked = kwargs.get("stream_id") or kwargs.get("stream_name")
+    requested = kwargs.get("stream_id") or kwargs.get("stream_name")
     listing = ", ".join(streams)
     if not streams:
         raise RecordingError(
             "no SpikeGLX recording here: expected files like run_g0_t0.imec0.ap.bin "
             "and run_g0_t0.imec0.ap.meta"
         )
-    if asked is not None:
-        if str(asked).endswith(".lf"):
+    if requested is not None:
+        if str(requested).endswith(".lf"):
             raise RecordingError(
-                f"READ_RECORDING_KWARGS names {asked!r}, the LFP band, in which there are no "
-                f"spikes; name the AP band, stream_id {str(asked).removesuffix('lf')}ap"
+                f"READ_RECORDING_KWARGS names {requested!r}, the LFP band, which contains no "
+                f"spikes; name the AP band, stream_id {str(requested).removesuffix('lf')}ap"
             )
-        if asked in streams:
-            return str(asked)
+        if requested in streams:
+            return str(requested)
         raise SettingsError(
-            f"READ_RECORDING_KWARGS names the stream {asked!r}, which is not among: {listing}"
+            f"READ_RECORDING_KWARGS names the stream {requested!r}, which is not among: {listing}"
         )
     bands = [stream for stream in streams if stream.endswith(".ap")]
     if not bands:
         raise RecordingError(
-            f"there is no AP band to sort, only {listing}: put the AP band's .bin and .meta beside "
-            "them, or name a NI-DAQ or OneBox stream that has spikes in it as stream_id in "
+            f"there is no AP band to sort, only {listing}; put the AP band's .bin and .meta beside "
+            "them, or name a NI-DAQ or OneBox stream that contains spikes as stream_id in "
             "READ_RECORDING_KWARGS"
         )
     if len(bands) > 1:
@@ -138,5 +143,53 @@ def _require_meta(files: Sequence[SpikeGlxFile]) -> None:
         if file.ending == "bin" and file.path.with_suffix("") not in present:
             raise RecordingError(
                 f"{file.path} cannot be read without {file.path.with_suffix('.meta').name}; "
-                "put the meta file that SpikeGLX wrote beside it, and name their folder"
+                "put the meta file that SpikeGLX wrote beside it, and name their folder as the "
+                "source"
             )
+
+
+def ibl_files(names: Sequence[PurePosixPath], kwargs: Mapping[str, object]) -> list[PurePosixPath]:
+    """Return the .cbin, .ch and .meta of the AP band of the one probe among `names`.
+
+    Raises
+    ------
+    RecordingError
+        there is no AP band, a part of it is missing, or `kwargs` name the LFP band
+    SettingsError
+        there are several probes
+    """
+    band = str(kwargs.get("stream_name") or "ap")
+    if band in IBL_LFP_BANDS:
+        raise RecordingError(
+            "READ_RECORDING_KWARGS names the LFP band, which contains no spikes; leave stream_name "
+            "out to read the AP band"
+        )
+    compressed = [name for name in names if name.suffix == ".cbin" and f".{band}." in name.name]
+    if not compressed:
+        others = ", ".join(name.name for name in names if name.suffix == ".cbin") or "none"
+        raise RecordingError(
+            f"there is no file of the AP band (*.{band}.cbin) here; .cbin files: {others}; name "
+            "the folder of the AP band, or of an uncompressed run with DATA_TYPE=spikeglx"
+        )
+    if len(compressed) > 1:
+        raise SettingsError(_several_bands(compressed))
+    [samples] = compressed
+    parts = [samples.with_suffix(ending) for ending in (".ch", ".meta")]
+    for part in parts:
+        if part not in names:
+            raise RecordingError(
+                f"{samples} cannot be read without {part.name}; put it beside it, and name their "
+                "folder as the source"
+            )
+    return [samples, *parts]
+
+
+def _several_bands(compressed: Sequence[PurePosixPath]) -> str:
+    listing = ", ".join(str(name) for name in compressed[:6])
+    folders = {name.parent for name in compressed}
+    remedy = (
+        "name the folder of one of them as the source"
+        if len(folders) == len(compressed)
+        else "put the files of one probe (.cbin, .ch, .meta) in a folder of its own, and name it"
+    )
+    return f"there are {len(compressed)} compressed AP bands here: {listing}; {remedy}"

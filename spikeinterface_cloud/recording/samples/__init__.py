@@ -1,1 +1,1 @@
-"""The values of samples: units, integer types, and processing applied before."""
+"""The samples of a recording: units, integer types, analog inputs and earlier processing."""

@@ -1,7 +1,7 @@
-"""Channels that are auxiliary or analog inputs: they share a stream with electrodes, and are none.
+"""Auxiliary and analog inputs that share a stream with electrodes.
 
-An accelerometer or a photodiode in a sorted recording becomes a unit. Such channels are known by
-the names that acquisition systems give them, and by units coarser than those of the electrodes.
+An accelerometer or a photodiode would be sorted as a unit. Such channels are recognized by the
+names that acquisition systems give them, and by coarser units than those of the electrodes.
 """
 
 import re
@@ -32,9 +32,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 def analog_inputs(recording: BaseRecording) -> Mask:
-    """Which channels are no electrodes, of shape (channels,); none if that would be all of them.
+    """Return a mask of the channels that are not electrodes, of shape (channels,).
 
-    A coarser unit alone (mV or V beside uV) is believed of at most half of the channels.
+    A coarser unit alone (mV or V beside uV) counts for at most half of the channels. If no
+    electrode would be left, no channel is an input.
     """
     by_name = _named_as_inputs(recording)
     coarser = _in_coarser_units(recording, by_name)
@@ -45,12 +46,12 @@ def analog_inputs(recording: BaseRecording) -> Mask:
 
 
 def all_named_as_inputs(recording: BaseRecording) -> bool:
-    """Whether every channel has the name of an analog input."""
+    """Return whether every channel has the name of an analog input."""
     return bool(_named_as_inputs(recording).all())
 
 
 def mixed_units(recording: BaseRecording) -> str | None:
-    """The units of the channels with their counts, such as `V: 8, uV: 4`; None if there is one."""
+    """Return the units of the channels with counts (`V: 8, uV: 4`); None if all have the same."""
     units = recording.get_property("physical_unit")
     if units is None or len(np.unique(units)) < 2:
         return None
@@ -74,7 +75,7 @@ def _named_as_inputs(recording: BaseRecording) -> Mask:
 
 
 def _in_coarser_units(recording: BaseRecording, known: Mask) -> Mask:
-    """Channels whose unit is not the finest of the voltages there, those `known` set aside."""
+    """Mask channels with another unit than the finest voltage of those that are not `known`."""
     units = recording.get_property("physical_unit")
     powers = [VOLTS.get(str(unit)) for unit in ([] if units is None else units)]
     finest = min(

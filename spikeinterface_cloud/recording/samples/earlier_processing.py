@@ -1,8 +1,7 @@
-"""What was done to a recording before it came here, as far as its files say.
+"""Processing that a recording went through before this job, as documented in its files.
 
-CatGT writes its command lines into the header, SpikeInterface the chain of its steps into the
-folder. A shift of the channels in time would be wrong if it was done twice; filters and references
-are only noted.
+CatGT writes its command lines into the header, SpikeInterface its steps into the folder. A phase
+shift must not be applied twice; filters and references are only noted.
 """
 
 import json
@@ -21,17 +20,17 @@ from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.imec import header_files
 
-#: the ends of the names of classes that read what SpikeInterface has saved
+#: names of the classes that read folders saved by SpikeInterface
 SAVED_FOLDERS = ("BinaryFolderRecording", "ZarrRecordingExtractor")
 
-#: the property with each channel's delay within a sample, which the phase shift takes back
+#: property with each channel's delay within a sample, which the phase shift removes
 SHIFT = "inter_sample_shift"
 
-#: the header's `catGTCmdline0`, `catGTCmdline1`, ... of each pass, or `catGTCmdline` of a supercat
+#: in the header: `catGTCmdline0`, `catGTCmdline1`, ... of each pass, `catGTCmdline` of a supercat
 COMMAND_LINE = re.compile(r"^~?catGTCmdline(\d*)=<?(.*?)>?\s*$", re.MULTILINE)
 
-#: options of CatGT before 2.2, which aligned the channels only with `-tshift`; later versions do
-#: unless `-no_tshift` is given
+#: options of CatGT before 2.2, which aligned channels only with `-tshift`; later versions always
+#: do, except with `-no_tshift`
 BEFORE_ALIGNING = re.compile(r"-(aphipass|aplopass|lfhipass|lflopass)\b")
 
 #: options of CatGT that filter or reference the AP band, or cut out artifacts
@@ -42,10 +41,14 @@ WITHOUT_UNIT = ("WhitenRecording", "ZScoreRecording", "NormalizeByQuantileRecord
 
 
 def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None:
-    """Note what was done before, and remove the shifts of channels that are aligned already.
+    """Note earlier processing, and remove shifts of channels that are already aligned.
 
-    Also removes the gains of a recording that was whitened or normalized. Raises `RecordingError`
-    when only some of the segments are aligned.
+    The gains of a recording that was whitened or normalized are removed too.
+
+    Raises
+    ------
+    RecordingError
+        only some of the segments are aligned
     """
     source = recording
     while source.get_parent() is not None:
@@ -74,8 +77,8 @@ def _note_doubt(recording: BaseRecording, notes: list[str]) -> None:
     if _is_shifted(recording):
         notes.append(
             f"the channels were sampled one after the other (property {SHIFT}), and the source "
-            "does not say whether they were aligned since: PREPROCESSING=default aligns them; give "
-            "the steps without phase_shift if they are aligned"
+            "does not say whether they were aligned since: PREPROCESSING=default aligns them; if "
+            "they are aligned, give the steps without phase_shift"
         )
 
 
@@ -90,29 +93,29 @@ def _check_catgt(recording: BaseRecording, headers: Sequence[str], notes: list[s
     if changes := dict.fromkeys(option for line in lines for option in CHANGES.findall(line)):
         notes.append(
             f"CatGT has filtered, referenced or cleaned this recording ({' '.join(changes)}): "
-            "filters and references of this job come on top of it"
+            "filters and references of this job are applied on top of that"
         )
     if not _is_shifted(recording):
         return
     aligned = {_is_aligned(passes) for passes in commands}
     if len(aligned) > 1:
         raise RecordingError(
-            "CatGT has aligned the channels of some files in time, and not of others; name the "
-            "folder of one kind as the source"
+            "CatGT has aligned the channels of some files in time, and not of others; name a "
+            "folder with only one kind as the source"
         )
     if aligned == {True}:
         recording.delete_property(SHIFT)
         joined = any(not number for passes in commands for number, _ in passes)
         notes.append(
-            "CatGT joined runs, whose channels it aligns in time unless -no_tshift was given, "
-            "which the header no longer says: they are taken as aligned, and not shifted again"
+            "CatGT joined runs, and aligns channels in time unless -no_tshift was given, which the "
+            "header no longer says: they are assumed to be aligned, and not shifted again"
             if joined
             else "CatGT has aligned the channels in time: they are not shifted again"
         )
 
 
 def _is_aligned(passes: Sequence[tuple[str, str]]) -> bool:
-    """Whether one of the passes of CatGT has aligned the channels of a file."""
+    """Return whether one of CatGT's passes has aligned the channels of a file."""
     return any(
         "-tshift" in line
         or not ("-no_tshift" in line or "-t=cat" in line or BEFORE_ALIGNING.search(line))
@@ -135,19 +138,18 @@ def _check_spikeinterface(
         notes.append(f"SpikeInterface has processed this recording before: {listing}")
     if "PhaseShiftRecording" in steps and _is_shifted(recording):
         recording.delete_property(SHIFT)
-        notes.append("the channels are aligned in time already: they are not shifted again")
-    elif set(steps) & set(SAVED_FOLDERS):  # what was done before an earlier save is not said here
+        notes.append("the channels are already aligned in time: they are not shifted again")
+    elif set(steps) & set(SAVED_FOLDERS):  # steps before an earlier save are not documented
         _note_doubt(recording, notes)
     unitless = [step for step in steps if step in WITHOUT_UNIT]
     if unitless and recording.has_scaleable_traces():
         recording.delete_property("gain_to_uV")
         recording.delete_property("offset_to_uV")
-        notes.append(f"after {unitless[0]} the samples are no microvolts: their gain is not used")
+        notes.append(f"after {unitless[0]} the samples are not in microvolts: gains are not used")
 
 
 def _steps(source: BaseRecording) -> list[str] | None:
-    """The preprocessors that the saved samples went through, and the folders they were saved to in
-    between; None where the folder does not say."""
+    """Return the preprocessors and saved folders that the samples went through; None if unknown."""
     provenance = _provenance(source)
     if not isinstance(provenance, dict):
         return None
@@ -166,7 +168,7 @@ def _provenance(source: BaseRecording) -> Any:
     file = _provenance_file(source)
     try:
         return json.loads(file.read_text()) if file.is_file() else None
-    except (ValueError, RecursionError):  # no JSON: it tells nothing
+    except (ValueError, RecursionError):  # not JSON
         return None
 
 
@@ -176,7 +178,7 @@ def _provenance_file(source: BaseRecording) -> Path:
 
 
 def _classes(provenance: Any) -> Iterator[str]:
-    """The names of all classes in the description of a recording, the last step first."""
+    """Yield the names of all classes in the provenance of a recording, the last step first."""
     waiting = [provenance]
     while waiting:
         value = waiting.pop()

@@ -1,8 +1,8 @@
-"""Integer samples as signed numbers around 0, without a value wrapped or rounded.
+"""Convert integer samples to signed numbers around 0, without wrapping or rounding.
 
-An ADC of 12 bits in `uint16` swings around 2048, an amplifier with an offset around anything. What
-is subtracted from the samples is added to the offset in microvolts, so that microvolts stay as they
-are. Sorters take 16-bit integers, which are used where they hold the whole range that is there.
+A 12-bit ADC in `uint16` swings around 2048, an amplifier with an offset around any value. What is
+subtracted from the samples is added to the offset in microvolts. Sorters take 16-bit integers,
+which are used if they hold the whole range of the samples.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from spikeinterface.preprocessing.basepreprocessor import (
 )
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.samples.sampling import SampledChunk, Traces, look_at_all
+from spikeinterface_cloud.recording.samples.chunks import Chunk, Traces, map_all_chunks
 
-#: float32, which the sorters read wider integers as, is exact up to here
+#: wider integers are sorted as float32, which is exact up to here
 LARGEST_EXACT = 2**24
 
-#: a median this close to a power of 2 (as a part of it) is an ADC around the middle of its range
+#: relative distance of the median from a power of 2, the middle of the range of an ADC
 NEAR_MIDDLE = 1 / 8
 
-#: samples in a row at the end of the range are an amplifier that is saturated
+#: consecutive samples at the end of the range that show a saturated amplifier
 SATURATED_FRAMES = 3
 
 #: the ADC with the fewest bits
@@ -39,6 +39,7 @@ class ZeroedRecording(BasePreprocessor):  # type: ignore[misc]  # SpikeInterface
     """Integer samples from which the zero level of each channel is subtracted, exactly."""
 
     def __init__(self, recording: BaseRecording, zero_levels: Sequence[int], dtype: str) -> None:
+        """Wrap `recording`; `zero_levels` has a value for each channel."""
         super().__init__(recording, dtype=dtype)
         levels = np.asarray(zero_levels, dtype="int64")
         for segment in recording.segments:
@@ -53,6 +54,7 @@ class ZeroedSegment(BasePreprocessorSegment):  # type: ignore[misc]
     """One segment of a `ZeroedRecording`."""
 
     def __init__(self, segment: Any, zero_levels: Integers, dtype: str) -> None:
+        """Wrap `segment`."""
         super().__init__(segment)
         self.zero_levels = zero_levels
         self.dtype = dtype
@@ -60,7 +62,7 @@ class ZeroedSegment(BasePreprocessorSegment):  # type: ignore[misc]
     def get_traces(
         self, start_frame: int | None, end_frame: int | None, channel_indices: Any
     ) -> Traces:
-        """The samples minus the zero levels."""
+        """Return the samples minus the zero levels."""
         channels = slice(None) if channel_indices is None else channel_indices
         traces = self.parent_recording_segment.get_traces(start_frame, end_frame, channels)
         levels = self.zero_levels[channels]
@@ -72,12 +74,14 @@ class ZeroedSegment(BasePreprocessorSegment):  # type: ignore[misc]
 def as_signed(
     recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]
 ) -> BaseRecording:
-    """The recording with unsigned samples, or wide ones far from 0, as signed samples around 0."""
+    """Convert unsigned samples, and 32 or 64-bit ones far from 0, to signed ones around 0."""
     dtype = recording.dtype
     if dtype.kind == "f" or (dtype.kind == "i" and dtype.itemsize <= 2):
         return recording
     if dtype == np.dtype("uint64"):
-        raise RecordingError("samples of 64 unsigned bits cannot be made signed; save as int32")
+        raise RecordingError(
+            "samples of type uint64 cannot be converted to signed integers; save them as int32"
+        )
     levels = _zero_levels(recording, chunks)
     if dtype.kind == "i" and not levels.any():
         return recording
@@ -89,16 +93,16 @@ def as_signed(
 
 
 def _zero_levels(recording: BaseRecording, chunks: Sequence[Traces]) -> Integers:
-    """Each channel's sample that stands for 0: as gain and offset say, or as the samples show."""
+    """Return each channel's value of 0 V, from gain and offset or from the samples."""
     medians = np.median([np.median(chunk, axis=0) for chunk in chunks], axis=0)
     if recording.dtype.kind == "i":
         far = np.abs(medians) >= LARGEST_EXACT
         return np.asarray(np.where(far, np.round(medians), 0), dtype="int64")
     largest = np.iinfo(recording.dtype).max
     if recording.has_scaleable_traces() and np.any(recording.get_channel_offsets()):
-        said = np.round(-recording.get_channel_offsets() / recording.get_channel_gains())
-        if np.all((said >= 0) & (said <= largest)):
-            return np.asarray(said, dtype="int64")
+        levels = np.round(-recording.get_channel_offsets() / recording.get_channel_gains())
+        if np.all((levels >= 0) & (levels <= largest)):
+            return np.asarray(levels, dtype="int64")
     median = float(np.median(medians))
     middle = 2 ** round(np.log2(max(median, 1.0)))
     near = middle <= largest and abs(median - middle) <= NEAR_MIDDLE * middle
@@ -106,14 +110,14 @@ def _zero_levels(recording: BaseRecording, chunks: Sequence[Traces]) -> Integers
 
 
 def _type_around(recording: BaseRecording, levels: Integers, chunks: Sequence[Traces]) -> str:
-    """The smallest type, of 16 bits or more, that holds every sample."""
+    """Return the smallest type, of 16 bits or more, that holds every sample."""
     info = np.iinfo(recording.dtype)
     low, high = int(info.min) - int(levels.max()), int(info.max) - int(levels.min())
     if recording.dtype.itemsize == 2 and not _holds("int16", low, high):
         low, high = _range(chunks, levels)
         if _holds("int16", low, high):
-            look = partial(_range_of_chunk, levels=levels)
-            ranges = look_at_all(recording, look, "does int16 hold them")
+            find_range = partial(_range_of_chunk, levels=levels)
+            ranges = map_all_chunks(recording, find_range, "values beyond int16")
             low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return next((name for name in ("int16", "int32") if _holds(name, low, high)), "int64")
 
@@ -130,13 +134,11 @@ def _range(chunks: Sequence[Traces], levels: Integers) -> tuple[int, int]:
     return int(lowest.min()), int(highest.max())
 
 
-def _range_of_chunk(chunk: SampledChunk, levels: Integers) -> tuple[int, int]:
+def _range_of_chunk(chunk: Chunk, levels: Integers) -> tuple[int, int]:
     return _range([chunk.traces], levels)
 
 
-def note_saturation(
-    recording: BaseRecording, chunks: Sequence[SampledChunk], notes: list[str]
-) -> None:
+def note_saturation(recording: BaseRecording, chunks: Sequence[Chunk], notes: list[str]) -> None:
     """Note where integer samples stay at the end of the range of the ADC."""
     if recording.dtype.kind == "f":
         return
@@ -154,19 +156,19 @@ def note_saturation(
     notes.append(
         f"the signal is saturated: {n_samples} samples of {n_channels} channels stay at the end of "
         f"their range ({', '.join(map(str, ends))}) in {len(places)} of the {len(filled)} places "
-        f"that were looked at, first at {first_frame / recording.sampling_frequency:.6g} s"
+        f"that were sampled, first at {first_frame / recording.sampling_frequency:.6g} s"
         f"{segment}; spikes are lost there"
     )
 
 
-def _ends_of_range(chunks: Sequence[SampledChunk], dtype: np.dtype[Any]) -> list[int]:
+def _ends_of_range(chunks: Sequence[Chunk], dtype: np.dtype[Any]) -> list[int]:
     lowest = min(int(chunk.traces.min()) for chunk in chunks)
     highest = max(int(chunk.traces.max()) for chunk in chunks)
     return [value for value in (lowest, highest) if _is_end_of_range(value, dtype)]
 
 
 def _is_end_of_range(value: int, dtype: np.dtype[Any]) -> bool:
-    """Whether an ADC, whatever its bits, can give no lower or no higher value than this."""
+    """Return whether a value is the lowest or highest of an ADC with any number of bits."""
     if dtype.kind == "u" and value == 0:
         return True
     ends = (value + 1, value) if value > 0 else (-value, -value + 1)
@@ -174,7 +176,7 @@ def _is_end_of_range(value: int, dtype: np.dtype[Any]) -> bool:
 
 
 def _saturated(traces: Traces, ends: Sequence[int]) -> npt.NDArray[np.bool_]:
-    """Which samples are among several in a row at one of `ends`; never on a constant channel."""
+    """Mask consecutive samples at one of `ends`, except on constant channels."""
     saturated: npt.NDArray[np.bool_] = np.zeros(traces.shape, dtype=bool)
     n_starts = len(traces) - SATURATED_FRAMES + 1
     for end in ends if n_starts > 0 else ():

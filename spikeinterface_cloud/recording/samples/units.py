@@ -1,7 +1,7 @@
-"""Microvolts: which gains can be true, and floating-point samples in a unit that sorters can use.
+"""Check gains, and convert floating-point samples to a unit that sorters can use.
 
-Integers stay as they are, with their gain beside them. Floating-point samples become microvolts
-where the file gives the gain. Where it does not, nothing is said to be in microvolts.
+Integers are kept, with their gains. Floating-point samples become microvolts if the file gives the
+gains; otherwise, nothing claims to be in microvolts.
 """
 
 import logging
@@ -14,24 +14,24 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.samples.sampling import Traces
+from spikeinterface_cloud.recording.samples.chunks import Traces
 
 logger = logging.getLogger(__name__)
 
-#: noise between neighboring samples: amplifiers have 2 to 20 uV, and a unit that is mistaken by a
-#: factor of a thousand makes at least 500 of that
+#: noise between neighboring samples: amplifiers have 2 to 20 uV; a unit that is wrong by a factor
+#: of a thousand gives more than this
 LARGEST_NOISE_UV = 500.0
 
-#: a channel moves more than this in a tenth of a second, whatever it is connected to
+#: range of any connected channel within a tenth of a second
 SMALLEST_RANGE_UV = 2.0
 
-#: the noise of floating-point samples without a gain that every sorter can work with
+#: noise of floating-point samples without gains that every sorter can work with
 SORTABLE_NOISE = (0.1, 1.0e4)
 
-#: no unit of voltage gives values of such a noise
+#: noise outside this range is no voltage in any unit
 POSSIBLE_NOISE = (1.0e-12, 1.0e12)
 
-#: the noise of a recording in these units
+#: typical noise in these units
 LIKELY_NOISE = {
     "microvolts": (0.5, 200.0),
     "millivolts": (0.5e-3, 0.2),
@@ -46,49 +46,49 @@ AS_IN_FILE = ("physical_unit", "gain_to_physical_unit", "offset_to_physical_unit
 
 
 def check_gains(recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]) -> None:
-    """Note missing gains, and remove gains that cannot be true.
+    """Note missing gains, and remove impossible ones.
 
-    No sorter needs them, and without them amplitudes are honestly in the units of the file. NWB
-    takes a missing `conversion` for 1.0, a million microvolts a step.
+    No sorter needs gains; without them, amplitudes are in the units of the file. In NWB, a missing
+    `conversion` means 1.0, which is a million microvolts per step.
     """
     if recording.get_property("gain_to_uV") is not None and not recording.has_scaleable_traces():
         recording.set_channel_offsets(0.0)  # only a constant is missing
     if not recording.has_scaleable_traces():
         notes.append("there are no gains to microvolts: amplitudes are in the units of the file")
         return
-    reason = _why_impossible(recording, chunks)
-    if reason is None:
+    problem = _problem_of_gains(recording, chunks)
+    if problem is None:
         return
     recording.delete_property("gain_to_uV")
     recording.delete_property("offset_to_uV")
-    notes.append(f"{reason}: it is not used, and amplitudes are in the units of the file")
+    notes.append(f"{problem}: gains are not used, and amplitudes are in the units of the file")
 
 
-def _why_impossible(recording: BaseRecording, chunks: Sequence[Traces]) -> str | None:
+def _problem_of_gains(recording: BaseRecording, chunks: Sequence[Traces]) -> str | None:
     gains = np.asarray(recording.get_channel_gains(), dtype="float64")
     offsets = np.asarray(recording.get_channel_offsets(), dtype="float64")
     unusable = ~np.isfinite(gains) | (gains == 0) | ~np.isfinite(offsets)
     if unusable.any():
         return (
-            f"the gain to microvolts is no number, or 0, on {np.count_nonzero(unusable)} of "
-            f"{unusable.size} channels"
+            f"gain or offset to microvolts is 0, NaN or infinite on {np.count_nonzero(unusable)} "
+            f"of {unusable.size} channels"
         )
     gain = f"the gain of {np.median(gains):g} uV per step"
-    where = "which cannot be (in NWB, the series lacks its conversion to volts)"
+    why = "which is impossible (in NWB, the series may lack its conversion to volts)"
     noise_uv = _typical(noise_levels(chunks) * np.abs(gains))
     if noise_uv > LARGEST_NOISE_UV:
-        return f"{gain} would make the noise {noise_uv:.3g} uV, {where}"
+        return f"{gain} would make the noise {noise_uv:.3g} uV, {why}"
     ranges = np.median([np.ptp(chunk.astype("float64"), axis=0) for chunk in chunks], axis=0)
     range_uv = _typical(ranges * np.abs(gains))
     if 0 < range_uv < SMALLEST_RANGE_UV:
-        return f"{gain} would make the whole signal {range_uv:.3g} uV, {where}"
+        return f"{gain} would make the whole signal {range_uv:.3g} uV, {why}"
     return None
 
 
 def noise_levels(chunks: Sequence[Traces]) -> npt.NDArray[np.float64]:
-    """Each channel's noise in the unit of the samples, from the differences of neighbors.
+    """Estimate each channel's noise, in the unit of the samples, from differences of neighbors.
 
-    Slow waves, offsets, spikes and short artifacts do not count.
+    Slow waves, offsets, spikes and short artifacts have little influence.
     """
     differences = [
         np.abs(np.diff(chunk.astype("float64"), axis=0)).mean(axis=0)
@@ -102,21 +102,21 @@ def noise_levels(chunks: Sequence[Traces]) -> npt.NDArray[np.float64]:
 
 
 def _typical(levels: npt.NDArray[np.float64]) -> float:
-    """The median of the channels that are not constant; 0 where all are."""
+    """Return the median of the channels that are not constant; 0 if all are."""
     varying = levels[levels > 0]
     return float(np.median(varying)) if varying.size else 0.0
 
 
-def upright(recording: BaseRecording, notes: list[str]) -> BaseRecording:
-    """Integers with a negative gain, in microvolts: sorters look for spikes below 0."""
+def with_positive_gains(recording: BaseRecording, notes: list[str]) -> BaseRecording:
+    """Convert integers with a negative gain to microvolts: sorters look for spikes below 0."""
     if recording.dtype.kind == "f" or not recording.has_scaleable_traces():
         return recording
     n_negative = np.count_nonzero(recording.get_channel_gains() < 0)
     if not n_negative:
         return recording
     notes.append(
-        f"{n_negative} channels have a negative gain: all are read in microvolts, as spikes would "
-        "be upside down in the samples of the file"
+        f"{n_negative} channels have a negative gain: all channels are converted to microvolts, as "
+        "spikes would be inverted in the samples of the file"
     )
     return _in_microvolts(recording)
 
@@ -124,19 +124,23 @@ def upright(recording: BaseRecording, notes: list[str]) -> BaseRecording:
 def in_sortable_unit(
     recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]
 ) -> BaseRecording:
-    """The recording with floating-point samples in 32 bits, in microvolts if the gains are known.
+    """Convert floating-point samples to 32 bits, and to microvolts if the gains are known.
 
     Without gains, values that sorters cannot work with (Kilosort4 finds nothing in volts) are
-    multiplied by a power of 1000. Integers are left alone. Raises `RecordingError` when the values
-    cannot be voltages.
+    multiplied by a power of 1000. Integers are kept.
+
+    Raises
+    ------
+    RecordingError
+        the values cannot be voltages
     """
     if recording.dtype.kind != "f":
         return recording
     noise = _typical(noise_levels(chunks))
     if noise and not POSSIBLE_NOISE[0] < noise < POSSIBLE_NOISE[1]:
         raise RecordingError(
-            f"the samples are {recording.dtype} with a noise of {noise:.3g}, which no unit of "
-            "voltage gives; check that their type and byte order are read as they were written"
+            f"the samples are {recording.dtype} with a noise of {noise:.3g}, which is no "
+            "voltage in any unit; check that type and byte order are read as they were written"
         )
     if recording.has_scaleable_traces():
         return _in_microvolts(recording)
@@ -166,7 +170,7 @@ def _without(recording: BaseRecording, properties: Sequence[str]) -> BaseRecordi
 
 
 def _sortable_factor(noise: float) -> float:
-    """The power of 1000 that brings a noise into the range that every sorter can work with."""
+    """Return the power of 1000 that brings the noise into the range that sorters can work with."""
     smallest, largest = SORTABLE_NOISE
     if noise == 0 or smallest <= noise <= largest:
         return 1.0
@@ -177,15 +181,14 @@ def _sortable_factor(noise: float) -> float:
 
 def _describe_values(noise: float, factor: float) -> str:
     units = [unit for unit, (low, high) in LIKELY_NOISE.items() if low <= noise <= high]
-    likely = (
-        f"look like {units[0]}, but the file does not say so"
-        if units
-        else ("look like no unit of voltage")
+    likely = f"look like {units[0]}, but the file does not say so" if units else "fit no voltage"
+    note = (
+        f"the samples are floating-point numbers without a gain; with a noise of {noise:.3g} they "
+        f"{likely}"
     )
-    note = f"the samples are floating-point numbers without a gain; with a noise of {noise:.3g} "
     if factor == 1:
-        return f"{note}they {likely}"
+        return note
     return (
-        f"{note}they {likely}: they are multiplied by {factor:g} for the sorters, so that "
-        f"amplitudes are in {1 / factor:g} of the unit of the file"
+        f"{note}: they are multiplied by {factor:g} for the sorters, so amplitudes are in units of "
+        f"{1 / factor:g} of the file's unit"
     )

@@ -174,7 +174,7 @@ def test_a_wrong_data_type(tmp_path: Path, spikeglx_folder: Path) -> None:
     assert_refused(
         job,
         65,
-        "cannot be read with DATA_TYPE=openephys: .*set DATA_TYPE=spikeglx if that is what it is",
+        "cannot be read with DATA_TYPE=openephys: .*if it is, set DATA_TYPE=spikeglx",
     )
     assert_recorded(job)
 
@@ -187,7 +187,7 @@ def test_a_file_that_its_reader_does_not_open(
     source = Path(shutil.copy(nwb_file, tmp_path / "source"))
     job = run_on_folder(tmp_path / "job", source, "spikeglx")
     assert_refused(
-        job, 65, r"recording\.nwb is no file by which DATA_TYPE=spikeglx.* set DATA_TYPE=nwb"
+        job, 65, r"recording\.nwb is not a file by which DATA_TYPE=spikeglx.* set DATA_TYPE=nwb"
     )
     assert "fetch ..." not in job.log
     assert_recorded(job)
@@ -207,7 +207,7 @@ def test_a_stream_that_a_mounted_folder_has_not(tmp_path: Path, spikeglx_folder:
         ({"durations": "ten"}, "READ_RECORDING_KWARGS: durations is 'ten'; it takes a list"),
         (
             {"durations": [1], "noise_kwargs": {"noise_levels": "loud"}},
-            "READ_RECORDING_KWARGS: no recording can be simulated with durations, noise_kwargs",
+            "READ_RECORDING_KWARGS: no recording can be simulated with these values of durations",
         ),
     ],
     ids=["a value", "what the generator finds"],

@@ -13,8 +13,8 @@ from spikeinterface.core import BaseRecording, NumpyRecording
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
-from spikeinterface_cloud.recording.samples.sampling import SampledChunk, look_at_all, sample
-from spikeinterface_cloud.recording.summary import describe
+from spikeinterface_cloud.recording.samples.chunks import Chunk, map_all_chunks, sample_chunks
+from spikeinterface_cloud.recording.summary import summarize
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import (
     AP_GAIN_UV,
@@ -125,7 +125,7 @@ def test_no_probe(simulated: BaseRecording) -> None:
     """The remedy is a variable."""
     bare = NumpyRecording([simulated.get_traces(segment_index=0)], 30000.0)
     message = refusal(bare)
-    assert "does not say where its channels are" in message
+    assert "has no channel positions" in message
     assert "PROBE_FILE" in message
 
 
@@ -184,7 +184,7 @@ def test_a_gain_that_cannot_be_is_not_used(tmp_path: Path, simulated: BaseRecord
     checked, notes = check_recording(recording)
     assert "gain of 1e+06 uV per step" in only_note(notes)
     assert not checked.has_scaleable_traces()
-    assert describe(checked).gain_to_uv is None
+    assert summarize(checked).gain_to_uv is None
 
 
 def test_volts_in_floats_need_no_conversion(tmp_path: Path, simulated: BaseRecording) -> None:
@@ -255,7 +255,7 @@ def test_missing_gains_are_said(simulated: BaseRecording) -> None:
     """Sorting goes on, in the units of the file."""
     checked, notes = check_recording(variant(simulated, gain=None))
     assert "no gains" in only_note(notes)
-    assert describe(checked).gain_to_uv is None
+    assert summarize(checked).gain_to_uv is None
 
 
 def test_constant_channels_are_said(simulated: BaseRecording) -> None:
@@ -282,7 +282,7 @@ def test_only_so_many_chunks_are_looked_at(
 ) -> None:
     """In all segments or, of very many, in some, from the first to the last."""
     traces = simulated.get_traces(segment_index=0)[:30000]
-    chunks = sample(NumpyRecording([traces] * n_segments, 30000.0))
+    chunks = sample_chunks(NumpyRecording([traces] * n_segments, 30000.0))
     assert len(chunks) == n_chunks
     segments = {chunk.segment for chunk in chunks}
     assert (len(segments), max(segments)) == (n_looked_at, n_segments - 1)
@@ -295,11 +295,11 @@ def test_samples_of_which_some_cannot_be_read(tmp_path: Path, simulated: BaseRec
     folder = write_zarr_folder(tmp_path / "a.zarr", simulated)
     (folder / "traces_seg0" / "1.0").write_bytes(b"damaged")
     with pytest.raises(RecordingError, match="the samples cannot all be read") as raised:
-        look_at_all(open_recording(folder, "zarr", {}), len_of, "how many are there")
+        map_all_chunks(open_recording(folder, "zarr", {}), len_of, "how many are there")
     assert "\n" not in str(raised.value)
 
 
-def len_of(chunk: SampledChunk) -> int:
+def len_of(chunk: Chunk) -> int:
     return len(chunk.traces)
 
 
@@ -311,7 +311,7 @@ def test_shanks_are_said(simulated: BaseRecording) -> None:
     recording.set_probe(probe, group_mode="by_shank")
     _, notes = check_recording(recording)
     assert only_note(notes) == "2 shanks or groups of channels (0: 4, 1: 4)"
-    facts = describe(recording)
+    facts = summarize(recording)
     assert facts.n_shanks == 2
     assert facts.groups == {"0": 4, "1": 4}
 
@@ -348,7 +348,7 @@ def test_the_starting_time_is_said(tmp_path: Path, simulated: BaseRecording) -> 
 
 def test_facts_go_into_json(simulated: BaseRecording) -> None:
     """As `run.json` holds them."""
-    facts = describe(simulated)
+    facts = summarize(simulated)
     held = json.loads(json.dumps(dataclasses.asdict(facts)))
     assert held["n_channels"] == N_CHANNELS
     assert held["duration_s"] == 2.0

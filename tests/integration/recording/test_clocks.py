@@ -13,7 +13,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import first_frames, open_recording
-from spikeinterface_cloud.recording.summary import describe
+from spikeinterface_cloud.recording.summary import summarize
 from tests.support import timed_files
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
@@ -90,7 +90,7 @@ def test_open_ephys(
     recording = open_ephys(tmp_path, simulated, files, load_sync_timestamps=load_sync_timestamps)
     assert_follows(recording, jump() / RATE_HZ)
     np.testing.assert_allclose(clock_of(recording).intervals_s(), [(20, 21), (21.7, 22.7)])
-    assert describe(recording).start_time_s == 20.0
+    assert summarize(recording).start_time_s == 20.0
     notes = notes_of(recording)
     assert any("1 gap, 0.7 s in all: 0.7 s at 21 s" in note for note in notes)
 
@@ -168,7 +168,7 @@ def test_only_the_timestamps_of_the_first_frames_count(
     np.testing.assert_allclose(
         clock_of(first).intervals_s(), [(20, 21), (21.7, 21.7 + 1 / 3)], atol=1e-6
     )
-    with pytest.raises(RecordingError, match="10000 timestamps are no numbers; repair them"):
+    with pytest.raises(RecordingError, match="10000 timestamps are NaN or infinite; correct them"):
         clock_of(recording)
 
 
@@ -226,7 +226,7 @@ def test_intan_that_waited_for_a_trigger(tmp_path: Path) -> None:
     """What it kept of the time before the trigger has negative times."""
     file = timed_files.write_intan(tmp_path / "a.rhd", np.arange(59_904) - 15_000)
     recording = open_recording(file, "intan", {})
-    assert describe(recording).start_time_s == -0.5
+    assert summarize(recording).start_time_s == -0.5
     assert any("starts at -0.5 s" in note for note in notes_of(recording))
 
 
@@ -423,7 +423,7 @@ def test_a_trigger_within_another_is_left_out(tmp_path: Path, counts: np.ndarray
         30_000,
         30_000,
     ]
-    assert any("in two segments 1 times" in note for note in notes)
+    assert any("in two segments 1 time," in note for note in notes)
 
 
 def test_triggers_that_overlap_with_other_samples_are_refused(
@@ -482,8 +482,8 @@ def test_what_catgt_did_is_said(tmp_path: Path, counts: np.ndarray) -> None:
     with meta.open("a") as file:
         file.write("catNFiles=3\ncatGTCmdline0=<CatGT -g=0 -t=0,2 -zerofillmax=500>\n")
     said = notes_of(open_recording(tmp_path, "spikeglx", {}))
-    (note,) = [n for n in said if "CatGT made it" in n]
-    assert "of 3 files" in note
+    (note,) = [n for n in said if "CatGT joined" in n]
+    assert "joined 3 files" in note
     assert "for 500 ms at most" in note
 
 

@@ -196,7 +196,7 @@ def test_samples_that_were_normalized_have_no_gain(
     assert opened.has_scaleable_traces()
     checked, notes = check_recording(opened)
     assert not checked.has_scaleable_traces()
-    assert any("the samples are no microvolts" in note for note in notes)
+    assert any("the samples are not in microvolts" in note for note in notes)
 
 
 @pytest.mark.parametrize("place", ["acquisition", "processing"])

@@ -18,7 +18,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.load import first_frames, open_recording
-from spikeinterface_cloud.recording.summary import describe
+from spikeinterface_cloud.recording.summary import summarize
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import (
     SpikeGlxRun,
@@ -88,7 +88,7 @@ def test_a_plain_spikeglx_folder_opens_without_being_told_its_stream(
     assert_same(recording, simulated)
     np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
     assert recording.get_property("inter_sample_shift") is not None
-    facts = describe(recording)
+    facts = summarize(recording)
     assert facts.stream_name == "imec0.ap"
     assert facts.start_time_s == pytest.approx(0.1)
     assert facts.probes == ["imec NP1000"]
@@ -135,7 +135,7 @@ def test_triggers_become_segments(tmp_path: Path) -> None:
     folder = write_spikeglx(tmp_path, written, SpikeGlxRun(triggers=(0, 1)))
     recording = open_recording(folder, "spikeglx", {})
     assert_same(recording, written)
-    assert describe(recording).segment_durations_s == [1.5, 1.0]
+    assert summarize(recording).segment_durations_s == [1.5, 1.0]
 
 
 def test_the_file_that_was_asked_for_finds_its_folder(
@@ -235,7 +235,7 @@ def test_nwb_without_its_lfp(tmp_path: Path, simulated: BaseRecording) -> None:
     recording = open_recording(tmp_path, "nwb", {})
     assert_same(recording, simulated)
     np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
-    facts = describe(recording)
+    facts = summarize(recording)
     assert facts.stream_name == "acquisition/ElectricalSeries"
     assert facts.start_time_s == 100.0
 
@@ -263,7 +263,7 @@ def test_nwb_with_timestamps_instead_of_a_rate(tmp_path: Path, simulated: BaseRe
     """The rate is found from them."""
     timestamps = np.arange(60000) / 30000.0 + 5.0
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(timestamps=timestamps))
-    facts = describe(open_recording(file, "nwb", {}))
+    facts = summarize(open_recording(file, "nwb", {}))
     assert facts.start_time_s == 5.0
     assert facts.sampling_frequency_hz == pytest.approx(30000.0)
 
@@ -411,7 +411,7 @@ def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: Bas
     other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
     probe_file = write_probe(tmp_path / "probe.json", other)
     said = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
-    assert "wires contacts to channels 16, and the recording has 16 channels" in said
+    assert "wires contacts to channels 16, but the recording has 16 channels" in said
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_saturation_is_noted_with_its_place_and_size(dtype: str, zero: int, end:
     (note,) = saturation_notes(steps, dtype, zero)
     assert "40 samples of 2 channels" in note
     assert f"({end + zero})" in note
-    assert "in 1 of the 10 places that were looked at, first at 0.0333333 s;" in note
+    assert "in 1 of the 10 places that were sampled, first at 0.0333333 s;" in note
 
 
 def test_a_sound_signal_is_not_saturated() -> None:

@@ -153,7 +153,7 @@ def test_data_of_another_number_of_channels(tmp_path: Path, simulated: BaseRecor
     file = write_nwb(tmp_path / "a.nwb", simulated)
     replace_data(file, simulated.get_traces()[:, :5])
     message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
-    assert "have the shape 60000x5, and the series names 8 electrodes" in message
+    assert "have the shape 60000x5, but the series names 8 electrodes" in message
 
 
 @pytest.mark.parametrize(("rate", "is_right"), [(30000.0, True), (30010.0, True), (2500.0, False)])
@@ -169,7 +169,7 @@ def test_a_rate_that_contradicts_the_timestamps(
         assert open_recording(file, "nwb", {}).get_num_channels() == N_CHANNELS
         return
     message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
-    assert "has a rate of 25000 Hz, and timestamps of 300000 Hz" in message
+    assert "has a rate of 25000 Hz, but its timestamps imply 300000 Hz" in message
 
 
 # ----- electrodes --------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_channels_of_one_name_go_by_their_electrodes(
     opened = open_source(FetchedSource(path=file), "nwb", {}, None)
     recording = opened.recording
     assert recording.channel_ids.tolist() == ORDER
-    assert any("go by the ids of their electrodes" in note for note in opened.notes)
+    assert any("the ids of the electrodes are used" in note for note in opened.notes)
     expected = [names[row - 4] for row in ORDER]
     assert recording.get_property("channel_name").tolist() == expected
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())

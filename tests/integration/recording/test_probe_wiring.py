@@ -125,7 +125,7 @@ def test_the_wired_channels_are_kept_and_the_others_named(
     assert result.notes == [
         f"PROBE_FILE probe.json wires {n_wired} of 12 channels{unconnected}; left out: {left_out}"
     ]
-    assert result.facts["n_channels"] == n_wired
+    assert result.summary["n_channels"] == n_wired
 
 
 def test_all_channels_in_another_order(tmp_path: Path, source: Path, traces: np.ndarray) -> None:
@@ -196,7 +196,7 @@ def test_millimeters_become_micrometers(tmp_path: Path, source: Path) -> None:
     [
         ([[0, 1, 1, 2]], "wires channel 1 to 2 contacts (contact 1 of probe 0, contact 2 of probe"),
         ([[0, 1, 2, 3], [0, 1, 2, 3]], "wires channel 0 to 2 contacts (contact 0 of probe 0, cont"),
-        ([[0, 1, 2, 12]], "to channels 12, and the recording has 12 channels, which count from 0"),
+        ([[0, 1, 2, 12]], "to channels 12, but the recording has 12 channels, which count from 0"),
         ([[0, 1, 2, 700]], "wires contacts to channels 700"),
         ([[12, 1, 2, 3]], "subtract 1 from each index"),
         ([[-1, -1, -1, -1]], "connects no contact to a channel"),
@@ -205,7 +205,7 @@ def test_millimeters_become_micrometers(tmp_path: Path, source: Path) -> None:
         ([[0, 1, 2, 2.5]], "not a list of 4 whole numbers"),
         ([[0, 1, 2, "CH4"]], "not a list of 4 whole numbers"),
         ([[0, 1, 2, None]], "not a list of 4 whole numbers"),
-        ([None], "has 4 contacts and no device_channel_indices, and the recording has 12 channels"),
+        ([None], "has 4 contacts and no device_channel_indices, but the recording has 12 channels"),
     ],
     ids=str,
 )
@@ -262,7 +262,7 @@ def test_wiring_to_an_input_is_refused(tmp_path: Path) -> None:
         ([0, 1, 9], "wires contacts to 1 analog inputs, channels 9 (AUX2)"),
         (
             None,
-            "has 10 contacts and no device_channel_indices, and the recording has 8 channels "
+            "has 10 contacts and no device_channel_indices, but the recording has 8 channels "
             "besides the analog inputs AUX1, AUX2",
         ),
     ):

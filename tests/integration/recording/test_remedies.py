@@ -145,7 +145,7 @@ def test_split_intan_files_start_where_their_clock_says(
     ("firsts", "message"),
     [
         ([0, PART + 3000, 2 * PART + 3000], "starts 0.1 s (3000 samples) after the end of"),
-        ([0, 0, 0], "starts anew, with a clock that does not continue"),
+        ([0, 0, 0], "starts with a clock that does not continue"),
     ],
 )
 def test_intan_files_that_do_not_continue_each_other_are_not_joined(

@@ -105,7 +105,8 @@ def test_values_that_the_generator_cannot_take_are_settings(kwargs: dict[str, An
     with pytest.raises(SettingsError) as raised:
         simulate(given)
     assert str(raised.value).startswith(
-        f"READ_RECORDING_KWARGS: no recording can be simulated with durations, {next(iter(kwargs))}"
+        "READ_RECORDING_KWARGS: no recording can be simulated with these values of durations, "
+        f"{next(iter(kwargs))}"
     )
     assert "\n" not in str(raised.value)
 

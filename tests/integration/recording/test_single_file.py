@@ -113,7 +113,7 @@ def test_a_file_of_another_format_is_not_the_run_below_its_folder(
 ) -> None:
     file = write_nwb(run.parent / "a.nwb", simulated)
     message = refused(RecordingError, file, "spikeglx")
-    assert message.startswith("a.nwb is no file by which DATA_TYPE=spikeglx finds a recording")
+    assert message.startswith("a.nwb is not a file by which DATA_TYPE=spikeglx finds a recording")
     assert "set DATA_TYPE=nwb" in message
     notes = tmp_path / "notes.txt"
     notes.write_text("a day")
@@ -137,7 +137,9 @@ def test_a_file_that_was_given_the_name_of_another(run: Path) -> None:
         ap.rename(folder / "aside")
         lf.rename(ap)
         (folder / "aside").rename(lf)
-    with pytest.raises(RecordingError, match=r"ap\.bin was named .*lf\.bin is what the meta files"):
+    with pytest.raises(
+        RecordingError, match=r"ap\.bin was named .*meta files imec0\.ap is in .*lf\.bin"
+    ):
         open_recording(folder / NAME, "spikeglx", {})
 
 
@@ -163,7 +165,7 @@ def bad_folders(tmp_path: Path, run: Path, simulated: BaseRecording) -> Path:
     [
         ("mouse_g0", SettingsError, {"stream_id": "imec7.ap"}, r"'imec7\.ap', which is not among"),
         ("mouse_g0", RecordingError, {}, r"cannot be read without mouse_g0_t0\.imec0\.ap\.meta"),
-        ("nwb", RecordingError, {}, "look like nwb; set DATA_TYPE=nwb"),
+        ("nwb", RecordingError, {}, "look like nwb; if they are, set DATA_TYPE=nwb"),
     ],
 )
 def test_a_mounted_folder_is_held_against_what_is_asked_for(
@@ -190,7 +192,7 @@ def test_several_files_to_choose_from_are_told_before_the_job(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.nwb", "a.nwb is no file by which DATA_TYPE=spikeglx finds a recording"),
+        ("a.nwb", "a.nwb is not a file by which DATA_TYPE=spikeglx finds a recording"),
         (NAME, f"{NAME} cannot be read without mouse_g0_t0.imec0.ap.meta"),
         ("mouse_g0_t0.imec0.lf.bin", "is the LFP band"),
     ],

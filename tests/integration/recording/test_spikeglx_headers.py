@@ -98,7 +98,7 @@ def test_a_header_opens_with_its_own_values(tmp_path: Path, name: str) -> None:
     assert result.recording.sampling_frequency == float(header["imSampRate"])
     start_s = int(header["firstSample"]) / float(header["imSampRate"])
     assert result.recording.get_start_time(0) == pytest.approx(start_s, abs=1e-9)
-    assert result.facts["n_shanks"] == len(np.unique(header.shanks))
+    assert result.summary["n_shanks"] == len(np.unique(header.shanks))
     not_used = [note for note in result.notes if "not used" in note]
     assert len(not_used) == bool(len(header.unused))
     for channel in header.unused:

@@ -200,7 +200,7 @@ def test_a_gain_that_is_a_thousand_times_too_large_or_too_small(
     stored[30000:30010] = 20000.0 / unit_uv
     dtype = "int16" if unit_uv == AP_GAIN_UV else "float32"
     checked, notes = check_recording(recording_of(np.round(stored, 9).astype(dtype), gain))
-    assert "which cannot be" in notes[0]
+    assert "which is impossible" in notes[0]
     assert not checked.has_scaleable_traces()
 
 
@@ -214,7 +214,7 @@ def test_gains_that_are_no_numbers(
     gains[3], offsets[3] = gain, offset
     traces = simulated.get_traces(segment_index=0).astype(dtype)
     checked, notes = check_recording(recording_of(traces, gains, offsets))
-    assert "no number, or 0, on 1 of 8 channels" in notes[0]
+    assert "is 0, NaN or infinite on 1 of 8 channels" in notes[0]
     assert not checked.has_scaleable_traces()
 
 
@@ -275,7 +275,7 @@ def test_microvolts_in_an_nwb_file_without_a_conversion(
     """They are sorted as they are."""
     file = write_nwb_series(tmp_path / "a.nwb", microvolts.astype("float32"))
     checked, notes = check_recording(open_recording(file, "nwb", {}))
-    assert "which cannot be" in notes[0]
+    assert "which is impossible" in notes[0]
     assert "look like microvolts" in notes[1]
     assert not checked.has_scaleable_traces()
     np.testing.assert_array_equal(checked.get_traces(), microvolts.astype("float32"))

@@ -8,7 +8,7 @@ import pytest
 from spikeinterface.core import BaseRecording, NumpyRecording, append_recordings
 
 from spikeinterface_cloud.preprocessing.pipeline import preprocess
-from spikeinterface_cloud.report.peaks import SLICE_S, SLICES, find_peaks
+from spikeinterface_cloud.report.peaks import EXCERPT_S, N_EXCERPTS, find_peaks
 from spikeinterface_cloud.report.sample import RecordingSample, take_sample
 from tests.support.recordings import neuropixels_probe, simulate
 
@@ -111,7 +111,7 @@ def test_a_long_recording_is_looked_at_in_slices() -> None:
     long.set_probegroup(quick.get_probegroup())
     long.annotate(is_filtered=True)
     peaks = find_peaks(long)
-    assert peaks.looked_at_s == pytest.approx(SLICES * SLICE_S)
+    assert peaks.looked_at_s == pytest.approx(N_EXCERPTS * EXCERPT_S)
     assert np.histogram(peaks.time_s, bins=10, range=(0, 120))[0].min() > 0
 
 

@@ -191,7 +191,7 @@ def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
         ("highpass_filter", {"freq_min": 0}, "cannot be applied to any recording with freq_min=0"),
         ("highpass_filter", {"ftype": "buter"}, "'buter' is not a valid basic IIR filter"),
         ("notch_filter", {"freq": -50}, "cannot be applied to any recording with freq=-50"),
-        ("filter", {}, "cannot be applied to any recording with its own values"),
+        ("filter", {}, "cannot be applied to any recording with its defaults"),
         ("scale", {"gain": "2"}, "gain is '2', a text; write the number without quotes: 2"),
         ("common_reference", {"reference": "globl"}, "it takes global or single or local"),
     ],

@@ -263,7 +263,7 @@ def test_triggers_and_gates_of_a_run_are_kept_together() -> None:
         (RUN[:2], RecordingError, "no AP band to sort, only nidq"),
         (RUN[4:6], RecordingError, r"no AP band to sort, only imec0\.lf"),
         (paths("readme.txt"), RecordingError, "no SpikeGLX recording here"),
-        (paths("a.nwb", "b.nwb"), RecordingError, "look like nwb; set DATA_TYPE=nwb"),
+        (paths("a.nwb", "b.nwb"), RecordingError, "look like nwb; if they are, set DATA_TYPE=nwb"),
         (RUN[2:3], RecordingError, r"cannot be read without run_g0_t0\.imec0\.ap\.meta"),
         (
             RUN[2:4] + paths("other_g0_t0.imec0.ap.bin", "other_g0_t0.imec0.ap.meta"),

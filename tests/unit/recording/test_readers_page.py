@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.recording.formats.hdf5_codecs import CODECS
+from spikeinterface_cloud.recording.formats.hdf5 import CODECS
 from spikeinterface_cloud.recording.formats.packages import check_packages
 from spikeinterface_cloud.recording.formats.readers import reader_names
 

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from spikeinterface_cloud.recording.clock.file_timestamps import Marks
-from spikeinterface_cloud.recording.clock.mark_fit import fit_marks
-from spikeinterface_cloud.recording.clock.sample_times import SampleTimes, cut, evenly, join
-from spikeinterface_cloud.recording.clock.timestamp_fit import CHUNK_FRAMES, fit_timestamps
+from spikeinterface_cloud.recording.clock.fit import CHUNK_FRAMES, fit_block_times, fit_timestamps
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes, cut, evenly_spaced, join
+from spikeinterface_cloud.recording.clock.timestamps import BlockTimes
 
 RATE_HZ = 30000.0
 N_FRAMES = 200_000
@@ -108,10 +107,10 @@ def test_jitter_is_no_gap_and_hides_none(jitter: float) -> None:
 
 
 def test_large_jitter_is_said() -> None:
-    assert fit(even()).remarks == ()
-    assert fit(np.round(even(), 6)).remarks == ()
-    (remark,) = fit(np.round(even(), 3)).remarks
-    assert "the timestamps jitter by 0.0002" in remark
+    assert fit(even()).notes == ()
+    assert fit(np.round(even(), 6)).notes == ()
+    (note,) = fit(np.round(even(), 3)).notes
+    assert "the timestamps jitter by 0.0002" in note
 
 
 def test_one_time_that_is_wrong_is_no_gap() -> None:
@@ -127,8 +126,8 @@ def test_seconds_since_1970_have_no_gaps() -> None:
 def test_too_few_timestamps_go_on_evenly() -> None:
     fitted = fit(lost(50_000, 21_000)[:100_000], 150_000)
     assert fitted.end_s == pytest.approx(20 + 171_000 / RATE_HZ)
-    (remark,) = fitted.remarks
-    assert "end 50000 samples before the traces" in remark
+    (note,) = fitted.notes
+    assert "end 50000 samples before the traces" in note
 
 
 def test_timestamps_that_are_all_the_same_say_nothing() -> None:
@@ -139,7 +138,7 @@ def test_timestamps_that_are_all_the_same_say_nothing() -> None:
 def test_a_time_that_is_no_number_is_refused() -> None:
     times = even(n_frames=1000)
     times[[3, 5]] = np.nan
-    with pytest.raises(ValueError, match="2 timestamps are no numbers"):
+    with pytest.raises(ValueError, match="2 timestamps are NaN or infinite"):
         fit_timestamps([times], 1000, RATE_HZ, "timestamps")
 
 
@@ -149,10 +148,10 @@ def test_blocks_that_each_have_a_time(are_counts: bool) -> None:
     frames = np.arange(100) * 512
     truth = 5 + frames / RATE_HZ
     truth[50:] += 0.002
-    marks = Marks(
+    blocks = BlockTimes(
         origin="records", frames=frames, times_s=np.round(truth, 6), are_counts=are_counts
     )
-    fitted = fit_marks(marks, 100 * 512, RATE_HZ)
+    fitted = fit_block_times(blocks, 100 * 512, RATE_HZ)
     assert fitted is not None
     (gap,) = fitted.gaps
     assert gap.frame == 50 * 512
@@ -163,11 +162,11 @@ def test_blocks_that_each_have_a_time(are_counts: bool) -> None:
 
 def test_blocks_that_all_come_after_a_pause() -> None:
     frames = np.arange(5) * 30_000
-    marks = Marks(origin="fragments", frames=frames, times_s=1.5 * np.arange(5.0))
-    fitted = fit_marks(marks, 150_000, RATE_HZ)
+    blocks = BlockTimes(origin="fragments", frames=frames, times_s=1.5 * np.arange(5.0))
+    fitted = fit_block_times(blocks, 150_000, RATE_HZ)
     assert fitted is not None
     assert [gap.length_s for gap in fitted.gaps] == pytest.approx([0.5] * 4)
-    assert fitted.stretches_s()[1] == pytest.approx((1.5, 2.5))
+    assert fitted.intervals_s()[1] == pytest.approx((1.5, 2.5))
 
 
 def test_a_part_of_the_times_keeps_its_gaps() -> None:
@@ -177,12 +176,12 @@ def test_a_part_of_the_times_keeps_its_gaps() -> None:
     assert [gap.frame for gap in part.gaps] == [20_000]
     assert cut(fit(times), 60_000, 70_000).gaps == ()
     np.testing.assert_allclose(
-        part.stretches_s(), [(21, 21 + 2 / 3), (22 + 11 / 30, 23 + 1 / 30)], atol=1e-9
+        part.intervals_s(), [(21, 21 + 2 / 3), (22 + 11 / 30, 23 + 1 / 30)], atol=1e-9
     )
 
 
 def test_segments_that_are_read_as_one_have_a_gap_where_their_clocks_do_not_meet() -> None:
-    parts = [evenly(begin_s, 30_000, 1 / RATE_HZ, "counts") for begin_s in (0.0, 1.0, 2.5)]
+    parts = [evenly_spaced(begin_s, 30_000, 1 / RATE_HZ, "counts") for begin_s in (0.0, 1.0, 2.5)]
     joined = join(parts)
     assert [(gap.frame, gap.length_s) for gap in joined.gaps] == [(60_000, pytest.approx(0.5))]
     times = np.concatenate([part.at(np.arange(30_000)) for part in parts])

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from spikeinterface_cloud.errors import SortingError
-from spikeinterface_cloud.recording.summary import RecordingFacts
+from spikeinterface_cloud.recording.summary import RecordingSummary
 from spikeinterface_cloud.results.cost import Cost
 from spikeinterface_cloud.results.outcomes import SorterRun, SorterTry
 from spikeinterface_cloud.results.run_record import RunRecord
@@ -73,7 +73,7 @@ def full_record() -> RunRecord:
     filled.started, filled.ended = STARTED, STARTED + timedelta(hours=2)
     filled.status, filled.exit_code = "succeeded", 0
     filled.source = {"location": "simulated"}
-    facts = RecordingFacts(
+    facts = RecordingSummary(
         n_channels=4,
         sampling_frequency_hz=30000.0,
         duration_s=10.0,
@@ -171,7 +171,7 @@ def test_the_schema_has_every_field_that_is_written(
 
 
 def test_the_schema_has_every_figure_of_the_recording_and_the_machine() -> None:
-    facts = {field.name for field in dataclasses.fields(RecordingFacts)}
+    facts = {field.name for field in dataclasses.fields(RecordingSummary)}
     assert set(RecordingEntry.model_fields) == facts | {"notes"}
     assert set(MachineEntry.model_fields) == set(describe_machine())
 

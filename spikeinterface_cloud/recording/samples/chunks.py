@@ -1,4 +1,4 @@
-"""The samples of a recording: short chunks from all over it, or all of them, a chunk at a time."""
+"""Chunks of samples: short ones from all over a recording, or all of them, one at a time."""
 
 import logging
 from collections.abc import Callable
@@ -11,24 +11,25 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.advice import CHECK_THE_FILE, is_damage, one_line
+from spikeinterface_cloud.recording.messages import one_line
+from spikeinterface_cloud.recording.reader_errors import CHECK_THE_FILE, is_damage
 
 logger = logging.getLogger(__name__)
 
-#: chunks that are looked at, evenly spread over each segment, and their length
+#: sampled chunks per segment, and their length
 N_SAMPLED_CHUNKS = 10
 SAMPLED_CHUNK_S = 0.1
 
-#: chunks of all segments together, which are held in memory at once
+#: sampled chunks of all segments together, which are held in memory at once
 MOST_CHUNKS = 100
 
 Traces = npt.NDArray[Any]
 
-Seen = TypeVar("Seen")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SampledChunk:
+class Chunk:
     """Consecutive samples of all channels."""
 
     segment: int
@@ -37,10 +38,13 @@ class SampledChunk:
     traces: Traces
 
 
-def sample(recording: BaseRecording) -> list[SampledChunk]:
-    """Chunks that are evenly spread over each segment; `RecordingError` if one cannot be read.
+def sample_chunks(recording: BaseRecording) -> list[Chunk]:
+    """Return chunks that are spread evenly over each segment, or some of very many segments.
 
-    Of very many segments some are looked at, evenly spread too.
+    Raises
+    ------
+    RecordingError
+        a chunk cannot be read
     """
     chunks = []
     n_frames = int(SAMPLED_CHUNK_S * recording.sampling_frequency)
@@ -51,50 +55,58 @@ def sample(recording: BaseRecording) -> list[SampledChunk]:
         last = max(recording.get_num_samples(segment) - n_frames, 0)
         for start in np.unique(np.linspace(0, last, n_in_segment).astype(int)).tolist():
             traces = _read(recording, segment, start, start + n_frames)
-            chunks.append(SampledChunk(segment=segment, start_frame=start, traces=traces))
+            chunks.append(Chunk(segment=segment, start_frame=start, traces=traces))
     return chunks
 
 
-def look_at_all(
-    recording: BaseRecording, look: Callable[[SampledChunk], Seen], reason: str
-) -> list[Seen]:
-    """What `look`, a function of a module, sees in each chunk of the whole recording, in order.
+def map_all_chunks(
+    recording: BaseRecording, function: Callable[[Chunk], Result], searched: str
+) -> list[Result]:
+    """Apply `function`, which has to be picklable, to each chunk of the recording, in order.
 
-    Raises `RecordingError` if a chunk cannot be read.
+    Parameters
+    ----------
+    searched
+        what the function looks for, for the log
+
+    Raises
+    ------
+    RecordingError
+        a chunk cannot be read
     """
-    logger.info("looking at every sample: %s", reason)
+    logger.info("checking every sample for %s", searched)
     executor = TimeSeriesChunkExecutor(
         recording,
-        _look_at_chunk,
+        _apply,
         _start_worker,
-        (recording, look),
+        (recording, function),
         handle_returns=True,
-        job_name="look at every sample",
-        chunk_duration="1s",  # else each segment is read as a whole
+        job_name="check every sample",
+        chunk_duration="1s",  # otherwise each segment is read as a whole
         n_jobs=1,
     )
     try:
-        seen: list[Seen] = executor.run()
-    except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
+        results: list[Result] = executor.run()
+    except Exception as error:  # for a damaged file, readers and HDF5 raise anything here too
         raise RecordingError(
             f"the samples cannot all be read: {one_line(error)}; {_remedy(error)}"
         ) from error
-    return seen
+    return results
 
 
 def _remedy(error: Exception) -> str:
     return CHECK_THE_FILE if is_damage(error) else "export the recording again"
 
 
-def _start_worker(recording: BaseRecording, look: Callable[..., Any]) -> dict[str, Any]:
-    return {"recording": recording, "look": look}
+def _start_worker(recording: BaseRecording, function: Callable[..., Any]) -> dict[str, Any]:
+    return {"recording": recording, "function": function}
 
 
-def _look_at_chunk(segment: int, start_frame: int, end_frame: int, worker: dict[str, Any]) -> Any:
+def _apply(segment: int, start_frame: int, end_frame: int, worker: dict[str, Any]) -> Any:
     traces = worker["recording"].get_traces(
         segment_index=segment, start_frame=start_frame, end_frame=end_frame
     )
-    return worker["look"](SampledChunk(segment=segment, start_frame=start_frame, traces=traces))
+    return worker["function"](Chunk(segment=segment, start_frame=start_frame, traces=traces))
 
 
 def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: int) -> Traces:
@@ -102,14 +114,14 @@ def _read(recording: BaseRecording, segment: int, start_frame: int, end_frame: i
         traces: Traces = recording.get_traces(
             segment_index=segment, start_frame=start_frame, end_frame=end_frame
         )
-    except Exception as error:  # of a damaged file, readers and HDF5 raise anything here too
+    except Exception as error:  # for a damaged file, readers and HDF5 raise anything here too
         raise RecordingError(
             f"the traces of segment {segment} cannot be read from frame {start_frame} on: "
             f"{one_line(error)}; {_remedy(error)}"
         ) from error
     if traces.shape[1] != recording.get_num_channels():
         raise RecordingError(
-            f"the header tells of {recording.get_num_channels()} channels and the samples of "
-            f"{traces.shape[1]}; check that the header is whole and of this recording"
+            f"the header has {recording.get_num_channels()} channels, but the samples have "
+            f"{traces.shape[1]}; check that the header is complete and belongs to this recording"
         )
     return traces

@@ -1,0 +1,137 @@
+"""HDF5 files: the compression filters that this image reads, and links to other files."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+from neo.rawio.maxwellrawio import auto_install_maxwell_hdf5_compression_plugin
+
+from spikeinterface_cloud.errors import RecordingError, UnavailableError
+
+#: importing hdf5plugin adds these filters to HDF5
+CODECS = tuple(sorted(hdf5plugin.FILTERS))
+
+#: registered filters that hdf5plugin lacks
+OTHER_FILTERS = {
+    305: "LZO, of PyTables",
+    32003: "Snappy",
+    32009: "SPDP",
+    32012: "JPEG-LS",
+    32016: "B3D",
+    32019: "JPEG",
+    32020: "VBZ, of Oxford Nanopore",
+    32025: "Delta-Rice",
+    32027: "FLAC",
+    32030: "FFMPEG",
+}
+
+
+def install_maxwell_plugin() -> None:
+    """Download Maxwell's own filter, which nobody else may distribute.
+
+    Raises
+    ------
+    UnavailableError
+        it cannot be downloaded
+    """
+    try:
+        auto_install_maxwell_hdf5_compression_plugin(force_download=False)
+    except OSError as error:
+        raise UnavailableError(
+            f"Maxwell's HDF5 filter cannot be downloaded ({error}); use an image that has its "
+            "libcompression.so in the folder that HDF5_PLUGIN_PATH names"
+        ) from error
+    h5py.h5pl.append(os.environ["HDF5_PLUGIN_PATH"].encode())
+
+
+def check_codecs(file: h5py.File, name: str, group: str | None = None) -> None:
+    """Raise `UnavailableError` if a file is compressed by a filter that this image lacks.
+
+    HDF5's own message names folders that do not exist.
+
+    Parameters
+    ----------
+    name
+        of the file, for the message
+    group
+        path of the group or dataset that is read; None for the whole file
+    """
+    missing: list[str] = []  # h5py garbles exceptions raised in a visitor
+
+    def note_filters(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and (unknown := _missing_filter(item)):
+            missing.append(f"{item.name.lstrip('/')} is compressed by {unknown}")
+
+    target = file if group is None else file.get(group)
+    if isinstance(target, h5py.Group):
+        target.visititems(note_filters)
+    if missing:
+        raise UnavailableError(
+            f"{name}: {missing[0]}, which this image cannot read (it reads gzip, szip, lzf, "
+            f"{', '.join(CODECS)}); write the file again with one of these, or {_remedy(file)}"
+        )
+
+
+def _missing_filter(dataset: h5py.Dataset) -> str | None:
+    properties = dataset.id.get_create_plist()
+    for index in range(properties.get_nfilters()):
+        number, _, _, label = properties.get_filter(index)
+        if not h5py.h5z.filter_avail(number):
+            known = OTHER_FILTERS.get(number) or label.decode("utf-8", "replace")[:60]
+            return f"the HDF5 filter {number}" + (f" ({known})" if known else "")
+    return None
+
+
+def _remedy(file: h5py.File) -> str:
+    if "wells" in file or "mapping" in file:  # Maxwell's two layouts
+        return (
+            "use an image that has the libcompression.so that Maxwell offers for download in the "
+            "folder that its HDF5_PLUGIN_PATH names "
+            '(READ_RECORDING_KWARGS={"install_maxwell_plugin": true} downloads it in the job)'
+        )
+    return "use an image that has the filter's plugin in the folder that HDF5_PLUGIN_PATH names"
+
+
+def refuse_foreign_links(file: h5py.File, folder: Path | None) -> None:
+    """Raise `RecordingError` if an open file keeps something in a file outside `folder`.
+
+    Through such a link, any file of the host could be read, sorted and published as traces. With
+    `folder` None (a streamed file), no link to another file is accepted.
+    """
+    for name, other in _links(file):
+        if folder is None or not (folder / other).resolve().is_relative_to(folder.resolve()):
+            raise RecordingError(
+                f"{name} is kept in another file, {other}, which is not part of the source; "
+                "export the recording with its traces inside"
+            )
+
+
+def linked_files(path: Path) -> set[Path]:
+    """Return the other files that an HDF5 file links to; none for other or damaged files."""
+    try:
+        with h5py.File(path) as file:
+            return {path.parent / other for _, other in _links(file)}
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return set()
+
+
+def _links(file: h5py.File) -> list[tuple[str, str]]:
+    """Return the name of each linked item, and of the file that it is kept in."""
+    links: list[tuple[str, str]] = []  # h5py garbles exceptions raised in a visitor
+
+    def note_link(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            links.append((name, link.filename))
+
+    def note_storage(name: str, item: Any) -> None:
+        if not isinstance(item, h5py.Dataset):
+            return
+        links.extend((name, other) for other, *_ in item.external or ())
+        sources = item.virtual_sources() if item.is_virtual else ()
+        links.extend((name, source.file_name) for source in sources if source.file_name != ".")
+
+    file.visititems_links(note_link)
+    file.visititems(note_storage)
+    return links

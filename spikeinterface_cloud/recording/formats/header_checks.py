@@ -1,0 +1,225 @@
+"""Whether the files of a recording are as long, and sampled as fast, as their headers say.
+
+Most readers take the length of the file for the length of the recording, and its rate from the
+header, without comparing either.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.formats.intan_session import check_session
+from spikeinterface_cloud.recording.formats.readers import Reader
+from spikeinterface_cloud.runtime.logging import format_bytes
+
+#: clocks differ by far less; the header of another band or probe by far more
+RATE_TOLERANCE = 0.01
+
+#: keys of the rate in a SpikeGLX meta file: of a probe, of NI-DAQ, and of a OneBox
+SPIKEGLX_RATES = ("imSampRate", "niSampRate", "obSampRate")
+
+#: durations are written with few digits
+ROUNDING_S = 0.05
+
+#: Neuralynx's records: the time of the first sample in microseconds, and up to 512 samples
+NCS_HEADER_BYTES = 16384
+NCS_SAMPLES = 512
+NCS_RECORD = np.dtype(
+    [
+        ("time", "<u8"),
+        ("channel", "<u4"),
+        ("rate", "<u4"),
+        ("n", "<u4"),
+        ("samples", "<i2", (NCS_SAMPLES,)),
+    ]
+)
+N_RECORDS = 10_000
+
+#: places at which timestamps of Open Ephys are compared, and the samples between two of them
+N_PLACES = 200
+STRIDE = 500
+
+
+def rates_differ(rate_hz: float, expected_hz: float) -> bool:
+    """Return whether two rates differ by more than clocks do."""
+    return abs(rate_hz / expected_hz - 1) > RATE_TOLERANCE
+
+
+def check_headers(reader: Reader, recording: Any) -> None:
+    """Compare the files of a recording with their headers.
+
+    Raises
+    ------
+    RecordingError
+        a file is shorter than its header says, or its timestamps imply another rate
+    SettingsError
+        files are joined that do not continue each other
+    """
+    match reader.name:
+        case "spikeglx":
+            stream = str(recording.stream_id)
+            for info in recording.neo_reader.signals_info_list:
+                if info["stream_name"] == stream:
+                    check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
+        case "openephys":
+            _check_open_ephys(recording)
+        case "cbin_ibl":
+            _check_cbin_rate(Path(recording._kwargs["folder_path"]), recording)
+        case "zarr":
+            _check_zarr(recording)
+        case "neuroscope":
+            neo_reader = recording.neo_reader
+            frame_bytes = 2 * recording.get_num_channels()
+            header = Path(neo_reader.xml_file_path).name
+            _check_whole_frames(Path(neo_reader.data_file_path), frame_bytes, header)
+        case "neuralynx":
+            folder = Path(recording._kwargs["folder_path"])
+            _check_neuralynx_rate(folder, float(recording.sampling_frequency))
+        case "binary":
+            described = recording.get_binary_description()
+            dtype, n_channels = np.dtype(described["dtype"]), described["num_channels"]
+            layout = f"{n_channels} channels of {dtype}"
+            frame_bytes, offset = dtype.itemsize * n_channels, described["file_offset"]
+            for file in described["file_paths"]:
+                _check_whole_frames(Path(file), frame_bytes, layout, offset)
+        case "split_intan_files":
+            check_session(recording, recording._kwargs["mode"])
+
+
+def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
+    """Compare a SpikeGLX binary file with its meta file.
+
+    Raises
+    ------
+    RecordingError
+        the file is truncated, or size, rate and duration in the meta file contradict each other
+    """
+    if "fileSizeBytes" not in meta:
+        return
+    size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
+    if size < expected or size % (2 * n_channels):
+        raise RecordingError(
+            f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "
+            f"meta file says {format_bytes(expected)} ({expected} bytes, {n_channels} channels); "
+            "copy it again from the acquisition computer, or correct fileSizeBytes and "
+            "fileTimeSecs in the meta file if it was cut on purpose"
+        )
+    header_rate = next((meta[name] for name in SPIKEGLX_RATES if name in meta), None)
+    if header_rate is None or "fileTimeSecs" not in meta:
+        return
+    rate, duration_s = float(header_rate), float(meta["fileTimeSecs"])
+    n_samples = expected / (2 * n_channels)
+    if duration_s <= 0 or rate <= 0 or n_samples <= 0:
+        return
+    expected_s = n_samples / rate
+    if abs(expected_s - duration_s) > RATE_TOLERANCE * duration_s + ROUNDING_S:
+        raise RecordingError(
+            f"the meta file of {file.name} contradicts itself: {n_samples:.0f} samples at "
+            f"{rate:g} Hz last {expected_s:.6g} s, but fileTimeSecs is {duration_s:.6g} s, "
+            f"which implies {n_samples / duration_s:.6g} Hz; replace it by the meta file that "
+            "belongs to this file, or correct it"
+        )
+
+
+def _check_cbin_rate(folder: Path, recording: Any) -> None:
+    file = Path(recording._kwargs["cbin_file_path"]).with_suffix(".ch")
+    if not file.is_file():
+        return
+    index_rate = json.loads(file.read_text()).get("sample_rate")
+    rate_hz = float(recording.sampling_frequency)
+    if index_rate and rates_differ(float(index_rate), rate_hz):
+        raise RecordingError(
+            f"{file.name} says that {folder.name} was sampled at {float(index_rate):g} Hz, and its "
+            f"meta file says {rate_hz:g} Hz; put the files that belong together into the folder"
+        )
+
+
+def _check_open_ephys(recording: Any) -> None:
+    for segment, folder in enumerate(getattr(recording, "_stream_folders", ())):
+        _check_open_ephys_rate(Path(folder), float(recording.sampling_frequency))
+        files = [Path(folder) / name for name in ("sample_numbers.npy", "timestamps.npy")]
+        file = next((each for each in files if each.is_file()), None)
+        if file is None:
+            continue
+        expected = np.load(file, mmap_mode="r", allow_pickle=False).shape[0]
+        n_samples = recording.get_num_samples(segment)
+        if n_samples < expected:
+            raise RecordingError(
+                f"{folder.name}/continuous.dat is truncated: it has {n_samples} samples "
+                f"where {file.name} has {expected}; copy it again from the acquisition computer"
+            )
+
+
+def _check_open_ephys_rate(folder: Path, rate_hz: float) -> None:
+    """Since version 0.6 the GUI writes the number of each sample, and its time in seconds."""
+    numbers_file, times_file = folder / "sample_numbers.npy", folder / "timestamps.npy"
+    if not numbers_file.is_file() or not times_file.is_file():
+        return
+    numbers = np.load(numbers_file, mmap_mode="r", allow_pickle=False)
+    times = np.load(times_file, mmap_mode="r", allow_pickle=False)
+    n_samples = min(len(numbers), len(times))
+    if times.dtype.kind != "f" or n_samples < 2:
+        return
+    stride = min(STRIDE, n_samples - 1)
+    places = np.unique(np.linspace(0, n_samples - 1 - stride, N_PLACES).astype(int))
+    steps = (numbers[places + stride] - numbers[places]).astype("float64")
+    durations_s = np.asarray(times[places + stride] - times[places])
+    usable = np.isfinite(durations_s) & (durations_s > 0)
+    if not usable.any():
+        return
+    implied = float(np.median(steps[usable] / durations_s[usable]))
+    if implied > 0 and rates_differ(rate_hz, implied):
+        raise RecordingError(
+            f"{folder.name}: structure.oebin says {rate_hz:g} Hz, but the times in timestamps.npy "
+            f"imply {implied:g} Hz; replace structure.oebin by the one of this recording"
+        )
+
+
+def _check_whole_frames(file: Path, frame_bytes: int, layout: str, offset: int = 0) -> None:
+    """Refuse a file without a whole number of frames after `offset` bytes."""
+    size = file.stat().st_size - offset
+    if size % frame_bytes:
+        raise RecordingError(
+            f"{file.name} has {size} bytes of samples, not a multiple of the {frame_bytes} bytes "
+            f"of one sample of all channels ({layout}): the number of channels is wrong, or the "
+            "file was cut; correct the number, or copy the file again"
+        )
+
+
+def _check_neuralynx_rate(folder: Path, rate_hz: float) -> None:
+    """Refuse a rate that no .ncs file has; neo splits a segment at each unexpected timestamp."""
+    rates = [_rate_of_records(file) for file in sorted(folder.glob("*.[nN][cC][sS]"))]
+    implied = sorted({round(rate, 1) for rate in rates if rate is not None})
+    if implied and all(rates_differ(rate_hz, rate) for rate in implied):
+        listing = ", ".join(f"{round(rate, -1):g}" for rate in implied)
+        raise RecordingError(
+            f"the headers of the .ncs files say {rate_hz:g} Hz, but the timestamps of their "
+            f"records imply {listing} Hz; correct SamplingFrequency in the headers, or export the "
+            "files again"
+        )
+
+
+def _rate_of_records(file: Path) -> float | None:
+    n_records = (file.stat().st_size - NCS_HEADER_BYTES) // NCS_RECORD.itemsize
+    if n_records < 2:
+        return None
+    records = np.memmap(
+        file, NCS_RECORD, mode="r", offset=NCS_HEADER_BYTES, shape=(min(n_records, N_RECORDS),)
+    )
+    steps_us = np.diff(records["time"].astype("int64"))
+    full = steps_us[(steps_us > 0) & (records["n"][:-1] == NCS_SAMPLES)]
+    return float(NCS_SAMPLES / np.median(full) * 1e6) if full.size else None
+
+
+def _check_zarr(recording: Any) -> None:
+    for segment in range(recording.get_num_segments()):
+        array = recording._root[f"traces_seg{segment}"]
+        if array.nchunks_initialized < array.nchunks:
+            raise RecordingError(
+                f"{array.nchunks - array.nchunks_initialized} of {array.nchunks} chunks of "
+                f"traces_seg{segment} are missing, and would be read as zeros; copy it again"
+            )
