@@ -95,8 +95,7 @@ def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]
         check_planar(probegroup)
     except Exception as error:  # probeinterface validates nothing, and raises anything
         raise RecordingError(
-            f"probeinterface cannot read the probes of PROBE_FILE {name}: {one_line(error)}; "
-            f"{remedy}"
+            f"PROBE_FILE {name} cannot be read by probeinterface: {one_line(error)}; {remedy}"
         ) from error
     with _naming_file(probe_file):
         n_contacts = [probe.get_contact_count() for probe in probegroup.probes]

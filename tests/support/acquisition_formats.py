@@ -1,16 +1,18 @@
-"""Writers of more formats of acquisition systems, with the samples of `recordings.simulate`.
+"""Writers of more formats of acquisition systems, for int16 samples and their timestamps.
 
-Each lays int16 samples out as the system's own description of its format says.
+A step of a sample is `recordings.AP_GAIN_UV`, as in `recordings.simulate`, unless stated otherwise.
 """
 
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import mtscomp
 import numpy as np
 import pyedflib
+from neo.rawio import blackrockrawio, intanrawio, openephysrawio
 from spikeinterface.core import BaseRecording
 
 from tests.support.recordings import AP_GAIN_UV
@@ -62,92 +64,154 @@ def write_neuroscope(
 
 
 def write_blackrock(
-    folder: Path, recording: BaseRecording, number: int, period: int, stem: str = "session"
+    file: Path,
+    traces: np.ndarray,
+    *,
+    labels: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
+    step: float = AP_GAIN_UV,
+    period: int = 1,
+    blocks: Sequence[tuple[int, int]] | None = None,
 ) -> Path:
-    """Write one .nsX of version 2.3: every `period`th sample of a clock of 30 kHz."""
-    folder.mkdir(parents=True, exist_ok=True)
-    traces = samples_of(recording)[::period]
-    n_channels = traces.shape[1]
-    n_bytes = 314 + 66 * n_channels
-    header = struct.pack(
-        "<8sBBI16s256sII8HI",
-        b"NEURALCD",
-        2,
-        3,
-        n_bytes,
-        b"test",
-        b"",
-        period,
-        30000,
-        *(2024, 5, 3, 1, 10, 0, 0, 0),
-        n_channels,
-    )
-    # a digital range of 1000 steps for as many microvolts as they are
-    analog = round(1000 * AP_GAIN_UV)
-    for c in range(n_channels):
-        header += struct.pack(
-            "<2sH16sBBhhhh16sIIHIIH",
-            b"CC",
-            c + 1,
-            f"chan{c + 1}".encode(),
-            *(1, c + 1, -1000, 1000, -analog, analog, b"uV", 0, 0, 0, 0, 0, 0),
-        )
-    packet = struct.pack("<BII", 1, 0, len(traces))
-    file = folder / f"{stem}.ns{number}"
-    file.write_bytes(header + packet + traces.tobytes())
+    """Write every `period`th sample at 30 kHz as .nsX of version 2.3, or 3.0 with `blocks`.
+
+    A step of `traces` is `step` of the channel's unit, uV by default. Each block is a timestamp (in
+    samples) and a number of samples.
+    """
+    traces = traces[::period]
+    version = "2.3" if blocks is None else "3.0"
+    parts = [_blackrock_header(version, traces.shape[1], 30_000, labels, units, step, period)]
+    first = 0
+    for timestamp, n_frames in blocks or [(0, len(traces))]:
+        head = np.zeros(1, blackrockrawio.NSX_DATA_HEADER_TYPES[version])
+        head["header_flag"], head["timestamp"], head["nb_data_points"] = 1, timestamp, n_frames
+        parts += [head.tobytes(), traces[first : first + n_frames].tobytes()]
+        first += n_frames
+    file.write_bytes(b"".join(parts))
     return file
+
+
+def write_blackrock_ptp(file: Path, traces: np.ndarray, timestamps_ns: np.ndarray) -> Path:
+    """Write a packet for each sample, with its time by the Precision Time Protocol."""
+    n_channels = traces.shape[1]
+    packets = np.zeros(len(traces), blackrockrawio.NSX_DATA_HEADER_TYPES["3.0-ptp"](n_channels))
+    packets["reserved"] = packets["num_data_points"] = 1
+    packets["timestamps"], packets["samples"] = timestamps_ns, traces
+    header = _blackrock_header("3.0", n_channels, 1_000_000_000)
+    file.write_bytes(header + packets.tobytes())
+    return file
+
+
+def _blackrock_header(
+    version: str,
+    n_channels: int,
+    timestamp_resolution: int,
+    labels: Sequence[str] | None = None,
+    units: Sequence[str] | None = None,
+    step: float = AP_GAIN_UV,
+    period: int = 1,
+) -> bytes:
+    basic = np.zeros(1, blackrockrawio.NSX_BASIC_HEADER_TYPES[version])
+    channels = np.zeros(n_channels, blackrockrawio.NSX_EXT_HEADER_TYPES[version])
+    basic["file_id"] = b"NEURALCD" if version == "2.3" else b"BRSMPGRP"
+    basic["ver_major"], basic["ver_minor"] = map(int, version.split("."))
+    basic["bytes_in_headers"], basic["period"] = basic.nbytes + channels.nbytes, period
+    basic["timestamp_resolution"], basic["channel_count"] = timestamp_resolution, n_channels
+    basic["year"], basic["month"], basic["day"] = 2024, 5, 1
+    numbers = np.arange(n_channels) + 1
+    channels["type"], channels["electrode_id"] = b"CC", numbers
+    channels["units"] = [unit.encode() for unit in units or ["uV"] * n_channels]
+    channels["electrode_label"] = [
+        label.encode() for label in labels or [f"elec{number}" for number in numbers]
+    ]
+    channels["min_digital_val"], channels["max_digital_val"] = -1000, 1000
+    channels["min_analog_val"], channels["max_analog_val"] = round(-1000 * step), round(1000 * step)
+    return basic.tobytes() + channels.tobytes()
 
 
 # ----- Intan -------------------------------------------------------------------------------------
 
 
-def _intan_text(text: str) -> bytes:
-    return struct.pack("<I", len(text) * 2) + text.encode("utf-16-le")
-
-
-def write_intan(file: Path, microvolts: np.ndarray, first_sample: int = 0) -> Path:
-    """Write an .rhd of RHX 3.0 with amplifier channels alone, whole blocks of 128 samples."""
-    n_channels = microvolts.shape[1]
-    header = struct.pack(
-        "<Ihhfh6fh2f",
-        *(0xC6912702, 3, 0, 30000.0, 1),
-        *(1.0, 0.1, 7500.0, 1.0, 0.1, 7500.0, 0, 1000.0, 1000.0),
+def write_intan(file: Path, traces: np.ndarray, timestamps: np.ndarray) -> Path:
+    """Write whole blocks of 128 samples as an .rhd, in int16 steps of `INTAN_STEP_UV`."""
+    n_channels = traces.shape[1]
+    header = {
+        "magic_number": 0xC6912702,
+        "major_version": 3,
+        "sampling_rate": 30000.0,
+        "nb_signal_group": 1,
+    }
+    fields = [
+        *intanrawio.rhd_global_header_base,
+        *intanrawio.rhd_global_header_part1,
+        *intanrawio.rhd_global_header_v11,
+        *intanrawio.rhd_global_header_v13,
+        *intanrawio.rhd_global_header_v20,
+        *intanrawio.rhd_global_header_final,
+    ]
+    group = {
+        "signal_group_name": "Port A",
+        "signal_group_prefix": "A",
+        "signal_group_enabled": 1,
+        "channel_num": n_channels,
+        "amplified_channel_num": n_channels,
+    }
+    parts = [_packed(fields, header), _packed(intanrawio.rhd_signal_group_header, group)]
+    for number in range(n_channels):
+        name = f"A-{number:03d}"
+        channel = {
+            "native_channel_name": name,
+            "custom_channel_name": name,
+            "native_order": number,
+            "custom_order": number,
+            "channel_enabled": 1,
+        }
+        parts.append(_packed(intanrawio.rhd_signal_channel_header, channel))
+    n_blocks = len(traces) // INTAN_BLOCK
+    blocks = np.zeros(
+        n_blocks,
+        [("timestamp", "<i4", INTAN_BLOCK), ("data", "<u2", (n_channels, INTAN_BLOCK))],
     )
-    header += _intan_text("") * 3 + struct.pack("<hh", 0, 0) + _intan_text("")
-    header += struct.pack("<h", 1) + _intan_text("Port A") + _intan_text("A")
-    header += struct.pack("<hhh", 1, n_channels, n_channels)
-    for c in range(n_channels):
-        header += _intan_text(f"A-{c:03d}") * 2
-        header += struct.pack("<10h2f", c, c, 0, 1, c, 0, 0, 0, 0, 0, 1e5, 0.0)
-    blocks = []
-    for start in range(0, len(microvolts) // INTAN_BLOCK * INTAN_BLOCK, INTAN_BLOCK):
-        steps = np.round(microvolts[start : start + INTAN_BLOCK] / INTAN_STEP_UV) + 32768
-        numbers = np.arange(start, start + INTAN_BLOCK, dtype="<i4") + first_sample
-        blocks.append(numbers.astype("<i4").tobytes() + steps.astype("<u2").T.tobytes())
+    n_frames = n_blocks * INTAN_BLOCK
+    blocks["timestamp"] = timestamps[:n_frames].reshape(n_blocks, INTAN_BLOCK)
+    samples = traces[:n_frames].reshape(n_blocks, INTAN_BLOCK, n_channels).astype("int32") + 32768
+    blocks["data"] = samples.transpose(0, 2, 1)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(header + b"".join(blocks))
+    file.write_bytes(b"".join(parts) + blocks.tobytes())
     return file
 
 
-def write_split_intan(
-    folder: Path, microvolts: np.ndarray, firsts: Sequence[int], length: int
-) -> Path:
+def _packed(fields: Sequence[tuple[str, str]], values: dict[str, Any]) -> bytes:
+    parts = []
+    for name, kind in fields:
+        if kind == "QString":
+            text = str(values.get(name, "")).encode("utf-16-le")
+            parts.append(np.uint32(len(text)).tobytes() + text)
+        else:
+            parts.append(np.dtype(kind).type(values.get(name, 0)).tobytes())
+    return b"".join(parts)
+
+
+def write_split_intan(folder: Path, traces: np.ndarray, firsts: Sequence[int], length: int) -> Path:
     """Write a file for each of the sample numbers in `firsts`, of `length` samples."""
     for part, first in enumerate(firsts):
-        piece = microvolts[part * length : (part + 1) * length]
-        write_intan(folder / f"session_240506_10{part + 11}12.rhd", piece, first)
+        piece = traces[part * length : (part + 1) * length]
+        file = folder / f"session_240506_10{part + 11}12.rhd"
+        write_intan(file, piece, np.arange(length) + first)
     return folder
 
 
-# ----- Open Ephys, its old format ----------------------------------------------------------------
+# ----- Open Ephys, legacy format -----------------------------------------------------------------
 
 
-def write_open_ephys_legacy(folder: Path, recording: BaseRecording) -> Path:
-    """Write a .continuous file for each channel, in whole records of 1024 samples."""
+def write_open_ephys_legacy(
+    folder: Path, traces: np.ndarray, timestamps: np.ndarray | None = None
+) -> Path:
+    """Write a .continuous file for each channel, in whole records, each with its timestamp."""
     folder.mkdir(parents=True)
-    traces = samples_of(recording)
     n_records = len(traces) // OPEN_EPHYS_BLOCK
-    marker = bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 255])
+    if timestamps is None:
+        timestamps = np.arange(n_records) * OPEN_EPHYS_BLOCK
     for c in range(traces.shape[1]):
         fields = {
             "format": "'Open Ephys Data Format'",
@@ -157,18 +221,18 @@ def write_open_ephys_legacy(folder: Path, recording: BaseRecording) -> Path:
             "date_created": "'1-May-2024 100000'",
             "channel": f"'CH{c + 1}'",
             "channelType": "'Continuous'",
-            "sampleRate": str(int(recording.sampling_frequency)),
+            "sampleRate": "30000",
             "blockLength": "1024",
             "bufferSize": "1024",
             "bitVolts": str(AP_GAIN_UV),
         }
         header = "".join(f"header.{name} = {value};\n" for name, value in fields.items())
-        records = [header.encode().ljust(1024)]
-        for record in range(n_records):
-            start = record * OPEN_EPHYS_BLOCK
-            block = traces[start : start + OPEN_EPHYS_BLOCK, c].astype(">i2").tobytes()
-            records.append(struct.pack("<qHH", start, OPEN_EPHYS_BLOCK, 0) + block + marker)
-        (folder / f"100_CH{c + 1}.continuous").write_bytes(b"".join(records))
+        records = np.zeros(n_records, openephysrawio.continuous_dtype)
+        records["timestamp"], records["nb_sample"] = timestamps, OPEN_EPHYS_BLOCK
+        samples = traces[: n_records * OPEN_EPHYS_BLOCK, c]
+        records["samples"] = samples.reshape(n_records, OPEN_EPHYS_BLOCK)
+        file = folder / f"100_CH{c + 1}.continuous"
+        file.write_bytes(header.encode().ljust(1024) + records.tobytes())
     return folder
 
 
@@ -218,9 +282,14 @@ def write_edf(file: Path, recording: BaseRecording) -> Path:
     return file
 
 
-def write_maxwell(file: Path, recording: BaseRecording, **storage: object) -> Path:
+def write_maxwell(
+    file: Path,
+    traces: np.ndarray,
+    frame_numbers: np.ndarray | None = None,
+    rate_hz: float = 20000.0,
+    **storage: object,
+) -> Path:
     """Write one well of MaxLab's newer format, whose samples are unsigned around 512."""
-    traces = samples_of(recording)
     n_channels = traces.shape[1]
     mapping = np.zeros(
         n_channels, [("channel", "i4"), ("electrode", "i4"), ("x", "f8"), ("y", "f8")]
@@ -230,10 +299,12 @@ def write_maxwell(file: Path, recording: BaseRecording, **storage: object) -> Pa
     with h5py.File(file, "w") as opened:
         opened["version"] = np.array([b"20190530"])
         well = opened.create_group("wells/well000/rec0000")
-        well["settings/sampling"] = np.array([recording.sampling_frequency])
+        well["settings/sampling"] = np.array([rate_hz])
         well["settings/lsb"] = np.array([AP_GAIN_UV * 1e-6])
         well["settings/mapping"] = mapping
         well.create_dataset("groups/routed/raw", data=(traces.T + 512).astype("uint16"), **storage)
+        if frame_numbers is not None:
+            well["groups/routed/frame_nos"] = frame_numbers.astype("uint64")
     return file
 
 
@@ -248,15 +319,20 @@ def write_mda(folder: Path, recording: BaseRecording) -> Path:
     return folder
 
 
-def write_neuralynx(folder: Path, recording: BaseRecording, header_rate: int | None = None) -> Path:
-    """Write a .ncs for each channel, in records of 512 samples, the first at 10 s.
+def write_neuralynx(
+    folder: Path,
+    traces: np.ndarray,
+    *,
+    header_rate: int = 30000,
+    timestamps_us: np.ndarray | None = None,
+    n_valid: int | np.ndarray = 512,
+) -> Path:
+    """Write a .ncs for each channel, in records of 512 samples.
 
-    `header_rate` is a rate that the header claims, in place of the one of the timestamps.
+    Timestamps of the records are regular at 30 kHz from 10 s on, whatever `header_rate` is, unless
+    given.
     """
     folder.mkdir(parents=True)
-    rate = recording.sampling_frequency
-    claimed = header_rate or int(rate)
-    traces = samples_of(recording)
     n_records = len(traces) // 512
     record = np.dtype(
         [
@@ -267,12 +343,14 @@ def write_neuralynx(folder: Path, recording: BaseRecording, header_rate: int | N
             ("samples", "<i2", (512,)),
         ]
     )
+    if timestamps_us is None:
+        timestamps_us = np.round(1e7 + np.arange(n_records) * 512 / 30000 * 1e6)
     for c in range(traces.shape[1]):
         fields = {
             "FileType": "NCS",
             "FileVersion": "3.4",
             "RecordSize": "1044",
-            "SamplingFrequency": claimed,
+            "SamplingFrequency": header_rate,
             "ADMaxValue": 32767,
             "ADBitVolts": f"{AP_GAIN_UV * 1e-6:.12f}",
             "AcquisitionSystem": "AcqSystem1 DigitalLynxSX",
@@ -288,8 +366,8 @@ def write_neuralynx(folder: Path, recording: BaseRecording, header_rate: int | N
         lines = ["######## Neuralynx Data File Header"]
         lines += [f"-{name} {value}" for name, value in fields.items()]
         records = np.zeros(n_records, record)
-        records["time"] = np.round(1e7 + np.arange(n_records) * 512 / rate * 1e6)
-        records["channel"], records["rate"], records["n"] = c, claimed, 512
+        records["time"], records["channel"] = timestamps_us, c
+        records["rate"], records["n"] = header_rate, n_valid
         records["samples"] = traces[: n_records * 512, c].reshape(n_records, 512)
         header = "\r\n".join(lines).encode("latin-1").ljust(16384, b"\0")
         (folder / f"CSC{c + 1}.ncs").write_bytes(header + records.tobytes())

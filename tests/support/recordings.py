@@ -6,7 +6,6 @@ from a file to the results. `nwb_files` writes them as NWB.
 """
 
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,29 +252,6 @@ def _write_continuous(
             {"channel_name": name, "bit_volts": scale, "units": ""} for name, scale in pairs
         ],
     }
-
-
-# ----- Blackrock ---------------------------------------------------------------------------------
-
-
-def write_blackrock(
-    file: Path, traces: np.ndarray, labels: Sequence[str], units: Sequence[str]
-) -> Path:
-    """Write a file of continuous data (specification 2.3) at 30 kHz; return the file.
-
-    A step of int16 `traces` is a quarter of the channel's unit: uV for electrodes, mV for inputs.
-    """
-    n_channels = len(labels)
-    size = 314 + 66 * n_channels
-    head = struct.pack("<8sBBI16s256sII", b"NEURALCD", 2, 3, size, b"raw", b"", 1, 30000)
-    head += struct.pack("<8HI", 2024, 5, 1, 1, 10, 0, 0, 0, n_channels)
-    for number, (label, unit) in enumerate(zip(labels, units, strict=True)):
-        head += struct.pack("<2sH16sBB", b"CC", number + 1, label.encode(), 1, number)
-        head += struct.pack("<hhhh16s", -32764, 32764, -8191, 8191, unit.encode())
-        head += struct.pack("<IIHIIH", 300, 1, 1, 7500000, 3, 1)
-    data = struct.pack("<BII", 1, 0, len(traces))
-    file.write_bytes(head + data + traces.astype("<i2").tobytes())
-    return file
 
 
 # ----- SpikeInterface ----------------------------------------------------------------------------

@@ -7,11 +7,10 @@ they jump. The traces are small noise; only their times matter here.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-from neo.rawio import blackrockrawio, intanrawio, openephysrawio, plexonrawio, tdtrawio
+from neo.rawio import plexonrawio, tdtrawio
 
 RATE_HZ = 30000.0
 N_CHANNELS = 4
@@ -20,135 +19,6 @@ N_CHANNELS = 4
 def noise(n_frames: int, n_channels: int = N_CHANNELS) -> np.ndarray:
     rng = np.random.default_rng(0)
     return rng.normal(0, 30, (n_frames, n_channels)).round().astype("int16")
-
-
-def write_intan(file: Path, timestamps: np.ndarray) -> Path:
-    """The traditional format: a header, then blocks of 128 samples, each with its timestamps."""
-    header = {
-        "magic_number": 0xC6912702,
-        "major_version": 3,
-        "sampling_rate": RATE_HZ,
-        "nb_signal_group": 1,
-    }
-    fields = [
-        *intanrawio.rhd_global_header_base,
-        *intanrawio.rhd_global_header_part1,
-        *intanrawio.rhd_global_header_v11,
-        *intanrawio.rhd_global_header_v13,
-        *intanrawio.rhd_global_header_v20,
-        *intanrawio.rhd_global_header_final,
-    ]
-    group = {
-        "signal_group_name": "Port A",
-        "signal_group_prefix": "A",
-        "signal_group_enabled": 1,
-        "channel_num": N_CHANNELS,
-        "amplified_channel_num": N_CHANNELS,
-    }
-    parts = [_packed(fields, header), _packed(intanrawio.rhd_signal_group_header, group)]
-    for number in range(N_CHANNELS):
-        name = f"A-{number:03d}"
-        channel = {
-            "native_channel_name": name,
-            "custom_channel_name": name,
-            "native_order": number,
-            "custom_order": number,
-            "channel_enabled": 1,
-        }
-        parts.append(_packed(intanrawio.rhd_signal_channel_header, channel))
-    n_blocks = len(timestamps) // 128
-    blocks = np.zeros(n_blocks, [("timestamp", "<i4", 128), ("data", "<u2", (N_CHANNELS, 128))])
-    blocks["timestamp"] = timestamps[: n_blocks * 128].reshape(n_blocks, 128)
-    samples = noise(n_blocks * 128).reshape(n_blocks, 128, N_CHANNELS).astype("int32") + 32768
-    blocks["data"] = samples.transpose(0, 2, 1)
-    file.write_bytes(b"".join(parts) + blocks.tobytes())
-    return file
-
-
-def _packed(fields: Sequence[tuple[str, str]], values: dict[str, Any]) -> bytes:
-    parts = []
-    for name, kind in fields:
-        if kind == "QString":
-            text = str(values.get(name, "")).encode("utf-16-le")
-            parts.append(np.uint32(len(text)).tobytes() + text)
-        else:
-            parts.append(np.dtype(kind).type(values.get(name, 0)).tobytes())
-    return b"".join(parts)
-
-
-def write_neuralynx(
-    folder: Path,
-    timestamps_us: np.ndarray,
-    rate_hz: float = RATE_HZ,
-    n_valid: int | np.ndarray = 512,
-) -> Path:
-    """A file for each channel, of records of 512 samples, each with its timestamp."""
-    folder.mkdir()
-    record = [("timestamp", "<u8"), ("channel", "<u4"), ("rate", "<u4"), ("n_valid", "<u4")]
-    for channel in range(N_CHANNELS):
-        lines = [
-            "######## Neuralynx Data File Header",
-            f"-AcqEntName CSC{channel + 1}",
-            "-FileType NCS",
-            "-FileVersion 3.4",
-            "-RecordSize 1044",
-            '-HardwareSubSystemName "AcqSystem1"',
-            "-HardwareSubSystemType DigitalLynxSX",
-            f"-SamplingFrequency {rate_hz:g}",
-            "-ADMaxValue 32767",
-            "-ADBitVolts 0.000000030518",
-            f"-ADChannel {channel}",
-            "-NumADChannels 1",
-            "-InputRange 1000",
-            "-InputInverted False",
-            '-ApplicationName Cheetah "6.3.2"',
-            "-TimeCreated 2024/05/01 10:00:00",
-            "-TimeClosed 2024/05/01 11:00:00",
-        ]
-        records = np.zeros(len(timestamps_us), [*record, ("samples", "<i2", 512)])
-        records["timestamp"] = timestamps_us
-        records["channel"], records["rate"], records["n_valid"] = channel, int(rate_hz), n_valid
-        records["samples"] = noise(len(records) * 512, 1).reshape(-1, 512)
-        header = "\r\n".join(lines).encode("latin-1").ljust(16384, b"\0")
-        (folder / f"CSC{channel + 1}.ncs").write_bytes(header + records.tobytes())
-    return folder
-
-
-def write_blackrock(file: Path, blocks: Sequence[tuple[int, int]]) -> Path:
-    """A file of blocks, each of a timestamp (in samples) and a number of samples."""
-    parts = [_blackrock_header(30_000)]
-    for timestamp, n_frames in blocks:
-        head = np.zeros(1, blackrockrawio.NSX_DATA_HEADER_TYPES["3.0"])
-        head["header_flag"], head["timestamp"], head["nb_data_points"] = 1, timestamp, n_frames
-        parts += [head.tobytes(), noise(n_frames).tobytes()]
-    file.write_bytes(b"".join(parts))
-    return file
-
-
-def write_blackrock_ptp(file: Path, timestamps_ns: np.ndarray) -> Path:
-    """A packet for each sample, with its time by the Precision Time Protocol."""
-    packets = np.zeros(
-        len(timestamps_ns), blackrockrawio.NSX_DATA_HEADER_TYPES["3.0-ptp"](N_CHANNELS)
-    )
-    packets["timestamps"], packets["num_data_points"] = timestamps_ns, 1
-    packets["samples"] = noise(len(packets))
-    file.write_bytes(_blackrock_header(1_000_000_000) + packets.tobytes())
-    return file
-
-
-def _blackrock_header(timestamp_resolution: int) -> bytes:
-    basic = np.zeros(1, blackrockrawio.NSX_BASIC_HEADER_TYPES["3.0"])
-    channels = np.zeros(N_CHANNELS, blackrockrawio.NSX_EXT_HEADER_TYPES["3.0"])
-    basic["file_id"], basic["ver_major"], basic["period"] = b"BRSMPGRP", 3, 1
-    basic["timestamp_resolution"], basic["channel_count"] = timestamp_resolution, N_CHANNELS
-    basic["bytes_in_headers"] = basic.nbytes + channels.nbytes
-    basic["year"], basic["month"], basic["day"] = 2024, 5, 1
-    channels["type"], channels["units"] = b"CC", b"uV"
-    channels["electrode_id"] = np.arange(N_CHANNELS) + 1
-    channels["electrode_label"] = [f"elec{n + 1}".encode() for n in range(N_CHANNELS)]
-    channels["min_digital_val"], channels["max_digital_val"] = -32764, 32764
-    channels["min_analog_val"], channels["max_analog_val"] = -8191, 8191
-    return basic.tobytes() + channels.tobytes()
 
 
 def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
@@ -178,32 +48,6 @@ def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
     return file
 
 
-def _mapping() -> np.ndarray:
-    fields = [("channel", "i4"), ("electrode", "i4"), ("x", "f8"), ("y", "f8")]
-    mapping = np.zeros(N_CHANNELS, fields)
-    mapping["channel"], mapping["electrode"] = np.arange(N_CHANNELS), np.arange(N_CHANNELS) * 7
-    mapping["x"] = np.arange(N_CHANNELS) * 17.5
-    return mapping
-
-
-def write_maxwell(file: Path, frame_numbers: np.ndarray, rate_hz: float = 20000.0) -> Path:
-    """The format since 2017, which keeps a number for each frame."""
-    with h5py.File(file, "w") as h5:
-        h5["version"] = np.array([b"20190530"])
-        recording = h5.create_group("wells/well000/rec0000")
-        settings, routed = (
-            recording.create_group("settings"),
-            recording.create_group("groups/routed"),
-        )
-        settings["sampling"], settings["lsb"] = np.array([rate_hz]), np.array([3.2e-6])
-        settings["gain"] = np.array([512.0])
-        settings["mapping"] = _mapping()
-        samples = noise(len(frame_numbers)).astype("int32") + 512
-        routed["raw"] = samples.T.astype("uint16")
-        routed["frame_nos"] = frame_numbers.astype("uint64")
-    return file
-
-
 def write_spikegadgets(file: Path, timestamps: np.ndarray) -> Path:
     """A packet for each sample, with its timestamp."""
     channels = "".join(
@@ -224,26 +68,6 @@ def write_spikegadgets(file: Path, timestamps: np.ndarray) -> Path:
     packets["sync"], packets["time"], packets["data"] = 0x55, timestamps, noise(len(timestamps))
     file.write_bytes(header.encode() + packets.tobytes())
     return file
-
-
-def write_open_ephys_legacy(folder: Path, timestamps: np.ndarray) -> Path:
-    """The GUI's older format: a file for each channel, of records of 1024 samples."""
-    folder.mkdir()
-    for channel in range(N_CHANNELS):
-        header = (
-            "header.format = 'Open Ephys Data Format'; \nheader.version = 0.4; \n"
-            "header.header_bytes = 1024; \nheader.description = 'continuous'; \n"
-            "header.date_created = '1-May-2024 100000'; \n"
-            f"header.channel = 'CH{channel + 1}'; \nheader.channelType = 'Continuous'; \n"
-            f"header.sampleRate = {RATE_HZ:g}; \nheader.blockLength = 1024; \n"
-            "header.bufferSize = 1024; \nheader.bitVolts = 0.195; \n"
-        )
-        records = np.zeros(len(timestamps), openephysrawio.continuous_dtype)
-        records["timestamp"], records["nb_sample"] = timestamps, 1024
-        records["samples"] = noise(len(records) * 1024, 1).reshape(-1, 1024)
-        path = folder / f"100_CH{channel + 1}.continuous"
-        path.write_bytes(header.encode().ljust(1024) + records.tobytes())
-    return folder
 
 
 def write_mcs(file: Path, pieces: Sequence[tuple[int, int]]) -> Path:

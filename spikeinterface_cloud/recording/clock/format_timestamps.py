@@ -105,7 +105,7 @@ def _catgt_notes(meta: Mapping[str, str]) -> list[str]:
         return []
     note = f"CatGT joined {n_files} files, with zeros where samples are missing between them"
     if limit := re.search(r"-zerofillmax=(\d+)", command):
-        note += f", but {limit[1]} ms at most: after a longer gap, spike times are too early"
+        note += f", but for {limit[1]} ms at most: after a longer gap, spike times are too early"
     if "-supercat" in command:
         note += "; where it joined several runs, only the first is on its own clock"
     return [note]

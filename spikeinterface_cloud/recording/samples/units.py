@@ -181,7 +181,9 @@ def _sortable_factor(noise: float) -> float:
 
 def _describe_values(noise: float, factor: float) -> str:
     units = [unit for unit, (low, high) in LIKELY_NOISE.items() if low <= noise <= high]
-    likely = f"look like {units[0]}, but the file does not say so" if units else "fit no voltage"
+    likely = (
+        f"look like {units[0]}, but the file does not say so" if units else "fit no unit of voltage"
+    )
     note = (
         f"the samples are floating-point numbers without a gain; with a noise of {noise:.3g} they "
         f"{likely}"

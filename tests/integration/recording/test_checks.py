@@ -99,7 +99,7 @@ def test_a_slow_recording_is_an_lfp(simulated: BaseRecording) -> None:
 def test_channels_that_share_a_name(simulated: BaseRecording) -> None:
     names = ["a", "b"] * (N_CHANNELS // 2)
     twice = NumpyRecording([simulated.get_traces(segment_index=0)], 30000.0, channel_ids=names)
-    assert "several channels have one name (a, b)" in refusal(twice)
+    assert "channel names are not unique (a, b)" in refusal(twice)
 
 
 def test_a_constant_recording(simulated: BaseRecording) -> None:

@@ -15,6 +15,14 @@ from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import first_frames, open_recording
 from spikeinterface_cloud.recording.summary import summarize
 from tests.support import timed_files
+from tests.support.acquisition_formats import (
+    write_blackrock,
+    write_blackrock_ptp,
+    write_intan,
+    write_maxwell,
+    write_neuralynx,
+    write_open_ephys_legacy,
+)
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
 
@@ -202,11 +210,19 @@ def test_what_was_resampled_is_on_the_same_clock(tmp_path: Path, simulated: Base
     np.testing.assert_allclose(every_other, jump()[::2] / RATE_HZ, atol=1e-9)
 
 
+def write_intan_noise(file: Path, counts: np.ndarray) -> Path:
+    return write_intan(file, timed_files.noise(len(counts)), counts)
+
+
+def write_maxwell_noise(file: Path, counts: np.ndarray) -> Path:
+    return write_maxwell(file, timed_files.noise(len(counts)), counts)
+
+
 COUNTERS: dict[str, tuple[Callable[[Path, np.ndarray], Path], str, dict[str, object], float]] = {
-    "a.rhd": (timed_files.write_intan, "intan", {"ignore_integrity_checks": True}, RATE_HZ),
+    "a.rhd": (write_intan_noise, "intan", {"ignore_integrity_checks": True}, RATE_HZ),
     "neuronexus": (timed_files.write_neuronexus, "neuronexus", {"stream_id": "ai-pri"}, RATE_HZ),
     "a.rec": (timed_files.write_spikegadgets, "spikegadgets", {}, RATE_HZ),
-    "a.raw.h5": (timed_files.write_maxwell, "maxwell", {"install_maxwell_plugin": False}, 20000),
+    "a.raw.h5": (write_maxwell_noise, "maxwell", {"install_maxwell_plugin": False}, 20000),
 }
 
 
@@ -224,7 +240,7 @@ def test_a_counter_of_samples(tmp_path: Path, name: str) -> None:
 
 def test_intan_that_waited_for_a_trigger(tmp_path: Path) -> None:
     """What it kept of the time before the trigger has negative times."""
-    file = timed_files.write_intan(tmp_path / "a.rhd", np.arange(59_904) - 15_000)
+    file = write_intan_noise(tmp_path / "a.rhd", np.arange(59_904) - 15_000)
     recording = open_recording(file, "intan", {})
     assert summarize(recording).start_time_s == -0.5
     assert any("starts at -0.5 s" in note for note in notes_of(recording))
@@ -233,7 +249,7 @@ def test_intan_that_waited_for_a_trigger(tmp_path: Path) -> None:
 def test_split_intan_files_are_on_one_clock(tmp_path: Path) -> None:
     starts = (0, 29_952, 75_000)
     for number, first in enumerate(starts):
-        timed_files.write_intan(tmp_path / f"a_{number}.rhd", np.arange(29_952) + first)
+        write_intan_noise(tmp_path / f"a_{number}.rhd", np.arange(29_952) + first)
     recording = open_recording(tmp_path, "split_intan_files", {"mode": "append"})
     segments = clock_of(recording).segments
     assert [each.begin_s for each in segments] == pytest.approx(np.array(starts) / RATE_HZ)
@@ -246,7 +262,10 @@ def test_neuralynx_within_a_segment(tmp_path: Path, rate_hz: float) -> None:
     """Losses of less than a quarter of a record are no new segment to SpikeInterface."""
     records = np.round(5e6 + np.arange(120) * 512 / rate_hz * 1e6)
     records[60:] += 2000
-    folder = timed_files.write_neuralynx(tmp_path / "a", records, round(rate_hz))
+    traces = timed_files.noise(120 * 512)
+    folder = write_neuralynx(
+        tmp_path / "a", traces, header_rate=round(rate_hz), timestamps_us=records
+    )
     recording = open_recording(folder, "neuralynx", {})
     frames = np.arange(120 * 512)
     times = 5 + frames / rate_hz + 0.002 * (frames >= 60 * 512)
@@ -261,11 +280,12 @@ def test_neuralynx_with_a_record_that_is_not_full(tmp_path: Path) -> None:
     n_valid = np.full(120, 512)
     n_valid[-1] = 300
     records = np.round(5e6 + np.arange(120) * 512 / RATE_HZ * 1e6)
-    folder = timed_files.write_neuralynx(tmp_path / "a", records, n_valid=n_valid)
+    traces = timed_files.noise(120 * 512)
+    folder = write_neuralynx(tmp_path / "a", traces, timestamps_us=records, n_valid=n_valid)
     assert_follows(open_recording(folder, "neuralynx", {}), 5 + np.arange(61_228) / RATE_HZ)
     n_valid[60] = 300
     records[61:] -= round(212 / RATE_HZ * 1e6)
-    folder = timed_files.write_neuralynx(tmp_path / "b", records, n_valid=n_valid)
+    folder = write_neuralynx(tmp_path / "b", traces, timestamps_us=records, n_valid=n_valid)
     with pytest.raises(RecordingError, match=r"1 records .* are not full \(the first is record 60"):
         notes_of(open_recording(folder, "neuralynx", {}))
 
@@ -275,7 +295,7 @@ def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
     truth = 1.7e9 + np.arange(N_FRAMES) / RATE_HZ
     truth[N_FRAMES // 2 :] += 0.005
     nanoseconds = np.round(truth * 1e9).astype("uint64")
-    file = timed_files.write_blackrock_ptp(tmp_path / "a.ns6", nanoseconds)
+    file = write_blackrock_ptp(tmp_path / "a.ns6", timed_files.noise(N_FRAMES), nanoseconds)
     recording = open_recording(file, "blackrock", {"gap_tolerance_ms": 10})
     assert_follows(recording, truth)
     (gap,) = clock_of(recording).segments[0].gaps
@@ -285,7 +305,7 @@ def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
 def test_open_ephys_legacy_gives_zeros_for_what_is_missing(tmp_path: Path) -> None:
     records = np.arange(60) * 1024 + 30_000
     records[30:] += 2048
-    folder = timed_files.write_open_ephys_legacy(tmp_path / "a", records)
+    folder = write_open_ephys_legacy(tmp_path / "a", timed_files.noise(60 * 1024), records)
     recording = open_recording(folder, "openephys", {})
     assert_follows(recording, 1 + np.arange(62 * 1024) / RATE_HZ)
     np.testing.assert_allclose(
@@ -500,7 +520,8 @@ def test_compressed_spikeglx_begins_when_its_meta_file_says(
 
 
 def test_blocks_of_blackrock_are_segments_on_one_clock(tmp_path: Path) -> None:
-    file = timed_files.write_blackrock(tmp_path / "a.ns6", [(0, 30_000), (45_000, 30_000)])
+    blocks = [(0, 30_000), (45_000, 30_000)]
+    file = write_blackrock(tmp_path / "a.ns6", timed_files.noise(60_000), blocks=blocks)
     recording = open_recording(file, "blackrock", {})
     np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 1), (1.5, 2.5)])
     assert any("0.5 s before segment 1" in note for note in notes_of(recording))

@@ -141,7 +141,7 @@ def test_an_lfp_on_s3_is_refused_before_it_is_fetched(moto_s3: S3Server, bucket:
 @pytest.mark.parametrize(
     ("data_type", "names", "message"),
     [
-        ("axona", ("a.set", "a.eeg", "a.egf"), "expected a.bin, only a.eeg, a.egf"),
+        ("axona", ("a.set", "a.eeg", "a.egf"), "expected a.bin, found only a.eeg, a.egf"),
         ("blackrock", ("a.nev", "a.ns2", "a.ns3"), "only LFP here, at 2000 Hz or less: a.ns2"),
         ("cbin_ibl", ("a.lf.cbin", "a.lf.ch", "a.lf.meta"), "no file of the AP band"),
         ("spikeglx", ("a_g0_t0.imec0.lf.bin", "a_g0_t0.imec0.lf.meta"), "no AP band to sort"),
@@ -162,8 +162,8 @@ def test_a_named_lfp_of_any_format_is_refused(tmp_path: Path, name: str) -> None
 
 
 def test_blackrock_is_read_from_its_fast_file(tmp_path: Path, simulated: BaseRecording) -> None:
-    write_blackrock(tmp_path, simulated, number=2, period=30)
-    write_blackrock(tmp_path, simulated, number=5, period=1)
+    write_blackrock(tmp_path / "session.ns2", simulated.get_traces(), period=30)
+    write_blackrock(tmp_path / "session.ns5", simulated.get_traces())
     for source in (tmp_path, tmp_path / "session.ns5"):
         recording = open_recording(source, "blackrock", {})
         assert recording.sampling_frequency == 30000.0
@@ -175,9 +175,9 @@ def test_two_blackrock_recordings_have_to_be_chosen_from(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """Also where one of them alone has a file of another rate, by which it would be found."""
-    write_blackrock(tmp_path, simulated, number=2, period=30)
-    write_blackrock(tmp_path, simulated, number=5, period=1)
-    write_blackrock(tmp_path, simulated, number=5, period=1, stem="other")
+    write_blackrock(tmp_path / "session.ns2", simulated.get_traces(), period=30)
+    write_blackrock(tmp_path / "session.ns5", simulated.get_traces())
+    write_blackrock(tmp_path / "other.ns5", simulated.get_traces())
     message = refused(SettingsError, lambda: find(tmp_path, "blackrock"))
     assert "there are 2 recordings of DATA_TYPE=blackrock here: other.ns5" in message
 
@@ -279,7 +279,7 @@ def test_the_rate_of_open_ephys_is_held_against_its_timestamps(
 def test_neuralynx_is_read_at_the_rate_of_its_times(
     tmp_path: Path, simulated: BaseRecording, inside: bool
 ) -> None:
-    folder = write_neuralynx(tmp_path / "source" / "2024-05-01", simulated)
+    folder = write_neuralynx(tmp_path / "source" / "2024-05-01", simulated.get_traces())
     recording = open_recording(folder.parent if inside else folder, "neuralynx", {})
     assert recording.get_num_segments() == 1
     assert recording.sampling_frequency == 30000.0
@@ -293,7 +293,7 @@ def test_a_header_of_neuralynx_that_contradicts_its_times(
     tmp_path: Path, simulated: BaseRecording, claimed_rate: int
 ) -> None:
     """Neo would make a segment of each record, all of them of the wrong rate."""
-    folder = write_neuralynx(tmp_path / "ncs", simulated, claimed_rate)
+    folder = write_neuralynx(tmp_path / "ncs", simulated.get_traces(), header_rate=claimed_rate)
     message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
     assert f"say {claimed_rate} Hz, but the timestamps of their records imply 300" in message
 
@@ -301,7 +301,7 @@ def test_a_header_of_neuralynx_that_contradicts_its_times(
 def test_the_slow_channels_of_neuralynx_are_not_the_recording(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
-    folder = write_neuralynx(tmp_path / "ncs", simulated, 2000)
+    folder = write_neuralynx(tmp_path / "ncs", simulated.get_traces(), header_rate=2000)
     message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
     assert "nothing here can be sorted" in message
 

@@ -123,10 +123,11 @@ def test_an_unknown_codec_of_another_series_does_no_harm(
 def test_the_codecs_of_high_density_arrays(tmp_path: Path, simulated: BaseRecording) -> None:
     """Maxwell's own filter is nobody's but theirs: what to do about it is said."""
     expected = simulated.get_traces().astype("int64") + 512
-    file = write_maxwell(tmp_path / "a.raw.h5", simulated, chunks=(8, 9000), **hdf5plugin.Zstd())
+    traces, storage = simulated.get_traces(), {"chunks": (8, 9000), **hdf5plugin.Zstd()}
+    file = write_maxwell(tmp_path / "a.raw.h5", traces, **storage)
     recording = open_recording(file, "maxwell", {})
     np.testing.assert_array_equal(recording.get_traces(), expected)
-    file = write_maxwell(tmp_path / "b.raw.h5", simulated, chunks=(8, 9000), **hdf5plugin.Zstd())
+    file = write_maxwell(tmp_path / "b.raw.h5", traces, **storage)
     give_an_unknown_filter(file, 61235)
     message = refused(UnavailableError, lambda: open_recording(file, "maxwell", {}))
     series = "wells/well000/rec0000/groups/routed/raw"

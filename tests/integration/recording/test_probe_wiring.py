@@ -15,7 +15,8 @@ from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
 from spikeinterface_cloud.recording.source import FetchedSource
-from tests.support.recordings import simulate, write_blackrock, write_open_ephys
+from tests.support.acquisition_formats import write_blackrock
+from tests.support.recordings import simulate, write_open_ephys
 
 pytestmark = pytest.mark.integration
 
@@ -276,7 +277,8 @@ def test_blackrock_analog_inputs(tmp_path: Path) -> None:
     """In the same file as the electrodes, in millivolts, renamed by the user or not."""
     traces = np.random.default_rng(1).integers(-200, 200, (31000, 7), dtype="int16")
     labels = ["elec1", "elec2", "elec3", "elec4", "ainp1", "photodiode", "ainp3"]
-    file = write_blackrock(tmp_path / "a.ns6", traces, labels, ["uV"] * 4 + ["mV"] * 3)
+    units = ["uV"] * 4 + ["mV"] * 3
+    file = write_blackrock(tmp_path / "a.ns6", traces, labels=labels, units=units, step=0.25)
     recording = open_recording(file, "blackrock", {}, write(tmp_path, probe(None, 4)))
     np.testing.assert_array_equal(recording.get_traces(), traces[:, :4])
     checked, notes = check_recording(recording)

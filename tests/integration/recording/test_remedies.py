@@ -25,7 +25,7 @@ from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.source import SourceRequest, find_source
 from tests.support.acquisition_formats import (
     INTAN_STEP_UV,
-    write_blackrock,
+    write_blackrock_ptp,
     write_cbin,
     write_edf,
     write_intan,
@@ -99,8 +99,13 @@ def test_edf_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
 
 
 def session(folder: Path, recording: BaseRecording, firsts: list[int]) -> Path:
+    return write_split_intan(folder, intan_steps(recording), firsts, PART)
+
+
+def intan_steps(recording: BaseRecording) -> np.ndarray:
     microvolts = recording.get_traces(return_in_uV=True)
-    return write_split_intan(folder, microvolts, firsts, PART)
+    steps: np.ndarray = np.round(microvolts / INTAN_STEP_UV).astype("int16")
+    return steps
 
 
 def test_split_intan_files_are_offered_as_one_session(
@@ -180,9 +185,9 @@ def test_the_advice_at_the_end_of_a_long_message_is_kept(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """Intan's table of discontinuities is longer than any message may be."""
-    microvolts = simulated.get_traces(return_in_uV=True)
+    traces, numbers = intan_steps(simulated)[: 128 * 10], np.arange(128 * 10)
     parts = [
-        write_intan(tmp_path / f"{part}.rhd", microvolts[: 128 * 10], part * 2000).read_bytes()
+        write_intan(tmp_path / f"{part}.rhd", traces, numbers + part * 2000).read_bytes()
         for part in range(20)
     ]
     header = len(parts[0]) - 10 * 128 * (4 + 2 * 8)
@@ -197,20 +202,9 @@ def test_the_advice_at_the_end_of_a_long_message_is_kept(
 def test_gaps_of_blackrock_name_the_parameter_that_cuts_at_them(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
-    """Files of a clock of nanoseconds have a packet for each sample."""
-    file = write_blackrock(tmp_path, simulated, number=5, period=1)
-    content = file.read_bytes()
-    start = content.index(b"\x01\x00\x00\x00\x00", 314 + 66 * 8)
-    header = bytearray(content[:start])
-    header[8:10] = bytes([3, 0])
-    header[290:294] = (10**9).to_bytes(4, "little")
-    packet = np.dtype([("flag", "u1"), ("time", "<u8"), ("n", "<u4"), ("samples", "<i2", (8,))])
-    packets = np.zeros(60000, packet)
-    packets["flag"] = packets["n"] = 1
-    packets["time"] = np.round(np.arange(60000) / 30000 * 1e9) + 10**9
-    packets["time"][30000:] += 2 * 10**8
-    packets["samples"] = simulated.get_traces()
-    file.write_bytes(bytes(header) + packets.tobytes())
+    times_ns = np.round(np.arange(60000) / 30000 * 1e9) + 10**9
+    times_ns[30000:] += 2 * 10**8
+    file = write_blackrock_ptp(tmp_path / "session.ns5", simulated.get_traces(), times_ns)
     message = refused(RecordingError, lambda: open_recording(file, "blackrock", {}))
     assert "gap_tolerance_ms can be set in READ_RECORDING_KWARGS" in message
     recording = open_recording(file, "blackrock", {"gap_tolerance_ms": 1.0})
@@ -279,13 +273,13 @@ def test_two_compressed_probes_have_to_be_chosen_from(
 def test_a_legacy_node_of_open_ephys_is_found_below_the_folder(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
-    write_open_ephys_legacy(tmp_path / "2024-05-01" / "Record Node 101", simulated)
+    write_open_ephys_legacy(tmp_path / "2024-05-01" / "Record Node 101", simulated.get_traces())
     recording = open_recording(tmp_path, "openephys", {})
     n_samples = recording.get_num_samples()
     assert n_samples == 60000 // 1024 * 1024
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces()[:n_samples])
     np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
-    write_open_ephys_legacy(tmp_path / "2024-05-01" / "Record Node 102", simulated)
+    write_open_ephys_legacy(tmp_path / "2024-05-01" / "Record Node 102", simulated.get_traces())
     message = refused(SettingsError, lambda: open_recording(tmp_path, "openephys", {}))
     assert "there are 2 recordings of DATA_TYPE=openephys here: Record Node 101" in message
 
