@@ -157,7 +157,7 @@ def test_auxiliary_channels_are_not_sorted(tmp_path: Path) -> None:
     assert_neurons_found(job, case, "simple", channel=lambda c: f"CH{c + 1}")
 
 
-def test_split_intan_files_are_offered_as_one_session_and_sorted_as_one(tmp_path: Path) -> None:
+def test_split_intan_files_are_sorted_as_one_session(tmp_path: Path) -> None:
     case = write_case(tmp_path / "case", "intan_split")
     refused = run_job(tmp_path / "refused", case.variables)
     assert_refused(refused, 78, "DATA_TYPE=split_intan_files")
@@ -170,7 +170,7 @@ def test_split_intan_files_are_offered_as_one_session_and_sorted_as_one(tmp_path
 
 
 @pytest.mark.parametrize("arguments", [(), ("unconnected",)])
-def test_a_probe_on_part_of_the_channels(tmp_path: Path, arguments: Sequence[str]) -> None:
+def test_only_wired_channels_are_sorted(tmp_path: Path, arguments: Sequence[str]) -> None:
     job, case = run_case(tmp_path, "probe_smaller_than_headstage", *arguments, SORTERS="simple")
     assert_succeeded(job)
     assert job.record["recording"]["n_channels"] == 32
@@ -178,7 +178,7 @@ def test_a_probe_on_part_of_the_channels(tmp_path: Path, arguments: Sequence[str
 
 
 @pytest.mark.parametrize("kind", ["process", "names", "zstd"])
-def test_unusual_nwb_series(tmp_path: Path, kind: str) -> None:
+def test_unusual_nwb_series_are_sorted(tmp_path: Path, kind: str) -> None:
     job, case = run_case(tmp_path, "nwb_shapes", kind, SORTERS="simple", EXPORTS="")
     assert_succeeded(job)
     found = found_units(job.results, "simple", case.truth)
@@ -187,7 +187,7 @@ def test_unusual_nwb_series(tmp_path: Path, kind: str) -> None:
         assert unit.amplitude_uv == pytest.approx(neuron["amp"], rel=AMPLITUDE_PART)
 
 
-def test_transposed_nwb_data_are_called_transposed(tmp_path: Path) -> None:
+def test_transposed_nwb_data_are_refused(tmp_path: Path) -> None:
     job, _ = run_case(tmp_path, "nwb_shapes", "transposed")
     assert_refused(job, 65, "transposed")
 
@@ -211,7 +211,7 @@ def test_a_field_potential_is_never_sorted(tmp_path: Path, arguments: Sequence[s
     assert_neurons_found(job, case, "simple", channel=lambda c: str(c))
 
 
-def test_unsigned_samples_that_rail_do_not_wrap(tmp_path: Path) -> None:
+def test_saturated_unsigned_samples_do_not_wrap(tmp_path: Path) -> None:
     job, case = run_case(tmp_path, "uint16_rails", SORTERS="simple")
     assert_succeeded(job)
     assert_neurons_found(job, case, "simple")

@@ -165,7 +165,7 @@ def test_the_log_never_falls_silent(job: Job) -> None:
     assert max(silences) <= LONGEST_SILENCE_S
 
 
-def test_the_record_tells_what_it_took(job: Job) -> None:
+def test_the_record_has_time_and_memory(job: Job) -> None:
     record = job.record
     names = [step["name"] for step in record["steps"]]
     for name in ("fetch", "open", "preprocess", "compare"):

@@ -80,7 +80,7 @@ def assert_recorded(job: Job) -> None:
 # ----- not there, or not for this user -----------------------------------------------------------
 
 
-def test_a_missing_bucket(tmp_path: Path, s3: S3Server) -> None:
+def test_a_missing_bucket_is_refused(tmp_path: Path, s3: S3Server) -> None:
     job = run_on_s3(tmp_path, s3_access(s3.url), AWS_S3_BUCKET="no-such-bucket")
     assert_refused(
         job, 66, "cannot list s3://no-such-bucket/: there is no bucket no-such-bucket; check its"
@@ -88,13 +88,13 @@ def test_a_missing_bucket(tmp_path: Path, s3: S3Server) -> None:
     assert_recorded(job)
 
 
-def test_an_empty_prefix(tmp_path: Path, s3: S3Server) -> None:
+def test_an_empty_prefix_is_refused(tmp_path: Path, s3: S3Server) -> None:
     job = run_on_s3(tmp_path, s3_access(s3.url), AWS_S3_BUCKET_FOLDER="sourc")
     assert_refused(job, 66, f"s3://{BUCKET}/sourc holds no objects; .*source")
     assert_recorded(job)
 
 
-def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
+def test_an_unreachable_server_exits_with_75(tmp_path: Path) -> None:
     job = run_on_s3(tmp_path, s3_access(f"http://127.0.0.1:{free_port()}"))
     assert_refused(job, 75, "Could not connect to the endpoint URL.*run the job again")
     assert_recorded(job)
@@ -131,7 +131,7 @@ def _add_user(server: S3Server, name: str, actions: list[str]) -> dict[str, str]
     }
 
 
-def test_a_forbidden_bucket(tmp_path: Path, users: dict[str, dict[str, str]]) -> None:
+def test_a_forbidden_bucket_is_refused(tmp_path: Path, users: dict[str, dict[str, str]]) -> None:
     job = run_on_s3(tmp_path, users["stranger"], AWS_S3_BUCKET_FOLDER="source")
     assert_refused(
         job, 66, f"cannot list s3://{BUCKET}/source: access denied .*allow .* s3:ListBucket"
@@ -139,13 +139,13 @@ def test_a_forbidden_bucket(tmp_path: Path, users: dict[str, dict[str, str]]) ->
     assert_recorded(job)
 
 
-def test_a_forbidden_object(tmp_path: Path, users: dict[str, dict[str, str]]) -> None:
+def test_a_forbidden_object_is_refused(tmp_path: Path, users: dict[str, dict[str, str]]) -> None:
     job = run_on_s3(tmp_path, users["lister"], AWS_S3_BUCKET_FOLDER="source")
     assert_refused(job, 66, "access denied.*s3:GetObject")
     assert_recorded(job)
 
 
-def test_a_forbidden_target(tmp_path: Path, users: dict[str, dict[str, str]]) -> None:
+def test_a_forbidden_target_is_refused(tmp_path: Path, users: dict[str, dict[str, str]]) -> None:
     variables = {"AWS_S3_BUCKET_FOLDER": "source", "TARGET_AWS_S3_BUCKET": BUCKET}
     job = run_on_s3(tmp_path, users["reader"], **variables, TARGET_AWS_S3_BUCKET_FOLDER="results")
     assert_refused(
@@ -155,7 +155,7 @@ def test_a_forbidden_target(tmp_path: Path, users: dict[str, dict[str, str]]) ->
     assert_recorded(job)
 
 
-def test_a_missing_target(tmp_path: Path, s3: S3Server) -> None:
+def test_a_missing_target_is_refused(tmp_path: Path, s3: S3Server) -> None:
     job = run_on_s3(
         tmp_path,
         s3_access(s3.url),
@@ -169,7 +169,7 @@ def test_a_missing_target(tmp_path: Path, s3: S3Server) -> None:
 # ----- not what it is said to be -----------------------------------------------------------------
 
 
-def test_a_wrong_data_type(tmp_path: Path, spikeglx_folder: Path) -> None:
+def test_a_wrong_data_type_is_refused(tmp_path: Path, spikeglx_folder: Path) -> None:
     job = run_on_folder(tmp_path, spikeglx_folder, "openephys")
     assert_refused(
         job,
@@ -179,7 +179,7 @@ def test_a_wrong_data_type(tmp_path: Path, spikeglx_folder: Path) -> None:
     assert_recorded(job)
 
 
-def test_a_file_that_its_reader_does_not_open(
+def test_a_file_of_another_reader_is_refused(
     tmp_path: Path, spikeglx_folder: Path, nwb_file: Path
 ) -> None:
     """The run beside it is not sorted in its stead."""
@@ -193,7 +193,9 @@ def test_a_file_that_its_reader_does_not_open(
     assert_recorded(job)
 
 
-def test_a_stream_that_a_mounted_folder_has_not(tmp_path: Path, spikeglx_folder: Path) -> None:
+def test_a_missing_stream_of_a_mounted_folder_is_refused(
+    tmp_path: Path, spikeglx_folder: Path
+) -> None:
     variables = {"SOURCE_FOLDER": str(spikeglx_folder), "DATA_TYPE": "spikeglx"}
     kwargs = {"READ_RECORDING_KWARGS": '{"stream_id": "imec7.ap"}', "SORTERS": "simple"}
     job = run_job(tmp_path, variables | kwargs, "--check")
@@ -212,7 +214,7 @@ def test_a_stream_that_a_mounted_folder_has_not(tmp_path: Path, spikeglx_folder:
     ],
     ids=["a value", "what the generator finds"],
 )
-def test_a_recording_that_cannot_be_simulated(
+def test_invalid_simulation_parameters_are_refused(
     tmp_path: Path, kwargs: dict[str, Any], message: str
 ) -> None:
     job = run_job(
@@ -227,7 +229,7 @@ def test_a_recording_that_cannot_be_simulated(
     assert_recorded(job)
 
 
-def test_a_truncated_spikeglx_file(tmp_path: Path, spikeglx_folder: Path) -> None:
+def test_a_truncated_spikeglx_file_is_refused(tmp_path: Path, spikeglx_folder: Path) -> None:
     source = tmp_path / "source"
     shutil.copytree(spikeglx_folder, source)
     [file] = source.rglob("*.ap.bin")
@@ -244,7 +246,7 @@ def test_a_truncated_spikeglx_file(tmp_path: Path, spikeglx_folder: Path) -> Non
 
 
 @pytest.mark.parametrize("kept", [512, 100_000], ids=["its directory", "the second half"])
-def test_corrupt_hdf5(tmp_path: Path, nwb_file: Path, kept: int) -> None:
+def test_corrupt_hdf5_is_refused(tmp_path: Path, nwb_file: Path, kept: int) -> None:
     content = nwb_file.read_bytes()
     source = tmp_path / "source"
     source.mkdir()
@@ -256,7 +258,7 @@ def test_corrupt_hdf5(tmp_path: Path, nwb_file: Path, kept: int) -> None:
     assert_recorded(job)
 
 
-def test_a_checksum_that_does_not_match(tmp_path: Path, s3: S3Server) -> None:
+def test_a_checksum_mismatch_is_refused(tmp_path: Path, s3: S3Server) -> None:
     def reads_traces(request: Request) -> bool:
         return is_read(request) and ".raw" in request.path
 
@@ -270,7 +272,7 @@ def test_a_checksum_that_does_not_match(tmp_path: Path, s3: S3Server) -> None:
 # ----- larger than the disk ----------------------------------------------------------------------
 
 
-def test_a_source_that_is_larger_than_the_disk(
+def test_a_source_larger_than_the_disk_is_refused(
     tmp_path: Path, archive: DandiStandIn, nwb_file: Path
 ) -> None:
     asset = archive.add_asset("000125", "sub-1/huge.nwb", nwb_file)

@@ -74,7 +74,7 @@ def test_every_sorter_finds_the_units(job: Job, slow: Simulated) -> None:
         assert n_true_units_found(job.results, sorter, slow.truth) == 3
 
 
-def test_the_bands_that_were_chosen_are_told(job: Job) -> None:
+def test_chosen_bands_are_recorded(job: Job) -> None:
     parameters = {run["sorter"]: run["parameters"] for run in job.record["sorters"]}
     assert parameters["spykingcircus2"]["filtering"]["freq_max"] == 4500.0
     assert parameters["simple"]["freq_max"] == 4500.0

@@ -118,7 +118,7 @@ def test_the_first_sorter_is_published_before_the_second_has_run(published: Publ
     assert events == sorted(events)
 
 
-def test_the_record_tells_what_was_sorted(published: Published, simulated: Simulated) -> None:
+def test_the_record_describes_the_recording(published: Published, simulated: Simulated) -> None:
     record = published.job.record
     assert record["run_identifier"] == "mouse, gate 0"
     assert record["source"]["location"] == f"s3://{BUCKET}/{SOURCE}"
@@ -131,7 +131,7 @@ def test_the_record_tells_what_was_sorted(published: Published, simulated: Simul
     assert steps[0] == "phase_shift"
 
 
-def test_the_record_tells_what_it_took(published: Published, simulated: Simulated) -> None:
+def test_the_record_has_time_and_memory(published: Published, simulated: Simulated) -> None:
     job = published.job
     n_bytes = 300_000 * 17 * 2  # 16 channels and the sync channel
     assert job.step("fetch")["size_bytes"] == pytest.approx(n_bytes, rel=0.01)

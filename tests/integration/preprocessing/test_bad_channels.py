@@ -69,7 +69,7 @@ def test_a_quiet_probe_beside_a_loud_one_is_kept() -> None:
     assert check_channels(both).bad == {}
 
 
-def test_channels_above_the_brain_are_found_on_a_long_probe() -> None:
+def test_channels_outside_the_brain_are_found() -> None:
     recording, _ = record([staggered(128)], Signals(common_uv=10.0))
     traces = recording.get_traces().copy()
     rng = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_channels_without_gains_are_compared_by_their_noise() -> None:
 
 
 @pytest.mark.parametrize("n_short", [3, 150, 1200])
-def test_a_short_segment_does_not_decide(n_short: int) -> None:
+def test_a_short_segment_does_not_change_the_labels(n_short: int) -> None:
     recording, _ = record([linear(16)], Signals(dead=[3]))
     traces = recording.get_traces()
     cuts = [0, 30_000, 30_000 + n_short, len(traces)]
@@ -115,7 +115,7 @@ def test_most_of_a_group_is_never_removed() -> None:
     assert "of 4 channels of group 1 look bad" in note
 
 
-def test_what_cannot_be_judged_is_kept_with_a_note() -> None:
+def test_channels_that_cannot_be_checked_are_kept() -> None:
     recording = si.NumpyRecording([np.zeros((2, 4), dtype="int16")], SAMPLING_FREQUENCY_HZ)
     recording.set_dummy_probe_from_locations(linear(4))
     steps, checks = default_steps(recording, {"kilosort4": {}})
@@ -123,7 +123,7 @@ def test_what_cannot_be_judged_is_kept_with_a_note() -> None:
     assert checks.bad == {}
 
 
-def test_each_channel_says_by_what_it_was_judged() -> None:
+def test_each_check_has_its_method_and_value() -> None:
     recording, _ = record([linear(16)], Signals(dead=[3], noisy=[9]))
     checks = check_channels(recording).by_channel
     assert checks["3"].method == "noise level"

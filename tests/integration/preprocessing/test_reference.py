@@ -36,7 +36,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_layout_decides_what_is_the_reference(layout: str) -> None:
+def test_the_reference_depends_on_the_layout(layout: str) -> None:
     groups, expected = LAYOUTS[layout]
     recording, _ = record(groups, Signals(common_uv=4.0, n_neurons=2, duration_s=1.0))
     reference = common_reference(recording)
@@ -51,7 +51,7 @@ def _name(reference: dict[str, object] | None) -> str:
     return "own group" if "groups" in reference else "all channels"
 
 
-def test_groups_with_nothing_in_common_are_no_reference_for_each_other() -> None:
+def test_groups_without_common_noise_are_not_referenced() -> None:
     signals = Signals(common_uv=30.0, areas=[0, 1, 2, 3], n_neurons=0, duration_s=1.0)
     recording, _ = record(tetrodes(4), signals)
     assert common_reference(recording) is None
@@ -72,7 +72,7 @@ def test_amplitudes_are_those_of_the_neurons(layout: str) -> None:
         assert -lowest.min() == pytest.approx(neuron.amplitude_uv, rel=0.1)
 
 
-def test_common_noise_is_taken_off() -> None:
+def test_common_noise_is_removed() -> None:
     recording, _ = record(tetrodes(8), Signals(common_uv=20.0, n_neurons=0, duration_s=1.0))
     before = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ)
     after = spre.apply_preprocessing_pipeline(recording, high_pass(recording))
@@ -81,7 +81,7 @@ def test_common_noise_is_taken_off() -> None:
 
 
 @pytest.mark.parametrize("gain_uv", [0.195, 2.34])
-def test_noise_levels_survive_a_coarse_converter(tmp_path: Path, gain_uv: float) -> None:
+def test_noise_levels_are_right_with_a_coarse_converter(tmp_path: Path, gain_uv: float) -> None:
     fine, _ = record([linear(32)], Signals(n_neurons=0, duration_s=2.0))
     steps = np.round(fine.get_traces(return_in_uV=True) / gain_uv).astype("int16")
     coarse = si.NumpyRecording([steps], fine.sampling_frequency)

@@ -72,7 +72,7 @@ def only_note(notes: list[str]) -> str:
 # ----- refused -----------------------------------------------------------------------------------
 
 
-def test_a_sound_recording_is_left_as_it_is(simulated: BaseRecording) -> None:
+def test_a_valid_recording_is_unchanged(simulated: BaseRecording) -> None:
     """No note, and the same object."""
     checked, notes = check_recording(simulated)
     assert checked is simulated
@@ -83,26 +83,28 @@ def test_a_sound_recording_is_left_as_it_is(simulated: BaseRecording) -> None:
     ("n_samples", "message"),
     [(0, "the recording is empty: 8 channels, 0 samples"), (15000, "lasts 0.500 s, too short")],
 )
-def test_nothing_to_sort(simulated: BaseRecording, n_samples: int, message: str) -> None:
+def test_an_empty_recording_is_refused(
+    simulated: BaseRecording, n_samples: int, message: str
+) -> None:
     """Sorters fail on these with messages of linear algebra."""
     traces = simulated.get_traces(segment_index=0)[:n_samples]
     assert message in refusal(variant(simulated, traces))
 
 
-def test_a_slow_recording_is_an_lfp(simulated: BaseRecording) -> None:
+def test_a_slow_recording_is_refused(simulated: BaseRecording) -> None:
     """Its rate is named."""
     message = refusal(variant(simulated, rate=1250.0))
     assert "sampled at 1250 Hz" in message
     assert "LFP" in message
 
 
-def test_channels_that_share_a_name(simulated: BaseRecording) -> None:
+def test_duplicate_channel_names_are_refused(simulated: BaseRecording) -> None:
     names = ["a", "b"] * (N_CHANNELS // 2)
     twice = NumpyRecording([simulated.get_traces(segment_index=0)], 30000.0, channel_ids=names)
     assert "channel names are not unique (a, b)" in refusal(twice)
 
 
-def test_a_constant_recording(simulated: BaseRecording) -> None:
+def test_a_constant_recording_is_refused(simulated: BaseRecording) -> None:
     """Of a headstage that was not plugged in."""
     traces = np.full((60000, N_CHANNELS), 7, dtype="int16")
     assert "every channel is constant" in refusal(variant(simulated, traces))
@@ -110,7 +112,7 @@ def test_a_constant_recording(simulated: BaseRecording) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("frames", [slice(30000, None), slice(45000, 45001)])
-def test_channels_with_values_that_are_no_numbers(
+def test_nan_and_infinity_are_refused(
     simulated: BaseRecording, value: float, frames: slice
 ) -> None:
     """They are named, with the place, even where it is a single sample."""
@@ -121,7 +123,7 @@ def test_channels_with_values_that_are_no_numbers(
     assert f"the first is {frames.start / 30000:g} s after the start of segment 0;" in message
 
 
-def test_no_probe(simulated: BaseRecording) -> None:
+def test_a_recording_without_a_probe_is_refused(simulated: BaseRecording) -> None:
     """The remedy is a variable."""
     bare = NumpyRecording([simulated.get_traces(segment_index=0)], 30000.0)
     message = refusal(bare)
@@ -129,7 +131,7 @@ def test_no_probe(simulated: BaseRecording) -> None:
     assert "PROBE_FILE" in message
 
 
-def test_positions_that_are_nan(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_nan_positions_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """As NWB files hold that had no histology."""
     positions = simulated.get_channel_locations().copy()
     positions[3:5] = np.nan
@@ -139,7 +141,7 @@ def test_positions_that_are_nan(tmp_path: Path, simulated: BaseRecording) -> Non
     assert "PROBE_FILE" in message
 
 
-def test_positions_that_are_all_the_same(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_identical_positions_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """SpikeInterface refuses to open these; the line is ours."""
     positions = np.zeros((N_CHANNELS, 2))
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(positions=positions))
@@ -148,7 +150,7 @@ def test_positions_that_are_all_the_same(tmp_path: Path, simulated: BaseRecordin
     assert "\n" not in str(raised.value)
 
 
-def test_nwb_without_positions(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_nwb_without_positions_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """A probe is asked for."""
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(positions=None))
     assert "PROBE_FILE" in refusal(open_recording(file, "nwb", {}))
@@ -176,7 +178,7 @@ def test_unsigned_samples_become_signed(
     )
 
 
-def test_a_gain_that_cannot_be_is_not_used(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_an_impossible_gain_is_not_used(tmp_path: Path, simulated: BaseRecording) -> None:
     """NWB's default for a conversion that is left out is a million microvolts a step."""
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(conversion=None))
     recording = open_recording(file, "nwb", {})
@@ -235,7 +237,7 @@ def test_probes_that_share_positions_are_set_apart(
 
 
 @pytest.mark.parametrize(("offset_um", "is_said"), [((5.0, 5.0), True), ((0.0, 80.0), False)])
-def test_groups_of_electrodes_that_overlap_are_said(
+def test_overlapping_electrode_groups_are_noted(
     tmp_path: Path, simulated: BaseRecording, offset_um: tuple[float, float], is_said: bool
 ) -> None:
     """Regions along one probe touch each other at most; probes of their own origin interleave."""
@@ -248,17 +250,17 @@ def test_groups_of_electrodes_that_overlap_are_said(
     np.testing.assert_allclose(checked.get_channel_locations(), positions)
 
 
-# ----- said --------------------------------------------------------------------------------------
+# ----- noted -------------------------------------------------------------------------------------
 
 
-def test_missing_gains_are_said(simulated: BaseRecording) -> None:
+def test_missing_gains_are_noted(simulated: BaseRecording) -> None:
     """Sorting goes on, in the units of the file."""
     checked, notes = check_recording(variant(simulated, gain=None))
     assert "no gains" in only_note(notes)
     assert summarize(checked).gain_to_uv is None
 
 
-def test_constant_channels_are_said(simulated: BaseRecording) -> None:
+def test_constant_channels_are_noted(simulated: BaseRecording) -> None:
     """They are named."""
     traces = simulated.get_traces(segment_index=0).copy()
     traces[:, [0, 7]] = 0
@@ -266,7 +268,7 @@ def test_constant_channels_are_said(simulated: BaseRecording) -> None:
     assert only_note(notes) == "2 of 8 channels are constant: 0, 7"
 
 
-def test_segments_are_said() -> None:
+def test_segments_are_noted() -> None:
     """With what becomes of them."""
     recording = simulate(duration_s=[1.0, 2.0], n_channels=N_CHANNELS, n_units=2)[0]
     _, notes = check_recording(recording)
@@ -277,7 +279,7 @@ def test_segments_are_said() -> None:
     ("n_segments", "n_looked_at", "n_chunks"),
     [(1, 1, 10), (10, 10, 100), (30, 30, 90), (300, 50, 100)],
 )
-def test_only_so_many_chunks_are_looked_at(
+def test_the_number_of_sampled_chunks_is_limited(
     simulated: BaseRecording, n_segments: int, n_looked_at: int, n_chunks: int
 ) -> None:
     """In all segments or, of very many, in some, from the first to the last."""
@@ -290,7 +292,7 @@ def test_only_so_many_chunks_are_looked_at(
     assert last.start_frame + len(last.traces) == 30000
 
 
-def test_samples_of_which_some_cannot_be_read(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_unreadable_samples_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """Looking at all of them ends in one line as well."""
     folder = write_zarr_folder(tmp_path / "a.zarr", simulated)
     (folder / "traces_seg0" / "1.0").write_bytes(b"damaged")
@@ -303,7 +305,7 @@ def len_of(chunk: Chunk) -> int:
     return len(chunk.traces)
 
 
-def test_shanks_are_said(simulated: BaseRecording) -> None:
+def test_shanks_are_noted(simulated: BaseRecording) -> None:
     """With the channels of each."""
     probe = generate_multi_shank(num_shank=2, num_columns=1, num_contact_per_column=4)
     probe.set_device_channel_indices(np.arange(8))
@@ -317,7 +319,7 @@ def test_shanks_are_said(simulated: BaseRecording) -> None:
 
 
 @pytest.mark.parametrize("load_time_vector", [False, True])
-def test_gaps_of_the_timestamps_are_said(
+def test_gaps_in_timestamps_are_noted(
     tmp_path: Path, simulated: BaseRecording, load_time_vector: bool
 ) -> None:
     """Where and how long they are, and what spike times do about them."""
@@ -339,14 +341,14 @@ def test_even_timestamps_have_no_gaps(tmp_path: Path, simulated: BaseRecording) 
     assert check_recording(open_recording(file, "nwb", {}))[1] == []
 
 
-def test_the_starting_time_is_said(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_the_starting_time_is_noted(tmp_path: Path, simulated: BaseRecording) -> None:
     """Spike times count from it."""
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(starting_time=100.0))
     _, notes = check_recording(open_recording(file, "nwb", {}))
     assert "starts at 100 s" in only_note(notes)
 
 
-def test_facts_go_into_json(simulated: BaseRecording) -> None:
+def test_the_summary_can_be_written_as_json(simulated: BaseRecording) -> None:
     """As `run.json` holds them."""
     facts = summarize(simulated)
     held = json.loads(json.dumps(dataclasses.asdict(facts)))

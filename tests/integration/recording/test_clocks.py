@@ -89,7 +89,7 @@ def open_ephys(
     ],
     ids=["0.6", "synchronized", "not synchronized", "asked for in vain", "0.5", "only seconds"],
 )
-def test_open_ephys(
+def test_open_ephys_sample_numbers_are_followed(
     tmp_path: Path,
     simulated: BaseRecording,
     files: dict[str, np.ndarray | None],
@@ -103,7 +103,7 @@ def test_open_ephys(
     assert any("1 gap, 0.7 s in all: 0.7 s at 21 s" in note for note in notes)
 
 
-def test_open_ephys_says_that_it_has_other_times_too(
+def test_synchronized_times_of_open_ephys_are_noted(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     synchronized = jump() / 29_999.0 + 3
@@ -118,14 +118,16 @@ def test_open_ephys_says_that_it_has_other_times_too(
     assert not any("load_sync_timestamps" in note for note in notes_of(followed))
 
 
-def test_open_ephys_that_was_cut_short(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_open_ephys_with_too_few_sample_numbers_continues_evenly(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """After a crash of the GUI, the header of the numbers may have fewer than there are."""
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()[:50_000]})
     assert_follows(recording, jump() / RATE_HZ)
     assert any("end 10000 samples before the traces" in note for note in notes_of(recording))
 
 
-def test_timestamps_that_cannot_be_read(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_unreadable_timestamps_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     recording = open_ephys(tmp_path, simulated, {})
     (file,) = tmp_path.rglob("*Acquisition_Board*/timestamps.npy")
     file.write_bytes(b"\x93NUMPY\x01")
@@ -133,7 +135,7 @@ def test_timestamps_that_cannot_be_read(tmp_path: Path, simulated: BaseRecording
         notes_of(recording)
 
 
-def test_a_clock_that_runs_backwards(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_clock_that_runs_backwards_is_noted(tmp_path: Path, simulated: BaseRecording) -> None:
     counts = jump(missing=-15_000)
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": counts})
     assert_follows(recording, counts / RATE_HZ)
@@ -143,7 +145,7 @@ def test_a_clock_that_runs_backwards(tmp_path: Path, simulated: BaseRecording) -
 
 @pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 @pytest.mark.parametrize("digits", [9, 6, 5, 3])
-def test_nwb_timestamps_give_the_rate_and_the_times(
+def test_rate_and_times_follow_nwb_timestamps(
     tmp_path: Path, simulated: BaseRecording, digits: int
 ) -> None:
     """The first steps of rounded ones alone give 30,303, 33,333 or infinitely many Hz."""
@@ -163,7 +165,7 @@ def test_nwb_timestamps_give_the_rate_and_the_times(
 
 
 @pytest.mark.parametrize("load_time_vector", [False, True])
-def test_only_the_timestamps_of_the_first_frames_count(
+def test_timestamps_after_the_first_frames_are_not_read(
     tmp_path: Path, simulated: BaseRecording, load_time_vector: bool
 ) -> None:
     timestamps = jump() / RATE_HZ
@@ -182,7 +184,7 @@ def test_only_the_timestamps_of_the_first_frames_count(
 
 @pytest.mark.filterwarnings("ignore:The extractor is not serializable")
 @pytest.mark.parametrize("how", ["binary", "zarr"])
-def test_times_that_spikeinterface_saved(
+def test_time_vectors_saved_by_spikeinterface_are_followed(
     tmp_path: Path, simulated: BaseRecording, how: str
 ) -> None:
     recording = simulated.clone()
@@ -196,15 +198,13 @@ def test_times_that_spikeinterface_saved(
     assert any("1 gap, 0.7 s in all" in note for note in notes_of(cut))
 
 
-def test_preprocessing_and_channels_leave_the_times(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_preprocessing_keeps_the_times(tmp_path: Path, simulated: BaseRecording) -> None:
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()})
     some = recording.remove_channels(recording.channel_ids[:2]).frame_slice(20_000, 50_000)
     assert_follows(some.astype("float32"), jump()[20_000:50_000] / RATE_HZ)
 
 
-def test_what_was_resampled_is_on_the_same_clock(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_resampled_frames_are_on_the_same_clock(tmp_path: Path, simulated: BaseRecording) -> None:
     recording = open_ephys(tmp_path, simulated, {"sample_numbers.npy": jump()})
     every_other = clock_of(recording).times_s(0, np.arange(N_FRAMES // 2), RATE_HZ / 2)
     np.testing.assert_allclose(every_other, jump()[::2] / RATE_HZ, atol=1e-9)
@@ -227,7 +227,7 @@ COUNTERS: dict[str, tuple[Callable[[Path, np.ndarray], Path], str, dict[str, obj
 
 
 @pytest.mark.parametrize("name", COUNTERS)
-def test_a_counter_of_samples(tmp_path: Path, name: str) -> None:
+def test_sample_counters_are_followed(tmp_path: Path, name: str) -> None:
     write, data_type, kwargs, rate_hz = COUNTERS[name]
     counts = jump(59_904)
     recording = open_recording(write(tmp_path / name, counts), data_type, kwargs)
@@ -238,7 +238,7 @@ def test_a_counter_of_samples(tmp_path: Path, name: str) -> None:
     assert any("1 gap" in note for note in notes_of(recording))
 
 
-def test_intan_that_waited_for_a_trigger(tmp_path: Path) -> None:
+def test_intan_times_before_a_trigger_are_negative(tmp_path: Path) -> None:
     """What it kept of the time before the trigger has negative times."""
     file = write_intan_noise(tmp_path / "a.rhd", np.arange(59_904) - 15_000)
     recording = open_recording(file, "intan", {})
@@ -258,7 +258,7 @@ def test_split_intan_files_are_on_one_clock(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
 @pytest.mark.parametrize("rate_hz", [RATE_HZ, 29_999.7, 32_000.0])
-def test_neuralynx_within_a_segment(tmp_path: Path, rate_hz: float) -> None:
+def test_small_gaps_between_neuralynx_records_are_followed(tmp_path: Path, rate_hz: float) -> None:
     """Losses of less than a quarter of a record are no new segment to SpikeInterface."""
     records = np.round(5e6 + np.arange(120) * 512 / rate_hz * 1e6)
     records[60:] += 2000
@@ -275,7 +275,7 @@ def test_neuralynx_within_a_segment(tmp_path: Path, rate_hz: float) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
-def test_neuralynx_with_a_record_that_is_not_full(tmp_path: Path) -> None:
+def test_a_partial_neuralynx_record_within_a_segment_is_refused(tmp_path: Path) -> None:
     """At the end it is as it should be; in the middle neo reads what is no sample."""
     n_valid = np.full(120, 512)
     n_valid[-1] = 300
@@ -290,7 +290,7 @@ def test_neuralynx_with_a_record_that_is_not_full(tmp_path: Path) -> None:
         notes_of(open_recording(folder, "neuralynx", {}))
 
 
-def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
+def test_blackrock_ptp_times_are_followed(tmp_path: Path) -> None:
     """A gap that `gap_tolerance_ms` allows is in the times."""
     truth = 1.7e9 + np.arange(N_FRAMES) / RATE_HZ
     truth[N_FRAMES // 2 :] += 0.005
@@ -302,7 +302,7 @@ def test_blackrock_with_a_time_for_each_sample(tmp_path: Path) -> None:
     assert (gap.frame, gap.length_s) == (N_FRAMES // 2, pytest.approx(0.005, abs=1e-6))
 
 
-def test_open_ephys_legacy_gives_zeros_for_what_is_missing(tmp_path: Path) -> None:
+def test_zeros_for_missing_samples_of_open_ephys_legacy_are_noted(tmp_path: Path) -> None:
     records = np.arange(60) * 1024 + 30_000
     records[30:] += 2048
     folder = write_open_ephys_legacy(tmp_path / "a", timed_files.noise(60 * 1024), records)
@@ -314,13 +314,13 @@ def test_open_ephys_legacy_gives_zeros_for_what_is_missing(tmp_path: Path) -> No
     assert any("the reader gives zeros" in note for note in notes_of(recording))
 
 
-def test_pieces_of_multi_channel_systems(tmp_path: Path) -> None:
+def test_times_of_multi_channel_systems_pieces_are_followed(tmp_path: Path) -> None:
     file = timed_files.write_mcs(tmp_path / "a.h5", [(0, 20_000), (1_500_000, 20_000)])
     recording = open_recording(file, "mcsh5", {})
     np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 1), (1.5, 2.5)])
 
 
-def test_blocks_of_tdt(tmp_path: Path) -> None:
+def test_times_of_tdt_blocks_are_followed(tmp_path: Path) -> None:
     """Their times are seconds since 1970, and count from the start of the recording."""
     rate_hz, begin_s = 24414.0625, 1.7e9
     blocks = 0.25 + np.arange(200) * 256 / rate_hz + 0.1 * (np.arange(200) >= 120)
@@ -332,7 +332,7 @@ def test_blocks_of_tdt(tmp_path: Path) -> None:
     assert (gap.frame, gap.length_s) == (120 * 256, pytest.approx(0.1, abs=1e-6))
 
 
-def test_fragments_of_plexon(tmp_path: Path) -> None:
+def test_times_of_plexon_fragments_are_followed(tmp_path: Path) -> None:
     fragments = [(3000 + 1000 * n + 7000 * (n >= 40), 1000) for n in range(60)]
     recording = open_recording(
         timed_files.write_plexon(tmp_path / "a.plx", fragments), "plexon", {}
@@ -363,7 +363,7 @@ def test_the_end_of_plexon_that_neo_misreads_is_left_out(
         np.testing.assert_array_equal(piece, truth[start : start + 250])
 
 
-def test_fragments_of_plexon_whose_samples_neo_mixes_up(tmp_path: Path) -> None:
+def test_plexon_fragments_that_neo_misplaces_are_refused(tmp_path: Path) -> None:
     fragments = [(0, 30_000), (30_000, 400), (50_000, 30_000), (80_000, 30_000)]
     file = timed_files.write_plexon(tmp_path / "a.plx", fragments)
     with pytest.raises(RecordingError, match="the fragments of the signals have different lengths"):
@@ -395,7 +395,7 @@ def counts() -> np.ndarray:
     return np.asarray(recording.get_traces(segment_index=0))
 
 
-def test_gaps_between_triggers_are_said_and_kept(tmp_path: Path, counts: np.ndarray) -> None:
+def test_gaps_between_triggers_are_noted_and_kept(tmp_path: Path, counts: np.ndarray) -> None:
     recording = spikeglx(tmp_path, counts, [0, 45_000, 80_000], 30_000, first=3000)
     checked, notes = check_recording(recording)
     assert checked is recording
@@ -408,7 +408,7 @@ def test_gaps_between_triggers_are_said_and_kept(tmp_path: Path, counts: np.ndar
 
 
 @pytest.mark.parametrize("overlap", [1, 1500, 15_000])
-def test_samples_of_overlapping_triggers_are_there_once(
+def test_repeated_samples_of_overlapping_triggers_are_removed(
     tmp_path: Path, counts: np.ndarray, overlap: int
 ) -> None:
     step = 30_000 - overlap
@@ -446,7 +446,7 @@ def test_a_trigger_within_another_is_left_out(tmp_path: Path, counts: np.ndarray
     assert any("in two segments 1 time," in note for note in notes)
 
 
-def test_triggers_that_overlap_with_other_samples_are_refused(
+def test_overlapping_triggers_with_different_samples_are_refused(
     tmp_path: Path, counts: np.ndarray
 ) -> None:
     other = counts.copy()
@@ -465,7 +465,7 @@ def test_triggers_that_overlap_with_other_samples_are_refused(
     assert "\n" not in message
 
 
-def test_clocks_that_start_again_are_laid_one_after_the_other(
+def test_segments_with_restarted_clocks_follow_each_other(
     tmp_path: Path, counts: np.ndarray
 ) -> None:
     """It is said before sorting."""
@@ -482,7 +482,7 @@ def test_clocks_that_start_again_are_laid_one_after_the_other(
     assert "segment 1 begins at 0.05 s and is moved by 1.05 s" in note
 
 
-def test_segments_without_times_say_so() -> None:
+def test_segments_without_times_are_noted() -> None:
     recording = simulate(duration_s=[1.0, 2.0], n_channels=8, n_units=2)[0]
     (note,) = check_recording(recording)[1]
     assert "they have no times of their own" in note
@@ -495,7 +495,7 @@ def test_segments_that_meet_are_not_moved(tmp_path: Path, counts: np.ndarray) ->
     assert not any("missing" in note or "overlap" in note for note in notes_of(recording))
 
 
-def test_what_catgt_did_is_said(tmp_path: Path, counts: np.ndarray) -> None:
+def test_processing_by_catgt_is_noted(tmp_path: Path, counts: np.ndarray) -> None:
     recording = spikeglx(tmp_path, counts, [0], 60_000)
     assert not any("CatGT" in note for note in notes_of(recording))
     (meta,) = tmp_path.rglob("*.ap.meta")
@@ -507,9 +507,7 @@ def test_what_catgt_did_is_said(tmp_path: Path, counts: np.ndarray) -> None:
     assert "for 500 ms at most" in note
 
 
-def test_compressed_spikeglx_begins_when_its_meta_file_says(
-    tmp_path: Path, counts: np.ndarray
-) -> None:
+def test_compressed_spikeglx_starts_at_its_first_sample(tmp_path: Path, counts: np.ndarray) -> None:
     spikeglx(tmp_path, counts, [0], 60_000, first=15_000)
     (file,) = tmp_path.rglob("*.ap.bin")
     compressed = {"out": file.with_suffix(".cbin"), "outmeta": file.with_suffix(".ch")}

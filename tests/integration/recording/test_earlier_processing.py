@@ -102,7 +102,7 @@ def test_the_samples_of_catgt_reach_the_sorter_unchanged(
     assert not np.array_equal(done.for_sorting.get_traces(), simulated.get_traces())
 
 
-def test_a_shift_that_is_asked_for_in_spite_of_it_is_refused(
+def test_a_requested_shift_of_aligned_channels_is_refused(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """It would misalign the channels."""
@@ -122,7 +122,7 @@ def test_filters_and_references_of_catgt_are_noted(
     assert f"filtered, referenced or cleaned this recording ({filters})" in notes[0]
 
 
-def test_files_of_which_only_some_are_aligned(tmp_path: Path) -> None:
+def test_partly_aligned_files_are_refused(tmp_path: Path) -> None:
     """They cannot be preprocessed as one."""
     two = simulate(duration_s=[1.0, 1.0], n_channels=N_CHANNELS, n_units=2)[0]
     run = write_spikeglx(tmp_path, two, SpikeGlxRun(with_lf=False, triggers=(0, 1)))
@@ -175,7 +175,7 @@ def test_channels_that_were_only_filtered_are_shifted(
 
 
 @pytest.mark.parametrize("kind", ["binary", "zarr"])
-def test_a_folder_that_does_not_say_what_was_done(
+def test_a_folder_without_provenance_is_noted(
     tmp_path: Path, simulated: BaseRecording, kind: str
 ) -> None:
     """Of a recording in memory no record is kept: the doubt is noted."""
@@ -187,7 +187,7 @@ def test_a_folder_that_does_not_say_what_was_done(
 
 
 @pytest.mark.parametrize("step", [spre.zscore, spre.whiten])
-def test_samples_that_were_normalized_have_no_gain(
+def test_normalized_samples_have_no_gain(
     tmp_path: Path, simulated: BaseRecording, step: type
 ) -> None:
     """SpikeInterface says that they are microvolts."""
@@ -200,7 +200,7 @@ def test_samples_that_were_normalized_have_no_gain(
 
 
 @pytest.mark.parametrize("place", ["acquisition", "processing"])
-def test_a_processed_series_of_an_nwb_file(
+def test_a_processed_nwb_series_is_noted(
     tmp_path: Path, simulated: BaseRecording, place: str
 ) -> None:
     """What was acquired is as it was sampled; of what was processed the file does not say."""

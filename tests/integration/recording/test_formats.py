@@ -79,7 +79,7 @@ def refusal(error: type[CloudJobError], run: Callable[[], object]) -> str:
 # ----- SpikeGLX ----------------------------------------------------------------------------------
 
 
-def test_a_plain_spikeglx_folder_opens_without_being_told_its_stream(
+def test_a_plain_spikeglx_folder_opens_without_a_stream(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """AP among AP, LF, NI-DAQ and their sync lines, with its probe and its clock."""
@@ -94,7 +94,7 @@ def test_a_plain_spikeglx_folder_opens_without_being_told_its_stream(
     assert facts.probes == ["imec NP1000"]
 
 
-def test_a_whole_neuropixels_probe(tmp_path: Path) -> None:
+def test_a_whole_neuropixels_probe_opens(tmp_path: Path) -> None:
     """All 384 channels of it."""
     written = simulate(duration_s=1.0, n_channels=384, n_units=2)[0]
     recording = open_recording(write_spikeglx(tmp_path, written), "spikeglx", {})
@@ -102,7 +102,7 @@ def test_a_whole_neuropixels_probe(tmp_path: Path) -> None:
     assert recording.get_probe().get_contact_count() == 384
 
 
-def test_two_probes_are_told_apart(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_each_of_two_probes_can_be_chosen(tmp_path: Path, simulated: BaseRecording) -> None:
     """One has to be chosen, and the chosen one is read."""
     other = simulate(duration_s=2.0, n_channels=12, n_units=2, seed=1)[0]
     folder = write_spikeglx(tmp_path, [simulated, other])
@@ -138,16 +138,14 @@ def test_triggers_become_segments(tmp_path: Path) -> None:
     assert summarize(recording).segment_durations_s == [1.5, 1.0]
 
 
-def test_the_file_that_was_asked_for_finds_its_folder(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_a_file_opens_its_folder(tmp_path: Path, simulated: BaseRecording) -> None:
     """A source may be one file."""
     folder = write_spikeglx(tmp_path, simulated)
     file = next(folder.rglob("*.ap.bin"))
     assert_same(open_recording(file, "spikeglx", {}), simulated)
 
 
-def test_a_truncated_spikeglx_file_is_noticed(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_truncated_spikeglx_file_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """The reader would take what is there for the whole."""
     folder = write_spikeglx(tmp_path, simulated)
     file = next(folder.rglob("*.ap.bin"))
@@ -158,7 +156,7 @@ def test_a_truncated_spikeglx_file_is_noticed(tmp_path: Path, simulated: BaseRec
     assert str(17 * 2 * 60000) in message
 
 
-def test_a_file_that_ends_within_a_sample_is_noticed(
+def test_a_file_that_ends_within_a_sample_is_refused(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """Also when the meta file agrees with its length."""
@@ -176,7 +174,7 @@ def test_a_file_that_ends_within_a_sample_is_noticed(
     assert "truncated" in message
 
 
-def test_a_missing_meta_file(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_missing_meta_file_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """The message names it."""
     folder = write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_lf=False))
     next(folder.rglob("*.ap.meta")).unlink()
@@ -187,7 +185,9 @@ def test_a_missing_meta_file(tmp_path: Path, simulated: BaseRecording) -> None:
 # ----- Open Ephys --------------------------------------------------------------------------------
 
 
-def test_open_ephys_without_its_analog_inputs(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_open_ephys_opens_without_its_analog_inputs(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """ADC channels of the same stream and a NI-DAQ stream are left where they are."""
     folder = write_open_ephys(tmp_path, simulated)
     probe_file = write_probe(tmp_path / "probe.json", simulated)
@@ -202,7 +202,7 @@ def test_open_ephys_recordings_become_segments(tmp_path: Path) -> None:
     assert_same(open_recording(write_open_ephys(tmp_path, written), "openephys", {}), written)
 
 
-def test_two_open_ephys_experiments_have_to_be_chosen_from(
+def test_two_open_ephys_experiments_are_refused_without_a_choice(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """They are recordings of their own."""
@@ -216,7 +216,7 @@ def test_two_open_ephys_experiments_have_to_be_chosen_from(
     assert_same(open_recording(tmp_path, "openephys", {"block_index": 1}), other)
 
 
-def test_a_truncated_open_ephys_file_is_noticed(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_truncated_open_ephys_file_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """It is shorter than the list of its samples."""
     folder = write_open_ephys(tmp_path, simulated)
     file = next(folder.rglob("Acquisition_Board*/continuous.dat"))
@@ -229,7 +229,7 @@ def test_a_truncated_open_ephys_file_is_noticed(tmp_path: Path, simulated: BaseR
 # ----- NWB ---------------------------------------------------------------------------------------
 
 
-def test_nwb_without_its_lfp(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_nwb_opens_without_its_lfp(tmp_path: Path, simulated: BaseRecording) -> None:
     """The one series that is acquired, found in a folder, with positions and starting time."""
     write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(with_lfp=True, starting_time=100.0))
     recording = open_recording(tmp_path, "nwb", {})
@@ -240,7 +240,7 @@ def test_nwb_without_its_lfp(tmp_path: Path, simulated: BaseRecording) -> None:
     assert facts.start_time_s == 100.0
 
 
-def test_two_electrical_series_have_to_be_chosen_from(
+def test_two_electrical_series_are_refused_without_a_choice(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """The message lists both, with their channels, and not the LFP."""
@@ -259,7 +259,9 @@ def test_two_electrical_series_have_to_be_chosen_from(
     assert "acquisition/Other" in message
 
 
-def test_nwb_with_timestamps_instead_of_a_rate(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_nwb_with_timestamps_instead_of_a_rate_opens(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """The rate is found from them."""
     timestamps = np.arange(60000) / 30000.0 + 5.0
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(timestamps=timestamps))
@@ -268,7 +270,9 @@ def test_nwb_with_timestamps_instead_of_a_rate(tmp_path: Path, simulated: BaseRe
     assert facts.sampling_frequency_hz == pytest.approx(30000.0)
 
 
-def test_several_nwb_files_have_to_be_chosen_from(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_several_nwb_files_are_refused_without_a_choice(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """A source may be one file."""
     for name in ("a.nwb", "b.nwb"):
         write_nwb(tmp_path / name, simulated)
@@ -276,7 +280,7 @@ def test_several_nwb_files_have_to_be_chosen_from(tmp_path: Path, simulated: Bas
     assert "a.nwb, b.nwb" in message
 
 
-def test_corrupt_hdf5(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_corrupt_hdf5_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """Cut in two, and overwritten at its beginning."""
     file = write_nwb(tmp_path / "a.nwb", simulated)
     whole = file.read_bytes()
@@ -296,7 +300,7 @@ def test_nwb_in_zarr_is_refused(tmp_path: Path) -> None:
     assert "NWB in Zarr" in message
 
 
-def test_nwb_that_holds_no_series(tmp_path: Path) -> None:
+def test_nwb_without_a_series_is_refused(tmp_path: Path) -> None:
     """Behavior alone, say."""
     with h5py.File(tmp_path / "a.nwb", "w") as file:
         file.create_group("acquisition")
@@ -311,7 +315,7 @@ def test_nwb_that_holds_no_series(tmp_path: Path) -> None:
     ("data_type", "write", "name"),
     [("binary", write_binary_folder, "saved"), ("zarr", write_zarr_folder, "saved.zarr")],
 )
-def test_a_folder_that_spikeinterface_saved(
+def test_a_saved_folder_opens(
     tmp_path: Path,
     simulated: BaseRecording,
     data_type: str,
@@ -326,7 +330,7 @@ def test_a_folder_that_spikeinterface_saved(
         assert recording.has_probe()
 
 
-def test_a_raw_binary_file(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_raw_binary_file_opens(tmp_path: Path, simulated: BaseRecording) -> None:
     """Described by READ_RECORDING_KWARGS and a probe."""
     simulated.get_traces(segment_index=0).tofile(tmp_path / "raw.dat")
     kwargs = {
@@ -361,7 +365,9 @@ def test_pickled_zarr_arrays_are_not_loaded(tmp_path: Path, simulated: BaseRecor
     assert "pickled" in message
 
 
-def test_a_saved_folder_that_points_elsewhere(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_saved_folder_with_traces_elsewhere_is_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """Else a source could have any file of the machine published as traces."""
     folder = write_binary_folder(tmp_path / "saved", simulated)
     outside = tmp_path / "secret.raw"
@@ -373,7 +379,7 @@ def test_a_saved_folder_that_points_elsewhere(tmp_path: Path, simulated: BaseRec
     assert "not part of the source" in message
 
 
-def test_missing_chunks_of_zarr_are_noticed(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_missing_zarr_chunks_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """They would be read as zeros."""
     folder = write_zarr_folder(tmp_path / "saved.zarr", simulated)
     chunks = [file for file in (folder / "traces_seg0").iterdir() if file.name[0].isdigit()]
@@ -385,7 +391,7 @@ def test_missing_chunks_of_zarr_are_noticed(tmp_path: Path, simulated: BaseRecor
 # ----- any format --------------------------------------------------------------------------------
 
 
-def test_a_wrong_data_type_is_answered_with_the_likely_one(
+def test_a_wrong_data_type_is_refused_with_the_likely_one(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """From the names of the files."""
@@ -399,13 +405,15 @@ def test_a_wrong_data_type_is_answered_with_the_likely_one(
         assert f"set DATA_TYPE={folder}" in message
 
 
-def test_an_empty_folder(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     """Nothing was fetched, or the mount is wrong."""
     message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))
     assert "holds no file" in message
 
 
-def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_probe_with_more_contacts_than_channels_is_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """The channels that are not there, and how channels count, are named."""
     folder = write_open_ephys(tmp_path / "data", simulated)
     other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
@@ -436,7 +444,7 @@ def test_a_probe_with_more_contacts_than_channels(tmp_path: Path, simulated: Bas
     ],
     ids=lambda text: text[:20],
 )
-def test_a_probe_file_that_is_none(
+def test_an_invalid_probe_file_is_refused(
     tmp_path: Path, simulated: BaseRecording, content: str, reason: str
 ) -> None:
     """Its name, what is wrong, and the remedy are in the message."""
@@ -462,7 +470,7 @@ def test_a_probe_without_wiring_follows_the_channels(
     np.testing.assert_allclose(recording.get_channel_locations(), simulated.get_channel_locations())
 
 
-def test_the_first_frames() -> None:
+def test_the_first_frames_are_kept() -> None:
     """Of the first segment, and no more than there are."""
     written = simulate(duration_s=[1.5, 1.0], n_channels=8, n_units=2)[0]
     short = first_frames(written, 30000)
@@ -484,7 +492,7 @@ class Toucher:
         return (Path.touch, (self.file,))
 
 
-def test_the_toucher_touches(tmp_path: Path) -> None:
+def test_the_pickled_class_would_run(tmp_path: Path) -> None:
     """Else the test above would prove nothing."""
     pickle.loads(pickle.dumps(Toucher(tmp_path / "witness")))  # noqa: S301
     assert (tmp_path / "witness").exists()

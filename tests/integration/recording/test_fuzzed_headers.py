@@ -257,7 +257,7 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_an_nwb_file_that_says_what_cannot_be_is_refused_or_read(
+def test_an_nwb_file_with_fuzzed_attributes_is_refused_or_read(
     nwb: Path, tmp_path: Path, what: str
 ) -> None:
     file = shutil.copy(nwb, tmp_path / "recording.nwb")
@@ -287,7 +287,7 @@ def test_an_nwb_file_with_wrong_or_missing_bytes_is_refused(nwb: Path, tmp_path:
 
 
 @pytest.mark.parametrize("data_type", ["spikeglx", "nwb"])
-def test_a_whole_job_ends_in_the_code_of_bad_data(
+def test_a_whole_job_exits_with_65(
     tmp_path: Path, spikeglx: Path, nwb: Path, data_type: str
 ) -> None:
     source = tmp_path / "source"

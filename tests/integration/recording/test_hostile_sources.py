@@ -78,7 +78,7 @@ def opened(path: Path, data_type: str) -> BaseRecording:
     return open_source(FetchedSource(path=path), data_type, {}, None).recording
 
 
-def test_the_plants_would_grow(tmp_path: Path) -> None:
+def test_the_planted_files_would_run_a_program(tmp_path: Path) -> None:
     """Else the tests below would prove nothing."""
     pickle.loads(pickle.dumps(Toucher(tmp_path / "pickled")))  # noqa: S301
     assert (tmp_path / "pickled").exists()
@@ -193,7 +193,7 @@ def assert_refused_without_growth(folder: Path, data_type: str, plant: Plant, me
 
 
 @pytest.mark.sorting
-def test_what_lies_beside_a_recording_is_not_run(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_files_beside_a_recording_are_not_run(tmp_path: Path, simulated: BaseRecording) -> None:
     """SpikeInterface writes a provenance of its own, as a pickle at times: no step of a job reads
     it, nor takes an annotation for something to import."""
     folder = write_binary_folder(tmp_path / "source" / "saved", simulated)
@@ -249,7 +249,7 @@ def map_the_traces(file: h5py.File, other: Path) -> None:
 
 @pytest.mark.parametrize("outside", ["absolute", "relative"])
 @pytest.mark.parametrize("link", [link_the_traces, store_the_traces_outside, map_the_traces])
-def test_traces_in_a_file_that_is_not_the_source_s_are_refused(
+def test_links_to_files_outside_the_source_are_refused(
     tmp_path: Path,
     simulated: BaseRecording,
     link: Callable[[h5py.File, Path], None],
@@ -268,7 +268,7 @@ def test_traces_in_a_file_that_is_not_the_source_s_are_refused(
     assert caught.value.exit_code == 65
 
 
-def test_traces_in_another_file_of_the_source_are_read(
+def test_links_to_files_inside_the_source_are_read(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     nwb = write_nwb(tmp_path / "recording.nwb", simulated)

@@ -105,7 +105,7 @@ def test_sorters_get_the_microvolts_of_the_file(
 
 
 @pytest.mark.parametrize(("dtype", "zero", "ends", "expected"), TYPES)
-def test_without_gains_samples_are_moved_and_nothing_else(
+def test_without_gains_samples_are_only_shifted(
     tmp_path: Path, dtype: str, zero: int, ends: tuple[int, int], expected: str
 ) -> None:
     """To their zero, or near it."""
@@ -132,7 +132,7 @@ def test_each_channel_has_its_own_zero_level(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.for_sorting.get_traces(), noise())
 
 
-def test_artifacts_at_the_rail_are_not_wrapped_to_the_other_sign(tmp_path: Path) -> None:
+def test_saturated_samples_are_not_wrapped(tmp_path: Path) -> None:
     """An amplifier whose zero is at 20000, and that reaches 65535: 45535 is no int16."""
     steps = noise()
     steps[9000:9060] = 65535 - 20000
@@ -173,7 +173,7 @@ def test_saturation_is_noted_with_its_place_and_size(dtype: str, zero: int, end:
     assert "in 1 of the 10 places that were sampled, first at 0.0333333 s;" in note
 
 
-def test_a_sound_signal_is_not_saturated() -> None:
+def test_an_ordinary_signal_is_not_saturated() -> None:
     """Its peaks touch no end, or touch it for a sample; and a constant channel is no amplifier."""
     assert saturation_notes(noise(), "int16") == []
     steps = noise()

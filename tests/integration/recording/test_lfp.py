@@ -88,7 +88,7 @@ def test_a_neuroscope_session_without_its_wideband_file_is_refused(
 
 @pytest.mark.parametrize("data_type", ["neuroscope", "binary"])
 @pytest.mark.parametrize("ending", [".lfp", ".eeg"])
-def test_a_named_lfp_is_refused(
+def test_an_lfp_file_as_the_source_is_refused(
     tmp_path: Path, simulated: BaseRecording, data_type: str, ending: str
 ) -> None:
     """Also as raw binary, and although the wideband file is beside it."""
@@ -110,16 +110,14 @@ def test_the_wideband_file_beside_an_lfp_is_read(
     assert recording.sampling_frequency == 30000.0
 
 
-def test_a_wideband_file_of_another_name_is_told_of(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_a_wideband_file_of_another_name_is_named(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuroscope(tmp_path, simulated)
     (folder / "session.dat").rename(folder / "amplifier.dat")
     message = refused(RecordingError, lambda: find(folder, "neuroscope"))
     assert "session.xml belongs to session.dat, which is missing; found amplifier.dat" in message
 
 
-def test_samples_without_their_header_ask_for_it(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_samples_without_their_header_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuroscope(tmp_path, simulated)
     (folder / "session.xml").unlink()
     for source in (folder, folder / "session.dat"):
@@ -155,7 +153,7 @@ def test_lfp_alone_is_refused_by_its_names(
 
 
 @pytest.mark.parametrize("name", ["a.eeg2", "a.egf", "a.imec0.lf.bin", "a.ap.lf.cbin", "a.ns3"])
-def test_a_named_lfp_of_any_format_is_refused(tmp_path: Path, name: str) -> None:
+def test_an_lfp_file_of_any_format_is_refused(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_bytes(bytes(1600))
     assert "is the LFP band" in refused(RecordingError, lambda: find(file, "binary", **RAW))
@@ -171,7 +169,7 @@ def test_blackrock_is_read_from_its_fast_file(tmp_path: Path, simulated: BaseRec
         np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV, rtol=1e-3)
 
 
-def test_two_blackrock_recordings_have_to_be_chosen_from(
+def test_two_blackrock_recordings_are_refused_without_a_choice(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """Also where one of them alone has a file of another rate, by which it would be found."""
@@ -227,7 +225,7 @@ def test_an_nwb_series_in_a_container_of_lfp_is_not_the_recording(
 
 
 @pytest.mark.parametrize(("rate", "implied"), [(2500, 30000), (30000.5, None), (10000, 30000)])
-def test_the_rate_of_a_meta_file_is_held_against_its_duration(
+def test_a_meta_file_with_contradictory_rate_and_duration_is_refused(
     tmp_path: Path, simulated: BaseRecording, rate: float, implied: int | None
 ) -> None:
     """A header of another band or probe, and one of a calibrated clock."""
@@ -244,7 +242,7 @@ def test_the_rate_of_a_meta_file_is_held_against_its_duration(
         assert f"which implies {implied} Hz" in message
 
 
-def test_the_index_of_a_compressed_file_is_held_against_its_meta_file(
+def test_a_cbin_index_that_contradicts_its_meta_file_is_refused(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     file = write_cbin(write_spikeglx(tmp_path / "run", simulated), tmp_path / "ibl")
@@ -255,7 +253,7 @@ def test_the_index_of_a_compressed_file_is_held_against_its_meta_file(
 
 
 @pytest.mark.parametrize("gap", [0, 20_000])
-def test_the_rate_of_open_ephys_is_held_against_its_timestamps(
+def test_an_open_ephys_rate_that_contradicts_its_timestamps_is_refused(
     tmp_path: Path, simulated: BaseRecording, gap: int
 ) -> None:
     """A gap in the sample numbers alone does not make another rate."""
@@ -289,7 +287,7 @@ def test_neuralynx_is_read_at_the_rate_of_its_times(
 
 
 @pytest.mark.parametrize("claimed_rate", [20000, 60000])
-def test_a_header_of_neuralynx_that_contradicts_its_times(
+def test_a_neuralynx_rate_that_contradicts_its_timestamps_is_refused(
     tmp_path: Path, simulated: BaseRecording, claimed_rate: int
 ) -> None:
     """Neo would make a segment of each record, all of them of the wrong rate."""
@@ -298,15 +296,13 @@ def test_a_header_of_neuralynx_that_contradicts_its_times(
     assert f"say {claimed_rate} Hz, but the timestamps of their records imply 300" in message
 
 
-def test_the_slow_channels_of_neuralynx_are_not_the_recording(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_slow_neuralynx_channels_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuralynx(tmp_path / "ncs", simulated.get_traces(), header_rate=2000)
     message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
     assert "nothing here can be sorted" in message
 
 
-def test_a_header_of_another_number_of_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_wrong_number_of_channels_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuroscope(tmp_path, simulated, n_channels=7)
     message = refused(RecordingError, lambda: open_recording(folder, "neuroscope", {}))
     assert "session.dat has 960000 bytes of samples, not a multiple of the 14 bytes" in message

@@ -96,7 +96,7 @@ def give_an_unknown_filter(file: Path, number: int) -> None:
 @pytest.mark.parametrize(
     ("number", "name"), [(32020, "(VBZ, of Oxford Nanopore)"), (61234, "filter 61234 (")]
 )
-def test_an_unknown_codec_is_named(
+def test_an_unknown_codec_is_refused_by_name(
     tmp_path: Path, simulated: BaseRecording, number: int, name: str
 ) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
@@ -109,7 +109,7 @@ def test_an_unknown_codec_is_named(
     assert "whole" not in message
 
 
-def test_an_unknown_codec_of_another_series_does_no_harm(
+def test_an_unknown_codec_of_another_series_is_ignored(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     file = write_nwb(tmp_path / "a.nwb", {"Raw": simulated, "Other": simulated})
@@ -120,7 +120,9 @@ def test_an_unknown_codec_of_another_series_does_no_harm(
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
 
 
-def test_the_codecs_of_high_density_arrays(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_the_missing_maxwell_filter_is_refused_with_a_remedy(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     """Maxwell's own filter is nobody's but theirs: what to do about it is said."""
     expected = simulated.get_traces().astype("int64") + 512
     traces, storage = simulated.get_traces(), {"chunks": (8, 9000), **hdf5plugin.Zstd()}
@@ -140,7 +142,7 @@ def test_the_codecs_of_high_density_arrays(tmp_path: Path, simulated: BaseRecord
 
 
 @pytest.mark.parametrize("n_samples", [60000, 40])
-def test_transposed_data_are_called_so(
+def test_transposed_data_are_refused(
     tmp_path: Path, simulated: BaseRecording, n_samples: int
 ) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
@@ -150,7 +152,9 @@ def test_transposed_data_are_called_so(
     assert message.endswith("write the series again with data.T")
 
 
-def test_data_of_another_number_of_channels(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_data_with_another_number_of_channels_are_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
     replace_data(file, simulated.get_traces()[:, :5])
     message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
@@ -158,7 +162,7 @@ def test_data_of_another_number_of_channels(tmp_path: Path, simulated: BaseRecor
 
 
 @pytest.mark.parametrize(("rate", "is_right"), [(30000.0, True), (30010.0, True), (2500.0, False)])
-def test_a_rate_that_contradicts_the_timestamps(
+def test_a_rate_that_contradicts_the_timestamps_is_refused(
     tmp_path: Path, simulated: BaseRecording, rate: float, is_right: bool
 ) -> None:
     """NWB wants one of the two; some files have both."""
@@ -216,7 +220,7 @@ def write_series(file: Path, simulated: BaseRecording, names: list[str], rows: l
 ORDER = [4 + row for row in (3, 0, 7, 5, 1, 2, 6, 4)]
 
 
-def test_channels_of_one_name_go_by_their_electrodes(
+def test_duplicate_channel_names_become_electrode_ids(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """Names that repeat by shank: the samples, places and gains stay with their channel."""
@@ -240,9 +244,7 @@ def test_channels_of_one_name_go_by_their_electrodes(
     assert rows == {row: row for row in ORDER}
 
 
-def test_renamed_channels_survive_a_worker_of_their_own(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_renamed_channels_can_be_sent_to_a_worker(tmp_path: Path, simulated: BaseRecording) -> None:
     names = [f"ch{row % 4}" for row in range(N_CHANNELS)]
     file = write_series(tmp_path / "a.nwb", simulated, names, ORDER)
     again = load(open_recording(file, "nwb", {}).to_dict(recursive=True))
@@ -275,7 +277,7 @@ def test_data_of_one_dimension_are_one_channel(tmp_path: Path) -> None:
     np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
 
 
-def test_a_streamed_file_is_looked_at_in_the_same_way(
+def test_a_streamed_file_is_checked_too(
     tmp_path: Path, simulated: BaseRecording, moto_s3: S3Server, bucket: str
 ) -> None:
     names = [f"ch{row % 4}" for row in range(N_CHANNELS)]

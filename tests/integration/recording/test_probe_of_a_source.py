@@ -67,7 +67,7 @@ def fetched_probe(found: FoundSource, folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("only_first_frames", [True, False])
-def test_in_a_folder_on_s3(
+def test_a_probe_in_a_folder_on_s3_is_fetched(
     tmp_path: Path, folder: Path, stored: S3Location, moto_s3: S3Server, only_first_frames: bool
 ) -> None:
     """The probe is no part of the recording: one NWB file is left, which may be streamed."""
@@ -77,7 +77,7 @@ def test_in_a_folder_on_s3(
     assert fetched_probe(found, tmp_path / "here") == (folder / "probe.json").read_bytes()
 
 
-def test_a_wrong_one_is_refused_before_the_recording_is_fetched(
+def test_an_invalid_probe_is_refused_before_the_recording_is_fetched(
     tmp_path: Path, stored: S3Location, moto_s3: S3Server
 ) -> None:
     """Two contacts on one channel are wrong whatever the recording."""
@@ -93,7 +93,7 @@ def test_a_wrong_one_is_refused_before_the_recording_is_fetched(
     assert not list((tmp_path / "here").rglob("*.nwb"))
 
 
-def test_beside_an_object_on_s3(
+def test_a_probe_beside_an_object_on_s3_is_fetched(
     tmp_path: Path, folder: Path, stored: S3Location, moto_s3: S3Server
 ) -> None:
     found = find(stored.child("a.nwb"), "probe.json", moto_s3.access)
@@ -101,7 +101,7 @@ def test_beside_an_object_on_s3(
 
 
 @pytest.mark.parametrize("name", ["", "a.nwb"])
-def test_one_that_is_not_there_is_refused_at_once(
+def test_a_missing_probe_is_refused_at_once(
     stored: S3Location, moto_s3: S3Server, name: str
 ) -> None:
     with pytest.raises(SourceError, match=rf"PROBE_FILE: there is no none.json in {stored}; give"):
@@ -109,21 +109,23 @@ def test_one_that_is_not_there_is_refused_at_once(
 
 
 @pytest.mark.parametrize("name", [".", "a.nwb"])
-def test_in_a_mounted_folder_or_beside_a_file(tmp_path: Path, folder: Path, name: str) -> None:
+def test_a_probe_in_a_mounted_folder_or_beside_a_file_is_found(
+    tmp_path: Path, folder: Path, name: str
+) -> None:
     found = find(LocalFolder(path=folder / name), "probe.json", AwsSettings())
     assert fetched_probe(found, tmp_path / "here") == (folder / "probe.json").read_bytes()
     with pytest.raises(SourceError, match=r"PROBE_FILE: there is no none\.json in"):
         find(LocalFolder(path=folder / name), "none.json", AwsSettings())
 
 
-def test_on_s3_for_a_mounted_folder(
+def test_a_probe_on_s3_for_a_mounted_folder_is_fetched(
     tmp_path: Path, folder: Path, stored: S3Location, moto_s3: S3Server
 ) -> None:
     found = find(LocalFolder(path=folder / "a.nwb"), f"{stored}/probe.json", moto_s3.access)
     assert fetched_probe(found, tmp_path / "here") == (folder / "probe.json").read_bytes()
 
 
-def test_on_s3_for_an_asset_of_dandi(
+def test_a_probe_on_s3_for_a_dandi_asset_is_fetched(
     tmp_path: Path, folder: Path, stored: S3Location, moto_s3: S3Server
 ) -> None:
     """The archive's own storage is read without credentials, the lab's with them."""

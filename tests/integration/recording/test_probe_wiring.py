@@ -114,7 +114,7 @@ def assert_wired(
         (list(range(1, 12)), "0"),
     ],
 )
-def test_the_wired_channels_are_kept_and_the_others_named(
+def test_unwired_channels_are_left_out_by_name(
     tmp_path: Path, source: Path, traces: np.ndarray, wiring: list[int], left_out: str
 ) -> None:
     column = probe(wiring)
@@ -129,7 +129,7 @@ def test_the_wired_channels_are_kept_and_the_others_named(
     assert result.summary["n_channels"] == n_wired
 
 
-def test_all_channels_in_another_order(tmp_path: Path, source: Path, traces: np.ndarray) -> None:
+def test_wiring_may_reorder_all_channels(tmp_path: Path, source: Path, traces: np.ndarray) -> None:
     """Nothing is left out, and nothing said."""
     wiring = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6]
     column = probe(wiring)
@@ -139,7 +139,7 @@ def test_all_channels_in_another_order(tmp_path: Path, source: Path, traces: np.
 
 
 @pytest.mark.parametrize("apart_um", [300.0, 0.0, 10.0])
-def test_two_probes_that_cover_part_of_the_channels(
+def test_two_probes_may_cover_part_of_the_channels(
     tmp_path: Path, source: Path, traces: np.ndarray, apart_um: float
 ) -> None:
     """Also when each is measured from its own origin."""
@@ -164,7 +164,7 @@ def test_two_probes_that_cover_part_of_the_channels(
     assert any("left out: 3 to 7, 11" in note for note in result.notes)
 
 
-def test_shanks_of_a_probe_that_covers_part(tmp_path: Path, source: Path) -> None:
+def test_shanks_of_a_partial_probe_are_kept(tmp_path: Path, source: Path) -> None:
     shanks = generate_multi_shank(num_shank=2, num_columns=1, num_contact_per_column=3)
     shanks.set_device_channel_indices([6, 2, 9, 1, 11, 3])
     recording = opened(source, write(tmp_path, shanks)).recording
@@ -240,7 +240,7 @@ def open_ephys_with_inputs(
     ("names", "units"), [(("AUX1", "AUX2", "AUX3"), "uV"), (("Accel_X", "breath"), "mV")]
 )
 @pytest.mark.parametrize("is_wired", [True, False])
-def test_inputs_in_the_stream_of_the_electrodes(
+def test_analog_inputs_beside_electrodes_are_left_out(
     tmp_path: Path, names: tuple[str, ...], units: str, is_wired: bool
 ) -> None:
     """Known by their names or by their units; eight contacts are for the eight electrodes."""
@@ -273,7 +273,7 @@ def test_wiring_to_an_input_is_refused(tmp_path: Path) -> None:
         assert message in str(raised.value)
 
 
-def test_blackrock_analog_inputs(tmp_path: Path) -> None:
+def test_blackrock_analog_inputs_are_left_out(tmp_path: Path) -> None:
     """In the same file as the electrodes, in millivolts, renamed by the user or not."""
     traces = np.random.default_rng(1).integers(-200, 200, (31000, 7), dtype="int16")
     labels = ["elec1", "elec2", "elec3", "elec4", "ainp1", "photodiode", "ainp3"]
@@ -305,7 +305,7 @@ def inputs(recording: BaseRecording) -> list[str]:
         "A-VDD1", "ANALOG-IN-01", "analog 1", "DIGITAL-IN-03", "SYNC", "TTL1",
     ],
 )  # fmt: skip
-def test_names_of_inputs(name: str) -> None:
+def test_names_of_inputs_are_recognized(name: str) -> None:
     assert inputs(named("CH1", name)) == [name]
 
 
@@ -317,11 +317,11 @@ def test_names_of_inputs(name: str) -> None:
         "Wav1", "hwChan7", "AINS2", "LAUX", "left", "0",
     ],
 )  # fmt: skip
-def test_names_of_electrodes(name: str) -> None:
+def test_names_of_electrodes_are_not_inputs(name: str) -> None:
     assert inputs(named("CH9", name)) == []
 
 
-def test_inputs_of_the_nidaq_beside_its_neural_channels() -> None:
+def test_nidaq_inputs_beside_neural_channels_are_recognized() -> None:
     names = ["MN0C0", "MN0C1", "MA1C0", "XA0", "XD0"]
     assert inputs(named(*names)) == ["MA1C0", "XA0", "XD0"]
 
@@ -337,11 +337,11 @@ def test_inputs_of_the_nidaq_beside_its_neural_channels() -> None:
         (["uV", "mV", "mV", "mV"], []),  # most of the channels: not believed
     ],
 )
-def test_units_of_inputs(units: list[str], expected: list[str]) -> None:
+def test_coarser_units_are_inputs(units: list[str], expected: list[str]) -> None:
     assert inputs(named("a", "b", "c", "d", units=units)) == expected
 
 
-def test_units_that_are_not_believed_are_said() -> None:
+def test_mixed_units_are_noted() -> None:
     traces = np.random.default_rng(0).integers(-99, 99, (31000, 4), dtype="int16")
     recording = NumpyRecording([traces], 30000.0)
     recording.set_channel_gains(0.195)
@@ -353,7 +353,7 @@ def test_units_that_are_not_believed_are_said() -> None:
     assert "the channels have different units (mV: 3, uV: 1)" in notes[0]
 
 
-def test_channels_are_never_all_left_out() -> None:
+def test_all_channels_are_never_left_out() -> None:
     """An electrode may be on an analog input; whoever names that stream is told."""
     traces = np.random.default_rng(0).integers(-99, 99, (31000, 2), dtype="int16")
     recording = NumpyRecording([traces], 30000.0, channel_ids=["ADC1", "ADC2"])

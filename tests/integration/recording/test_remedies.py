@@ -108,7 +108,7 @@ def intan_steps(recording: BaseRecording) -> np.ndarray:
     return steps
 
 
-def test_split_intan_files_are_offered_as_one_session(
+def test_split_intan_files_are_refused_with_their_reader(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     """And the offer can be followed: one segment, in the units that were recorded."""
@@ -162,7 +162,7 @@ def test_intan_files_that_do_not_continue_each_other_are_not_joined(
     assert 'READ_RECORDING_KWARGS={"mode": "append"}' in said
 
 
-def test_split_files_on_s3_are_told_of_before_they_are_fetched(
+def test_split_files_on_s3_are_refused_before_they_are_fetched(
     moto_s3: S3Server, bucket: str
 ) -> None:
     for part in range(2):
@@ -199,7 +199,7 @@ def test_the_advice_at_the_end_of_a_long_message_is_kept(
     assert "whole" not in message
 
 
-def test_gaps_of_blackrock_name_the_parameter_that_cuts_at_them(
+def test_blackrock_gaps_are_refused_with_their_parameter(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
     times_ns = np.round(np.arange(60000) / 30000 * 1e9) + 10**9
@@ -211,7 +211,7 @@ def test_gaps_of_blackrock_name_the_parameter_that_cuts_at_them(
     assert recording.get_num_segments() == 2
 
 
-def test_only_damage_asks_for_a_whole_file(tmp_path: Path) -> None:
+def test_the_remedy_for_a_wrong_format_is_not_a_whole_file(tmp_path: Path) -> None:
     file = tmp_path / "a.plx"
     file.write_bytes(b"no plexon file" * 1000)
     message = refused(RecordingError, lambda: open_recording(file, "plexon", {}))
@@ -219,9 +219,7 @@ def test_only_damage_asks_for_a_whole_file(tmp_path: Path) -> None:
     assert "check that it is what DATA_TYPE=plexon reads" in message
 
 
-def test_nwb_that_lacks_something_is_not_called_damaged(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_nwb_without_data_is_not_called_damaged(tmp_path: Path, simulated: BaseRecording) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
     with h5py.File(file, "a") as opened:
         del opened["acquisition/ElectricalSeries/data"]
@@ -233,7 +231,7 @@ def test_nwb_that_lacks_something_is_not_called_damaged(
 # ----- folders -----------------------------------------------------------------------------------
 
 
-def test_zarr_of_format_3_is_called_so(tmp_path: Path) -> None:
+def test_zarr_format_3_is_refused(tmp_path: Path) -> None:
     files = [PurePosixPath("a.zarr/zarr.json"), PurePosixPath("a.zarr/traces_seg0/zarr.json")]
     message = refused(RecordingError, lambda: needed_files("zarr", files, {}))
     assert "Zarr of format 3" in message
@@ -242,7 +240,7 @@ def test_zarr_of_format_3_is_called_so(tmp_path: Path) -> None:
     assert "format 3" in refused(RecordingError, lambda: open_recording(tmp_path, "zarr", {}))
 
 
-def test_zarr_of_format_2_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_zarr_format_2_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_zarr_folder(tmp_path / "a.zarr", simulated)
     np.testing.assert_array_equal(
         open_recording(folder, "zarr", {}).get_traces(), simulated.get_traces()
@@ -250,7 +248,7 @@ def test_zarr_of_format_2_is_read(tmp_path: Path, simulated: BaseRecording) -> N
 
 
 @pytest.mark.parametrize("layout", ["apart", "together"])
-def test_two_compressed_probes_have_to_be_chosen_from(
+def test_two_compressed_probes_are_refused_without_a_choice(
     tmp_path: Path, simulated: BaseRecording, layout: str
 ) -> None:
     other = simulate(duration_s=1.0, n_channels=6, n_units=2, seed=1)[0]
@@ -311,7 +309,9 @@ def test_folders_of_older_versions_of_spikeinterface_open(
     assert recording.channel_ids.tolist() == simulated.channel_ids.tolist()
 
 
-def test_older_folders_are_held_to_the_same_rules(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_older_folders_with_foreign_classes_are_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
     folder = write_binary_folder(tmp_path / "saved", simulated)
     age(folder, simulated, "si_folder.json")
     described = json.loads((folder / "si_folder.json").read_text())
@@ -321,14 +321,14 @@ def test_older_folders_are_held_to_the_same_rules(tmp_path: Path, simulated: Bas
     assert "si_folder.json names the class 'subprocess.check_call'" in message
 
 
-def test_a_missing_part_is_asked_for(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_a_missing_continuous_dat_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_open_ephys(tmp_path, simulated)
     next(folder.rglob("Acquisition_Board*/continuous.dat")).unlink()
     message = refused(RecordingError, lambda: open_recording(folder, "openephys", {}))
     assert "whole" not in message
 
 
-def test_nwb_that_is_cut_asks_for_a_whole_file(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_truncated_nwb_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
     file.write_bytes(file.read_bytes()[:-5000])
     message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))

@@ -40,7 +40,7 @@ SHORT: dict[str, Any] = {
 }
 
 
-def test_a_drifting_neuropixels_probe_without_any_download() -> None:
+def test_a_drifting_probe_is_simulated_without_a_download() -> None:
     recording, truth = simulate(SHORT)
     assert recording.get_num_channels() == DRIFTING_CONTACTS >= 96
     assert recording.get_probe().model_name == "NP1000"
@@ -49,7 +49,7 @@ def test_a_drifting_neuropixels_probe_without_any_download() -> None:
     assert truth.get_num_units() == 2
 
 
-def test_what_the_chosen_generator_has_not_is_refused() -> None:
+def test_unknown_generator_parameters_are_refused() -> None:
     check_simulation(SHORT)
     check_simulation({"drifting": False, "durations": [1.0], "generate_probe_kwargs": {}})
     with pytest.raises(SettingsError, match="no parameter durations; did you mean duration"):
@@ -81,7 +81,7 @@ def test_what_the_chosen_generator_has_not_is_refused() -> None:
     ],
     ids=str,
 )
-def test_values_that_cannot_be_are_refused_before_the_job(
+def test_invalid_generator_values_are_refused_before_the_job(
     kwargs: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^READ_RECORDING_KWARGS: .*{message}"):
@@ -99,7 +99,7 @@ def test_values_that_cannot_be_are_refused_before_the_job(
     ],
     ids=str,
 )
-def test_values_that_the_generator_cannot_take_are_settings(kwargs: dict[str, Any]) -> None:
+def test_generator_errors_are_settings_errors(kwargs: dict[str, Any]) -> None:
     given = {"durations": [1.0], **kwargs}
     check_simulation(given)
     with pytest.raises(SettingsError) as raised:
@@ -111,7 +111,7 @@ def test_values_that_the_generator_cannot_take_are_settings(kwargs: dict[str, An
     assert "\n" not in str(raised.value)
 
 
-def test_it_drifts() -> None:
+def test_the_probe_drifts() -> None:
     """Where the largest spike of a unit is seen moves along the probe with the second half."""
     recording, truth = simulate({**SHORT, "num_units": 1, "generate_sorting_kwargs": FAST})
     spikes = truth.get_unit_spike_train(truth.unit_ids[0])

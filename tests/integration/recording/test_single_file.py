@@ -62,7 +62,7 @@ def refused(error: type[CloudJobError], path: Path, data_type: str, **kwargs: An
 
 
 @pytest.mark.parametrize("ending", [".bin", ".meta"])
-def test_the_named_file_is_read(run: Path, simulated: BaseRecording, ending: str) -> None:
+def test_a_file_as_the_source_is_read(run: Path, simulated: BaseRecording, ending: str) -> None:
     file = next(run.rglob("*.ap.bin")).with_suffix(ending)
     assert find(file, "spikeglx").path == file
     recording = open_recording(file, "spikeglx", {})
@@ -70,9 +70,7 @@ def test_the_named_file_is_read(run: Path, simulated: BaseRecording, ending: str
     assert open_recording(file, "spikeglx", {"stream_id": "imec0.ap"}).stream_id == "imec0.ap"
 
 
-def test_of_two_probes_the_one_whose_file_is_named(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_a_file_chooses_its_probe(tmp_path: Path, simulated: BaseRecording) -> None:
     """Also where they share a folder, and none is named besides."""
     other = simulate(duration_s=1.0, n_channels=12, n_units=2, seed=1)[0]
     flat = tmp_path / "flat"
@@ -84,23 +82,23 @@ def test_of_two_probes_the_one_whose_file_is_named(
     assert open_recording(file, "spikeglx", {}).get_num_channels() == 12
 
 
-def test_a_named_lfp_is_not_the_ap_band_beside_it(run: Path) -> None:
+def test_an_lfp_file_does_not_open_the_ap_band_beside_it(run: Path) -> None:
     message = refused(RecordingError, next(run.rglob("*.lf.bin")), "spikeglx")
     assert message.startswith("mouse_g0_t0.imec0.lf.bin is the LFP band")
     assert f"name {NAME} or the folder" in message
 
 
-def test_a_named_nidaq_is_what_is_read(run: Path) -> None:
+def test_a_nidaq_file_opens_its_own_stream(run: Path) -> None:
     recording = open_recording(next(run.glob("*.nidq.bin")), "spikeglx", {})
     assert recording.stream_id == "nidq"
 
 
-def test_the_file_and_the_parameters_have_to_agree(run: Path) -> None:
+def test_a_file_and_another_stream_are_refused(run: Path) -> None:
     message = refused(SettingsError, next(run.rglob("*.ap.bin")), "spikeglx", stream_id="imec0.lf")
     assert message.startswith("READ_RECORDING_KWARGS names the stream 'imec0.lf', and mouse_g0")
 
 
-def test_one_of_several_triggers_is_not_all_of_them(tmp_path: Path) -> None:
+def test_one_of_several_triggers_is_refused(tmp_path: Path) -> None:
     written = simulate(duration_s=[1.0, 1.0], n_channels=8, n_units=2)[0]
     run = write_spikeglx(tmp_path, written, SpikeGlxRun(triggers=(0, 1)))
     message = refused(SettingsError, next(run.rglob(NAME)), "spikeglx")
@@ -108,7 +106,7 @@ def test_one_of_several_triggers_is_not_all_of_them(tmp_path: Path) -> None:
     assert "name their folder as the source" in message
 
 
-def test_a_file_of_another_format_is_not_the_run_below_its_folder(
+def test_a_file_of_another_format_does_not_open_the_run_below_its_folder(
     tmp_path: Path, run: Path, simulated: BaseRecording
 ) -> None:
     file = write_nwb(run.parent / "a.nwb", simulated)
@@ -121,7 +119,7 @@ def test_a_file_of_another_format_is_not_the_run_below_its_folder(
     assert message.endswith("name the folder of the recording as the source")
 
 
-def test_a_name_that_tells_no_stream_has_to_be_the_only_one(run: Path) -> None:
+def test_a_file_without_a_stream_in_its_name_has_to_be_the_only_one(run: Path) -> None:
     for number, samples in enumerate(sorted(run.rglob("*.bin"))):
         samples.rename(samples.with_name(f"{number}.bin"))
     file = run.parent / "other.bin"
@@ -129,7 +127,7 @@ def test_a_name_that_tells_no_stream_has_to_be_the_only_one(run: Path) -> None:
     assert "other.bin is one of 4 such files there" in refused(SettingsError, file, "spikeglx")
 
 
-def test_a_file_that_was_given_the_name_of_another(run: Path) -> None:
+def test_a_file_with_the_name_of_another_is_refused(run: Path) -> None:
     """Its meta file tells: the AP band would be read from the file that is called LFP."""
     folder = next(run.glob("*_imec0"))
     for ending in ("bin", "meta"):
@@ -143,9 +141,7 @@ def test_a_file_that_was_given_the_name_of_another(run: Path) -> None:
         open_recording(folder / NAME, "spikeglx", {})
 
 
-def test_the_structure_of_open_ephys_stands_for_its_folder(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_structure_oebin_opens_its_folder(tmp_path: Path, simulated: BaseRecording) -> None:
     file = next(write_open_ephys(tmp_path, simulated).rglob("structure.oebin"))
     find(file, "openephys")
     recording = open_recording(file, "openephys", {})
@@ -168,7 +164,7 @@ def bad_folders(tmp_path: Path, run: Path, simulated: BaseRecording) -> Path:
         ("nwb", RecordingError, {}, "look like nwb; if they are, set DATA_TYPE=nwb"),
     ],
 )
-def test_a_mounted_folder_is_held_against_what_is_asked_for(
+def test_a_mounted_folder_is_checked_before_the_job(
     bad_folders: Path,
     name: str,
     error: type[CloudJobError],
@@ -180,9 +176,7 @@ def test_a_mounted_folder_is_held_against_what_is_asked_for(
         find(bad_folders / name, "spikeglx", **kwargs)
 
 
-def test_several_files_to_choose_from_are_told_before_the_job(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
+def test_several_files_are_refused_before_the_job(tmp_path: Path, simulated: BaseRecording) -> None:
     for name in ("a.nwb", "b.nwb"):
         write_nwb(tmp_path / name, simulated)
     with pytest.raises(SettingsError, match=r"2 recordings of DATA_TYPE=nwb here: a\.nwb, b\.nwb"):
@@ -205,6 +199,6 @@ def test_one_object_on_s3_is_checked_before_it_is_fetched(
         find(S3Location(bucket=bucket, key=f"raw/{name}"), "spikeglx", moto_s3.access)
 
 
-def test_an_unknown_reader_is_told_of_once(run: Path) -> None:
+def test_an_unknown_reader_is_left_to_the_preflight(run: Path) -> None:
     """The check of DATA_TYPE does."""
     assert find(run, "spikeglxx").path == run

@@ -152,7 +152,7 @@ def test_gains_follow_the_channel_not_its_place_in_the_file(tmp_path: Path, n_sy
     assert_placed(recording, header)
 
 
-def test_all_channels_may_be_named_so(tmp_path: Path) -> None:
+def test_a_stream_of_inputs_alone_is_kept(tmp_path: Path) -> None:
     header = read_header(QUAD_BASE)
     traces = samples(header, N_FEW)
     write_with_header(tmp_path, header, traces, changes={"snsSaveChanSubset": "all"})
@@ -160,7 +160,7 @@ def test_all_channels_may_be_named_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [NP1, QUAD_BASE, GROUP_WISE])
-def test_a_header_that_was_never_closed(tmp_path: Path, name: str) -> None:
+def test_a_header_without_size_opens(tmp_path: Path, name: str) -> None:
     """SpikeGLX writes size, duration and first sample when it stops, unless it crashes."""
     header = read_header(name)
     traces = samples(header, N_FEW)
@@ -170,7 +170,9 @@ def test_a_header_that_was_never_closed(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [QUAD_BASE, GROUP_WISE])
-def test_triggers_become_segments_that_start_where_they_say(tmp_path: Path, name: str) -> None:
+def test_triggers_become_segments_that_start_at_their_first_sample(
+    tmp_path: Path, name: str
+) -> None:
     """Trigger 10 is after trigger 2."""
     header = read_header(name)
     traces = samples(header, N_FEW)
@@ -187,7 +189,7 @@ def test_triggers_become_segments_that_start_where_they_say(tmp_path: Path, name
 
 
 @pytest.mark.parametrize("name", [NP1, QUAD_BASE])
-def test_channels_have_short_names_where_they_are_asked_for(tmp_path: Path, name: str) -> None:
+def test_short_channel_names_can_be_requested(tmp_path: Path, name: str) -> None:
     header = read_header(name)
     write_with_header(tmp_path, header, samples(header, N_FEW))
     recording = only_read(tmp_path, use_names_as_ids=True)
@@ -195,7 +197,7 @@ def test_channels_have_short_names_where_they_are_asked_for(tmp_path: Path, name
 
 
 @pytest.mark.parametrize("name", [NP1, QUAD_BASE])
-def test_the_headers_of_a_recording_are_found_again(tmp_path: Path, name: str) -> None:
+def test_header_files_of_a_recording_are_found(tmp_path: Path, name: str) -> None:
     """Also once channels and frames were cut."""
     header = read_header(name)
     files = [
@@ -210,7 +212,7 @@ def test_the_headers_of_a_recording_are_found_again(tmp_path: Path, name: str) -
 
 
 @pytest.mark.parametrize("asked", [None, "imec0.ap"])
-def test_one_probe_beside_another_that_neo_cannot_read(tmp_path: Path, asked: str | None) -> None:
+def test_a_probe_beside_one_that_neo_cannot_read_opens(tmp_path: Path, asked: str | None) -> None:
     """neo reads every header in the folder; which probe is sorted is still the user's choice."""
     header, other = read_header(NP1), read_header(GROUP_WISE)
     traces = samples(header, N_FEW)
@@ -226,7 +228,7 @@ def test_one_probe_beside_another_that_neo_cannot_read(tmp_path: Path, asked: st
 
 
 @pytest.mark.parametrize("name", [QUAD_BASE, GROUP_WISE])
-def test_a_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
     header = read_header(name)
     file = write_with_header(tmp_path, header, samples(header, N_FEW))
     with file.open("r+b") as binary:
@@ -235,7 +237,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
         only_read(tmp_path)
 
 
-def test_triggers_of_other_gains_are_refused(tmp_path: Path) -> None:
+def test_triggers_with_different_gains_are_refused(tmp_path: Path) -> None:
     """They would be sorted with the first one's."""
     header = read_header(NP1)
     traces = samples(header, N_FEW)
@@ -245,7 +247,7 @@ def test_triggers_of_other_gains_are_refused(tmp_path: Path) -> None:
     assert "run_g0_t0.imec0.ap.meta and run_g0_t1.imec0.ap.meta differ in imroTbl" in message
 
 
-def test_a_probe_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_probe_is_refused(tmp_path: Path) -> None:
     header = read_header(NP1)
     traces = samples(header, N_FEW)
     write_with_header(tmp_path, header, traces, changes={"imDatPrb_pn": "NP9999"})

@@ -91,7 +91,7 @@ def test_the_first_second_is_read_without_the_rest(
     assert server.sent_bytes < file.stat().st_size
 
 
-def test_a_choice_of_series_is_the_users_here_too(
+def test_two_streamed_series_are_refused_without_a_choice(
     tmp_path: Path, simulated: BaseRecording, server: RangeServer
 ) -> None:
     """The same rules as for a file that was downloaded."""
@@ -104,7 +104,7 @@ def test_a_choice_of_series_is_the_users_here_too(
 
 
 @pytest.mark.parametrize(("name", "code"), [("missing.nwb", "404"), ("forbidden.nwb", "403")])
-def test_a_file_that_is_not_to_be_had(server: RangeServer, name: str, code: str) -> None:
+def test_an_inaccessible_file_is_refused(server: RangeServer, name: str, code: str) -> None:
     """One line with the URL, and without its signature."""
     with pytest.raises(SourceError) as raised:
         open_streamed_nwb(f"{server.url}/{name}?{SIGNATURE}", {})
@@ -115,7 +115,7 @@ def test_a_file_that_is_not_to_be_had(server: RangeServer, name: str, code: str)
     assert "\n" not in message
 
 
-def test_a_file_that_is_cut_short(
+def test_a_truncated_streamed_file_is_refused(
     tmp_path: Path, simulated: BaseRecording, server: RangeServer
 ) -> None:
     """HDF5 knows its own length: to try again would not help."""
@@ -125,7 +125,7 @@ def test_a_file_that_is_cut_short(
         open_streamed_nwb(f"{server.url}/a.nwb", {})
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_an_unreachable_server_is_a_transfer_error() -> None:
     """The network is tried again, and then a new attempt of the job may help."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -136,7 +136,7 @@ def test_a_server_that_is_not_there() -> None:
     assert "Signature" not in str(raised.value)
 
 
-def test_a_file_that_is_not_nwb(tmp_path: Path, server: RangeServer) -> None:
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path: Path, server: RangeServer) -> None:
     """HTML, say, from a page that says that one has to log in."""
     (tmp_path / "a.nwb").write_text("<html>" + "please log in " * 1000)
     with pytest.raises(RecordingError, match="not a valid HDF5 file"):

@@ -108,7 +108,7 @@ def test_floats_reach_sorters_in_microvolts(
     np.testing.assert_allclose(done.for_sorting.get_traces(), microvolts, atol=tolerance_uv)
 
 
-def test_a_gain_and_an_offset_of_each_channel(microvolts: np.ndarray) -> None:
+def test_gains_and_offsets_of_each_channel_are_applied(microvolts: np.ndarray) -> None:
     """As amplifiers have them that were calibrated."""
     gains, offsets = np.linspace(900.0, 1100.0, N_CHANNELS), np.linspace(-50, 50, N_CHANNELS)
     stored = recording_of(((microvolts - offsets) / gains).astype("float32"), gains, offsets)
@@ -117,7 +117,9 @@ def test_a_gain_and_an_offset_of_each_channel(microvolts: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_conversions_of_an_nwb_file(tmp_path: Path, microvolts: np.ndarray, dtype: str) -> None:
+def test_conversions_of_an_nwb_file_are_applied(
+    tmp_path: Path, microvolts: np.ndarray, dtype: str
+) -> None:
     """Of the series, of each channel, and its offset in volts."""
     of_channel = np.linspace(0.5, 2.0, N_CHANNELS)
     stored = ((microvolts - 30.0) / 1000.0 / of_channel).astype(dtype)
@@ -139,7 +141,7 @@ def test_floats_in_microvolts_are_not_copied(tmp_path: Path, microvolts: np.ndar
     np.testing.assert_allclose(done.for_sorting.get_traces(), microvolts, atol=1e-3)
 
 
-def test_integers_stay_integers(tmp_path: Path, simulated: BaseRecording) -> None:
+def test_integers_are_kept(tmp_path: Path, simulated: BaseRecording) -> None:
     """With their gain beside them, and uncopied."""
     saved = simulated.save(folder=tmp_path / "saved")
     checked, _ = check_recording(saved)
@@ -165,7 +167,7 @@ def test_the_analysis_sees_the_same_microvolts_of_floats_and_integers(
 
 
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_a_gain_without_an_offset(simulated: BaseRecording, dtype: str) -> None:
+def test_a_gain_without_an_offset_is_used(simulated: BaseRecording, dtype: str) -> None:
     """Only a constant is missing, which no amplitude depends on."""
     stored = recording_of(simulated.get_traces(segment_index=0).astype(dtype), AP_GAIN_UV)
     stored.delete_property("offset_to_uV")
@@ -192,7 +194,7 @@ def test_a_gain_without_an_offset(simulated: BaseRecording, dtype: str) -> None:
         (1.0, 1e-6),
     ],
 )
-def test_a_gain_that_is_a_thousand_times_too_large_or_too_small(
+def test_a_gain_that_is_wrong_by_a_factor_of_a_thousand_is_removed(
     microvolts: np.ndarray, unit_uv: float, gain: float
 ) -> None:
     """Amplitudes are not said to be in microvolts; an artifact of 20 mV does not hide it."""
@@ -206,7 +208,7 @@ def test_a_gain_that_is_a_thousand_times_too_large_or_too_small(
 
 @pytest.mark.parametrize(("gain", "offset"), [(0.0, 0.0), (np.nan, 0.0), (2.34375, np.nan)])
 @pytest.mark.parametrize("dtype", ["int16", "float32"])
-def test_gains_that_are_no_numbers(
+def test_nan_gains_are_removed(
     simulated: BaseRecording, gain: float, offset: float, dtype: str
 ) -> None:
     """On one channel of all."""
@@ -219,7 +221,7 @@ def test_gains_that_are_no_numbers(
 
 
 @pytest.mark.parametrize("slow_uv", [0.0, 2000.0])
-def test_a_gain_is_judged_by_the_noise_and_not_by_slow_waves(
+def test_gains_are_checked_by_noise_and_not_by_slow_waves(
     microvolts: np.ndarray, slow_uv: float
 ) -> None:
     """A signal of 2 mV at 4 Hz, on an electrode with an offset, leaves the gain alone."""
@@ -247,7 +249,7 @@ def test_a_gain_is_judged_by_the_noise_and_not_by_slow_waves(
         (1e9, "float32", 1e9, "no unit of voltage"),
     ],
 )
-def test_floats_without_a_gain(
+def test_floats_without_a_gain_are_scaled_for_sorters(
     tmp_path: Path,
     microvolts: np.ndarray,
     unit_uv: float,
@@ -269,9 +271,7 @@ def test_floats_without_a_gain(
     np.testing.assert_allclose(done.for_sorting.get_traces(), expected, rtol=1e-6)
 
 
-def test_microvolts_in_an_nwb_file_without_a_conversion(
-    tmp_path: Path, microvolts: np.ndarray
-) -> None:
+def test_nwb_without_a_conversion_has_no_gain(tmp_path: Path, microvolts: np.ndarray) -> None:
     """They are sorted as they are."""
     file = write_nwb_series(tmp_path / "a.nwb", microvolts.astype("float32"))
     checked, notes = check_recording(open_recording(file, "nwb", {}))
@@ -281,7 +281,7 @@ def test_microvolts_in_an_nwb_file_without_a_conversion(
     np.testing.assert_array_equal(checked.get_traces(), microvolts.astype("float32"))
 
 
-def test_floats_that_were_read_in_the_wrong_byte_order(microvolts: np.ndarray) -> None:
+def test_floats_in_the_wrong_byte_order_are_refused(microvolts: np.ndarray) -> None:
     """No unit of voltage gives such values."""
     swapped = microvolts.astype("float32").byteswap()
     swapped[~np.isfinite(swapped)] = 0
@@ -290,9 +290,7 @@ def test_floats_that_were_read_in_the_wrong_byte_order(microvolts: np.ndarray) -
 
 
 @pytest.mark.parametrize("step", ["whiten", "zscore", "normalize_by_quantile", "scale"])
-def test_samples_that_are_no_voltages_any_more_have_no_gain(
-    tmp_path: Path, microvolts: np.ndarray, step: str
-) -> None:
+def test_whitened_samples_have_no_gain(tmp_path: Path, microvolts: np.ndarray, step: str) -> None:
     """Whatever the steps leave in place."""
     checked, _ = check_recording(recording_of(microvolts.astype("float32"), 1.0))
     done = preprocess(

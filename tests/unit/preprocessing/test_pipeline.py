@@ -48,19 +48,19 @@ def names(steps: list[dict[str, object]]) -> list[object]:
         ("herdingspikes", {}, False),
     ],
 )
-def test_which_sorters_filter_by_themselves(
+def test_sorters_with_their_own_filter_are_known(
     sorter: str, parameters: dict[str, object], expected: bool
 ) -> None:
     assert filters_itself(sorter, parameters) is expected
 
 
-def test_nothing_is_done_that_the_sorters_do_themselves() -> None:
+def test_no_step_duplicates_what_sorters_do() -> None:
     steps, checks = default_steps(recording(), SELF_FILTERING)
     assert steps == []
     assert checks.bad == {}
 
 
-def test_a_sorter_without_a_filter_of_its_own_gets_one() -> None:
+def test_a_sorter_without_its_own_filter_gets_one() -> None:
     steps, _ = default_steps(recording(), {**SELF_FILTERING, "herdingspikes": {}})
     assert names(steps) == ["highpass_filter"]
     apart = recording()
@@ -69,7 +69,7 @@ def test_a_sorter_without_a_filter_of_its_own_gets_one() -> None:
     assert names(steps) == ["highpass_filter", "common_reference"]
 
 
-def test_a_probe_that_samples_in_turn_is_phase_shifted() -> None:
+def test_a_multiplexed_probe_is_phase_shifted() -> None:
     shifted = recording()
     shifted.set_property("inter_sample_shift", np.arange(8) / 8)
     steps, _ = default_steps(shifted, SELF_FILTERING)
@@ -87,7 +87,7 @@ def test_a_dead_channel_is_found_and_removed(tmp_path: Path) -> None:
     assert done.filtered_recording.get_num_channels() == 7
 
 
-def test_one_segment_in_one_file_for_the_sorters_and_all_segments_for_the_analysis(
+def test_sorters_get_one_segment_and_the_analysis_gets_all(
     tmp_path: Path,
 ) -> None:
     original = recording(durations=(2.0, 1.0, 1.5))
@@ -101,7 +101,7 @@ def test_one_segment_in_one_file_for_the_sorters_and_all_segments_for_the_analys
     assert np.array_equal(done.for_sorting.get_traces(start_frame=60000, end_frame=90000), second)
 
 
-def test_the_analysis_sees_filtered_samples_whatever_was_written(tmp_path: Path) -> None:
+def test_the_analysis_always_gets_filtered_samples(tmp_path: Path) -> None:
     slow = recording()
     traces = slow.get_traces() + 1000
     lifted = si.NumpyRecording(traces.astype("int16"), 30000.0)
@@ -113,7 +113,7 @@ def test_the_analysis_sees_filtered_samples_whatever_was_written(tmp_path: Path)
     assert filtered.filtered_recording is filtered.for_sorting
 
 
-def test_what_is_already_as_sorters_read_it_is_not_copied(tmp_path: Path) -> None:
+def test_input_that_sorters_can_read_is_not_copied(tmp_path: Path) -> None:
     saved = recording().save(folder=tmp_path / "saved", verbose=False)
     done = preprocess(saved, "none", SELF_FILTERING, tmp_path / "p")
     assert done.size_bytes == 0
@@ -125,7 +125,7 @@ def test_what_is_already_as_sorters_read_it_is_not_copied(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("dtype", ["float64", "int32"])
-def test_samples_of_other_types_become_what_sorters_read(tmp_path: Path, dtype: str) -> None:
+def test_other_dtypes_are_converted_for_sorters(tmp_path: Path, dtype: str) -> None:
     other = spre.astype(recording(), dtype=dtype)
     done = preprocess(other, "none", SELF_FILTERING, tmp_path / "p")
     assert done.for_sorting.get_dtype() == np.dtype("float32")
@@ -169,7 +169,7 @@ def test_a_segment_shorter_than_the_filter_is_kept(tmp_path: Path, n_short: int)
         assert lengths == [len(piece) for piece in pieces]
 
 
-def test_a_step_that_no_short_segment_takes_is_refused(tmp_path: Path) -> None:
+def test_a_step_that_fails_on_a_short_segment_is_refused(tmp_path: Path) -> None:
     traces = recording().get_traces()
     segments = si.NumpyRecording([traces[:30_000], traces[:3]], 30000.0)
     segments.set_probe(recording().get_probe())
@@ -177,7 +177,7 @@ def test_a_step_that_no_short_segment_takes_is_refused(tmp_path: Path) -> None:
         preprocess(segments, {"bandpass_filter": {}}, SELF_FILTERING, tmp_path / "p")
 
 
-def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
+def test_an_unknown_step_is_refused_with_a_suggestion() -> None:
     with pytest.raises(SettingsError, match="did you mean bandpass_filter"):
         check_pipeline({"bandpas_filter": {}})
 
@@ -197,7 +197,7 @@ def test_a_step_that_does_not_exist_is_answered_with_the_nearest() -> None:
     ],
     ids=str,
 )
-def test_values_that_fit_no_recording_are_refused(
+def test_invalid_step_values_are_refused(
     step: str, params: dict[str, object], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=f"^PREPROCESSING: {step}.*{message}") as raised:
@@ -221,10 +221,10 @@ def test_values_that_fit_no_recording_are_refused(
     ],
     ids=str,
 )
-def test_what_depends_on_the_recording_is_left_to_it(choice: dict[str, object]) -> None:
+def test_values_that_depend_on_the_recording_are_accepted(choice: dict[str, object]) -> None:
     check_pipeline(choice)
 
 
-def test_a_step_that_does_not_fit_is_a_problem_of_the_recording(tmp_path: Path) -> None:
+def test_a_step_that_does_not_fit_the_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"PREPROCESSING: phase_shift cannot be applied"):
         preprocess(recording(), {"phase_shift": {}}, SELF_FILTERING, tmp_path / "p")

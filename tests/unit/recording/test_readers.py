@@ -57,12 +57,12 @@ def test_sortings_and_events_are_not_readers() -> None:
         ("cbin_ibl", "cbin_ibl"),
     ],
 )
-def test_a_reader_goes_by_several_names(data_type: str, name: str) -> None:
+def test_spellings_of_a_reader_are_accepted(data_type: str, name: str) -> None:
     """Case, separators and SpikeInterface's own prefixes make no difference."""
     assert find_reader(data_type).name == name
 
 
-def test_an_unknown_reader_is_answered_with_the_nearest() -> None:
+def test_an_unknown_reader_is_refused_with_a_suggestion() -> None:
     """A misspelling is a setting to mend."""
     with pytest.raises(SettingsError, match=r"DATA_TYPE=spikeglxx .* did you mean spikeglx"):
         find_reader("spikeglxx")
@@ -75,7 +75,7 @@ def test_a_reader_that_executes_its_source_is_refused(data_type: str) -> None:
         find_reader(data_type)
 
 
-def test_the_old_name_of_a_parameter_is_answered_with_the_new() -> None:
+def test_an_outdated_parameter_is_refused_with_its_new_name() -> None:
     """Examples from before SpikeInterface 0.98 name electrical_series_name."""
     with pytest.raises(SettingsError) as raised:
         check_reader("nwb", {"electrical_series_name": "ElectricalSeries"})
@@ -94,9 +94,7 @@ def test_the_old_name_of_a_parameter_is_answered_with_the_new() -> None:
         ("spikeglx", {"folder_path": "run_g0"}),
     ],
 )
-def test_the_path_and_the_streaming_are_the_jobs_own(
-    data_type: str, kwargs: dict[str, Any]
-) -> None:
+def test_parameters_that_the_job_sets_are_refused(data_type: str, kwargs: dict[str, Any]) -> None:
     """They come from the source, and would otherwise be given twice."""
     with pytest.raises(SettingsError, match="which the job sets itself"):
         check_reader(data_type, kwargs)
@@ -118,7 +116,7 @@ def test_parameters_of_the_reader_are_accepted(data_type: str, kwargs: dict[str,
     assert check_reader(data_type, kwargs).name == data_type
 
 
-def test_a_parameter_that_is_needed_is_asked_for() -> None:
+def test_a_missing_required_parameter_is_refused() -> None:
     """A raw binary file does not say how many bytes a sample has."""
     with pytest.raises(SettingsError, match="lacks sampling_frequency, which DATA_TYPE=binary"):
         check_reader("binary", {"dtype": "int16"})
@@ -134,7 +132,7 @@ def test_a_parameter_that_is_needed_is_asked_for() -> None:
         (["notes.txt"], None),
     ],
 )
-def test_files_tell_their_format(names: list[str], data_type: str | None) -> None:
+def test_the_format_is_guessed_from_file_names(names: list[str], data_type: str | None) -> None:
     """So that a wrong DATA_TYPE can be answered with the likely one."""
     assert likely_data_type(paths(*names)) == data_type
 
@@ -174,7 +172,7 @@ def test_the_only_neural_stream_is_chosen(streams: list[Stream], chosen: str) ->
     assert choose_stream(streams, {}).identifier == chosen
 
 
-def test_a_choice_of_two_is_the_users() -> None:
+def test_two_candidate_streams_are_refused_with_a_list() -> None:
     """All candidates are listed, with what tells them apart, and how to name one."""
     with pytest.raises(SettingsError) as raised:
         choose_stream([stream("imec0.ap"), stream("imec1.ap"), stream("imec0.lf", 2500)], {})
@@ -185,26 +183,26 @@ def test_a_choice_of_two_is_the_users() -> None:
     assert 'READ_RECORDING_KWARGS={"stream_id": "imec0.ap"}' in message
 
 
-def test_a_choice_of_two_electrical_series_names_its_own_parameter() -> None:
+def test_two_electrical_series_are_refused_with_their_parameter() -> None:
     """NWB calls it electrical_series_path."""
     with pytest.raises(SettingsError, match=r'\{"electrical_series_path": "acquisition/a"\}'):
         choose_stream([stream("acquisition/a"), stream("acquisition/b")], {})
 
 
-def test_the_named_stream_is_taken() -> None:
+def test_a_requested_stream_is_chosen() -> None:
     """By its identifier or its name."""
     streams = [stream("0", name="ProbeA-AP"), stream("1", name="ProbeB-AP")]
     assert choose_stream(streams, {"stream_id": "1"}) is streams[1]
     assert choose_stream(streams, {"stream_name": "ProbeB-AP"}) is streams[1]
 
 
-def test_a_stream_that_is_not_there_is_answered_with_those_that_are() -> None:
+def test_a_missing_stream_is_refused_with_a_list() -> None:
     """The message lists them."""
     with pytest.raises(SettingsError, match=r"'imec1.ap', which is not there; .*imec0.ap: 384"):
         choose_stream([stream("imec0.ap")], {"stream_id": "imec1.ap"})
 
 
-def test_lfp_alone_is_not_a_recording() -> None:
+def test_lfp_streams_alone_are_refused() -> None:
     """There is nothing to choose: the data are of the wrong kind."""
     with pytest.raises(RecordingError, match=r"nothing here can be sorted: .*imec0.lf.* LFP"):
         choose_stream([stream("imec0.lf", 2500)], {})
@@ -238,7 +236,7 @@ def test_the_named_probe_is_needed_alone(parameter: str) -> None:
     assert needed_files("spikeglx", RUN + SECOND_PROBE, {parameter: "imec1.ap"}) == SECOND_PROBE
 
 
-def test_two_probes_have_to_be_chosen_from() -> None:
+def test_two_probes_are_refused_without_a_choice() -> None:
     """Before anything is downloaded."""
     with pytest.raises(SettingsError, match=r"2 AP bands: imec0.ap, imec1.ap; choose one"):
         needed_files("spikeglx", RUN + SECOND_PROBE, {})
@@ -295,13 +293,13 @@ def test_a_run_that_cannot_be_read_is_refused_before_the_download(
         needed_files("spikeglx", names, {})
 
 
-def test_a_stream_that_is_not_among_the_files() -> None:
+def test_a_stream_without_files_is_refused() -> None:
     """The message lists those that are."""
     with pytest.raises(SettingsError, match=r"'imec3\.ap'.* imec0\.ap, imec0\.lf, nidq"):
         needed_files("spikeglx", RUN, {"stream_id": "imec3.ap"})
 
 
-def test_files_renamed_without_gate_and_trigger_are_known_by_their_stream() -> None:
+def test_files_without_gate_and_trigger_are_recognized() -> None:
     """People rename files; the stream is still in them."""
     names = paths("mouse1.imec0.ap.bin", "mouse1.imec0.ap.meta", "mouse1.imec0.lf.bin")
     assert needed_files("spikeglx", names, {}) == names[:2]
@@ -313,7 +311,7 @@ def test_files_renamed_beyond_recognition_are_all_needed() -> None:
     assert needed_files("spikeglx", names, {}) == names
 
 
-def test_compressed_files_of_ibl_need_their_band() -> None:
+def test_ibl_needs_the_files_of_the_ap_band() -> None:
     """The compressed binary, its index and its meta file."""
     ap = paths(*(f"_spikeglx_ephysData.ap.{ending}" for ending in ("cbin", "ch", "meta")))
     lf = paths("_spikeglx_ephysData.lf.cbin", "_spikeglx_ephysData.lf.ch")

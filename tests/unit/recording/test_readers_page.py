@@ -29,12 +29,12 @@ def test_every_reader_has_a_row_and_every_row_a_reader() -> None:
     assert {len(row) for row in rows().values()} == {7}
 
 
-def test_every_row_says_how_far_its_reader_was_tried() -> None:
+def test_every_row_has_a_state() -> None:
     for name, row in rows().items():
         assert row[-1].startswith(STATES), name
 
 
-def test_the_readers_that_are_refused_are_those_whose_package_is_missing() -> None:
+def test_refused_readers_are_those_with_missing_packages() -> None:
     said = {name for name, row in rows().items() if row[-1].startswith("refused")}
     assert said == {name for name in reader_names() if is_refused(name)}
 

@@ -36,7 +36,7 @@ def lost(frame: int, n_samples: int, *, n_frames: int = N_FRAMES) -> np.ndarray:
 
 @pytest.mark.parametrize("n_samples", [1, 2, 63, 21_000, 10**9, -90_000, -1])
 @pytest.mark.parametrize("frame", [1, 31, 32, 5000, N_FRAMES - 1])
-def test_a_gap_is_found_wherever_and_however_long_it_is(frame: int, n_samples: int) -> None:
+def test_gaps_of_any_length_are_found_anywhere(frame: int, n_samples: int) -> None:
     times = lost(frame, n_samples)
     fitted = fit(times)
     (gap,) = fitted.gaps
@@ -48,7 +48,7 @@ def test_a_gap_is_found_wherever_and_however_long_it_is(frame: int, n_samples: i
 
 
 @pytest.mark.parametrize("frame", [CHUNK_FRAMES - 1, CHUNK_FRAMES, CHUNK_FRAMES + 1])
-def test_a_gap_where_one_chunk_ends(frame: int) -> None:
+def test_a_gap_at_the_end_of_a_chunk_is_found(frame: int) -> None:
     times = lost(frame, 7, n_frames=CHUNK_FRAMES + 1000)
     fitted = fit(times)
     assert [(gap.frame, round(gap.length_s * RATE_HZ, 3)) for gap in fitted.gaps] == [(frame, 7)]
@@ -67,7 +67,7 @@ def test_many_gaps_are_found_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [29_999.7, 30_000.0, 30_303.0])
-def test_a_rate_that_is_not_the_headers_is_no_gap(rate_hz: float) -> None:
+def test_a_rate_other_than_the_header_s_is_no_gap(rate_hz: float) -> None:
     times = even(rate_hz)
     fitted = fit(times)
     assert fitted.gaps == ()
@@ -75,7 +75,7 @@ def test_a_rate_that_is_not_the_headers_is_no_gap(rate_hz: float) -> None:
     assert largest_error(fitted, times) < 1e-3
 
 
-def test_a_clock_that_drifts_to_and_fro_is_followed() -> None:
+def test_a_drifting_clock_is_followed() -> None:
     times = even() + 0.01 * np.sin(even() * 0.6)
     fitted = fit(times)
     assert fitted.gaps == ()
@@ -83,7 +83,7 @@ def test_a_clock_that_drifts_to_and_fro_is_followed() -> None:
 
 
 @pytest.mark.parametrize("digits", [6, 5, 4, 3])
-def test_rounding_is_no_gap_and_hides_none(digits: int) -> None:
+def test_rounding_neither_makes_nor_hides_gaps(digits: int) -> None:
     """With 3 digits, 30 samples in a row have the same time."""
     times = np.round(even(), digits)
     assert fit(times).gaps == ()
@@ -96,7 +96,7 @@ def test_rounding_is_no_gap_and_hides_none(digits: int) -> None:
 
 
 @pytest.mark.parametrize("jitter", [0.05, 0.2, 2.0])
-def test_jitter_is_no_gap_and_hides_none(jitter: float) -> None:
+def test_jitter_neither_makes_nor_hides_gaps(jitter: float) -> None:
     """In samples."""
     times = even() + np.random.default_rng(0).normal(0, jitter / RATE_HZ, N_FRAMES)
     assert fit(times).gaps == ()
@@ -106,14 +106,14 @@ def test_jitter_is_no_gap_and_hides_none(jitter: float) -> None:
     assert largest_error(fitted, times) <= 0.5
 
 
-def test_large_jitter_is_said() -> None:
+def test_large_jitter_is_noted() -> None:
     assert fit(even()).notes == ()
     assert fit(np.round(even(), 6)).notes == ()
     (note,) = fit(np.round(even(), 3)).notes
     assert "the timestamps jitter by 0.0002" in note
 
 
-def test_one_time_that_is_wrong_is_no_gap() -> None:
+def test_one_wrong_timestamp_is_no_gap() -> None:
     times = even()
     times[1000] = 0.0
     assert fit(times).gaps == ()
@@ -123,19 +123,19 @@ def test_seconds_since_1970_have_no_gaps() -> None:
     assert fit(1.7e9 + even()).gaps == ()
 
 
-def test_too_few_timestamps_go_on_evenly() -> None:
+def test_times_continue_evenly_after_the_last_timestamp() -> None:
     fitted = fit(lost(50_000, 21_000)[:100_000], 150_000)
     assert fitted.end_s == pytest.approx(20 + 171_000 / RATE_HZ)
     (note,) = fitted.notes
     assert "end 50000 samples before the traces" in note
 
 
-def test_timestamps_that_are_all_the_same_say_nothing() -> None:
+def test_constant_timestamps_are_ignored() -> None:
     assert fit_timestamps([np.full(1000, -1.0)], 1000, RATE_HZ, "timestamps") is None
     assert fit_timestamps([np.empty(0)], 1000, RATE_HZ, "timestamps") is None
 
 
-def test_a_time_that_is_no_number_is_refused() -> None:
+def test_nan_timestamps_are_refused() -> None:
     times = even(n_frames=1000)
     times[[3, 5]] = np.nan
     with pytest.raises(ValueError, match="2 timestamps are NaN or infinite"):
@@ -143,7 +143,7 @@ def test_a_time_that_is_no_number_is_refused() -> None:
 
 
 @pytest.mark.parametrize("are_counts", [False, True])
-def test_blocks_that_each_have_a_time(are_counts: bool) -> None:
+def test_block_timestamps_are_fitted(are_counts: bool) -> None:
     """Rounded to microseconds, with a loss before the 50th."""
     frames = np.arange(100) * 512
     truth = 5 + frames / RATE_HZ
@@ -160,7 +160,7 @@ def test_blocks_that_each_have_a_time(are_counts: bool) -> None:
     assert largest_error(fitted, times) < 0.1
 
 
-def test_blocks_that_all_come_after_a_pause() -> None:
+def test_a_pause_before_every_block_is_a_gap() -> None:
     frames = np.arange(5) * 30_000
     blocks = BlockTimes(origin="fragments", frames=frames, times_s=1.5 * np.arange(5.0))
     fitted = fit_block_times(blocks, 150_000, RATE_HZ)
@@ -169,7 +169,7 @@ def test_blocks_that_all_come_after_a_pause() -> None:
     assert fitted.intervals_s()[1] == pytest.approx((1.5, 2.5))
 
 
-def test_a_part_of_the_times_keeps_its_gaps() -> None:
+def test_cut_times_keep_their_gaps() -> None:
     times = lost(50_000, 21_000, n_frames=100_000)
     part = cut(fit(times), 30_000, 70_000)
     np.testing.assert_allclose(part.at(np.arange(40_000)), times[30_000:70_000], atol=1e-9)
@@ -180,7 +180,7 @@ def test_a_part_of_the_times_keeps_its_gaps() -> None:
     )
 
 
-def test_segments_that_are_read_as_one_have_a_gap_where_their_clocks_do_not_meet() -> None:
+def test_joined_segments_have_a_gap_where_their_clocks_do_not_meet() -> None:
     parts = [evenly_spaced(begin_s, 30_000, 1 / RATE_HZ, "counts") for begin_s in (0.0, 1.0, 2.5)]
     joined = join(parts)
     assert [(gap.frame, gap.length_s) for gap in joined.gaps] == [(60_000, pytest.approx(0.5))]
@@ -188,6 +188,6 @@ def test_segments_that_are_read_as_one_have_a_gap_where_their_clocks_do_not_meet
     np.testing.assert_allclose(joined.at(np.arange(90_000)), times, atol=1e-9)
 
 
-def test_between_two_samples_times_count_from_the_first() -> None:
+def test_fractions_of_a_frame_count_from_its_start() -> None:
     fitted = fit(lost(50_000, 21_000, n_frames=100_000))
     assert fitted.at([49_999.5]) == pytest.approx([20 + 49_999.5 / RATE_HZ])
