@@ -1,1 +1,1 @@
-"""Opening what was fetched as a recording, and checking it before it is sorted."""
+"""Find, fetch, open and check the recording."""

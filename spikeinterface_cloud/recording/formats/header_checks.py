@@ -120,7 +120,7 @@ def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) ->
         raise RecordingError(
             f"the meta file of {file.name} contradicts itself: {n_samples:.0f} samples at "
             f"{rate:g} Hz last {expected_s:.6g} s, but fileTimeSecs is {duration_s:.6g} s, "
-            f"which implies {n_samples / duration_s:.6g} Hz; replace it by the meta file that "
+            f"which implies {n_samples / duration_s:.6g} Hz; replace it with the meta file that "
             "belongs to this file, or correct it"
         )
 
@@ -175,7 +175,7 @@ def _check_open_ephys_rate(folder: Path, rate_hz: float) -> None:
     if implied > 0 and rates_differ(rate_hz, implied):
         raise RecordingError(
             f"{folder.name}: structure.oebin says {rate_hz:g} Hz, but the times in timestamps.npy "
-            f"imply {implied:g} Hz; replace structure.oebin by the one of this recording"
+            f"imply {implied:g} Hz; replace structure.oebin with the one of this recording"
         )
 
 
