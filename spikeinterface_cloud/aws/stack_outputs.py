@@ -1,4 +1,4 @@
-"""What a CloudFormation stack tells of itself: its outputs, among them queue and definition."""
+"""The outputs of a CloudFormation stack, among them its job queues and job definitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 from spikeinterface_cloud.errors import CloudJobError
 
-#: the outputs that are used, by the kind of machine: queue and definition
+#: the outputs with queue and definition, by the value of `--compute`
 OUTPUTS = {
     "spot": ("JobQueue", "JobDefinition"),
     "on-demand": ("OnDemandJobQueue", "JobDefinition"),
@@ -17,66 +17,36 @@ OUTPUTS = {
 
 
 class MissingOption(CloudJobError, ValueError):
-    """An option is missing; a fault of the command line (2)."""
+    """An option is missing (2)."""
 
     exit_code = 2
 
 
-def queue_and_definition(
-    session: AwsSession,
-    stack: str | None,
-    queue: str | None,
-    definition: str | None,
-    machines: str = "spot",
+def find_queue(
+    session: AwsSession, stack: str | None, queue: str | None, compute: str = "spot"
+) -> str:
+    """Return the queue, or else that of the stack. Raises MissingOption or AwsError."""
+    outputs = stack_outputs(session, stack) if stack and not queue else {}
+    return queue or _output(outputs, OUTPUTS[compute][0], stack, "--job-queue")
+
+
+def find_queue_and_definition(
+    session: AwsSession, stack: str | None, queue: str | None, definition: str | None, compute: str
 ) -> tuple[str, str]:
-    """Queue and definition: those that are given, else the stack's, which is asked only then.
+    """Return queue and job definition, or else those of the stack, which is asked once if at all.
 
-    Parameters
-    ----------
-    machines
-        for which of them the stack is asked, one of OUTPUTS
-
-    Raises
-    ------
-    MissingOption
-        Neither they nor a stack are given.
-    AwsError
-        The stack does not tell.
+    Raises MissingOption or AwsError.
     """
-    if queue is None and definition is None and stack is not None:
-        outputs = stack_outputs(session, stack)
-        names = OUTPUTS[machines]
-        return output(outputs, names[0], stack), output(outputs, names[1], stack)
+    outputs = stack_outputs(session, stack) if stack and not (queue and definition) else {}
+    queue_output, definition_output = OUTPUTS[compute]
     return (
-        queue_of(session, stack, queue, machines),
-        definition or _asked(session, stack, OUTPUTS[machines][1], "--job-definition"),
+        queue or _output(outputs, queue_output, stack, "--job-queue"),
+        definition or _output(outputs, definition_output, stack, "--job-definition"),
     )
 
 
-def queue_of(
-    session: AwsSession, stack: str | None, queue: str | None, machines: str = "spot"
-) -> str:
-    """The queue: the one that is given, else the stack's; errors as above."""
-    return queue or _asked(session, stack, OUTPUTS[machines][0], "--job-queue")
-
-
-def _asked(session: AwsSession, stack: str | None, key: str, option: str) -> str:
-    if stack is None:
-        raise MissingOption(
-            f"{option}: missing, and no --stack is given whose outputs would tell; "
-            "name it, or the stack"
-        )
-    return output(stack_outputs(session, stack), key, stack)
-
-
 def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:
-    """The outputs of a stack, by key.
-
-    Raises
-    ------
-    AwsError
-        There is no such stack, or it may not be looked at.
-    """
+    """Return the outputs of a stack by key. Raises AwsError."""
     client = session.client("cloudformation")
     with translate_errors(f"read the outputs of the stack {stack}"):
         reply = client.describe_stacks(StackName=stack)
@@ -86,12 +56,12 @@ def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:
     }
 
 
-def output(outputs: Mapping[str, str], key: str, stack: str) -> str:
-    """One output; that it is missing is an error which names those that are there."""
+def _output(outputs: Mapping[str, str], key: str, stack: str | None, option: str) -> str:
+    if stack is None:
+        raise MissingOption(f"{option}: missing; give it, or a --stack with that output")
     if key not in outputs:
-        there = ", ".join(sorted(outputs)) or "none at all"
         raise AwsError(
-            f"the stack {stack} has no output {key}, only {there}; "
+            f"the stack {stack} has no output {key}, only {', '.join(sorted(outputs)) or 'none'}; "
             "name another stack, or give --job-queue and --job-definition"
         )
     return outputs[key]

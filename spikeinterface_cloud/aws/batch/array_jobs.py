@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
 from spikeinterface_cloud.aws.batch.arrays import overview, prepare_jobs
 from spikeinterface_cloud.aws.batch.request import JobOptions
 from spikeinterface_cloud.aws.batch.submission import PreparedJob
+from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
-from spikeinterface_cloud.aws.inputs.job_settings import job_variables, local_endpoints
+from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.locations import S3Location
@@ -39,9 +39,7 @@ class ManyJobs:
         return prepare_jobs(self.jobs, self.title, self.target, options)
 
 
-def find_jobs(
-    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
-) -> ManyJobs:
+def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSession) -> ManyJobs:
     """List the recordings that the options name, and make a job of each, checked as one alone is.
 
     Raises
@@ -49,12 +47,12 @@ def find_jobs(
     SettingsError, SourceError, AwsError, TransferError, UnavailableError
         The list cannot be had, or some of its jobs are bad ones.
     """
-    common = job_variables(given, environ)
+    common = job_variables(options, environ)
     target = common_target(common)  # before the list, which may take a while
-    listing = listed_recordings(given, session, dandi_api_key(environ), target)
+    listing = listed_recordings(options, session, dandi_api_key(environ), target)
     jobs = jobs_of(listing, common)
-    notes = (*listing.notes, *local_endpoints(common))
-    if given["skip_completed"]:
+    notes = (*listing.notes, *endpoint_warnings(common))
+    if options.skip_completed:
         from spikeinterface_cloud.aws.batch.completed import unfinished
 
         left = unfinished(session.client("s3"), jobs)

@@ -1,21 +1,29 @@
-"""What AWS Batch says of jobs: one state for each, whichever call told it."""
+"""The state of jobs on AWS Batch, from whichever call describes it.
+
+Every function that takes a client raises AwsError if AWS refuses or cannot be reached.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikeinterface_cloud.aws.cli.options import STATUSES
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 
-#: DescribeJobs takes no more identifiers
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+
+#: the most identifiers that DescribeJobs takes
 MOST_DESCRIBED = 100
 
-#: where AWS Batch logs when the job definition says nothing
+#: where AWS Batch logs unless the job definition names another group
 DEFAULT_LOG_GROUP = "/aws/batch/job"
+
+#: of a job that failed without an exit code of its container
+NO_EXIT_CODE = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +31,11 @@ class JobState:
     """A job as one reply described it; what the reply leaves out is empty or None."""
 
     reply: Mapping[str, Any]
+
+    @property
+    def _container(self) -> Mapping[str, Any]:
+        container: Mapping[str, Any] = self.reply.get("container", {})
+        return container
 
     @property
     def job_id(self) -> str:
@@ -41,28 +54,33 @@ class JobState:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether the job has ended."""
         return self.status in ("SUCCEEDED", "FAILED")
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether it ended well."""
+        """Whether the job has ended well."""
         return self.status == "SUCCEEDED"
 
     @property
     def exit_code(self) -> int | None:
-        """What the container exited with; None while it runs, or when it never started."""
-        code = self.reply.get("container", {}).get("exitCode")
+        """The exit code of the container, if it has run and ended."""
+        code = self._container.get("exitCode")
         return None if code is None else int(code)
 
     @property
+    def final_exit_code(self) -> int:
+        """The exit code of a job that has ended.
+
+        Arrays, and jobs that failed before their container ran, have none of their own.
+        """
+        return 0 if self.has_succeeded else self.exit_code or NO_EXIT_CODE
+
+    @property
     def reason(self) -> str:
-        """Why it is in this state: Batch's own words, and those of its container."""
-        reasons = (
-            self.reply.get("statusReason"),
-            self.reply.get("container", {}).get("reason"),
-        )
-        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
+        """Why the job is in this state, in the words of Batch and of its container."""
+        reasons = (self.reply.get("statusReason"), self._container.get("reason"))
+        return "; ".join(dict.fromkeys(filter(None, reasons)))
 
     @property
     def attempts(self) -> Sequence[Mapping[str, Any]]:
@@ -71,33 +89,31 @@ class JobState:
 
     @property
     def n_attempts(self) -> int:
-        """How many attempts have been started."""
-        under_way = 1 if self.status in ("STARTING", "RUNNING") else 0
-        return len(self.attempts) + under_way
+        """The number of attempts that have started."""
+        return len(self.attempts) + (self.status in ("STARTING", "RUNNING"))
 
     @property
     def log_group(self) -> str:
         """The group of its log streams."""
-        configuration = self.reply.get("container", {}).get("logConfiguration", {})
-        return str(configuration.get("options", {}).get("awslogs-group", DEFAULT_LOG_GROUP))
+        options = self._container.get("logConfiguration", {}).get("options", {})
+        return str(options.get("awslogs-group", DEFAULT_LOG_GROUP))
 
     @property
     def log_streams(self) -> list[str]:
         """The log stream of each attempt, in order; a stream may not exist yet."""
-        containers = [attempt.get("container", {}) for attempt in self.attempts]
-        containers.append(self.reply.get("container", {}))
-        named = (container.get("logStreamName") for container in containers)
-        return list(dict.fromkeys(stream for stream in named if stream))
+        containers = [*(attempt.get("container", {}) for attempt in self.attempts), self._container]
+        names = (container.get("logStreamName") for container in containers)
+        return list(dict.fromkeys(filter(None, names)))
 
     @property
     def array_size(self) -> int | None:
-        """How many children it has; None for a job that is no array."""
+        """The number of children of an array."""
         size = self.reply.get("arrayProperties", {}).get("size")
         return None if size is None else int(size)
 
     @property
     def array_counts(self) -> dict[str, int]:
-        """How many of its children are in each state, where there are any."""
+        """The number of an array's children in each state that any are in."""
         counts = self.reply.get("arrayProperties", {}).get("statusSummary", {})
         return {status: int(counts[status]) for status in STATUSES if counts.get(status)}
 
@@ -109,108 +125,114 @@ class JobState:
     @property
     def environment(self) -> dict[str, str]:
         """The variables of its container."""
-        variables = self.reply.get("container", {}).get("environment", ())
+        variables = self._container.get("environment", ())
         return {variable["name"]: variable["value"] for variable in variables}
 
     def elapsed_s(self, now_s: float) -> float | None:
-        """Seconds since it started, or that it took; None when it has not started."""
+        """Return the seconds since the job started, or that it took, if it has started."""
         started_ms = self.reply.get("startedAt")
         if not started_ms:
             return None
         ended_ms = self.reply.get("stoppedAt") or now_s * 1000
         return max(0.0, (float(ended_ms) - float(started_ms)) / 1000)
 
+    def describe(self) -> str:
+        """Return one line on the state and its reason."""
+        code = "" if self.exit_code is None else f" with exit code {self.exit_code}"
+        attempts = f", attempt {self.n_attempts}" if self.n_attempts > 1 else ""
+        counts = f" ({self.describe_counts()})" if self.array_counts else ""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.job_id} is {self.status}{code}{attempts}{counts}{reason}"
 
-def look_up(batch: Any, job_ids: Iterable[str]) -> dict[str, JobState]:
-    """The states of these jobs, by identifier; those that AWS does not know are left out.
+    def describe_counts(self) -> str:
+        """Return how many children of an array are in each state; empty for other jobs."""
+        return ", ".join(f"{count} {status}" for status, count in self.array_counts.items())
 
-    Raises
-    ------
-    AwsError
-        AWS did not tell.
-    """
-    found: dict[str, JobState] = {}
-    for some in _portions(job_ids, MOST_DESCRIBED):
+    def check_is_no_array(self, noun: str) -> None:
+        """Refuse an array, whose children have a `noun` each; AwsError."""
+        if self.array_size is not None:
+            raise AwsError(
+                f"{self.job_id} is an array, whose {self.array_size} jobs have {noun} each; "
+                f"name one, from {self.job_id}:0 to {self.job_id}:{self.array_size - 1}"
+            )
+
+
+def look_up(batch: BatchClient, job_ids: Sequence[str]) -> dict[str, JobState]:
+    """Return the states of the jobs that AWS knows, by identifier."""
+    states: dict[str, JobState] = {}
+    for start in range(0, len(job_ids), MOST_DESCRIBED):
         with translate_errors("look up the job"):
-            reply = batch.describe_jobs(jobs=some)
-        found |= {job["jobId"]: JobState(reply=job) for job in reply["jobs"]}
-    return found
+            reply = batch.describe_jobs(jobs=job_ids[start : start + MOST_DESCRIBED])
+        states |= {job["jobId"]: JobState(reply=job) for job in reply["jobs"]}
+    return states
 
 
-def look_up_one(batch: Any, job_id: str) -> JobState:
-    """The state of a job.
-
-    Raises
-    ------
-    AwsError
-        There is no such job, or AWS did not tell.
-    """
-    states = look_up(batch, [job_id])
-    if job_id not in states:
-        raise no_such_job(job_id, batch)
-    return states[job_id]
+def look_up_all(batch: BatchClient, job_ids: Sequence[str]) -> list[JobState]:
+    """Return the states of the jobs, in their order; one that AWS does not know is an AwsError."""
+    states = look_up(batch, job_ids)
+    for job_id in job_ids:
+        if job_id not in states:
+            raise no_such_job(job_id, batch)
+    return [states[job_id] for job_id in job_ids]
 
 
-def no_such_job(job_id: str, batch: Any) -> AwsError:
-    """The error that says that AWS does not know a job."""
+def look_up_one(batch: BatchClient, job_id: str) -> JobState:
+    """Return the state of a job; one that AWS does not know is an AwsError."""
+    return look_up_all(batch, [job_id])[0]
+
+
+def no_such_job(job_id: str, batch: BatchClient) -> AwsError:
+    """Return the error for a job that AWS does not know."""
     return AwsError(
-        f"there is no job {job_id} in {batch.meta.region_name}; check --region and --profile, "
-        "and mind that AWS forgets a job about seven days after its end"
+        f"there is no job {job_id} in {batch.meta.region_name}; check --region and --profile "
+        "(AWS forgets a job about seven days after its end)"
     )
 
 
-def list_jobs(batch: Any, queue: str, filters: Mapping[str, str]) -> Iterator[JobState]:
-    """The jobs of a queue, of every status, every page of them.
+def list_jobs(batch: BatchClient, queue: str, name: Any, value: str) -> Iterator[JobState]:
+    """Yield the jobs of a queue, of every status, page by page.
 
     Parameters
     ----------
-    filters
-        one of those of ListJobs, like `{"JOB_NAME": "session1-*"}`; without any, AWS would list
-        running jobs alone
+    batch, queue
+        The client, and name or ARN of the queue.
+    name, value
+        One of the filters of ListJobs, like `JOB_NAME` and `session1-*`. Without a filter, AWS
+        would list running jobs only.
     """
     pages = batch.get_paginator("list_jobs").paginate(
-        jobQueue=queue,
-        filters=[{"name": name, "values": [value]} for name, value in filters.items()],
+        jobQueue=queue, filters=[{"name": name, "values": [value]}]
     )
     with translate_errors(f"list the jobs of {queue}"):
         for page in pages:
             yield from (JobState(reply=job) for job in page["jobSummaryList"])
 
 
-def recent_jobs(batch: Any, queue: str, seconds: float) -> list[JobState]:
-    """The jobs of a queue that were submitted in the last `seconds`, the newest first.
-
-    Raises
-    ------
-    AwsError
-        AWS did not tell.
-    """
+def recent_jobs(batch: BatchClient, queue: str, seconds: float) -> list[JobState]:
+    """Return the jobs that were submitted to a queue in the last `seconds`, the newest first."""
     created_ms = str(int((time.time() - seconds) * 1000))
-    found = list_jobs(batch, queue, {"AFTER_CREATED_AT": created_ms})
-    return sorted(found, key=lambda job: job.reply.get("createdAt", 0), reverse=True)
+    jobs = list_jobs(batch, queue, "AFTER_CREATED_AT", created_ms)
+    return sorted(jobs, key=lambda job: job.reply.get("createdAt", 0), reverse=True)
 
 
-def live_or_succeeded(batch: Any, queue: str, job_name: str) -> JobState | None:
-    """The job of this name, which holds the job's hash: the one under way, or that has succeeded.
-
-    One that runs comes before one that has ended.
-    """
-    found = [
-        job for job in list_jobs(batch, queue, {"JOB_NAME": job_name}) if job.status != "FAILED"
-    ]
-    return min(found, key=lambda job: job.is_over, default=None)
+def find_same_job(batch: BatchClient, queue: str, job_name: str) -> JobState | None:
+    """Return the job of this name, which holds its hash, that runs or else has succeeded."""
+    jobs = list_jobs(batch, queue, "JOB_NAME", job_name)
+    return min(
+        (job for job in jobs if job.status != "FAILED"), key=lambda job: job.is_over, default=None
+    )
 
 
-def terminate(batch: Any, job_id: str, reason: str) -> None:
-    """End a job, or an array with all its children, in whatever state they are."""
+def terminate(batch: BatchClient, job_id: str, reason: str) -> None:
+    """End a job in any state, or an array with all its children."""
     with translate_errors(f"cancel the job {job_id}"):
         batch.terminate_job(jobId=job_id, reason=reason)
 
 
-def queue_position(batch: Any, job: JobState) -> int | None:
-    """Where in its queue a waiting job is, from 1; None where AWS does not tell.
+def queue_position(batch: BatchClient, job: JobState) -> int | None:
+    """Return the place of a waiting job in its queue, from 1.
 
-    AWS tells it of the first hundred jobs, and not to everyone.
+    AWS knows the first hundred jobs only; not everyone may ask.
     """
     if job.status != "RUNNABLE":
         return None
@@ -222,9 +244,3 @@ def queue_position(batch: Any, job: JobState) -> int | None:
     front = [waiting["jobArn"] for waiting in reply["frontOfQueue"]["jobs"]]
     arn = job.reply.get("jobArn")
     return front.index(arn) + 1 if arn in front else None
-
-
-def _portions(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    remaining = iter(items)
-    while portion := list(islice(remaining, size)):
-        yield portion

@@ -1,11 +1,11 @@
-"""The log of a job: every attempt, every page, and what is still to come."""
+"""The log of a job: every attempt, every page, and the lines that are still to come."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
@@ -14,26 +14,26 @@ from spikeinterface_cloud.aws.batch.wait import announce_changes, watch
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_errors
 
-#: what a container writes last is in its log some seconds after its end
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+
+#: the last lines of a container reach its log some seconds after its end
 DELIVERY_S = 5
 
 
 class LogStream:
-    """One stream, read from its start; each reading goes on where the last one ended."""
+    """One stream; each reading goes on where the last one ended."""
 
-    def __init__(self, logs: Any, group: str, name: str) -> None:
+    def __init__(self, logs: CloudWatchLogsClient, group: str, name: str) -> None:
         self._logs = logs
-        self._where = {"logGroupName": group, "logStreamName": name}
+        self._location = {"logGroupName": group, "logStreamName": name}
         self._token: str | None = None
-        #: whether it has been there yet
+        #: whether it existed at a reading
         self.exists = False
 
     def read(self) -> Iterator[str]:
-        """The lines that have come since; none while the stream does not exist yet."""
-        while True:
-            page = self._page()
-            if page is None:
-                return
+        """Yield the new lines; none while the stream does not exist yet."""
+        while page := self._page():
             self.exists = True
             for event in page["events"]:
                 yield _line(event)
@@ -43,10 +43,10 @@ class LogStream:
             self._token = page["nextForwardToken"]
 
     def _page(self) -> Any:
-        token = {} if self._token is None else {"nextToken": self._token}
+        arguments: Any = self._location | ({"nextToken": self._token} if self._token else {})
         with translate_errors("read the log"):
             try:
-                return self._logs.get_log_events(startFromHead=True, **self._where, **token)
+                return self._logs.get_log_events(startFromHead=True, **arguments)
             except ClientError as error:
                 if error_code(error) != "ResourceNotFoundException":
                     raise
@@ -56,46 +56,33 @@ class LogStream:
 class JobLog:
     """The log of a job that is no array: the streams of its attempts, as they become known."""
 
-    def __init__(self, logs: Any) -> None:
+    def __init__(self, logs: CloudWatchLogsClient) -> None:
         self._logs = logs
         self._streams: dict[str, LogStream] = {}
 
     def read(self, job: JobState) -> Iterator[str]:
-        """The lines that are new in this state of the job, attempt by attempt.
-
-        Raises
-        ------
-        AwsError
-            The log may not be read.
-        """
+        """Yield the new lines, attempt by attempt. Raises AwsError."""
         for name in job.log_streams:
             stream = self._streams.setdefault(name, LogStream(self._logs, job.log_group, name))
             try:
                 yield from stream.read()
-            except AwsError as refusal:
-                if not refusal.retryable or job.is_over:
+            except AwsError as error:
+                if not error.retryable or job.is_over:
                     raise
 
     @property
     def is_empty(self) -> bool:
-        """Whether no stream has been there."""
+        """Whether no stream has existed yet."""
         return not any(stream.exists for stream in self._streams.values())
 
 
 def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> str | None:
-    """Show what the log of a job has now, line by line; why there is none, where that is so.
+    """Show the log that a job has now, line by line; return why there is none, if there is none.
 
-    Raises
-    ------
-    AwsError
-        There is no such job, it is an array, or AWS does not tell.
+    Raises AwsError, also for an array.
     """
     job = look_up_one(session.client("batch"), job_id)
-    if job.array_size is not None:
-        raise AwsError(
-            f"{job.job_id} is an array, whose {job.array_size} jobs have a log each; "
-            f"name one, from {job.job_id}:0 to {job.job_id}:{job.array_size - 1}"
-        )
+    job.check_is_no_array("a log")
     log = JobLog(session.client("logs"))
     for line in log.read(job):
         show(line)
@@ -105,14 +92,20 @@ def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> s
 def follow_log(
     session: AwsSession,
     job_id: str,
-    interval_s: float,
+    poll_interval_s: float,
     show: Callable[[str], None],
-    tell: Callable[[str], None],
+    echo: Callable[[str], None],
 ) -> JobState:
-    """Show the log of a job as it comes, line by line; the state in which the job ended.
+    """Show the log of a job until its end, and return its last state.
 
-    Each change of its state is told besides. Of an array, which has no log of its own, there is
-    nothing else.
+    Parameters
+    ----------
+    session, job_id, poll_interval_s
+        The account, the job, and the seconds between two requests.
+    show
+        Gets each line of the log; an array has none.
+    echo
+        Gets a line for each change of the job's state.
 
     Raises
     ------
@@ -120,17 +113,17 @@ def follow_log(
         There is no such job, or AWS refuses for good.
     """
     log = JobLog(session.client("logs"))
-    for state in announce_changes(watch(session.client("batch"), job_id, interval_s), tell):
+    for state in announce_changes(watch(session.client("batch"), job_id, poll_interval_s), echo):
         for line in log.read(state):
             show(line)
-    time.sleep(min(interval_s, DELIVERY_S))  # for what is still on its way to the log
+    time.sleep(min(poll_interval_s, DELIVERY_S))
     for line in log.read(state):
         show(line)
     return state
 
 
 def why_empty(job: JobState) -> str:
-    """Why a job has no log."""
+    """Return why a job has no log."""
     reason = f": {job.reason}" if job.reason else ""
     if not job.is_over:
         return f"no log yet, {job.job_id} is {job.status}{reason}"
@@ -140,7 +133,7 @@ def why_empty(job: JobState) -> str:
 
 
 def _line(event: Any) -> str:
-    """The program's own lines have their time; what others wrote gets that of the log."""
+    """Return a line with its time: the program's own have one, others get that of the log."""
     message = str(event["message"]).rstrip("\n")
     logged = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
     stamp = logged.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,6 +6,9 @@ from typing import Any
 
 from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG, job_name
 from spikeinterface_cloud.aws.batch.limits import check_request
+from spikeinterface_cloud.aws.cli.values import SubmitOptions
+from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws.stack_outputs import find_queue_and_definition
 
 DEFAULT_ATTEMPTS = 3
 
@@ -39,6 +42,27 @@ class JobOptions:
     priority: int | None = None
     #: identifiers of jobs that have to succeed first
     depends_on: tuple[str, ...] = ()
+
+
+def job_options(session: AwsSession, options: SubmitOptions) -> JobOptions:
+    """Return how the job is to run; the stack gives a missing queue or definition."""
+    queue, definition = find_queue_and_definition(
+        session, options.stack, options.job_queue, options.job_definition, options.compute
+    )
+    return JobOptions(
+        job_queue=queue,
+        job_definition=definition,
+        job_name=options.job_name,
+        gpus=options.gpus,
+        vcpus=options.vcpus,
+        memory_mib=options.memory,
+        timeout_s=options.timeout,
+        attempts=options.attempts,
+        tags=dict(options.tag),
+        share_identifier=options.share_identifier,
+        priority=options.priority,
+        depends_on=options.depends_on,
+    )
 
 
 def build_request(

@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
-from spikeinterface_cloud.aws.batch.wait import describe_state
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import (
     NO_OBJECT,
@@ -72,7 +71,7 @@ def no_record(target: S3Location, state: JobState | None) -> AwsError:
     if state is None:
         why = "its job is under way, was killed, or never started"
     else:
-        why = describe_state(state)
+        why = state.describe()
     return AwsError(f"{target} has no {RECORD}: {why}")
 
 
@@ -84,11 +83,7 @@ def target_of(s3: Any, job: JobState) -> S3Location:
     AwsError
         The job names no target, or its list cannot be read.
     """
-    if job.array_size is not None:
-        raise AwsError(
-            f"{job.job_id} is an array, whose {job.array_size} jobs have results each; "
-            f"name one, from {job.job_id}:0 to {job.job_id}:{job.array_size - 1}"
-        )
+    job.check_is_no_array("results")
     variables = job.environment
     if MANIFEST_URL in variables:
         location = parse_s3(variables[MANIFEST_URL], None)

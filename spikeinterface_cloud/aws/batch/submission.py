@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
-from spikeinterface_cloud.aws.batch.jobs import JobState, live_or_succeeded
+from spikeinterface_cloud.aws.batch.jobs import JobState, find_same_job
 from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_length
 from spikeinterface_cloud.aws.batch.request import JobOptions, build_request, container_overrides
 from spikeinterface_cloud.aws.session import AwsSession
@@ -101,7 +101,7 @@ def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
     AwsError
         AWS did not tell.
     """
-    return live_or_succeeded(session.client("batch"), job.queue, job.name)
+    return find_same_job(session.client("batch"), job.queue, job.name)
 
 
 def send(session: AwsSession, job: PreparedJob) -> str:

@@ -1,37 +1,37 @@
-"""Jobs as text for people, and as values for JSON."""
+"""Jobs as a table for people, and as values for JSON."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.batch.wait import describe_counts
+from spikeinterface_cloud.aws.table import table
 
-HEADS = ("job", "name", "status", "attempts", "elapsed", "reason")
+HEADERS = ("job", "name", "status", "attempts", "elapsed", "reason")
 
 
 def jobs_table(jobs: Sequence[JobState], positions: Sequence[int | None] = ()) -> str:
-    """The jobs as a table, a line each.
+    """Return the jobs as a table, with a row for each.
 
     Parameters
     ----------
+    jobs
+        The jobs in the order of the rows.
     positions
-        the place of each job in its queue, from 1, where it is known
+        The place of each job in its queue, from 1, as far as it is known.
     """
-    places = list(positions) or [None] * len(jobs)
-    rows = [_row(job, place) for job, place in zip(jobs, places, strict=True)]
-    widths = [max(len(row[column]) for row in [HEADS, *rows]) for column in range(len(HEADS))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [HEADS, *rows]
-    )
-    return "\n".join(lines)
+    return table([_row(*job) for job in zip_longest(jobs, positions)], HEADERS)
 
 
-def job_values(job: JobState, place: int | None = None) -> dict[str, Any]:
-    """What `--json` says of a job; seconds for times."""
+def jobs_values(jobs: Sequence[JobState], positions: Sequence[int | None]) -> list[dict[str, Any]]:
+    """Return what `--json` prints about jobs; positions as above."""
+    return [_values(*job) for job in zip_longest(jobs, positions)]
+
+
+def _values(job: JobState, position: int | None) -> dict[str, Any]:
     return {
         "jobId": job.job_id,
         "jobName": job.name,
@@ -40,18 +40,18 @@ def job_values(job: JobState, place: int | None = None) -> dict[str, Any]:
         "attempts": job.n_attempts,
         "elapsedSeconds": job.elapsed_s(time.time()),
         "exitCode": job.exit_code,
-        "queuePosition": place,
+        "queuePosition": position,
         "arraySize": job.array_size,
         "arrayCounts": job.array_counts or None,
     }
 
 
-def _row(job: JobState, place: int | None) -> tuple[str, ...]:
+def _row(job: JobState, position: int | None) -> tuple[str, ...]:
     remarks = [
-        f"{place}. in the queue" if place else "",
-        describe_counts(job),
+        f"{position}. in the queue" if position else "",
+        job.describe_counts(),
         job.reason,
-        "" if not job.exit_code else f"exit code {job.exit_code}",
+        f"exit code {job.exit_code}" if job.exit_code else "",
     ]
     return (
         job.job_id,
@@ -59,7 +59,7 @@ def _row(job: JobState, place: int | None) -> tuple[str, ...]:
         job.status,
         str(job.n_attempts or ""),
         format_seconds(job.elapsed_s(time.time())),
-        "; ".join(remark for remark in remarks if remark),
+        "; ".join(filter(None, remarks)),
     )
 
 

@@ -1,12 +1,14 @@
-"""The form of the command line: a default command, options in sections, values read at the edge.
+"""The form of the command line: a default command, options in sections, values with units.
 
-It needs nothing but click, so that `--help` starts at once.
+It imports click only, so that `--help` is quick.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -15,7 +17,7 @@ from click.core import ParameterSource
 
 DEFAULT_COMMAND = "submit"
 
-#: the heading of an option that names none
+#: the heading of an option without a section, like `--help`
 OTHER_SECTION = "Options"
 
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
@@ -24,28 +26,28 @@ AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 class SectionOption(click.Option):
     """An option that belongs to a section of the help."""
 
-    def __init__(self, *names: Any, section: str = OTHER_SECTION, **given: Any) -> None:
-        super().__init__(*names, **given)
+    def __init__(self, *names: Any, section: str = OTHER_SECTION, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
         self.section = section
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """The option; and the variable, where the value that is refused came from one."""
+        """Return the option, and the variable if the refused value came from one."""
         hint = super().get_error_hint(ctx)
         if ctx is None or ctx.get_parameter_source(self.name or "") != ParameterSource.ENVIRONMENT:
             return hint
         variable = self.envvar if isinstance(self.envvar, str) else ""
-        is_of_file = variable in ctx.params.get("env_file", {})
-        return f"'{self.opts[0]}' ({variable}{', from .env or --env-file' if is_of_file else ''})"
+        in_file = variable in ctx.params.get("env_file", {})
+        return f"'{self.opts[0]}' ({variable}{', from .env or --env-file' if in_file else ''})"
 
 
 class SectionCommand(click.Command):
-    """A command whose help shows its options by section."""
+    """A command whose help lists its options by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record := parameter.get_help_record(ctx):
                 section = getattr(parameter, "section", OTHER_SECTION)
                 sections.setdefault(section, []).append(record)
         for section, records in sections.items():
@@ -54,82 +56,68 @@ class SectionCommand(click.Command):
 
 
 class DefaultContext(click.Context):
-    """The context of the default command, which nobody names when they call it."""
+    """The context of the default command, whose name users do not type."""
 
     @property
     def command_path(self) -> str:
-        """What messages call the command."""
+        """The name of the program."""
         return super().command_path if self.parent is None else self.parent.command_path
 
 
 class DefaultCommand(SectionCommand):
-    """The command that runs where no command is named."""
+    """The command that runs if no command is named."""
 
     context_class = DefaultContext
 
 
 class Program(click.Group):
-    """A group that runs `submit` where no command is named, and shows its options as its own."""
+    """A group that runs `submit` if no command is named, and shows its options in its own help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert the default command in front of options."""
         first = args[0] if args else ""
         if not first or (first.startswith("-") and first not in ctx.help_option_names):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] not in self.commands:
-            from difflib import get_close_matches  # needed for a misspelling alone
-
-            meant = get_close_matches(args[0], self.commands, n=1)
-            hint = (
-                f"; did you mean {meant[0]}?" if meant else f"; {ctx.info_name} --help lists them"
-            )
-            ctx.fail(f"there is no command {args[0]!r}{hint}")
-        return super().resolve_command(ctx, args)
-
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the usage line behind the program's name."""
         return ["[OPTIONS] | COMMAND [OPTIONS]"]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of the default command, and the commands."""
         default = self.commands[DEFAULT_COMMAND]
         default.format_options(click.Context(default, info_name=ctx.info_name), formatter)
         self.format_commands(ctx, formatter)
 
 
-class Declared:
-    """An option that has been declared, and waits for its section and its command."""
-
-    def __init__(self, *names: str, **given: Any) -> None:
-        self.names = names
-        self.given = given
+def option(*names: str, **attributes: Any) -> Callable[..., Callable[[Any], Any]]:
+    """Declare an option, which `option_group` adds to a command."""
+    return partial(click.option, *names, cls=SectionOption, **attributes)
 
 
-def option_group(section: str, *options: Declared) -> Callable[[AnyCommand], AnyCommand]:
-    """A decorator that adds options, in this order, to a command."""
+def option_group(
+    section: str, *options: Callable[..., Callable[[Any], Any]]
+) -> Callable[[AnyCommand], AnyCommand]:
+    """Return a decorator that adds options, in this order, to a command."""
 
     def add(command: AnyCommand) -> AnyCommand:
-        for option in reversed(options):
-            decorate = click.option(
-                *option.names, cls=SectionOption, section=section, **option.given
-            )
-            command = decorate(command)
+        for declared in reversed(options):
+            command = declared(section=section)(command)
         return command
 
     return add
 
 
-def interval_option(default_s: float, help_text: str) -> Declared:
-    """`--poll-interval`: the seconds between two questions to AWS."""
-    return Declared(
+def poll_interval_option(default_s: float) -> Callable[..., Callable[[Any], Any]]:
+    """Declare the option for the seconds between two requests to AWS."""
+    return option(
         "--poll-interval",
         type=click.FloatRange(min=0.05),
         default=default_s,
         show_default=True,
         metavar="SECONDS",
-        help=help_text,
+        help="time between two requests to AWS",
     )
 
 
@@ -141,6 +129,7 @@ class Pair(click.ParamType[Any, Any]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
+        """Split at the first sign of equality."""
         if isinstance(value, tuple):
             return value
         name, sign, text = value.partition("=")
@@ -149,40 +138,53 @@ class Pair(click.ParamType[Any, Any]):
         return name.strip(), text
 
 
-class _Amount(click.ParamType[Any, Any]):
-    """A whole number with an optional unit."""
+class Quantity(click.ParamType[Any, Any]):
+    """A number with an optional unit.
 
-    units: Mapping[str, int]
-    example: str
-    minimum = 1
+    Parameters
+    ----------
+    name
+        What the help calls a value.
+    units
+        The factor of each unit, in lower case; `""` is that of a number without one.
+    example
+        What an error suggests.
+    minimum
+        The smallest value of a whole number; None allows fractions greater than 0.
+    """
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = re.fullmatch(r"(\d+)\s*([A-Za-z]*)", value.strip())
+    def __init__(
+        self, name: str, units: Mapping[str, int], example: str, minimum: int | None = None
+    ) -> None:
+        self.name = name
+        self.units = units
+        self.example = example
+        self.minimum = minimum
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Multiply the number by its unit."""
+        if not isinstance(value, str):
+            return value  # type: ignore[no-any-return]  # the default
+        match = re.fullmatch(r"([-+]?\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
         factor = self.units.get(match[2].lower()) if match else None
-        if match is None or factor is None:
+        if match is None or factor is None or (self.minimum is not None and not match[1].isdigit()):
             self.fail(f"{value!r} is not understood; write it like {self.example}.", param, ctx)
-        amount = int(match[1]) * factor
-        if amount < self.minimum:
-            self.fail(f"{value!r} is less than {self.minimum}.", param, ctx)
+        if self.minimum is not None:
+            amount: float = int(match[1]) * factor
+            if amount < self.minimum:
+                self.fail(f"{value!r} is less than {self.minimum}.", param, ctx)
+            return amount
+        amount = float(match[1]) * factor
+        if not 0 < amount < math.inf:
+            self.fail(f"{value!r} must be greater than 0, and finite.", param, ctx)
         return amount
 
 
-class Duration(_Amount):
-    """Seconds, or 90m, 12h, 2d."""
-
-    name = "DURATION"
-    units = MappingProxyType({"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400})
-    example = "3600, 90m, 12h or 2d"
-
-    def __init__(self, minimum_s: int = 1) -> None:
-        self.minimum = minimum_s
+TIME_UNITS = MappingProxyType({"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400})
 
 
-class Memory(_Amount):
-    """MiB, or 30GiB."""
-
-    name = "MEMORY"
-    units = MappingProxyType({"": 1, "mib": 1, "gib": 1024})
-    example = "30000 (MiB) or 30GiB"
+def duration(minimum_s: int = 1) -> Quantity:
+    """Return the type of a time in whole seconds, like 3600, 90m, 12h or 2d."""
+    return Quantity("DURATION", TIME_UNITS, "3600, 90m, 12h or 2d", minimum_s)

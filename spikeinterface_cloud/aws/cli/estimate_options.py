@@ -1,73 +1,44 @@
-"""The options of `estimate`, and which of them go together."""
+"""The options of `estimate`."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeinterface_cloud.aws.cli.click_sections import Declared, Pair, option_group
+from spikeinterface_cloud.aws.cli.click_sections import (
+    TIME_UNITS,
+    Pair,
+    Quantity,
+    option,
+    option_group,
+)
+from spikeinterface_cloud.aws.cli.options import LIST_OPTIONS, option_name, reject_stray_companions
 
-#: the options that say how large a recording is, each by its parameter
+if TYPE_CHECKING:
+    from spikeinterface_cloud.aws.cli.values import EstimateOptions
+
+#: the parameters that give the size of the recordings: exactly one is needed
 SIZES = ("source", "size", "duration", "dandiset", "source_prefix", "csv")
 
-#: options that go with one of those alone
-COMPANIONS = {"glob": "dandiset", "match": "source_prefix"}
-
-
-class _Measure(click.ParamType[Any, Any]):
-    """A positive number, with a fraction if need be, and its unit."""
-
-    units: Mapping[str, float]
-    example: str
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        if isinstance(value, float):
-            return value
-        match = re.fullmatch(r"([-+]?\d+(?:\.\d+)?)\s*([A-Za-z]*)", value.strip())
-        factor = self.units.get(match[2].lower()) if match else None
-        if match is None or factor is None:
-            self.fail(f"{value!r} is not understood; write it like {self.example}.", param, ctx)
-        amount = float(match[1]) * factor
-        if not 0 < amount < math.inf:
-            self.fail(f"{value!r} is not more than nothing.", param, ctx)
-        return amount
-
-
-class RecordedTime(_Measure):
-    """78min, 1.5h; a bare number is seconds."""
-
-    name = "TIME"
-    units = MappingProxyType({"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0})
-    example = "78min, 1.5h or 4680 (seconds)"
-
-
-class ByteSize(_Measure):
-    """25GB, 1.2TB, 20GiB; a bare number is bytes."""
-
-    name = "SIZE"
-    units = MappingProxyType(
-        {"": 1.0, "b": 1.0}
-        | {f"{letter}b": 1000.0**power for power, letter in enumerate("kmgt", 1)}
-        | {f"{letter}ib": 1024.0**power for power, letter in enumerate("kmgt", 1)}
-    )
-    example = "25GB, 20GiB or 25000000000 (bytes)"
+BYTE_UNITS = (
+    {"": 1, "b": 1}
+    | {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
+    | {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
+)
 
 
 class Price(click.ParamType[Any, Any]):
-    """TYPE=USD, or USD for the one type that is asked for."""
+    """TYPE=USD, or USD for the one instance type that `--instance-type` names."""
 
     name = "[TYPE=]USD"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, float]:
+        """Return the instance type, which may be empty, and the price in USD per hour."""
         if isinstance(value, tuple):
             return value
         name, text = Pair().convert(value, param, ctx) if "=" in value else ("", value)
@@ -76,39 +47,34 @@ class Price(click.ParamType[Any, Any]):
         except ValueError:
             self.fail(f"{value!r} is not a price; write it like g4dn.2xlarge=0.82.", param, ctx)
         if not 0 < usd < math.inf:
-            self.fail(f"{value!r} is not a price above nothing.", param, ctx)
+            self.fail(f"{value!r} is not a price above 0.", param, ctx)
         return name, usd
 
 
 size_options = option_group(
-    "How much there is to sort: one of these",
-    Declared(
+    "Size of the recordings: give one of these",
+    option(
         "--source",
         metavar="URL",
         help="look up the size of s3://bucket/folder, dandi://dandi/000006@draft/a.nwb, or the "
         "https:// URL of a DANDI blob",
     ),
-    Declared(
+    option(
         "--size",
-        type=ByteSize(),
+        type=Quantity("SIZE", BYTE_UNITS, "25GB, 20GiB or 25000000000 (bytes)"),
         help="of uncompressed 16-bit samples: 25GB, 20GiB",
     ),
-    Declared("--duration", type=RecordedTime(), help="recorded time: 78min, 1.5h"),
-    Declared("--dandiset", metavar="NAME", help="every NWB file of a dandiset"),
-    Declared("--glob", metavar="PATTERN", help="of those, like 'sub-*/*_ecephys.nwb'"),
-    Declared("--source-prefix", metavar="URL", help="every folder below s3://bucket/raw/"),
-    Declared("--match", metavar="PATTERN", help="of those, '*/'; objects: '*.nwb'"),
-    Declared(
-        "--csv",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="every row, a column a variable of the job",
+    option(
+        "--duration",
+        type=Quantity("TIME", TIME_UNITS, "78min, 1.5h or 4680 (seconds)"),
+        help="length of the recording: 78min, 1.5h",
     ),
+    *LIST_OPTIONS,
 )
 
 work_options = option_group(
-    "What is done with it, and where",
-    Declared(
+    "Recording and sorting",
+    option(
         "--channels",
         type=click.IntRange(1),
         default=384,
@@ -116,7 +82,7 @@ work_options = option_group(
         metavar="N",
         help="of each recording",
     ),
-    Declared(
+    option(
         "--sampling-rate",
         type=click.FloatRange(0, min_open=True),
         default=30000.0,
@@ -124,32 +90,36 @@ work_options = option_group(
         metavar="HZ",
         help="of each channel",
     ),
-    Declared(
+    option(
         "--sorters",
         metavar="TEXT",
         help="comma-separated names, or a JSON list  [variable: SORTERS; default: kilosort4]",
     ),
-    Declared(
+)
+
+instance_options = option_group(
+    "Instances and prices",
+    option(
         "--instance-type",
         multiple=True,
         metavar="TYPE",
-        help="this one only, as often as needed; by default every one of the price table",
+        help="only this one; repeatable; by default all of the price table",
     ),
-    Declared(
+    option(
         "--scratch",
         type=click.Choice(["nvme", "ebs"]),
         default="nvme",
         show_default=True,
-        help="nvme: the instance's own disks, where it has any; ebs: a volume as large as needed",
+        help="nvme: the instance's own disks, if it has any; ebs: a volume as large as needed",
     ),
-    Declared(
+    option(
         "--price",
         type=Price(),
         multiple=True,
-        help="on-demand USD an hour instead of the table's, as often as needed; without TYPE that "
-        "of the one --instance-type",
+        help="on-demand USD per hour instead of the table's; repeatable; without TYPE, that of the "
+        "one --instance-type",
     ),
-    Declared(
+    option(
         "--prices",
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
@@ -163,24 +133,18 @@ def check_options(given: Mapping[str, Any]) -> None:
     sizes = [name for name in SIZES if given[name]]
     if not sizes:
         raise click.UsageError(
-            "how much is there to sort? Give one of --source URL, --size 25GB, --duration 78min, "
-            "--dandiset, --source-prefix or --csv."
+            "the size of the recordings is missing; give one of --source URL, --size 25GB, "
+            "--duration 78min, --dandiset, --source-prefix or --csv."
         )
     if len(sizes) > 1:
-        raise click.UsageError(f"{' and '.join(map(_option, sizes))}: give one of them.")
-    for name, companion in COMPANIONS.items():
-        if given[name] and not given[companion]:
-            raise click.UsageError(f"{_option(name)} goes with {_option(companion)}.")
+        raise click.UsageError(f"{' and '.join(map(option_name, sizes))}: give one of them.")
+    reject_stray_companions(given)
     if any(not name for name, _ in given["price"]) and len(given["instance_type"]) != 1:
         raise click.UsageError(
             "--price without a TYPE goes with one --instance-type; write it like g4dn.2xlarge=0.82."
         )
 
 
-def typed_prices(given: Mapping[str, Any]) -> dict[str, float]:
-    """The prices of `--price` by instance type."""
-    return {name or given["instance_type"][0]: usd for name, usd in given["price"]}
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def typed_prices(options: EstimateOptions) -> dict[str, float]:
+    """Return the prices of `--price` in USD per hour, by instance type."""
+    return {name or options.instance_type[0]: usd for name, usd in options.price}

@@ -1,22 +1,24 @@
-"""The options of every command, with the variable that each of them sets or is read from."""
+"""The options of the commands, with the variable that each of them sets or is read from."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from typing import Any
 
 import click
 
 from spikeinterface_cloud.aws.cli.click_sections import (
-    Declared,
-    Duration,
-    Memory,
     Pair,
-    interval_option,
+    Quantity,
+    duration,
+    option,
     option_group,
+    poll_interval_option,
 )
 
-#: the option that sets a variable of the job, by its parameter
+#: the parameters of options that set a variable of the job
 VARIABLES = {
     "data_type": "DATA_TYPE",
     "read_recording_kwargs": "READ_RECORDING_KWARGS",
@@ -28,22 +30,33 @@ VARIABLES = {
 
 ENV_FILE = ".env"
 
-#: what is said of a value that neither an option nor the environment gave
-FROM_FILE = f"as {ENV_FILE}, or the --env-file, says"
+#: where a refused value came from
+FROM_FILE = f"set in {ENV_FILE} or --env-file"
 
-#: what the variables of the submission's own options begin with
+#: of the variables that give defaults of options
 PREFIX = "SPIKEINTERFACE_CLOUD_"
+
+#: the kinds of machines that a stack has queues for
+COMPUTE = ("spot", "on-demand", "cpu")
 
 #: the states of a job, in order
 STATUSES = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+
+#: the parameters that list recordings, with the one that goes with it alone
+LISTS = {"dandiset": "glob", "source_prefix": "match", "csv": None}
+
+
+def option_name(parameter: str) -> str:
+    """Return the option of a parameter."""
+    return f"--{parameter.replace('_', '-')}"
 
 
 def load_env_file(
     _context: click.Context, _parameter: click.Parameter, path: str | None
 ) -> dict[str, str]:
-    """Give this process what the file says and its environment does not, and return just that.
+    """Add the variables of the file that the environment lacks to it, and return them.
 
-    It happens before the other options are read, some of which are variables as well.
+    This happens before the other options are read, as some of them are variables too.
     """
     from pathlib import Path  # not for `--help`
 
@@ -52,234 +65,287 @@ def load_env_file(
     # most folders have no such file
     from spikeinterface_cloud.config.dotenv import env_file_values
 
-    said = env_file_values(Path(path or ENV_FILE))
-    new = {name: text for name, text in said.items() if text and not os.environ.get(name)}
+    values = env_file_values(Path(path or ENV_FILE))
+    new = {name: text for name, text in values.items() if text and not os.environ.get(name)}
     os.environ.update(new)
     return new
 
 
-def check_submit_variables(context: click.Context) -> None:
-    """Refuse a variable that is almost, but not quite, one of an option's; click.UsageError (2).
+def check_variables(context: click.Context) -> None:
+    """Refuse a variable that is almost, but not quite, one of this command's options.
 
-    One that is like none of them may be another program's.
+    Raises click.UsageError (2). A variable that resembles none may belong to another program.
     """
     from spikeinterface_cloud.config.typos import misspelt  # not for `--help`
 
-    known = [option.envvar for option in context.command.params if isinstance(option.envvar, str)]
-    given = [name for name in os.environ if name.startswith(PREFIX) and os.environ[name].strip()]
-    for name, meant in sorted(misspelt(given, known).items()):
-        place = f" ({FROM_FILE})" if name in context.params["env_file"] else ""
-        raise click.UsageError(f"{name}: no variable of this command; did you mean {meant}?{place}")
+    # without the prefix, which would make all of them look alike
+    known = [
+        parameter.envvar.removeprefix(PREFIX)
+        for parameter in context.command.params
+        if isinstance(parameter.envvar, str)
+    ]
+    names = [
+        name.removeprefix(PREFIX)
+        for name, text in os.environ.items()
+        if name.startswith(PREFIX) and text.strip()
+    ]
+    for name, nearest in sorted(misspelt(names, known).items()):
+        variable = f"{PREFIX}{name}"
+        place = f" ({FROM_FILE})" if variable in context.params["env_file"] else ""
+        raise click.UsageError(
+            f"{variable}: no variable of this command; did you mean {PREFIX}{nearest}?{place}"
+        )
 
 
-#: the machines that a stack has queues for
-COMPUTE = ("spot", "on-demand", "cpu")
+def reject_stray_companions(given: Mapping[str, Any]) -> None:
+    """Refuse `--glob` and `--match` without their list; click.UsageError (2)."""
+    for name, companion in LISTS.items():
+        if companion and given[companion] and not given[name]:
+            raise click.UsageError(f"{option_name(companion)} goes with {option_name(name)}.")
 
 
-def _variable(name: str, help_text: str) -> Declared:
-    """An option that sets the variable of its own name."""
+def lists_recordings(given: Mapping[str, Any]) -> bool:
+    """Return whether the options of `submit` list recordings.
+
+    Raises click.UsageError (2) if they do not go together.
+    """
+    lists = [option_name(name) for name in LISTS if given[name]]
+    if len(lists) > 1:
+        raise click.UsageError(f"{' and '.join(lists)}: give one list of recordings.")
+    if lists and given["source"]:
+        raise click.UsageError(f"{lists[0]} lists the sources; leave --source out.")
+    reject_stray_companions(given)
+    if given["skip_completed"] and not lists:
+        raise click.UsageError(
+            "--skip-completed goes with a list of recordings; --skip-existing is for one."
+        )
+    return bool(lists)
+
+
+def _job_variable(name: str, help_text: str) -> Callable[..., Callable[[Any], Any]]:
+    """Declare an option that sets the job's variable of the same name."""
     variable = VARIABLES[name.removeprefix("--").replace("-", "_")]
-    return Declared(name, metavar="TEXT", help=f"{help_text}  [variable: {variable}]")
+    return option(name, metavar="TEXT", help=f"{help_text}  [variable: {variable}]")
 
 
-def _default(name: str, help_text: str, **given: Any) -> Declared:
-    """An option whose default a variable `SPIKEINTERFACE_CLOUD_...` may give."""
+def _with_variable(
+    name: str, help_text: str, **attributes: Any
+) -> Callable[..., Callable[[Any], Any]]:
+    """Declare an option whose default a variable `SPIKEINTERFACE_CLOUD_...` may give."""
     variable = f"{PREFIX}{name.removeprefix('--').replace('-', '_').upper()}"
-    return Declared(name, envvar=variable, help=f"{help_text}  [variable: {variable}]", **given)
+    help_text = f"{help_text}  [variable: {variable}]"
+    return option(name, envvar=variable, help=help_text, **attributes)
 
 
-_machines = _default(
+_job_queue = _with_variable("--job-queue", "name or ARN; default: the stack's", metavar="NAME")
+_stack = _with_variable(
+    "--stack", "CloudFormation stack, as made by `infra up`, with queue and definition",
+    metavar="NAME",
+)  # fmt: skip
+_compute = _with_variable(
     "--compute",
-    "which of the stack's queues: GPUs on spot (default) or on-demand, or cpu",
+    "the stack's queue: GPUs on Spot (default) or on demand, or CPUs",
     type=click.Choice(COMPUTE),
     default=COMPUTE[0],
-    metavar="COMPUTE",
+    metavar="|".join(COMPUTE),
 )
 
 recording_options = option_group(
     "Recording and sorting",
-    Declared(
+    option(
         "--source",
         metavar="URL",
-        help="where the recording is: s3://bucket/folder, dandi://dandi/000006@draft/a.nwb, "
-        "or the https:// URL of a DANDI asset  [variables: AWS_S3_BUCKET, AWS_S3_BUCKET_FOLDER, "
+        help="the recording: s3://bucket/folder, dandi://dandi/000006@draft/a.nwb, or the "
+        "https:// URL of a DANDI asset  [variables: AWS_S3_BUCKET, AWS_S3_BUCKET_FOLDER, "
         "DANDISET_S3_FILE_URL]",
     ),
-    Declared(
+    option(
         "--target",
         metavar="URL",
         help="where the results go: s3://bucket/folder  [variables: TARGET_AWS_S3_BUCKET, "
         "TARGET_AWS_S3_BUCKET_FOLDER]",
     ),
-    _variable("--data-type", "the SpikeInterface reader: spikeglx, openephys, nwb, ..."),
-    _variable("--read-recording-kwargs", "JSON, passed to that reader"),
-    _variable("--sorters", "the sorters, in order: comma-separated names, or a JSON list"),
-    _variable("--sorters-kwargs", "JSON, parameters by sorter name"),
-    _variable("--preprocessing", "default, none, or JSON of a SpikeInterface pipeline"),
-    _variable("--exports", "any of nwb, phy"),
-    Declared(
+    _job_variable("--data-type", "SpikeInterface reader: spikeglx, openephys, nwb, ..."),
+    _job_variable("--read-recording-kwargs", "arguments of the reader, as JSON"),
+    _job_variable("--sorters", "sorters in order: comma-separated names, or a JSON list"),
+    _job_variable("--sorters-kwargs", "parameters by sorter, as JSON"),
+    _job_variable("--preprocessing", "default, none, or a SpikeInterface pipeline as JSON"),
+    _job_variable("--exports", "nwb, phy, or both"),
+    option(
         "--env",
         type=Pair(),
         multiple=True,
-        help="any other variable of the job (README), as often as needed",
+        help="any other variable of the job (see the README); repeatable",
     ),
 )
 
-job_options = option_group(
-    "Job on AWS Batch",
-    _default("--job-queue", "name or ARN; by default the stack's", metavar="NAME"),
-    _default("--job-definition", "name, name:revision or ARN; the stack's", metavar="NAME"),
-    _default(
-        "--stack",
-        "CloudFormation stack (submit_job.py infra up) whose queue and definition are taken",
-        metavar="NAME",
-    ),
-    _machines,
-    _default(
-        "--job-name",
-        "what the job's name begins with; a hash of the job follows",
-        metavar="NAME",
-    ),
-    _default("--gpus", "instead of the job definition's", type=click.IntRange(1), metavar="N"),
-    _default("--vcpus", "instead of the job definition's", type=click.IntRange(1), metavar="N"),
-    _default(
-        "--memory",
-        "instead of the job definition's: MiB, or like 30GiB",
-        type=Memory(),
-        metavar="SIZE",
-    ),
-    _default(
-        "--timeout",
-        "longest time of an attempt: seconds, or like 90m, 12h, 2d; at least a minute",
-        type=Duration(minimum_s=60),
-    ),
-    _default(
-        "--attempts",
-        "1 to 10 (default 3): a job whose machine is taken back is started again, one with bad "
-        "input never",
-        type=click.IntRange(1, 10),
-        default=3,
-        metavar="N",
-    ),
-    Declared("--tag", type=Pair(), multiple=True, help="tag of the job, as often as needed"),
-    _default(
-        "--share-identifier",
-        "whose share the job counts in, on a fair-share queue",
-        metavar="NAME",
-    ),
-    _default(
-        "--priority",
-        "within that share, 0 to 9999; the highest goes first",
-        type=click.IntRange(0, 9999),
-        metavar="N",
-    ),
-    Declared(
-        "--depends-on",
-        multiple=True,
-        metavar="JOB_ID",
-        help="job that has to succeed first, as often as needed",
-    ),
-)
-
-list_of_recordings_options = option_group(
-    "Many recordings, each to a folder of its own below the target",
-    Declared(
+#: of `submit` and `estimate`
+LIST_OPTIONS = (
+    option(
         "--dandiset",
         metavar="NAME",
         help="every NWB file of a dandiset: 000003, 000003@0.230629.1955, "
         "dandi://dandi-sandbox/000003@draft",
     ),
-    Declared("--glob", metavar="PATTERN", help="of those, like 'sub-*/*_ecephys.nwb'"),
-    Declared("--source-prefix", metavar="URL", help="every folder below s3://bucket/raw/"),
-    Declared(
+    option("--glob", metavar="PATTERN", help="of these files, like 'sub-*/*_ecephys.nwb'"),
+    option("--source-prefix", metavar="URL", help="every folder below s3://bucket/raw/"),
+    option(
         "--match",
         metavar="PATTERN",
-        help="of those, '*/' or like 'mouse*/*_g0/'; objects: '*.nwb'",
+        help="of these folders, like '*/' or 'mouse*/*_g0/'; objects: '*.nwb'",
     ),
-    Declared(
+    option(
         "--csv",
         type=click.Path(exists=True, dir_okay=False),
         metavar="FILE",
-        help="every row, a column a variable of the job",
+        help="every row of a table, whose columns are variables of the job",
     ),
-    Declared(
-        "--skip-completed",
-        is_flag=True,
-        help="leave out those whose target has the run.json of a success",
+)
+
+list_of_recordings_options = option_group(
+    "Many recordings, each with its own folder below the target",
+    *LIST_OPTIONS,
+    option("--skip-completed", is_flag=True, help="leave out those whose run.json says success"),
+    option("--yes", is_flag=True, help="submit without asking"),
+)
+
+job_options = option_group(
+    "Job on AWS Batch",
+    _job_queue,
+    _with_variable(
+        "--job-definition", "name, name:revision or ARN; default: the stack's", metavar="NAME"
     ),
-    Declared("--yes", is_flag=True, help="do not ask before they are submitted"),
+    _stack,
+    _compute,
+    _with_variable(
+        "--job-name", "beginning of the job's name, before a hash of the job", metavar="NAME"
+    ),
+    _with_variable(
+        "--gpus", "instead of the job definition's", type=click.IntRange(1), metavar="N"
+    ),
+    _with_variable(
+        "--vcpus", "instead of the job definition's", type=click.IntRange(1), metavar="N"
+    ),
+    _with_variable(
+        "--memory",
+        "instead of the job definition's: MiB, or like 30GiB",
+        type=Quantity("MEMORY", {"": 1, "mib": 1, "gib": 1024}, "30000 (MiB) or 30GiB", 1),
+        metavar="SIZE",
+    ),
+    _with_variable(
+        "--timeout",
+        "time limit of an attempt: seconds, or like 90m, 12h, 2d; at least a minute",
+        type=duration(minimum_s=60),
+    ),
+    _with_variable(
+        "--attempts",
+        "1 to 10 (default 3): AWS retries a job that lost its machine, never one with bad input",
+        type=click.IntRange(1, 10),
+        default=3,
+        metavar="N",
+    ),
+    option("--tag", type=Pair(), multiple=True, help="tag of the job; repeatable"),
+    _with_variable("--share-identifier", "the job's share of a fair-share queue", metavar="NAME"),
+    _with_variable(
+        "--priority",
+        "within that share, 0 to 9999; the highest goes first",
+        type=click.IntRange(0, 9999),
+        metavar="N",
+    ),
+    option(
+        "--depends-on",
+        multiple=True,
+        metavar="JOB_ID",
+        help="a job that must succeed first; repeatable",
+    ),
 )
 
 submission_options = option_group(
     "Submission",
-    Declared("--dry-run", is_flag=True, help="print the request and send nothing"),
-    Declared(
+    option("--dry-run", is_flag=True, help="print the request, and send nothing"),
+    option(
         "--skip-existing",
         is_flag=True,
-        help="where the same job is under way or has succeeded, give its id and submit nothing",
+        help="if the same job is running or has succeeded, print its id and submit nothing",
     ),
-    Declared(
+    option(
         "--follow",
         is_flag=True,
-        help="show the job's log, wait for its end, and exit with its exit code",
+        help="show the job's log until the job ends, and exit with its exit code",
     ),
 )
 
 queue_options = option_group(
     "Jobs",
-    _default("--job-queue", "name or ARN; by default the stack's", metavar="NAME"),
-    _default("--stack", "CloudFormation stack whose queue is taken", metavar="NAME"),
-    _machines,
-    Declared(
+    _job_queue,
+    _stack,
+    _compute,
+    option(
         "--status",
         type=click.Choice(STATUSES, case_sensitive=False),
         multiple=True,
         metavar="STATUS",
-        help=f"of this state only: {', '.join(STATUSES)}",
+        help=f"only jobs in this state; repeatable: {', '.join(STATUSES)}",
     ),
-    Declared(
+    option(
         "--since",
-        type=Duration(),
+        type=duration(),
         default="1d",
         show_default=True,
-        help="submitted in this time before now; AWS forgets jobs after seven days",
+        help="only jobs submitted within this time; AWS forgets jobs after seven days",
     ),
 )
 
 diagnosis_options = option_group(
-    "What is looked at, where no job is named",
-    Declared(
+    "Queue, if no job is named",
+    option(
         "--queue",
         "--job-queue",
         "queue",
         envvar=f"{PREFIX}JOB_QUEUE",
         metavar="NAME",
-        help=f"name or ARN; by default the stack's  [variable: {PREFIX}JOB_QUEUE]",
+        help=f"name or ARN; default: the stack's  [variable: {PREFIX}JOB_QUEUE]",
     ),
-    _default("--stack", "CloudFormation stack whose output JobQueue is taken", metavar="NAME"),
+    _stack,
 )
 
-session_options = option_group(
+_session_options = option_group(
     "AWS account",
-    Declared("--profile", envvar="AWS_PROFILE", help="profile of ~/.aws  [variable: AWS_PROFILE]"),
-    Declared(
+    option("--profile", envvar="AWS_PROFILE", help="profile of ~/.aws  [variable: AWS_PROFILE]"),
+    option(
         "--region",
         envvar=["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"],
-        help="by default the profile's  [variables: AWS_REGION, AWS_DEFAULT_REGION, "
-        "AWS_REGION_NAME]",
+        help="default: the profile's  [variables: AWS_REGION, AWS_DEFAULT_REGION, AWS_REGION_NAME]",
     ),
-    Declared(
+    option(
         "--env-file",
         type=click.Path(exists=True, dir_okay=False),
         callback=load_env_file,
         is_eager=True,
         metavar="FILE",
-        help=f"variables that the environment does not have  [default: {ENV_FILE}, if any]",
+        help=f"file with variables, which the environment overrides  [default: {ENV_FILE}]",
     ),
 )
 
+
+def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Callable[..., Any]:
+    """Add the options of the AWS account to a command, which gets its `session`."""
+
+    @wraps(command)
+    def with_session(profile: str | None, region: str | None, env_file: Any, **values: Any) -> Any:  # noqa: ARG001
+        from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
+
+        check_variables(click.get_current_context())
+        return command(session=AwsSession(profile, region, max_attempts), **values)
+
+    return _session_options(with_session)
+
+
+#: for calls that a server may lack: its error would otherwise be retried for minutes
+impatient_session_options = partial(session_options, max_attempts=3)
+
 json_option = option_group(
-    "Output", Declared("--json", "as_json", is_flag=True, help="JSON on standard output")
+    "Output", option("--json", "as_json", is_flag=True, help="print JSON on standard output")
 )
 
-poll_option = option_group("Output", interval_option(10.0, "how often AWS is asked"))
+poll_option = option_group("Output", poll_interval_option(10.0))

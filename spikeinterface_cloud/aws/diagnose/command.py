@@ -10,16 +10,15 @@ from click.core import ParameterSource
 from spikeinterface_cloud.aws.diagnose.run import Diagnosis, diagnose_job, diagnose_queue
 from spikeinterface_cloud.aws.diagnose.table import findings_table
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.stack_outputs import queue_of
-
-#: a call that a server does not have is answered with an error that would else be retried for long
-ATTEMPTS = 3
+from spikeinterface_cloud.aws.stack_outputs import find_queue
 
 #: of a line, where the output goes to no terminal
 WIDTH = 120
 
 
-def diagnose(context: click.Context, job_id: str | None) -> Diagnosis:
+def diagnose(
+    session: AwsSession, job_id: str | None, queue: str | None, stack: str | None
+) -> Diagnosis:
     """Look at the job, or at the queue that the options name.
 
     Raises
@@ -29,15 +28,13 @@ def diagnose(context: click.Context, job_id: str | None) -> Diagnosis:
     AwsError
         There is no such job or queue, or AWS could not be asked.
     """
-    given = context.params
-    session = AwsSession(given["profile"], given["region"], max_attempts=ATTEMPTS)
-    if job_id is None and given["queue"] is None and given["stack"] is None:
+    if job_id is None and queue is None and stack is None:
         raise click.UsageError("nothing to look at; give a job's id, --queue or --stack.")
     if job_id is None:
-        return diagnose_queue(session, queue_of(session, given["stack"], given["queue"]))
-    if context.get_parameter_source("queue") == ParameterSource.COMMANDLINE:
+        return diagnose_queue(session, find_queue(session, stack, queue))
+    if click.get_current_context().get_parameter_source("queue") == ParameterSource.COMMANDLINE:
         raise click.UsageError("a job is looked at in its own queue; give the job, or --queue.")
-    return diagnose_job(session, job_id, given["queue"])
+    return diagnose_job(session, job_id, queue)
 
 
 def shown(diagnosis: Diagnosis) -> str:

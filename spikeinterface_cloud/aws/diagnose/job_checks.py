@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.batch.table import format_seconds
-from spikeinterface_cloud.aws.batch.wait import describe_counts
 from spikeinterface_cloud.aws.diagnose.exit_codes import explain_exit_code
 from spikeinterface_cloud.aws.diagnose.finding import Finding, failed, ok, warning
 from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
@@ -86,7 +85,7 @@ def judge_log(job: JobState) -> Iterator[Finding]:
 
 def judge_array(array: JobState, child: JobState | None) -> Iterator[Finding]:
     """How the jobs of an array stand, and which of them is looked at."""
-    counts = describe_counts(array) or "no jobs yet"
+    counts = array.describe_counts() or "no jobs yet"
     looked_at = f"; {child.job_id} is looked at" if child is not None else ""
     if array.array_counts.get("FAILED"):
         yield failed(

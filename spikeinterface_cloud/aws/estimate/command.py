@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from spikeinterface_cloud.aws.cli.estimate_options import check_options, typed_prices
+from spikeinterface_cloud.aws.cli.estimate_options import typed_prices
+from spikeinterface_cloud.aws.cli.values import EstimateOptions
 from spikeinterface_cloud.aws.estimate import table
 from spikeinterface_cloud.aws.estimate.cost import Estimate, EstimateRequest, estimate
 from spikeinterface_cloud.aws.estimate.price_list import (
@@ -49,7 +50,7 @@ class EstimateReport:
 
 
 def estimate_jobs(
-    options: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
+    options: EstimateOptions, environ: Mapping[str, str], session: AwsSession
 ) -> EstimateReport:
     """Estimate the jobs that the options describe.
 
@@ -65,12 +66,11 @@ def estimate_jobs(
     SettingsError, SourceError, AwsError, TransferError, UnavailableError
         A sorter or price is wrong, or a size cannot be looked up.
     """
-    check_options(options)
     instances = _instances(options)
-    sorters = _sorters(options["sorters"] or environ.get("SORTERS") or DEFAULT_SORTERS)
+    sorters = _sorters(options.sorters or environ.get("SORTERS") or DEFAULT_SORTERS)
     prices = _prices(options)
     workloads, notes = _workloads(options, environ, session)
-    request = EstimateRequest(workloads=workloads, sorters=sorters, scratch=options["scratch"])
+    request = EstimateRequest(workloads=workloads, sorters=sorters, scratch=options.scratch)
     return EstimateReport(
         request=request,
         prices=replace(prices, notes=(*notes, *prices.notes)),
@@ -78,8 +78,8 @@ def estimate_jobs(
     )
 
 
-def _instances(options: Mapping[str, Any]) -> list[InstanceSpec]:
-    names = options["instance_type"]
+def _instances(options: EstimateOptions) -> list[InstanceSpec]:
+    names = options.instance_type
     for name in (*names, *typed_prices(options)):
         if problem := unknown_instance(name):
             raise click.UsageError(f"{problem}.")
@@ -110,25 +110,25 @@ def _sorter_problem(name: str) -> str:
     return f"{problem}; estimates are available for {', '.join(KNOWN_SORTERS)}"
 
 
-def _prices(options: Mapping[str, Any]) -> PriceList:
-    prices = table_prices(options["region"])
-    if options["prices"]:
-        prices = with_file(prices, Path(options["prices"]))
+def _prices(options: EstimateOptions) -> PriceList:
+    prices = table_prices(options.region)
+    if options.prices:
+        prices = with_file(prices, Path(options.prices))
     return with_typed(prices, typed_prices(options))
 
 
 def _workloads(
-    options: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
+    options: EstimateOptions, environ: Mapping[str, str], session: AwsSession
 ) -> tuple[tuple[Workload, ...], tuple[str, ...]]:
     """Return the recordings, and notes on them for the user."""
-    channels, rate_hz = options["channels"], options["sampling_rate"]
-    if options["duration"]:
-        return (Workload.from_duration(options["duration"], channels, rate_hz),), ()
-    if options["size"]:
-        return (Workload.from_bytes(options["size"], channels, rate_hz),), ()
+    channels, rate_hz = options.channels, options.sampling_rate
+    if options.duration:
+        return (Workload.from_duration(options.duration, channels, rate_hz),), ()
+    if options.size:
+        return (Workload.from_bytes(options.size, channels, rate_hz),), ()
     from spikeinterface_cloud.aws.inputs.sizes import find_sizes
 
-    sizes = find_sizes(options, environ, session)
+    sizes = find_sizes(options.source, options, environ, session)
     workloads = tuple(
         Workload.from_bytes(each.size_bytes, channels, rate_hz, name=each.name, label=each.label)
         for each in sizes.recordings

@@ -6,9 +6,9 @@ What talks to AWS is imported where it is needed: `--help` starts at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,45 +39,52 @@ def infra() -> None:
 @options.watching_option
 @session_options
 @json_option
-def up(**given: Any) -> None:
+def up(
+    session: AwsSession,
+    stack: str,
+    parameters: tuple[tuple[str, str], ...],
+    dry_run: bool,
+    yes: bool,
+    poll_interval: float,
+    as_json: bool,
+) -> None:
     """Make the stack, or bring it up to date.
 
     First it is shown what would change, and what that costs while no job runs.
     """
     from spikeinterface_cloud.aws.infra import up
 
-    _check_can_ask(given)
-    session, name = _session(given), given["stack"]
-    plan = up.plan(session, name, dict(given["parameters"]))
+    _check_can_ask(yes or dry_run)
+    plan = up.plan(session, stack, dict(parameters))
     if plan.change_set is None:
-        _tell([f"the stack {name} is as it should be; nothing was changed"])
+        _tell([f"the stack {stack} is as it should be; nothing was changed"])
     else:
         _tell(up.describe_plan(plan))
-    if given["dry_run"]:
+    if dry_run:
         up.discard(session, plan)
         _tell(["this was a dry run; nothing was changed"])
-        if given["as_json"]:
+        if as_json:
             _show_values(up.plan_values(plan))
         return
     if plan.change_set is not None:
         try:
-            _ask("Make these changes?", given)
+            _ask("Make these changes?", yes)
         except click.Abort:
             up.discard(session, plan)
             raise
-        with _going_on_alone(name):
-            up.carry_out(session, plan, given["poll_interval"], lambda line: _tell([line]))
-        _tell([f"submit to it with --stack {name}, or {options.STACK_VARIABLE}={name} in .env"])
-    _show_status(session, given)
+        with _going_on_alone(stack):
+            up.carry_out(session, plan, poll_interval, lambda line: _tell([line]))
+        _tell([f"submit to it with --stack {stack}, or {options.STACK_VARIABLE}={stack} in .env"])
+    _show_status(session, stack, as_json)
 
 
 @infra.command(cls=SectionCommand)
 @options.stack_option
 @session_options
 @json_option
-def status(**given: Any) -> None:
+def status(session: AwsSession, stack: str, as_json: bool) -> None:
     """Show the stack, its outputs, whether its images are there, and its cost."""
-    _show_status(_session(given), given)
+    _show_status(session, stack, as_json)
 
 
 @infra.command(cls=SectionCommand)
@@ -85,59 +92,52 @@ def status(**given: Any) -> None:
 @options.acting_options
 @options.watching_option
 @session_options
-def down(**given: Any) -> None:
+def down(session: AwsSession, stack: str, dry_run: bool, yes: bool, poll_interval: float) -> None:
     """Delete the stack; results, images and logs stay."""
     from spikeinterface_cloud.aws.infra import down
 
-    _check_can_ask(given)
-    session, name = _session(given), given["stack"]
-    plan = down.plan(session, name)
+    _check_can_ask(yes or dry_run)
+    plan = down.plan(session, stack)
     if plan is None:
-        _tell([f"there is no stack {name}; nothing was deleted"])
+        _tell([f"there is no stack {stack}; nothing was deleted"])
         return
     _tell(down.describe_plan(plan))
-    if given["dry_run"]:
+    if dry_run:
         _tell(["this was a dry run; nothing was deleted"])
         return
-    _ask("Delete the stack?", given)
-    with _going_on_alone(name):
-        down.carry_out(session, plan, given["poll_interval"], lambda line: _tell([line]))
-    _tell([f"the stack {name} is deleted", *down.describe_kept(plan)])
+    _ask("Delete the stack?", yes)
+    with _going_on_alone(stack):
+        down.carry_out(session, plan, poll_interval, lambda line: _tell([line]))
+    _tell([f"the stack {stack} is deleted", *down.describe_kept(plan)])
 
 
-def _session(given: Mapping[str, Any]) -> AwsSession:
-    from spikeinterface_cloud.aws.session import AwsSession
-
-    return AwsSession(given["profile"], given["region"])
-
-
-def _show_status(session: AwsSession, given: Mapping[str, Any]) -> None:
+def _show_status(session: AwsSession, stack: str, as_json: bool) -> None:
     from spikeinterface_cloud.aws.infra.status import describe_status, look, status_values
 
-    found = look(session, given["stack"])
-    if given["as_json"]:
+    found = look(session, stack)
+    if as_json:
         _show_values(status_values(found))
     else:
         click.echo("\n".join(describe_status(found)))
 
 
-def _check_can_ask(given: Mapping[str, Any]) -> None:
+def _check_can_ask(no_question: bool) -> None:
     """Refuse what could not be asked for later; click.UsageError (2)."""
-    if not given["yes"] and not given["dry_run"] and not sys.stdin.isatty():
+    if not no_question and not sys.stdin.isatty():
         raise click.UsageError(
             "there is no terminal to ask on; add --yes to go on without a question, "
             "or --dry-run to change nothing."
         )
 
 
-def _ask(question: str, given: Mapping[str, Any]) -> None:
+def _ask(question: str, yes: bool) -> None:
     """Ask whether to go on; click.Abort is raised where the answer is no."""
-    if not given["yes"]:
+    if not yes:
         click.confirm(question, err=True, abort=True)
 
 
 @contextmanager
-def _going_on_alone(name: str) -> Iterator[None]:
+def _going_on_alone(stack: str) -> Iterator[None]:
     """End at Ctrl-C with the command that tells how far AWS is, which goes on by itself."""
     try:
         yield
@@ -146,7 +146,7 @@ def _going_on_alone(name: str) -> Iterator[None]:
             [
                 "",
                 "AWS goes on; how far it is:",
-                f"  python {sys.argv[0]} infra status --stack {name}",
+                f"  python {sys.argv[0]} infra status --stack {stack}",
             ]
         )
         sys.exit(INTERRUPTED)

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from spikeinterface_cloud.aws.cli.click_sections import (
-    Declared,
     Pair,
-    interval_option,
+    option,
     option_group,
+    poll_interval_option,
 )
 
 #: also what `--stack` of a submission is read from
@@ -40,7 +40,7 @@ class StackName(click.ParamType[Any, Any]):
 
 stack_option = option_group(
     "Stack",
-    Declared(
+    option(
         "--stack",
         type=StackName(),
         envvar=STACK_VARIABLE,
@@ -51,7 +51,7 @@ stack_option = option_group(
 
 parameter_options = option_group(
     "Stack",
-    Declared(
+    option(
         "--parameter",
         "parameters",
         type=Pair(),
@@ -63,10 +63,8 @@ parameter_options = option_group(
 
 acting_options = option_group(
     "Acting",
-    Declared("--dry-run", is_flag=True, help="show what would change, and change nothing"),
-    Declared("--yes", is_flag=True, help="do not ask"),
+    option("--dry-run", is_flag=True, help="show what would change, and change nothing"),
+    option("--yes", is_flag=True, help="do not ask"),
 )
 
-watching_option = option_group(
-    "Acting", interval_option(3.0, "how often AWS is asked how far it is")
-)
+watching_option = option_group("Acting", poll_interval_option(3.0))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
+from spikeinterface_cloud.aws.cli.values import ListOptions
 from spikeinterface_cloud.aws.inputs.recording_list import Listing
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.locations import S3Location
@@ -20,7 +20,7 @@ def dandi_api_key(environ: Mapping[str, str]) -> SecretStr | None:
 
 
 def listed_recordings(
-    given: Mapping[str, Any],
+    options: ListOptions,
     session: AwsSession,
     key: SecretStr | None,
     target: S3Location | None,
@@ -39,15 +39,16 @@ def listed_recordings(
     SettingsError, SourceError, AwsError, TransferError, UnavailableError
         It cannot be listed.
     """
-    if given["dandiset"]:
+    if options.dandiset:
         from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
 
-        return dandiset_recordings(given["dandiset"], given["glob"], key)
-    if given["source_prefix"]:
+        return dandiset_recordings(options.dandiset, options.glob, key)
+    if options.source_prefix:
         from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
 
         s3 = session.client("s3")
-        return prefix_recordings(s3, given["source_prefix"], given["match"], target)
+        return prefix_recordings(s3, options.source_prefix, options.match, target)
     from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
 
-    return csv_recordings(Path(given["csv"]))
+    assert options.csv is not None
+    return csv_recordings(Path(options.csv))

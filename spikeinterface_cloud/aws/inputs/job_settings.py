@@ -1,16 +1,16 @@
-"""From options, environment and `.env` to the settings of one job, checked as the container does.
+"""From options, environment and `.env` to the settings of one job, checked as in the container.
 
-The stronger layer comes first: flags, then the environment, then the file.
+Options override the environment, which overrides the file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from spikeinterface_cloud.aws.cli.options import FROM_FILE, VARIABLES
+from spikeinterface_cloud.aws.cli.options import FROM_FILE, VARIABLES, option_name
+from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.secrets import check_no_secret, is_secret
 from spikeinterface_cloud.config.catalog.snapshot import unknown_names
 from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, merge_environments
@@ -31,80 +31,79 @@ ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 THIS_MACHINE = ("localhost", "::1")
 
 
-def settings_of(given: Mapping[str, Any], environ: Mapping[str, str]) -> JobSettings:
-    """The settings of the job that the options, by parameter, and the environment ask for.
+def resolve_settings(options: SubmitOptions, environ: Mapping[str, str]) -> JobSettings:
+    """Return the settings of the job.
 
     Raises
     ------
     SettingsError
-        with every problem at once, a line each.
+        A line for each problem, which names the option or file that has to change.
     """
-    variables = job_variables(given, environ)
+    variables = job_variables(options, environ)
     try:
-        return checked(variables)
+        return validate(variables)
     except SettingsError as error:
-        lines = [_as_typed(line) for line in str(error).splitlines()]
-        raise SettingsError("\n".join(lines_from_file(lines, variables, given))) from error
+        lines = [
+            f"{_name_option(line)}{_file_hint(line, variables, options)}"
+            for line in str(error).splitlines()
+        ]
+        raise SettingsError("\n".join(lines)) from error
 
 
-def lines_from_file(
-    lines: Iterable[str], variables: Mapping[str, str], given: Mapping[str, Any]
-) -> Iterator[str]:
-    """The lines of an error; where the value of a variable came from the file, they say so."""
-    for line in lines:
-        name = NAME_AT_START.match(line)
-        said = given["env_file"].get(name[0]) if name else None
-        is_of_file = name is not None and said is not None and variables.get(name[0]) == said
-        yield f"{line} ({FROM_FILE})" if is_of_file else line
-
-
-def _as_typed(line: str) -> str:
-    """What is missing, by the option that would give it."""
+def _name_option(line: str) -> str:
+    """Name the option in place of a missing variable."""
     if line == NO_SOURCE:
         return MISSING_SOURCE
     for parameter, variable in VARIABLES.items():
         if line.startswith(f"{variable}: missing"):
-            return f"--{parameter.replace('_', '-')}{line.removeprefix(variable)}"
+            return f"{option_name(parameter)}{line.removeprefix(variable)}"
     return line
 
 
-def job_variables(given: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the job, from the strongest layer that names each."""
-    env_file = given["env_file"]  # which the environment has taken up already
+def _file_hint(line: str, variables: Mapping[str, str], options: SubmitOptions) -> str:
+    """Add that the value came from the file."""
+    match = NAME_AT_START.match(line)
+    name = match[0] if match else ""
+    in_file = name in options.env_file and variables.get(name) == options.env_file[name]
+    return f" ({FROM_FILE})" if in_file else ""
+
+
+def job_variables(options: SubmitOptions, environ: Mapping[str, str]) -> dict[str, str]:
+    """Merge the variables of the options, the environment and the file."""
+    env_file = options.env_file  # which the environment has taken up already
     environment = {name: text for name, text in environ.items() if name not in env_file}
     weaker = merge_environments(forwarded_variables(env_file), forwarded_variables(environment))
-    return merge_environments(weaker, flags_of(given))
+    return merge_environments(weaker, _option_variables(options))
 
 
-def checked(variables: Mapping[str, str]) -> JobSettings:
-    """The settings that these variables give, when a machine of AWS can run them.
+def validate(variables: Mapping[str, str]) -> JobSettings:
+    """Return the settings that these variables give.
 
     Raises
     ------
     SettingsError
-        with every problem at once, a line each.
+        A line for each problem, also for what only a machine of AWS cannot do.
     """
     check_no_secret(variables)
     settings = JobSettings.from_env(variables)
-    problems = [*unknown_names(settings), *_out_of_reach(settings)]
-    if problems:
+    if problems := [*unknown_names(settings), *_unreachable(settings)]:
         raise SettingsError("\n".join(problems))
     return settings
 
 
-def flags_of(given: Mapping[str, Any]) -> dict[str, str]:
-    """The variables that options set; `--env` is as strong as the option of the same variable."""
-    variables = {
-        variable: given[parameter]
+def _option_variables(options: SubmitOptions) -> dict[str, str]:
+    """Return the variables that options set; `--env` is as strong as the variable's own option."""
+    variables: dict[str, str] = {
+        variable: getattr(options, parameter)
         for parameter, variable in VARIABLES.items()
-        if given.get(parameter)
+        if getattr(options, parameter)
     }
-    if given.get("source"):
-        variables |= source_variables(given["source"])
-    if given.get("target"):
-        variables |= target_variables(given["target"])
+    if options.source:
+        variables |= source_variables(options.source)
+    if options.target:
+        variables |= target_variables(options.target)
     known = [*variable_names(), *SYNONYMS]
-    for name, text in given.get("env", ()):
+    for name, text in options.env:
         if name in variables and variables[name] != text:
             raise SettingsError(f"--env {name}: also given by its own option; give it once")
         if name not in known and not is_secret(name):
@@ -117,7 +116,7 @@ def flags_of(given: Mapping[str, Any]) -> dict[str, str]:
 
 
 def source_variables(url: str) -> dict[str, str]:
-    """The variables of a source.
+    """Return the variables of a source.
 
     >>> source_variables("s3://lab-data/raw/session1")
     {'AWS_S3_BUCKET': 'lab-data', 'AWS_S3_BUCKET_FOLDER': 'raw/session1'}
@@ -128,8 +127,8 @@ def source_variables(url: str) -> dict[str, str]:
         return {"DANDISET_S3_FILE_URL": url}
     if not url.startswith("s3://"):
         raise SettingsError(
-            f"--source: {url!r} is not on S3 or DANDI, and a job on AWS sees no folder of this "
-            f"machine; copy it there (`aws s3 cp --recursive {url} s3://bucket/folder`) and give "
+            f"--source: {url!r} is not on S3 or DANDI, and a job on AWS cannot read folders of "
+            f"this machine; copy it (`aws s3 cp --recursive {url} s3://bucket/folder`) and give "
             "s3://bucket/folder, or sort it here with `python run_script.py`"
         )
     if BLOB_KEY.fullmatch(url.removeprefix("s3://").partition("/")[2]):
@@ -138,14 +137,14 @@ def source_variables(url: str) -> dict[str, str]:
 
 
 def target_variables(url: str) -> dict[str, str]:
-    """The variables of a target.
+    """Return the variables of a target.
 
     >>> target_variables("s3://lab-results/session1/")
     {'TARGET_AWS_S3_BUCKET': 'lab-results', 'TARGET_AWS_S3_BUCKET_FOLDER': 'session1'}
     """
     if not url.startswith("s3://"):
         raise SettingsError(
-            f"--target: {url!r} is not on S3, and what a job leaves on its own machine is lost; "
+            f"--target: {url!r} is not on S3, and the job's machine is deleted with its files; "
             "give s3://bucket/folder"
         )
     return _s3_variables("--target", url, "TARGET_AWS_S3_BUCKET")
@@ -161,7 +160,7 @@ def _s3_variables(option: str, url: str, bucket: str) -> dict[str, str]:
 
 
 def forwarded_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """What of an environment concerns the job: no secret, and nothing of AWS's own tools."""
+    """Return the variables that the job gets: no secrets, and none of AWS's own tools."""
     known = frozenset(variable_names())
     return {
         name: text
@@ -170,36 +169,36 @@ def forwarded_variables(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def left_behind(settings: JobSettings, environ: Mapping[str, str]) -> Iterator[str]:
-    """What the user may think travels with the job, and does not."""
+def forwarding_warnings(settings: JobSettings, environ: Mapping[str, str]) -> Iterator[str]:
+    """Warn of variables that stay here though the job may need them, or go there in vain."""
     if environ.get("DANDI_API_KEY") and settings.dandiset_s3_file_url:
         yield (
-            "DANDI_API_KEY stays on this machine; for an embargoed dandiset, store it in AWS "
+            "DANDI_API_KEY is not sent to the job; for an embargoed dandiset, store it in AWS "
             "Secrets Manager and name its ARN under `secrets` of the job definition"
         )
+    yield from endpoint_warnings(settings.to_env())
 
 
-def local_endpoints(variables: Mapping[str, str]) -> Iterator[str]:
-    """The servers of this machine that a job is told to use, and would look for on its own."""
+def endpoint_warnings(variables: Mapping[str, str]) -> Iterator[str]:
+    """Warn of servers on this machine, which a job cannot reach."""
     for name in ENDPOINTS:
         url = variables.get(name, "").strip()
         host = urlsplit(url).hostname or ""
         if host in THIS_MACHINE or host.startswith("127."):
             yield (
-                f"{name}={url} goes into the job's environment, and is this machine's own: a job "
-                "on AWS finds no server there; unset it, or name one that the job can reach"
+                f"{name}={url} is sent to the job but names this machine, which a job on AWS "
+                "cannot reach; unset it, or name a server that the job can reach"
             )
 
 
-def _out_of_reach(settings: JobSettings) -> Iterator[str]:
-    """What a machine of AWS cannot do, though this one could."""
+def _unreachable(settings: JobSettings) -> Iterator[str]:
     if settings.manifest_url is None and isinstance(settings.source, LocalFolder):
         yield (
-            f"SOURCE_FOLDER: a job on AWS sees no folder of this machine, so not {settings.source};"
-            " copy it to S3 and give --source s3://bucket/folder"
+            f"SOURCE_FOLDER: a job on AWS cannot read {settings.source} of this machine; "
+            "copy it to S3 and give --source s3://bucket/folder"
         )
     if settings.target is None and not settings.results_folder and not settings.target_dandiset:
         yield (
-            "--target: missing, and what a job leaves on its own machine is lost; "
+            "--target: missing, and the job's machine is deleted with its files; "
             "give s3://bucket/folder"
         )

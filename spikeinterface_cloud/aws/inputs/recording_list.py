@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from spikeinterface_cloud.aws.inputs.job_settings import checked
+from spikeinterface_cloud.aws.inputs.job_settings import validate
 from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import FOLDER as MANIFESTS
@@ -83,7 +83,7 @@ def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...
     problems: dict[str, list[str]] = {}
     for recording in listing.recordings:
         try:
-            settings = checked(_variables(recording, common, target))
+            settings = validate(_variables(recording, common, target))
         except SettingsError as error:
             for problem in str(error).splitlines():
                 problems.setdefault(problem, []).append(recording.label)

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 
 from pydantic import SecretStr
 
+from spikeinterface_cloud.aws.cli.values import ListOptions
 from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import source_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
@@ -54,7 +55,10 @@ class FoundSizes:
 
 
 def find_sizes(
-    given: Mapping[str, Any], environ: Mapping[str, str], session: AwsSession
+    source: str | None,
+    lists: ListOptions,
+    environ: Mapping[str, str],
+    session: AwsSession,
 ) -> FoundSizes:
     """Look up the size of `--source`, or of everything that an option lists.
 
@@ -65,10 +69,10 @@ def find_sizes(
     """
     key = dandi_api_key(environ)
     finder = SizeFinder(session, key)
-    if given["source"]:
-        one = finder.find(source_variables(given["source"]), given["source"])
+    if source:
+        one = finder.find(source_variables(source), source)
         return FoundSizes(recordings=(one,), notes=tuple(finder.notes))
-    listing = listed_recordings(given, session, key, None)
+    listing = listed_recordings(lists, session, key, None)
     if any("SORTERS" in each.variables for each in listing.recordings):
         finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
     found = finder.find_all(listing)

@@ -65,11 +65,11 @@ def test_a_fault_of_the_command_line_ends_with_2(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["statsu", "a-job"], "there is no command 'statsu'; did you mean status?"),
-        (["frobnicate"], "there is no command 'frobnicate'; submit_job.py --help lists them"),
+        (["statsu", "a-job"], "No such command 'statsu'. Did you mean 'status'?"),
+        (["frobnicate"], "No such command 'frobnicate'."),
         (["status"], "Missing argument 'JOB_ID...'."),
         (["wait"], "Missing argument 'JOB_ID'."),
-        (["list"], "--job-queue: missing, and no --stack is given whose outputs would tell"),
+        (["list"], "--job-queue: missing; give it, or a --stack with that output"),
         ([*JOB], "--job-queue: missing, and no --stack is given"),
         ([*JOB, "--job-queue", "gpu"], "--job-definition: missing, and no --stack is given"),
         (["list", "--status", "DONE", *PLACE[:2]], "'DONE' is not one of 'submitted'"),
@@ -187,7 +187,7 @@ def test_a_value_of_the_file_that_is_refused_is_said_to_come_from_there(laptop: 
     assert done.returncode == 78
     [line] = refusals(done)
     assert line.startswith("Error: N_JOBS: ")
-    assert line.endswith("(as .env, or the --env-file, says)")
+    assert line.endswith("(set in .env or --env-file)")
     assert ".env" not in laptop.run(*JOB, *PLACE, env={"N_JOBS": "lots"}).stderr
     (laptop.folder / ".env").write_text("SPIKEINTERFACE_CLOUD_TIMEOUT=soon\n")
     done = laptop.run(*JOB, *PLACE)
@@ -214,8 +214,13 @@ def test_a_misspelt_variable_of_the_submission_is_named(
         "did you mean SPIKEINTERFACE_CLOUD_JOB_QUEUE?" in done.stderr
     )
     (laptop.folder / ".env").write_text("SPIKEINTERFACE_CLOUD_JOB_QEUE=gpu\n")
-    assert "(as .env, or the --env-file, says)" in laptop.run(*command).stderr
+    assert "(set in .env or --env-file)" in laptop.run(*command).stderr
     assert not aws.calls
+
+
+def test_a_variable_of_another_command_is_no_misspelling(laptop: Laptop) -> None:
+    (laptop.folder / ".env").write_text("SPIKEINTERFACE_CLOUD_GPUS=1\n")
+    assert laptop.run("list", *PLACE[:2]).returncode == 0
 
 
 def test_usage_names_no_command_that_nobody_has_typed(laptop: Laptop) -> None:
@@ -227,7 +232,7 @@ def test_usage_names_no_command_that_nobody_has_typed(laptop: Laptop) -> None:
 def test_a_server_of_this_machine_is_pointed_out(laptop: Laptop, aws: AwsServer) -> None:
     done = laptop.run(*JOB, *PLACE, "--dry-run")
     assert done.returncode == 0
-    assert f"note: AWS_ENDPOINT_URL={aws.url} goes into the job's environment" in done.stderr
+    assert f"note: AWS_ENDPOINT_URL={aws.url} is sent to the job" in done.stderr
 
 
 def test_a_target_that_is_not_there_is_noticed_before_the_submission(

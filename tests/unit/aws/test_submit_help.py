@@ -13,7 +13,6 @@ import pytest
 from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.batch.logs import why_empty
 from spikeinterface_cloud.aws.batch.table import jobs_table
-from spikeinterface_cloud.aws.batch.wait import describe_state, exit_code_of
 from submit_job import program
 
 ROOT = Path(__file__).parents[3]
@@ -79,8 +78,8 @@ def test_a_reply_that_says_next_to_nothing_is_enough() -> None:
     job = state()
     assert (job.exit_code, job.reason, job.log_streams, job.array_size) == (None, "", [], None)
     assert (job.n_attempts, job.array_counts, job.environment, job.queue) == (0, {}, {}, "")
-    assert exit_code_of(job) == 1
-    assert describe_state(job) == "1 is FAILED"
+    assert job.final_exit_code == 1
+    assert job.describe() == "1 is FAILED"
     assert why_empty(job) == "no log, as 1 never started"
     assert jobs_table([job]).splitlines()[1].split() == ["1", "mine", "FAILED"]
 
@@ -88,7 +87,7 @@ def test_a_reply_that_says_next_to_nothing_is_enough() -> None:
 def test_a_job_under_way_counts_its_attempt() -> None:
     job = state(status="RUNNING", attempts=[{}], statusReason="r", container={"reason": "r"})
     assert job.n_attempts == 2
-    assert describe_state(job) == "1 is RUNNING, attempt 2: r"
+    assert job.describe() == "1 is RUNNING, attempt 2: r"
 
 
 def test_no_jobs_are_a_table_of_no_rows() -> None:

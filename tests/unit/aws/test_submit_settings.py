@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.job_settings import (
+    endpoint_warnings,
+    forwarding_warnings,
     job_variables,
-    left_behind,
-    local_endpoints,
-    settings_of,
+    resolve_settings,
     source_variables,
 )
 from spikeinterface_cloud.aws.inputs.secrets import check_no_secret
@@ -19,20 +20,20 @@ TARGET = {"target": "s3://lab-results/session1"}
 GIVEN = {**SOURCE, **TARGET, "sorters": "kilosort4"}
 
 
-def given(env_file: Any = None, **options: Any) -> dict[str, Any]:
-    """Options as click gives them; a file's variables are in the environment by then as well."""
-    return {"env": (), "env_file": env_file or {}, **options}
+def given(env_file: Any = None, **options: Any) -> SubmitOptions:
+    """Options; a file's variables are in the environment by then as well."""
+    return SubmitOptions(env_file=env_file or {}, **options)
 
 
 def refused(environ: Any = None, **options: Any) -> str:
     with pytest.raises(SettingsError) as refusal:
-        settings_of(given(**options), environ or {})
+        resolve_settings(given(**options), environ or {})
     assert refusal.value.exit_code == 78
     return str(refusal.value)
 
 
 def test_options_become_the_variables_of_the_job() -> None:
-    settings = settings_of(
+    settings = resolve_settings(
         given(
             **GIVEN,
             read_recording_kwargs='{"stream_id": "imec0.ap"}',
@@ -128,13 +129,13 @@ def test_the_source_folder_of_the_environment_is_refused() -> None:
         {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="simple"
     )
     assert message == (
-        "SOURCE_FOLDER: a job on AWS sees no folder of this machine, so not /data/session1; "
+        "SOURCE_FOLDER: a job on AWS cannot read /data/session1 of this machine; "
         "copy it to S3 and give --source s3://bucket/folder"
     )
 
 
 def test_a_simulated_recording_needs_no_source() -> None:
-    settings = settings_of(
+    settings = resolve_settings(
         given(**TARGET, sorters="simple", env=(("TEST_WITH_TOY_RECORDING", "true"),)), {}
     )
     assert settings.test_with_toy_recording
@@ -143,10 +144,12 @@ def test_a_simulated_recording_needs_no_source() -> None:
 def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
     message = refused(**SOURCE, sorters="kilosort4")
     assert message == (
-        "--target: missing, and what a job leaves on its own machine is lost; "
+        "--target: missing, and the job's machine is deleted with its files; "
         "give s3://bucket/folder"
     )
-    assert settings_of(given(**SOURCE, sorters="simple", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {})
+    assert resolve_settings(
+        given(**SOURCE, sorters="simple", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {}
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,7 +182,10 @@ def test_a_bad_job_is_refused_on_the_laptop(options: dict[str, Any], message: st
 def test_a_misspelling_in_the_environment_is_found_but_not_in_what_is_not_ours() -> None:
     assert "SORTERS_KWARG: not a variable" in refused({"SORTERS_KWARG": "{}"}, **GIVEN)
     others = {"AWS_ENDPOINT_URL_BATCH": "http://localhost:1", "AWS_CA_BUNDLE": "/ca.pem"}
-    assert settings_of(given(**GIVEN), others).to_env() == settings_of(given(**GIVEN), {}).to_env()
+    assert (
+        resolve_settings(given(**GIVEN), others).to_env()
+        == resolve_settings(given(**GIVEN), {}).to_env()
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,17 +223,17 @@ def test_secrets_of_the_laptop_stay_on_it() -> None:
         "DANDI_API_KEY": "secret",
         "HOME": "/home/me",
     }
-    settings = settings_of(given(**GIVEN), environ)
-    assert settings.to_env() == settings_of(given(**GIVEN), {}).to_env()
-    assert not [*left_behind(settings, environ)]
+    settings = resolve_settings(given(**GIVEN), environ)
+    assert settings.to_env() == resolve_settings(given(**GIVEN), {}).to_env()
+    assert not [*forwarding_warnings(settings, environ)]
 
 
 def test_the_key_of_the_archive_is_said_to_stay_where_it_may_be_missed() -> None:
     dandi = {**GIVEN, "source": "dandi://dandi/000006@draft/a.nwb", "data_type": None}
-    settings = settings_of(given(**dandi), {})
-    [remark] = left_behind(settings, {"DANDI_API_KEY": "secret"})
-    assert remark.startswith("DANDI_API_KEY stays on this machine")
-    assert not [*left_behind(settings, {})]
+    settings = resolve_settings(given(**dandi), {})
+    [remark] = forwarding_warnings(settings, {"DANDI_API_KEY": "secret"})
+    assert remark.startswith("DANDI_API_KEY is not sent to the job")
+    assert not [*forwarding_warnings(settings, {})]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +250,7 @@ def test_a_server_of_this_machine_is_one_that_the_job_will_not_find(
     url: str, is_local: bool
 ) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-        told = [*local_endpoints({name: url})]
+        told = [*endpoint_warnings({name: url})]
         assert [line.partition("=")[0] for line in told] == [name] * is_local
 
 
