@@ -1,4 +1,4 @@
-"""The options of `submit` and `estimate` as values; the defaults are for callers in Python."""
+"""The values of the options of `submit` and `estimate`; the defaults are for callers in Python."""
 
 from __future__ import annotations
 
