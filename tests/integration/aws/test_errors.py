@@ -70,8 +70,8 @@ def test_a_fault_of_the_command_line_ends_with_2(
         (["status"], "Missing argument 'JOB_ID...'."),
         (["wait"], "Missing argument 'JOB_ID'."),
         (["list"], "--job-queue: missing; give it, or a --stack with that output"),
-        ([*JOB], "--job-queue: missing, and no --stack is given"),
-        ([*JOB, "--job-queue", "gpu"], "--job-definition: missing, and no --stack is given"),
+        ([*JOB], "--job-queue: missing; give it, or a --stack"),
+        ([*JOB, "--job-queue", "gpu"], "--job-definition: missing; give it, or a --stack"),
         (["list", "--status", "DONE", *PLACE[:2]], "'DONE' is not one of 'submitted'"),
     ],
 )
