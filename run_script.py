@@ -73,7 +73,7 @@ from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.run import SortingTask, sort
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 

@@ -139,8 +139,7 @@ def send(session: AwsSession, job: PreparedJob) -> str:
     from spikeinterface_cloud.aws.batch import submission
     from spikeinterface_cloud.aws.batch.target_bucket import check_target_bucket
 
-    if warning := check_target_bucket(session, job):
-        echo_err(f"note: {warning}")
+    check_target_bucket(session, job)
     job_id = submission.send(session, job)
     echo_err(f"submitted {job.name}; its results go to {job.target}")
     return job_id
@@ -246,15 +245,15 @@ def results(session: AwsSession, job: str, folder: str | None, as_json: bool) ->
     from spikeinterface_cloud.aws.batch import results as found
 
     target, state = found.locate(session, job)
-    s3 = session.client("s3")
-    record = found.read_record(s3, target)
-    files = found.list_results(s3, target)
+    storage = session.storage
+    record = found.read_record(storage, target)
+    files = found.list_results(storage, target)
     if as_json:
         echo_json(found.result_values(target, record, files))
     else:
         click.echo("\n".join(found.describe_results(target, record, files)))
     if folder is not None:
-        for file in found.download(s3, files, Path(folder)):
+        for file in found.download(storage, files, Path(folder)):
             echo_err(f"fetched {file.name}")
     if record is None:
         raise found.no_record(target, state)

@@ -19,7 +19,7 @@ def fetch_by_ours(url: str, bucket: str, prefix: str, folder: Path) -> float:
     from spikeinterface_cloud.config.settings import AwsSettings
     from spikeinterface_cloud.storage.download import download
     from spikeinterface_cloud.storage.remote_file import s3_files
-    from spikeinterface_cloud.storage.s3 import Storage
+    from spikeinterface_cloud.storage.session import Storage
 
     started = time.monotonic()
     storage = Storage(AwsSettings(endpoint_url=url))

@@ -95,7 +95,7 @@ def fetch(url: str, length: str) -> None:
     from spikeinterface_cloud.config.locations import S3Location
     from spikeinterface_cloud.storage.download import download
     from spikeinterface_cloud.storage.remote_file import s3_files
-    from spikeinterface_cloud.storage.s3 import Storage
+    from spikeinterface_cloud.storage.session import Storage
 
     storage = Storage(access_to(url))
     location = S3Location(bucket=BUCKET, key=length)
@@ -121,7 +121,7 @@ def publish(url: str, length: str) -> None:
     from spikeinterface_cloud.config.locations import S3Location
     from spikeinterface_cloud.results.folder import Results
     from spikeinterface_cloud.results.run_record import RunRecord
-    from spikeinterface_cloud.storage.s3 import Storage
+    from spikeinterface_cloud.storage.session import Storage
 
     target = S3Location(bucket=RESULTS_BUCKET, key=length)
     record = RunRecord(settings={}, run_identifier=None)

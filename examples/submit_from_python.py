@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
-from spikeinterface_cloud.config.manifest import manifest_bytes, put_manifest
+from spikeinterface_cloud.config.manifest import manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
 
@@ -34,7 +34,9 @@ def main(source: str, target: str) -> None:
     batch = boto3.client("batch")
     check_definition(batch, options.job_definition)  # before anything is stored
     manifest = manifest_bytes([job.to_env() for job in jobs])
-    environment = {"MANIFEST_URL": put_manifest(boto3.client("s3"), results, manifest)}
+    location = manifest_location(results, manifest)
+    boto3.client("s3").put_object(Bucket=location.bucket, Key=location.key, Body=manifest)
+    environment = {"MANIFEST_URL": str(location)}
     request = build_request(
         environment,
         options,

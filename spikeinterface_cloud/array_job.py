@@ -10,7 +10,7 @@ from spikeinterface_cloud.config.manifest import MANIFEST_URL, line_index, selec
 from spikeinterface_cloud.config.quoting import text_problems
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ and endpoints.
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.configprovider import ConfiguredEndpointProvider
@@ -17,7 +17,10 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from spikeinterface_cloud.aws_errors import translate_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.storage.s3 import S3Objects
 
 
 class AwsSession:
@@ -48,39 +51,43 @@ class AwsSession:
                 self._clients[service] = self._new_client(service)
         return self._clients[service]
 
-    def head_bucket(self, bucket: str, endpoint_url: str | None) -> int | None:
-        """The status that S3 answers for a bucket with; None where there is no answer to be had.
+    @property
+    def storage(self) -> S3Objects:
+        """S3, as this session reaches it. Raises AwsError."""
+        from spikeinterface_cloud.storage.s3 import S3Objects
 
-        One signed request without a client of S3, which takes longer to make than all the rest of
-        a submission's requests. It is tried once, for a few seconds.
+        return S3Objects(self.client("s3"), raises=AwsError)
+
+    def bucket_is_missing(self, bucket: str, endpoint_url: str | None) -> bool:
+        """Return whether S3 says that there is no such bucket; no answer means no.
+
+        S3 says so without credentials. One plain request, tried once for a few seconds, as a client
+        of S3 takes longer to make than all the rest of a submission's requests.
 
         Parameters
         ----------
+        bucket
+            The name of the bucket.
         endpoint_url
-            the server to ask; None for the one that botocore is told of, or else AWS
+            The server to ask; None for the one that botocore is configured for, or else AWS.
         """
         session = self._botocore_session()
-        region = self.client("batch").meta.region_name
-        credentials = session.get_credentials()
-        if credentials is None:
-            return None
         configured = ConfiguredEndpointProvider(
             session.full_config, session.get_scoped_config(), "s3"
         ).provide()
         resolver = session.get_component("endpoint_resolver")
-        hostname = resolver.construct_endpoint("s3", region)["hostname"]
-        server = (endpoint_url or configured or f"https://{hostname}").rstrip("/")
-        request = AWSRequest("HEAD", f"{server}/{bucket}")
-        S3SigV4Auth(credentials, "s3", region).add_auth(request)
+        hostname = resolver.construct_endpoint("s3", self.client("batch").meta.region_name)
+        server = (endpoint_url or configured or f"https://{hostname['hostname']}").rstrip("/")
         http = URLLib3Session(
             verify=session.get_config_variable("ca_bundle") or True,
             proxies=get_environ_proxies(server),
             timeout=(3, 5),  # type: ignore[arg-type]  # the stubs know one number only
         )
         try:
-            return int(http.send(request.prepare()).status_code)
+            reply = http.send(AWSRequest("HEAD", f"{server}/{bucket}").prepare())
         except HTTPClientError:
-            return None
+            return False
+        return bool(reply.status_code == HTTPStatus.NOT_FOUND)
 
     def _new_client(self, service: str) -> Any:
         # adaptive: it slows down as a whole while AWS throttles

@@ -11,13 +11,14 @@ SpikeInterface.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import SettingsError
 
 #: where, below the target, the lists are kept
 FOLDER = "manifests"
+
+CONTENT_TYPE = "application/x-ndjson"
 
 #: digits of the number of a line, and some to spare
 LONGEST_INDEX = 20
@@ -48,22 +49,6 @@ def manifest_name(data: bytes) -> str:
 def manifest_location(target: S3Location, data: bytes) -> S3Location:
     """Where below `target` the list is kept."""
     return target.child(FOLDER).child(manifest_name(data))
-
-
-def put_manifest(s3_client: Any, target: S3Location, data: bytes) -> str:
-    """Store the list below `target`, in one request, and give its URL.
-
-    A second time changes nothing, as the name follows from the content. The client's own errors
-    are raised.
-    """
-    location = manifest_location(target, data)
-    s3_client.put_object(
-        Bucket=location.bucket,
-        Key=location.key,
-        Body=data,
-        ContentType="application/x-ndjson",
-    )
-    return str(location)
 
 
 def select_line(data: bytes, environ: Mapping[str, str]) -> dict[str, str]:

@@ -106,14 +106,14 @@ def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
         return _find(name, parsed, client, api_key)
 
 
-def remote_file(file: ArchiveFile, *, patience: NetworkTimeouts | None = None) -> RemoteFile:
+def remote_file(file: ArchiveFile, *, timeouts: NetworkTimeouts | None = None) -> RemoteFile:
     """The file as `transfer.download` takes it, under its own name, checked against its digest."""
     return http_file(
         PurePosixPath(file.path).name,
         file.content_url,
         size_bytes=file.size_bytes,
         digest=_digest(file),
-        patience=patience,
+        timeouts=timeouts,
     )
 
 

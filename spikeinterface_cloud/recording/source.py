@@ -38,7 +38,8 @@ from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
-from spikeinterface_cloud.storage.s3 import Storage, StoredObject
+from spikeinterface_cloud.storage.s3 import StoredObject
+from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from spikeinterface_cloud.results.layout import (
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.logging import step
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
 from spikeinterface_cloud.storage.upload import upload
 
@@ -132,9 +132,9 @@ class Results:
             logger.warning("an earlier run.json may stay until this job ends: %s", error)
 
     def use_short_timeouts(self) -> None:
-        """Publish with little patience from now on: somebody waits, or the network is gone."""
+        """Publish with short timeouts from now on: somebody waits, or the network is gone."""
         if self._storage is not None:
-            self._storage = self._storage.with_patience(SHUTDOWN_TIMEOUTS)
+            self._storage = self._storage.with_timeouts(SHUTDOWN_TIMEOUTS)
 
     def write_record(self) -> None:
         """Write `run.json` into the folder, unless that of an earlier run has to stay.

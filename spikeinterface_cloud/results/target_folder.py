@@ -25,7 +25,8 @@ from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.runtime.disk import NoRoom
 from spikeinterface_cloud.storage.remote_file import s3_files
-from spikeinterface_cloud.storage.s3 import Storage, StoredObject
+from spikeinterface_cloud.storage.s3 import StoredObject
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)

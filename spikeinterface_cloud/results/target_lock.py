@@ -20,7 +20,8 @@ from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, T
 from spikeinterface_cloud.results.layout import CLAIM
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.runtime.signals import stop
-from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers, Storage
+from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class TargetLock:
 
     def use_short_timeouts(self) -> None:
         """Wait for the network as little as the end of the job can, or the next renewal."""
-        self._storage = self._storage.with_patience(SHUTDOWN_TIMEOUTS)
+        self._storage = self._storage.with_timeouts(SHUTDOWN_TIMEOUTS)
 
     def renew(self) -> None:
         """Show that the holder is alive. Raises ObjectDiffers where the claim is another's now."""

@@ -20,7 +20,7 @@ from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.runtime.disk import NoRoom, disk_errors
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.digests import digest_of_file
-from spikeinterface_cloud.storage.file_download import DownloadedFile, Resources, land
+from spikeinterface_cloud.storage.file_download import DownloadedFile, Resources, download_file
 from spikeinterface_cloud.storage.progress import FileProgress, Progress
 from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RemoteFile, check_names
@@ -46,7 +46,7 @@ def download(
     files: Sequence[RemoteFile],
     folder: Path,
     *,
-    patience: NetworkTimeouts | None = None,
+    timeouts: NetworkTimeouts | None = None,
     progress_interval_s: float = 30,
 ) -> Downloaded:
     """Fetch `files` into `folder`, which is made when it is not there.
@@ -63,7 +63,7 @@ def download(
     with Progress(
         "fetch", sum(file.size_bytes for file in files), interval_s=progress_interval_s
     ) as progress:
-        transfer = _Transfer(folder, progress, patience or NetworkTimeouts())
+        transfer = _Transfer(folder, progress, timeouts or NetworkTimeouts())
         transfer.run(files)
     transfer.log_unverified()
     return Downloaded(
@@ -100,10 +100,10 @@ class DigestMismatch(Exception):
 class _Transfer:
     """One call of `download`."""
 
-    def __init__(self, folder: Path, progress: Progress, patience: NetworkTimeouts) -> None:
+    def __init__(self, folder: Path, progress: Progress, timeouts: NetworkTimeouts) -> None:
         self._folder = folder
         self._progress = progress
-        self._patience = patience
+        self._timeouts = timeouts
         #: looked at once, as looking while the folder is written to takes a hundred times as long
         self._present = {path for path in folder.rglob("*") if path.is_file()}
         self._unverified: list[RemoteFile] = []
@@ -160,12 +160,12 @@ class _Transfer:
         if self._is_there(file, final):
             self._progress.skip(file.size_bytes)
         else:
-            share = FileProgress(self._progress)
+            progress = FileProgress(self._progress)
             try:
-                reader = ObjectReader(file, str(final), self._patience, shared.stop)
-                self._verify(file, land(file, final, reader, shared, share))
+                reader = ObjectReader(file, str(final), self._timeouts, shared.stop)
+                self._verify(file, download_file(file, final, reader, shared, progress))
             except (ObjectChanged, DigestMismatch):
-                share.reset()
+                progress.reset()
                 raise
         with self._lock:
             self.size_bytes += file.size_bytes
@@ -178,13 +178,13 @@ class _Transfer:
             return False
         return digest_of_file(final, digest) == digest.value
 
-    def _verify(self, file: RemoteFile, landed: DownloadedFile) -> None:
+    def _verify(self, file: RemoteFile, downloaded: DownloadedFile) -> None:
         """Give the file its final name, or delete it and raise DigestMismatch."""
-        if file.digest is None or landed.digest_value == file.digest.value:
+        if file.digest is None or downloaded.digest_value == file.digest.value:
             if file.digest is None:
                 self._unverified.append(file)
-            if not landed.part.finished:
-                landed.part.finish()
+            if not downloaded.part.finished:
+                downloaded.part.finish()
             return
         try:
             # what a listing gave as an ETag may be no digest at all
@@ -193,23 +193,23 @@ class _Transfer:
                 self._unverified.append(file)
             elif digest == file.digest:
                 raise DigestMismatch(
-                    f"does not match: {landed.digest_value} came instead of {digest}"
+                    f"does not match: {downloaded.digest_value} came instead of {digest}"
                 )
             else:
-                value = digest_of_file(landed.part.path, digest)
+                value = digest_of_file(downloaded.part.path, digest)
                 if value != digest.value:
                     raise DigestMismatch(f"does not match: {value} came instead of {digest}")
         except (ObjectChanged, DigestMismatch):
-            landed.part.discard()
+            downloaded.part.discard()
             raise
-        landed.part.finish()
+        downloaded.part.finish()
 
 
 def _as_it_is_now(file: RemoteFile) -> RemoteFile:
     """The file with the digest that the server states. Raises ObjectChanged for another one."""
-    if file.refresh is None:
+    if file.reload_metadata is None:
         return file
-    now = file.refresh()
+    now = file.reload_metadata()
     if now.etag != file.etag:
         raise ObjectChanged
     return now

@@ -14,11 +14,7 @@ from spikeinterface_cloud.storage.checksums import Hash
 from spikeinterface_cloud.storage.digests import RunningDigest, digest_of_bytes
 from spikeinterface_cloud.storage.partial_file import PartFile
 from spikeinterface_cloud.storage.progress import FileProgress
-from spikeinterface_cloud.storage.range_reader import (
-    ObjectChanged,
-    ObjectReader,
-    RangesNotSupported,
-)
+from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import RemoteFile
 from spikeinterface_cloud.storage.thread_pool import Stopped, Threads, wait_for_all
 
@@ -62,8 +58,8 @@ class DownloadedFile:
     digest_value: str | None
 
 
-def land(
-    file: RemoteFile, final: Path, reader: ObjectReader, shared: Resources, share: FileProgress
+def download_file(
+    file: RemoteFile, final: Path, reader: ObjectReader, shared: Resources, progress: FileProgress
 ) -> DownloadedFile:
     """Fetch all of `file` beside its final name.
 
@@ -72,16 +68,16 @@ def land(
     """
     part = PartFile(final, size_bytes=file.size_bytes, range_bytes=RANGE_BYTES)
     if file.size_bytes <= SMALL_BYTES:
-        return _land_small(file, part, reader, share)
-    return _LargeFile(file, part, reader, shared, share).land()
+        return _download_small(file, part, reader, progress)
+    return _LargeFile(file, part, reader, shared, progress).download()
 
 
-def _land_small(
-    file: RemoteFile, part: PartFile, reader: ObjectReader, share: FileProgress
+def _download_small(
+    file: RemoteFile, part: PartFile, reader: ObjectReader, progress: FileProgress
 ) -> DownloadedFile:
     data = memoryview(reader.read_whole() if file.size_bytes else b"")
     value = _write_small(file, part, data)
-    share.advance(file.size_bytes)
+    progress.advance(file.size_bytes)
     return DownloadedFile(part=part, digest_value=value)
 
 
@@ -94,7 +90,7 @@ def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | No
     return value
 
 
-class _HashingWriter:
+class HashingWriter:
     """A range on its way into the file, hashed as it passes where its digest can be put together
     from those of ranges."""
 
@@ -125,7 +121,7 @@ def _identity(file: RemoteFile) -> str | None:
 
 
 class _LargeFile:
-    """A file that is fetched in ranges, or as one stream where the server does not answer them."""
+    """A file that is fetched in ranges."""
 
     def __init__(
         self,
@@ -133,19 +129,18 @@ class _LargeFile:
         part: PartFile,
         reader: ObjectReader,
         shared: Resources,
-        share: FileProgress,
+        progress: FileProgress,
     ) -> None:
         self._file = file
         self._part = part
         self._reader = reader
         self._shared = shared
-        self._share = share
+        self._progress = progress
         self._ranges = -(-file.size_bytes // RANGE_BYTES)
-        self._streamed = 0
         self._digest: RunningDigest | None = None
         self._hashed: list[Future[None]] = []
 
-    def land(self) -> DownloadedFile:
+    def download(self) -> DownloadedFile:
         """Fetch what is missing of the file, and leave it there, resumable, when that fails."""
         file = self._file
         try:
@@ -173,19 +168,13 @@ class _LargeFile:
                 self._digest.close()
 
     def _fetch(self, done: Sequence[int]) -> None:
-        """Fetch what is missing: one range first, which tells whether the server answers ranges,
-        then the others."""
+        """Fetch what is missing: one range first, which shows whether the server allows it."""
         for index in done:
             start, end = self._bounds(index)
-            self._share.skip(end - start)
+            self._progress.skip(end - start)
             self._hash(index)
         missing = sorted(set(range(self._ranges)) - set(done))
-        try:
-            self._fetch_ranges(missing[:1])
-        except RangesNotSupported:
-            whole = partial(self._reader.read_range, 0, self._file.size_bytes, self._write_streamed)
-            self._shared.ranges.submit(whole).result()
-            return
+        self._fetch_ranges(missing[:1])
         self._fetch_ranges(missing[1:])
 
     def _fetch_ranges(self, indices: Sequence[int]) -> None:
@@ -203,32 +192,22 @@ class _LargeFile:
 
     def _fetch_range(self, index: int, failed: threading.Event) -> None:
         start, end = self._bounds(index)
-        passing = _HashingWriter(self._part, start, self._digest)
+        writer = HashingWriter(self._part, start, self._digest)
 
         def write(position: int, block: bytes) -> None:
             if failed.is_set():
                 raise Stopped
-            passing.write(position, block)
+            writer.write(position, block)
 
         self._reader.read_range(start, end, write)
-        self._complete(index, passing.hash)
-
-    def _write_streamed(self, start: int, block: bytes) -> None:
-        """Write a block of a stream, and complete the ranges that it reaches the end of, unless an
-        earlier attempt did."""
-        self._part.write(start, block)
-        end = start + len(block)
-        reached = self._ranges if end == self._file.size_bytes else end // RANGE_BYTES
-        for index in range(self._streamed, reached):
-            self._complete(index)
-        self._streamed = max(self._streamed, reached)
+        self._complete(index, writer.hash)
 
     def _complete(self, index: int, hashed: Hash | None = None) -> None:
         """Record and count a range that is written, and let it be hashed meanwhile, unless it is
         hashed already."""
         self._part.range_written(index)
         start, end = self._bounds(index)
-        self._share.advance(end - start)
+        self._progress.advance(end - start)
         if self._digest is not None and hashed is not None:
             self._digest.range_hashed(index, hashed)
         else:

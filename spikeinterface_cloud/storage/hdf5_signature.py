@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.storage.range_reader import (
-    ObjectChanged,
-    ObjectReader,
-    RangesNotSupported,
-)
+from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.thread_pool import in_a_thread
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
@@ -25,12 +21,12 @@ USER_BLOCK_BYTES = (0, 512, 1024, 2048)
 START_BYTES = 2048 + len(SIGNATURE)
 
 
-def check_remote_hdf5(file: RemoteFile, patience: NetworkTimeouts | None = None) -> None:
+def check_remote_hdf5(file: RemoteFile, timeouts: NetworkTimeouts | None = None) -> None:
     """Read the start of `file`, on S3 or DANDI, by one request, and check that it is HDF5.
 
     Raises RecordingError when it is not, SourceError and TransferError as a download does.
     """
-    reader = ObjectReader(file, "the start of the file", patience or NetworkTimeouts())
+    reader = ObjectReader(file, "the start of the file", timeouts or NetworkTimeouts())
     start = bytearray(min(START_BYTES, file.size_bytes))
 
     def keep(position: int, block: bytes) -> None:
@@ -38,8 +34,8 @@ def check_remote_hdf5(file: RemoteFile, patience: NetworkTimeouts | None = None)
 
     try:
         in_a_thread(lambda: reader.read_range(0, len(start), keep))
-    except (ObjectChanged, RangesNotSupported):
-        return  # what that means to the file is for the download to find out
+    except ObjectChanged:
+        return  # the download says so
     check_hdf5(bytes(start), file.url)
 
 

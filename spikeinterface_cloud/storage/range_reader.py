@@ -17,7 +17,7 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from spikeinterface_cloud.errors import SourceError, TransferError
+from spikeinterface_cloud.errors import SourceError, TransferError, UnavailableError
 from spikeinterface_cloud.storage.digests import plain_etag
 from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
@@ -55,10 +55,6 @@ class ObjectChanged(Exception):
         return "changed while it was fetched"
 
 
-class RangesNotSupported(Exception):
-    """The server answered a request for a range with something else."""
-
-
 class PermissionLost(TransientError):
     """The server denied what a fresh permission may allow."""
 
@@ -70,20 +66,19 @@ class ObjectReader:
         self,
         file: RemoteFile,
         destination: str,
-        patience: NetworkTimeouts,
+        timeouts: NetworkTimeouts,
         stop: threading.Event | None = None,
     ) -> None:
         """Ask nothing yet; `stop` ends what is read when it is set."""
         self._file = file
         self._stop = stop or threading.Event()
         self._destination = destination
-        self._patience = patience
+        self._timeouts = timeouts
         self._etag = file.etag
         self._store: ObjectStore | None = None
         self._permission = 0
         self._permission_worked = False
         self._renewal = threading.Lock()
-        self._refused_ranges = False
 
     def read_whole(self) -> Bytes:
         """All of a small object.
@@ -102,44 +97,13 @@ class ObjectReader:
         """Hand the bytes from `start` to before `end` to `write`, block by block.
 
         After a failure of the network it begins again with the first block. The whole object is
-        asked for without a range. Raises RangesNotSupported besides what `read_whole` raises.
+        asked for without a range. Raises what `read_whole` raises.
         """
-        whole = (start, end) == (0, self._file.size_bytes)
-        if whole or not self._refused_ranges:
-            try:
-                self._persist(lambda: self._read(start, end, write))
-                return
-            except RangesNotSupported:
-                if self._file.open_range is None:
-                    raise
-                self._refused_ranges = True
-        self._persist(lambda: self._read_by_boto3(start, end, write))
+        self._persist(lambda: self._read(start, end, write))
 
     def _read(self, start: int, end: int, write: Write) -> None:
         position = start
         for block in self._open(start, end).stream(BLOCK_BYTES):
-            self._check_wanted()
-            write(position, block)
-            position += len(block)
-        check_complete(position - start, end - start)
-
-    def _read_by_boto3(self, start: int, end: int, write: Write) -> None:
-        """Some servers (rclone's) answer a range with the range, but not with status 206."""
-        try:
-            self._copy_range(start, end, write)
-        except TransferError as error:
-            raise TransientError(str(error.__cause__)) from error
-
-    def _copy_range(self, start: int, end: int, write: Write) -> None:
-        assert self._file.open_range is not None
-        found = self._file.open_range(start, end)
-        if found.content_range is None:
-            raise RangesNotSupported
-        expected = f"bytes {start}-{end - 1}/{self._file.size_bytes}"
-        if found.content_range != expected or (self._etag and found.etag != self._etag):
-            raise ObjectChanged
-        position = start
-        for block in found.blocks:
             self._check_wanted()
             write(position, block)
             position += len(block)
@@ -164,9 +128,9 @@ class ObjectReader:
             raise Stopped
 
     def _persist(self, action: Callable[[], Result]) -> Result:
-        """Do `action` until it succeeds or patience ends."""
+        """Do `action` until it succeeds or the time to give up has come."""
         try:
-            return retry(lambda: self._attempt(action), self._patience, self._file.url, self._stop)
+            return retry(lambda: self._attempt(action), self._timeouts, self._file.url, self._stop)
         except TransientError as error:
             raise TransferError("fetch", self._file.url, self._destination, str(error)) from error
 
@@ -218,7 +182,10 @@ def translate(error: Exception, url: str) -> Exception:
     if isinstance(error, PreconditionError) or status == 416:
         return ObjectChanged()
     if isinstance(error, NotSupportedError) or "non-partial response" in text:
-        return RangesNotSupported()
+        return UnavailableError(
+            f"{url} cannot be fetched in parts: its server ignores the Range of a request; fetch "
+            "the file by other means, and give its folder as SOURCE_FOLDER or another S3 server"
+        )
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or EXPIRED.search(text):
         return PermissionLost("access denied")
     if status is not None:

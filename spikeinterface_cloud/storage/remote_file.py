@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -21,7 +20,8 @@ from spikeinterface_cloud.storage.timeouts import NetworkTimeouts, client_option
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.storage.s3 import Storage, StoredObject, StoredRange
+    from spikeinterface_cloud.storage.s3 import StoredObject
+    from spikeinterface_cloud.storage.session import Storage
 
 #: what a file is called beside its final name until it is complete and verified, and the record of
 #: what is in it
@@ -47,15 +47,13 @@ class RemoteFile:
     store: Callable[[], ObjectStore]
     #: of the object in that store
     path: str
-    #: what the bytes must add up to; None when `refresh` has to be asked
+    #: what the bytes must add up to; None when `reload_metadata` has to be asked
     digest: Digest | None = None
     #: without quotes; an object with another one is another object
     etag: str | None = None
-    #: reads from one byte to before another, for servers whose answers to ranges obstore refuses
-    open_range: Callable[[int, int], StoredRange] | None = None
     #: asks the server for the file as it is now; its digest is then None only if the server can
     #: state none
-    refresh: Callable[[], RemoteFile] | None = None
+    reload_metadata: Callable[[], RemoteFile] | None = None
 
 
 def s3_files(
@@ -79,13 +77,13 @@ def s3_file(storage: Storage, stored: StoredObject, name: PurePosixPath) -> Remo
     """One object of S3 as a file called `name`."""
     location = stored.location
 
-    def refresh() -> RemoteFile:
+    def reload_metadata() -> RemoteFile:
         return _s3_file(storage, storage.head(location), name, storage.stored_digest(location))
 
     digest = None
     if stored.size_bytes <= ASKED_BYTES:
         digest = etag_digest(stored.etag, size_bytes=stored.size_bytes, part_size_bytes=None)
-    return _s3_file(storage, stored, name, digest, refresh)
+    return _s3_file(storage, stored, name, digest, reload_metadata)
 
 
 def _s3_file(
@@ -93,7 +91,7 @@ def _s3_file(
     stored: StoredObject,
     name: PurePosixPath,
     digest: Digest | None,
-    refresh: Callable[[], RemoteFile] | None = None,
+    reload_metadata: Callable[[], RemoteFile] | None = None,
 ) -> RemoteFile:
     return RemoteFile(
         name=name,
@@ -103,8 +101,7 @@ def _s3_file(
         path=stored.location.key,
         digest=digest,
         etag=stored.etag,
-        open_range=partial(storage.open_range, stored.location),
-        refresh=refresh,
+        reload_metadata=reload_metadata,
     )
 
 
@@ -115,7 +112,7 @@ def http_file(
     size_bytes: int,
     digest: Digest | None = None,
     etag: str | None = None,
-    patience: NetworkTimeouts | None = None,
+    timeouts: NetworkTimeouts | None = None,
 ) -> RemoteFile:
     """A file behind an HTTP URL, signed or not; `url` is asked again when the signature has run
     out.
@@ -127,7 +124,7 @@ def http_file(
     unused = [first]
 
     def store() -> HTTPStore:
-        return _http_store(unused.pop() if unused else url(), patience or NetworkTimeouts())
+        return _http_store(unused.pop() if unused else url(), timeouts or NetworkTimeouts())
 
     return RemoteFile(
         name=file_name(name, shown),
@@ -140,11 +137,11 @@ def http_file(
     )
 
 
-def _http_store(url: str, patience: NetworkTimeouts) -> HTTPStore:
+def _http_store(url: str, timeouts: NetworkTimeouts) -> HTTPStore:
     return HTTPStore(
         url,
-        client_options=client_options(patience, allow_http=url.startswith("http:")),
-        retry_config=retry_config(patience),
+        client_options=client_options(timeouts, allow_http=url.startswith("http:")),
+        retry_config=retry_config(timeouts),
     )
 
 

@@ -6,11 +6,10 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from tenacity import (
-    AsyncRetrying,
     RetryCallState,
     Retrying,
     retry_if_exception_type,
@@ -38,7 +37,7 @@ SIGNED_QUERY = re.compile(r"\?\S+")
 
 #: answers below 500 that another attempt may mend: a busy server, and one that noticed by itself
 #: that a body did not arrive as it was sent
-PASSING = re.compile(
+RETRYABLE = re.compile(
     r"status code: (408|429)|RequestTimeout|SlowDown"
     r"|BadDigest|IncompleteBody|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch"
 )
@@ -56,12 +55,12 @@ class TransientError(Exception):
 
 
 def retry(
-    action: Callable[[], Result], patience: NetworkTimeouts, url: str, stop: threading.Event
+    action: Callable[[], Result], timeouts: NetworkTimeouts, url: str, stop: threading.Event
 ) -> Result:
     """Do `action` until it succeeds, waiting longer and longer in between; `url` is for the log.
 
-    Raises the last TransientError when patience ends, Stopped when `stop` is set while it waits,
-    and any other error at once.
+    Raises the last TransientError after `give_up_s`, Stopped when `stop` is set while it waits, and
+    any other error at once.
     """
     try:
         return action()  # nearly always enough, and 1,500 times cheaper than setting up more
@@ -77,41 +76,19 @@ def retry(
         if stop.wait(seconds):
             raise Stopped
 
-    return Retrying(sleep=sleep, **_policy(patience, url))(again)
-
-
-async def persist_async(
-    action: Callable[[], Awaitable[Result]], patience: NetworkTimeouts, url: str
-) -> Result:
-    """The same for an action that is awaited, and that is cancelled to stop it."""
-    try:
-        return await action()
-    except TransientError as error:
-        failures = [error]
-
-    async def again() -> Result:
-        if failures:
-            raise failures.pop()
-        return await action()
-
-    return await AsyncRetrying(**_policy(patience, url))(again)
-
-
-def _policy(patience: NetworkTimeouts, url: str) -> dict[str, Any]:
-    """What is tried again, how long, and how it is told."""
-
     def log_retry(state: RetryCallState) -> None:
         assert state.outcome is not None
         wait_s = state.next_action.sleep if state.next_action else 0
         logger.info("%s: %s; trying again in %.1f s", url, state.outcome.exception(), wait_s)
 
-    return {
-        "retry": retry_if_exception_type(TransientError),
-        "stop": stop_all(stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(patience.give_up_s)),
-        "wait": wait_random_exponential(multiplier=FIRST_WAIT_S, max=patience.longest_wait_s),
-        "before_sleep": log_retry,
-        "reraise": True,
-    }
+    return Retrying(
+        sleep=sleep,
+        retry=retry_if_exception_type(TransientError),
+        stop=stop_all(stop_after_attempt(LEAST_ATTEMPTS), stop_after_delay(timeouts.give_up_s)),
+        wait=wait_random_exponential(multiplier=FIRST_WAIT_S, max=timeouts.longest_wait_s),
+        before_sleep=log_retry,
+        reraise=True,
+    )(again)
 
 
 def final_status(error: Exception) -> int | None:
@@ -119,7 +96,7 @@ def final_status(error: Exception) -> int | None:
     help."""
     text = str(error)
     found = STATUS.search(text)
-    if found is None or int(found["status"]) >= 500 or PASSING.search(text):
+    if found is None or int(found["status"]) >= 500 or RETRYABLE.search(text):
         return None
     return int(found["status"])
 

@@ -1,27 +1,26 @@
-"""The only code that speaks to S3 through boto3: listing, small objects, permissions and what S3
-states of an object.
+"""The S3 layer: the only code that calls S3, through boto3, in the container and on the laptop.
 
-The bytes of recordings and results move through obstore (download.py, upload.py), over the stores
-that are made here.
+It lists, reads and writes small objects, and looks up what S3 states of an object. The bytes of
+recordings and results move through obstore (download.py, upload.py), over the stores of session.py.
 """
 
 from __future__ import annotations
 
 import difflib
-import logging
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import obstore
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.exceptions import BaseError
 
-from spikeinterface_cloud.aws_errors import NO_OBJECT, error_code
+from spikeinterface_cloud.aws_errors import NO_OBJECT, AwsError, error_code, translate_errors
 from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
+from spikeinterface_cloud.errors import CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.storage.digests import (
     Digest,
     checksum_digest,
@@ -29,23 +28,15 @@ from spikeinterface_cloud.storage.digests import (
     number_of_parts,
     plain_etag,
 )
-from spikeinterface_cloud.storage.retries import final_status, first_line
-from spikeinterface_cloud.storage.session import S3Session
-from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 if TYPE_CHECKING:
-    from botocore.response import StreamingBody
-    from obstore.store import S3Store
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
-    from spikeinterface_cloud.config.settings import AwsSettings
+#: requests at the same time, fewer than boto3 keeps connections
+PARALLEL_REQUESTS = 16
 
-logger = logging.getLogger(__name__)
-
-#: read from a connection at once
-BLOCK_BYTES = 1024 * 1024
-
-#: within the connections that boto3 keeps
-REMOVED_AT_ONCE = 16
+REGION_HEADER = "x-amz-bucket-region"
 
 #: codes of a write whose condition does not hold, and of servers without conditional writes
 CHANGED = frozenset({"412", "409", "PreconditionFailed", "ConditionalRequestConflict"})
@@ -63,18 +54,7 @@ class StoredObject:
     size_bytes: int
     #: without quotes
     etag: str | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredRange:
-    """Some bytes of an object, and the object they are of."""
-
-    #: the next ones are read when they are asked for
-    blocks: Iterator[bytes]
-    #: without quotes
-    etag: str | None
-    #: as `Content-Range` states it; None when the server sent no such header
-    content_range: str | None
+    modified: datetime
 
 
 class ObjectDiffers(Exception):
@@ -85,62 +65,75 @@ class ConditionRefused(Exception):
     """The server has no conditional writes."""
 
 
-class Storage:
-    """S3, or a server that speaks its language, with one set of credentials."""
+class S3Objects:
+    """The objects that a boto3 client of S3 can reach."""
 
     def __init__(
         self,
-        access: AwsSettings,
+        client: S3Client,
         *,
         unsigned: bool = False,
-        patience: NetworkTimeouts | None = None,
+        raises: type[CloudJobError] | None = None,
     ) -> None:
-        """Connect to nothing yet; `unsigned` leaves credentials out, as public buckets of strangers
-        want it."""
-        self._access = access
-        self._unsigned = unsigned
-        self.patience = patience or NetworkTimeouts()
-        self._s3 = S3Session(access, unsigned=unsigned, patience=self.patience)
+        """Open no connection yet.
 
-    def with_patience(self, patience: NetworkTimeouts) -> Storage:
-        """The same storage, for who waits longer or less long."""
-        return Storage(self._access, unsigned=self._unsigned, patience=patience)
+        Parameters
+        ----------
+        client
+            Of boto3 or botocore.
+        unsigned
+            Whether it sends no credentials.
+        raises
+            `AwsError` on the laptop, in place of the container's errors that the methods name.
+        """
+        self._client = client
+        self._unsigned = unsigned
+        self._raises = raises
 
     def list_objects(self, folder: S3Location) -> list[StoredObject]:
-        """The objects inside `folder`, at any depth, or the one object of that name.
+        """Return the objects inside `folder`, at any depth, or the one object of that name.
 
-        Raises SourceError when there is nothing, or when it may not be seen.
+        Raises SourceError when there is nothing, or when it may not be listed.
         """
-        prefix = f"{folder.key}/" if folder.key else ""
         try:
-            with self._s3.translate_errors("list", folder, SourceError):
-                found = list(self._listed(folder.bucket, prefix))
-        except SourceError:
+            objects = self.objects_below(folder)
+        except (SourceError, AwsError):
             single = self._single_object_where_listing_is_denied(folder)
             if single is None:
                 raise
             return [single]
-        if found:
-            return found
-        if folder.key and self.object_exists(folder):
-            return [self.head(folder)]
-        raise SourceError(f"{folder} holds no objects{self._similar(folder)}")
+        if not objects and folder.key:
+            same_start = self._list(folder, folder.key, pages=1)
+            objects = [each for each in same_start if each.location == folder]
+        if not objects:
+            raise SourceError(f"{folder} holds no objects{self._similar(folder)}")
+        return objects
 
-    def objects_below(self, folder: S3Location) -> list[StoredObject]:
-        """The objects inside `folder`, at any depth; there may be none. Raises SourceError."""
-        with self._s3.translate_errors("list", folder, SourceError):
-            return list(self._listed(folder.bucket, f"{folder.key}/" if folder.key else ""))
+    def objects_below(self, folder: S3Location, start: str = "") -> list[StoredObject]:
+        """Return the objects inside `folder`, at any depth; there may be none.
+
+        Only those whose names below it begin with `start`. Raises SourceError.
+        """
+        return list(self._list(folder, (f"{folder.key}/" if folder.key else "") + start))
 
     def head(self, location: S3Location) -> StoredObject:
-        """What S3 states of one object. Raises SourceError."""
-        return self._stored(location, self._head(location))
+        """Return what S3 states of one object. Raises SourceError."""
+        head = self._head(location)
+        return StoredObject(
+            location=location,
+            size_bytes=int(head["ContentLength"]),
+            etag=plain_etag(head.get("ETag")),
+            modified=head["LastModified"],
+        )
 
     def object_exists(self, location: S3Location) -> bool:
-        """Whether there is an object; a folder is none. Raises SourceError when that may not be
-        known."""
-        with self._s3.translate_errors("look up", location, SourceError):
+        """Return whether there is an object; a folder is none.
+
+        Raises SourceError where that may not be known.
+        """
+        with self._translate_errors("look up", location, SourceError):
             try:
-                self._s3.client.head_object(Bucket=location.bucket, Key=location.key)
+                self._client.head_object(Bucket=location.bucket, Key=location.key)
             except ClientError as error:
                 if error_code(error) in NO_OBJECT.codes:
                     return False
@@ -148,17 +141,17 @@ class Storage:
         return True
 
     def read_object(self, location: S3Location) -> bytes:
-        """The whole of a small object. Raises SourceError."""
-        with self._s3.translate_errors("read", location, SourceError):
+        """Return the whole of a small object. Raises SourceError."""
+        with self._translate_errors("read", location, SourceError):
             content, _ = self._version(location)
         return content
 
     def read_version(self, location: S3Location) -> tuple[bytes, str] | None:
-        """A small object and the ETag of just these bytes; None where there is none.
+        """Return a small object and the ETag of just these bytes; None where there is none.
 
         Raises SourceError.
         """
-        with self._s3.translate_errors("read", location, SourceError):
+        with self._translate_errors("read", location, SourceError):
             try:
                 return self._version(location)
             except ClientError as error:
@@ -166,115 +159,125 @@ class Storage:
                     return None
                 raise
 
-    def _version(self, location: S3Location) -> tuple[bytes, str]:
-        reply = self._s3.client.get_object(Bucket=location.bucket, Key=location.key)
-        return bytes(reply["Body"].read()), plain_etag(reply.get("ETag")) or ""
-
-    def open_range(self, location: S3Location, start: int, end: int) -> StoredRange:
-        """The bytes from `start` to before `end` of an object, as they come.
-
-        Raises SourceError or TransferError, here and from the blocks.
-        """
-        with self._s3.translate_errors("read", location, SourceError):
-            reply = self._s3.client.get_object(
-                Bucket=location.bucket, Key=location.key, Range=f"bytes={start}-{end - 1}"
-            )
-        return StoredRange(
-            blocks=self._blocks(location, reply["Body"]),
-            etag=plain_etag(reply.get("ETag")),
-            content_range=reply.get("ContentRange"),
-        )
-
-    def _blocks(self, location: S3Location, body: StreamingBody) -> Iterator[bytes]:
-        with self._s3.translate_errors("read", location, SourceError), body:
-            yield from body.iter_chunks(BLOCK_BYTES)
+    def read_if_exists(self, location: S3Location) -> bytes | None:
+        """Return the whole of a small object; None where there is none. Raises SourceError."""
+        version = self.read_version(location)
+        return None if version is None else version[0]
 
     def write_object(
         self, location: S3Location, body: bytes, content_type: str | None = None
     ) -> None:
         """Write a small object, over an older one. Raises TargetError."""
         described: dict[str, Any] = {} if content_type is None else {"ContentType": content_type}
-        with self._s3.translate_errors("write", location, TargetError):
-            self._s3.client.put_object(
-                Bucket=location.bucket, Key=location.key, Body=body, **described
-            )
+        with self._translate_errors("write", location, TargetError):
+            self._put(location, body, **described)
 
     def write_object_if(self, location: S3Location, body: bytes, etag: str | None) -> str:
-        """Write a small object where it still has that ETag, or, for None, where there is none; its
-        new ETag.
+        """Write a small object if it still has that ETag, or, for None, if there is none.
 
-        Raises ObjectDiffers where that is not so, ConditionRefused where the server knows no
-        conditions (one that only ignores them does not say), TargetError.
+        Returns
+        -------
+        str
+            The new ETag.
+
+        Raises
+        ------
+        ObjectDiffers
+            The condition does not hold.
+        ConditionRefused
+            The server says that it has no conditional writes; one that ignores them does not say.
+        TargetError
+            The object cannot be written.
         """
         condition: dict[str, Any] = (
             {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
         )
-        with self._s3.translate_errors("write", location, TargetError):
+        with self._translate_errors("write", location, TargetError):
             try:
-                reply = self._s3.client.put_object(
-                    Bucket=location.bucket, Key=location.key, Body=body, **condition
-                )
+                return self._put(location, body, **condition)
             except ClientError as error:
-                if error_code(error) in CHANGED or (etag and error_code(error) in NO_OBJECT.codes):
+                code = error_code(error)
+                if code in CHANGED or (etag and code in NO_OBJECT.codes):
                     raise ObjectDiffers(str(location)) from error
-                if error_code(error) in NO_CONDITIONS:
+                if code in NO_CONDITIONS:
                     raise ConditionRefused(str(location)) from error
                 raise
-        return plain_etag(reply["ETag"]) or ""
 
     def remove_objects(self, locations: Sequence[S3Location]) -> None:
         """Delete many objects, some at a time. Raises TargetError."""
-        with ThreadPoolExecutor(REMOVED_AT_ONCE) as threads:
+        with ThreadPoolExecutor(PARALLEL_REQUESTS) as threads:
             for _ in threads.map(self.remove_object, locations):
                 pass
 
     def remove_object(self, location: S3Location) -> None:
         """Delete an object; one that is not there is no error. Raises TargetError."""
-        with self._s3.translate_errors("delete", location, TargetError):
-            self._s3.client.delete_object(Bucket=location.bucket, Key=location.key)
+        with self._translate_errors("delete", location, TargetError):
+            self._client.delete_object(Bucket=location.bucket, Key=location.key)
 
-    def check_writable(self, target: S3Location) -> None:
-        """Write a tiny object into `target`, by both clients that will, and delete it again. Raises
-        TargetError or TransferError. A role that may write but not delete passes, with a warning
-        that names what it leaves behind.
+    def fetch_files(self, files: Sequence[tuple[S3Location, Path]]) -> Iterator[Path]:
+        """Fetch objects into files, several at a time, on a machine without obstore.
+
+        Each file has its own name only once it is whole; each path is yielded then, in order.
+        Raises SourceError, and OSError where a file cannot be written.
         """
-        trial = target.child(f".write-test-{uuid.uuid4()}")
-        with self._s3.translate_errors("write", target, TargetError):
-            self._s3.client.put_object(Bucket=trial.bucket, Key=trial.key, Body=b"")
-        try:
-            obstore.put(self.target_store(trial.bucket), trial.key, b"")
-        except BaseError as error:
-            if final_status(error) is None:
-                raise TransferError("write", "a test", str(target), first_line(error)) from error
-            raise TargetError(f"cannot write {target}: {first_line(error)}") from error
-        try:
-            self._s3.client.delete_object(Bucket=trial.bucket, Key=trial.key)
-        except (ClientError, BotoCoreError) as error:
-            logger.warning("the empty test object %s could not be deleted again: %s", trial, error)
+        from boto3.exceptions import Boto3Error
+        from boto3.s3.transfer import TransferConfig, create_transfer_manager
+        from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+
+        config = TransferConfig(max_concurrency=PARALLEL_REQUESTS)
+        with create_transfer_manager(self._client, config) as manager:
+            fetches = [
+                manager.download(location.bucket, location.key, str(path))
+                for location, path in files
+            ]
+            for (location, path), fetch in zip(files, fetches, strict=True):
+                try:
+                    with self._translate_errors("fetch", location, SourceError):
+                        fetch.result()
+                except (RetriesExceededError, S3DownloadFailedError, Boto3Error) as error:
+                    message = f"cannot fetch {location}: {error}; run the same command again"
+                    raise AwsError(message, retryable=True) from error
+                yield path
+
+    def bucket_region(self, bucket: str) -> str | None:
+        """Return the region that AWS states of a bucket, even where it denies access to it.
+
+        Raises SourceError.
+        """
+        with self._translate_errors(
+            "look up the region of", S3Location(bucket=bucket), SourceError
+        ):
+            try:
+                answer: Any = self._client.head_bucket(Bucket=bucket)
+            except ClientError as error:
+                answer = error.response
+                if REGION_HEADER not in answer["ResponseMetadata"]["HTTPHeaders"]:
+                    raise
+        region: str | None = answer["ResponseMetadata"]["HTTPHeaders"].get(REGION_HEADER)
+        return region
 
     def presigned_url(self, location: S3Location, seconds: int) -> str:
-        """A URL that reads the object without credentials for that time; a secret, so keep it out
-        of logs."""
-        with self._s3.translate_errors("sign a URL for", location, SourceError):
-            return str(
-                self._s3.client.generate_presigned_url(
-                    "get_object",
-                    Params={"Bucket": location.bucket, "Key": location.key},
-                    ExpiresIn=seconds,
-                )
+        """Return a URL that reads the object without credentials for that time.
+
+        It is a secret: keep it out of logs.
+        """
+        with self._translate_errors("sign a URL for", location, SourceError):
+            return self._client.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": location.bucket, "Key": location.key},
+                ExpiresIn=seconds,
             )
 
     def stored_digest(self, location: S3Location) -> Digest | None:
-        """The digest that S3 can state of an object, asked of its headers; None when there is none.
+        """Return the digest that S3 can state of an object, from its headers; None without one.
 
         A checksum of the whole object where one was stored with it, as it costs the least; then the
-        ETag, unless the object is encrypted by a key, or was uploaded in parts whose sizes cannot
-        be told.
+        ETag, unless the object is encrypted by a key, or was uploaded in parts of unknown sizes.
         """
         head = self._head(location)
         if (checksum := checksum_digest(head)) is not None:
             return checksum
-        if head.get("ServerSideEncryption") in KEYED_ENCRYPTION or "SSECustomerAlgorithm" in head:
+        if head.get("ServerSideEncryption") in KEYED_ENCRYPTION or head.get("SSECustomerAlgorithm"):
             return None
         etag = plain_etag(head.get("ETag"))
         part_size_bytes = None
@@ -284,67 +287,68 @@ class Storage:
             etag, size_bytes=int(head["ContentLength"]), part_size_bytes=part_size_bytes
         )
 
-    def object_store(self, bucket: str) -> S3Store:
-        """The obstore store of a bucket; the same one, with its connections, each time."""
-        return self._s3.object_store(bucket)
+    def _translate_errors(
+        self, operation: str, location: S3Location, raises: type[CloudJobError]
+    ) -> AbstractContextManager[None]:
+        return translate_errors(
+            operation, location, raises=self._raises or raises, unsigned=self._unsigned
+        )
 
-    def target_store(self, bucket: str) -> S3Store:
-        """The same of a bucket that is to be written to. Raises TargetError."""
-        try:
-            return self.object_store(bucket)
-        except SourceError as error:  # its words are about any bucket, its code is not
-            raise TargetError(str(error)) from error
+    def _list(
+        self, folder: S3Location, prefix: str, pages: int | None = None
+    ) -> Iterator[StoredObject]:
+        paginator = self._client.get_paginator("list_objects_v2")
+        with self._translate_errors("list", folder, SourceError):
+            for page in islice(paginator.paginate(Bucket=folder.bucket, Prefix=prefix), pages):
+                for entry in page.get("Contents", []):
+                    if entry["Key"].endswith("/") and entry["Size"] == 0:
+                        continue  # what consoles leave behind to show a folder
+                    yield StoredObject(
+                        location=S3Location(bucket=folder.bucket, key=entry["Key"]),
+                        size_bytes=int(entry["Size"]),
+                        etag=plain_etag(entry.get("ETag")),
+                        modified=entry["LastModified"],
+                    )
 
-    def _listed(self, bucket: str, prefix: str) -> Iterator[StoredObject]:
-        paginator = self._s3.client.get_paginator("list_objects_v2")
-        for page in paginator.paginate(Bucket=bucket, Prefix=prefix):
-            for entry in page.get("Contents", []):
-                if entry["Key"].endswith("/") and entry["Size"] == 0:
-                    continue  # what consoles leave behind to show a folder
-                yield StoredObject(
-                    location=S3Location(bucket=bucket, key=entry["Key"]),
-                    size_bytes=int(entry["Size"]),
-                    etag=plain_etag(entry.get("ETag")),
-                )
+    def _put(self, location: S3Location, body: bytes, **options: Any) -> str:
+        """Write an object; its new ETag. Raises botocore's errors."""
+        reply = self._client.put_object(
+            Bucket=location.bucket, Key=location.key, Body=body, **options
+        )
+        return plain_etag(reply["ETag"]) or ""
+
+    def _version(self, location: S3Location) -> tuple[bytes, str]:
+        reply = self._client.get_object(Bucket=location.bucket, Key=location.key)
+        return reply["Body"].read(), plain_etag(reply.get("ETag")) or ""
 
     def _single_object_where_listing_is_denied(self, location: S3Location) -> StoredObject | None:
         """A role may be allowed to read one object and not to list its bucket."""
         if not location.key:
             return None
         try:
-            reply = self._s3.client.head_object(Bucket=location.bucket, Key=location.key)
-        except (ClientError, BotoCoreError):
+            return self.head(location)
+        except CloudJobError:
             return None
-        return self._stored(location, reply)
 
     def _similar(self, folder: S3Location) -> str:
         """The names beside an empty folder that come nearest to its own, for the error message."""
         parent, _, name = folder.key.rpartition("/")
         try:
-            page = self._s3.client.list_objects_v2(
+            page = self._client.list_objects_v2(
                 Bucket=folder.bucket, Prefix=f"{parent}/" if parent else "", Delimiter="/"
             )
         except (ClientError, BotoCoreError):
             return ""
-        names = [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
-        names += [entry["Key"] for entry in page.get("Contents", [])]
-        names = [found.rstrip("/").rpartition("/")[2] for found in names]
+        keys = [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+        keys += [entry["Key"] for entry in page.get("Contents", [])]
+        names = [key.rstrip("/").rpartition("/")[2] for key in keys]
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or sorted(names)[:3]
         if not near:
             return "; check the bucket's folder"
         return f"; beside it there is {', '.join(near)}: check the bucket's folder"
 
-    def _head(self, location: S3Location, **options: Any) -> dict[str, Any]:
-        with self._s3.translate_errors("look up", location, SourceError):
-            reply = self._s3.client.head_object(
+    def _head(self, location: S3Location, **options: Any) -> HeadObjectOutputTypeDef:
+        with self._translate_errors("look up", location, SourceError):
+            return self._client.head_object(
                 Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED", **options
             )
-            return dict(reply)
-
-    @staticmethod
-    def _stored(location: S3Location, head: Mapping[str, Any]) -> StoredObject:
-        return StoredObject(
-            location=location,
-            size_bytes=int(head["ContentLength"]),
-            etag=plain_etag(head.get("ETag")),
-        )

@@ -1,52 +1,62 @@
-"""A session with S3: who asks, over which connections, and what an error means.
+"""S3 as the container's settings reach it: boto3's client, and obstore's stores beside it.
 
 boto3 finds the credentials, by its own chain; obstore's stores get them from it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from contextlib import AbstractContextManager
+import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
+import obstore
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 from obstore.auth.boto3 import Boto3CredentialProvider
+from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from spikeinterface_cloud.aws_errors import explain_session, translate_errors
-from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.errors import CloudJobError, SourceError
+from spikeinterface_cloud.aws_errors import explain_session
+from spikeinterface_cloud.errors import CloudJobError, SourceError, TargetError, TransferError
+from spikeinterface_cloud.storage.retries import final_status, first_line
+from spikeinterface_cloud.storage.s3 import S3Objects
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts, client_options, retry_config
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
     from pydantic import SecretStr
 
+    from spikeinterface_cloud.config.locations import S3Location
     from spikeinterface_cloud.config.settings import AwsSettings
 
-#: boto3 renews temporary credentials ten minutes before they end: what obstore keeps is never that
-#: old
-CREDENTIALS_KEPT = timedelta(minutes=5)
+logger = logging.getLogger(__name__)
 
-#: what boto3 calls the region when none was configured
-NO_REGION = (None, "aws-global")
+#: below the ten minutes before their end when boto3 renews temporary credentials
+CREDENTIALS_TTL = timedelta(minutes=5)
 
 
-class S3Session:
-    """boto3's client, and the obstore stores that share its credentials."""
+class Storage(S3Objects):
+    """S3, or a server that speaks its language, with one set of credentials."""
 
-    def __init__(self, access: AwsSettings, *, unsigned: bool, patience: NetworkTimeouts) -> None:
-        """Connect to nothing yet.
+    def __init__(
+        self,
+        access: AwsSettings,
+        *,
+        unsigned: bool = False,
+        timeouts: NetworkTimeouts | None = None,
+    ) -> None:
+        """Open no connection yet; `unsigned` sends no credentials, as to strangers' public buckets.
 
         Raises SettingsError for what boto3 cannot begin with, TransferError where the machine's own
         service does not give credentials.
         """
-        self.patience = patience
+        self._access = access
+        self.timeouts = timeouts or NetworkTimeouts()
         try:
             self._session = boto3.Session(
                 aws_access_key_id=_secret(access.access_key_id),
@@ -54,79 +64,89 @@ class S3Session:
                 aws_session_token=_secret(access.session_token),
                 region_name=access.region_name,
             )
-            self._unsigned = unsigned or self._session.get_credentials() is None
-            self.client = self._session.client(
-                "s3", endpoint_url=access.endpoint_url, config=self._client_config()
+            unsigned = unsigned or self._session.get_credentials() is None
+            client = self._session.client(
+                "s3",
+                endpoint_url=access.endpoint_url,
+                config=_client_config(self.timeouts, unsigned=unsigned),
             )
         except (BotoCoreError, ValueError) as error:
             raise explain_session(error) from error
+        super().__init__(client, unsigned=unsigned)
         self._stores: dict[str, S3Store] = {}
         self._lock = threading.Lock()
 
+    def with_timeouts(self, timeouts: NetworkTimeouts) -> Storage:
+        """Return the same storage with other timeouts."""
+        return Storage(self._access, unsigned=self._unsigned, timeouts=timeouts)
+
     def object_store(self, bucket: str) -> S3Store:
-        """The obstore store of a bucket; the same one, with its connections, each time."""
+        """Return the obstore store of a bucket; the same one, with its connections, each time."""
         with self._lock:
             if bucket not in self._stores:
                 self._stores[bucket] = self._new_store(bucket)
             return self._stores[bucket]
 
-    def translate_errors(
-        self, operation: str, location: S3Location, raises: type[CloudJobError]
-    ) -> AbstractContextManager[None]:
-        """Raise botocore's errors as our own."""
-        return translate_errors(operation, location, raises=raises, unsigned=self._unsigned)
+    def target_store(self, bucket: str) -> S3Store:
+        """Return the obstore store of a bucket to write to. Raises TargetError."""
+        try:
+            return self.object_store(bucket)
+        except SourceError as error:  # its words are about any bucket, its code is not
+            raise TargetError(str(error)) from error
 
-    def _client_config(self) -> Config:
-        unsigned = {"signature_version": UNSIGNED} if self._unsigned else {}
-        return Config(
-            retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
-            connect_timeout=self.patience.connect_s,
-            read_timeout=self.patience.stall_s,
-            max_pool_connections=32,
-            # digests are checked here, and rclone's server states the whole object's for a range
-            response_checksum_validation="when_required",
-            **unsigned,
-        )
+    def check_writable(self, target: S3Location) -> None:
+        """Write a tiny object into `target`, by both clients that will, and delete it again.
+
+        A role that may write but not delete passes, with a warning that names what it leaves
+        behind. Raises TargetError or TransferError.
+        """
+        trial = target.child(f".write-test-{uuid.uuid4()}")
+        with self._translate_errors("write", target, TargetError):
+            self._put(trial, b"")
+        try:
+            obstore.put(self.target_store(trial.bucket), trial.key, b"")
+        except BaseError as error:
+            if final_status(error) is None:
+                raise TransferError("write", "a test", str(target), first_line(error)) from error
+            raise TargetError(f"cannot write {target}: {first_line(error)}") from error
+        try:
+            self.remove_object(trial)
+        except CloudJobError as error:
+            logger.warning("the empty test object %s could not be deleted again: %s", trial, error)
 
     def _new_store(self, bucket: str) -> S3Store:
-        endpoint = str(self.client.meta.endpoint_url)
-        custom = not (urlsplit(endpoint).hostname or "").endswith(
-            (".amazonaws.com", ".amazonaws.com.cn")
-        )
-        config: S3Config = {
-            "region": self._region() if custom else self._bucket_region(bucket),
-            "skip_signature": self._unsigned,
-        }
-        if custom:
+        endpoint = str(self._client.meta.endpoint_url)
+        host = urlsplit(endpoint).hostname or ""
+        region = self._client.meta.region_name
+        if region in (None, "aws-global"):
+            region = "us-east-1"
+        config: S3Config = {"skip_signature": self._unsigned}
+        if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
+            config["region"] = self.bucket_region(bucket) or region
+        else:
             # both names: obstore would let AWS_ENDPOINT_URL_S3 of the environment win over one
-            config |= {"endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
-        provider = (
-            None if self._unsigned else Boto3CredentialProvider(self._session, ttl=CREDENTIALS_KEPT)
-        )
+            config |= {"region": region, "endpoint": endpoint, "aws_endpoint_url_s3": endpoint}
         return S3Store(
             bucket,
             config=config,
-            client_options=client_options(self.patience, allow_http=endpoint.startswith("http:")),
-            retry_config=retry_config(self.patience),
-            credential_provider=provider,
+            client_options=client_options(self.timeouts, allow_http=endpoint.startswith("http:")),
+            retry_config=retry_config(self.timeouts),
+            credential_provider=None
+            if self._unsigned
+            else Boto3CredentialProvider(self._session, ttl=CREDENTIALS_TTL),
         )
 
-    def _region(self) -> str:
-        region = self.client.meta.region_name
-        return "us-east-1" if region in NO_REGION else str(region)
 
-    def _bucket_region(self, bucket: str) -> str:
-        """The region that S3 names in its answer about a bucket, which it does even when it denies
-        access."""
-        with self.translate_errors("look up the region of", S3Location(bucket=bucket), SourceError):
-            try:
-                reply: Any = self.client.head_bucket(Bucket=bucket)
-            except ClientError as error:
-                reply = error.response
-                if "x-amz-bucket-region" not in reply["ResponseMetadata"]["HTTPHeaders"]:
-                    raise
-        headers = reply["ResponseMetadata"]["HTTPHeaders"]
-        return str(headers.get("x-amz-bucket-region") or self._region())
+def _client_config(timeouts: NetworkTimeouts, *, unsigned: bool) -> Config:
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": timeouts.attempts},
+        connect_timeout=timeouts.connect_s,
+        read_timeout=timeouts.stall_s,
+        max_pool_connections=32,
+        # digests are checked here, and some servers state the whole object's for a range
+        response_checksum_validation="when_required",
+        signature_version=UNSIGNED if unsigned else None,
+    )
 
 
 def _secret(value: SecretStr | None) -> str | None:

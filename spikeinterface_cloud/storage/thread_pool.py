@@ -74,7 +74,8 @@ def wait_for_all(futures: Sequence[Future[Result]], stop: threading.Event) -> No
     """Wait until all are done, or one has failed, or a signal handler raises: then `stop` is set,
     and what is still waiting is not begun.
 
-    Raises the first failure, other than the `Stopped` of those that failed because of it.
+    Threads that are told to stop are waited for a moment only. Raises the first failure, other than
+    the `Stopped` of those that failed because of it.
     """
     try:
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -83,8 +84,8 @@ def wait_for_all(futures: Sequence[Future[Result]], stop: threading.Event) -> No
         stop.set()
         for future in futures:
             future.cancel()
-    if errors:
         wait(futures, timeout=LEAVING_S)
+    if errors:
         raise next((error for error in errors if not isinstance(error, Stopped)), errors[0])
 
 

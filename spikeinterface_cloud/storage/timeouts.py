@@ -40,24 +40,24 @@ WHOLE_REQUEST = timedelta(days=7)
 QUICK_RETRIES = 2
 
 
-def client_options(patience: NetworkTimeouts, *, allow_http: bool) -> ClientConfig:
+def client_options(timeouts: NetworkTimeouts, *, allow_http: bool) -> ClientConfig:
     """The HTTP options of an obstore store."""
     return {
         "allow_http": allow_http,
-        "connect_timeout": timedelta(seconds=patience.connect_s),
-        "read_timeout": timedelta(seconds=patience.stall_s),
+        "connect_timeout": timedelta(seconds=timeouts.connect_s),
+        "read_timeout": timedelta(seconds=timeouts.stall_s),
         "timeout": WHOLE_REQUEST,
     }
 
 
-def retry_config(patience: NetworkTimeouts) -> RetryConfig:
+def retry_config(timeouts: NetworkTimeouts) -> RetryConfig:
     """The retries that an obstore store makes by itself."""
     return {
         "max_retries": QUICK_RETRIES,
-        "retry_timeout": timedelta(seconds=patience.give_up_s),
+        "retry_timeout": timedelta(seconds=timeouts.give_up_s),
         "backoff": {
             "init_backoff": timedelta(milliseconds=100),
-            "max_backoff": timedelta(seconds=min(2.0, patience.longest_wait_s)),
+            "max_backoff": timedelta(seconds=min(2.0, timeouts.longest_wait_s)),
             "base": 2,
         },
     }

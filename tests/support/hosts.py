@@ -9,7 +9,7 @@ from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.servers import S3Server
 
@@ -32,13 +32,13 @@ class Host:
         folder: Path,
         server: S3Server | None,
         bucket: str,
-        patience: NetworkTimeouts | None = None,
+        timeouts: NetworkTimeouts | None = None,
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.results = Results(
             folder,
             S3Location(bucket=bucket, key="results") if server else None,
-            Storage(server.access, patience=patience) if server else None,
+            Storage(server.access, timeouts=timeouts) if server else None,
             RunRecord(settings={}, run_identifier=None),
         )
         self.results.check_target()

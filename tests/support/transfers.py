@@ -12,7 +12,7 @@ from pathlib import Path
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.storage.download import Downloaded, download
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Request
 from tests.support.servers import S3Server, access_to
@@ -27,7 +27,7 @@ LARGE = random.Random(3).randbytes(3 * RANGE + 1234)
 STEADY = NetworkTimeouts(connect_s=10, stall_s=20, give_up_s=2, longest_wait_s=0.2)
 
 #: for stalled connections
-IMPATIENT = NetworkTimeouts(connect_s=1, stall_s=0.5, give_up_s=2, longest_wait_s=0.2)
+SHORT_TIMEOUTS = NetworkTimeouts(connect_s=1, stall_s=0.5, give_up_s=2, longest_wait_s=0.2)
 
 
 #: the Range header of the last range
@@ -49,16 +49,16 @@ def put(server: S3Server, bucket: str, name: str, data: bytes) -> None:
     server.client.put_object(Bucket=bucket, Key=f"raw/{name}", Body=data)
 
 
-def files_of(url: str, bucket: str, patience: NetworkTimeouts = STEADY) -> list[RemoteFile]:
+def files_of(url: str, bucket: str, timeouts: NetworkTimeouts = STEADY) -> list[RemoteFile]:
     """Return the files of the folder `raw`."""
-    storage = Storage(access_to(url), patience=patience)
+    storage = Storage(access_to(url), timeouts=timeouts)
     folder = S3Location(bucket=bucket, key="raw")
     return s3_files(storage, storage.list_objects(folder), folder)
 
 
-def fetch(url: str, bucket: str, folder: Path, patience: NetworkTimeouts = STEADY) -> Downloaded:
+def fetch(url: str, bucket: str, folder: Path, timeouts: NetworkTimeouts = STEADY) -> Downloaded:
     """Download the folder `raw`."""
-    return download(files_of(url, bucket, patience), folder, patience=patience)
+    return download(files_of(url, bucket, timeouts), folder, timeouts=timeouts)
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """Imports point one way, and the laptop needs neither SpikeInterface nor torch."""
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -54,6 +55,12 @@ LIGHT = (
     "aws.estimate.table",
 )
 
+
+#: methods of boto3's client of S3, and its transfers
+S3_CALL = re.compile(
+    r"list_objects_v2|\.(?:get|put|head|delete|copy)_objects?\(|(?:head|create)_bucket"
+    r"|\.(?:upload|download)_file(?:obj)?\(|multipart_upload|generate_presigned|boto3\.s3"
+)
 
 #: packages that only the container has
 HEAVY = {"spikeinterface", "torch", "numpy", "obstore", "probeinterface", "neo"}
@@ -149,6 +156,11 @@ def test_what_every_command_needs_is_light(module: str) -> None:
 def test_aws_needs_no_package_of_the_container() -> None:
     in_aws = [f"import {OWN}.{name}" for name in modules() if name.startswith("aws.")]
     assert not HEAVY & {*heavy_packages_of("\n".join(in_aws))}
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if name != "storage.s3"])
+def test_only_the_s3_layer_calls_s3(module: str) -> None:
+    assert not S3_CALL.findall(source_of(module))
 
 
 @pytest.mark.parametrize("module", modules())

@@ -55,7 +55,7 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
     if options.skip_completed:
         from spikeinterface_cloud.aws.batch.completed import unfinished
 
-        left = unfinished(session.client("s3"), jobs)
+        left = unfinished(session.storage, jobs)
         notes += (f"{len(jobs) - len(left):,} of {len(jobs):,} have succeeded already",)
         jobs = left
     return ManyJobs(title=listing.title, target=target, jobs=jobs, notes=notes)

@@ -9,30 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import ClientError
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+from typing import TYPE_CHECKING, Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import (
-    NO_OBJECT,
-    AwsError,
-    error_code,
-    translate_errors,
-)
+from spikeinterface_cloud.aws_errors import AwsError
 from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.runtime.logging import format_bytes
 
-RECORD = "run.json"
+if TYPE_CHECKING:
+    from spikeinterface_cloud.storage.s3 import S3Objects
 
-#: files, or parts of files, that are fetched at the same time
-PARALLEL_REQUESTS = 16
+RECORD = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +50,7 @@ def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
     """
     if not job.startswith("s3://"):
         state = look_up_one(session.client("batch"), job)
-        return target_of(session.client("s3"), state), state
+        return target_of(session.storage, state), state
     try:
         return parse_s3(job, None), None
     except ValueError as error:
@@ -75,7 +66,7 @@ def no_record(target: S3Location, state: JobState | None) -> AwsError:
     return AwsError(f"{target} has no {RECORD}: {why}")
 
 
-def target_of(s3: Any, job: JobState) -> S3Location:
+def target_of(storage: S3Objects, job: JobState) -> S3Location:
     """Where the results of a job go, as its environment or its line in a list says.
 
     Raises
@@ -87,7 +78,7 @@ def target_of(s3: Any, job: JobState) -> S3Location:
     variables = job.environment
     if MANIFEST_URL in variables:
         location = parse_s3(variables[MANIFEST_URL], None)
-        data = _read(s3, location)
+        data = storage.read_if_exists(location)
         if data is None:
             raise AwsError(f"there is no {location}, which {job.job_id} has its settings from")
         variables = merge_environments(
@@ -98,9 +89,9 @@ def target_of(s3: Any, job: JobState) -> S3Location:
     return parse_s3(variables["TARGET_AWS_S3_BUCKET"], variables.get("TARGET_AWS_S3_BUCKET_FOLDER"))
 
 
-def read_record(s3: Any, target: S3Location) -> dict[str, Any] | None:
+def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None:
     """The content of `run.json`; None where it is not there (yet)."""
-    data = _read(s3, target.child(RECORD))
+    data = storage.read_if_exists(target.child(RECORD))
     if data is None:
         return None
     try:
@@ -110,8 +101,8 @@ def read_record(s3: Any, target: S3Location) -> dict[str, Any] | None:
     return record
 
 
-def list_results(s3: Any, target: S3Location) -> list[ResultFile]:
-    """Every file at the target.
+def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
+    """Return every file at the target.
 
     Raises
     ------
@@ -119,23 +110,20 @@ def list_results(s3: Any, target: S3Location) -> list[ResultFile]:
         The target cannot be listed, or holds a name that would leave the folder it is fetched to.
     """
     prefix = f"{target.key}/" if target.key else ""
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=target.bucket, Prefix=prefix)
-    with translate_errors("list", target):
-        entries = [entry for page in pages for entry in page.get("Contents", ())]
     return [
         ResultFile(
-            name=_checked_name(entry["Key"].removeprefix(prefix), target),
-            location=S3Location(bucket=target.bucket, key=entry["Key"]),
-            size_bytes=entry["Size"],
-            modified=entry["LastModified"],
+            name=_checked_name(stored.location.key.removeprefix(prefix), target),
+            location=stored.location,
+            size_bytes=stored.size_bytes,
+            modified=stored.modified,
         )
-        for entry in entries
-        if not entry["Key"].endswith("/")
+        for stored in storage.objects_below(target)
+        if not stored.location.key.endswith("/")
     ]
 
 
-def download(s3: Any, files: Sequence[ResultFile], folder: Path) -> Iterator[ResultFile]:
-    """Fetch the files into `folder`, several at a time, and give each as it arrives.
+def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> Iterator[ResultFile]:
+    """Fetch the files into `folder`, several at a time, and yield each as it arrives.
 
     Each has its own name only once it is whole. One that was fetched before, and has not changed
     since, is kept.
@@ -145,51 +133,34 @@ def download(s3: Any, files: Sequence[ResultFile], folder: Path) -> Iterator[Res
     AwsError
         A file cannot be read, or cannot be written here.
     """
-    from boto3.s3.transfer import TransferConfig, create_transfer_manager
-
-    with create_transfer_manager(s3, TransferConfig(max_concurrency=PARALLEL_REQUESTS)) as manager:
-        fetches = [(file, _start(manager, file, folder)) for file in files]
-        for file, fetch in fetches:
-            if fetch is not None:
-                with _explained(file, folder):
-                    fetch.result()
-                    _stamp(folder / file.name, file)
-            yield file
-
-
-def _start(manager: Any, file: ResultFile, folder: Path) -> Any:
-    """The fetching of a file, under way; None where there is nothing to do."""
-    path = folder / file.name
-    with _explained(file, folder):
-        if path.is_file() and _is_current(path.stat(), file):
-            return None
-        path.parent.mkdir(parents=True, exist_ok=True)
-    # to a temporary name beside it, which it loses at the end
-    return manager.download(file.location.bucket, file.location.key, str(path))
+    wanted = [file for file in files if not _is_current(folder / file.name, file)]
+    for file in wanted:
+        with _write_errors(folder / file.name):
+            (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+    fetched = storage.fetch_files([(file.location, folder / file.name) for file in wanted])
+    for file in files:
+        if file in wanted:
+            with _write_errors(folder / file.name):
+                path = next(fetched)
+                # by this time a later change of the object is noticed
+                os.utime(path, (file.modified.timestamp(), file.modified.timestamp()))
+        yield file
 
 
-def _is_current(found: os.stat_result, file: ResultFile) -> bool:
-    return found.st_size == file.size_bytes and found.st_mtime == file.modified.timestamp()
-
-
-def _stamp(path: Path, file: ResultFile) -> None:
-    """Give what was fetched the object's own time, by which a later change of it is noticed."""
-    modified_s = file.modified.timestamp()
-    os.utime(path, (modified_s, modified_s))
+def _is_current(path: Path, file: ResultFile) -> bool:
+    try:
+        present = path.stat()
+    except OSError:
+        return False
+    return present.st_size == file.size_bytes and present.st_mtime == file.modified.timestamp()
 
 
 @contextmanager
-def _explained(file: ResultFile, folder: Path) -> Iterator[None]:
-    """Put the errors of a fetch into our own words."""
+def _write_errors(path: Path) -> Iterator[None]:
     try:
-        with translate_errors("fetch", file.location):
-            yield
-    except (RetriesExceededError, S3DownloadFailedError, Boto3Error) as error:
-        raise AwsError(f"cannot fetch {file.location}: {error}; run the same again") from error
+        yield
     except OSError as error:
-        raise AwsError(
-            f"cannot write {folder / file.name}: {error.strerror}; name another folder"
-        ) from error
+        raise AwsError(f"cannot write {path}: {error.strerror}; name another folder") from error
 
 
 def _checked_name(name: str, target: S3Location) -> PurePosixPath:
@@ -200,19 +171,6 @@ def _checked_name(name: str, target: S3Location) -> PurePosixPath:
             "it is fetched to; rename or remove it"
         )
     return path
-
-
-def _read(s3: Any, location: S3Location) -> bytes | None:
-    """The content of an object; None where there is none."""
-    with translate_errors("read", location):
-        try:
-            reply = s3.get_object(Bucket=location.bucket, Key=location.key)
-        except ClientError as error:
-            if error_code(error) not in NO_OBJECT.codes:
-                raise
-            return None
-        content: bytes = reply["Body"].read()
-    return content
 
 
 def describe_results(

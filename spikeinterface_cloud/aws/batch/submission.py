@@ -113,9 +113,8 @@ def send(session: AwsSession, job: PreparedJob) -> str:
         AWS did not take it.
     """
     if job.manifest is not None and job.target is not None:
-        s3 = session.client("s3")
-        with translate_errors("write the job's settings to", job.target):
-            manifest.put_manifest(s3, job.target, job.manifest)
+        location = manifest.manifest_location(job.target, job.manifest)
+        session.storage.write_object(location, job.manifest, manifest.CONTENT_TYPE)
     return send_request(session.client("batch"), job.request)
 
 

@@ -46,8 +46,7 @@ def listed_recordings(
     if options.source_prefix:
         from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
 
-        s3 = session.client("s3")
-        return prefix_recordings(s3, options.source_prefix, options.match, target)
+        return prefix_recordings(session.storage, options.source_prefix, options.match, target)
     from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
 
     assert options.csv is not None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
-from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.errors import SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.storage.s3 import S3Objects
 
 #: every folder
 DEFAULT_PATTERN = "*/"
@@ -31,7 +32,7 @@ class Found:
 
 
 def prefix_recordings(
-    s3_client: Any, prefix: str, pattern: str | None, target: S3Location | None
+    storage: S3Objects, prefix: str, pattern: str | None, target: S3Location | None
 ) -> Listing:
     """The recordings below `prefix`; each one's own name there names its results.
 
@@ -61,7 +62,7 @@ def prefix_recordings(
     except ValueError as error:
         raise SettingsError(f"--source-prefix: {error}") from error
     pattern = (pattern or DEFAULT_PATTERN).lstrip("/")
-    found = _find(s3_client, folder, pattern)
+    found = _find(storage, folder, pattern)
     of_results = [name for name in found.size_bytes if _holds(folder.child(name), target)]
     for name in of_results:
         del found.size_bytes[name]
@@ -91,17 +92,17 @@ def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecordin
     )
 
 
-def _find(s3_client: Any, folder: S3Location, pattern: str) -> Found:
+def _find(storage: S3Objects, folder: S3Location, pattern: str) -> Found:
     levels = pattern.rstrip("/").split("/")
     start = f"{folder.key}/" if folder.key else ""
     found = Found()
-    for key, size_bytes in _objects(s3_client, folder, start + _literal_start(pattern)):
-        parts = key.removeprefix(start).split("/")
+    for stored in storage.objects_below(folder, _literal_start(pattern)):
+        parts = stored.location.key.removeprefix(start).split("/")
         matches = len(parts) >= len(levels) and all(map(fnmatchcase, parts, levels))
         is_inside = len(parts) > len(levels)
         if matches and is_inside == pattern.endswith("/"):
             name = "/".join(parts[: len(levels)])
-            found.size_bytes[name] = found.size_bytes.get(name, 0) + size_bytes
+            found.size_bytes[name] = found.size_bytes.get(name, 0) + stored.size_bytes
         elif len(found.others) < SHOWN:
             found.others.add(parts[0] + "/" * (len(parts) > 1))
     return found
@@ -114,13 +115,3 @@ def _literal_start(pattern: str) -> str:
     'mouse-7/day'
     """
     return re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-
-
-def _objects(s3_client: Any, folder: S3Location, start: str) -> Iterator[tuple[str, int]]:
-    """The keys that begin so, with their bytes, but for what consoles leave behind as folders."""
-    pages = s3_client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=start)
-    with translate_errors("list", folder):
-        for page in pages:
-            for entry in page.get("Contents", []):
-                if not (entry["Key"].endswith("/") and entry["Size"] == 0):
-                    yield entry["Key"], int(entry["Size"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, assert_never
 
 from pydantic import SecretStr
@@ -15,7 +14,6 @@ from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recor
 from spikeinterface_cloud.aws.inputs.job_settings import source_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
@@ -23,7 +21,7 @@ from spikeinterface_cloud.config.locations import (
     parse_dandi,
     parse_s3,
 )
-from spikeinterface_cloud.errors import CloudJobError, SettingsError, SourceError
+from spikeinterface_cloud.errors import CloudJobError, SettingsError
 
 #: requests at once: as many as boto3 keeps connections
 N_THREADS = 10
@@ -98,7 +96,7 @@ class SizeFinder:
 
         Raises SettingsError with what is wrong with any of them, a line each.
         """
-        self._session.client("s3")  # made once, before the threads ask for it
+        _ = self._session.storage  # its client is made once, before the threads ask for it
         with ThreadPoolExecutor(N_THREADS) as threads:
             found = list(threads.map(self._find_listed, listing.recordings))
         problems = [each for each in found if isinstance(each, CloudJobError)]
@@ -143,9 +141,8 @@ class SizeFinder:
             return located
 
     def _on_s3(self, location: S3Location, label: str) -> FoundSize:
-        sizes = dict(_objects(self._session.client("s3"), location))
-        if not sizes:
-            raise SourceError(f"{location}: there is nothing; check the bucket and the folder")
+        objects = self._session.storage.list_objects(location)
+        sizes = {stored.location.key: stored.size_bytes for stored in objects}
         only = next(iter(sizes)) if len(sizes) == 1 else ""
         bands = {key: size for key, size in sizes.items() if key.endswith(AP_BAND)}
         if bands:
@@ -158,12 +155,9 @@ class SizeFinder:
         return FoundSize(label=label, name=only or location.key, size_bytes=sum(sizes.values()))
 
     def _of_blob(self, blob: DandiBlob, label: str) -> FoundSize:
-        with translate_errors("look up", blob):
-            reply = self._session.client("s3").head_object(Bucket=blob.bucket, Key=blob.key)
+        stored = self._session.storage.head(S3Location(bucket=blob.bucket, key=blob.key))
         # a blob's name has no ending, and each is an NWB file
-        return FoundSize(
-            label=label, name=f"{blob.key}.nwb", size_bytes=int(reply["ContentLength"])
-        )
+        return FoundSize(label=label, name=f"{blob.key}.nwb", size_bytes=stored.size_bytes)
 
     def _of_asset(self, asset: DandiAsset, label: str) -> FoundSize:
         from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
@@ -182,27 +176,3 @@ class SizeFinder:
                 f"{asset}: {len(listing.recordings)} files; name one, or give --dandiset and --glob"
             )
         return FoundSize(label=label, name=recording.label, size_bytes=recording.size_bytes)
-
-
-def _objects(s3_client: Any, location: S3Location) -> Iterator[tuple[str, int]]:
-    """The objects of a folder, or the one object of that name, with their bytes."""
-    folder = f"{location.key}/" if location.key else ""
-    within = list(_listed(s3_client, location, folder))
-    yield from within
-    if not within and location.key:
-        yield from (each for each in _listed(s3_client, location, location.key, pages=1)
-                    if each[0] == location.key)  # fmt: skip
-
-
-def _listed(
-    s3_client: Any, location: S3Location, start: str, pages: int | None = None
-) -> Iterator[tuple[str, int]]:
-    """The objects whose keys begin so, but for what consoles leave behind as folders."""
-    listing = s3_client.get_paginator("list_objects_v2").paginate(
-        Bucket=location.bucket, Prefix=start
-    )
-    with translate_errors("list", location):
-        for page in islice(listing, pages):
-            for entry in page.get("Contents", []):
-                if not entry["Key"].endswith("/"):
-                    yield entry["Key"], int(entry["Size"])

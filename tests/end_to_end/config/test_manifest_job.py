@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.config.manifest import manifest_bytes, put_manifest
+from spikeinterface_cloud.config.manifest import manifest_bytes, manifest_location
 from tests.support.job import assert_refused, assert_succeeded, run_job, s3_access
 from tests.support.servers import S3Server, check_permissions, guarded_moto_server
 from tests.support.sorted_results import keys_below
@@ -42,11 +42,18 @@ def line(name: str, seed: int) -> dict[str, str]:
     }
 
 
+def put_manifest(server: S3Server, data: bytes) -> str:
+    """Store a manifest below the target, as a submission does; its URL."""
+    location = manifest_location(S3Location(bucket=BUCKET, key="results"), data)
+    server.client.put_object(Bucket=location.bucket, Key=location.key, Body=data)
+    return str(location)
+
+
 @pytest.fixture(scope="module")
 def listed(moto_s3: S3Server) -> Listed:
     moto_s3.client.create_bucket(Bucket=BUCKET)
     data = manifest_bytes([line("first", 1), line("second", 2)])
-    url = put_manifest(moto_s3.client, S3Location(bucket=BUCKET, key="results"), data)
+    url = put_manifest(moto_s3, data)
     return Listed(server=moto_s3, url=url)
 
 
@@ -89,7 +96,7 @@ def test_the_job_identifier_tells_the_line_where_there_is_no_index(
     tmp_path: Path, listed: Listed, job_identifier: str, names: list[str], target: str
 ) -> None:
     data = manifest_bytes([line(name, 1) for name in names])
-    url = put_manifest(listed.server.client, S3Location(bucket=BUCKET, key="results"), data)
+    url = put_manifest(listed.server, data)
     variables = {"MANIFEST_URL": url, "AWS_BATCH_JOB_ID": job_identifier}
     job = run_job(tmp_path, s3_access(listed.server.url) | variables, "--check")
     assert job.exit_code == 0, job.output
@@ -130,9 +137,7 @@ def test_a_list_that_is_not_there_is_refused(
 
 def test_a_bad_line_is_refused_with_every_problem_in_it(tmp_path: Path, listed: Listed) -> None:
     bad = {"SORTERS": "simple", "N_JOBS": "many", "TARGET_AWS_S3_BUCKET": BUCKET}
-    url = put_manifest(
-        listed.server.client, S3Location(bucket=BUCKET, key="bad"), manifest_bytes([bad])
-    )
+    url = put_manifest(listed.server, manifest_bytes([bad]))
     job = run_job(tmp_path, s3_access(listed.server.url) | {"MANIFEST_URL": url})
     assert_refused(job, 78, "no source: give one of", "N_JOBS: ")
 

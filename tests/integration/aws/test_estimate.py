@@ -163,7 +163,7 @@ def test_every_row_that_cannot_be_looked_up_is_named(laptop: Laptop, raw: str) -
     assert done.stdout == ""
     told = [line.partition(": ")[2] for line in done.stderr.splitlines()]
     assert [line.partition(":")[0] for line in told] == ["line 2", "line 3", "line 5"]
-    assert "s3://lab-raw/raw/none: there is nothing; check the bucket and the folder" in told[0]
+    assert "s3://lab-raw/raw/none holds no objects" in told[0]
     assert "no source on S3 or DANDI" in told[1]
     assert "there is no bucket no-such-bucket" in told[2]
 
@@ -254,7 +254,7 @@ def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
         (["--size", "1GB", "--sorters", "[1]"], 78, "SORTERS: '[1]' holds something that is"),
         (["--source", "/data/session1"], 78, "--source: '/data/session1' is not on S3 or DANDI"),
         (["--source", "s3://No Bucket/a"], 78, "--source: 's3://No Bucket/a' is not the name of"),
-        (["--source", "s3://lab-raw/raw/none"], 66, "s3://lab-raw/raw/none: there is nothing"),
+        (["--source", "s3://lab-raw/raw/none"], 66, "s3://lab-raw/raw/none holds no objects"),
         (["--source", "s3://no-such-bucket/a"], 1, "there is no bucket no-such-bucket"),
         (["--source-prefix", "s3://lab-raw/none"], 66, "holds nothing that matches */"),
         (

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -22,6 +23,7 @@ from spikeinterface_cloud.aws_errors import AwsError
 from spikeinterface_cloud.config.locations import S3Location, parse_dandi
 from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
+from spikeinterface_cloud.storage.s3 import S3Objects
 from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
 from tests.support.fault_proxy import FaultProxy, Request
 from tests.support.servers import S3Server, access_to, client_of
@@ -179,6 +181,11 @@ def raw(moto_s3: S3Server, bucket: str) -> str:
     return bucket
 
 
+def objects(client: Any) -> S3Objects:
+    """What the laptop reaches with a client."""
+    return S3Objects(client, raises=AwsError)
+
+
 @pytest.mark.parametrize(
     ("prefix", "pattern", "found"),
     [
@@ -197,7 +204,7 @@ def raw(moto_s3: S3Server, bucket: str) -> str:
 def test_a_prefix_is_listed_by_pattern(
     moto_s3: S3Server, raw: str, prefix: str, pattern: str | None, found: dict[str, int]
 ) -> None:
-    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/{prefix}", pattern, ELSEWHERE)
+    listed = prefix_recordings(objects(moto_s3.client), f"s3://{raw}/{prefix}", pattern, ELSEWHERE)
     assert {each.name: each.size_bytes for each in listed.recordings} == found
     start = f"{prefix.rstrip('/')}/" if prefix else ""
     assert [dict(each.variables) for each in listed.recordings] == [
@@ -212,7 +219,7 @@ def test_every_page_of_a_prefix_is_read_and_no_more(
     for index in range(1_100):
         direct.put_object(Bucket=bucket, Key=f"raw/run-{index:04}/a.bin", Body=b"ab")
     client = client_of(access_to(proxied_s3.url))
-    listed = prefix_recordings(client, f"s3://{bucket}/raw", None, ELSEWHERE)
+    listed = prefix_recordings(objects(client), f"s3://{bucket}/raw", None, ELSEWHERE)
     assert len(listed.recordings) == 1_100
     assert {each.size_bytes for each in listed.recordings} == {2}
     assert len(proxied_s3.counts.requests) == 2
@@ -237,7 +244,9 @@ def test_a_prefix_that_gives_nothing_is_refused(
     message: str,
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        prefix_recordings(moto_s3.client, f"s3://{place.format(bucket=raw)}", pattern, ELSEWHERE)
+        prefix_recordings(
+            objects(moto_s3.client), f"s3://{place.format(bucket=raw)}", pattern, ELSEWHERE
+        )
 
 
 @pytest.mark.parametrize("target", ["raw/day2", "raw/day2/results/all"])
@@ -245,7 +254,7 @@ def test_the_folder_of_the_results_is_no_recording(
     moto_s3: S3Server, raw: str, target: str
 ) -> None:
     place = S3Location(bucket=raw, key=target)
-    listed = prefix_recordings(moto_s3.client, f"s3://{raw}/raw", None, place)
+    listed = prefix_recordings(objects(moto_s3.client), f"s3://{raw}/raw", None, place)
     assert [each.name for each in listed.recordings] == ["day1"]
     assert listed.notes == ("left out day2, where the results go",)
 
@@ -378,7 +387,7 @@ def test_what_has_succeeded_is_left_out(moto_s3: S3Server, bucket: str) -> None:
         "TARGET_AWS_S3_BUCKET_FOLDER": "all",
     }
     jobs = jobs_of(Listing(title="all", recordings=rows), common)
-    left = unfinished(moto_s3.client, jobs)
+    left = unfinished(objects(moto_s3.client), jobs)
     assert [job.label for job in left] == ["failed", "broken", "list", "running"]
 
 
@@ -396,7 +405,7 @@ def test_records_are_looked_up_several_at_a_time(proxied_s3: FaultProxy, bucket:
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": bucket}
     proxied_s3.on_request = watch
     jobs = jobs_of(Listing(title="all", recordings=rows), common)
-    assert unfinished(client_of(access_to(proxied_s3.url)), jobs) == jobs
+    assert unfinished(objects(client_of(access_to(proxied_s3.url))), jobs) == jobs
     assert len(under_way) == 30
     assert max(under_way) > 4
 
@@ -406,4 +415,4 @@ def test_a_target_that_is_not_there_is_no_list_of_unfinished_jobs(moto_s3: S3Ser
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "no-such-bucket"}
     jobs = jobs_of(Listing(title="all", recordings=(row,)), common)
     with pytest.raises(AwsError, match="there is no bucket"):
-        unfinished(moto_s3.client, jobs)
+        unfinished(objects(moto_s3.client), jobs)

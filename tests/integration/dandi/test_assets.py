@@ -28,7 +28,7 @@ from spikeinterface_cloud.errors import (
 )
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.dandi_stand_in import (
     BUCKET,
@@ -47,7 +47,7 @@ OPEN = "000123"
 EMBARGOED = "000124"
 PATH = "sub-1/sub-1_ecephys.nwb"
 
-IMPATIENT = NetworkTimeouts(connect_s=5, stall_s=5, give_up_s=2, longest_wait_s=0.1)
+SHORT_TIMEOUTS = NetworkTimeouts(connect_s=5, stall_s=5, give_up_s=2, longest_wait_s=0.1)
 ALWAYS = 10**6
 
 
@@ -238,7 +238,9 @@ def test_reads_embargoed_files_with_a_key(
     asset = archive.add_asset(OPEN, PATH, nwb_file, embargoed=True)
 
     file = find(NAMES[form](archive, asset), OWNER_KEY)
-    fetched = download([remote_file(file, patience=IMPATIENT)], tmp_path, patience=IMPATIENT)
+    fetched = download(
+        [remote_file(file, timeouts=SHORT_TIMEOUTS)], tmp_path, timeouts=SHORT_TIMEOUTS
+    )
 
     assert file.embargoed
     assert fetched.files == (tmp_path / "sub-1_ecephys.nwb",)
@@ -393,10 +395,10 @@ def test_a_url_that_expires_in_mid_transfer_is_renewed(
     archive: DandiStandIn, large_file: Path, tmp_path: Path
 ) -> None:
     asset = archive.add_asset(EMBARGOED, PATH, large_file, embargoed=True)
-    remote = remote_file(find(archive.asset_url(asset), OWNER_KEY), patience=IMPATIENT)
+    remote = remote_file(find(archive.asset_url(asset), OWNER_KEY), timeouts=SHORT_TIMEOUTS)
     archive.inject("store", Fault.EXPIRED_SIGNATURE, after=3)
 
-    fetched = download([remote], tmp_path, patience=IMPATIENT).files[0]
+    fetched = download([remote], tmp_path, timeouts=SHORT_TIMEOUTS).files[0]
 
     assert fetched.read_bytes() == large_file.read_bytes()
     assert archive.count("store", status=403) >= 1

@@ -119,7 +119,7 @@ def test_a_run_that_was_refused_is_no_other_job(
 def test_a_sorting_whose_upload_failed_is_sent_on_the_way_out(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
-    host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket, patience=STEADY)
+    host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket, timeouts=STEADY)
     sortings = partial(_writes, "raw_sorting")
     proxied_s3.inject(Fault(kind="status", status=503, times=1000, matches=sortings))
 

@@ -17,7 +17,8 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
 from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
 from spikeinterface_cloud.results.target_lock import TargetLock, exclusive_target
-from spikeinterface_cloud.storage.s3 import ObjectDiffers, Storage
+from spikeinterface_cloud.storage.s3 import ObjectDiffers
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.support.hosts import Host
@@ -213,7 +214,7 @@ def test_a_claim_that_fails_halfway_is_not_left_behind(
 
     proxied_s3.inject(Fault(kind="status", status=500, matches=is_second_write))
     server = replace(moto_s3, url=proxied_s3.url)
-    host = Host(tmp_path, server, bucket, patience=NetworkTimeouts(attempts=1))
+    host = Host(tmp_path, server, bucket, timeouts=NetworkTimeouts(attempts=1))
     with pytest.raises(CloudJobError), exclusive_target(host.results, {}):
         pytest.fail("the target is not this job's")
     assert len(claims) == 2

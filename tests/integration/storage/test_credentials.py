@@ -18,7 +18,7 @@ from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError, TransferError
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.remote_file import s3_files
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.upload import upload
 from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY, S3Server, free_port
 from tests.support.transfers import STEADY, tree
@@ -110,16 +110,16 @@ def access(server: S3Server) -> AwsSettings:
 def test_a_service_that_is_busy_for_a_moment_is_waited_for(
     service: CredentialService, moto_s3: S3Server, bucket: str, spikes: Path, tmp_path: Path
 ) -> None:
-    storage = Storage(access(moto_s3), patience=STEADY)
+    storage = Storage(access(moto_s3), timeouts=STEADY)
     target = S3Location(bucket=bucket, key="results")
     service.busy = ASKED
     upload([(spikes, target.child("spikes.npy"))], storage)
     assert service.busy == 0
 
-    fresh = Storage(access(moto_s3), patience=STEADY)
+    fresh = Storage(access(moto_s3), timeouts=STEADY)
     files = s3_files(fresh, storage.list_objects(target), target)
     service.busy = ASKED
-    download(files, tmp_path / "fetched", patience=STEADY)
+    download(files, tmp_path / "fetched", timeouts=STEADY)
     assert service.busy == 0
     assert tree(tmp_path / "fetched") == {"spikes.npy": b"spikes"}
 
@@ -127,7 +127,7 @@ def test_a_service_that_is_busy_for_a_moment_is_waited_for(
 def test_a_service_that_gives_none_is_for_another_attempt(
     service: CredentialService, moto_s3: S3Server, bucket: str, spikes: Path
 ) -> None:
-    storage = Storage(access(moto_s3), patience=STEADY)
+    storage = Storage(access(moto_s3), timeouts=STEADY)
     service.busy = 1000  # more than anybody asks
     with pytest.raises(TransferError, match="retrieving credentials from container-role") as caught:
         upload([(spikes, S3Location(bucket=bucket, key="spikes.npy"))], storage)

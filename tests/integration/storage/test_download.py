@@ -21,20 +21,20 @@ import obstore.store
 import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.errors import RecordingError, TransferError
+from spikeinterface_cloud.errors import RecordingError, TransferError, UnavailableError
 from spikeinterface_cloud.runtime.host import boot_id
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.partial_file import PartFile
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.servers import S3Server
 from tests.support.transfers import (
-    IMPATIENT,
     LARGE,
     LAST_RANGE,
     MIB,
     RANGE,
+    SHORT_TIMEOUTS,
     STEADY,
     fetch,
     fetch_in_a_process,
@@ -142,45 +142,24 @@ def test_an_upload_in_parts_is_verified_by_its_parts(
     assert "size only" not in caplog.text
 
 
-def test_a_server_that_answers_ranges_with_status_200_is_read_in_ranges(
-    rclone_s3: S3Server, rclone_bucket: str, tmp_path: Path
-) -> None:
-    put(rclone_s3, rclone_bucket, "large.bin", LARGE)
-    put(rclone_s3, rclone_bucket, "small.bin", b"small")
-    with FaultProxy(rclone_s3.url) as proxy:
-        proxy.inject(Fault(kind="reset", after_bytes=RANGE // 2, matches=is_last_range))
-        fetch(proxy.url, rclone_bucket, tmp_path)
-        assert proxy.counts.sent_bytes < len(LARGE) + 2 * RANGE
-    assert tree(tmp_path) == {"large.bin": LARGE, "small.bin": b"small"}
-
-
-def test_a_server_that_knows_no_ranges_is_read_in_one_stream(
+def test_server_that_ignores_ranges_is_refused(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "large.bin", LARGE)
     proxied_s3.knows_ranges = False
-    got = fetch(proxied_s3.url, bucket, tmp_path)
-    assert got.moved_bytes == len(LARGE)
-    assert tree(tmp_path) == {"large.bin": LARGE}
+    with pytest.raises(UnavailableError, match="ignores the Range of a request; fetch") as caught:
+        fetch(proxied_s3.url, bucket, tmp_path)
+    assert caught.value.exit_code == 69
+    assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["reset", "truncate"])
-def test_a_stream_that_breaks_is_read_again(
-    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, kind: str
+def test_small_file_needs_no_ranges(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
-    put(moto_s3, bucket, "large.bin", LARGE)
+    put(moto_s3, bucket, "one range.bin", LARGE[:RANGE])
     proxied_s3.knows_ranges = False
-    for _ in range(2):
-        proxied_s3.inject(
-            Fault(
-                kind=kind,  # type: ignore[arg-type]
-                after_bytes=2 * RANGE + 1,
-                matches=lambda request: "large.bin" in request.path and request.range is None,
-            )
-        )
-    got = fetch(proxied_s3.url, bucket, tmp_path)
-    assert got.moved_bytes == len(LARGE)
-    assert tree(tmp_path) == {"large.bin": LARGE}
+    fetch(proxied_s3.url, bucket, tmp_path)
+    assert tree(tmp_path) == {"one range.bin": LARGE[:RANGE]}
 
 
 def test_what_is_complete_is_not_fetched_again(
@@ -266,12 +245,12 @@ def test_without_a_digest_nothing_is_believed_of_before_the_machine_started(
     """What is recorded may never have reached the disk, and no digest would tell."""
     put(moto_s3, bucket, "large.bin", LARGE)
     [listed] = files_of(moto_s3.url, bucket)
-    file = replace(listed, digest=None, refresh=None)
+    file = replace(listed, digest=None, reload_metadata=None)
     part = PartFile(tmp_path / "large.bin", size_bytes=len(LARGE), range_bytes=RANGE)
     part.open(f"{file.etag} {boot_id() if same_start else 'an earlier start'}")
     part.range_written(0)
     part.close()
-    got = download([file], tmp_path, patience=STEADY)
+    got = download([file], tmp_path, timeouts=STEADY)
     assert got.moved_bytes == len(LARGE) - (RANGE if same_start else 0)
     if not same_start:
         assert tree(tmp_path) == {"large.bin": LARGE}
@@ -314,7 +293,7 @@ def test_a_signal_ends_the_transfer_and_leaves_what_has_come(
     try:
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(Stop):
-            download(files, tmp_path, patience=NetworkTimeouts(stall_s=60))
+            download(files, tmp_path, timeouts=NetworkTimeouts(stall_s=60))
     finally:
         signal.signal(signal.SIGALRM, before)
     proxied_s3.clear()
@@ -333,9 +312,9 @@ def test_a_line_of_progress_is_logged_at_intervals(
     proxied_s3.inject(Fault(kind="stall", matches=is_last_range))
     with caplog.at_level(logging.INFO):
         download(
-            files_of(proxied_s3.url, bucket, IMPATIENT),
+            files_of(proxied_s3.url, bucket, SHORT_TIMEOUTS),
             tmp_path,
-            patience=IMPATIENT,
+            timeouts=SHORT_TIMEOUTS,
             progress_interval_s=0.2,
         )
     assert re.search(

@@ -19,7 +19,7 @@ from spikeinterface_cloud.storage.digests import Digest
 from spikeinterface_cloud.storage.download import download
 from tests.support.fault_proxy import Fault, FaultProxy, Request
 from tests.support.servers import S3Server, client_of
-from tests.support.transfers import IMPATIENT, LARGE, RANGE, STEADY, fetch, files_of, put, tree
+from tests.support.transfers import LARGE, RANGE, SHORT_TIMEOUTS, STEADY, fetch, files_of, put, tree
 
 pytestmark = pytest.mark.integration
 
@@ -47,8 +47,8 @@ def test_a_passing_fault_is_survived(
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE[:size_bytes])
     proxied_s3.inject(replace(fault))
-    patience = IMPATIENT if fault.kind == "stall" else STEADY
-    fetch(proxied_s3.url, bucket, tmp_path, patience)
+    timeouts = SHORT_TIMEOUTS if fault.kind == "stall" else STEADY
+    fetch(proxied_s3.url, bucket, tmp_path, timeouts)
     assert tree(tmp_path) == {"a.bin": LARGE[:size_bytes]}
 
 
@@ -68,7 +68,7 @@ def test_a_lasting_fault_ends_the_transfer(
     put(moto_s3, bucket, "a.bin", b"x" * 100_000)
     proxied_s3.inject(Fault(kind=kind, after_bytes=100, times=1000))  # type: ignore[arg-type]
     with pytest.raises(TransferError) as caught:
-        fetch(proxied_s3.url, bucket, tmp_path, IMPATIENT)
+        fetch(proxied_s3.url, bucket, tmp_path, SHORT_TIMEOUTS)
     assert caught.value.exit_code == 75
     assert str(caught.value).startswith(f"fetch s3://{bucket}/raw/a.bin -> {tmp_path}/a.bin: ")
     assert "\n" not in str(caught.value)
@@ -121,7 +121,7 @@ def test_an_etag_that_is_no_digest_is_asked_about_before_it_is_believed(
         for file in files_of(moto_s3.url, bucket)
     ]
     with caplog.at_level(logging.WARNING):
-        download(files, tmp_path, patience=STEADY)
+        download(files, tmp_path, timeouts=STEADY)
     assert tree(tmp_path) == {"a.bin": b"a.bin", "b.bin": b"b.bin"}
     assert ("2 files were checked by their size only" in caplog.text) is not checksum
 
@@ -152,7 +152,7 @@ def test_files_of_two_recordings_are_not_mixed(
     listed = files_of(s3.url, name)
     put(s3, name, "b.bin", bytes(len(content)))
     with pytest.raises(SourceError, match=CHANGED):
-        download(listed, tmp_path, patience=STEADY)
+        download(listed, tmp_path, timeouts=STEADY)
     assert not (tmp_path / "b.bin").exists()
 
 
@@ -174,7 +174,7 @@ def test_an_object_that_is_gone_is_refused(moto_s3: S3Server, bucket: str, tmp_p
     files = files_of(moto_s3.url, bucket)
     moto_s3.client.delete_object(Bucket=bucket, Key="raw/a.bin")
     with pytest.raises(SourceError, match=f"s3://{bucket}/raw/a.bin is missing"):
-        download(files, tmp_path, patience=STEADY)
+        download(files, tmp_path, timeouts=STEADY)
 
 
 @pytest.mark.parametrize("size_bytes", [5, len(LARGE)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 import obstore
@@ -17,7 +18,8 @@ from spikeinterface_cloud.errors import (
 )
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
-from spikeinterface_cloud.storage.s3 import Storage, StoredObject
+from spikeinterface_cloud.storage.s3 import StoredObject
+from spikeinterface_cloud.storage.session import Storage
 from tests.support.fault_proxy import FaultProxy, Request
 from tests.support.servers import S3Server
 from tests.support.transfers import LARGE, MIB, RANGE, fetch, put
@@ -57,7 +59,10 @@ def nowhere(name: str, size_bytes: int = 1) -> RemoteFile:
 def test_a_key_that_escapes_the_folder_is_refused(storage: Storage, key: str) -> None:
     folder = S3Location(bucket="lab", key="raw")
     stored = StoredObject(
-        location=S3Location(bucket="lab", key=f"raw/{key}"), size_bytes=1, etag=None
+        location=S3Location(bucket="lab", key=f"raw/{key}"),
+        size_bytes=1,
+        etag=None,
+        modified=datetime.now(tz=UTC),
     )
     with pytest.raises(SourceError, match="rename it at the source") as caught:
         s3_files(storage, [stored], folder)

@@ -15,7 +15,7 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SourceError, TargetError, TransferError
 from spikeinterface_cloud.storage.digests import Digest
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.servers import (
@@ -29,7 +29,7 @@ from tests.support.servers import (
 
 pytestmark = pytest.mark.integration
 
-IMPATIENT = NetworkTimeouts(connect_s=1, stall_s=1, give_up_s=1, longest_wait_s=0.2)
+SHORT_TIMEOUTS = NetworkTimeouts(connect_s=1, stall_s=1, give_up_s=1, longest_wait_s=0.2)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_a_presigned_url_reads_without_credentials(storage: Storage, bucket: str
 
 
 def test_an_unreachable_endpoint_is_an_error_of_the_network() -> None:
-    storage = Storage(access_to(f"http://127.0.0.1:{free_port()}"), patience=IMPATIENT)
+    storage = Storage(access_to(f"http://127.0.0.1:{free_port()}"), timeouts=SHORT_TIMEOUTS)
     with pytest.raises(TransferError, match="Could not connect") as caught:
         storage.list_objects(S3Location(bucket="lab-data", key="raw"))
     assert caught.value.exit_code == 75

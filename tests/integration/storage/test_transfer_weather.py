@@ -15,7 +15,7 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from spikeinterface_cloud.storage.upload import upload
 from tests.support.fault_proxy import Fault, FaultProxy, is_read, is_write
@@ -32,7 +32,7 @@ RUNS = 50
 LONGEST_RUN_S = 90
 
 #: enough for a machine that is busy with other tests, not for a connection that stands still
-PATIENCE = NetworkTimeouts(connect_s=10, stall_s=0.7, give_up_s=2, longest_wait_s=0.1)
+TIMEOUTS = NetworkTimeouts(connect_s=10, stall_s=0.7, give_up_s=2, longest_wait_s=0.1)
 
 #: design.md: the source is damaged, missing; the target refuses; the network gave out
 CLEAR_CODES = {65, 66, 73, 75}
@@ -186,11 +186,11 @@ def test_no_upload_is_corrupt_or_hangs(server: S3Server, seed: int, tmp_path: Pa
 
 
 def download_from(bucket: str, folder: Path, url: str) -> None:
-    fetch(url, bucket, folder, PATIENCE)
+    fetch(url, bucket, folder, TIMEOUTS)
 
 
 def upload_to(pairs: list[tuple[Path, S3Location]], url: str) -> None:
-    upload(pairs, storage_at(url, PATIENCE))
+    upload(pairs, storage_at(url, TIMEOUTS))
 
 
 def written(folder: Path, bucket: str, files: dict[str, bytes]) -> list[tuple[Path, S3Location]]:
@@ -204,9 +204,9 @@ def written(folder: Path, bucket: str, files: dict[str, bytes]) -> list[tuple[Pa
     return pairs
 
 
-def storage_at(url: str, patience: NetworkTimeouts | None = None) -> Storage:
+def storage_at(url: str, timeouts: NetworkTimeouts | None = None) -> Storage:
     """The storage behind a URL."""
-    return Storage(access_to(url), patience=patience)
+    return Storage(access_to(url), timeouts=timeouts)
 
 
 def stored(server: S3Server, bucket: str) -> dict[str, bytes]:

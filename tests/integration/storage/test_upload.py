@@ -11,7 +11,7 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import TargetError, TransferError
-from spikeinterface_cloud.storage.s3 import Storage
+from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from spikeinterface_cloud.storage.upload import upload
 from tests.support.fault_proxy import DROP_S, DROPS, Fault, FaultProxy, Request, is_write
@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 #: two parts and a bit
 LARGE = random.Random(4).randbytes(2 * 8 * MIB + 1234)
 
-IMPATIENT = NetworkTimeouts(connect_s=1, stall_s=1, give_up_s=2, longest_wait_s=0.2)
+SHORT_TIMEOUTS = NetworkTimeouts(connect_s=1, stall_s=1, give_up_s=2, longest_wait_s=0.2)
 
 
 def send(url: str, bucket: str, files: dict[str, bytes], folder: Path) -> int:
@@ -35,7 +35,7 @@ def send(url: str, bucket: str, files: dict[str, bytes], folder: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         pairs.append((path, S3Location(bucket=bucket, key="results").child(name)))
-    return upload(pairs, Storage(access_to(url), patience=IMPATIENT))
+    return upload(pairs, Storage(access_to(url), timeouts=SHORT_TIMEOUTS))
 
 
 def stored(server: S3Server, bucket: str) -> dict[str, bytes]:
@@ -132,12 +132,12 @@ def test_an_uplink_on_which_every_request_takes_long_is_no_stall(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, size_bytes: int
 ) -> None:
     """obstore counts from a request's first byte, though bytes are moving all the time."""
-    patience = NetworkTimeouts(connect_s=10, stall_s=0.15, give_up_s=10, longest_wait_s=0.1)
-    assert patience.stall_s < DROPS * DROP_S / 2
+    timeouts = NetworkTimeouts(connect_s=10, stall_s=0.15, give_up_s=10, longest_wait_s=0.1)
+    assert timeouts.stall_s < DROPS * DROP_S / 2
     proxied_s3.inject(Fault(kind="drip", in_request=True, times=10**6, matches=is_write))
     (tmp_path / "units.nwb").write_bytes(LARGE[:size_bytes])
     target = S3Location(bucket=bucket, key="results/units.nwb")
-    storage = Storage(access_to(proxied_s3.url), patience=patience)
+    storage = Storage(access_to(proxied_s3.url), timeouts=timeouts)
     upload([(tmp_path / "units.nwb", target)], storage)
     assert stored(moto_s3, bucket) == {"units.nwb": LARGE[:size_bytes]}
 
