@@ -39,7 +39,7 @@ class AwsSession:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """The client of the service, like `batch`; the same one each time.
+        """Return the client of the service, like `batch`; the same one each time.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class AwsSession:
 
     @property
     def storage(self) -> S3Objects:
-        """S3, as this session reaches it. Raises AwsError."""
+        """S3 as this session reaches it. Raises AwsError."""
         from spikeinterface_cloud.storage.s3 import S3Objects
 
         return S3Objects(self.client("s3"), raises=AwsError)

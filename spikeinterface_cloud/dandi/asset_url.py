@@ -1,4 +1,4 @@
-"""The names by which an asset is found again."""
+"""Names by which an asset is found again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def asset_address(asset: BaseRemoteAsset, instance: DandiInstance) -> str:
-    """The shortest name that finds an asset again."""
+    """Return the shortest name that finds an asset again."""
     from dandi.consts import known_instances
 
     api = instance.api.rstrip("/")

@@ -1,4 +1,4 @@
-"""Files on DANDI: finding the one that a name means, and reading it, embargoed or not."""
+"""Find the file on DANDI that a name means, and describe it for a download."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from spikeinterface_cloud.dandi.asset_url import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
     download_url,
-    explained,
-    is_unauthorised,
+    is_unauthorized,
     parse_archive_url,
+    translate_errors,
 )
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
 from spikeinterface_cloud.storage.digests import Digest, etag_digest
@@ -74,7 +74,7 @@ class ArchiveFile:
 
 
 def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
-    """Ask the archive for the one NWB file that a name means; the key is sent only if it is needed.
+    """Find the one NWB file that a name means; the key is sent only if it is needed.
 
     Raises
     ------
@@ -91,11 +91,11 @@ def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
     if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):
         raise _zarr_refusal(asset.url)
     parsed = parse_archive_url(name.url)
-    with explained(asset.url), connect(parsed.instance) as client:
+    with translate_errors(asset.url), connect(parsed.instance) as client:
         try:
             return _find(name, parsed, client)
         except requests.HTTPError as error:
-            if not is_unauthorised(error):
+            if not is_unauthorized(error):
                 raise
         if api_key is None:
             raise SourceError(
@@ -107,7 +107,7 @@ def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
 
 
 def remote_file(file: ArchiveFile, *, timeouts: NetworkTimeouts | None = None) -> RemoteFile:
-    """The file as `transfer.download` takes it, under its own name, checked against its digest."""
+    """Return the file as `storage.download` takes it, with its own name and digest."""
     return http_file(
         PurePosixPath(file.path).name,
         file.content_url,
@@ -118,7 +118,7 @@ def remote_file(file: ArchiveFile, *, timeouts: NetworkTimeouts | None = None) -
 
 
 def streaming_url(file: ArchiveFile) -> str:
-    """The URL of the bytes themselves, for readers that fetch parts of a file.
+    """Return the URL of the bytes themselves, for readers that fetch parts of a file.
 
     That of an embargoed file is a secret, and serves for some hours only.
     """
@@ -132,7 +132,7 @@ def _find(
     client: DandiAPIClient,
     api_key: SecretStr | None = None,
 ) -> ArchiveFile:
-    """Ask by a client, which carries the key if there is one."""
+    """Find the file by a client, which carries the key if there is one."""
     from dandi.dandiarchive import DandisetURL
 
     if isinstance(parsed, DandisetURL):
@@ -146,7 +146,7 @@ def _find(
 def _candidates(
     name: AssetName, parsed: ParsedDandiURL, client: DandiAPIClient
 ) -> Iterable[BaseRemoteAsset]:
-    """What the archive finds: for a path, all that begin like it."""
+    """Return what the archive finds: for a path, all that begin like it."""
     dandiset = client.get_dandiset(parsed.dandiset_id, parsed.version_id, lazy=False)
     found: Iterable[BaseRemoteAsset]
     match name.selects:
@@ -162,7 +162,7 @@ def _candidates(
 def _choose(
     name: AssetName, candidates: Iterable[BaseRemoteAsset], instance: DandiInstance
 ) -> BaseRemoteAsset:
-    """The one NWB file among the candidates, or else a file of another form."""
+    """Return the one NWB file among the candidates, or else a file of another form."""
     files: list[BaseRemoteAsset] = []
     other: BaseRemoteAsset | None = None
     for asset in candidates:
@@ -230,7 +230,7 @@ def _describe(
 
 
 def _digest(file: ArchiveFile) -> Digest:
-    """What the bytes must add up to. Raises RecordingError when the archive contradicts itself."""
+    """Return the digest of the file. Raises RecordingError when the archive contradicts itself."""
     from dandischema.digests.dandietag import PartGenerator
 
     part_size_bytes = PartGenerator.for_file_size(file.size_bytes).initial_part_size

@@ -1,7 +1,7 @@
-"""The archive's own client, with the manners that a container needs.
+"""The client of the DANDI archive, adapted to a container.
 
-Left to itself it prompts for a key, looks into keyrings, waits for ever on a silent server, and
-shows tracebacks. Here it gets a key only from the job, and its errors become the job's own.
+By default it prompts for a key, searches keyrings, waits forever for a silent server, and shows
+tracebacks. Here it gets a key only from the job, and its errors become the job's own.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def parse_archive_url(url: str) -> ParsedDandiURL:
         raise UnavailableError(f"{url} cannot be read: {error}; use a newer image") from error
     except RuntimeError as error:
         cause = error.__context__
-        if isinstance(cause, requests.RequestException) and is_passing(cause):
-            raise TransferError("look up", url, "DANDI", describe_silence(cause)) from error
+        if isinstance(cause, requests.RequestException) and is_retryable(cause):
+            raise TransferError("look up", url, "DANDI", describe_failure(cause)) from error
         raise SettingsError(
             f"{url} is not on a DANDI archive: its server does not say that it is one; "
             "check the address"
@@ -66,21 +66,21 @@ def parse_archive_url(url: str) -> ParsedDandiURL:
 
 
 def connect(instance: DandiInstance) -> DandiAPIClient:
-    """A client of the archive without a key; close it, or use it as a context."""
+    """Return a client of the archive without a key; close it, or use it as a context."""
     from dandi.dandiapi import DandiAPIClient
 
-    os.environ.setdefault("DANDI_NO_ET", "1")  # its look for newer versions is a call to a stranger
+    os.environ.setdefault("DANDI_NO_ET", "1")  # no request for newer versions
     client = DandiAPIClient(dandi_instance=instance)
     client.session.request = partial(client.session.request, timeout=REQUEST_TIMEOUT_S)
     return client
 
 
 def download_url(instance: DandiInstance, api_key: SecretStr | None, identifier: str) -> str:
-    """A URL of an asset's bytes, signed for some hours; a secret when the asset is embargoed.
+    """Return a URL of an asset's bytes, signed for some hours; a secret where it is embargoed.
 
     Raises SourceError when it may not be read, and TransferError when the archive does not answer.
     """
-    with explained(f"asset {identifier}"), connect(instance) as client:
+    with translate_errors(f"asset {identifier}"), connect(instance) as client:
         if api_key is not None:
             client.authenticate(api_key.get_secret_value())
         path = f"/assets/{identifier}/download/"
@@ -89,8 +89,8 @@ def download_url(instance: DandiInstance, api_key: SecretStr | None, identifier:
 
 
 @contextmanager
-def explained(subject: str) -> Iterator[None]:
-    """Turn the client's errors into ours, about `subject`."""
+def translate_errors(subject: str) -> Iterator[None]:
+    """Raise the client's errors as our own, about `subject`."""
     from dandi.exceptions import NotFoundError
 
     try:
@@ -101,11 +101,11 @@ def explained(subject: str) -> Iterator[None]:
     except requests.HTTPError as error:
         raise _refusal(subject, error) from error
     except requests.RequestException as error:
-        raise TransferError("look up", subject, "DANDI", describe_silence(error)) from error
+        raise TransferError("look up", subject, "DANDI", describe_failure(error)) from error
 
 
-def is_unauthorised(error: requests.HTTPError) -> bool:
-    """Tell whether the archive wants a key."""
+def is_unauthorized(error: requests.HTTPError) -> bool:
+    """Return whether the archive requires a key."""
     return error.response is not None and error.response.status_code == 401
 
 
@@ -128,12 +128,12 @@ def quiet_client() -> Iterator[None]:
 
 def _refusal(subject: str, error: requests.HTTPError) -> CloudJobError:
     status = error.response.status_code if error.response is not None else None
-    if is_passing(error):
+    if is_retryable(error):
         return TransferError("look up", subject, "DANDI", f"the archive answered {status}")
     if status == 401:
         return SourceError(
             f"{subject} cannot be read: the archive does not accept DANDI_API_KEY; copy the "
-            "key anew from your account's menu on the archive's page (each archive has its own)"
+            "key again from your account's menu on the archive's page (each archive has its own)"
         )
     if status == 403:
         return SourceError(
@@ -151,14 +151,14 @@ def _missing(subject: str) -> SourceError:
     )
 
 
-def is_passing(error: requests.RequestException) -> bool:
-    """Tell whether another attempt may mend it: no answer, or a server with too much to do."""
+def is_retryable(error: requests.RequestException) -> bool:
+    """Return whether another attempt may succeed: no answer, or an overloaded server."""
     status = None if error.response is None else error.response.status_code
     return status is None or status == 429 or status >= 500
 
 
-def describe_silence(error: requests.RequestException) -> str:
-    """What became of a request that got no answer, or a bad one."""
+def describe_failure(error: requests.RequestException) -> str:
+    """Describe a request that got no answer, or a bad one."""
     host = "the archive" if error.request is None else urlsplit(str(error.request.url)).netloc
     if error.response is not None:
         return f"{host} answered {error.response.status_code}"

@@ -11,9 +11,9 @@ from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
 from spikeinterface_cloud.dandi.asset_url import asset_address
 from spikeinterface_cloud.dandi.client import (
     connect,
-    explained,
-    is_unauthorised,
+    is_unauthorized,
     parse_archive_url,
+    translate_errors,
 )
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
@@ -54,7 +54,7 @@ class DandisetFiles:
 
 
 def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> DandisetFiles:
-    """Ask the archive for the files whose path matches; the key is sent only if it is needed.
+    """List the files whose path matches; the key is sent only if it is needed.
 
     Parameters
     ----------
@@ -82,12 +82,12 @@ def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> Dan
     parsed = parse_archive_url(name.url)
     if parsed.dandiset_id is None:
         raise SettingsError(f"{dandiset!r} names no dandiset; write one like 000003")
-    with explained(dandiset), connect(parsed.instance) as client:
+    with translate_errors(dandiset), connect(parsed.instance) as client:
         client.page_size = PAGE_SIZE
         try:
             return _list(parsed, pattern, client, embargoed=False)
         except requests.HTTPError as error:
-            if not is_unauthorised(error):
+            if not is_unauthorized(error):
                 raise
         if api_key is None:
             raise SourceError(

@@ -1,4 +1,4 @@
-"""Units go to a draft dandiset: its owner's key is checked first, and the file before it leaves."""
+"""Upload units to a draft dandiset, after checks of the key and of the file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import requests
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
 from spikeinterface_cloud.dandi.client import (
     connect,
-    describe_silence,
-    is_passing,
+    describe_failure,
+    is_retryable,
     parse_archive_url,
     quiet_client,
 )
@@ -50,7 +50,7 @@ class Draft:
 
 
 def find_draft(name: str, api_key: SecretStr) -> Draft:
-    """Make sure that there is such a dandiset, and that the key's owner may write its draft.
+    """Check that there is such a dandiset, and that the key's owner may write its draft.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def find_draft(name: str, api_key: SecretStr) -> Draft:
 
 
 def validate(file: Path, asset_path: str) -> None:
-    """Hold a file against the archive's own rules, as it would lie at `asset_path` there.
+    """Validate a file by the archive's own rules, as if it were at `asset_path` there.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def validate(file: Path, asset_path: str) -> None:
     if faults:
         listed = "; ".join(f"{each.id}: {each.message}" for each in faults[:LISTED])
         raise TargetError(
-            f"{asset_path} does not pass DANDI's validation: {listed}; mend what the source says "
-            "of its session and subject, or leave TARGET_DANDISET out"
+            f"{asset_path} does not pass DANDI's validation: {listed}; correct the session and "
+            "subject in the source, or leave TARGET_DANDISET out"
         )
 
 
@@ -136,7 +136,7 @@ def _log(statuses: Iterator[dict[str, Any]], asset_path: str) -> None:
 
 
 def _present(dandiset: RemoteDandiset, asset_path: str) -> Any:
-    """The asset that is at that path already, or None."""
+    """Return the asset that is at that path already, or None."""
     from dandi.exceptions import NotFoundError
 
     try:
@@ -149,7 +149,7 @@ def _present(dandiset: RemoteDandiset, asset_path: str) -> Any:
 def _connected(
     draft: Draft, file: Path | None = None
 ) -> Iterator[tuple[DandiAPIClient, RemoteDandiset]]:
-    """A client with the key and the draft that it may see, and its errors as ours."""
+    """Yield a client with the key, and the draft; raise its errors as our own."""
     what = str(draft) if file is None else f"{file.parent.name}/{file.name} to {draft}"
     from dandi.exceptions import NotFoundError
 
@@ -164,7 +164,7 @@ def _connected(
     except requests.HTTPError as error:
         raise _refusal(draft, what, error) from error
     except requests.RequestException as error:
-        raise TransferError("upload", what, "DANDI", describe_silence(error)) from error
+        raise TransferError("upload", what, "DANDI", describe_failure(error)) from error
     except RuntimeError as error:  # what arrived there is not what was sent
         reason = " ".join(str(error).split())
         raise TransferError("upload", what, "DANDI", reason) from error
@@ -185,11 +185,11 @@ def _check_owner(client: DandiAPIClient, dandiset: RemoteDandiset, draft: Draft)
 
 def _refusal(draft: Draft, what: str, error: requests.HTTPError) -> CloudJobError:
     status = error.response.status_code if error.response is not None else None
-    if is_passing(error):
+    if is_retryable(error):
         return TransferError("upload", what, "DANDI", f"the archive answered {status}")
     if status == 401:
         return TargetError(
-            f"TARGET_DANDISET: {draft} does not accept DANDI_API_KEY; copy the key anew from your "
+            f"TARGET_DANDISET: {draft} does not accept DANDI_API_KEY; copy the key again from your "
             "account's menu on the archive's page (each archive has its own)"
         )
     if status == 403:

@@ -1,6 +1,6 @@
-"""The algorithms that S3 and DANDI state digests by, each hashed in parts that threads share.
+"""Digest algorithms of S3 and DANDI, each computed in parts that threads share.
 
-A CRC of the whole object can be put together from those of its parts, and costs a hundredth of an
+A CRC of the whole object can be combined from those of its parts, and costs a hundredth of an
 MD5: S3 keeps a CRC-64/NVME of every object that came without another checksum.
 """
 

@@ -1,5 +1,4 @@
-"""Digests of files: what S3 and DANDI state about an object, and the same computed from the bytes
-that arrived.
+"""Digests of files, as S3 and DANDI state them, and computed from the bytes that arrived.
 
 An S3 ETag is the MD5 of an object that was uploaded in one piece, and the MD5 of its parts' MD5s,
 followed by `-` and the number of parts, of one that was uploaded in parts. DANDI's own digest of an
@@ -33,7 +32,7 @@ MULTIPART_ETAG = re.compile(r"[0-9a-f]{32}-(?P<parts>[1-9][0-9]*)")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Digest:
-    """What the bytes of a file must add up to."""
+    """A digest that the bytes of a file must have."""
 
     #: `etag` is the digest of an upload in parts
     algorithm: Algorithm
@@ -47,7 +46,7 @@ class Digest:
 
 
 def plain_etag(etag: str | None) -> str | None:
-    """An ETag without its quotes or its mark of weakness.
+    """Return an ETag without its quotes or its mark of weakness.
 
     >>> plain_etag('W/"abc"'), plain_etag(None)
     ('abc', None)
@@ -56,8 +55,7 @@ def plain_etag(etag: str | None) -> str | None:
 
 
 def number_of_parts(etag: str | None) -> int | None:
-    """How many parts an ETag says the object was uploaded in; None for one that was not uploaded in
-    parts.
+    """Return how many parts an ETag says the object was uploaded in; None for a whole upload.
 
     >>> number_of_parts("9b2cf535f27731c974343645a3985328-3")
     3
@@ -68,8 +66,10 @@ def number_of_parts(etag: str | None) -> int | None:
 
 
 def etag_digest(etag: str | None, *, size_bytes: int, part_size_bytes: int | None) -> Digest | None:
-    """The digest that an ETag stands for, or None when it cannot be one or when its parts cannot be
-    of that size."""
+    """Return the digest that an ETag stands for.
+
+    None where it cannot be one, or where its parts cannot be of that size.
+    """
     if etag is not None and MD5_HEX.fullmatch(etag):
         return Digest(algorithm="md5", value=etag)
     parts = number_of_parts(etag)
@@ -81,7 +81,7 @@ def etag_digest(etag: str | None, *, size_bytes: int, part_size_bytes: int | Non
 
 
 def checksum_digest(headers: Mapping[str, Any]) -> Digest | None:
-    """The checksum of the whole object that boto3's answer to a HEAD states, or None.
+    """Return the checksum of the whole object that boto3's answer to a HEAD states, or None.
 
     One of an upload in parts may cover only the parts' checksums, and is of no use here unless it
     says that it covers the whole object: servers that only resemble S3 do not say.
@@ -100,31 +100,31 @@ def checksum_digest(headers: Mapping[str, Any]) -> Digest | None:
     return None
 
 
-def digest_of_bytes(data: bytes | memoryview, like: Digest) -> str:
-    """The value that `data` has by the algorithm of `like`."""
+def digest_of_bytes(data: bytes | memoryview, spec: Digest) -> str:
+    """Return the value that `data` has by the algorithm of `spec`."""
     view = memoryview(data)
     parts = []
-    for start, end in part_bounds(len(view), like):
-        part = new_hash(like.algorithm)
+    for start, end in part_bounds(len(view), spec):
+        part = new_hash(spec.algorithm)
         part.update(view[start:end])
         parts.append(part)
-    return combine(parts, like.algorithm)
+    return combine(parts, spec.algorithm)
 
 
-def digest_of_file(file: Path, like: Digest) -> str:
-    """The value that the bytes of `file` have by the algorithm of `like`."""
+def digest_of_file(file: Path, spec: Digest) -> str:
+    """Return the value that the bytes of `file` have by the algorithm of `spec`."""
     parts = []
     with file.open("rb", buffering=0) as stream:
-        for start, end in part_bounds(file.stat().st_size, like):
-            part = new_hash(like.algorithm)
+        for start, end in part_bounds(file.stat().st_size, spec):
+            part = new_hash(spec.algorithm)
             hash_range(stream.fileno(), start, end, part)
             parts.append(part)
-    return combine(parts, like.algorithm)
+    return combine(parts, spec.algorithm)
 
 
-def part_bounds(size_bytes: int, like: Digest) -> Iterator[tuple[int, int]]:
-    """The bounds of the parts that are hashed each for itself; an empty file has one empty part."""
-    part_size_bytes = like.part_size_bytes or max(size_bytes, 1)
+def part_bounds(size_bytes: int, spec: Digest) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of the parts that are hashed separately; an empty file has one part."""
+    part_size_bytes = spec.part_size_bytes or max(size_bytes, 1)
     for start in range(0, max(size_bytes, 1), part_size_bytes):
         yield start, min(start + part_size_bytes, size_bytes)
 
@@ -142,7 +142,7 @@ def hash_range(descriptor: int, start: int, end: int, into: Hash) -> None:
 
 @dataclass(kw_only=True, slots=True)
 class _Part:
-    """One part on its way: how far it is hashed, and whether a thread is at it."""
+    """One part: how far it is hashed, and whether a thread is hashing it."""
 
     position: int
     end: int
@@ -151,25 +151,23 @@ class _Part:
 
 
 class RunningDigest:
-    """The digest of a file while its ranges are written in any order, computed as far as they leave
-        no gap.
+    """The digest of a file while its ranges are written in any order, computed up to the first gap.
 
-    A part that is one range may be hashed by whoever writes it, while it passes. Of others the
-    ranges are read back, out of the page cache, so that nothing has to be held until its turn
-    comes. Threads may report ranges at the same time; a part is hashed by one of them at a time,
-    and hashlib lets the others run meanwhile.
+    A part that is one range may be hashed by its writer. Ranges of other parts are read back from
+    the page cache, so that nothing is held in memory until its turn comes. Threads may report
+    ranges at the same time; one of them at a time hashes a part, and hashlib releases the GIL.
     """
 
-    def __init__(self, file: Path, *, size_bytes: int, range_bytes: int, like: Digest) -> None:
+    def __init__(self, file: Path, *, size_bytes: int, range_bytes: int, spec: Digest) -> None:
         self._descriptor = os.open(file, os.O_RDONLY)
         self._range_bytes = range_bytes
         self._size_bytes = size_bytes
-        self._like = like
+        self._spec = spec
         self._written = bytearray(-(-size_bytes // range_bytes))
         self._lock = threading.Lock()
         self._parts = [
-            _Part(position=start, end=end, hash=new_hash(like.algorithm))
-            for start, end in part_bounds(size_bytes, like)
+            _Part(position=start, end=end, hash=new_hash(spec.algorithm))
+            for start, end in part_bounds(size_bytes, spec)
         ]
 
     def close(self) -> None:
@@ -177,11 +175,13 @@ class RunningDigest:
         os.close(self._descriptor)
 
     def hash_of_range(self) -> Hash | None:
-        """A fresh hash for who writes a range, to be handed to `range_hashed`; None where a range
-        is not a part of its own."""
-        if self._like.part_size_bytes != self._range_bytes:
+        """Return a fresh hash for the writer of a range, which passes it to `range_hashed`.
+
+        None where a range is not a part of its own.
+        """
+        if self._spec.part_size_bytes != self._range_bytes:
             return None
-        return new_hash(self._like.algorithm)
+        return new_hash(self._spec.algorithm)
 
     def range_hashed(self, index: int, hashed: Hash) -> None:
         """Note that range `index` is in the file, and what its bytes add up to."""
@@ -191,7 +191,7 @@ class RunningDigest:
 
     def range_written(self, index: int) -> None:
         """Note that range `index` is in the file, and hash what that has closed the gap to."""
-        part_bytes = self._like.part_size_bytes or self._size_bytes
+        part_bytes = self._spec.part_size_bytes or self._size_bytes
         start = index * self._range_bytes
         end = min(start + self._range_bytes, self._size_bytes)
         with self._lock:
@@ -200,10 +200,10 @@ class RunningDigest:
             self._advance(self._parts[number])
 
     def value(self) -> str:
-        """The digest; every range must have been reported and every report must have returned."""
+        """Return the digest; every range must have been reported and every report returned."""
         if any(part.position < part.end for part in self._parts):
             raise ValueError("a digest was asked for before all of the file was written")
-        return combine([part.hash for part in self._parts], self._like.algorithm)
+        return combine([part.hash for part in self._parts], self._spec.algorithm)
 
     def _advance(self, part: _Part) -> None:
         with self._lock:

@@ -1,9 +1,8 @@
-"""Fetching files into a folder: many at a time, resumed, verified, and under their final names only
-when complete.
+"""Downloads into a folder: parallel, resumable, verified, renamed only when complete.
 
-At most some 60 MiB are in memory at once, whatever is fetched (landing.py, ranges.py). Each file
-lands as `<name>.part`; an interrupted large one continues where it was, in this process or in the
-next.
+At most some 60 MiB are in memory at once, whatever is fetched (file_download.py, range_reader.py).
+Each file is written as `<name>.part`; an interrupted large one continues where it was, in this
+process or in the next.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Downloaded:
-    """What a download has left in its folder."""
+    """The outcome of a download."""
 
     #: of all the files
     size_bytes: int
@@ -47,7 +46,6 @@ def download(
     folder: Path,
     *,
     timeouts: NetworkTimeouts | None = None,
-    progress_interval_s: float = 30,
 ) -> Downloaded:
     """Fetch `files` into `folder`, which is made when it is not there.
 
@@ -60,9 +58,7 @@ def download(
         for parent in {(folder / file.name).parent for file in files} | {folder}:
             parent.mkdir(parents=True, exist_ok=True)
     check_space(folder, sum(_missing_bytes(file, folder) for file in files))
-    with Progress(
-        "fetch", sum(file.size_bytes for file in files), interval_s=progress_interval_s
-    ) as progress:
+    with Progress("download", sum(file.size_bytes for file in files)) as progress:
         transfer = _Transfer(folder, progress, timeouts or NetworkTimeouts())
         transfer.run(files)
     transfer.log_unverified()
@@ -78,13 +74,13 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise NoRoom(
-            f"{format_bytes(needed_bytes)} have to be fetched and the disk of {folder} has "
+            f"{format_bytes(needed_bytes)} have to be downloaded, and the disk of {folder} has "
             f"{format_bytes(free_bytes)} free"
         )
 
 
 def _missing_bytes(file: RemoteFile, folder: Path) -> int:
-    """What the file will add to what it has on the disk already, finished or not."""
+    """Return how much disk the file needs besides what it has there, finished or not."""
     final = folder / file.name
     present = 0
     for path in (final, final.with_name(final.name + PART_SUFFIX)):
@@ -94,7 +90,7 @@ def _missing_bytes(file: RemoteFile, folder: Path) -> int:
 
 
 class DigestMismatch(Exception):
-    """The bytes that came are not those whose digest the server states."""
+    """The bytes that arrived have another digest than the server states."""
 
 
 class _Transfer:
@@ -112,7 +108,7 @@ class _Transfer:
         self.size_bytes = 0
 
     def run(self, files: Sequence[RemoteFile]) -> None:
-        """Fetch all files; the first that cannot be had ends the others."""
+        """Fetch all files; the first that cannot be fetched ends the others."""
         shared = Resources()
         try:
             futures = [shared.files.submit(partial(self._fetch, file, shared)) for file in files]
@@ -121,7 +117,7 @@ class _Transfer:
             shared.close()
 
     def log_unverified(self) -> None:
-        """Say once which files could be checked by their size only."""
+        """Log once which files could be checked by their size only."""
         if self._unverified:
             logger.warning(
                 "%d files were checked by their size only: the server states no digest (first: %s)",
@@ -155,10 +151,10 @@ class _Transfer:
 
     def _fetch_once(self, file: RemoteFile, shared: Resources) -> None:
         if file.digest is None:
-            file = _as_it_is_now(file)
+            file = _reload(file)
         final = self._folder / file.name
         if self._is_there(file, final):
-            self._progress.skip(file.size_bytes)
+            self._progress.count(file.size_bytes, 0)
         else:
             progress = FileProgress(self._progress)
             try:
@@ -171,8 +167,7 @@ class _Transfer:
             self.size_bytes += file.size_bytes
 
     def _is_there(self, file: RemoteFile, final: Path) -> bool:
-        """Whether an earlier download has left the file, complete; without a digest nobody can
-        tell."""
+        """Return whether an earlier download left the file complete; its digest shows that."""
         digest = file.digest
         if digest is None or final not in self._present or final.stat().st_size != file.size_bytes:
             return False
@@ -188,7 +183,7 @@ class _Transfer:
             return
         try:
             # what a listing gave as an ETag may be no digest at all
-            digest = _as_it_is_now(file).digest
+            digest = _reload(file).digest
             if digest is None:
                 self._unverified.append(file)
             elif digest == file.digest:
@@ -205,8 +200,8 @@ class _Transfer:
         downloaded.part.finish()
 
 
-def _as_it_is_now(file: RemoteFile) -> RemoteFile:
-    """The file with the digest that the server states. Raises ObjectChanged for another one."""
+def _reload(file: RemoteFile) -> RemoteFile:
+    """Return the file with the digest that the server states. Raises ObjectChanged."""
     if file.reload_metadata is None:
         return file
     now = file.reload_metadata()

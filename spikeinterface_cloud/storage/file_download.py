@@ -1,4 +1,4 @@
-"""One file on its way from the network to its temporary name, hashed as it arrives."""
+"""Download of one file to its temporary name, hashed as it arrives."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RANGES_AT_ONCE = 12
 
 
 class Resources:
-    """What the files of one transfer share: threads, and the word to stop."""
+    """What the files of one transfer share: threads, and the event that stops them."""
 
     def __init__(self) -> None:
         self.files = Threads(FILES_AT_ONCE, "fetch")
@@ -82,7 +82,7 @@ def _download_small(
 
 
 def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | None:
-    """Write, hash and, when that is all there is to it, finish a file in one go."""
+    """Write and hash a file, and finish it where its digest matches."""
     part.write_whole(data)
     value = digest_of_bytes(data, file.digest) if file.digest else None
     if file.digest is not None and value == file.digest.value:
@@ -91,8 +91,7 @@ def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | No
 
 
 class HashingWriter:
-    """A range on its way into the file, hashed as it passes where its digest can be put together
-    from those of ranges."""
+    """Writes a range into the file, and hashes it where ranges are parts of the digest."""
 
     def __init__(self, part: PartFile, start: int, digest: RunningDigest | None) -> None:
         self._part = part
@@ -110,10 +109,9 @@ class HashingWriter:
 
 
 def _identity(file: RemoteFile) -> str | None:
-    """What object a range is of, for the next attempt; None where nothing tells.
+    """Return which object a range is of, for the next attempt; None where that is unknown.
 
-    Without a digest only until the machine starts anew: nothing would tell then that bytes have not
-    reached the disk.
+    Without a digest it is valid until the machine restarts: bytes may not have reached the disk.
     """
     if file.digest is not None:
         return file.etag or file.digest.value
@@ -150,7 +148,7 @@ class _LargeFile:
                     self._part.path,
                     size_bytes=file.size_bytes,
                     range_bytes=RANGE_BYTES,
-                    like=file.digest,
+                    spec=file.digest,
                 )
             self._fetch(done)
             for hashed in self._hashed:
@@ -178,8 +176,7 @@ class _LargeFile:
         self._fetch_ranges(missing[1:])
 
     def _fetch_ranges(self, indices: Sequence[int]) -> None:
-        """Fetch these ranges; none is under way any more when this ends, as the file is closed
-        then."""
+        """Fetch these ranges; none is under way when this ends, as the file is closed then."""
         failed = threading.Event()
         futures = [
             self._shared.ranges.submit(partial(self._fetch_range, index, failed))
@@ -203,8 +200,7 @@ class _LargeFile:
         self._complete(index, writer.hash)
 
     def _complete(self, index: int, hashed: Hash | None = None) -> None:
-        """Record and count a range that is written, and let it be hashed meanwhile, unless it is
-        hashed already."""
+        """Record and count a range that is written, and have it hashed if it is not yet."""
         self._part.range_written(index)
         start, end = self._bounds(index)
         self._progress.advance(end - start)

@@ -1,4 +1,4 @@
-"""Looking at the start of a remote file before a long download: is it HDF5, as an NWB file is?"""
+"""Check that a remote file starts like HDF5, as NWB does, before a long download."""
 
 from __future__ import annotations
 

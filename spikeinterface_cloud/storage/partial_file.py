@@ -30,8 +30,7 @@ class PartFile:
         self.finished = False
 
     def open(self, identity: str | None) -> list[int]:
-        """Open for writing; return the ranges that an earlier download of the object `identity` has
-        left.
+        """Open for writing; return the ranges that an earlier download of the same object left.
 
         Without an identity nothing of an earlier download is used.
         """

@@ -1,111 +1,80 @@
-"""Progress of a transfer: a bar on a terminal, a log line every 20 s everywhere else."""
+"""Progress of a transfer: in the lines of the running step's heartbeat, and a bar on a terminal."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
+import humanize
+
+from spikeinterface_cloud.runtime.heartbeat import activity
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-logger = logging.getLogger(__name__)
-
-#: seconds from line to line; fewer than a step waits before it gives a sign of life itself
-INTERVAL_S = 20.0
-
 
 class Progress:
-    """Counts the bytes of a transfer and reports them while it is entered; any thread may count."""
+    """The bytes of a transfer, reported while it is entered; any thread may count."""
 
-    def __init__(self, label: str, total_bytes: int, *, interval_s: float = INTERVAL_S) -> None:
+    def __init__(self, label: str, total_bytes: int) -> None:
         self._label = label
         self._total_bytes = total_bytes
-        self._interval_s = interval_s
         self._done_bytes = 0
-        self._moved_bytes = 0
+        #: moved this time; those that were moved twice count twice
+        self.moved_bytes = 0
         self._started = time.monotonic()
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
         self._bar: tqdm | None = None
-        self._reporter: threading.Thread | None = None
+        self._reporting = ExitStack()
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
+        self._reporting.enter_context(activity(self._label, self.line))
         if sys.stderr.isatty():
             from tqdm import tqdm  # slow to import, and jobs have no terminal
 
-            self._bar = tqdm(
-                total=self._total_bytes,
-                desc=self._label,
-                unit="B",
-                unit_scale=True,
-                unit_divisor=1024,
+            self._bar = self._reporting.enter_context(
+                tqdm(
+                    total=self._total_bytes,
+                    desc=self._label,
+                    unit="B",
+                    unit_scale=True,
+                    unit_divisor=1024,
+                )
             )
-        else:
-            self._reporter = threading.Thread(target=self._report, name="progress", daemon=True)
-            self._reporter.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        if self._bar is not None:
-            self._bar.close()
-        if self._reporter is not None:
-            self._reporter.join()
+        self._reporting.close()
 
-    def advance(self, size_bytes: int) -> None:
-        """Count bytes that have arrived."""
-        self._count(done=size_bytes, moved=size_bytes)
-
-    def skip(self, size_bytes: int) -> None:
-        """Count bytes that were there already: they are done, but they say nothing about the
-        rate."""
-        self._count(done=size_bytes, moved=0)
-
-    def reset(self, size_bytes: int) -> None:
-        """Count bytes as not done, since they have to be moved once more."""
-        self._count(done=-size_bytes, moved=0)
-
-    @property
-    def moved_bytes(self) -> int:
-        """The bytes that were moved this time, those that were moved twice counted twice."""
-        return self._moved_bytes
+    def count(self, done_bytes: int, moved_bytes: int) -> None:
+        """Add bytes that are done (fewer than 0 have to be moved again), and that were moved."""
+        with self._lock:
+            self._done_bytes += done_bytes
+            self.moved_bytes += moved_bytes
+            if self._bar is not None:
+                self._bar.update(done_bytes)
 
     def line(self) -> str:
-        """The state in one line: bytes of total, share, rate, time left."""
-        seconds = max(time.monotonic() - self._started, 1e-9)
-        rate = self._moved_bytes / seconds
+        """Return the state in one line: bytes done, rate, time left."""
+        rate = self.moved_bytes / max(time.monotonic() - self._started, 1e-9)
         share = self._done_bytes / self._total_bytes if self._total_bytes else 1.0
-        left = (
-            f"{format_seconds((self._total_bytes - self._done_bytes) / rate)} left"
-            if rate
-            else "stalled"
-        )
+        left = "stalled"
+        if rate:
+            left_s = (self._total_bytes - self._done_bytes) / rate
+            left = f"{humanize.naturaldelta(left_s)} left"
         return (
-            f"{self._label}: {format_bytes(self._done_bytes)} of {format_bytes(self._total_bytes)} "
-            f"({share:.0%}), {format_bytes(rate)}/s, {left}"
+            f"{format_bytes(self._done_bytes)} of {format_bytes(self._total_bytes)}, {share:.0%}, "
+            f"{format_bytes(rate)}/s, {left}"
         )
-
-    def _count(self, *, done: int, moved: int) -> None:
-        with self._lock:
-            self._done_bytes += done
-            self._moved_bytes += moved
-            if self._bar is not None:
-                self._bar.update(done)
-
-    def _report(self) -> None:
-        while not self._stopped.wait(self._interval_s):
-            logger.info("%s", self.line())
 
 
 class FileProgress:
-    """What one file has added to a progress, so that it can be taken back when the file has to be
-    fetched again; any thread may count."""
+    """What one file adds to a progress, until it has to be moved again; any thread may count."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -114,32 +83,19 @@ class FileProgress:
 
     def advance(self, size_bytes: int) -> None:
         """Count bytes that have arrived."""
-        with self._lock:
-            self._done_bytes += size_bytes
-        self._progress.advance(size_bytes)
+        self._count(size_bytes, moved_bytes=size_bytes)
 
     def skip(self, size_bytes: int) -> None:
-        """Count bytes that were there already."""
-        with self._lock:
-            self._done_bytes += size_bytes
-        self._progress.skip(size_bytes)
+        """Count bytes that were there already: done, but no part of the rate."""
+        self._count(size_bytes, moved_bytes=0)
 
     def reset(self) -> None:
-        """Count all of it as not done; what was moved stays moved."""
+        """Count all of the file as not done; what was moved stays moved."""
         with self._lock:
             done_bytes, self._done_bytes = self._done_bytes, 0
-        self._progress.reset(done_bytes)
+        self._progress.count(-done_bytes, 0)
 
-
-def format_seconds(seconds: float) -> str:
-    """Write a time for people.
-
-    >>> format_seconds(42.4), format_seconds(200), format_seconds(7500)
-    ('42 s', '3 min 20 s', '2 h 5 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    def _count(self, done_bytes: int, moved_bytes: int) -> None:
+        with self._lock:
+            self._done_bytes += done_bytes
+        self._progress.count(done_bytes, moved_bytes)

@@ -1,5 +1,4 @@
-"""Reading one remote object in ranges: retries, expired permissions, and objects that change while
-they are read."""
+"""Read one remote object in ranges, despite failures, expired permissions and changes of it."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ Result = TypeVar("Result")
 #: takes a position in the file and the bytes that belong there
 Write = Callable[[int, bytes], None]
 
-#: What is handed on at once. Larger blocks are put together in fresh memory each time, which costs
+#: What is passed on at once. Larger blocks are put together in fresh memory each time, which costs
 #: more than the network: over loopback, 1 MiB at a time took 1.4 times as long.
 BLOCK_BYTES = 64 * 1024
 
@@ -69,7 +68,7 @@ class ObjectReader:
         timeouts: NetworkTimeouts,
         stop: threading.Event | None = None,
     ) -> None:
-        """Ask nothing yet; `stop` ends what is read when it is set."""
+        """Open no connection yet; `stop` ends reading when it is set."""
         self._file = file
         self._stop = stop or threading.Event()
         self._destination = destination
@@ -81,7 +80,7 @@ class ObjectReader:
         self._renewal = threading.Lock()
 
     def read_whole(self) -> Bytes:
-        """All of a small object.
+        """Return all of a small object.
 
         Raises ObjectChanged, SourceError, TransferError when the network gave out, or Stopped.
         """
@@ -94,9 +93,9 @@ class ObjectReader:
         return self._persist(once)
 
     def read_range(self, start: int, end: int, write: Write) -> None:
-        """Hand the bytes from `start` to before `end` to `write`, block by block.
+        """Pass the bytes from `start` to before `end` to `write`, block by block.
 
-        After a failure of the network it begins again with the first block. The whole object is
+        After a failure of the network it starts again with the first block. The whole object is
         asked for without a range. Raises what `read_whole` raises.
         """
         self._persist(lambda: self._read(start, end, write))
@@ -150,8 +149,7 @@ class ObjectReader:
             raise translated from error
 
     def _renew(self, used: int) -> None:
-        """Ask for a store with a fresh permission, once for all the ranges that were denied the
-        same one."""
+        """Get a store with a fresh permission, once for all ranges that were denied the same."""
         with self._renewal:
             if used != self._permission:
                 return
@@ -172,7 +170,7 @@ def check_complete(got_bytes: int, expected_bytes: int) -> None:
 
 
 def translate(error: Exception, url: str) -> Exception:
-    """What an error of obstore means to a transfer from `url`."""
+    """Return the error to raise, or to retry after, instead of obstore's."""
     text = str(error)
     status = final_status(error)
     if NO_CREDENTIALS in text:

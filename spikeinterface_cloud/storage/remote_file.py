@@ -1,5 +1,4 @@
-"""A file at the other end of the network, as the transfer needs to know it, and the ways to
-describe one."""
+"""A remote file, as a download needs to know it, on S3 or behind an HTTP URL."""
 
 from __future__ import annotations
 
@@ -43,23 +42,23 @@ class RemoteFile:
     size_bytes: int
     #: for messages: never with a signed query
     url: str
-    #: gives the obstore store; asked again when the permission has run out in mid-transfer
+    #: returns the obstore store; called again when the permission expires during a transfer
     store: Callable[[], ObjectStore]
     #: of the object in that store
     path: str
-    #: what the bytes must add up to; None when `reload_metadata` has to be asked
+    #: of the bytes; None when `reload_metadata` has to be called
     digest: Digest | None = None
     #: without quotes; an object with another one is another object
     etag: str | None = None
-    #: asks the server for the file as it is now; its digest is then None only if the server can
-    #: state none
+    #: asks the server for the file as it is now, whose digest is None only if the server
+    #: states none
     reload_metadata: Callable[[], RemoteFile] | None = None
 
 
 def s3_files(
     storage: Storage, objects: Sequence[StoredObject], folder: S3Location
 ) -> list[RemoteFile]:
-    """The objects of a listing as files, named by their place below `folder`.
+    """Return the objects of a listing as files, named by their place below `folder`.
 
     Raises SourceError for a name that no file can have.
     """
@@ -74,7 +73,7 @@ def s3_files(
 
 
 def s3_file(storage: Storage, stored: StoredObject, name: PurePosixPath) -> RemoteFile:
-    """One object of S3 as a file called `name`."""
+    """Return one object of S3 as a file called `name`."""
     location = stored.location
 
     def reload_metadata() -> RemoteFile:
@@ -114,8 +113,7 @@ def http_file(
     etag: str | None = None,
     timeouts: NetworkTimeouts | None = None,
 ) -> RemoteFile:
-    """A file behind an HTTP URL, signed or not; `url` is asked again when the signature has run
-    out.
+    """Return a file behind an HTTP URL; `url` is called again when its signature has expired.
 
     Raises SourceError for a name that no file can have.
     """
@@ -162,8 +160,7 @@ def file_name(text: str, url: str) -> PurePosixPath:
 
 
 def check_names(files: Sequence[RemoteFile]) -> None:
-    """Raise SourceError for names that escape the folder, and for two files that cannot lie side by
-    side."""
+    """Raise SourceError for names that escape the folder, and for names that clash."""
     taken: dict[str, RemoteFile] = {}
     for file in files:
         name = str(file_name(str(file.name), file.url))

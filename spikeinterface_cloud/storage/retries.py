@@ -1,5 +1,4 @@
-"""What is tried again: failures of the network and of servers with too much to do, told from
-obstore's errors."""
+"""Retries after failures of the network and of overloaded servers, by obstore's errors."""
 
 from __future__ import annotations
 
@@ -35,14 +34,14 @@ FIRST_WAIT_S = 0.5
 STATUS = re.compile(r"status code: (?P<status>\d{3})")
 SIGNED_QUERY = re.compile(r"\?\S+")
 
-#: answers below 500 that another attempt may mend: a busy server, and one that noticed by itself
+#: answers below 500 that are worth a retry: a busy server, and one that noticed by itself
 #: that a body did not arrive as it was sent
 RETRYABLE = re.compile(
     r"status code: (408|429)|RequestTimeout|SlowDown"
     r"|BadDigest|IncompleteBody|XAmzContentSHA256Mismatch|XAmzContentChecksumMismatch"
 )
 
-#: credentials that could not be had this time; the service that gives them may only be late
+#: credentials that could not be fetched this time; their service may only be late
 NO_CREDENTIALS = "External AWS credential provider"
 
 #: the name of S3's error in the answer's body, for messages
@@ -50,8 +49,7 @@ CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
 
 
 class TransientError(Exception):
-    """A failure of the network, or of a server with too much to do, which another attempt may
-    mend."""
+    """A failure of the network or of an overloaded server; another attempt may succeed."""
 
 
 def retry(
@@ -92,8 +90,7 @@ def retry(
 
 
 def final_status(error: Exception) -> int | None:
-    """The HTTP status of an answer that another attempt would only repeat; None where one may
-    help."""
+    """Return the HTTP status of an answer that a retry would only repeat; None otherwise."""
     text = str(error)
     found = STATUS.search(text)
     if found is None or int(found["status"]) >= 500 or RETRYABLE.search(text):
@@ -102,12 +99,12 @@ def final_status(error: Exception) -> int | None:
 
 
 def error_name(error: Exception) -> str:
-    """S3's own name of an error, or its HTTP status."""
+    """Return S3's own name of an error, or its HTTP status."""
     code, status = CODE.search(str(error)), STATUS.search(str(error))
     return code["code"] if code else status["status"] if status else type(error).__name__
 
 
 def first_line(error: Exception) -> str:
-    """An error's own words on one line, without the signed part of a URL."""
+    """Return an error's own words on one line, without the signed part of a URL."""
     words = " ".join(str(error).partition("\n\nDebug source")[0].split())
     return SIGNED_QUERY.sub("", words).rstrip(": ")

@@ -322,7 +322,7 @@ class S3Objects:
         return reply["Body"].read(), plain_etag(reply.get("ETag")) or ""
 
     def _single_object_where_listing_is_denied(self, location: S3Location) -> StoredObject | None:
-        """A role may be allowed to read one object and not to list its bucket."""
+        """Return the object, for a role that may read it and not list its bucket."""
         if not location.key:
             return None
         try:
@@ -331,7 +331,7 @@ class S3Objects:
             return None
 
     def _similar(self, folder: S3Location) -> str:
-        """The names beside an empty folder that come nearest to its own, for the error message."""
+        """Return the names beside an empty folder that resemble its own, for the message."""
         parent, _, name = folder.key.rpartition("/")
         try:
             page = self._client.list_objects_v2(

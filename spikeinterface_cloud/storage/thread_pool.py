@@ -1,8 +1,8 @@
-"""Threads that move bytes for ordinary code, which a signal can call away from them.
+"""Threads that move bytes, and that a signal handler does not have to wait for.
 
 obstore's calls that wait take half the CPU of those that an event loop awaits. A call that waits
 for a server cannot be interrupted, and a job that is stopped has seconds: so these threads are
-daemons, told to stop, and left behind when they do not hear it in time.
+daemons, asked to stop, and left behind when they do not stop in time.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ class Threads:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
 
     def submit(self, action: Callable[[], Result]) -> Future[Result]:
-        """Have `action` done in a thread; may be called from any thread. Raises Stopped after
-        `end`."""
+        """Run `action` in a thread; may be called from any thread. Raises Stopped after `end`."""
         future: Future[Result] = Future()
         with self._lock:
             if self._ended:
@@ -48,7 +47,7 @@ class Threads:
         return future
 
     def end(self) -> None:
-        """Let the threads end after what they have been given."""
+        """Let the threads end after what was submitted."""
         with self._lock:
             self._ended = True
             for _ in range(self._started):
@@ -71,8 +70,9 @@ def _fulfil(future: Future[Result], action: Callable[[], Result]) -> None:
 
 
 def wait_for_all(futures: Sequence[Future[Result]], stop: threading.Event) -> None:
-    """Wait until all are done, or one has failed, or a signal handler raises: then `stop` is set,
-    and what is still waiting is not begun.
+    """Wait until all are done, one has failed, or a signal handler raises.
+
+    Then `stop` is set, and nothing that still waits is started.
 
     Threads that are told to stop are waited for a moment only. Raises the first failure, other than
     the `Stopped` of those that failed because of it.
@@ -90,7 +90,7 @@ def wait_for_all(futures: Sequence[Future[Result]], stop: threading.Event) -> No
 
 
 def in_a_thread(action: Callable[[], Result]) -> Result:
-    """Do `action` where a signal handler that raises here does not have to wait for it."""
+    """Run `action` so that a signal handler that raises here does not wait for it."""
     threads = Threads(1, "transfer")
     future = threads.submit(action)
     threads.end()

@@ -1,4 +1,4 @@
-"""How long the network is waited for, in one place for boto3, obstore and our own retries."""
+"""Network timeouts, in one place for boto3, obstore and our own retries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class NetworkTimeouts:
     attempts: int = 5
 
 
-#: for the way out of a job that has seconds left, or that has lost its network already
+#: while a job shuts down with seconds left, or has lost its network already
 SHUTDOWN_TIMEOUTS = NetworkTimeouts(
     connect_s=2, stall_s=4, give_up_s=4, longest_wait_s=1, attempts=2
 )
@@ -41,7 +41,7 @@ QUICK_RETRIES = 2
 
 
 def client_options(timeouts: NetworkTimeouts, *, allow_http: bool) -> ClientConfig:
-    """The HTTP options of an obstore store."""
+    """Return the HTTP options of an obstore store."""
     return {
         "allow_http": allow_http,
         "connect_timeout": timedelta(seconds=timeouts.connect_s),
@@ -51,7 +51,7 @@ def client_options(timeouts: NetworkTimeouts, *, allow_http: bool) -> ClientConf
 
 
 def retry_config(timeouts: NetworkTimeouts) -> RetryConfig:
-    """The retries that an obstore store makes by itself."""
+    """Return the retries that an obstore store makes by itself."""
     return {
         "max_retries": QUICK_RETRIES,
         "retry_timeout": timedelta(seconds=timeouts.give_up_s),

@@ -58,9 +58,7 @@ class StoredDifferently(Exception):
     """S3 has stored something else than the file."""
 
 
-def upload(
-    files: Sequence[tuple[Path, S3Location]], storage: Storage, *, progress_interval_s: float = 30
-) -> int:
+def upload(files: Sequence[tuple[Path, S3Location]], storage: Storage) -> int:
     """Send each file to its location and return the bytes sent.
 
     The first file that cannot be sent ends the others.
@@ -76,7 +74,7 @@ def upload(
     small, large = Threads(SMALL_AT_ONCE, "send"), Threads(LARGE_AT_ONCE, "send")
     stop = threading.Event()
     adaptive = _AdaptiveStorage(storage)
-    with Progress("upload", sum(sizes), interval_s=progress_interval_s) as progress:
+    with Progress("upload", sum(sizes)) as progress:
         try:
             futures = [
                 (small if size_bytes <= SMALL_BYTES else large).submit(
@@ -226,8 +224,7 @@ class _Sending:
         return plain_etag(result["e_tag"])
 
     def _is_stored(self, sent: _Sent) -> bool:
-        """Ask S3 what it holds, where its answer was not the expected ETag, as with some
-        encryption."""
+        """Ask S3 for its digest, where it did not answer the expected ETag, as with KMS."""
         try:
             stored = self._storage.stored_digest(self._location)
             if stored is not None:

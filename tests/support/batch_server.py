@@ -143,8 +143,8 @@ class AwsServer:
             call = Call(
                 service=name, action=path.rpartition("/")[2], body=json.loads(body or b"{}")
             )
-        elif name == "s3":
-            call = Call(service=name, action=f"{environ['REQUEST_METHOD']} {path}", body=None)
+        elif name == "s3" or environ["REQUEST_METHOD"] == "HEAD":  # asked without credentials
+            call = Call(service="s3", action=f"{environ['REQUEST_METHOD']} {path}", body=None)
         elif action := re.search(rb"(?:^|&)Action=(\w+)", body):
             call = Call(service=name, action=action[1].decode(), body=body)
         else:

@@ -35,7 +35,7 @@ def check_target_bucket(session: AwsSession, job: PreparedJob) -> None:
 
 
 def _endpoint_url(job: PreparedJob) -> str | None:
-    """The S3 server that the job is configured to use."""
+    """Return the S3 server that the job is configured to use."""
     overrides = job.request["containerOverrides"]["environment"]
     environment = {variable["name"]: variable["value"] for variable in overrides}
     return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")

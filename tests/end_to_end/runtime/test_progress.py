@@ -27,7 +27,7 @@ import logging, time
 from spikeinterface_cloud.runtime.logging import configure_logging, step
 
 configure_logging()
-logger = logging.getLogger("spikeinterface_cloud.storage.progress")
+logger = logging.getLogger("spikeinterface_cloud.storage.download")
 with step("fetch", [], heartbeat_s=0.5):
     for number in range(8):
         time.sleep(0.2)

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from spikeinterface_cloud.config.locations import DandiAsset, S3Location
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.dandi.assets import ArchiveFile, remote_file, resolve, streaming_url
-from spikeinterface_cloud.dandi.client import explained
+from spikeinterface_cloud.dandi.client import translate_errors
 from spikeinterface_cloud.errors import (
     CloudJobError,
     RecordingError,
@@ -371,7 +371,7 @@ def test_what_outlives_the_client_s_retries_is_a_failure_of_the_network(
     if fault is not None:
         archive.inject("api", fault)
     url = f"{archive.api_url}/info/" if fault is not None else "http://127.0.0.1:1/"
-    with pytest.raises(TransferError, match="look up an asset"), explained("an asset"):
+    with pytest.raises(TransferError, match="look up an asset"), translate_errors("an asset"):
         requests.get(url, timeout=5).raise_for_status()
 
 

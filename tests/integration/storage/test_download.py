@@ -23,6 +23,7 @@ import pytest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, TransferError, UnavailableError
 from spikeinterface_cloud.runtime.host import boot_id
+from spikeinterface_cloud.runtime.logging import step
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.partial_file import PartFile
 from spikeinterface_cloud.storage.session import Storage
@@ -301,7 +302,7 @@ def test_a_signal_ends_the_transfer_and_leaves_what_has_come(
     assert [request.range for request in proxied_s3.reads()] == [LAST_RANGE]
 
 
-def test_a_line_of_progress_is_logged_at_intervals(
+def test_progress_is_in_the_heartbeat_of_the_step(
     moto_s3: S3Server,
     bucket: str,
     proxied_s3: FaultProxy,
@@ -310,15 +311,13 @@ def test_a_line_of_progress_is_logged_at_intervals(
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE)
     proxied_s3.inject(Fault(kind="stall", matches=is_last_range))
-    with caplog.at_level(logging.INFO):
-        download(
-            files_of(proxied_s3.url, bucket, SHORT_TIMEOUTS),
-            tmp_path,
-            timeouts=SHORT_TIMEOUTS,
-            progress_interval_s=0.2,
-        )
+    files = files_of(proxied_s3.url, bucket, SHORT_TIMEOUTS)
+    with caplog.at_level(logging.INFO), step("fetch", [], heartbeat_s=0.2):
+        download(files, tmp_path, timeouts=SHORT_TIMEOUTS)
     assert re.search(
-        r"fetch: 24.0 MiB of 24.0 MiB \(100%\), [0-9.]+ [KM]iB/s, \d+ s left", caplog.text
+        r"fetch: running for \d s, download for \d s "
+        r"\(24.0 MiB of 24.0 MiB, 100%, [0-9.]+ [KM]iB/s, (a moment|a second|\d seconds) left",
+        caplog.text,
     )
 
 
@@ -334,5 +333,5 @@ def test_a_terminal_shows_a_bar(moto_s3: S3Server, bucket: str, tmp_path: Path) 
     finally:
         os.close(theirs)
         os.close(terminal)
-    assert "fetch: " in shown
+    assert "download: " in shown
     assert "24.0M" in shown

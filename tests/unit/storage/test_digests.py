@@ -100,7 +100,7 @@ def test_ranges_in_any_order_from_many_threads_give_the_digest(
     file = tmp_path / "recording.bin"
     file.write_bytes(bytes(len(DATA)))
     running = RunningDigest(
-        file, size_bytes=len(DATA), range_bytes=range_bytes, like=like(algorithm)
+        file, size_bytes=len(DATA), range_bytes=range_bytes, spec=like(algorithm)
     )
     indices = list(range(-(-len(DATA) // range_bytes)))
     random.Random(2).shuffle(indices)
@@ -125,7 +125,7 @@ def test_ranges_in_any_order_from_many_threads_give_the_digest(
 def test_no_digest_is_given_while_a_range_is_missing(tmp_path: Path) -> None:
     file = tmp_path / "recording.bin"
     file.write_bytes(DATA)
-    running = RunningDigest(file, size_bytes=len(DATA), range_bytes=16 * KIB, like=like("md5"))
+    running = RunningDigest(file, size_bytes=len(DATA), range_bytes=16 * KIB, spec=like("md5"))
     running.range_written(1)
     with pytest.raises(ValueError, match="before all of the file was written"):
         running.value()
