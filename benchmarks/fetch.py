@@ -6,14 +6,11 @@ The server is SeaweedFS, which answers ranges and states CRC-64/NVME checksums a
 fetch is a process of its own, and the clients take turns within a round. A job has its imports
 behind it when it fetches, so `the fetch itself` leaves out the start of Python; `with its start`
 does not. Ours verifies every file, the large one by its CRC-64/NVME and the small ones by their
-MD5; the others verify nothing. The rows of `MD5` are of an object that has no other digest, from
-rclone's server, which answers ranges with status 200: what is left where neither helps. Ratios
-below 1 mean that ours is faster.
+MD5; the others verify nothing. Ratios below 1 mean that ours is faster.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -36,8 +33,8 @@ from tests.support.servers import (  # noqa: E402
     REGION,
     SECRET_KEY,
     S3Server,
-    rclone_server,
     seaweedfs_server,
+    upload_folder,
 )
 
 MIB = 1024 * 1024
@@ -46,9 +43,6 @@ BUCKET = "recordings"
 #: what a SpikeInterface zarr folder looks like to S3
 SMALL_FILES = 1500
 SMALL_BYTES = 100 * 1024
-
-#: bytes a second of a link of 1 Gbit/s, as rclone is told
-LINK = "119M"
 
 CLIENTS = ("ours", "s5cmd", "boto3")
 
@@ -73,36 +67,20 @@ def main(size_mib: int, rounds: int, folder: Path | None) -> None:
     """Print how long each client takes, and the ratios."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
-        write_objects(work / "rclone" / BUCKET, size_mib)
+        write_objects(work / BUCKET, size_mib)
         print(f"{'':<38}{'ours':>9}{'s5cmd':>9}{'boto3':>9}{'ours/s5cmd':>12}{'ours/boto3':>12}")
         (work / "seaweedfs").mkdir()
         with seaweedfs_server(work / "seaweedfs") as server:
-            upload_objects(server, work / "rclone" / BUCKET)
+            upload_folder(server, work / BUCKET, BUCKET)
             print_row(server, work, f"one {size_mib} MiB object", "large", rounds)
             print_row(server, work, f"{SMALL_FILES:,} x 100 KiB", "small", rounds)
             print_memory(server, work, size_mib)
-        with rclone_server(work / "rclone") as server:
-            print_row(server, work, f"{size_mib} MiB, MD5", "large", rounds)
-            print_hashing(size_mib)
-        with rclone_server(work / "rclone", bandwidth=LINK) as server:
-            print_row(server, work, "  at 1 Gbit/s, MD5", "quarter", rounds)
-
-
-def upload_objects(server: S3Server, bucket: Path) -> None:
-    """Store the same objects as today's SDKs do: large ones in parts, each with a checksum."""
-    client = server.client
-    client.create_bucket(Bucket=BUCKET)
-    for file in sorted(bucket.rglob("*.dat")):
-        key = str(file.relative_to(bucket))
-        checksum = {"ChecksumAlgorithm": "CRC64NVME"}
-        client.upload_file(str(file), BUCKET, key, ExtraArgs=checksum)
 
 
 def write_objects(bucket: Path, size_mib: int) -> None:
     """Write what is fetched: random bytes, since a disk may compress others."""
     for folder, sizes in {
         "large": [size_mib * MIB],
-        "quarter": [size_mib * MIB // 4],
         "tenth": [size_mib * MIB // 10],
         "small": [SMALL_BYTES] * SMALL_FILES,
     }.items():
@@ -136,16 +114,6 @@ def print_medians(label: str, seconds: dict[str, list[float]]) -> None:
     print(f"{label:<38}{cells}" + "".join(f"{ratio:>12.2f}" for ratio in ratios), flush=True)
 
 
-def print_hashing(size_mib: int) -> None:
-    """Print how long one core needs for the MD5 of the large object."""
-    block = os.urandom(MIB)
-    digest = hashlib.md5(usedforsecurity=False)
-    started = time.monotonic()
-    for _ in range(size_mib):
-        digest.update(block)
-    print(f"the MD5 of {size_mib} MiB alone: {time.monotonic() - started:.2f} s of one core")
-
-
 def print_memory(server: S3Server, work: Path, size_mib: int) -> None:
     """Print the peak memory of our fetch for an object and for one ten times as large."""
     tenth = fetch("ours", server, "tenth", work).peak_memory_mib
@@ -174,7 +142,7 @@ def fetch(client: str, server: S3Server, prefix: str, work: Path) -> Fetched:
         wall_s = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0, f"{client} ended with {process.returncode}"
-        check_fetched(work / "rclone" / BUCKET / prefix, folder)
+        check_fetched(work / BUCKET / prefix, folder)
         seconds_file.seek(0)
         fetch_s = wall_s if client == "s5cmd" else float(seconds_file.read())
     return Fetched(

@@ -35,7 +35,8 @@ from tests.support.servers import (  # noqa: E402
     REGION,
     SECRET_KEY,
     S3Server,
-    rclone_server,
+    seaweedfs_server,
+    upload_folder,
 )
 
 SOURCE_BUCKET = "recordings"
@@ -77,10 +78,11 @@ def main(rounds: int, duration_s: float, channels: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         recording, _ = simulate(duration_s=duration_s, n_channels=channels, n_units=channels // 3)
-        bucket = work / "server" / SOURCE_BUCKET
-        write_spikeglx(bucket, recording, SpikeGlxRun(with_lf=False))
-        (work / "server" / TARGET_BUCKET).mkdir()
-        with rclone_server(work / "server") as server:
+        write_spikeglx(work / SOURCE_BUCKET, recording, SpikeGlxRun(with_lf=False))
+        (work / "server").mkdir()
+        with seaweedfs_server(work / "server") as server:
+            upload_folder(server, work / SOURCE_BUCKET, SOURCE_BUCKET)
+            server.client.create_bucket(Bucket=TARGET_BUCKET)
             print_head(
                 f"one job ({duration_s:g} s, {channels} channels, {SORTERS[0]})", "job", "parts"
             )
@@ -149,10 +151,9 @@ def run_job(server: S3Server, work: Path, sorters: Sequence[str], preprocessing:
             "AWS_REGION_NAME": REGION,
         }
         whole = measure([sys.executable, ROOT / "run_script.py"], settings | access(server), folder)
-        record = json.loads((published(server, folder) / "run.json").read_text())
+        record = json.loads(published(server, folder, "run.json"))
         steps = {step["name"] for step in record["preprocessing"]["steps"]}
         assert steps == {step["name"] for step in STEPS[preprocessing]}, f"not the same: {steps}"
-        shutil.rmtree(published(server, folder))
     return JobTaken(whole=whole, sorting_s=sum(run["seconds"] for run in record["sorters"]))
 
 
@@ -179,8 +180,7 @@ def run_parts(server: S3Server, work: Path, preprocessing: str) -> Taken:
             s5cmd(server, f"{bare.RESULTS}/", target),
         ]
         taken = sum((measure(line, access(server), folder) for line in commands), start=NOTHING)
-        assert (published(server, folder) / "quality_metrics.csv").is_file()
-        shutil.rmtree(published(server, folder))
+        assert published(server, folder, "quality_metrics.csv")
     return taken
 
 
@@ -201,10 +201,10 @@ def s5cmd(server: S3Server, source: str, target: str) -> list[str | Path]:
     return [program, "--endpoint-url", server.url, "cp", source, target]
 
 
-def published(server: S3Server, folder: Path) -> Path:
-    """Where the server keeps what was uploaded from `folder`."""
-    assert server.folder is not None
-    return server.folder / TARGET_BUCKET / folder.name
+def published(server: S3Server, folder: Path, name: str) -> bytes:
+    """A file that was uploaded from `folder`."""
+    reply = server.client.get_object(Bucket=TARGET_BUCKET, Key=f"{folder.name}/{name}")
+    return bytes(reply["Body"].read())
 
 
 if __name__ == "__main__":

