@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,16 +9,12 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
-
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.asset_url import asset_address
 from spikeinterface_cloud.dandi.client import (
-    connect,
+    asset_address,
     download_url,
-    is_unauthorized,
     parse_archive_url,
-    translate_errors,
+    with_key_if_needed,
 )
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
 from spikeinterface_cloud.storage.digests import Digest, etag_digest
@@ -34,8 +29,6 @@ if TYPE_CHECKING:
     from spikeinterface_cloud.config.locations import DandiAsset
     from spikeinterface_cloud.storage.remote_file import RemoteFile
     from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
-
-logger = logging.getLogger(__name__)
 
 #: how many of several candidates an error lists
 LISTED = 10
@@ -91,19 +84,9 @@ def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
     if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):
         raise _zarr_refusal(asset.url)
     parsed = parse_archive_url(name.url)
-    with translate_errors(asset.url), connect(parsed.instance) as client:
-        try:
-            return _find(name, parsed, client)
-        except requests.HTTPError as error:
-            if not is_unauthorized(error):
-                raise
-        if api_key is None:
-            raise SourceError(
-                f"{asset.url} is embargoed: set DANDI_API_KEY to a key that may read it"
-            )
-        logger.info("%s is embargoed: using DANDI_API_KEY at %s", asset.url, client.api_url)
-        client.authenticate(api_key.get_secret_value())
-        return _find(name, parsed, client, api_key)
+    return with_key_if_needed(
+        asset.url, parsed, api_key, lambda client, key: _find(name, parsed, client, key)
+    )
 
 
 def remote_file(file: ArchiveFile, *, timeouts: NetworkTimeouts | None = None) -> RemoteFile:
@@ -130,7 +113,7 @@ def _find(
     name: AssetName,
     parsed: ParsedDandiURL,
     client: DandiAPIClient,
-    api_key: SecretStr | None = None,
+    api_key: SecretStr | None,
 ) -> ArchiveFile:
     """Find the file by a client, which carries the key if there is one."""
     from dandi.dandiarchive import DandisetURL

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 
@@ -26,9 +27,13 @@ from spikeinterface_cloud.errors import (
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
-    from dandi.dandiapi import DandiAPIClient
+    from dandi.dandiapi import BaseRemoteAsset, DandiAPIClient
     from dandi.dandiarchive import ParsedDandiURL
     from pydantic import SecretStr
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 #: seconds to open a connection to the archive, and to wait for a byte of its answer
 REQUEST_TIMEOUT_S = (10, 60)
@@ -75,6 +80,43 @@ def connect(instance: DandiInstance) -> DandiAPIClient:
     return client
 
 
+def asset_address(asset: BaseRemoteAsset, instance: DandiInstance) -> str:
+    """Return the shortest name that finds an asset again."""
+    from dandi.consts import known_instances
+
+    api = instance.api.rstrip("/")
+    dandiset = getattr(asset, "dandiset_id", None)
+    if dandiset is None:
+        return f"{api}/assets/{asset.identifier}/"
+    version = asset.version_id
+    if instance.name in known_instances:
+        return f"dandi://{instance.name}/{dandiset}@{version}/{asset.path}"
+    return f"{api}/dandisets/{dandiset}/versions/{version}/assets/?path={quote(asset.path)}"
+
+
+def with_key_if_needed(
+    url: str,
+    parsed: ParsedDandiURL,
+    api_key: SecretStr | None,
+    action: Callable[[DandiAPIClient, SecretStr | None], Result],
+) -> Result:
+    """Call `action` without the key, and again with it where the archive requires one.
+
+    Raises SourceError where the key is missing or not sufficient, TransferError without an answer.
+    """
+    with translate_errors(url), connect(parsed.instance) as client:
+        try:
+            return action(client, None)
+        except requests.HTTPError as error:
+            if error.response is None or error.response.status_code != HTTPStatus.UNAUTHORIZED:
+                raise
+        if api_key is None:
+            raise SourceError(f"{url} is embargoed: set DANDI_API_KEY to a key that may read it")
+        logger.info("%s is embargoed: using DANDI_API_KEY at %s", url, client.api_url)
+        client.authenticate(api_key.get_secret_value())
+        return action(client, api_key)
+
+
 def download_url(instance: DandiInstance, api_key: SecretStr | None, identifier: str) -> str:
     """Return a URL of an asset's bytes, signed for some hours; a secret where it is embargoed.
 
@@ -102,11 +144,6 @@ def translate_errors(subject: str) -> Iterator[None]:
         raise _refusal(subject, error) from error
     except requests.RequestException as error:
         raise TransferError("look up", subject, "DANDI", describe_failure(error)) from error
-
-
-def is_unauthorized(error: requests.HTTPError) -> bool:
-    """Return whether the archive requires a key."""
-    return error.response is not None and error.response.status_code == 401
 
 
 @contextmanager

@@ -5,17 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import requests
-
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.asset_url import asset_address
 from spikeinterface_cloud.dandi.client import (
-    connect,
-    is_unauthorized,
+    asset_address,
     parse_archive_url,
-    translate_errors,
+    with_key_if_needed,
 )
-from spikeinterface_cloud.errors import SettingsError, SourceError
+from spikeinterface_cloud.errors import SettingsError
 
 if TYPE_CHECKING:
     from dandi.dandiapi import DandiAPIClient
@@ -82,19 +78,9 @@ def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> Dan
     parsed = parse_archive_url(name.url)
     if parsed.dandiset_id is None:
         raise SettingsError(f"{dandiset!r} names no dandiset; write one like 000003")
-    with translate_errors(dandiset), connect(parsed.instance) as client:
-        client.page_size = PAGE_SIZE
-        try:
-            return _list(parsed, pattern, client, embargoed=False)
-        except requests.HTTPError as error:
-            if not is_unauthorized(error):
-                raise
-        if api_key is None:
-            raise SourceError(
-                f"{dandiset} is embargoed: set DANDI_API_KEY to a key that may read it"
-            )
-        client.authenticate(api_key.get_secret_value())
-        return _list(parsed, pattern, client, embargoed=True)
+    return with_key_if_needed(
+        dandiset, parsed, api_key, lambda client, key: _list(parsed, pattern, client, key)
+    )
 
 
 def _parse(dandiset: str) -> AssetName:
@@ -108,9 +94,10 @@ def _parse(dandiset: str) -> AssetName:
 
 
 def _list(
-    parsed: ParsedDandiURL, pattern: str, client: DandiAPIClient, *, embargoed: bool
+    parsed: ParsedDandiURL, pattern: str, client: DandiAPIClient, api_key: SecretStr | None
 ) -> DandisetFiles:
     assert parsed.dandiset_id is not None
+    client.page_size = PAGE_SIZE
     dandiset = client.get_dandiset(parsed.dandiset_id, parsed.version_id, lazy=False)
     assets, others = [], []
     for asset in dandiset.get_assets_by_glob(pattern):
@@ -123,5 +110,5 @@ def _list(
         dandiset=parsed.dandiset_id,
         assets=tuple(sorted(assets, key=lambda asset: asset.path)),
         others=tuple(sorted(others)),
-        embargoed=embargoed,
+        embargoed=api_key is not None,
     )

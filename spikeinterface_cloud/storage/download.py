@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -42,10 +41,7 @@ class Downloaded:
 
 
 def download(
-    files: Sequence[RemoteFile],
-    folder: Path,
-    *,
-    timeouts: NetworkTimeouts | None = None,
+    files: Sequence[RemoteFile], folder: Path, *, timeouts: NetworkTimeouts | None = None
 ) -> Downloaded:
     """Fetch `files` into `folder`, which is made when it is not there.
 
@@ -58,12 +54,13 @@ def download(
         for parent in {(folder / file.name).parent for file in files} | {folder}:
             parent.mkdir(parents=True, exist_ok=True)
     check_space(folder, sum(_missing_bytes(file, folder) for file in files))
-    with Progress("download", sum(file.size_bytes for file in files)) as progress:
+    total_bytes = sum(file.size_bytes for file in files)
+    with Progress("download", total_bytes) as progress:
         transfer = _Transfer(folder, progress, timeouts or NetworkTimeouts())
         transfer.run(files)
     transfer.log_unverified()
     return Downloaded(
-        size_bytes=transfer.size_bytes,
+        size_bytes=total_bytes,
         moved_bytes=progress.moved_bytes,
         files=tuple(folder / file.name for file in files),
     )
@@ -103,9 +100,6 @@ class _Transfer:
         #: looked at once, as looking while the folder is written to takes a hundred times as long
         self._present = {path for path in folder.rglob("*") if path.is_file()}
         self._unverified: list[RemoteFile] = []
-        self._lock = threading.Lock()
-        #: of the files that are complete
-        self.size_bytes = 0
 
     def run(self, files: Sequence[RemoteFile]) -> None:
         """Fetch all files; the first that cannot be fetched ends the others."""
@@ -163,8 +157,6 @@ class _Transfer:
             except (ObjectChanged, DigestMismatch):
                 progress.reset()
                 raise
-        with self._lock:
-            self.size_bytes += file.size_bytes
 
     def _is_there(self, file: RemoteFile, final: Path) -> bool:
         """Return whether an earlier download left the file complete; its digest shows that."""
@@ -175,28 +167,19 @@ class _Transfer:
 
     def _verify(self, file: RemoteFile, downloaded: DownloadedFile) -> None:
         """Give the file its final name, or delete it and raise DigestMismatch."""
-        if file.digest is None or downloaded.digest_value == file.digest.value:
-            if file.digest is None:
-                self._unverified.append(file)
-            if not downloaded.part.finished:
-                downloaded.part.finish()
-            return
+        digest, value = file.digest, downloaded.digest_value
         try:
-            # what a listing gave as an ETag may be no digest at all
-            digest = _reload(file).digest
-            if digest is None:
-                self._unverified.append(file)
-            elif digest == file.digest:
-                raise DigestMismatch(
-                    f"does not match: {downloaded.digest_value} came instead of {digest}"
-                )
-            else:
-                value = digest_of_file(downloaded.part.path, digest)
-                if value != digest.value:
+            if digest is not None and value != digest.value:
+                digest = _reload(file).digest  # the ETag of a listing may be no digest at all
+                if digest is not None and digest != file.digest:
+                    value = digest_of_file(downloaded.part.path, digest)
+                if digest is not None and value != digest.value:
                     raise DigestMismatch(f"does not match: {value} came instead of {digest}")
         except (ObjectChanged, DigestMismatch):
             downloaded.part.discard()
             raise
+        if digest is None:
+            self._unverified.append(file)
         downloaded.part.finish()
 
 

@@ -76,31 +76,33 @@ def _download_small(
     file: RemoteFile, part: PartFile, reader: ObjectReader, progress: FileProgress
 ) -> DownloadedFile:
     data = memoryview(reader.read_whole() if file.size_bytes else b"")
-    value = _write_small(file, part, data)
-    progress.advance(file.size_bytes)
-    return DownloadedFile(part=part, digest_value=value)
-
-
-def _write_small(file: RemoteFile, part: PartFile, data: memoryview) -> str | None:
-    """Write and hash a file, and finish it where its digest matches."""
     part.write_whole(data)
     value = digest_of_bytes(data, file.digest) if file.digest else None
     if file.digest is not None and value == file.digest.value:
         part.finish()
-    return value
+    progress.advance(file.size_bytes)
+    return DownloadedFile(part=part, digest_value=value)
 
 
 class HashingWriter:
     """Writes a range into the file, and hashes it where ranges are parts of the digest."""
 
-    def __init__(self, part: PartFile, start: int, digest: RunningDigest | None) -> None:
+    def __init__(
+        self, part: PartFile, start: int, digest: RunningDigest | None, failed: threading.Event
+    ) -> None:
         self._part = part
         self._start = start
         self._digest = digest
+        self._failed = failed
         self.hash: Hash | None = None
 
     def write(self, start: int, block: bytes) -> None:
-        """Write the next block; a range that failed begins again with its first one."""
+        """Write the next block; a range that failed starts again with its first one.
+
+        Raises Stopped once another range of the file has failed.
+        """
+        if self._failed.is_set():
+            raise Stopped
         if start == self._start:
             self.hash = self._digest.hash_of_range() if self._digest else None
         self._part.write(start, block)
@@ -189,23 +191,12 @@ class _LargeFile:
 
     def _fetch_range(self, index: int, failed: threading.Event) -> None:
         start, end = self._bounds(index)
-        writer = HashingWriter(self._part, start, self._digest)
-
-        def write(position: int, block: bytes) -> None:
-            if failed.is_set():
-                raise Stopped
-            writer.write(position, block)
-
-        self._reader.read_range(start, end, write)
-        self._complete(index, writer.hash)
-
-    def _complete(self, index: int, hashed: Hash | None = None) -> None:
-        """Record and count a range that is written, and have it hashed if it is not yet."""
+        writer = HashingWriter(self._part, start, self._digest, failed)
+        self._reader.read_range(start, end, writer.write)
         self._part.range_written(index)
-        start, end = self._bounds(index)
         self._progress.advance(end - start)
-        if self._digest is not None and hashed is not None:
-            self._digest.range_hashed(index, hashed)
+        if self._digest is not None and writer.hash is not None:
+            self._digest.range_hashed(index, writer.hash)
         else:
             self._hash(index)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -77,31 +77,29 @@ def s3_file(storage: Storage, stored: StoredObject, name: PurePosixPath) -> Remo
     location = stored.location
 
     def reload_metadata() -> RemoteFile:
-        return _s3_file(storage, storage.head(location), name, storage.stored_digest(location))
+        now = storage.head(location)
+        return replace(
+            file,
+            size_bytes=now.size_bytes,
+            etag=now.etag,
+            digest=storage.stored_digest(location),
+            reload_metadata=None,
+        )
 
     digest = None
     if stored.size_bytes <= ASKED_BYTES:
         digest = etag_digest(stored.etag, size_bytes=stored.size_bytes, part_size_bytes=None)
-    return _s3_file(storage, stored, name, digest, reload_metadata)
-
-
-def _s3_file(
-    storage: Storage,
-    stored: StoredObject,
-    name: PurePosixPath,
-    digest: Digest | None,
-    reload_metadata: Callable[[], RemoteFile] | None = None,
-) -> RemoteFile:
-    return RemoteFile(
+    file = RemoteFile(
         name=name,
         size_bytes=stored.size_bytes,
-        url=str(stored.location),
-        store=lambda: storage.object_store(stored.location.bucket),
-        path=stored.location.key,
+        url=str(location),
+        store=lambda: storage.object_store(location.bucket),
+        path=location.key,
         digest=digest,
         etag=stored.etag,
         reload_metadata=reload_metadata,
     )
+    return file
 
 
 def http_file(
@@ -120,9 +118,15 @@ def http_file(
     first = url()
     shown = urlunsplit(urlsplit(first)._replace(query="", fragment=""))
     unused = [first]
+    waits = timeouts or NetworkTimeouts()
 
     def store() -> HTTPStore:
-        return _http_store(unused.pop() if unused else url(), timeouts or NetworkTimeouts())
+        signed = unused.pop() if unused else url()
+        return HTTPStore(
+            signed,
+            client_options=client_options(waits, allow_http=signed.startswith("http:")),
+            retry_config=retry_config(waits),
+        )
 
     return RemoteFile(
         name=file_name(name, shown),
@@ -132,14 +136,6 @@ def http_file(
         path="",
         digest=digest,
         etag=etag,
-    )
-
-
-def _http_store(url: str, timeouts: NetworkTimeouts) -> HTTPStore:
-    return HTTPStore(
-        url,
-        client_options=client_options(timeouts, allow_http=url.startswith("http:")),
-        retry_config=retry_config(timeouts),
     )
 
 
