@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class AwsSession:
-    """botocore's session, made when the first client is asked for.
+    """botocore's session, created with the first client.
 
     boto3's own would do no more for these clients, and takes as long again to import.
     """

@@ -202,7 +202,7 @@ class RunningDigest:
     def value(self) -> str:
         """Return the digest; every range must have been reported and every report returned."""
         if any(part.position < part.end for part in self._parts):
-            raise ValueError("a digest was asked for before all of the file was written")
+            raise ValueError("the digest is not complete before all of the file is written")
         return combine([part.hash for part in self._parts], self._spec.algorithm)
 
     def _advance(self, part: _Part) -> None:

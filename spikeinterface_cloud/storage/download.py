@@ -36,7 +36,7 @@ class Downloaded:
     size_bytes: int
     #: of what had to be moved: less, where an earlier download had left something
     moved_bytes: int
-    #: in the order asked for
+    #: in the order of the call
     files: tuple[Path, ...]
 
 

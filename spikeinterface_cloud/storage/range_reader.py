@@ -96,7 +96,7 @@ class ObjectReader:
         """Pass the bytes from `start` to before `end` to `write`, block by block.
 
         After a failure of the network it starts again with the first block. The whole object is
-        asked for without a range. Raises what `read_whole` raises.
+        requested without a range. Raises what `read_whole` raises.
         """
         self._persist(lambda: self._read(start, end, write))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PART_SUFFIX = ".part"
 RECORD_SUFFIX = ".part.ranges"
 
-#: Of a larger object S3 is asked for a checksum: that costs a request, and saves an MD5.
+#: S3 is asked for the checksum of a larger object: that costs a request, and saves an MD5.
 ASKED_BYTES = 8 * 1024 * 1024
 
 DRIVE = re.compile(r"[A-Za-z]:")

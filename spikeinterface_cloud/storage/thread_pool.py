@@ -15,7 +15,7 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 
-#: seconds that threads are waited for which have been told to stop
+#: seconds to wait for threads to stop
 LEAVING_S = 2.0
 
 
@@ -74,7 +74,7 @@ def wait_for_all(futures: Sequence[Future[Result]], stop: threading.Event) -> No
 
     Then `stop` is set, and nothing that still waits is started.
 
-    Threads that are told to stop are waited for a moment only. Raises the first failure, other than
+    Threads get a moment to stop. Raises the first failure, other than
     the `Stopped` of those that failed because of it.
     """
     try:

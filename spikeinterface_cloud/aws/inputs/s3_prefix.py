@@ -46,7 +46,7 @@ def prefix_recordings(
         of names below it, level by level: `*/` every folder, `day*/*_g0/` folders in folders,
         `*.nwb` objects
     target
-        where the results go: a folder that holds it is no recording; None where none are meant
+        where the results go: a folder that holds it is no recording; None for no results
 
     Raises
     ------

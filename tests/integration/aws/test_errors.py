@@ -321,9 +321,7 @@ def client_error(code: str, message: str) -> ClientError:
         (UnauthorizedSSOTokenError(), "`aws sso login`", False),
     ],
 )
-def test_what_takes_long_to_provoke_is_explained_as_well(
-    error: Exception, message: str, retryable: bool
-) -> None:
+def test_botocore_errors_are_translated(error: Exception, message: str, retryable: bool) -> None:
     refusal = explain(error, "submit the job")
     assert isinstance(refusal, AwsError)
     assert str(refusal).startswith("cannot submit the job: ")

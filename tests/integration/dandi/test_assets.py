@@ -194,7 +194,7 @@ def test_no_more_than_ten_files_are_listed(archive: DandiStandIn, nwb_file: Path
         lambda archive: f"{archive.assets_url(OPEN)}0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f/",
     ],
 )
-def test_what_is_not_there_is_said(
+def test_missing_asset_is_refused(
     name: Callable[[DandiStandIn], str], archive: DandiStandIn, nwb_file: Path
 ) -> None:
     archive.add_asset(OPEN, PATH, nwb_file)
@@ -215,7 +215,7 @@ def test_other_files_are_refused(archive: DandiStandIn, nwb_file: Path) -> None:
         assert "notes.json is not an NWB file" in str(error)
 
 
-def test_zarr_folders_are_refused_with_the_way_round(archive: DandiStandIn) -> None:
+def test_zarr_folders_are_refused_with_a_remedy(archive: DandiStandIn) -> None:
     folder = archive.add_zarr(OPEN, "sub-1/a.nwb.zarr")
     named_like_a_file = archive.add_zarr(OPEN, "sub-2/a.nwb")
     inside = archive.web_url(OPEN, f"{folder.path}/acquisition")
@@ -311,7 +311,9 @@ def ask(
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_never_asks_for_a_key(terminal: bool, archive: DandiStandIn, nwb_file: Path) -> None:
+def test_client_never_prompts_for_a_key(
+    terminal: bool, archive: DandiStandIn, nwb_file: Path
+) -> None:
     asset = archive.add_asset(EMBARGOED, PATH, nwb_file, embargoed=True)
     key_of_the_archive = {f"{archive.url.removeprefix('http://')}_API_KEY": OWNER_KEY}
     controller, terminal_end = pty.openpty()
@@ -327,7 +329,7 @@ def test_never_asks_for_a_key(terminal: bool, archive: DandiStandIn, nwb_file: P
     assert "keyring" not in asked.stdout
 
 
-def test_the_client_alone_would_ask_the_keyring(archive: DandiStandIn, nwb_file: Path) -> None:
+def test_client_by_default_searches_the_keyring(archive: DandiStandIn, nwb_file: Path) -> None:
     asset = archive.add_asset(EMBARGOED, PATH, nwb_file, embargoed=True)
     asked = ask(archive.asset_url(asset), "client", subprocess.DEVNULL, {})
     assert asked.returncode == 0
@@ -347,7 +349,7 @@ def test_an_archive_without_that_name_is_refused() -> None:
     assert "Unknown instance 'dandy'" in str(error)
 
 
-def test_an_archive_that_does_not_answer_is_a_failure_of_the_network() -> None:
+def test_unreachable_archive_is_a_transfer_error() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{unused.getsockname()[1]}"
@@ -356,7 +358,7 @@ def test_an_archive_that_does_not_answer_is_a_failure_of_the_network() -> None:
     assert f"no connection to {host}" in str(error)
 
 
-def test_a_busy_archive_is_asked_again(archive: DandiStandIn, nwb_file: Path) -> None:
+def test_busy_archive_is_retried(archive: DandiStandIn, nwb_file: Path) -> None:
     asset = archive.add_asset(OPEN, PATH, nwb_file)
     find(archive.asset_url(asset))  # the client has learned what the archive is
     archive.inject("api", Fault.UNAVAILABLE)
@@ -365,7 +367,7 @@ def test_a_busy_archive_is_asked_again(archive: DandiStandIn, nwb_file: Path) ->
 
 
 @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, None])
-def test_what_outlives_the_client_s_retries_is_a_failure_of_the_network(
+def test_failure_after_the_client_s_retries_is_a_transfer_error(
     fault: Fault | None, archive: DandiStandIn
 ) -> None:
     if fault is not None:
@@ -391,7 +393,7 @@ def test_reads_in_ranges_and_verifies(
     assert archive.count("store", "HEAD") == 0
 
 
-def test_a_url_that_expires_in_mid_transfer_is_renewed(
+def test_url_that_expires_during_a_transfer_is_renewed(
     archive: DandiStandIn, large_file: Path, tmp_path: Path
 ) -> None:
     asset = archive.add_asset(EMBARGOED, PATH, large_file, embargoed=True)
@@ -406,7 +408,7 @@ def test_a_url_that_expires_in_mid_transfer_is_renewed(
 
 
 @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.SHORT_BODY])
-def test_a_store_in_trouble_is_asked_again(
+def test_failing_store_is_retried(
     fault: Fault, archive: DandiStandIn, large_file: Path, tmp_path: Path
 ) -> None:
     asset = archive.add_asset(OPEN, PATH, large_file)
@@ -438,7 +440,7 @@ def test_wrong_bytes_never_get_the_file_s_name(
         (b"PK", "does not begin like HDF5"),
     ],
 )
-def test_what_is_not_hdf5_is_refused_by_its_first_bytes(
+def test_file_that_is_not_hdf5_is_refused_by_its_first_bytes(
     content: bytes, sentence: str, archive: DandiStandIn, tmp_path: Path
 ) -> None:
     pretender = tmp_path / "pretender.nwb"

@@ -107,7 +107,7 @@ def access(server: S3Server) -> AwsSettings:
     return AwsSettings(endpoint_url=server.url, region_name=REGION)
 
 
-def test_a_service_that_is_busy_for_a_moment_is_waited_for(
+def test_busy_credential_service_is_retried(
     service: CredentialService, moto_s3: S3Server, bucket: str, spikes: Path, tmp_path: Path
 ) -> None:
     storage = Storage(access(moto_s3), timeouts=STEADY)
@@ -124,7 +124,7 @@ def test_a_service_that_is_busy_for_a_moment_is_waited_for(
     assert tree(tmp_path / "fetched") == {"spikes.npy": b"spikes"}
 
 
-def test_a_service_that_gives_none_is_for_another_attempt(
+def test_failing_credential_service_is_a_transfer_error(
     service: CredentialService, moto_s3: S3Server, bucket: str, spikes: Path
 ) -> None:
     storage = Storage(access(moto_s3), timeouts=STEADY)
@@ -134,7 +134,7 @@ def test_a_service_that_gives_none_is_for_another_attempt(
     assert caught.value.exit_code == 75
 
 
-def test_a_service_that_is_not_there_is_for_another_attempt(
+def test_unreachable_credential_service_is_a_transfer_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     leave_none(monkeypatch, tmp_path)
@@ -152,7 +152,7 @@ def test_a_service_that_is_not_there_is_for_another_attempt(
         ({}, "nope", r"\(nope\) could not be found"),
     ],
 )
-def test_what_no_session_can_begin_with_is_a_setting(
+def test_invalid_session_settings_are_refused(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     access: dict[str, str],

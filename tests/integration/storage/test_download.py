@@ -64,7 +64,7 @@ def test_a_folder_arrives_with_its_tree(moto_s3: S3Server, bucket: str, tmp_path
     assert {path.name for path in got.files} == {name.rpartition("/")[2] for name in expected}
 
 
-def test_a_large_file_comes_in_ranges_at_the_same_time(
+def test_large_file_is_fetched_in_parallel_ranges(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "large.bin", LARGE)
@@ -98,7 +98,7 @@ def upload_with_checksum(server: S3Server, data: bytes) -> str:
     return bucket
 
 
-def test_a_checksum_of_the_whole_is_put_together_from_ranges(
+def test_whole_checksum_is_combined_from_ranges(
     seaweedfs_s3: S3Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket = upload_with_checksum(seaweedfs_s3, LARGE)
@@ -116,7 +116,7 @@ def test_a_checksum_of_the_whole_is_put_together_from_ranges(
 
 
 @pytest.mark.parametrize("times", [1, 1000])
-def test_a_wrong_byte_does_not_pass_that_checksum(
+def test_combined_checksum_detects_a_wrong_byte(
     seaweedfs_s3: S3Server, tmp_path: Path, times: int
 ) -> None:
     bucket = upload_with_checksum(seaweedfs_s3, LARGE)
@@ -163,7 +163,7 @@ def test_small_file_needs_no_ranges(
     assert tree(tmp_path) == {"one range.bin": LARGE[:RANGE]}
 
 
-def test_what_is_complete_is_not_fetched_again(
+def test_complete_file_is_not_fetched_again(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "large.bin", LARGE)
@@ -229,7 +229,7 @@ def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -
         b'{"object": "another", "range_bytes": 8388608, "size_bytes": 25167058}\n0\n',
     ],
 )
-def test_the_record_of_another_object_is_not_believed(
+def test_record_of_another_object_is_ignored(
     moto_s3: S3Server, bucket: str, tmp_path: Path, record: bytes
 ) -> None:
     put(moto_s3, bucket, "large.bin", LARGE)
@@ -240,7 +240,7 @@ def test_the_record_of_another_object_is_not_believed(
 
 
 @pytest.mark.parametrize("same_start", [True, False], ids=["running", "started anew"])
-def test_without_a_digest_nothing_is_believed_of_before_the_machine_started(
+def test_record_without_a_digest_is_ignored_after_a_reboot(
     moto_s3: S3Server, bucket: str, tmp_path: Path, same_start: bool
 ) -> None:
     """What is recorded may never have reached the disk, and no digest would tell."""
@@ -257,7 +257,7 @@ def test_without_a_digest_nothing_is_believed_of_before_the_machine_started(
         assert tree(tmp_path) == {"large.bin": LARGE}
 
 
-def test_wrong_bytes_of_an_earlier_transfer_are_noticed_and_mended(
+def test_wrong_bytes_of_an_earlier_transfer_are_fetched_again(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "large.bin", LARGE)
@@ -275,7 +275,7 @@ class Stop(Exception):
     """What the signal handler of a test raises."""
 
 
-def test_a_signal_ends_the_transfer_and_leaves_what_has_come(
+def test_signal_ends_the_transfer_and_keeps_finished_ranges(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE)

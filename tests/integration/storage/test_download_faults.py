@@ -37,7 +37,7 @@ pytestmark = pytest.mark.integration
     ],
     ids=lambda fault: f"{fault.kind}-{fault.status}",
 )
-def test_a_passing_fault_is_survived(
+def test_transient_fault_is_retried(
     moto_s3: S3Server,
     bucket: str,
     proxied_s3: FaultProxy,
@@ -52,7 +52,7 @@ def test_a_passing_fault_is_survived(
     assert tree(tmp_path) == {"a.bin": LARGE[:size_bytes]}
 
 
-def test_a_range_that_breaks_costs_that_range_again_and_no_other(
+def test_only_a_broken_range_is_fetched_again(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE)
@@ -62,7 +62,7 @@ def test_a_range_that_breaks_costs_that_range_again_and_no_other(
 
 
 @pytest.mark.parametrize("kind", ["reset", "stall", "status"])
-def test_a_lasting_fault_ends_the_transfer(
+def test_permanent_fault_ends_the_transfer(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, kind: str
 ) -> None:
     put(moto_s3, bucket, "a.bin", b"x" * 100_000)
@@ -99,7 +99,7 @@ def test_wrong_bytes_twice_are_refused_and_not_left_behind(
 
 
 @pytest.mark.parametrize("checksum", [True, False])
-def test_an_etag_that_is_no_digest_is_asked_about_before_it_is_believed(
+def test_mismatching_etag_is_checked_by_the_stored_digest(
     moto_s3: S3Server,
     bucket: str,
     tmp_path: Path,
@@ -129,7 +129,7 @@ def test_an_etag_that_is_no_digest_is_asked_about_before_it_is_believed(
 CHANGED = "changed while the job was fetching; run the job again when its upload is finished"
 
 
-def test_an_object_that_is_replaced_meanwhile_is_refused(
+def test_object_replaced_during_a_download_is_refused(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE)

@@ -70,7 +70,7 @@ def test_a_file_of_another_size_than_stated_is_refused(
         download([signed_file(moto_s3.url, bucket, [], None)], tmp_path, timeouts=STEADY)
 
 
-def test_an_unreachable_server_is_an_error_of_the_network(tmp_path: Path) -> None:
+def test_unreachable_server_is_a_transfer_error(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/a.nwb?X-Amz-Signature=abc"
     file = http_file("a.nwb", lambda: url, size_bytes=10, timeouts=STEADY)
     with pytest.raises(TransferError):

@@ -100,7 +100,7 @@ def test_a_disk_that_is_too_small_is_refused_before_any_byte(tmp_path: Path) -> 
     assert "SCRATCH_FOLDER" in str(caught.value)
 
 
-def test_a_file_that_the_system_does_not_take_is_a_full_disk(
+def test_file_above_the_size_limit_is_a_full_disk(
     moto_s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE)
@@ -113,7 +113,7 @@ def test_a_file_that_the_system_does_not_take_is_a_full_disk(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_disk_that_fills_up_meanwhile_ends_the_transfer(
+def test_disk_that_fills_up_ends_the_transfer(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, small_disk: Path
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE)

@@ -58,7 +58,7 @@ def test_a_listing_goes_beyond_a_thousand_keys(
     assert keys_of(storage, bucket, "raw") == expected
 
 
-def test_a_folder_is_not_a_prefix_and_markers_are_no_objects(
+def test_listing_skips_other_prefixes_and_folder_markers(
     storage: Storage, moto_s3: S3Server, bucket: str
 ) -> None:
     put(moto_s3, bucket, "raw/a.bin", "raw/sub/b.bin", "raw2/c.bin", "rawd.bin")
@@ -120,7 +120,7 @@ def test_small_objects_are_written_read_and_removed(storage: Storage, bucket: st
         storage.read_object(location)
 
 
-def test_a_writable_target_is_left_as_it_was(
+def test_write_check_leaves_the_target_unchanged(
     storage: Storage, moto_s3: S3Server, bucket: str
 ) -> None:
     storage.check_writable(S3Location(bucket=bucket, key="results"))
@@ -140,14 +140,14 @@ def test_a_presigned_url_reads_without_credentials(storage: Storage, bucket: str
         assert reply.read() == b"bytes"
 
 
-def test_an_unreachable_endpoint_is_an_error_of_the_network() -> None:
+def test_unreachable_endpoint_is_a_transfer_error() -> None:
     storage = Storage(access_to(f"http://127.0.0.1:{free_port()}"), timeouts=SHORT_TIMEOUTS)
     with pytest.raises(TransferError, match="Could not connect") as caught:
         storage.list_objects(S3Location(bucket="lab-data", key="raw"))
     assert caught.value.exit_code == 75
 
 
-def test_an_overloaded_server_is_asked_again(
+def test_overloaded_server_is_retried(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy
 ) -> None:
     put(moto_s3, bucket, "raw/a.bin")
@@ -155,7 +155,7 @@ def test_an_overloaded_server_is_asked_again(
     assert keys_of(Storage(access_to(proxied_s3.url)), bucket, "raw") == ["raw/a.bin"]
 
 
-def test_a_server_that_stays_overloaded_is_an_error_of_the_network(
+def test_overloaded_server_is_a_transfer_error_after_the_retries(
     bucket: str, proxied_s3: FaultProxy
 ) -> None:
     proxied_s3.inject(Fault(kind="status", status=503, times=1000, matches=lambda _: True))
@@ -185,7 +185,7 @@ def test_the_digest_is_a_checksum_or_the_etag_or_none(
     assert keyed.value.startswith("5994471abb01112afcc18159f6cc74b4")
 
 
-def test_the_size_of_parts_is_asked_for(storage: Storage, moto_s3: S3Server, bucket: str) -> None:
+def test_part_size_is_looked_up(storage: Storage, moto_s3: S3Server, bucket: str) -> None:
     location = S3Location(bucket=bucket, key="large.bin")
     obstore.put(storage.object_store(bucket), location.key, bytes(12 << 20), chunk_size=5 << 20)
     digest = storage.stored_digest(location)
@@ -279,7 +279,7 @@ def test_a_role_that_may_not_list_may_still_read_one_object(
     assert (found.location, found.size_bytes) == (location, 5)
 
 
-def test_a_private_bucket_asked_without_credentials_says_so(proxied_s3: FaultProxy) -> None:
+def test_denied_unsigned_request_says_so(proxied_s3: FaultProxy) -> None:
     proxied_s3.inject(Fault(kind="status", status=403, times=100, matches=lambda _: True))
     storage = Storage(access_to(proxied_s3.url), unsigned=True)
     with pytest.raises(SourceError, match="a request without credentials, and none were found"):

@@ -63,7 +63,7 @@ def test_a_folder_is_stored_with_its_tree(moto_s3: S3Server, bucket: str, tmp_pa
     assert stored(moto_s3, bucket) == files
 
 
-def test_browsers_are_told_what_they_get(moto_s3: S3Server, bucket: str, tmp_path: Path) -> None:
+def test_objects_have_a_content_type(moto_s3: S3Server, bucket: str, tmp_path: Path) -> None:
     send(moto_s3.url, bucket, {"report.html": b"<html>", "units": b""}, tmp_path)
     types = [
         moto_s3.client.head_object(Bucket=bucket, Key=f"results/{name}")["ContentType"]
@@ -72,11 +72,11 @@ def test_browsers_are_told_what_they_get(moto_s3: S3Server, bucket: str, tmp_pat
     assert types == ["text/html", "application/octet-stream"]
 
 
-def test_nothing_to_send_is_no_error(moto_s3: S3Server) -> None:
+def test_upload_of_no_files_sends_no_bytes(moto_s3: S3Server) -> None:
     assert upload([], Storage(moto_s3.access)) == 0
 
 
-def test_a_server_with_other_etags_of_parts_is_understood(
+def test_other_etags_of_multipart_uploads_are_accepted(
     rclone_s3: S3Server, rclone_bucket: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = {"units.nwb": LARGE, "run.json": b"{}"}
@@ -86,7 +86,7 @@ def test_a_server_with_other_etags_of_parts_is_understood(
     assert not caplog.records
 
 
-def test_a_bucket_that_encrypts_by_kms_is_no_mismatch(
+def test_bucket_with_kms_encryption_is_no_mismatch(
     moto_s3: S3Server, bucket: str, tmp_path: Path, proxied_s3: FaultProxy
 ) -> None:
     """Such a bucket answers an ETag that is not the MD5; moto does not, so the proxy changes it."""
@@ -113,7 +113,7 @@ def test_a_bucket_that_encrypts_by_kms_is_no_mismatch(
     ],
     ids=lambda fault: f"{fault.kind}-{fault.code or fault.status}",
 )
-def test_a_passing_fault_is_survived(
+def test_transient_fault_is_retried(
     moto_s3: S3Server,
     bucket: str,
     proxied_s3: FaultProxy,
@@ -128,7 +128,7 @@ def test_a_passing_fault_is_survived(
 
 
 @pytest.mark.parametrize("size_bytes", [100_000, len(LARGE)])
-def test_an_uplink_on_which_every_request_takes_long_is_no_stall(
+def test_slow_uplink_is_no_stall(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, size_bytes: int
 ) -> None:
     """obstore counts from a request's first byte, though bytes are moving all the time."""
@@ -143,7 +143,7 @@ def test_an_uplink_on_which_every_request_takes_long_is_no_stall(
 
 
 @pytest.mark.parametrize("size_bytes", [100_000, len(LARGE)])
-def test_a_lasting_fault_ends_the_upload_and_leaves_no_parts(
+def test_permanent_fault_ends_the_upload_and_leaves_no_parts(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, size_bytes: int
 ) -> None:
     proxied_s3.inject(Fault(kind="status", status=503, times=1000, matches=is_write))
@@ -158,7 +158,7 @@ def test_a_lasting_fault_ends_the_upload_and_leaves_no_parts(
 
 
 @pytest.mark.parametrize("size_bytes", [100_000, len(LARGE)])
-def test_what_was_stored_differently_is_sent_again(
+def test_object_that_differs_from_its_file_is_sent_again(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path, size_bytes: int
 ) -> None:
     proxied_s3.inject(Fault(kind="damage", matches=is_write))
@@ -166,7 +166,7 @@ def test_what_was_stored_differently_is_sent_again(
     assert stored(moto_s3, bucket) == {"units.nwb": LARGE[:size_bytes]}
 
 
-def test_what_is_stored_differently_twice_is_an_error(
+def test_object_that_differs_from_its_file_twice_is_an_error(
     bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     proxied_s3.inject(Fault(kind="damage", times=1000, matches=is_write))
@@ -195,7 +195,7 @@ def test_a_forbidden_target_is_refused_at_once(
     assert time.monotonic() - started < 5
 
 
-def test_an_unreachable_server_is_an_error_of_the_network(tmp_path: Path) -> None:
+def test_unreachable_server_is_a_transfer_error(tmp_path: Path) -> None:
     with pytest.raises(TransferError):
         send(f"http://127.0.0.1:{free_port()}", "lab-data", {"run.json": b"{}"}, tmp_path)
 

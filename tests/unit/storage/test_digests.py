@@ -122,7 +122,7 @@ def test_ranges_in_any_order_from_many_threads_give_the_digest(
     running.close()
 
 
-def test_no_digest_is_given_while_a_range_is_missing(tmp_path: Path) -> None:
+def test_digest_with_a_missing_range_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "recording.bin"
     file.write_bytes(DATA)
     running = RunningDigest(file, size_bytes=len(DATA), range_bytes=16 * KIB, spec=like("md5"))
@@ -145,14 +145,14 @@ def test_no_digest_is_given_while_a_range_is_missing(tmp_path: Path) -> None:
         (None, 10, None, None),
     ],
 )
-def test_only_an_etag_that_can_be_a_digest_is_taken_for_one(
+def test_only_valid_etags_are_digests(
     etag: str | None, size_bytes: int, part_size_bytes: int | None, algorithm: str | None
 ) -> None:
     digest = etag_digest(etag, size_bytes=size_bytes, part_size_bytes=part_size_bytes)
     assert (digest and digest.algorithm) == algorithm
 
 
-def test_quotes_and_weakness_are_taken_off_an_etag() -> None:
+def test_quotes_and_weakness_are_stripped_from_an_etag() -> None:
     assert [plain_etag(text) for text in ('"a"', 'W/"a"', "a", None)] == ["a", "a", "a", None]
 
 
@@ -165,8 +165,6 @@ def test_quotes_and_weakness_are_taken_off_an_etag() -> None:
         ('"9b2cf535f27731c974343645a3985328-3"', "FULL_OBJECT", True),
     ],
 )
-def test_a_checksum_is_of_the_whole_object_or_of_no_use(
-    etag: str, kind: str | None, trusted: bool
-) -> None:
+def test_only_whole_object_checksums_are_used(etag: str, kind: str | None, trusted: bool) -> None:
     headers = {"ETag": etag, "ChecksumCRC32": "y/Q5Jg=="} | ({"ChecksumType": kind} if kind else {})
     assert (checksum_digest(headers) is not None) == trusted
