@@ -108,7 +108,6 @@ def http_file(
     *,
     size_bytes: int,
     digest: Digest | None = None,
-    etag: str | None = None,
     timeouts: NetworkTimeouts | None = None,
 ) -> RemoteFile:
     """Return a file behind an HTTP URL; `url` is called again when its signature has expired.
@@ -135,7 +134,6 @@ def http_file(
         store=store,
         path="",
         digest=digest,
-        etag=etag,
     )
 
 

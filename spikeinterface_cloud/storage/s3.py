@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -98,10 +98,10 @@ class S3Objects:
         try:
             objects = self.objects_below(folder)
         except (SourceError, AwsError):
-            single = self._single_object_where_listing_is_denied(folder)
-            if single is None:
-                raise
-            return [single]
+            if folder.key:  # a role may be allowed to read one object and not to list its bucket
+                with suppress(CloudJobError):
+                    return [self.head(folder)]
+            raise
         if not objects and folder.key:
             same_start = self._list(folder, folder.key, pages=1)
             objects = [each for each in same_start if each.location == folder]
@@ -320,15 +320,6 @@ class S3Objects:
     def _version(self, location: S3Location) -> tuple[bytes, str]:
         reply = self._client.get_object(Bucket=location.bucket, Key=location.key)
         return reply["Body"].read(), plain_etag(reply.get("ETag")) or ""
-
-    def _single_object_where_listing_is_denied(self, location: S3Location) -> StoredObject | None:
-        """Return the object, for a role that may read it and not list its bucket."""
-        if not location.key:
-            return None
-        try:
-            return self.head(location)
-        except CloudJobError:
-            return None
 
     def _similar(self, folder: S3Location) -> str:
         """Return the names beside an empty folder that resemble its own, for the message."""
