@@ -1,6 +1,6 @@
-"""Push the images of this machine to ECR: one repository, tags `VERSION` and `VERSION-gpu`.
+"""Push the local images to one ECR repository, with the tags `VERSION` and `VERSION-gpu`.
 
-Credentials are found as boto3 finds them. The repository is made where it is missing.
+boto3 finds the credentials. The repository is created if it does not exist.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-#: the local tag of each image, and what its tag at the registry ends with
+#: local tag of each image, and suffix of its tag in the registry
 VARIANTS = {"latest": "", "gpu": "-gpu"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registry:
-    """A private ECR registry, and how to log in there."""
+    """A private ECR registry and its credentials."""
 
     #: `ACCOUNT.dkr.ecr.REGION.amazonaws.com`
     host: str
@@ -32,11 +32,11 @@ class Registry:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Push every image that was built here; 1 with one line where that cannot be done."""
+    """Push the local images; return 1 and print one line if that fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--image", default="spikeinterface-cloud", help="the name of the images")
-    parser.add_argument("--version", required=True, help="the tag at the registry")
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    parser.add_argument("--image", default="spikeinterface-cloud", help="name of the images")
+    parser.add_argument("--version", required=True, help="tag in the registry")
+    parser.add_argument("--dry-run", action="store_true", help="only print the commands")
     options = parser.parse_args(arguments)
     try:
         push(options.image, options.version, dry_run=options.dry_run)
@@ -47,21 +47,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def push(image: str, version: str, *, dry_run: bool) -> None:
-    """Log in, then tag and push each image; with `dry_run` nothing is changed anywhere.
+    """Log in, then tag and push each image; with `dry_run`, only print the commands.
 
     Raises
     ------
     LookupError
-        neither image has been built
+        If neither image has been built.
     """
-    built = [variant for variant in VARIANTS if _is_here(f"{image}:{variant}")]
+    built = [variant for variant in VARIANTS if _exists(f"{image}:{variant}")]
     if not built:
         raise LookupError(f"there is no image {image}; build it first (make image, make image-gpu)")
     ecr = boto3.client("ecr")
     registry = find_registry(ecr)
     if not dry_run:
-        make_repository(ecr, image)
-    run = _tell if dry_run else _run
+        create_repository(ecr, image)
+    run = _print_command if dry_run else _run
     run(["login", "--username", registry.user, "--password-stdin", registry.host], registry)
     for variant in built:
         target = f"{registry.host}/{image}:{version}{VARIANTS[variant]}"
@@ -70,22 +70,22 @@ def push(image: str, version: str, *, dry_run: bool) -> None:
 
 
 def find_registry(ecr: Any) -> Registry:
-    """The registry of this account and region, with a password for twelve hours."""
+    """Return the registry of this account and region, with a password valid for twelve hours."""
     [grant] = ecr.get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
     host = grant["proxyEndpoint"].removeprefix("https://")
     return Registry(host=host, user=user, password=password)
 
 
-def make_repository(ecr: Any, name: str) -> None:
-    """Make the repository, which scans what is pushed to it; one that is there stays as it is."""
+def create_repository(ecr: Any, name: str) -> None:
+    """Create a repository that scans pushed images, unless it exists."""
     try:
         ecr.create_repository(repositoryName=name, imageScanningConfiguration={"scanOnPush": True})
     except ecr.exceptions.RepositoryAlreadyExistsException:
         return
 
 
-def _is_here(image: str) -> bool:
+def _exists(image: str) -> bool:
     command = [_client(), "image", "inspect", image]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
@@ -95,7 +95,7 @@ def _run(arguments: Sequence[str], registry: Registry) -> None:
     subprocess.run([_client(), *arguments], input=password, text=True, check=True)
 
 
-def _tell(arguments: Sequence[str], _registry: Registry) -> None:
+def _print_command(arguments: Sequence[str], _registry: Registry) -> None:
     sys.stdout.write(" ".join([_client(), *arguments]) + "\n")
 
 
