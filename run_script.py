@@ -68,7 +68,7 @@ from spikeinterface_cloud.runtime.host import describe_machine, free_disk_bytes,
 from spikeinterface_cloud.runtime.logging import configure_logging, step
 from spikeinterface_cloud.runtime.scratch import job_scratch
 from spikeinterface_cloud.runtime.signals import interruptible
-from spikeinterface_cloud.runtime.spot import stopped_before_reclaim
+from spikeinterface_cloud.runtime.spot import stop_before_reclaim
 from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.run import SortingTask, sort
@@ -145,7 +145,7 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
     gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
     report = Report(folder=results.folder, record=record, sorters=settings.sorters)
     with ExitStack() as held, publishing(results, report.write):
-        held.enter_context(stopped_before_reclaim(record.instance, environ))
+        held.enter_context(stop_before_reclaim(record.instance, environ))
         scratch_parent = open_scratch(settings.scratch_folder)
         source = find(settings, results, scratch_parent)
         held.enter_context(exclusive_target(results, environ))

@@ -7,7 +7,7 @@ from typing import Any
 from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, line_index, select_line
-from spikeinterface_cloud.config.quoting import text_problems
+from spikeinterface_cloud.config.quoting import find_text_problems
 from spikeinterface_cloud.config.settings import AwsSettings
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.storage.session import Storage
@@ -47,7 +47,7 @@ def _url(environ: Mapping[str, str]) -> str | None:
 
 
 def _location(url: str) -> S3Location:
-    if problems := [*text_problems({MANIFEST_URL: url})]:
+    if problems := [*find_text_problems({MANIFEST_URL: url})]:
         raise SettingsError("\n".join(problems))
     try:
         location = parse_s3(url, None)

@@ -27,7 +27,7 @@ from spikeinterface_cloud.runtime.host import (
     usable_memory_bytes,
 )
 from spikeinterface_cloud.runtime.logging import part
-from spikeinterface_cloud.sorting.cleanup import without_redundant_units
+from spikeinterface_cloud.sorting.cleanup import find_distinct_units
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ TEMPLATE_S = 3.5e-3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnalysisFolders:
-    """Where the analyzer is computed, and where it and its tables are kept."""
+    """The folders of an analysis."""
 
     #: on scratch: emptied before and after
     scratch: Path
@@ -51,7 +51,7 @@ def analyze(
     recording: si.BaseRecording,
     folders: AnalysisFolders,
 ) -> tuple[SorterRun, si.BaseSorting]:
-    """Compute what a curation tool expects of this sorting, and save it with the sorting.
+    """Compute and save what curation tools need: analyzer, metrics, labels and sorting.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _enough_disk(sorter: str) -> Iterator[None]:
 
 
 def save_sorting(sorting: si.BaseSorting, folder: Path) -> None:
-    """Save a sorting as `spikeinterface.load` opens it, over an older one.
+    """Save a sorting for `spikeinterface.load`, replacing an older one.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def load_sorting(folder: Path) -> si.BaseSorting:
 def _compute(
     sorting: si.BaseSorting, recording: si.BaseRecording, folders: AnalysisFolders
 ) -> tuple[si.BaseSorting, dict[str, int]]:
-    """Write the analyzer and its tables; the sorting as it is in there, and the units by label."""
+    """Write the analyzer and its tables; return the curated sorting and the units by label."""
     shutil.rmtree(folders.scratch, ignore_errors=True)
     analyzer = si.create_sorting_analyzer(
         sorting,
@@ -175,7 +175,7 @@ def main_channels(
 
 
 def _leave_out_redundant(analyzer: si.SortingAnalyzer, folder: Path) -> si.SortingAnalyzer:
-    kept = without_redundant_units(analyzer)
+    kept = find_distinct_units(analyzer)
     redundant = [unit for unit in analyzer.unit_ids if unit not in kept]
     if not redundant:
         return analyzer

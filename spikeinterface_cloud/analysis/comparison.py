@@ -34,7 +34,7 @@ AGREEMENT_COLUMNS = ["sorter_1", "unit_1", "sorter_2", "unit_2", "agreement"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JointUnit:
-    """What one or more sorters found and is taken for one neuron."""
+    """One neuron that one or more sorters found."""
 
     #: the unit in the sorting of each sorter that found it
     unit_ids: Mapping[str, Hashable]
@@ -43,7 +43,7 @@ class JointUnit:
 
 
 def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
-    """Write how two or more sorters agree, and the consensus of them.
+    """Write the agreement of two or more sorters, and their consensus.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
 
 
 def _matching_pairs(comparison: Any) -> pd.DataFrame:
-    """The pairs of units that match best, of each two sorters."""
+    """Return the best matching pairs of units, for each two sorters."""
     rows = [
         (first, unit_first, second, unit_second, scores.loc[unit_first, unit_second])
         for (first, second), pair in comparison.comparisons.items()
@@ -92,7 +92,7 @@ def _matching_pairs(comparison: Any) -> pd.DataFrame:
 def _part_found_by_both(
     agreement: pd.DataFrame, sortings: Mapping[str, si.BaseSorting]
 ) -> pd.DataFrame:
-    """Of the units of each sorter (row), the part that has a match in another's (column)."""
+    """Return the fraction of each sorter's units (row) that match another's (column)."""
     matrix = pd.DataFrame(np.eye(len(sortings)), index=list(sortings), columns=list(sortings))
     counts = agreement.groupby(["sorter_1", "sorter_2"]).size()
     for (first, second), count in counts.items():
@@ -102,7 +102,7 @@ def _part_found_by_both(
 
 
 def _joint_units(comparison: Any) -> dict[int, JointUnit]:
-    """Everything that was found, by its number in the consensus.
+    """Return all neurons, by their number in the consensus.
 
     SpikeInterface's own count of sorters is not used: where one sorter has split what another has
     not, it may count that sorter twice.
@@ -130,7 +130,7 @@ def _table_of(units: Mapping[int, JointUnit], sorters: list[str]) -> pd.DataFram
 
 
 def _save_consensus(comparison: Any, units: Mapping[int, JointUnit], folder: Path) -> int:
-    """Save what enough sorters found, and of each unit how many and which; the number of units."""
+    """Save the units that enough sorters found; return how many."""
     agreed = {
         number: unit for number, unit in units.items() if len(unit.unit_ids) >= CONSENSUS_COUNT
     }
@@ -147,7 +147,7 @@ def _save_consensus(comparison: Any, units: Mapping[int, JointUnit], folder: Pat
 def compare_with_truth(
     sorting: si.BaseSorting, ground_truth: si.BaseSorting, file: Path
 ) -> dict[str, float]:
-    """Write the accuracy, recall and precision by true unit, and sum them up.
+    """Write accuracy, recall and precision by true unit, and return a summary.
 
     Returns
     -------

@@ -93,7 +93,7 @@ def compute_templates(analyzer: si.SortingAnalyzer) -> None:
 
 
 def compute_extensions(analyzer: si.SortingAnalyzer, memory_bytes: int) -> None:
-    """Compute everything beyond the templates, on a machine with so much memory.
+    """Compute all extensions after the templates.
 
     Metrics that ask for microvolts are left out where the recording has none, and those that ask
     for principal components where memory is short or no unit has enough spikes for any.
@@ -161,7 +161,7 @@ def _compute_components(analyzer: si.SortingAnalyzer) -> None:
 
 
 def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
-    """Whether some unit has as many waveforms, over its channels, as there are components."""
+    """Return whether any unit has at least as many waveforms as there are components."""
     n_waveforms = _sampled_spikes(analyzer) * analyzer.sparsity.mask.sum(axis=1)
     if n_waveforms.max() >= N_COMPONENTS:
         return True
@@ -170,7 +170,7 @@ def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
 
 
 def _components_fit(analyzer: si.SortingAnalyzer, memory_bytes: int) -> bool:
-    """Whether SpikeInterface can hold what the metrics of principal components work on."""
+    """Return whether memory suffices for the metrics of principal components."""
     needed = _components_bytes(analyzer)
     if needed <= COMPONENTS_PART_OF_MEMORY * memory_bytes:
         return True
@@ -185,7 +185,7 @@ def _components_fit(analyzer: si.SortingAnalyzer, memory_bytes: int) -> bool:
 
 
 def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
-    """Components of all spikes on all channels, and by unit those of its neighbors on its own."""
+    """Return the size of the components of all spikes, and of each unit's neighbors."""
     n_spikes = _sampled_spikes(analyzer)
     mask = analyzer.sparsity.mask
     main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
@@ -195,6 +195,6 @@ def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
 
 
 def _sampled_spikes(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
-    """How many spikes of each unit have a waveform."""
+    """Return the number of sampled waveforms of each unit."""
     spikes = analyzer.get_extension("random_spikes").get_random_spikes()
     return np.bincount(spikes["unit_index"], minlength=analyzer.get_num_units())

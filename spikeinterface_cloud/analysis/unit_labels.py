@@ -78,7 +78,7 @@ def label_units(analyzer: si.SortingAnalyzer, file: Path) -> dict[str, int]:
 
 
 def label_by_metrics(metrics: pd.DataFrame, *, in_microvolts: bool) -> pd.DataFrame:
-    """Both opinions on each unit, and what decided them.
+    """Return both labels of each unit, and the metrics that decided them.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def _by_thresholds(values: "pd.Series[float]") -> tuple[str, str]:
 
 
 def _by_bombcell(metrics: pd.DataFrame, *, in_microvolts: bool) -> pd.DataFrame:
-    """bombcell's labels by its defaults, for the metrics that there are."""
+    """Return bombcell's labels with its default thresholds, for the available metrics."""
     left_out = () if in_microvolts else MICROVOLT_METRICS
     sections = {
         section: {
@@ -128,7 +128,7 @@ def _why(label: str, values: "pd.Series[float]", sections: Mapping[str, Threshol
 def failures(
     values: "pd.Series[float]", thresholds: Thresholds, nan_fails: Collection[str] = ()
 ) -> list[str]:
-    """The metrics outside of their thresholds, each as `name=value` and the bound it breaks.
+    """Return the metrics outside their thresholds, each as `name=value` and the bound it breaks.
 
     Parameters
     ----------
@@ -153,6 +153,6 @@ def failures(
 
 
 def _passed(values: "pd.Series[float]", thresholds: Thresholds) -> str:
-    """Which metrics a good unit was held against; the others could not be computed."""
+    """Name the thresholds that a good unit passed; metrics that are NaN are left out."""
     names = [metric for metric in thresholds if not np.isnan(values.get(metric, np.nan))]
     return f"passed {' '.join(names)}"

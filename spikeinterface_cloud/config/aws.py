@@ -14,8 +14,8 @@ REGION = re.compile(r"(?!\d+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?/?")
 
 
-def aws_problems(given: Mapping[str, str]) -> Iterator[str]:
-    """A line for each thing that keeps boto3 from reaching S3 at all."""
+def find_aws_problems(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each variable that keeps boto3 from reaching S3."""
     yield from _partial_credentials(given)
     if "AWS_REGION_NAME" in given:
         yield from _no_region(given["AWS_REGION_NAME"])
@@ -25,7 +25,7 @@ def aws_problems(given: Mapping[str, str]) -> Iterator[str]:
 
 
 def _partial_credentials(given: Mapping[str, str]) -> Iterator[str]:
-    """Half of a pair of credentials, without the other, or a token without the pair."""
+    """Yield incomplete credentials."""
     pair = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     missing = [name for name in pair if name not in given]
     if len(missing) == 1:

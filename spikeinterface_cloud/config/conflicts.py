@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from spikeinterface_cloud.config.aws import aws_problems
+from spikeinterface_cloud.config.aws import find_aws_problems
 from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.parsing import parse_boolean
 
@@ -42,7 +42,7 @@ VOIDS = {
 
 
 def merge_environments(weaker: Mapping[str, str], stronger: Mapping[str, str]) -> dict[str, str]:
-    """Both sets of variables, where a source of the stronger one is the only source.
+    """Merge two sets of variables; a source in the stronger set replaces that of the weaker.
 
     >>> merge_environments({"SOURCE_FOLDER": "/data", "N_JOBS": "2"}, {"AWS_S3_BUCKET": "lab"})
     {'N_JOBS': '2', 'AWS_S3_BUCKET': 'lab'}
@@ -56,16 +56,16 @@ def merge_environments(weaker: Mapping[str, str], stronger: Mapping[str, str]) -
     return kept | stronger
 
 
-def ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
-    """Two names of one variable that differ."""
+def find_ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
+    """Yield synonyms of one variable with different values."""
     for synonym, name in SYNONYMS.items():
         values = {environ[key] for key in (synonym, name) if environ.get(key, "").strip()}
         if len(values) > 1:
             yield f"{synonym}: differs from {name}, which means the same; give one of them"
 
 
-def contradictions(given: Mapping[str, str]) -> Iterator[str]:
-    """A line for each of the contradictions, by the name of a variable."""
+def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each contradiction between variables."""
     sources = [name for name in SOURCES if name in given]
     if "TEST_WITH_TOY_RECORDING" in sources and not _is_true(given["TEST_WITH_TOY_RECORDING"]):
         sources.remove("TEST_WITH_TOY_RECORDING")
@@ -81,7 +81,7 @@ def contradictions(given: Mapping[str, str]) -> Iterator[str]:
     ):
         if folder in given and bucket not in given:
             yield f"{folder}: given without {bucket}; name the bucket as well"
-    yield from aws_problems(given)
+    yield from find_aws_problems(given)
     if "PROBE_FILE" in given:
         yield from _no_probe(given["PROBE_FILE"], *sources[:1])
     if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
@@ -127,7 +127,7 @@ def _lies_within(inner: str | None, outer: str | None) -> bool:
 
 
 def _folders_elsewhere(given: Mapping[str, str]) -> Iterator[str]:
-    """Folders that are on no disk of the machine that the job runs on."""
+    """Yield folders that are not on the job's own machine."""
     for name, place in FOLDERS.items():
         text = given.get(name, "")
         if text.startswith("s3://"):

@@ -51,7 +51,7 @@ FORMER_NAMES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AssetName:
-    """Where to look for an asset, and which of those found there is meant."""
+    """A place in the archive, and which of the assets there are meant."""
 
     #: for the archive's parser: a dandiset, a version of it, or an asset by its identifier
     url: str
@@ -60,7 +60,7 @@ class AssetName:
     pattern: str = ""
 
     def covers(self, path: str) -> bool:
-        """Tell whether an asset that the archive found is meant: it looks for prefixes, not files.
+        """Return whether this name means the asset: the archive matches prefixes, not files.
 
         >>> AssetName(url="dandi://dandi/000006", selects="path", pattern="a.nwb").covers("a.nwb2")
         False
@@ -165,6 +165,5 @@ def _parse_address(text: str) -> AssetName | None:
 
 
 def _select(url: str, selects: Literal["path", "prefix", "glob"], pattern: str) -> AssetName:
-    """Select by `pattern`; an empty one selects all."""
     bare = pattern.lstrip("/") if selects == "prefix" else pattern.strip("/")
     return AssetName(url=url, selects=selects, pattern=bare) if bare else AssetName(url=url)

@@ -15,7 +15,7 @@ NAME = re.compile(r"[\w.-]+")
 
 
 def load_env_file(path: Path) -> None:
-    """Give this process what the file says and its environment does not; there may be no file.
+    """Add the file's variables to the environment, which takes precedence.
 
     Raises
     ------
@@ -27,7 +27,7 @@ def load_env_file(path: Path) -> None:
 
 
 def env_file_values(path: Path) -> dict[str, str | None]:
-    """What the file says, by name; SettingsError with every line that cannot be read."""
+    """Return the file's variables; SettingsError names every line that cannot be read."""
     return dotenv.dotenv_values(stream=io.StringIO(_checked_text(path)))
 
 
@@ -46,7 +46,7 @@ def _checked_text(path: Path) -> str:
 
 
 def _unread_lines(text: str) -> Iterator[str]:
-    """A line for each that would be left out; none shows what it says, as that may be a secret."""
+    """Yield a line for each unreadable line, without its content, which may be secret."""
     for binding in parse_stream(io.StringIO(text)):
         if binding.error or not _is_assignment(binding):
             yield (
@@ -60,7 +60,7 @@ def _is_assignment(binding: Binding) -> bool:
 
 
 def _line(binding: Binding) -> int:
-    """Where it stands: empty lines before it are counted to it by python-dotenv."""
+    """Return the line number; python-dotenv counts empty lines before it to the binding."""
     written = binding.original.string
     before = written[: len(written) - len(written.lstrip())]
     return binding.original.line + before.count("\n")

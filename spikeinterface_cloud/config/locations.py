@@ -18,7 +18,7 @@ SIGNED_QUERY = re.compile(r"\?[^\s\"']*(?:[Ss]ignature|[Tt]oken)=[^\s\"']*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Location:
-    """A folder or one object in a bucket; which of the two, only the bucket can say."""
+    """A folder or an object in a bucket."""
 
     bucket: str
     #: without a leading or trailing slash; empty for the whole bucket
@@ -28,7 +28,7 @@ class S3Location:
         return f"s3://{self.bucket}/{self.key}"
 
     def is_within(self, other: object) -> bool:
-        """Whether it is the other location, or lies in it.
+        """Return whether this location equals the other, or lies in it.
 
         >>> target = S3Location(bucket="lab", key="day1/results")
         >>> target.is_within(S3Location(bucket="lab", key="day1"))
@@ -41,7 +41,7 @@ class S3Location:
         return self.key == other.key or not other.key or self.key.startswith(f"{other.key}/")
 
     def child(self, name: str) -> "S3Location":
-        """The location of `name` inside this folder.
+        """Return the location of `name` inside this folder.
 
         >>> str(S3Location(bucket="lab", key="results").child("run.json"))
         's3://lab/results/run.json'
@@ -51,7 +51,7 @@ class S3Location:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DandiBlob:
-    """The blob of an asset, named by its place in the archive's own public bucket."""
+    """An asset's blob in the archive's own public bucket."""
 
     bucket: str
     key: str
@@ -62,7 +62,7 @@ class DandiBlob:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DandiAsset:
-    """An asset named by any URL or identifier that the archive's own client resolves."""
+    """An asset, by any URL or identifier that DANDI's client resolves."""
 
     url: str
 
@@ -72,7 +72,7 @@ class DandiAsset:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LocalFolder:
-    """A folder (or one file) mounted into the container, or on this machine."""
+    """A folder, or a file, on this machine."""
 
     path: Path
 
@@ -103,7 +103,7 @@ S3_HOST = re.compile(r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+
 
 
 def is_path(text: str) -> bool:
-    """Whether a text is the path of something inside a folder, here and on S3.
+    """Return whether a text is a path inside a folder, locally and on S3.
 
     >>> is_path("raw/session 1"), is_path("../raw"), is_path("raw//session1")
     (True, False, False)
@@ -137,7 +137,7 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
 
 
 def parse_dandi(url: str) -> DandiBlob | DandiAsset:
-    """Tell the S3 URL of an asset's blob from what the archive's own client resolves.
+    """Read the S3 URL of an asset's blob, or any name that DANDI's client resolves.
 
     >>> host = "https://dandiarchive.s3.amazonaws.com"
     >>> parse_dandi(f"{host}/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991")
@@ -161,7 +161,7 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
 
 
 def _viewed(url: str) -> str:
-    """The file that a page of the Neurosift viewer shows, or `url` itself when it is no such page.
+    """Return the file that a Neurosift page shows; other URLs unchanged.
 
     >>> _viewed("https://neurosift.app/nwb?url=https://api.dandiarchive.org/api/assets/1/download/")
     'https://api.dandiarchive.org/api/assets/1/download/'
@@ -196,13 +196,12 @@ def _parse_blob(url: str) -> DandiBlob | None:
     return None
 
 
-def without_signatures(text: str) -> str:
-    """A text without the queries of signed URLs, which let anybody read what they name, and without
-    the passwords in URLs.
+def mask_signatures(text: str) -> str:
+    """Mask the queries of signed URLs, and the passwords in URLs.
 
-    >>> without_signatures("cannot read https://host/x.nwb?X-Amz-Date=1&X-Amz-Signature=abc now")
+    >>> mask_signatures("cannot read https://host/x.nwb?X-Amz-Date=1&X-Amz-Signature=abc now")
     'cannot read https://host/x.nwb?*** now'
-    >>> without_signatures("http://user:password@minio:9000/")
+    >>> mask_signatures("http://user:password@minio:9000/")
     'http://***@minio:9000/'
     """
     return USER_INFO.sub("***@", SIGNED_QUERY.sub("?***", text))

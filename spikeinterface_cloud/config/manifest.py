@@ -32,7 +32,7 @@ JOB_ID = "AWS_BATCH_JOB_ID"
 
 
 def manifest_bytes(lines: Sequence[Mapping[str, str]]) -> bytes:
-    """Write the list; the same jobs in the same order give the same bytes.
+    """Write the manifest; the same jobs in the same order give the same bytes.
 
     >>> manifest_bytes([{"SORTERS": "simple"}])
     b'{"SORTERS":"simple"}\\n'
@@ -42,12 +42,12 @@ def manifest_bytes(lines: Sequence[Mapping[str, str]]) -> bytes:
 
 
 def manifest_name(data: bytes) -> str:
-    """The name of the list's object, which its content decides."""
+    """Return the name of the manifest, which depends on its content only."""
     return f"{hashlib.sha256(data).hexdigest()[:32]}.jsonl"
 
 
 def manifest_location(target: S3Location, data: bytes) -> S3Location:
-    """Where below `target` the list is kept."""
+    """Return the location of the manifest below `target`."""
     return target.child(FOLDER).child(manifest_name(data))
 
 
@@ -84,7 +84,7 @@ def select_line(data: bytes, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def line_index(environ: Mapping[str, str]) -> int | None:
-    """Which child of an array this is, counted from 0; None for a job that is none.
+    """Return the index of this array child, counted from 0; None for a single job.
 
     The identifier of a child ends with the same number, and stands in where the number is missing,
     as on servers that only resemble AWS.
@@ -110,7 +110,7 @@ def line_index(environ: Mapping[str, str]) -> int | None:
 
 
 def _read_line(line: str, number: int) -> dict[str, str]:
-    """The variables of line `number`, counted from 1 as editors count them."""
+    """Return the variables of line `number`, counted from 1."""
     place = f"{MANIFEST_URL}: line {number}"
     try:
         variables = json.loads(line)
@@ -138,9 +138,4 @@ def _read_line(line: str, number: int) -> dict[str, str]:
 
 
 def _as_variable(value: object) -> str:
-    """The text that a variable has for a JSON value.
-
-    >>> _as_variable({"kilosort4": {"do_CAR": False}})
-    '{"kilosort4": {"do_CAR": false}}'
-    """
     return json.dumps(value)

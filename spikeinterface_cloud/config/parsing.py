@@ -60,7 +60,7 @@ def _listed(value: str) -> tuple[str, ...]:
 
 
 def _is_text(name: str) -> bool:
-    """Whether it can be written: JSON can hold half of a character."""
+    """Return whether the name can be encoded: JSON can hold lone surrogates."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -69,20 +69,20 @@ def _is_text(name: str) -> bool:
 
 
 def parse_lowercase_names(value: object) -> object:
-    """Read names in any case, which have to be in small letters."""
+    """Read names in any case as lowercase."""
     names = parse_names(value)
     return tuple(name.lower() for name in names) if isinstance(names, tuple) else names
 
 
 def reject_duplicates(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse a name that is there again."""
+    """Refuse a name that is listed twice."""
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"lists {', '.join(sorted(twice))} more than once; name each once")
     return names
 
 
 def parse_count(value: object) -> object:
-    """Read a whole number from 1 on."""
+    """Read a whole number that is 1 or more."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -94,7 +94,7 @@ def parse_count(value: object) -> object:
 
 
 def load_json(text: str) -> Any:
-    """Parse strict JSON (no NaN); the error shows the corrected value of a Python literal."""
+    """Parse strict JSON (no NaN); the error corrects a Python literal."""
     try:
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except ValueError as error:
@@ -108,7 +108,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _finite(text: str) -> float:
-    """A number; one that is too large for a float would be written back as `Infinity`."""
+    """Parse a number; infinity would be written back as invalid JSON."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text} is too large for a number")
@@ -124,7 +124,7 @@ def _suggest_json(text: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """A hint that names the nearest known name, or nothing.
+    """Return a hint with the nearest known name, or an empty string.
 
     >>> nearest("kilosort44", ["kilosort4", "simple"])
     '; did you mean kilosort4?'

@@ -3,14 +3,14 @@
 import json
 from collections.abc import Collection, Iterator, Mapping
 
-from spikeinterface_cloud.config.locations import without_signatures
+from spikeinterface_cloud.config.locations import mask_signatures
 
 #: a name that the user is free to write in any way
 FREE = frozenset({"RUN_IDENTIFIER"})
 
 
 def unquote(given: Mapping[str, str]) -> dict[str, str]:
-    """The texts that are to be checked further: without what `text_problems` tells of.
+    """Return the texts without surrounding quotes and undecodable bytes.
 
     >>> unquote({"SORTERS": '"simple"', "N_JOBS": "''"})
     {'SORTERS': 'simple'}
@@ -19,14 +19,14 @@ def unquote(given: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in meant.items() if text.strip()}
 
 
-def text_problems(given: Mapping[str, str], secrets: Collection[str] = ()) -> Iterator[str]:
-    """A line for each variable whose text is not what was meant; none shows one of `secrets`."""
+def find_text_problems(given: Mapping[str, str], secrets: Collection[str] = ()) -> Iterator[str]:
+    """Yield a line for each text with quotes or undecodable bytes, without showing secrets."""
     for name, text in given.items():
         if _legible(text) != text:
             yield f"{name}: is not UTF-8 text; write it in UTF-8, or with plain letters"
         elif (meant := _without_quotes(name, text)) != text:
             is_shown = name not in secrets and "\n" not in meant
-            shown = f"; write {name}={without_signatures(meant)}" if is_shown else ""
+            shown = f"; write {name}={mask_signatures(meant)}" if is_shown else ""
             yield (
                 f"{name}: has quotes around it that are part of its value, as docker's --env-file "
                 f"keeps them; leave out the outer quotes{shown}"
@@ -34,7 +34,7 @@ def text_problems(given: Mapping[str, str], secrets: Collection[str] = ()) -> It
 
 
 def _legible(text: str) -> str:
-    """The text, with a question mark for NUL and for each byte that Python could not decode."""
+    """Replace NUL and each byte that Python could not decode by a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")
 
 
@@ -49,7 +49,7 @@ def _without_quotes(name: str, text: str) -> str:
 
 
 def _unescaped(whole: str) -> str:
-    """What is between the quotes; of a JSON text that holds JSON, what it holds."""
+    """Return the text between the quotes; a JSON string is decoded."""
     try:
         held = json.loads(whole)
     except (ValueError, RecursionError):

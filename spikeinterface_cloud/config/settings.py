@@ -14,16 +14,20 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
-from spikeinterface_cloud.config.aws import aws_problems
-from spikeinterface_cloud.config.conflicts import SYNONYMS, ambiguous_synonyms, contradictions
+from spikeinterface_cloud.config.aws import find_aws_problems
+from spikeinterface_cloud.config.conflicts import (
+    SYNONYMS,
+    find_ambiguous_synonyms,
+    find_contradictions,
+)
 from spikeinterface_cloud.config.locations import (
     LocalFolder,
     S3Location,
     SimulatedRecording,
     Source,
+    mask_signatures,
     parse_dandi,
     parse_s3,
-    without_signatures,
 )
 from spikeinterface_cloud.config.parsing import (
     Boolean,
@@ -34,8 +38,8 @@ from spikeinterface_cloud.config.parsing import (
     parse_lowercase_names,
     reject_duplicates,
 )
-from spikeinterface_cloud.config.quoting import text_problems, unquote
-from spikeinterface_cloud.config.typos import misspelt
+from spikeinterface_cloud.config.quoting import find_text_problems, unquote
+from spikeinterface_cloud.config.typos import find_misspelled
 from spikeinterface_cloud.config.validators import (
     check_dandi,
     check_dandiset,
@@ -47,7 +51,7 @@ from spikeinterface_cloud.errors import SettingsError
 
 
 class AwsSettings(BaseModel):
-    """How to reach S3; what is not given is left to boto3's own chain of credentials."""
+    """The connection to S3; boto3's credential chain fills in what is not given."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +73,7 @@ class AwsSettings(BaseModel):
         names = [*(f"AWS_{name.upper()}" for name in cls.model_fields), "AWS_ENDPOINT_URL_S3"]
         texts = {name: environ[name] for name in names if environ.get(name, "").strip()}
         given = unquote(texts)
-        if problems := [*text_problems(texts, SECRETS), *aws_problems(given)]:
+        if problems := [*find_text_problems(texts, SECRETS), *find_aws_problems(given)]:
             raise SettingsError("\n".join(problems))
         values = {name: given.get(f"AWS_{name.upper()}") for name in cls.model_fields}
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or values["endpoint_url"]
@@ -77,7 +81,7 @@ class AwsSettings(BaseModel):
 
 
 class JobSettings(BaseModel):
-    """One job: where its recording is, what to do with it, and where the results go."""
+    """One job: its recording, the processing, and the target of the results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -195,12 +199,12 @@ class JobSettings(BaseModel):
         known = variable_names()
         problems = [
             f"{name}: not a variable of this program; did you mean {meant}?"
-            for name, meant in sorted(misspelt(texts, [*known, *SYNONYMS]).items())
+            for name, meant in sorted(find_misspelled(texts, [*known, *SYNONYMS]).items())
         ]
         texts = {name: text for name, text in texts.items() if name in known}
         given = unquote(texts)
-        problems += text_problems(texts, SECRETS)
-        problems += [*ambiguous_synonyms(environ), *contradictions(given)]
+        problems += find_text_problems(texts, SECRETS)
+        problems += [*find_ambiguous_synonyms(environ), *find_contradictions(given)]
         values = {name.lower(): text for name, text in given.items()}
         try:
             settings = cls.model_validate(values)
@@ -213,7 +217,7 @@ class JobSettings(BaseModel):
         return settings
 
     def to_env(self) -> dict[str, str]:
-        """Write the variables that give these settings again; secrets never travel this way."""
+        """Return the variables that give these settings again, without secrets."""
         return {
             name.upper(): _write(value)
             for name, value in self._given()
@@ -221,7 +225,7 @@ class JobSettings(BaseModel):
         }
 
     def masked(self) -> dict[str, str]:
-        """The variables that were given, for logs and `run.json`: secrets and signatures hidden."""
+        """Return the given variables for logs and `run.json`, without secrets and signatures."""
         return {name.upper(): _mask(value) for name, value in self._given()}
 
     def _given(self) -> Iterator[tuple[str, Any]]:
@@ -233,7 +237,7 @@ class JobSettings(BaseModel):
                 yield name, value
 
     def _inconsistencies(self) -> list[str]:
-        """What only shows when every variable by itself is right."""
+        """Return the contradictions between valid variables."""
         problems = [
             f"SORTERS_KWARGS: has parameters for {name}, which SORTERS does not list"
             f"{nearest(name, self.sorters)}"
@@ -255,7 +259,7 @@ class JobSettings(BaseModel):
         return problems
 
     def _not_for_dandi(self) -> list[str]:
-        """What keeps the units from a dandiset."""
+        """Return why the units cannot go to a dandiset."""
         problems = []
         if "nwb" not in self.exports:
             problems.append("TARGET_DANDISET: takes the units as NWB; set EXPORTS=nwb as well")
@@ -268,7 +272,7 @@ class JobSettings(BaseModel):
 
     @property
     def source(self) -> Source:
-        """Where the recording comes from."""
+        """Return the location of the recording."""
         if self.aws_s3_bucket is not None:
             return parse_s3(self.aws_s3_bucket, self.aws_s3_bucket_folder)
         if self.dandiset_s3_file_url is not None:
@@ -279,29 +283,29 @@ class JobSettings(BaseModel):
 
     @property
     def target(self) -> S3Location | None:
-        """Where the results go besides the results folder."""
+        """Return the location of the results besides the results folder."""
         if self.target_aws_s3_bucket is None:
             return None
         return parse_s3(self.target_aws_s3_bucket, self.target_aws_s3_bucket_folder)
 
     @property
     def reader(self) -> str:
-        """The SpikeInterface reader; DANDI has NWB."""
+        """Return the SpikeInterface reader; assets of DANDI are NWB."""
         return self.data_type or "nwb"
 
     @property
     def sorter_parameters(self) -> dict[str, dict[str, Any]]:
-        """The parameters that were given, for every sorter in order."""
+        """Return the given parameters for every sorter, in order."""
         return {sorter: self.sorters_kwargs.get(sorter, {}) for sorter in self.sorters}
 
     @property
     def sub_recording_n_frames(self) -> int | None:
-        """How many frames to sort, or None for all of them."""
+        """Return the number of frames to sort, or None for all."""
         return self.test_sub_recording_n_frames if self.test_with_sub_recording else None
 
     @property
     def aws(self) -> AwsSettings:
-        """How to reach S3."""
+        """Return the connection to S3."""
         return AwsSettings(
             region_name=self.aws_region_name,
             access_key_id=self.aws_access_key_id,
@@ -320,12 +324,12 @@ SECRETS = frozenset(
 
 
 def variable_names() -> list[str]:
-    """Every variable that this program reads, in the order of the contract."""
+    """Return every variable of this program, in the order of the contract."""
     return [name.upper() for name in JobSettings.model_fields]
 
 
 def settings_table() -> str:
-    """The variables as the Markdown table of the README."""
+    """Return the variables as the Markdown table of the README."""
     rows = [
         f"| `{name.upper()}` | {field.description} |"
         for name, field in JobSettings.model_fields.items()
@@ -334,7 +338,6 @@ def settings_table() -> str:
 
 
 def _describe(problem: Any) -> str:
-    """One line for one problem that pydantic found."""
     name = str(problem["loc"][0]).upper()
     if problem["type"] == "missing":
         return f"{name}: missing; {JobSettings.model_fields[name.lower()].description}"
@@ -355,4 +358,4 @@ def _write(value: Any) -> str:
 def _mask(value: Any) -> str:
     if isinstance(value, SecretStr):
         return "***"
-    return without_signatures(_write(value))
+    return mask_signatures(_write(value))

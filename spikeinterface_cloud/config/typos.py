@@ -35,10 +35,10 @@ ALIASES = {
 COMMON_ENDS = frozenset({"ACCESS_KEY", "API_KEY", "FILE_URL", "KEY_ID", "S3_BUCKET"})
 
 
-def misspelt(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Those names that are almost, but not quite, a known one, with the one that was meant.
+def find_misspelled(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """Return the names that nearly match a known one, each with that one.
 
-    >>> misspelt(["n_jobs", "REGION_NAME", "HOME"], ["N_JOBS", "AWS_REGION_NAME"])
+    >>> find_misspelled(["n_jobs", "REGION_NAME", "HOME"], ["N_JOBS", "AWS_REGION_NAME"])
     {'n_jobs': 'N_JOBS', 'REGION_NAME': 'AWS_REGION_NAME'}
     """
     known = frozenset(known)
@@ -57,7 +57,7 @@ def _meant(name: str, known: frozenset[str]) -> str | None:
 
 
 def _whole_name(end: str, known: frozenset[str]) -> str | None:
-    """The name that is `end` behind its first parts."""
+    """Return the known name that ends with `end`."""
     if "_" not in end or end in COMMON_ENDS:
         return None
     whole = [name for name in known if name.endswith(f"_{end}")]

@@ -28,14 +28,14 @@ def parse_preprocessing(value: object) -> object:
 
 
 def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse no sorter, and one that is there again."""
+    """Refuse an empty list, and duplicates."""
     if not sorters:
         raise ValueError("names no sorter; write at least one, like kilosort4")
     return reject_duplicates(sorters)
 
 
 def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what are no parameters of a sorter."""
+    """Refuse values that are not objects of parameters."""
     for name, parameters in kwargs.items():
         if not isinstance(parameters, dict):
             raise ValueError(
@@ -46,13 +46,13 @@ def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_dandi(url: str) -> str:
-    """Refuse what names no asset."""
+    """Refuse a text that does not name an asset."""
     if isinstance(parse_dandi(url), DandiAsset):
         parse_asset_name(url)
     return url
 
 
 def check_dandiset(name: str) -> str:
-    """Refuse what names no dandiset."""
+    """Refuse a text that does not name a dandiset."""
     parse_dandiset_name(name)
     return name

@@ -26,7 +26,7 @@ DESCRIPTION = re.compile(r"_desc-(?P<text>[A-Za-z0-9+-]+)(?=[_.])")
 
 
 def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
-    """Where the units of a sorter lie in a dandiset, apart from those of other recordings.
+    """Return the path of a sorter's units in a dandiset.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
 
 
 def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
-    """Hold the session against the archive's rules before any sorter runs, in a file without units.
+    """Check the session against the archive's rules before sorting, with a file without units.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
 def upload_units(
     plan: ExportPlan, dandiset: str, api_key: SecretStr, written: Iterable[ExportRun]
 ) -> tuple[list[ExportRun], CloudJobError | None]:
-    """Upload every NWB file that was written; those that can leave do.
+    """Upload every NWB file; one failure does not stop the others.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ PHY_FOLDER = "phy"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportPlan:
-    """What is exported of each sorter, and what is known of the recording for it."""
+    """The exports of each sorter, and the recording's metadata that they need."""
 
     formats: Sequence[str]
     #: the results folder, with a folder for each sorter
@@ -44,7 +44,7 @@ class ExportPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sorted:
-    """A sorter that found units, and what it read."""
+    """A sorter that found units, and the recording that it read."""
 
     sorter: str
     version: str | None
@@ -55,7 +55,7 @@ class Sorted:
 def plan_exports(
     formats: Sequence[str], recording: si.BaseRecording, source: Mapping[str, Any], results: Path
 ) -> ExportPlan:
-    """Read what the exports need of the source while it is here.
+    """Read what the exports need of the source.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def plan_exports(
 
 
 def why_not_for_archives(session: Session) -> str | None:
-    """Why DANDI would refuse the units of this session, or None."""
+    """Return why DANDI would refuse the units of this session, or None."""
     if session.not_for_archives is not None:
         return session.not_for_archives
     missing = missing_for_archives(session)
@@ -89,7 +89,7 @@ def why_not_for_archives(session: Session) -> str | None:
 
 
 def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
-    """Write every export of one sorter that found units; a failure is in what is returned."""
+    """Write every export of one sorter; failures are part of the result."""
     runs = []
     for name in plan.formats:
         path = plan.results / found.sorter / (UNITS_FILE if name == "nwb" else PHY_FOLDER)
@@ -143,7 +143,7 @@ def _export_nwb(
 
 
 def _labels(file: Path) -> pd.DataFrame:
-    """The labels by unit name; none where the units were not labeled."""
+    """Return the labels by unit name, empty if the units were not labeled."""
     if not file.is_file():
         return pd.DataFrame()
     return pd.read_csv(file, dtype=str).set_index("unit_id")
@@ -155,7 +155,6 @@ def _programs(found: Sorted) -> dict[str, str]:
 
 
 def _describe(plan: ExportPlan, found: Sorted) -> str:
-    """What the units are, and of which bytes."""
     version = f" {found.version}" if found.version else ""
     text = f"Units found by {found.sorter}{version}, run by SpikeInterface {si.__version__}."
     address = str(plan.source.get("location", ""))

@@ -15,7 +15,7 @@ METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:
-    """A number for each unit."""
+    """One number for each unit."""
 
     name: str
     description: str
@@ -23,7 +23,7 @@ class Metric:
 
 
 def metrics_of(analyzer: si.SortingAnalyzer) -> Iterator[Metric]:
-    """Every metric that could be computed for a unit at least."""
+    """Yield every metric that was computed for at least one unit."""
     for name in METRIC_EXTENSIONS:
         extension: Any = analyzer.get_extension(name)
         if extension is None:

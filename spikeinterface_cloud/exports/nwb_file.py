@@ -18,7 +18,7 @@ FLOATS = frozenset({"x", "y", "z", "imp", "rel_x", "rel_y", "rel_z"})
 
 
 def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
-    """The file without units, in memory.
+    """Return the NWB file without units, in memory.
 
     Parameters
     ----------

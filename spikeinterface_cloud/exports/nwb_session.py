@@ -74,7 +74,7 @@ class ElectrodeFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """All that is said around the units."""
+    """The metadata around the units."""
 
     description: str
     start: datetime
@@ -93,13 +93,13 @@ class Session:
 
     @property
     def archive_name(self) -> str:
-        """`sub-<subject>_ses-<session>`, as DANDI names files, as far as both are known."""
+        """Return `sub-<subject>_ses-<session>`, as far as both are known."""
         parts = [("sub", self.subject.get("subject_id")), ("ses", self.fields.get("session_id"))]
         return "_".join(f"{key}-{sanitized(str(value))}" for key, value in parts if value)
 
 
 def sanitized(text: str) -> str:
-    """A part of a file's name as DANDI writes it.
+    """Replace the characters that DANDI does not allow in a part of a file name.
 
     >>> sanitized("mouse_7 left/1")
     'mouse-7-left-1'
@@ -108,7 +108,7 @@ def sanitized(text: str) -> str:
 
 
 def session_of_recording(recording: si.BaseRecording) -> Session:
-    """What a recording tells by itself: its probes, and the place of each contact on them."""
+    """Return what the recording itself provides: its probes and their contacts."""
     groups = [str(group) for group in recording.get_channel_groups()]
     names = list(dict.fromkeys(groups))
     devices = [_device(recording, number) for number in range(_n_probes(recording, names))]
@@ -132,7 +132,7 @@ def session_of_recording(recording: si.BaseRecording) -> Session:
 
 
 def _n_probes(recording: si.BaseRecording, groups: Sequence[str]) -> int:
-    """One probe a group where there are as many of both; otherwise one that bears all groups."""
+    """Return the number of probes if each has one group, else 1."""
     if not recording.has_probe():
         return 1
     n_probes = len(recording.get_probes())

@@ -67,7 +67,7 @@ DEVICE_TEXTS = ("description", "manufacturer", "model_number", "model_name", "se
 
 
 def find_session(recording: si.BaseRecording) -> Session:
-    """The session of the NWB file that `recording` is read from, or what the recording tells.
+    """Return the session of the source's NWB file, or what the recording itself provides.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> S
 
 
 def _series(file: h5py.File, series_path: str) -> str | None:
-    """The name of the series, if others were acquired with it."""
+    """Return the name of the series if the file has several."""
     acquired = [_attribute(each, "neurodata_type") for each in file["acquisition"].values()]
     return series_path.rpartition("/")[2] if acquired.count("ElectricalSeries") > 1 else None
 
@@ -144,7 +144,7 @@ def _subject(file: h5py.File) -> dict[str, Any]:
 
 
 def _children(file: h5py.File, place: str) -> Iterator[h5py.Group]:
-    """The devices, or the electrode groups, in a group of them."""
+    """Yield the devices, or the electrode groups, of a group."""
     for child in file.get(place, {}).values():
         kind = _attribute(child, "neurodata_type")
         is_table = "colnames" in child.attrs
@@ -200,7 +200,7 @@ def _electrodes(file: h5py.File, region: list[int], channel_ids: list[Any]) -> E
 
 
 def _column(table: h5py.Group, name: str) -> ElectrodeColumn | None:
-    """A column of plain values; None for one of references, or of lists."""
+    """Return a column of plain values, or None for references and lists."""
     data = table.get(name)
     if not isinstance(data, h5py.Dataset) or f"{name}_index" in table:
         return None
@@ -227,7 +227,6 @@ def _attribute(item: h5py.HLObject, name: str) -> str | None:
 
 
 def _text(file: h5py.File, place: str) -> str | None:
-    """A text that is one dataset; None where it is missing or no text."""
     texts = _texts(file, place)
     return texts[0] if texts else None
 
@@ -244,7 +243,7 @@ def _date(text: str | None) -> datetime | None:
 
 
 def missing_for_archives(session: Session) -> list[str]:
-    """What an archive asks of the subject and the session, and this session does not tell."""
+    """Return the metadata that an archive requires and this session lacks."""
     subject: Mapping[str, Any] = session.subject
     missing = [name for name in ("subject_id", "species", "sex") if not subject.get(name)]
     if not (subject.get("age") or subject.get("date_of_birth")):

@@ -26,7 +26,7 @@ LABEL_DESCRIPTIONS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnitsSource:
-    """What a units table is made of."""
+    """The data of a units table."""
 
     analyzer: si.SortingAnalyzer
     #: a row for each unit, by the unit's name as text; empty where there are none
@@ -38,7 +38,7 @@ class UnitsSource:
 
 
 def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
-    """The table, to be set as `nwbfile.units`."""
+    """Return the units table, to be set as `nwbfile.units`."""
     analyzer = source.analyzer
     columns = [
         _column("unit_name", "name of the unit", [str(name) for name in analyzer.unit_ids]),
@@ -65,7 +65,7 @@ def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
 
 
 def _spike_times(source: UnitsSource) -> list[VectorData]:
-    """The times of all units, one unit after the other, each in the order of time."""
+    """Return the sorted spike times of all units, one unit after the other."""
     analyzer = source.analyzer
     spikes = analyzer.sorting.to_spike_vector(concatenated=False)
     rate_hz = analyzer.sampling_frequency
@@ -82,7 +82,7 @@ def _spike_times(source: UnitsSource) -> list[VectorData]:
 
 
 def _observed(source: UnitsSource) -> list[VectorData]:
-    """The continuous stretches that were sorted, the same for each unit."""
+    """Return the sorted intervals, the same for each unit."""
     intervals = np.array(source.clock.intervals_s())
     n_units = len(source.analyzer.unit_ids)
     return _ragged(
@@ -94,7 +94,7 @@ def _observed(source: UnitsSource) -> list[VectorData]:
 
 
 def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
-    """Templates on as many channels for each unit, those where it is largest."""
+    """Return templates on the largest channels of each unit, the same number for all."""
     analyzer = source.analyzer
     templates = analyzer.get_extension("templates")
     means = templates.get_data(operator="average")
@@ -126,7 +126,7 @@ def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
 def largest_channels(
     templates: npt.NDArray[np.floating[Any]], masks: npt.NDArray[np.bool_]
 ) -> npt.NDArray[np.int64]:
-    """The channels of each unit by size of its template, as many for each as the fewest have.
+    """Return the channels of each unit by template size, as many as the sparsest unit has.
 
     Parameters
     ----------
@@ -179,6 +179,6 @@ def _column(name: str, description: str, data: Sequence[Any] | npt.NDArray[Any])
 def _ragged(
     name: str, description: str, data: npt.NDArray[Any], counts: npt.NDArray[np.int64]
 ) -> list[VectorData]:
-    """A column of lists: `counts` values of `data` for each unit."""
+    """Return a column of lists: `counts` values of `data` for each unit."""
     values = _column(name, description, data)
     return [values, VectorIndex(name=f"{name}_index", data=np.cumsum(counts), target=values)]

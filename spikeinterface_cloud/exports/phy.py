@@ -40,7 +40,7 @@ def export_phy(
     folder: Path,
     largest_traces_bytes: int = LARGEST_TRACES_BYTES,
 ) -> None:
-    """Write the folder; several segments are one after the other in it, as in the traces.
+    """Write the folder; segments are concatenated, as in the traces.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def export_phy(
 
 
 def _padded_channels(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
-    """The channels of each unit by index, in rows of one length."""
+    """Return the channel indices of each unit, padded to the same length."""
     if analyzer.sparsity is None:
         every = np.arange(len(analyzer.channel_ids))
         return np.tile(every, (len(analyzer.unit_ids), 1))
@@ -80,7 +80,7 @@ def _padded_channels(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
 
 
 def _write_traces(recording: si.BaseRecording, folder: Path, largest_bytes: int) -> None:
-    """Copy the sorted file where it is small, and tell phy how to read it."""
+    """Copy the sorted file if it is small, and write `params.py`."""
     binary = recording.get_binary_description()
     source = Path(binary["file_paths"][0])
     size_bytes = source.stat().st_size
@@ -139,7 +139,7 @@ def _write_templates(
 def _write_waveforms(
     analyzer: si.SortingAnalyzer, channels: npt.NDArray[np.int64], folder: Path
 ) -> None:
-    """The sampled waveforms, which phy shows, and computes features from, without the traces."""
+    """Write the sampled waveforms, from which phy computes features without the traces."""
     sampled = analyzer.get_extension("random_spikes").get_data()
     waveforms = analyzer.get_extension("waveforms").get_data()
     units = analyzer.sorting.to_spike_vector()["unit_index"][sampled]
@@ -172,7 +172,7 @@ def _write_channels(analyzer: si.SortingAnalyzer, folder: Path) -> None:
 
 
 def write_tables(analyzer: si.SortingAnalyzer, labels: pd.DataFrame, folder: Path) -> None:
-    """The columns of phy's table of clusters, a file each; clusters are numbered from 0."""
+    """Write the columns of phy's cluster table, one file each."""
     names = [str(name) for name in analyzer.unit_ids]
     groups = ["unsorted"] * len(names)
     if "label" in labels.columns:

@@ -11,7 +11,7 @@ from spikeinterface_cloud.results.layout import AGREEMENT, CONSENSUS_UNITS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreementCell:
-    """Of the row's units, those that the column's sorter found as well."""
+    """The row's units that the column's sorter found as well."""
 
     n_units: int
     part: float
@@ -19,7 +19,7 @@ class AgreementCell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgreementMatrix:
-    """A line and a column for each sorter that has units."""
+    """A row and a column for each sorter with units."""
 
     sorters: tuple[str, ...]
     n_units: tuple[int, ...]
@@ -29,7 +29,7 @@ class AgreementMatrix:
 
 
 def read_agreement(folder: Path, n_units: Mapping[str, int]) -> AgreementMatrix | None:
-    """The matrix of the sorters in `n_units` (units by sorter); None where nothing was compared."""
+    """Read the matrix of the sorters in `n_units` (units by sorter); None if none were compared."""
     file = folder / AGREEMENT
     if not file.is_file():
         return None
@@ -49,7 +49,6 @@ def read_agreement(folder: Path, n_units: Mapping[str, int]) -> AgreementMatrix 
 
 
 def _count_sorters(file: Path) -> Counter[int]:
-    """How many neurons were found by how many sorters."""
     if not file.is_file():
         return Counter()
     with file.open(newline="", encoding="utf-8") as lines:

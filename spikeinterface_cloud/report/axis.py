@@ -18,7 +18,7 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """What a plot shows along one direction."""
+    """One axis of a plot."""
 
     label: str
     lower: float
@@ -28,7 +28,7 @@ class Axis:
     without_ticks: bool = False
 
     def fraction(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Where the values lie between `lower` (0) and `upper` (1)."""
+        """Return the positions of the values between `lower` (0) and `upper` (1)."""
         numbers = np.asarray(values, dtype="float64")
         lower, upper = self.lower, self.upper
         if self.logarithmic:
@@ -36,7 +36,7 @@ class Axis:
         return (numbers - lower) / (upper - lower)
 
     def ticks(self) -> list[float]:
-        """The values that are written along the axis: round ones, a handful.
+        """Return a handful of round values along the axis.
 
         >>> Axis(label="depth", lower=0, upper=3840).ticks()
         [0.0, 1000.0, 2000.0, 3000.0]
@@ -55,7 +55,7 @@ class Axis:
 
 
 def spanning(label: str, values: npt.ArrayLike, margin: float = 0.04) -> Axis:
-    """An axis that holds all finite values, with `margin` (a part of their range) around them."""
+    """Return an axis over all finite values, extended by `margin` (a fraction of their range)."""
     numbers = np.asarray(values, dtype="float64")
     numbers = numbers[np.isfinite(numbers)]
     lower, upper = (float(numbers.min()), float(numbers.max())) if numbers.size else (0.0, 1.0)
@@ -64,7 +64,7 @@ def spanning(label: str, values: npt.ArrayLike, margin: float = 0.04) -> Axis:
 
 
 def number(value: float) -> str:
-    """Write a number of an axis, short enough to stand beside it.
+    """Format a tick label.
 
     >>> number(1000.0), number(0.25), number(-50.0), number(1e-4), number(200000.0)
     ('1000', '0.25', '-50', '10⁻⁴', '2·10⁵')

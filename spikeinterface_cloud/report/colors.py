@@ -19,5 +19,5 @@ OTHER = (BLUE, "square")
 
 
 def label_style(label: str) -> tuple[str, str]:
-    """The color and the mark of a unit with this label."""
+    """Return the color and the mark of a unit with this label."""
     return LABELS.get(label, OTHER)

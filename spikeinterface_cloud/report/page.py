@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """All that the template shows."""
+    """The data of the template."""
 
     title: str
     record: RunRecord
@@ -58,7 +58,7 @@ class Page:
 def write_report(
     folder: Path, record: RunRecord, sorters: Sequence[str], sample: RecordingSample | None
 ) -> Path:
-    """Write the page on what is in the results folder.
+    """Write the report of a results folder.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def write_report(
 
 
 def _sections(folder: Path, record: RunRecord, sorters: Sequence[str]) -> list[SorterSection]:
-    """Of each sorter what the results hold; not read where the machine is being taken back."""
+    """Return the sections of the sorters; results are not read if the job was interrupted."""
     runs = {run.sorter: run for run in record.sorters}
     if record.status == "interrupted":
         return [unread_section(name, runs.get(name)) for name in sorters]
@@ -195,5 +195,4 @@ def _notes(record: RunRecord) -> list[str]:
 
 
 def _json(value: object) -> str:
-    """A value as it would be given to the job; nothing for an empty one."""
     return json.dumps(value, indent=2, default=str) if value else ""

@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peaks:
-    """Spikes found in thinned parts of the recording, in order of time."""
+    """Peaks in sampled slices of the recording, in order of time."""
 
     #: over all segments, one after the other
     time_s: Floats
@@ -44,7 +44,7 @@ class Peaks:
 
 
 def find_peaks(recording: si.BaseRecording) -> Peaks:
-    """Detect and localize the peaks in thinned parts of a high-pass filtered recording."""
+    """Detect and localize peaks in slices of a high-pass filtered recording."""
     # imported here, as that takes seconds, which a job that is refused would wait for
     from spikeinterface.sortingcomponents.peak_detection import detect_peaks
     from spikeinterface.sortingcomponents.peak_localization import localize_peaks
@@ -77,7 +77,7 @@ def find_peaks(recording: si.BaseRecording) -> Peaks:
 
 
 def _noise_levels(recording: si.BaseRecording) -> Floats:
-    """The noise level of each channel; infinite, so that it has no peaks, where it is constant."""
+    """Return the noise level of each channel, infinite (no peaks) for a constant one."""
     levels = noise_levels(recording)
     if recording.get_dtype().kind == "i":
         levels = np.maximum(levels, LEAST_NOISE_STEPS)
@@ -85,7 +85,7 @@ def _noise_levels(recording: si.BaseRecording) -> Floats:
 
 
 def _seconds(recording: si.BaseRecording, peaks: npt.NDArray[np.void]) -> Floats:
-    """When the peaks are, with the segments one after the other."""
+    """Return the times of the peaks, with the segments concatenated."""
     lengths = [recording.get_num_samples(index) for index in range(recording.get_num_segments())]
     offsets = np.cumsum([0, *lengths[:-1]])
     frames = peaks["sample_index"] + offsets[peaks["segment_index"]]

@@ -30,7 +30,7 @@ MARKS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LegendEntry:
-    """One kind of mark in a plot, and what it stands for."""
+    """A mark of a plot and its meaning."""
 
     text: str
     mark: Markup
@@ -38,7 +38,7 @@ class LegendEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """A plot with its words; without a plot, `caption` says why there is none."""
+    """A plot with its caption; if `plot` is None, the caption gives the reason."""
 
     title: str
     caption: str
@@ -47,7 +47,7 @@ class Figure:
 
 
 class Plot:
-    """A drawing that grows by what is added to it."""
+    """An SVG drawing."""
 
     def __init__(self, x: Axis, y: Axis, height: int = HEIGHT) -> None:
         self.x = x
@@ -69,7 +69,7 @@ class Plot:
         self._drawn.append(f'<path d="M{path}z" fill="{color}" fill-opacity="0.2"/>')
 
     def dots(self, x: Values, y: Values, color: str, diameter: float = 2.0) -> None:
-        """Add small dots, in one path; those on the same place count once."""
+        """Add small dots as one path, without duplicates."""
         places = dict.fromkeys(self._places(x, y))
         path = "".join(f"M{a:g} {b:g}h0" for a, b in places)
         self._drawn.append(
@@ -78,7 +78,7 @@ class Plot:
         )
 
     def marks(self, x: Values, y: Values, style: tuple[str, str], names: list[str]) -> None:
-        """Add marks of a color and shape, each with a name that shows when it is pointed at."""
+        """Add marks of a color and shape, each with a tooltip."""
         color, shape = style
         self._drawn += [
             f'<path d="M{a:g} {b:g}{MARKS[shape]}"{_paint(color, shape)}>'
@@ -106,7 +106,7 @@ class Plot:
         self._drawn.append(f'<path d="{path}" stroke="{color}" stroke-dasharray="4 4"/>')
 
     def draw(self, description: str) -> Markup:
-        """The drawing as it goes into the page; `description` is read to who cannot see it."""
+        """Return the SVG; screen readers read `description`."""
         clip = f"M{LEFT} {TOP}H{WIDTH - RIGHT}V{self._height - BOTTOM}H{LEFT}z"
         return Markup(  # noqa: S704 -- numbers, constants, and texts that are escaped
             f'<svg class="plot" viewBox="0 0 {WIDTH} {self._height}" role="img" '
@@ -159,7 +159,7 @@ class Plot:
 
 
 def legend(text: str, style: tuple[str, str]) -> LegendEntry:
-    """What a mark of this color and shape stands for."""
+    """Return the legend entry of a mark."""
     color, shape = style
     mark = Markup(  # noqa: S704 -- constants
         '<svg class="mark" viewBox="-8 -8 16 16" aria-hidden="true">'
@@ -169,12 +169,12 @@ def legend(text: str, style: tuple[str, str]) -> LegendEntry:
 
 
 def missing(title: str, reason: str) -> Figure:
-    """A figure that is not there, with the reason."""
+    """Return a figure without a plot."""
     return Figure(title=title, caption=reason)
 
 
 def thinned(n: int, most: int, seed: int = 0) -> npt.NDArray[np.int64]:
-    """At most `most` of the indices of `n` things, drawn at random, in order."""
+    """Return at most `most` of the indices of `n` items, drawn at random, in order."""
     if n <= most:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, size=most, replace=False))

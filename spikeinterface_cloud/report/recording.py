@@ -20,12 +20,12 @@ SPREAD = 1.6
 MOST_HEIGHT = 0.9
 
 #: colors of the drift map, from the smallest amplitudes to the largest
-AMPLITUDE_COLOURS = (GREY, SKY_BLUE, BLUE, DARK)
+AMPLITUDE_COLORS = (GREY, SKY_BLUE, BLUE, DARK)
 AMPLITUDE_QUANTILES = (0.0, 0.5, 0.8, 0.95, 1.0)
 
 
 def recorded_figures(sample: RecordingSample | None) -> list[Figure]:
-    """The figures of the recording itself."""
+    """Return the figures of the recording itself."""
     if sample is None:
         titles = ("Probe", "Spectrum", "Traces before preprocessing", "Traces after preprocessing")
         return [missing(title, NOT_SAMPLED) for title in titles]
@@ -41,7 +41,7 @@ def recorded_figures(sample: RecordingSample | None) -> list[Figure]:
 
 
 def drift_figures(sample: RecordingSample | None) -> list[Figure]:
-    """The drift map, and how many peaks there are at each depth."""
+    """Return the drift map, and the rate of peaks by depth."""
     titles = ("Drift map", "Peaks by depth")
     if sample is None:
         return [missing(title, NOT_SAMPLED) for title in titles]
@@ -165,7 +165,7 @@ def _drift_map(sample: RecordingSample, peaks: Peaks, depth: Axis) -> Figure:
     plot = Plot(Axis(label="time (s)", lower=0.0, upper=sum(durations)), depth)
     borders = np.quantile(peaks.amplitude, AMPLITUDE_QUANTILES)
     entries = []
-    for color, lower, upper in zip(AMPLITUDE_COLOURS, borders[:-1], borders[1:], strict=True):
+    for color, lower, upper in zip(AMPLITUDE_COLORS, borders[:-1], borders[1:], strict=True):
         chosen = (peaks.amplitude >= lower) & (peaks.amplitude <= upper)
         plot.dots(peaks.time_s[chosen], peaks.depth_um[chosen], color, 1.6)
         entries.append(legend(f"{lower:.0f} to {upper:.0f} {peaks.unit}", (color, "circle")))
@@ -197,7 +197,7 @@ def _peaks_by_depth(peaks: Peaks, depth: Axis) -> Figure:
 
 
 def _extremes(x: np.ndarray, y: np.ndarray, n_bins: int = 240) -> tuple[np.ndarray, np.ndarray]:
-    """A line with the lowest and the highest value of each bin: no spike is lost in thinning."""
+    """Thin a line to the lowest and the highest value of each bin, so that no spike is lost."""
     if len(y) <= 2 * n_bins:
         return x, y
     length = len(y) // n_bins

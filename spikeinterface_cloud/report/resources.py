@@ -8,7 +8,7 @@ from spikeinterface_cloud.runtime.logging import Step, format_bytes
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepLine:
-    """A step of the job, with its part of the time."""
+    """A step of the job, and its duration relative to the longest."""
 
     name: str
     seconds: str
@@ -18,14 +18,14 @@ class StepLine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fact:
-    """A name and what there is to say of it."""
+    """A name and a text."""
 
     name: str
     text: str
 
 
 def step_lines(steps: list[Step]) -> list[StepLine]:
-    """The steps in order, each with its part of the longest."""
+    """Return the steps in order."""
     longest = max((step.seconds or 0.0 for step in steps), default=0.0) or 1.0
     return [
         StepLine(
@@ -39,7 +39,7 @@ def step_lines(steps: list[Step]) -> list[StepLine]:
 
 
 def resource_facts(record: RunRecord) -> list[Fact]:
-    """The machine, the peaks of memory, and the cost."""
+    """Return the machine, the peak memory and the cost."""
     machine = record.machine
     facts = [
         Fact(name="started", text=f"{record.started:%Y-%m-%d %H:%M:%S} UTC"),
@@ -73,7 +73,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def count_units(n_units: int) -> str:
-    """Write a number of units.
+    """Format a number of units.
 
     >>> count_units(1), count_units(2)
     ('1 unit', '2 units')

@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contacts:
-    """Where the channels are, and which of them are bad."""
+    """The positions of the channels, and which of them are bad."""
 
     channel_ids: tuple[str, ...]
     x_um: npt.NDArray[np.float64]
@@ -43,13 +43,13 @@ class Contacts:
 
     @property
     def has_depth(self) -> bool:
-        """Whether the channels lie at different depths."""
+        """Return whether the channels lie at different depths."""
         return bool(np.ptp(self.y_um) > 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Signal:
-    """What the channels see, before or after preprocessing."""
+    """The signal before or after preprocessing."""
 
     #: `µV`, or `counts` where the recording has no gain
     unit: str
@@ -66,7 +66,7 @@ class Signal:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecordingSample:
-    """What the report shows of the recording."""
+    """The report's data of the recording."""
 
     sampling_frequency_hz: float
     #: each segment's, in seconds; the report puts them one after the other
@@ -84,7 +84,7 @@ class RecordingSample:
 def take_sample(
     recording: si.BaseRecording, preprocessed: PreprocessedRecording
 ) -> RecordingSample | None:
-    """Look at the recording before and after preprocessing.
+    """Sample the recording before and after preprocessing.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def _contacts(recording: si.BaseRecording, bad: Mapping[str, str]) -> Contacts |
 
 
 def _spread(recording: si.BaseRecording, most: int, keep: Mapping[str, str]) -> list[object]:
-    """So many channels, evenly spread over the depth, the deepest first; a few bad ones too."""
+    """Choose channels evenly over the depth, the deepest first, with a few bad ones."""
     names = list(recording.channel_ids)
     if recording.has_probe():
         depth = recording.get_channel_locations()[:, 1]
@@ -174,7 +174,7 @@ def _look_at(
 
 
 def _spectrum(recording: si.BaseRecording, segment: int, in_uv: bool) -> tuple[Floats, Floats]:
-    """The frequencies above 0 Hz, and the power spectral density: frequencies x channels."""
+    """Return frequencies above 0 Hz, and the power density (frequencies x channels)."""
     # imported here, as that takes half a second, which a job that is refused would wait for
     from scipy.signal import welch
 

@@ -28,7 +28,7 @@ STOPPED = "The job was stopped before its units could be drawn; they are in the 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelCount:
-    """How many units have a label."""
+    """The number of units with a label."""
 
     label: str
     n_units: int
@@ -39,7 +39,7 @@ class LabelCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SorterSection:
-    """What the report says of one sorter."""
+    """The report's section of one sorter."""
 
     sorter: str
     #: None where the job ended before the sorter did
@@ -53,7 +53,7 @@ class SorterSection:
 
 
 def unread_section(sorter: str, run: SorterRun | None) -> SorterSection:
-    """What a job that is stopped has the time to say: it has seconds left for all its results."""
+    """Return a section without units: a job that is stopped has only seconds left."""
     note = UNFINISHED if run is None else STOPPED
     return SorterSection(sorter=sorter, run=run, notes=(note,))
 
@@ -61,7 +61,7 @@ def unread_section(sorter: str, run: SorterRun | None) -> SorterSection:
 def sorter_section(
     folder: Path, sorter: str, run: SorterRun | None, accuracy: Mapping[str, float] | None = None
 ) -> SorterSection:
-    """Read what the results folder of a sorter holds, as far as it got.
+    """Read the results folder of a sorter, as far as it got.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _counts(table: UnitTable) -> list[LabelCount]:
 
 
 def _raster(analyzer: si.SortingAnalyzer, table: UnitTable) -> Figure:
-    """The spikes over time, units in order of depth, the deepest at the bottom."""
+    """Plot the spikes over time, units in order of depth."""
     sorting = analyzer.sorting
     spikes = sorting.to_spike_vector()
     shown = spikes[thinned(len(spikes), MOST_SPIKES)]

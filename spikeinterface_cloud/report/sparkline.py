@@ -11,16 +11,16 @@ from spikeinterface_cloud.report.colors import BLUE, DARK
 WIDTH, HEIGHT = 100, 40
 
 #: of the neighbors' lines every so many samples are drawn
-NEIGHBOUR_STEP = 3
+NEIGHBOR_STEP = 3
 
 
 def waveforms(main: npt.NDArray[np.floating], others: Sequence[npt.NDArray[np.floating]]) -> Markup:
-    """A template on its main channel, and lightly what the neighbors see of it."""
+    """Draw a template on its main channel, and lightly on the neighbors."""
     shown = np.stack([main, *others])
     lower, upper = float(shown.min()), float(shown.max())
     x = np.linspace(1, WIDTH - 1, len(main))
     y = HEIGHT - 2 - (shown - lower) / ((upper - lower) or 1.0) * (HEIGHT - 4)
-    neighbors = "".join(_path(x[::NEIGHBOUR_STEP], line[::NEIGHBOUR_STEP]) for line in y[1:])
+    neighbors = "".join(_path(x[::NEIGHBOR_STEP], line[::NEIGHBOR_STEP]) for line in y[1:])
     return _drawing(
         "template",
         f'<path d="{neighbors}" fill="none" stroke="#b9c4cc"/>'
@@ -29,7 +29,7 @@ def waveforms(main: npt.NDArray[np.floating], others: Sequence[npt.NDArray[np.fl
 
 
 def histogram(counts: npt.NDArray[np.integer]) -> Markup:
-    """An autocorrelogram: a bar a bin."""
+    """Draw an autocorrelogram."""
     heights = np.round(counts / max(1, int(counts.max(initial=0))) * (HEIGHT - 2), 1)
     width = WIDTH / len(counts)
     steps = np.round(np.diff(heights, prepend=0.0), 1)

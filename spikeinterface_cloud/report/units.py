@@ -49,7 +49,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
-    """A figure in the table: as it is written, and as it is sorted (None: missing)."""
+    """A value in the table: as text, and as the number to sort by (None: missing)."""
 
     text: str
     value: float | None
@@ -57,7 +57,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """A line of the table."""
+    """A row of the table."""
 
     unit_id: str
     #: `good`, `mua`, `noise`, or empty where there are no labels
@@ -76,7 +76,7 @@ class Unit:
 
     @property
     def reason(self) -> str:
-        """The metrics that the unit failed; empty where it passed all."""
+        """Return the metrics that the unit failed."""
         return "" if self.decided_by.startswith("passed ") else self.decided_by
 
 
@@ -94,11 +94,11 @@ class UnitTable:
 
     @property
     def has_bombcell(self) -> bool:
-        """Whether bombcell was asked."""
+        """Return whether the units have bombcell labels."""
         return any(unit.bombcell for unit in self.units)
 
     def counts(self) -> dict[str, int]:
-        """The number of units by label, in the order good, mua, noise, others."""
+        """Return the number of units by label, in the order good, mua, noise, others."""
         order = {"good": 0, "mua": 1, "noise": 2}
         labels = [unit.label for unit in self.units]
         names = sorted(set(labels), key=lambda label: (order.get(label, 3), label))
@@ -106,7 +106,7 @@ class UnitTable:
 
 
 def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
-    """Read what the results folder of a sorter says of its units."""
+    """Read the units of a sorter."""
     metrics = read_table(folder / METRICS)
     labels = read_table(folder / LABELS)
     present = {
@@ -145,7 +145,7 @@ def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
 
 
 def read_table(file: Path) -> dict[str, Mapping[str, str]]:
-    """The lines of a table by their `unit_id`; empty where there is no such file."""
+    """Read the rows of a table by `unit_id`; empty if there is no such file."""
     if not file.is_file():
         return {}
     with file.open(newline="", encoding="utf-8") as lines:
@@ -153,7 +153,7 @@ def read_table(file: Path) -> dict[str, Mapping[str, str]]:
 
 
 def _template(template: npt.NDArray[np.floating]) -> tuple[Markup, float]:
-    """The picture of a template (samples x channels), and its amplitude."""
+    """Draw a template (samples x channels), and return its amplitude."""
     heights = np.ptp(template, axis=0)
     order = np.argsort(heights)[::-1][: NEIGHBOURS + 1]
     main = template[:, order[0]]
@@ -162,7 +162,7 @@ def _template(template: npt.NDArray[np.floating]) -> tuple[Markup, float]:
 
 
 def _autocorrelogram(sorting: si.BaseSorting, unit_id: object) -> npt.NDArray[np.int64]:
-    """How often two spikes of a unit are so far apart, from its first spikes in each segment."""
+    """Count intervals between spikes of a unit, from its first spikes in each segment."""
     rate = sorting.sampling_frequency
     n_bins = int(WINDOW_MS / BIN_MS)
     counts = np.zeros(n_bins, dtype="int64")
@@ -178,11 +178,6 @@ def _autocorrelogram(sorting: si.BaseSorting, unit_id: object) -> npt.NDArray[np
 
 
 def _cell(text: str) -> Cell:
-    """A figure of the table, from the text in the file.
-
-    >>> _cell("0.12345"), _cell("")
-    (Cell(text='0.123', value=0.12345), Cell(text='', value=None))
-    """
     try:
         value = float(text)
     except ValueError:

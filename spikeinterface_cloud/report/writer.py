@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """Grows with the job, and is written when that has ended, whichever way."""
+    """The inputs of the report, which grow with the job."""
 
     #: the results folder
     folder: Path
@@ -29,7 +29,7 @@ class Report:
     sample: RecordingSample | None = None
 
     def write(self) -> None:
-        """Write `report.html` into the results folder; a failure is logged, and no more.
+        """Write `report.html`; a failure is only logged.
 
         The results are worth more than the page about them.
         """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from spikeinterface_cloud.config.locations import without_signatures
+from spikeinterface_cloud.config.locations import mask_signatures
 from spikeinterface_cloud.errors import (
     CloudJobError,
     Interrupted,
@@ -18,7 +18,7 @@ from spikeinterface_cloud.results.layout import LOG, REPORT
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
-from spikeinterface_cloud.runtime.signals import ignore_signals, noticed
+from spikeinterface_cloud.runtime.signals import ignore_signals, acknowledge
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[R
 
 
 def _close_after(error: BaseException, results: Results, write_report: Callable[[], None]) -> None:
-    noticed()
+    acknowledge()
     _note_error(results.record, error)
     if isinstance(error, Interrupted | TransferError):
         results.use_short_timeouts()
@@ -59,7 +59,7 @@ def _close_after(error: BaseException, results: Results, write_report: Callable[
 def _note_error(record: RunRecord, error: BaseException) -> None:
     record.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     record.exit_code = error.exit_code if isinstance(error, CloudJobError | Interrupted) else 1
-    lines = (" ".join(line.split()) for line in without_signatures(str(error)).splitlines())
+    lines = (" ".join(line.split()) for line in mask_signatures(str(error)).splitlines())
     record.error = "; ".join(filter(None, lines)) or type(error).__name__
     if record.exit_code == 1:
         logger.error("a bug of this program:\n%s", traceback.format_exc().rstrip())

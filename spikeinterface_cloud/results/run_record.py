@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.config.locations import without_signatures
+from spikeinterface_cloud.config.locations import mask_signatures
 from spikeinterface_cloud.results.cost import Cost, cost_of
 from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.results.outcomes import ExportRun
@@ -102,7 +102,7 @@ class RunRecord:
             text = RunJson.model_validate_json(text).model_dump_json(indent=2)
         except ValidationError as error:  # a bug, and no reason to leave the job without its record
             logger.error("run.json does not follow its schema: %s", error)
-        return f"{without_signatures(text)}\n"
+        return f"{mask_signatures(text)}\n"
 
     def _content(self) -> dict[str, Any]:
         known = isinstance(self.instance, Instance)

@@ -19,7 +19,7 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.results.layout import CLAIM
 from spikeinterface_cloud.results.folder import Results
-from spikeinterface_cloud.runtime.signals import stop
+from spikeinterface_cloud.runtime.signals import request_stop
 from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
@@ -225,7 +225,7 @@ class _Renewal(threading.Thread):
             except ObjectDiffers:
                 self._lost = True
                 self._results.stop_publishing()
-                stop(
+                request_stop(
                     ClaimLost(
                         f"{self._results} is written by another attempt, which found this one "
                         "silent for too long; it has what was finished"

@@ -9,7 +9,7 @@ CudaVersion = tuple[int, int]
 
 
 def cuda_of_driver(library: str = CUDA_DRIVER) -> CudaVersion | None:
-    """The newest CUDA that the host's driver can run, or None where there is no driver."""
+    """Return the newest CUDA version that the driver supports, or None without a driver."""
     version = ctypes.c_int()
     try:
         failed = ctypes.CDLL(library).cuDriverGetVersion(ctypes.byref(version))
@@ -19,7 +19,7 @@ def cuda_of_driver(library: str = CUDA_DRIVER) -> CudaVersion | None:
 
 
 def cuda_of_torch() -> CudaVersion | None:
-    """The CUDA that torch was built for, or None where it has none or is missing itself."""
+    """Return the CUDA version of torch, or None."""
     try:
         import torch
     except ImportError:
@@ -31,7 +31,7 @@ def cuda_of_torch() -> CudaVersion | None:
 
 
 def explain_missing_gpu(driver: CudaVersion | None, torch: CudaVersion | None) -> str:
-    """Why there is no CUDA device, from what the driver can run and what torch was built for.
+    """Return why there is no CUDA device, from the versions of driver and torch.
 
     >>> explain_missing_gpu((12, 2), (13, 0))
     'no CUDA device here, as the NVIDIA driver is too old: it runs CUDA 12.2, torch needs 13.0'

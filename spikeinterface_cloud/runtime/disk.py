@@ -22,7 +22,7 @@ FULL_BELOW_BYTES = 1024 * 1024
 
 
 class NoRoom(UnavailableError):
-    """A disk is full, or too small (69): that of scratch, where nobody says otherwise."""
+    """A disk is full or too small (69); scratch, unless `what` says otherwise."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}; give the job more scratch space (SCRATCH_FOLDER)")
@@ -50,7 +50,7 @@ def disk_errors(file: Path) -> Iterator[None]:
 
 @contextmanager
 def room_for_results(path: Path) -> Iterator[None]:
-    """Turn a disk that is full into UnavailableError, while `path` in the results is written."""
+    """Turn a full disk into UnavailableError while `path` in the results is written."""
     try:
         yield
     except OSError as error:
@@ -63,7 +63,7 @@ def room_for_results(path: Path) -> Iterator[None]:
 
 
 def _is_full(error: OSError, path: Path) -> bool:
-    """Whether the disk was full: numpy does not say why it could write less than all."""
+    """Return whether the disk was full; numpy's error gives no reason."""
     if error.errno is not None:
         return error.errno in FULL
     there = next(parent for parent in (path, *path.parents) if parent.exists())

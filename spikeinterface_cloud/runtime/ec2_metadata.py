@@ -30,7 +30,7 @@ TOKEN_TTL_S = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instance:
-    """The machine that is paid for."""
+    """The EC2 instance of the job."""
 
     #: as `g4dn.2xlarge`
     instance_type: str
@@ -43,14 +43,14 @@ class Instance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UnknownInstance:
-    """No instance that is known of."""
+    """No known instance."""
 
     #: why
     reason: str
 
 
 class _MetadataError(Exception):
-    """The service gave no answer that can be used."""
+    """The service gave no usable answer."""
 
 
 def find_instance(
@@ -58,7 +58,7 @@ def find_instance(
     machine_vendor: Path = MACHINE_VENDOR,
     timeout_s: float = TIMEOUT_S,
 ) -> Instance | UnknownInstance:
-    """Ask the metadata service for this machine, where there is a sign of AWS.
+    """Query the metadata service for this instance, if there is a sign of AWS.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def find_instance(
 def read_metadata(
     environ: Mapping[str, str], path: str, timeout_s: float = TIMEOUT_S
 ) -> str | None:
-    """One item of the instance's metadata; None where it is not there, or nobody answers."""
+    """Return one item of the instance's metadata, or None if it is not available."""
     endpoint = _endpoint(environ)
     try:
         return _request(endpoint, "GET", path, _token(endpoint, timeout_s), timeout_s)
@@ -126,7 +126,7 @@ def _ask(endpoint: str, timeout_s: float) -> Instance:
 
 
 def _token(endpoint: str, timeout_s: float) -> dict[str, str]:
-    """The header without which the service tells nothing."""
+    """Return the header with a session token."""
     ttl = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_TTL_S)}
     token = _request(endpoint, "PUT", "/latest/api/token", ttl, timeout_s)
     return {"X-aws-ec2-metadata-token": token}
@@ -135,7 +135,7 @@ def _token(endpoint: str, timeout_s: float) -> dict[str, str]:
 def _request(
     endpoint: str, method: str, path: str, headers: Mapping[str, str], timeout_s: float
 ) -> str:
-    """The answer's text; no proxy is used and no redirection followed, as the token is a secret."""
+    """Return the answer's text, without proxies or redirects, because the token is secret."""
     address = urlsplit(endpoint)
     if address.scheme != "http" or address.hostname is None:
         raise _MetadataError(f"{endpoint} is not an address like {ENDPOINT}")

@@ -25,7 +25,7 @@ Detail = Callable[[], str | None]
 
 
 class Heartbeat(logging.Handler):
-    """Notes when the log was last written, and writes a line when that is too long ago.
+    """Writes a line when the log has been silent for too long.
 
     While it is entered it runs a thread of its own, and `activity` adds to what the line says.
     """
@@ -61,7 +61,7 @@ class Heartbeat(logging.Handler):
             self._outer._silenced = False
 
     def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 -- as logging calls it
-        """Note that there was a line, whoever wrote it."""
+        """Note the time of a line."""
         self._last_line = time.monotonic()
 
     def push(self, activity: "_Activity") -> None:
@@ -69,11 +69,11 @@ class Heartbeat(logging.Handler):
         self._activities.append(activity)
 
     def pop(self, activity: "_Activity") -> None:
-        """Name it no longer."""
+        """Stop naming the activity."""
         self._activities.remove(activity)
 
     def line(self) -> str:
-        """What is going on, and for how long."""
+        """Return what is running, and for how long."""
         parts = [f"{self._name}: running for {_seconds_since(self._started)}"]
         return ", ".join([*parts, *(activity.text() for activity in tuple(self._activities))])
 
@@ -94,7 +94,7 @@ class _Activity:
         self._started = time.monotonic()
 
     def text(self) -> str:
-        """Its name and time, and what it tells of itself."""
+        """Return its name, its duration and its detail."""
         text = f"{self._name} for {_seconds_since(self._started)}"
         detail = self._detail() if self._detail else None
         return f"{text} ({detail[:LONGEST_DETAIL]})" if detail else text
@@ -105,7 +105,7 @@ _current: ContextVar[Heartbeat | None] = ContextVar("heartbeat", default=None)
 
 @contextmanager
 def activity(name: str, detail: Detail | None = None) -> Iterator[None]:
-    """Name a part of the running step in its heartbeat; outside of any step nothing happens.
+    """Name a part of the running step in its heartbeat; outside a step nothing happens.
 
     Parameters
     ----------

@@ -31,12 +31,12 @@ class Gpu:
 
 
 def boot_id() -> str:
-    """Which start of the machine this is; what had not reached a disk by the next one is lost."""
+    """Return the identifier of this boot; data not on disk is lost at the next one."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def usable_cpus(control_group: Path = CONTROL_GROUP) -> int:
-    """The CPUs that this process may use: its affinity, bounded by the control group's quota."""
+    """Return the CPUs that this process may use: its affinity, within the control group's quota."""
     cpus = len(os.sched_getaffinity(0))
     quota = _cpu_quota(control_group)
     return cpus if quota is None else max(1, min(cpus, int(quota)))
@@ -54,7 +54,7 @@ def _cpu_quota(control_group: Path) -> float | None:
 
 
 def usable_memory_bytes(control_group: Path = CONTROL_GROUP) -> int:
-    """The memory that this process may fill: the machine's, within the container's limit."""
+    """Return the memory that this process may use, within the container's limit."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):
         words = _read_words(control_group / limit)
@@ -64,7 +64,7 @@ def usable_memory_bytes(control_group: Path = CONTROL_GROUP) -> int:
 
 
 def workers(n_jobs: int | None, control_group: Path = CONTROL_GROUP) -> int:
-    """How many worker processes to run: those asked for, or the CPUs, as far as memory goes."""
+    """Return the number of worker processes: `n_jobs`, or the CPUs, as far as memory allows."""
     if n_jobs:
         return n_jobs
     left = usable_memory_bytes(control_group) - BASE_MEMORY_BYTES
@@ -72,18 +72,18 @@ def workers(n_jobs: int | None, control_group: Path = CONTROL_GROUP) -> int:
 
 
 def shared_memory_bytes() -> int:
-    """The size of `/dev/shm`, which is 64 MiB in a container that asks for no more."""
+    """Return the size of `/dev/shm`, 64 MiB by default in a container."""
     return shutil.disk_usage(SHARED_MEMORY).total if SHARED_MEMORY.is_dir() else 0
 
 
 def free_disk_bytes(folder: Path) -> int:
-    """The space left where `folder` is, or where it will be made."""
+    """Return the free space on the disk of `folder`, which need not exist."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     return shutil.disk_usage(existing).free
 
 
 def find_gpu() -> Gpu | None:
-    """The CUDA device that a sorter would get, or None; None as well where torch is missing."""
+    """Return the CUDA device that a sorter would use, or None."""
     try:
         ctypes.CDLL(CUDA_DRIVER)  # without it torch finds none either, after seconds of importing
         import torch
@@ -96,7 +96,7 @@ def find_gpu() -> Gpu | None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The figures of this machine for `run.json`."""
+    """Return the figures of this machine for `run.json`."""
     gpu = find_gpu()
     return {
         "cpus": usable_cpus(),
@@ -107,7 +107,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process has held at once."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import humanize
 
-from spikeinterface_cloud.config.locations import without_signatures
+from spikeinterface_cloud.config.locations import mask_signatures
 from spikeinterface_cloud.runtime.heartbeat import HEARTBEAT_S, Heartbeat, activity
 
 logger = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def _log_warning(message: Warning | str, category: type[Warning], *_: object) ->
 
 
 class _LogFile(logging.FileHandler):
-    """A log with each warning of a library once, that ends where its disk is full."""
+    """A log with each library warning once, which ends when its disk is full."""
 
     def __init__(self, file: Path, encoding: str) -> None:
         super().__init__(file, encoding=encoding)
@@ -92,13 +92,13 @@ class _LogFile(logging.FileHandler):
 
 
 class _Formatter(logging.Formatter):
-    """UTC, and no signed URL, in tracebacks neither."""
+    """Lines in UTC without signed URLs, even in tracebacks."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without signatures of URLs."""
-        return without_signatures(super().format(record))
+        return mask_signatures(super().format(record))
 
 
 @contextmanager

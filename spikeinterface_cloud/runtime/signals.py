@@ -1,5 +1,4 @@
-"""A request to stop (SIGTERM from Batch or Docker, Ctrl-C, the notice that the machine is taken
-back) becomes an exception in the story."""
+"""Signals and Spot notices that stop the job, raised as an exception in its main thread."""
 
 import logging
 import os
@@ -18,18 +17,17 @@ logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-#: until it is noticed, the exception is raised anew: where it first came, as in a callback of a
-#: compiler or in a finalizer, Python may have had to swallow it
-REPEATED_S = 5.0
+#: until it is acknowledged, the exception is raised again: Python swallows one that is raised in a
+#: finalizer, or in a callback of a compiler
+REPEAT_INTERVAL_S = 5.0
 
-#: what a thread of this process has asked to be stopped for
+#: why a thread of this process requested the stop
 _reasons: list[Interrupted] = []
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `Interrupted` on the first request to stop; more of them do not disturb the way out,
-    and no process that the job has started stays behind."""
+    """Raise `Interrupted` on the first signal, ignore further ones, and kill child processes."""
     interrupt = partial(_interrupt, os.getpid())
     previous = {number: signal.signal(number, interrupt) for number in SIGNALS}
     previous_hook, sys.unraisablehook = sys.unraisablehook, _without_requests
@@ -39,25 +37,25 @@ def interruptible() -> Iterator[None]:
         _end_processes()
         raise
     finally:
-        noticed()
+        acknowledge()
         sys.unraisablehook = previous_hook
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def stop(reason: Interrupted) -> None:
-    """Stop the job from another thread: its story is left with this exception."""
+def request_stop(reason: Interrupted) -> None:
+    """Stop the job from another thread, with this exception."""
     _reasons.append(reason)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def noticed() -> None:
-    """The request to stop has reached who acts on it, so that it need not be repeated."""
+def acknowledge() -> None:
+    """Stop repeating the exception: it has reached the code that handles it."""
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def ignore_signals() -> None:
-    """Let no request to stop disturb what is left of the program."""
+    """Ignore further signals for the rest of the program."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
@@ -70,17 +68,17 @@ def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
         _reasons[0]
         if _reasons
         else Interrupted(
-            f"stopped by {signal.Signals(number).name}; what was finished is published, "
+            f"stopped by {signal.Signals(number).name}; finished results are published, "
             "run the job again for the rest"
         )
     )
     signal.signal(signal.SIGALRM, partial(_insist, reason))
-    signal.setitimer(signal.ITIMER_REAL, REPEATED_S, REPEATED_S)
+    signal.setitimer(signal.ITIMER_REAL, REPEAT_INTERVAL_S, REPEAT_INTERVAL_S)
     raise reason
 
 
 def _without_requests(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Print what Python had to swallow, but for a request to stop, which is made again."""
+    """Print an exception that Python ignored, except `Interrupted`, which is raised again."""
     if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)
 
@@ -90,10 +88,7 @@ def _insist(reason: Interrupted, _number: int, _frame: FrameType | None) -> None
 
 
 def _end_processes() -> None:
-    """Kill what was started and has not ended.
-
-    A pool that is interrupted while it forks its workers forgets one, or waits for it for ever.
-    """
+    """Kill the remaining child processes, as a pool interrupted while it forks may forget one."""
     left = psutil.Process().children(recursive=True)
     for process in left:
         with suppress(psutil.NoSuchProcess):

@@ -26,12 +26,12 @@ SEED = 0
 
 
 def are_installed(sorters: Sequence[str]) -> bool:
-    """Whether all of them are in this image."""
+    """Return whether this image has all of these sorters."""
     return set(sorters) <= set(ss.installed_sorters())
 
 
 def check_names(sorters: Sequence[str]) -> None:
-    """Refuse a sorter that SpikeInterface does not know (78), or that this image lacks (69)."""
+    """Refuse a sorter that SpikeInterface does not know (78) or that this image lacks (69)."""
     known, installed = ss.available_sorters(), ss.installed_sorters()
     for name in sorters:
         if name not in known:
@@ -48,7 +48,6 @@ def check_names(sorters: Sequence[str]) -> None:
 
 
 def _image_with(sorter: str) -> str:
-    """How an image with the sorter is had, where that is known."""
     if sorter == "kilosort4":
         return "; kilosort4 is in the GPU image (make image-gpu)"
     if sorter in COMPILED_BASES:
@@ -60,7 +59,7 @@ def _image_with(sorter: str) -> str:
 
 
 def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse parameters that their sorter does not have, or that are of the wrong type (78)."""
+    """Refuse parameters that their sorter does not have or that have the wrong type (78)."""
     installed = ss.installed_sorters()
     problems = [
         problem
@@ -78,7 +77,7 @@ def check_gpu(
     gpu: Gpu | None,
     reason: str = "no CUDA device here",
 ) -> None:
-    """Refuse a job whose sorter would need a GPU, or silently run hours without it (69).
+    """Refuse a sorter that needs a GPU on a machine without one (69).
 
     `reason` says why there is none, and ends the sentence that begins with the sorters.
     """
@@ -97,7 +96,7 @@ def check_gpu(
 
 
 def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """What `run_sorter` is given: the user's parameters, and nothing left to silent choices.
+    """Return the parameters for `run_sorter`, without choices that a sorter makes silently.
 
     An object within the parameters (like `filtering` of spykingcircus2) replaces only the entries
     that it names; Kilosort4's device is named, so that it cannot fall back to the CPU; a seed is
@@ -119,6 +118,6 @@ def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str,
 
 
 def sorter_version(sorter: str) -> str | None:
-    """The version of an installed sorter, as far as it tells."""
+    """Return the version of an installed sorter, or None if it has none."""
     version = sorter_dict[sorter].get_sorter_version()
     return None if version is None else str(version)

@@ -17,7 +17,7 @@ REDUNDANT_PART = 0.9
 def remove_impossible_spikes(
     sorting: si.BaseSorting, recording: si.BaseRecording
 ) -> tuple[si.BaseSorting, int]:
-    """Leave out spikes outside of the recording, spikes found twice, and units without any.
+    """Remove spikes outside the recording, duplicate spikes, and units without spikes.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def remove_impossible_spikes(
     return kept, n_found - _n_spikes(kept)
 
 
-def without_redundant_units(analyzer: si.SortingAnalyzer) -> list[int | str]:
-    """The units that stay when of each redundant pair only the better aligned one is kept.
+def find_distinct_units(analyzer: si.SortingAnalyzer) -> list[int | str]:
+    """Return the units that remain when only the better aligned one of each redundant pair is kept.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def check_rate(
     preprocessing: str | Sequence[Mapping[str, Any]] | Mapping[str, Any],
     sorters: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Refuse given frequencies that a recording with this sampling rate does not hold (78).
+    """Refuse frequencies that the sampling rate of the recording cannot hold (78).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def check_rate(
 def run_parameters(
     sorter: str, given: Mapping[str, Any], recording: si.BaseRecording
 ) -> dict[str, Any]:
-    """What `run_sorter` is given for this recording; what was chosen for it is logged.
+    """Return the parameters for `run_sorter` on this recording, and log the derived ones.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def run_parameters(
 def choose_parameters(
     sorter: str, given: Mapping[str, Any], recording: si.BaseRecording
 ) -> dict[str, Chosen]:
-    """The parameters that this recording decides, by name, those that were given left out."""
+    """Return the parameters that the recording decides, by name, without those that were given."""
     rate_hz = float(recording.sampling_frequency)
     chosen = fitting_bands(given, ss.get_default_sorter_params(sorter), rate_hz)
     if sorter == "kilosort4":
@@ -86,7 +86,7 @@ def choose_parameters(
 
 
 def merged(given: Mapping[str, Any], chosen: Mapping[str, Chosen]) -> dict[str, Any]:
-    """What was given, and what was chosen besides.
+    """Return the given parameters and the chosen ones.
 
     >>> lowered = {"filtering.freq_max": Chosen(value=4500.0, reason="")}
     >>> merged({"filtering": {"freq_min": 300}}, lowered)

@@ -49,7 +49,7 @@ Positions = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Where the channels are."""
+    """The positions and groups of the channels."""
 
     #: channels x 2, in um: across and along the probe
     positions_um: Positions
@@ -57,7 +57,7 @@ class Layout:
     groups: npt.NDArray[Any]
 
     def shanks(self) -> list[Positions]:
-        """The positions of each group, columns far apart taken for shanks of their own."""
+        """Return the positions of each shank: a group, split where its columns are far apart."""
         return [
             shank
             for group in np.unique(self.groups)
@@ -68,7 +68,7 @@ class Layout:
 def kilosort4_parameters(
     layout: Layout, rate_hz: float, given: Mapping[str, Any]
 ) -> dict[str, Chosen]:
-    """What to run Kilosort4 with besides what the user gave; nothing for Neuropixels at 30 kHz."""
+    """Return the parameters that the user did not give; none for Neuropixels at 30 kHz."""
     chosen = {
         "nt": _waveform_samples(rate_hz, given),
         "nblocks": None if "do_correction" in given else _no_drift_correction(layout),
@@ -109,7 +109,7 @@ def _clustering_centers(layout: Layout) -> Chosen | None:
 
 
 def why_no_drift_correction(layout: Layout) -> str | None:
-    """Why Kilosort4 cannot tell how this probe moves; None where it can."""
+    """Return why drift cannot be estimated on this probe, or None if it can."""
     shanks = layout.shanks()
     span_um = max(float(np.ptp(shank[:, 1])) for shank in shanks)
     width_um = max(float(np.ptp(shank[:, 0])) for shank in shanks)
@@ -126,14 +126,14 @@ def why_no_drift_correction(layout: Layout) -> str | None:
 
 
 def is_erased_by_a_median(layout: Layout) -> bool:
-    """Whether the median over all channels may hold a spike, so that taking it off erases that."""
+    """Return whether a spike may reach half of the channels, so that a common median erases it."""
     positions = layout.positions_um
     n_near = KDTree(positions).query_ball_point(positions, SAME_SPIKE_UM, return_length=True)
     return bool(2 * np.max(n_near) >= len(positions))
 
 
 def _spacing_um(depths_um: npt.NDArray[np.float64]) -> float:
-    """The median distance between neighboring depths; 0 where there is one depth."""
+    """Return the median distance between neighboring depths."""
     steps = np.diff(np.unique(np.round(depths_um, 1)))
     return float(np.median(steps)) if len(steps) else 0.0
 
@@ -145,7 +145,7 @@ def _split_at_gaps(positions_um: Positions) -> list[Positions]:
 
 
 def remedy(trace: str) -> str:
-    """What to change where Kilosort4 stopped for want of spikes, to end a sentence; or nothing.
+    """Return what to change if Kilosort4 failed for lack of spikes, to end a sentence.
 
     >>> "Th_single_ch" in remedy("ValueError: No spikes detected, cannot continue sorting.")
     True

@@ -33,7 +33,7 @@ OF_THE_WHOLE_PROBE = ("bad_channels", "x_centers")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OomFallback:
-    """One way to sort the recording."""
+    """One set of parameters to try."""
 
     parameters: Mapping[str, Any]
     #: each shank, or group of channels, by itself
@@ -45,7 +45,7 @@ class OomFallback:
 
 
 def fallbacks(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list[OomFallback]:
-    """The first try, and those that follow while memory runs out.
+    """Return the first try, and those that follow while memory runs out.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def fallbacks(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list
 def next_fallback(
     ladder: Sequence[OomFallback], failed: OomFallback, trace: str
 ) -> OomFallback | None:
-    """The rung to try after one that ended with `trace`, or None where none would help."""
+    """Return the fallback to try after one that failed with `trace`, or None."""
     if out_of_memory(trace) is None:
         return None
     left = ladder[ladder.index(failed) + 1 :]
@@ -92,7 +92,7 @@ def next_fallback(
 
 
 def out_of_memory(trace: str) -> str | None:
-    """The line of a traceback that says that there was not enough memory, or None.
+    """Return the line of a traceback that reports a lack of memory, or None.
 
     >>> out_of_memory("Traceback ...\\n  torch.OutOfMemoryError: CUDA out of memory. Tried ...")
     'torch.OutOfMemoryError: CUDA out of memory. Tried ...'
@@ -102,10 +102,10 @@ def out_of_memory(trace: str) -> str | None:
     return lines[-1] if lines else None
 
 
-def kept_by_the_user(parameters: Mapping[str, Any]) -> str:
-    """What the ladder of Kilosort4 left alone as the user gave it, for a message; or nothing.
+def describe_kept_parameters(parameters: Mapping[str, Any]) -> str:
+    """Return which memory parameters of Kilosort4 were given and therefore kept, for a message.
 
-    >>> kept_by_the_user({"torch_device": "cuda", "batch_size": 60000})
+    >>> describe_kept_parameters({"torch_device": "cuda", "batch_size": 60000})
     '; batch_size was given and kept'
     """
     kept = [

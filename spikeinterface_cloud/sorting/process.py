@@ -39,7 +39,7 @@ class ProcessResult:
 
     @property
     def last_line(self) -> str:
-        """The last line of the traceback."""
+        """Return the last line of the traceback."""
         lines = [line.strip() for line in self.trace.splitlines()]
         return next(filter(None, reversed(lines)), "no message")
 
@@ -47,7 +47,7 @@ class ProcessResult:
 def run_in_subprocess(
     recording: si.BaseRecording, request: SorterRequest, logs: Path
 ) -> ProcessResult:
-    """Run the sorter in a process of its own, and copy what it said to the folder `logs`.
+    """Run the sorter in its own process, and copy its output to the folder `logs`.
 
     Raises
     ------
@@ -77,7 +77,6 @@ def run_in_subprocess(
 
 
 def _write_request(recording: si.BaseRecording, request: SorterRequest) -> Path:
-    """Write what the process is to do, where nothing is left of an earlier one."""
     folder = Path(request.folder).parent
     folder.mkdir(parents=True, exist_ok=True)
     Path(request.usage_file).unlink(missing_ok=True)
@@ -88,18 +87,17 @@ def _write_request(recording: si.BaseRecording, request: SorterRequest) -> Path:
 
 
 def _watch(command: list[str], sorter: str, output_log: Path) -> int:
-    """Run the command, its output to `output_log`, whose last words the heartbeat shows."""
     with (
         output_log.open("wb") as output,
         _own_process_group(command, output.fileno()) as process,
-        activity(sorter, detail=partial(last_words, output_log)),
+        activity(sorter, detail=partial(last_output_line, output_log)),
     ):
         return process.wait()
 
 
 @contextmanager
 def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is stopped, with all that it started, when this block is left early."""
+    """Run a command, and kill it with all its children when this block is left."""
     package_parent = str(Path(__file__).parents[2])
     search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
@@ -119,8 +117,8 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
         process.wait()
 
 
-def last_words(output_log: Path) -> str | None:
-    """The last line, or the last state of a progress bar, that a running program has written."""
+def last_output_line(output_log: Path) -> str | None:
+    """Return the last line, or the last state of a progress bar, that a program has written."""
     with output_log.open("rb") as output:
         output.seek(max(0, output.seek(0, os.SEEK_END) - OUTPUT_TAIL_BYTES))
         tail = output.read().decode(errors="replace")
@@ -129,7 +127,6 @@ def last_words(output_log: Path) -> str | None:
 
 
 def _keep_logs(folder: Path, logs: Path) -> None:
-    """Copy what the sorter itself said into the results."""
     log_file = folder / "spikeinterface_log.json"
     if log_file.is_file():
         shutil.copyfile(log_file, logs / "sorter_log.json")
@@ -138,13 +135,13 @@ def _keep_logs(folder: Path, logs: Path) -> None:
 
 
 def _trace(folder: Path, logs: Path) -> str:
-    """The sorter's own traceback, or else its output."""
+    """Return the sorter's own traceback, or else its output."""
     trace = (_content(folder / "spikeinterface_log.json") or {}).get("error_trace")
     return "\n".join(trace) if trace else (logs / "output.log").read_text(errors="replace")
 
 
 def _content(file: Path) -> dict[str, Any] | None:
-    """What a JSON file holds; None where it is missing, or was cut short by a full disk."""
+    """Return the content of a JSON file, or None if it is missing or cut short."""
     try:
         content = json.loads(file.read_text())
     except (OSError, ValueError):

@@ -22,8 +22,8 @@ from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
 from spikeinterface_cloud.sorting.oom_fallback import (
     OomFallback,
+    describe_kept_parameters,
     fallbacks,
-    kept_by_the_user,
     next_fallback,
     out_of_memory,
 )
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SortingTask:
-    """One sorter and what it needs to run."""
+    """One sorter and its inputs."""
 
     sorter: str
     #: as the user gave them
@@ -51,7 +51,7 @@ class SortingTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Attempt:
-    """One try: the whole recording in one process, or each of its groups in one of its own."""
+    """One try: the whole recording in one process, or each channel group in its own."""
 
     fallback: OomFallback
     #: of the last process: besides what the rung has, what its recording decides
@@ -65,16 +65,16 @@ class _Attempt:
 
     @property
     def last(self) -> ProcessResult:
-        """The process that failed, if any did."""
+        """Return the result of the process that failed, if any, or of the last one."""
         return self.ended[-1]
 
     @property
     def succeeded(self) -> bool:
-        """Whether there is a result, be it an empty one."""
+        """Return whether there is a result, even an empty one."""
         return self.last.exit_status == 0
 
     def peak(self, name: str) -> int | None:
-        """The most that any of its processes held at once, of one kind of memory."""
+        """Return the highest usage of one kind of memory over all processes."""
         usages = [ended.usage for ended in self.ended if ended.usage]
         return max(filter(None, (getattr(usage, name) for usage in usages)), default=None)
 
@@ -82,7 +82,7 @@ class _Attempt:
 def sort(
     recording: si.BaseRecording, filtered_recording: si.BaseRecording, task: SortingTask
 ) -> tuple[SorterRun, si.BaseSorting | None]:
-    """Run the sorter, and split what it found into the segments of the original recording.
+    """Run the sorter, and split its result into the segments of the original recording.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def sort(
     tuple
         how it ended, and the sorting if there are units
     """
-    attempts = _try_with_less(recording, filtered_recording, task)
+    attempts = _attempt_with_fallbacks(recording, filtered_recording, task)
     attempt = attempts[-1]
     run = SorterRun(
         sorter=task.sorter,
@@ -124,10 +124,10 @@ def sort(
     return replace(run, n_units=sorting.get_num_units()), sorting
 
 
-def _try_with_less(
+def _attempt_with_fallbacks(
     recording: si.BaseRecording, filtered_recording: si.BaseRecording, task: SortingTask
 ) -> list[_Attempt]:
-    """Every try, until one fits into memory or fails for another reason, or nothing is left."""
+    """Try the fallbacks until one fits into memory or fails for another reason."""
     n_groups = len(np.unique(recording.get_channel_groups()))
     ladder = fallbacks(task.sorter, task.parameters, n_groups)
     attempts: list[_Attempt] = []
@@ -144,7 +144,7 @@ def _try_with_less(
                 _reason(attempt),
                 fallback.change,
             )
-            _set_logs_aside(task, f"try-{ladder.index(failed) + 1}")
+            _move_logs(task, f"try-{ladder.index(failed) + 1}")
     return attempts
 
 
@@ -168,7 +168,7 @@ def _attempt(
         ended.append(run_in_subprocess(part, request, task.results_folder / name))
         if ended[-1].exit_status == 0:
             found[group] = folder / "sorter"
-        elif fallback.by_group and _is_silent(ended[-1], filtered_recording, part):
+        elif fallback.by_group and _has_nothing_to_sort(ended[-1], filtered_recording, part):
             ended[-1] = replace(ended[-1], exit_status=0)  # a shank may be outside of the tissue
         else:
             break
@@ -188,10 +188,10 @@ def _request(
     )
 
 
-def _is_silent(
+def _has_nothing_to_sort(
     ended: ProcessResult, filtered_recording: si.BaseRecording, part: si.BaseRecording
 ) -> bool:
-    """Whether a sorter stopped on a group of channels because there is nothing on them."""
+    """Return whether a sorter stopped because its channel group holds only noise."""
     if ended.exit_status < 0 or out_of_memory(ended.trace):
         return False
     return is_noise_only(filtered_recording.select_channels(part.channel_ids))
@@ -208,8 +208,8 @@ def _record(attempt: _Attempt) -> SorterTry:
     )
 
 
-def _set_logs_aside(task: SortingTask, name: str) -> None:
-    """Move what a try has said to a folder of its own, so that the next one does not write over."""
+def _move_logs(task: SortingTask, name: str) -> None:
+    """Move the logs of a try to their own folder, so that the next try does not overwrite them."""
     aside = task.results_folder / name
     aside.mkdir(exist_ok=True)
     for file in task.results_folder.iterdir():
@@ -220,7 +220,7 @@ def _set_logs_aside(task: SortingTask, name: str) -> None:
 def _read_sorting(
     recording: si.BaseRecording, attempt: _Attempt
 ) -> tuple[si.BaseSorting | None, int]:
-    """What the sorter found, and how many of its spikes were left out; None: no group has any."""
+    """Return the sorting and the number of removed spikes; None if no group has a result."""
     found = {
         group: ss.read_sorter_folder(folder, register_recording=False, sorting_info=False)
         for group, folder in attempt.found.items()
@@ -247,7 +247,7 @@ def _read_sorting(
 def _explain_failure(
     run: SorterRun, attempt: _Attempt, recording: si.BaseRecording, task: SortingTask
 ) -> SorterRun:
-    """Tell a sorter that failed from one that failed because there was nothing to find."""
+    """Distinguish a sorter that failed from one that found nothing to sort."""
     reason = _reason(attempt)
     if attempt.last.exit_status < 0:
         return replace(run, outcome="failed", reason=reason)
@@ -255,7 +255,7 @@ def _explain_failure(
         reason = f"no more peaks than noise alone has; the sorter stopped on that with: {reason}"
         return replace(run, outcome="no_units", reason=reason)
     if out_of_memory(attempt.last.trace) and task.sorter == "kilosort4":
-        reason += f"; nothing smaller is left to try{kept_by_the_user(task.parameters)}"
+        reason += f"; nothing smaller is left to try{describe_kept_parameters(task.parameters)}"
         reason += "; take a GPU, or a machine, with more memory"
     elif task.sorter == "kilosort4":
         reason += remedy(attempt.last.trace)
@@ -263,7 +263,6 @@ def _explain_failure(
 
 
 def _reason(attempt: _Attempt) -> str:
-    """Why a try failed, on one line."""
     exit_status, trace = attempt.last.exit_status, attempt.last.trace
     if exit_status >= 0:
         return out_of_memory(trace) or attempt.last.last_line

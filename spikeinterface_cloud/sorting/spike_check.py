@@ -27,7 +27,7 @@ FEW_PEAKS = 20
 
 
 def is_noise_only(recording: si.BaseRecording) -> bool:
-    """Whether sampled chunks of a high-pass filtered recording have only the peaks of noise."""
+    """Return whether a high-pass filtered recording has no more peaks than noise."""
     chunks = _sample(recording)
     threshold = -THRESHOLD * _noise_levels(chunks)
     below = [chunk < threshold for chunk in chunks]
@@ -40,12 +40,12 @@ def is_noise_only(recording: si.BaseRecording) -> bool:
 
 
 def noise_levels(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
-    """The noise level of each channel, from sampled chunks; 0 where a channel is constant."""
+    """Return the noise level of each channel from sampled chunks; 0 for a constant channel."""
     return _noise_levels(_sample(recording))
 
 
 def _sample(recording: si.BaseRecording) -> list[npt.NDArray[Any]]:
-    """Chunks of each segment; of one that is shorter than a chunk, all of it, once."""
+    """Read chunks of each segment, or the whole segment if it is shorter than a chunk."""
     generator = np.random.default_rng(0)
     chunks = []
     for segment in range(recording.get_num_segments()):
@@ -60,7 +60,7 @@ def _sample(recording: si.BaseRecording) -> list[npt.NDArray[Any]]:
 
 
 def _noise_levels(chunks: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
-    """The standard deviation of Gaussian noise by channel, from its mean absolute value.
+    """Return the standard deviation of Gaussian noise by channel, from its mean absolute value.
 
     The usual median is a whole number of steps, and noise is often only three or four of them wide.
     """

@@ -18,12 +18,12 @@ from typing import Any
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
 
 #: between two looks at whether the job is there
-JOB_LOOKED_AT_S = 1.0
+PARENT_POLL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SorterRequest:
-    """What the job asks of the process; written to a file, as everything in it is plain JSON."""
+    """The task of the process, plain JSON in a file."""
 
     sorter: str
     #: the recording, as SpikeInterface dumps it
@@ -38,28 +38,27 @@ class SorterRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SorterUsage:
-    """The most memory that the process held at once."""
+    """The peak memory of the process."""
 
     peak_memory_bytes: int
     #: None where the sorter did not use torch on a GPU
     peak_gpu_memory_bytes: int | None
 
 
-def end_with_the_job() -> None:
-    """Kill this process, and all that it has started, when the job is killed: what goes on would
-    disturb the next attempt."""
+def exit_with_parent() -> None:
+    """Kill this process and its children when the job is killed."""
     watch = threading.Thread(target=_watch, args=(os.getppid(),), name="job", daemon=True)
     watch.start()
 
 
 def _watch(job: int) -> None:
     while os.getppid() == job:
-        time.sleep(JOB_LOOKED_AT_S)
+        time.sleep(PARENT_POLL_S)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def main(request_file: Path) -> None:
-    """Run the sorter that `request_file` asks for; its files are the result."""
+    """Run the sorter that `request_file` describes."""
     import spikeinterface as si
     from spikeinterface.sorters import run_sorter
 
@@ -91,5 +90,5 @@ def _peak_gpu_memory_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    end_with_the_job()
+    exit_with_parent()
     main(Path(sys.argv[1]))

@@ -76,7 +76,7 @@ def check_variables(context: click.Context) -> None:
 
     Raises click.UsageError (2). A variable that resembles none may belong to another program.
     """
-    from spikeinterface_cloud.config.typos import misspelt  # not for `--help`
+    from spikeinterface_cloud.config.typos import find_misspelled  # not for `--help`
 
     # without the prefix, which would make all of them look alike
     known = [
@@ -89,7 +89,7 @@ def check_variables(context: click.Context) -> None:
         for name, text in os.environ.items()
         if name.startswith(PREFIX) and text.strip()
     ]
-    for name, nearest in sorted(misspelt(names, known).items()):
+    for name, nearest in sorted(find_misspelled(names, known).items()):
         variable = f"{PREFIX}{name}"
         place = f" ({FROM_FILE})" if variable in context.params["env_file"] else ""
         raise click.UsageError(

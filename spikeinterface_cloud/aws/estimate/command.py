@@ -23,7 +23,7 @@ from spikeinterface_cloud.aws.estimate.price_list import (
 from spikeinterface_cloud.aws.estimate.rates import KNOWN_SORTERS
 from spikeinterface_cloud.aws.estimate.workload import Workload
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.config.catalog.snapshot import known_names
+from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
 from spikeinterface_cloud.config.catalog.validation import unknown_sorter
 from spikeinterface_cloud.config.parsing import parse_names
 from spikeinterface_cloud.errors import SettingsError
@@ -101,7 +101,7 @@ def _sorters(text: str) -> tuple[str, ...]:
 
 
 def _sorter_problem(name: str) -> str:
-    known = known_names()
+    known = load_snapshot()
     problem = (
         f"SORTERS: the speed of {name} is unknown"
         if name in known.sorters

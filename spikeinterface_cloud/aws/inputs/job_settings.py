@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from spikeinterface_cloud.aws.cli.options import FROM_FILE, VARIABLES, option_name
 from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.secrets import check_no_secret, is_secret
-from spikeinterface_cloud.config.catalog.snapshot import unknown_names
+from spikeinterface_cloud.config.catalog.snapshot import find_unknown_names
 from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, merge_environments
 from spikeinterface_cloud.config.locations import BLOB_KEY, LocalFolder, parse_s3
 from spikeinterface_cloud.config.parsing import nearest
@@ -86,7 +86,7 @@ def validate(variables: Mapping[str, str]) -> JobSettings:
     """
     check_no_secret(variables)
     settings = JobSettings.from_env(variables)
-    if problems := [*unknown_names(settings), *_unreachable(settings)]:
+    if problems := [*find_unknown_names(settings), *_unreachable(settings)]:
         raise SettingsError("\n".join(problems))
     return settings
 

@@ -23,14 +23,14 @@ BANDS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chosen:
-    """A value for a parameter that was not given, which the recording decides."""
+    """A value that the recording decides for a parameter that was not given."""
 
     value: Any
     reason: str
 
 
 def highest_default_hz(rate_hz: float) -> float:
-    """The highest frequency that is chosen for a filter where none was given.
+    """Return the highest frequency to choose for a filter by default.
 
     >>> highest_default_hz(10_000.0)
     4500.0
@@ -41,7 +41,7 @@ def highest_default_hz(rate_hz: float) -> float:
 def lowered_bands(
     given: Mapping[str, Any], defaults: Mapping[str, Any], rate_hz: float
 ) -> dict[str, Chosen]:
-    """The upper ends of bands that are not given, by name, where the default does not fit."""
+    """Return the upper band ends that are not given and whose default does not fit the rate."""
     return {
         high: Chosen(
             value=highest_default_hz(rate_hz),
@@ -59,7 +59,7 @@ def lowered_bands(
 def band_problems(
     where: str, given: Mapping[str, Any], defaults: Mapping[str, Any], rate_hz: float | None
 ) -> Iterator[str]:
-    """What is wrong with given ends of bands, a line each.
+    """Yield a line for each problem with given band ends.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def band_problems(
 
 
 def frequency_problems(where: str, name: str, value: Any, rate_hz: float | None) -> Iterator[str]:
-    """What is wrong with one frequency; one that is no number is not looked at."""
+    """Yield the problem with one frequency; a value that is not a number is skipped."""
     if not is_number(value):
         return
     if value <= 0:
@@ -98,13 +98,12 @@ def frequency_problems(where: str, name: str, value: Any, rate_hz: float | None)
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number; true and false are not."""
+    """Return whether a value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _are_in_hz(defaults: Mapping[str, Any], low: str, high: str) -> bool:
-    """Whether the defaults of a band are in Hz: of one sorter (yass) the upper end is a part of the
-    rate, and so below the lower end, which is in Hz."""
+    """Return whether a band is in Hz; yass gives the upper end as a fraction of the rate."""
     lower, upper = defaults.get(low), defaults.get(high)
     return upper >= 1 if is_number(lower) and is_number(upper) else True
 

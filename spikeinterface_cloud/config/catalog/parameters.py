@@ -23,7 +23,7 @@ TAKEN_BESIDES: Mapping[str, frozenset[str]] = {
 
 
 def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Iterator[str]:
-    """What is wrong with a value, which ends in a line that begins with the parameter's name."""
+    """Yield a line for each problem with a parameter's value."""
     for problem in _type_problems(parameter, value, default):
         yield f"SORTERS_KWARGS: {sorter}: {problem}"
     if isinstance(default, dict) and isinstance(value, dict):
@@ -32,7 +32,7 @@ def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Ite
 
 
 def as_json(value: Any) -> str:
-    """A value as a user would write it.
+    """Format a value as JSON, as a user would write it.
 
     >>> as_json({"apply": True})
     '{"apply": true}'
@@ -46,7 +46,7 @@ def as_json(value: Any) -> str:
 def _unknown_names(
     where: str, value: Mapping[str, Any], default: Mapping[str, Any]
 ) -> Iterator[str]:
-    """The names in an object that its default has not; one without names takes any.
+    """Yield the names in an object that its default does not have; an empty default takes any.
 
     Objects within it are what the chosen method takes, which no default tells.
     """
@@ -63,7 +63,7 @@ def _unknown_names(
 
 
 def _type_problems(name: str, value: Any, default: Any) -> Iterator[str]:
-    """Compare with the type of the default; a default of None takes anything."""
+    """Compare a value with the type of its default; a default of None takes anything."""
     if default is None:
         return
     if isinstance(default, dict):

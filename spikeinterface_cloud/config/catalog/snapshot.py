@@ -15,8 +15,8 @@ from spikeinterface_cloud.config.catalog.validation import (
     StepNames,
     check_reader_parameters,
     check_steps,
-    known_data_type,
     parameter_problems,
+    resolve_data_type,
     unknown_sorter,
 )
 from spikeinterface_cloud.config.locations import SimulatedRecording
@@ -27,8 +27,8 @@ FILE = Path(__file__).with_suffix(".json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KnownReader:
-    """The names of one reader, as `ReaderNames` has them."""
+class ReaderSnapshot:
+    """The names of one reader, as in `ReaderNames`."""
 
     name: str
     path_parameter: str
@@ -37,12 +37,12 @@ class KnownReader:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class KnownNames:
-    """Everything that the file says."""
+class Snapshot:
+    """The content of the file."""
 
     #: the packages that it was read off, with their versions
     versions: Mapping[str, str]
-    readers: Mapping[str, KnownReader]
+    readers: Mapping[str, ReaderSnapshot]
     #: the defaults of each sorter's parameters; None for a sorter that is in none of our images
     sorters: Mapping[str, Mapping[str, Any] | None]
     #: `nvidia-required` or `nvidia-optional`, for the sorters that use a GPU
@@ -53,13 +53,13 @@ class KnownNames:
 
 
 @cache  # one file for each of ten thousand recordings
-def known_names() -> KnownNames:
-    """The names that the file tells."""
+def load_snapshot() -> Snapshot:
+    """Read the snapshot."""
     said = json.loads(FILE.read_text(encoding="utf-8"))
-    return KnownNames(
+    return Snapshot(
         versions=said["versions"],
         readers={
-            name: KnownReader(
+            name: ReaderSnapshot(
                 name=name,
                 path_parameter=reader["path_parameter"],
                 parameters=tuple(reader["parameters"]),
@@ -79,14 +79,14 @@ def known_names() -> KnownNames:
 
 def needs_gpu(sorter: str, parameters: Mapping[str, Any]) -> bool:
     """Return whether the sorter needs a GPU; Kilosort4 does, unless `torch_device` is `cpu`."""
-    capability = known_names().gpu_sorters.get(sorter)
+    capability = load_snapshot().gpu_sorters.get(sorter)
     return capability == "nvidia-required" or (
         capability == "nvidia-optional" and parameters.get("torch_device") != "cpu"
     )
 
 
-def unknown_names(settings: JobSettings) -> Iterator[str]:
-    """A line for each thing that the container would refuse (78) for its name or its type.
+def find_unknown_names(settings: JobSettings) -> Iterator[str]:
+    """Yield a line for each name or type that the container would refuse (78).
 
     A sorter that none of our images has may be in another, which is the container's to say.
     """
@@ -102,7 +102,7 @@ def _refusals(check: Callable[[JobSettings], None], settings: JobSettings) -> It
 
 
 def _check_sorters(settings: JobSettings) -> None:
-    sorters, usual = known_names().sorters, known_names().usual
+    sorters, usual = load_snapshot().sorters, load_snapshot().usual
     problems = [
         f"{unknown_sorter(name, sorters, usual)}; the images have {', '.join(usual)}"
         for name in settings.sorters
@@ -113,7 +113,7 @@ def _check_sorters(settings: JobSettings) -> None:
 
 
 def _check_sorters_kwargs(settings: JobSettings) -> None:
-    sorters = known_names().sorters
+    sorters = load_snapshot().sorters
     problems = [
         problem
         for sorter, parameters in settings.sorters_kwargs.items()
@@ -133,11 +133,11 @@ def _problems_of(
 def _check_reader(settings: JobSettings) -> None:
     if isinstance(settings.source, SimulatedRecording):
         return  # no reader opens it
-    readers = known_names().readers
-    reader = readers[known_data_type(settings.reader, readers)]
+    readers = load_snapshot().readers
+    reader = readers[resolve_data_type(settings.reader, readers)]
     check_reader_parameters(reader, settings.read_recording_kwargs)
 
 
 def _check_preprocessing(settings: JobSettings) -> None:
     if not isinstance(settings.preprocessing, str):
-        check_steps(settings.preprocessing, known_names().steps)
+        check_steps(settings.preprocessing, load_snapshot().steps)

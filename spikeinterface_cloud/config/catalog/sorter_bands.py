@@ -22,7 +22,7 @@ def sorter_band_problems(
     defaults: Mapping[str, Any],
     rate_hz: float | None = None,
 ) -> Iterator[str]:
-    """What is wrong with the frequencies among a sorter's parameters, a line each.
+    """Yield a line for each problem with the frequencies among a sorter's parameters.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def sorter_band_problems(
 def fitting_bands(
     given: Mapping[str, Any], defaults: Mapping[str, Any], rate_hz: float
 ) -> dict[str, Chosen]:
-    """The upper ends of a sorter's bands that were not given and are lowered to fit the rate.
+    """Return the upper band ends that were not given and are lowered to fit the rate.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def _filters(given: Mapping[str, Any]) -> bool:
 def _objects(
     given: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
-    """The parameters themselves, then each object among them: prefix, given values, defaults."""
+    """Yield the parameters, then each object among them: prefix, given values, defaults."""
     yield "", given, defaults
     for name, default in defaults.items():
         own = given.get(name, {})
@@ -81,7 +81,7 @@ def _objects(
 
 
 def _steps(pipeline: Any) -> Sequence[Mapping[str, Any]]:
-    """The steps of a pipeline, written as an object or as a list; nothing else is looked at."""
+    """Return the steps of a pipeline in either form; anything else is skipped."""
     if isinstance(pipeline, Mapping):
         return [{"name": name, "params": params or {}} for name, params in pipeline.items()]
     steps = pipeline if isinstance(pipeline, list) else []

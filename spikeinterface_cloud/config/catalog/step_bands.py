@@ -27,7 +27,7 @@ STEP_FREQUENCIES = {"notch_filter": "freq", "filter": "band"}
 def step_band_problems(
     where: str, steps: Sequence[Step], rate_hz: float | None = None
 ) -> Iterator[str]:
-    """What is wrong with the frequencies that are given to steps, a line each.
+    """Yield a line for each problem with the frequencies of preprocessing steps.
 
     Parameters
     ----------
@@ -55,8 +55,7 @@ def step_band_problems(
 def fitting_steps(
     steps: Sequence[Step], rate_hz: float
 ) -> tuple[list[dict[str, Any]], dict[str, Chosen]]:
-    """The steps, with upper ends that fit the rate where none was given; and these, by step and
-    parameter.
+    """Lower upper band ends that were not given, and return the steps and what was chosen.
 
     >>> fitting_steps([{"name": "bandpass_filter", "params": {}}], 10_000.0)[0]
     [{'name': 'bandpass_filter', 'params': {'freq_max': 4500.0}}]
@@ -74,7 +73,7 @@ def fitting_steps(
 
 
 def final_rate_hz(steps: Sequence[Step], rate_hz: float) -> float:
-    """The sampling rate after all steps, from the one before the first.
+    """Return the sampling rate after all steps.
 
     >>> final_rate_hz([{"name": "resample", "params": {"resample_rate": 15000}}], 30000.0)
     15000.0
@@ -85,7 +84,7 @@ def final_rate_hz(steps: Sequence[Step], rate_hz: float) -> float:
 
 
 def rate_after(step: Step, rate_hz: float) -> float:
-    """The sampling rate after one step, which most leave as it is."""
+    """Return the sampling rate after one step."""
     match step:
         case {"name": "resample", "params": {"resample_rate": int() | float() as rate}}:
             return float(rate)

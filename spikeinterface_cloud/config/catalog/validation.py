@@ -44,19 +44,19 @@ class ReaderNames(Protocol):
 
     @property
     def name(self) -> str:
-        """The DATA_TYPE."""
+        """Return the DATA_TYPE."""
 
     @property
     def path_parameter(self) -> str:
-        """The parameter that takes the path."""
+        """Return the parameter that takes the path."""
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """What READ_RECORDING_KWARGS may name."""
+        """Return the names that READ_RECORDING_KWARGS may have."""
 
     @property
     def required(self) -> tuple[str, ...]:
-        """What it has to name."""
+        """Return the names that it must have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,8 +68,8 @@ class StepNames:
     passes_on: bool
 
 
-def known_data_type(data_type: str, known: Collection[str]) -> str:
-    """The reader that `data_type` means; SettingsError with the nearest where there is none."""
+def resolve_data_type(data_type: str, known: Collection[str]) -> str:
+    """Return the reader that `data_type` names; SettingsError with the nearest if there is none."""
     wanted = data_type.strip().lower().removeprefix("read_").replace("-", "_")
     short = wanted.removesuffix("_recording")
     if short in EXECUTES_THE_SOURCE:
@@ -91,7 +91,7 @@ def known_data_type(data_type: str, known: Collection[str]) -> str:
 
 
 def check_reader_parameters(reader: ReaderNames, kwargs: Mapping[str, object]) -> None:
-    """Refuse a parameter that the reader does not take, that it is missing, or the job's own."""
+    """Refuse parameters that the reader does not take, and missing ones."""
     accepted = ", ".join(reader.parameters) or "no parameter"
     for name in kwargs:
         if name not in reader.parameters:
@@ -120,7 +120,7 @@ def _why_not(reader: ReaderNames, name: str) -> str:
 
 
 def unknown_sorter(name: str, known: Collection[str], usual: Sequence[str]) -> str:
-    """What is said of a sorter that SpikeInterface does not know, up to what there is instead.
+    """Describe a sorter that SpikeInterface does not have, with the nearest name.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def unknown_sorter(name: str, known: Collection[str], usual: Sequence[str]) -> s
 def parameter_problems(
     sorter: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> Iterator[str]:
-    """What is wrong with the parameters of a sorter, whose own defaults are `defaults`."""
+    """Yield a line for each problem with the parameters of a sorter."""
     for name, value in parameters.items():
         if name not in defaults:
             yield (
@@ -149,7 +149,7 @@ def parameter_problems(
 
 
 def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The steps of PREPROCESSING, each with its name and parameters, whichever way it is written.
+    """Return the steps of PREPROCESSING in either form, each with its name and parameters.
 
     >>> as_steps({"common_reference": {}})
     [{'name': 'common_reference', 'params': {}}]
@@ -162,7 +162,7 @@ def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[di
 def check_steps(
     choice: Sequence[Mapping[str, Any]] | Mapping[str, Any], known: Mapping[str, StepNames]
 ) -> None:
-    """Refuse a step that SpikeInterface does not have, or a parameter that the step has not."""
+    """Refuse a step, or a parameter of a step, that SpikeInterface does not have."""
     for step in as_steps(choice):
         if step["name"] not in known:
             raise SettingsError(

@@ -21,7 +21,7 @@ from spikeinterface_cloud.config.catalog.validation import (
     DECIDED_BY_THE_JOB,
     EXECUTES_THE_SOURCE,
     check_reader_parameters,
-    known_data_type,
+    resolve_data_type,
 )
 from spikeinterface_cloud.recording.formats.packages import check_packages
 
@@ -110,7 +110,7 @@ def reader_names() -> list[str]:
 
 def find_reader(data_type: str) -> Reader:
     """Return the reader of `data_type`; raise `SettingsError` with similar names if unknown."""
-    return _readers()[known_data_type(data_type, _readers())]
+    return _readers()[resolve_data_type(data_type, _readers())]
 
 
 def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:

@@ -105,7 +105,7 @@ def test_a_spot_instance_that_is_taken_back(
     assert job.exit_code == 75, job.log
     [message] = job.errors
     assert message == (
-        "the Spot instance is taken back (terminate at 2026-01-01T10:02:00Z); what was finished is "
+        "the Spot instance is reclaimed (terminate at 2026-01-01T10:02:00Z); finished results are "
         "published, run the job again for the rest"
     )
     record = record_at(moto_s3, bucket)

@@ -87,7 +87,7 @@ def assert_left_in_time(interrupted: Interrupted) -> None:
     assert "Traceback" not in interrupted.job.log
     [message] = interrupted.job.errors
     assert message == (
-        "stopped by SIGTERM; what was finished is published, run the job again for the rest"
+        "stopped by SIGTERM; finished results are published, run the job again for the rest"
     )
 
 

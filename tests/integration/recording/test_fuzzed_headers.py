@@ -119,6 +119,7 @@ def test_a_damaged_meta_file_of_spikeglx_is_refused(spikeglx: Path) -> None:
     print(f"{ends.total()} damaged meta files: {dict(ends)}")
     assert ends.total() > 200
     assert ends[65] > 50
+    assert ends[0] > 20, "a reader that refuses everything would pass"
 
 
 def test_a_damaged_binary_file_of_spikeglx_is_refused(spikeglx: Path) -> None:
@@ -284,6 +285,7 @@ def test_an_nwb_file_with_wrong_or_missing_bytes_is_refused(nwb: Path, tmp_path:
         ends[end_of(file, "nwb", f"case {case}")] += 1
     print(f"{ends.total()} damaged NWB files: {dict(ends)}")
     assert ends[65] > 40
+    assert ends[0] > 16, "a reader that refuses everything would pass"
 
 
 @pytest.mark.parametrize("data_type", ["spikeglx", "nwb"])

@@ -35,7 +35,7 @@ from spikeinterface_cloud.aws.estimate.price_list import (
 )
 from spikeinterface_cloud.aws.estimate.table import estimate_text
 from spikeinterface_cloud.aws.estimate.workload import Workload
-from spikeinterface_cloud.config.catalog.snapshot import known_names
+from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
 from spikeinterface_cloud.config.catalog.validation import unknown_sorter
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.prices import INSTANCE_SPECS
@@ -160,8 +160,8 @@ def test_every_instance_has_a_price_and_every_gpu_a_speed() -> None:
 
 
 def test_every_usual_sorter_can_be_estimated() -> None:
-    assert set(known_names().usual) == set(rates.KNOWN_SORTERS)
-    assert unknown_sorter("kilosort44", known_names().sorters, known_names().usual).endswith(
+    assert set(load_snapshot().usual) == set(rates.KNOWN_SORTERS)
+    assert unknown_sorter("kilosort44", load_snapshot().sorters, load_snapshot().usual).endswith(
         "did you mean kilosort4?"
     )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikeinterface_cloud.array_job import manifest_entry
@@ -32,6 +33,34 @@ from spikeinterface_cloud.storage.remote_file import file_name
 FUZZED = settings(
     derandomize=True, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+#: of the cases; a parser that refuses everything would pass otherwise
+ACCEPTED_SHARE = 0.1
+
+
+def fuzzed(
+    *strategies: st.SearchStrategy[Any], examples: list[tuple[Any, ...]] | None = None
+) -> Callable[[Callable[..., bool]], Callable[[], None]]:
+    """Turn a check, which returns whether its case was accepted, into a test over many cases."""
+
+    def decorate(check: Callable[..., bool]) -> Callable[[], None]:
+        def test() -> None:
+            accepted: list[bool] = []
+
+            @FUZZED
+            @given(st.tuples(*strategies))
+            def run(case: tuple[Any, ...]) -> None:
+                accepted.append(check(*case))
+
+            for case in examples or []:
+                check(*case)
+            run()
+            assert sum(accepted) >= ACCEPTED_SHARE * len(accepted) > 0
+
+        return test
+
+    return decorate
+
 
 #: what an environment can hold: no NUL
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
@@ -86,36 +115,40 @@ VARIABLES = st.dictionaries(NAMES | TEXT, VALUES, max_size=8)
 BASE = {"SORTERS": "simple", "SOURCE_FOLDER": "/data", "DATA_TYPE": "nwb"}
 
 
-@FUZZED
-@given(VARIABLES, st.booleans())
-def test_whatever_the_variables_hold_only_a_settings_error_comes_out(
+@fuzzed(VARIABLES, st.booleans())
+def test_variables_are_accepted_or_refused_by_a_settings_error(
     variables: dict[str, str], complete: bool
-) -> None:
+) -> bool:
     try:
         accepted = JobSettings.from_env({**BASE, **variables} if complete else variables)
     except SettingsError as error:
         assert error.exit_code == 78
         assert str(error).strip()
-    else:
-        assert JobSettings.from_env(accepted.to_env() | secrets_of(accepted)) == accepted
-        json.dumps(accepted.masked())
+        return False
+    assert JobSettings.from_env(accepted.to_env() | secrets_of(accepted)) == accepted
+    json.dumps(accepted.masked())
+    return True
 
 
-@FUZZED
-@given(NAMES, NASTY)
-def test_one_nasty_variable_is_refused_by_its_name_or_taken(name: str, value: str) -> None:
+@fuzzed(NAMES, NASTY)
+def test_one_nasty_variable_is_accepted_or_refused_in_short_lines(name: str, value: str) -> bool:
     try:
         JobSettings.from_env({**BASE, name: value})
     except SettingsError as error:
         for line in str(error).splitlines():
             assert len(line) < 25_000, name
+        return False
+    return True
 
 
-@FUZZED
-@given(VARIABLES)
-def test_credentials_alone_are_read_or_refused(variables: dict[str, str]) -> None:
-    with contextlib.suppress(SettingsError):
+@fuzzed(VARIABLES)
+def test_credentials_alone_are_accepted_or_refused(variables: dict[str, str]) -> bool:
+    try:
         AwsSettings.from_env(variables)
+    except SettingsError as error:
+        assert error.exit_code == 78
+        return False
+    return True
 
 
 def secrets_of(accepted: JobSettings) -> dict[str, str]:
@@ -200,50 +233,71 @@ def test_settings_survive_the_way_through_a_list(
     assert JobSettings.from_env(select_line(written, {ARRAY_INDEX: str(index)})) == jobs[index]
 
 
-@FUZZED
-@given(
+CONTENTS = (
     st.binary(max_size=60)
-    | (VALUES | JSON.map(json.dumps)).map(lambda text: text.encode("utf-8", "surrogatepass")),
-    st.dictionaries(st.sampled_from([ARRAY_INDEX, JOB_ID]), TEXT | st.sampled_from(["0", HUGE])),
+    | (VALUES | JSON.map(json.dumps)).map(lambda text: text.encode("utf-8", "surrogatepass"))
+    | valid_settings().map(lambda job: manifest_bytes([job.to_env()]))
 )
-@example(DEEP.encode(), {})
-@example(b'{"SORTERS": ' + HUGE.encode() + b"}", {})
-@example(b"{}\n{}", {ARRAY_INDEX: HUGE})
-@example(b'{"SORTERS": "\\ud800"}', {})
-def test_a_list_of_jobs_is_read_or_refused(content: bytes, environ: dict[str, str]) -> None:
+ARRAY_CHILD = st.dictionaries(
+    st.sampled_from([ARRAY_INDEX, JOB_ID]), TEXT | st.sampled_from(["0", HUGE])
+)
+
+
+@fuzzed(
+    CONTENTS,
+    ARRAY_CHILD,
+    examples=[
+        (DEEP.encode(), {}),
+        (b'{"SORTERS": ' + HUGE.encode() + b"}", {}),
+        (b"{}\n{}", {ARRAY_INDEX: HUGE}),
+        (b'{"SORTERS": "\\ud800"}', {}),
+    ],
+)
+def test_a_list_of_jobs_is_accepted_or_refused(content: bytes, environ: dict[str, str]) -> bool:
     for read in (
-        lambda: select_line(content, environ),
         lambda: line_index(environ),
         lambda: manifest_entry({**environ, "MANIFEST_URL": "s3://lab/list.jsonl"}),
     ):
-        try:
+        with contextlib.suppress(SettingsError):
             read()
-        except SettingsError as error:
-            assert "\n" not in str(error)
+    try:
+        select_line(content, environ)
+    except SettingsError as error:
+        assert "\n" not in str(error)
+        return False
+    return True
 
 
-@FUZZED
-@given(VALUES)
-def test_an_address_on_dandi_is_parsed_or_refused_by_a_value_error(url: str) -> None:
+ASSET_URLS = FOLDER.map(lambda path: f"dandi://dandi/000006@draft/{path}") | st.uuids().map(
+    lambda name: (
+        f"https://dandiarchive.s3.amazonaws.com/blobs/{str(name)[:3]}/{str(name)[3:6]}/{name}"
+    )
+)
+
+
+@fuzzed(VALUES | ASSET_URLS)
+def test_an_address_on_dandi_is_parsed_or_refused_by_a_value_error(url: str) -> bool:
     try:
         assert isinstance(parse_dandi(url), DandiBlob | DandiAsset)
     except ValueError as error:
         assert str(error)
+        return False
+    return True
 
 
-@FUZZED
-@given(VALUES, st.none() | VALUES)
+@fuzzed(VALUES | st.sampled_from(["lab-data", "s3://lab-data/raw"]), st.none() | VALUES)
 def test_a_place_on_s3_is_parsed_or_refused_by_a_value_error(
     bucket: str, folder: str | None
-) -> None:
+) -> bool:
     try:
         location = parse_s3(bucket, folder)
     except ValueError as error:
         assert str(error)
-        return
+        return False
     assert not location.key.startswith("/")
     assert not location.key.endswith("/")
     assert parse_s3(location.bucket, location.key or None) == location
+    return True
 
 
 #: what can be in a key, and what names of files must not have
@@ -253,27 +307,31 @@ KEYS = st.lists(
 ).map("/".join)
 
 
-@FUZZED
-@given(KEYS)
-@example("../escape")
-@example("/etc/passwd")
-@example("a/../../b")
-@example("..\\escape")
-@example("C:/windows")
-@example("a\0b")
-def test_a_key_names_a_file_inside_the_folder_or_is_refused(key: str) -> None:
+@fuzzed(
+    KEYS,
+    examples=[
+        ("../escape",),
+        ("/etc/passwd",),
+        ("a/../../b",),
+        ("..\\escape",),
+        ("C:/windows",),
+        ("a\0b",),
+    ],
+)
+def test_a_key_names_a_file_inside_the_folder_or_is_refused(key: str) -> bool:
     folder = PurePosixPath("/scratch/source")
     try:
         name = file_name(key, f"s3://lab/{key}")
     except SourceError as error:
         assert error.exit_code == 66
-        return
+        return False
     assert not name.is_absolute()
     assert ".." not in name.parts
     assert (folder / name).is_relative_to(folder)
     assert "\\" not in key
     assert "\0" not in key
     assert str(name) == key
+    return True
 
 
 @pytest.mark.parametrize("name", variable_names())

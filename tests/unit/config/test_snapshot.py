@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.config.catalog.snapshot import FILE, known_names, unknown_names
+from spikeinterface_cloud.config.catalog.snapshot import FILE, find_unknown_names, load_snapshot
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
 
@@ -19,7 +19,7 @@ JOB = {
 
 
 def problems(**variables: str) -> list[str]:
-    return [*unknown_names(JobSettings.from_env(JOB | variables))]
+    return [*find_unknown_names(JobSettings.from_env(JOB | variables))]
 
 
 def test_the_file_is_what_the_installed_spikeinterface_says() -> None:
@@ -103,7 +103,7 @@ def test_a_good_job_passes(variables: dict[str, str]) -> None:
 def test_a_simulated_recording_has_no_reader() -> None:
     toy = {"TEST_WITH_TOY_RECORDING": "true", "SORTERS": "simple"}
     kwargs = {"READ_RECORDING_KWARGS": '{"num_channels": 4}'}
-    assert [*unknown_names(JobSettings.from_env(toy | kwargs))] == []
+    assert [*find_unknown_names(JobSettings.from_env(toy | kwargs))] == []
 
 
 CONTAINER: list[dict[str, Any]] = [
@@ -133,4 +133,4 @@ def test_laptop_and_container_use_the_same_words(variables: dict[str, str]) -> N
 
 
 def test_it_says_which_versions_it_is_of() -> None:
-    assert set(known_names().versions) == {"spikeinterface", "kilosort"}
+    assert set(load_snapshot().versions) == {"spikeinterface", "kilosort"}

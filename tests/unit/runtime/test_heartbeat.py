@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud.runtime.heartbeat import LONGEST_DETAIL, Heartbeat, activity
-from spikeinterface_cloud.sorting.process import last_words
+from spikeinterface_cloud.sorting.process import last_output_line
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_the_last_words_of_a_running_program(
 ) -> None:
     log = tmp_path / "output.log"
     log.write_bytes(output)
-    assert last_words(log) == words
+    assert last_output_line(log) == words
 
 
 def test_a_long_detail_is_cut() -> None:

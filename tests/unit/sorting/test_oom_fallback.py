@@ -3,8 +3,8 @@
 import pytest
 
 from spikeinterface_cloud.sorting.oom_fallback import (
+    describe_kept_parameters,
     fallbacks,
-    kept_by_the_user,
     next_fallback,
     out_of_memory,
 )
@@ -68,10 +68,10 @@ def test_what_the_user_gave_stays() -> None:
     given = {"clear_cache": False, "batch_size": 90_000, "bad_channels": [3]}
     ladder = fallbacks("kilosort4", given, n_groups=2)
     assert [fallback.parameters for fallback in ladder] == [given]
-    assert kept_by_the_user(given) == (
+    assert describe_kept_parameters(given) == (
         "; clear_cache, batch_size, bad_channels were given and kept"
     )
-    assert kept_by_the_user({"clear_cache": True}) == ""
+    assert describe_kept_parameters({"clear_cache": True}) == ""
 
 
 def test_smaller_batches_are_passed_over_where_clustering_ran_out() -> None:
