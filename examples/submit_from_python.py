@@ -70,7 +70,7 @@ def check_definition(batch: Any, definition: str) -> None:
 
 
 def settings_for(source: S3Location, results: S3Location, threshold: int) -> JobSettings:
-    """The variables of one job, checked here as the container checks them."""
+    """Return the variables of one job, checked here as the container checks them."""
     target = results.child(f"threshold-{threshold}")
     return JobSettings.from_env(
         {

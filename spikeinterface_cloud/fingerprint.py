@@ -61,7 +61,7 @@ def _identity(source: FoundSource, settings: JobSettings) -> dict[str, Any]:
 
 
 def _local_files(path: Path, reader: Reader) -> Iterable[Path]:
-    """The files that the reader may look into, of a file those around it too.
+    """Return the files that the reader may look into, of a file those around it too.
 
     Many formats have their samples beside the file that is named, HDF5 in any file that it links
     to, and a reader of folders looks below the folder of the file.
@@ -81,7 +81,7 @@ def _describe(files: Iterable[Path], top: Path) -> Iterator[tuple[str, int, int]
 
 
 def _preprocessing(settings: JobSettings) -> Any:
-    """The steps; those that are chosen by default depend on all sorters of the job."""
+    """Return the steps; those that are chosen by default depend on all sorters of the job."""
     if settings.preprocessing != "default":
         return settings.preprocessing
     kwargs = settings.sorters_kwargs

@@ -56,7 +56,7 @@ def job_scratch(parent: Path | None, fingerprint: str) -> Iterator[Path]:
 
 @contextmanager
 def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
-    """The folder that this process alone works in."""
+    """Provide the folder that this process alone works in."""
     folder, lock = None, None
     if parent is not None:
         folder = parent / _name(fingerprint)
@@ -112,7 +112,7 @@ def _size_bytes(folder: Path) -> int:
 
 
 def _leftovers(parent: Path) -> list[Path]:
-    """The folders of jobs that no process has locked, the oldest first."""
+    """Return the folders of jobs that no process has locked, the oldest first."""
     ages_s = {
         path: _age_s(path)
         for path in parent.glob(f"{PREFIX}*")
