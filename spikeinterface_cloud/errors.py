@@ -75,7 +75,7 @@ class RecordingError(CloudJobError):
 
 
 class UnavailableError(CloudJobError):
-    """This host lacks a sorter, the GPU, disk space or memory that the job needs (69)."""
+    """The host lacks a sorter, the GPU, disk space or memory that the job needs (69)."""
 
     exit_code = os.EX_UNAVAILABLE
 

@@ -48,8 +48,7 @@ def fingerprints(settings: JobSettings, source: FoundSource) -> Fingerprints:
 
 
 def _identity(source: FoundSource, settings: JobSettings) -> dict[str, Any]:
-    """What tells these bytes from others: of files elsewhere their ETags, of files here the time of
-    their last change."""
+    """Return what identifies the bytes: ETags of remote files, modification times of local ones."""
     identity = dict(source.provenance)
     if source.probe is not None:
         identity["probe"] = [source.probe.url, source.probe.size_bytes, source.probe.etag]

@@ -19,7 +19,7 @@ from spikeinterface_cloud.sorting.availability import COMPILED_BASES
 
 
 def installed_names() -> dict[str, Any]:
-    """What the file is to say; all sorters of requirements/gpu.txt have to be installed."""
+    """Return the content of the snapshot; needs all sorters of requirements/gpu.txt."""
     readers = [find_reader(name) for name in reader_names()]
     ours = {*ss.installed_sorters(), *COMPILED_BASES}
     return {
@@ -50,7 +50,7 @@ def installed_names() -> dict[str, Any]:
 
 
 def file_text() -> str:
-    """The text of the file."""
+    """Return the text of the snapshot."""
     return json.dumps(installed_names(), indent=1) + "\n"
 
 

@@ -64,8 +64,10 @@ def check_apart(results_folder: Path, source: Source) -> None:
 
 
 def chosen_scratch(chosen: Path | None) -> Path | None:
-    """The folder that jobs have their scratch in: the chosen one, or `/scratch` in the container;
-    None where each job has to have a temporary folder."""
+    """Return the scratch folder of jobs: the chosen one, or `/scratch` in the container.
+
+    None means that each job needs a temporary folder.
+    """
     return chosen or (CONTAINER_SCRATCH if CONTAINER_SCRATCH.is_dir() else None)
 
 
@@ -143,11 +145,10 @@ def _is_locked(file: Path) -> bool:
 
 
 def lock_file(file: Path, *, needed: bool = False) -> int | None:
-    """Lock a file, made where it is not there; the descriptor to close, or None where another
-    process has it. The lock ends with this process, and workers that outlive it do not have it.
+    """Create and lock a file; return the descriptor to close, or None if another process has it.
 
-    Some file systems have no locks: there the file counts as locked where a lock is `needed`, and
-    else as free.
+    The lock ends with this process; workers that outlive it do not inherit it. On file systems
+    without locks, the file counts as locked if a lock is `needed`, else as free.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -36,7 +36,7 @@ YOUNG_S = 60.0
 
 @contextmanager
 def job_scratch(parent: Path | None, fingerprint: str) -> Iterator[Path]:
-    """The folder of the job in `parent`, or a temporary one where that is None or in use."""
+    """Provide the job's folder in `parent`, or a temporary one if that is None or in use."""
     if parent is not None:
         remove_leftovers(parent, kept=fingerprint)
     with _locked_folder(parent, fingerprint) as folder:
@@ -88,8 +88,10 @@ def remove_leftovers(parent: Path, kept: str = "") -> None:
 
 
 def make_room(parent: Path, needed_bytes: int, kept: str = "") -> int:
-    """Remove what killed jobs have left, the oldest first, but for the one with the fingerprint
-    `kept`, until there is enough space; the bytes that are free then."""
+    """Delete folders of killed jobs, oldest first, until there is enough space.
+
+    The folder of the job with the fingerprint `kept` stays. Returns the free bytes.
+    """
     for folder in _leftovers(parent):
         if free_disk_bytes(parent) >= needed_bytes:
             break
@@ -99,7 +101,7 @@ def make_room(parent: Path, needed_bytes: int, kept: str = "") -> int:
 
 
 def left_bytes(parent: Path, fingerprint: str) -> int:
-    """What an earlier attempt at the same job has left, which the next one need not fetch."""
+    """Return the bytes that an earlier attempt at the job left, which need no download."""
     return _size_bytes(parent / _name(fingerprint))
 
 

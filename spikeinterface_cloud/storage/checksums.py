@@ -17,8 +17,11 @@ CRCS: dict[Algorithm, int] = {"crc32": 4, "crc32c": 4, "crc64nvme": 8}
 class Hash(Protocol):
     """The part of hashlib's interface that is used here."""
 
-    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
-    def digest(self) -> bytes: ...
+    def update(self, data: bytes | bytearray | memoryview, /) -> None:
+        """Add bytes."""
+
+    def digest(self) -> bytes:
+        """Return the digest of all bytes."""
 
 
 class Crc:
