@@ -1,51 +1,101 @@
-"""The jobs that a list of recordings comes to, and the question whether to submit them."""
+"""One job for one recording, an array job for up to ten thousand, and several arrays for more."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
 
-from spikeinterface_cloud.aws.batch.arrays import overview, prepare_jobs
-from spikeinterface_cloud.aws.batch.request import JobOptions
-from spikeinterface_cloud.aws.batch.submission import PreparedJob
+from spikeinterface_cloud.aws.batch.job_hash import job_identity
+from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
+from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws.table import table
 from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
+from spikeinterface_cloud.runtime.logging import format_bytes
+
+#: rows of the overview
+SHOWN = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManyJobs:
-    """The jobs of a list, before they are made requests."""
+    """A job for each recording of a list."""
 
+    #: names the arrays, unless `--job-name` does
     title: str
-    #: below which their lists are kept
+    #: the manifests are stored below it
     target: S3Location
     jobs: tuple[ListedJob, ...]
     #: what the user should know, a sentence each
     notes: tuple[str, ...]
 
     def overview(self) -> str:
-        """The table that is shown before anything is sent."""
-        return overview(self.jobs)
+        """Return a table of the first jobs, and the number and size of all."""
+        rows = [
+            (str(job.settings.source), _size(job.size_bytes), str(job.target))
+            for job in self.jobs[:SHOWN]
+        ]
+        lines = [table(rows, align=("left", "right", "left"))]
+        if len(self.jobs) > SHOWN:
+            lines.append(f"... and {len(self.jobs) - SHOWN:,} more")
+        sizes = [job.size_bytes for job in self.jobs if job.size_bytes is not None]
+        total = f"{format_bytes(sum(sizes))} in all" if sizes else "size unknown"
+        if 0 < len(sizes) < len(self.jobs):
+            total = (
+                f"{format_bytes(sum(sizes))} in {_count(len(sizes))}, the others' size is unknown"
+            )
+        return "\n".join([*lines, f"{_count(len(self.jobs))}, {total}"])
 
     def prepare(self, options: JobOptions) -> list[PreparedJob]:
-        """Build the requests; nothing is sent. Raises LimitError."""
-        return prepare_jobs(self.jobs, self.title, self.target, options)
+        """Build the requests, which are not sent. Raises LimitError."""
+        return [self._prepare_array(part, options) for part in self._parts()]
+
+    def _parts(self) -> Iterator[Sequence[ListedJob]]:
+        """Split into as few arrays as possible, nearly equal, so that none has one job."""
+        n_jobs = len(self.jobs)
+        n_parts = -(-n_jobs // (ARRAY_SIZES.stop - 1))
+        for part in range(n_parts):
+            yield self.jobs[n_jobs * part // n_parts : n_jobs * (part + 1) // n_parts]
+
+    def _prepare_array(self, jobs: Sequence[ListedJob], options: JobOptions) -> PreparedJob:
+        if len(jobs) == 1:
+            return prepare_job(jobs[0].settings, options)
+        lines = [job.settings.to_env() for job in jobs]
+        manifest = manifest_bytes(lines)
+        environment = manifest_environment(
+            {
+                **_shared(lines),
+                "RUN_IDENTIFIER": self.title,
+                "TARGET_AWS_S3_BUCKET": self.target.bucket,
+                "TARGET_AWS_S3_BUCKET_FOLDER": self.target.key,
+            },
+            manifest_location(self.target, manifest),
+        )
+        identity = job_identity({MANIFEST_URL: environment[MANIFEST_URL]}, options.job_definition)
+        return PreparedJob(
+            request=build_request(environment, options, identity=identity, array_size=len(jobs)),
+            identity=identity,
+            target=self.target,
+            manifest=manifest,
+        )
 
 
 def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSession) -> ManyJobs:
-    """List the recordings that the options name, and make a job of each, checked as one alone is.
+    """List the recordings that the options name, and make a validated job of each.
 
     Raises
     ------
     SettingsError, SourceError, AwsError, TransferError, UnavailableError
-        The list cannot be had, or some of its jobs are bad ones.
+        The list cannot be read, or some of its jobs are invalid.
     """
     common = job_variables(options, environ)
     target = common_target(common)  # before the list, which may take a while
@@ -62,10 +112,23 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
 
 
 def confirm(jobs: ManyJobs) -> None:
-    """Ask on the terminal whether to go on; click.Abort is raised where the answer is no."""
+    """Ask on the terminal whether to submit the jobs; click.Abort if not."""
     if not sys.stdin.isatty():
         raise click.UsageError(
             f"{len(jobs.jobs):,} jobs wait for a yes, and there is no terminal to ask on; "
             "add --yes to submit them."
         )
     click.confirm("Submit them?", err=True, abort=True)
+
+
+def _shared(lines: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Return the variables that are the same in every line."""
+    return dict(set(lines[0].items()).intersection(*(line.items() for line in lines[1:])))
+
+
+def _count(number: int) -> str:
+    return "1 recording" if number == 1 else f"{number:,} recordings"
+
+
+def _size(size_bytes: int | None) -> str:
+    return "?" if size_bytes is None else format_bytes(size_bytes)

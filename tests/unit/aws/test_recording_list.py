@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
-from spikeinterface_cloud.aws.batch.arrays import overview, prepare_jobs
+from spikeinterface_cloud.aws.batch.array_jobs import ManyJobs
 from spikeinterface_cloud.aws.batch.request import JobOptions
 from spikeinterface_cloud.aws.inputs.recording_list import (
     ListedJob,
@@ -119,18 +120,22 @@ def test_many_recordings_need_a_target() -> None:
         jobs_of(listing(recording("a")), {"SORTERS": "simple"})
 
 
+def many(of_list: Sequence[ListedJob], title: str = "all") -> ManyJobs:
+    return ManyJobs(title=title, target=common_target(COMMON), jobs=tuple(of_list), notes=())
+
+
 @pytest.mark.parametrize(
     ("number", "sizes"),
     [(1, [None]), (2, [2]), (10_000, [10_000]), (10_001, [5_000, 5_001]), (20_001, [6_667] * 3)],
 )
 def test_there_are_as_few_arrays_as_the_limit_allows(number: int, sizes: list[int | None]) -> None:
     [job] = jobs(1)
-    prepared = prepare_jobs([job] * number, "all", common_target(COMMON), OPTIONS)
+    prepared = many([job] * number, "all").prepare(OPTIONS)
     assert [each.request.get("arrayProperties", {}).get("size") for each in prepared] == sizes
 
 
 def test_one_recording_is_a_plain_job() -> None:
-    [prepared] = prepare_jobs(jobs(1), "all", common_target(COMMON), OPTIONS)
+    [prepared] = many(jobs(1), "all").prepare(OPTIONS)
     names = {each["name"] for each in prepared.request["containerOverrides"]["environment"]}
     assert prepared.manifest is None
     assert "DANDISET_S3_FILE_URL" in names
@@ -139,7 +144,7 @@ def test_one_recording_is_a_plain_job() -> None:
 
 def test_an_array_is_told_its_list_and_no_more_than_reaches_it() -> None:
     made = jobs(3)
-    [prepared] = prepare_jobs(made, "dandiset-000003", common_target(COMMON), OPTIONS)
+    [prepared] = many(made, "dandiset-000003").prepare(OPTIONS)
     overrides = prepared.request["containerOverrides"]["environment"]
     environment = {each["name"]: each["value"] for each in overrides}
     assert environment.pop("MANIFEST_URL").startswith("s3://lab-results/day1/manifests/")
@@ -160,20 +165,20 @@ def test_an_array_is_told_its_list_and_no_more_than_reaches_it() -> None:
 
 def test_the_same_list_is_the_same_array_and_a_shorter_one_another() -> None:
     def identity(number: int) -> str:
-        return prepare_jobs(jobs(number), "all", common_target(COMMON), OPTIONS)[0].identity
+        return many(jobs(number), "all").prepare(OPTIONS)[0].identity
 
     assert identity(3) == identity(3)
     assert identity(2) != identity(3)
 
 
 def test_ten_thousand_rows_fit_a_request_by_far() -> None:
-    [prepared] = prepare_jobs(jobs(1) * 10_000, "all", common_target(COMMON), OPTIONS)
+    [prepared] = many(jobs(1) * 10_000, "all").prepare(OPTIONS)
     assert len(json.dumps(prepared.request)) < 2_000
 
 
 def test_the_overview_counts_and_adds_up() -> None:
     rows = [recording(f"sub-{index:02}", 1024**2) for index in range(12)]
-    shown = overview(jobs_of(listing(*rows), COMMON)).splitlines()
+    shown = many(jobs_of(listing(*rows), COMMON)).overview().splitlines()
     source = "dandi://dandi/000003@draft/sub-00.nwb"
     assert shown[0] == f"{source}  1.0 MiB  s3://lab-results/day1/sub-00"
     assert shown[-2:] == ["... and 2 more", "12 recordings, 12.0 MiB in all"]
@@ -181,7 +186,7 @@ def test_the_overview_counts_and_adds_up() -> None:
 
 def test_the_overview_says_which_sizes_are_unknown() -> None:
     rows = [recording("a", 2048), recording("b", None)]
-    shown = overview(jobs_of(listing(*rows), COMMON)).splitlines()
+    shown = many(jobs_of(listing(*rows), COMMON)).overview().splitlines()
     source = "dandi://dandi/000003@draft/b.nwb"
     assert shown[1].split() == [source, "?", "s3://lab-results/day1/b"]
-    assert shown[-1] == "2 recordings, 2.0 KiB in 1 recording, the others' size unknown"
+    assert shown[-1] == "2 recordings, 2.0 KiB in 1 recording, the others' size is unknown"
