@@ -1,6 +1,6 @@
-"""What makes two jobs the same: a hash of what they do, in the job's name and in a tag.
+"""The identity of a job: a hash of what it does, in its name and in a tag.
 
-SubmitJob takes no token that would make a second call harmless, so that the name has to tell.
+SubmitJob takes no idempotency token, so the name tells whether a job was submitted before.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ DEFAULT_NAME = "sorting"
 
 
 def job_identity(environment: Mapping[str, str], job_definition: str) -> str:
-    """Hash what the job does; on which queue, and with how much memory, makes no other job of it.
+    """Hash what the job does; queue and memory make no difference.
 
-    A name and an ARN of one definition give two hashes: AWS alone knows that they are the same.
+    A name and an ARN of one definition give two hashes, as only AWS knows that they are the same.
     """
     content = json.dumps([job_definition, sorted(environment.items())])
     return hashlib.sha256(content.encode()).hexdigest()[:IDENTITY_LENGTH]
 
 
 def job_name(environment: Mapping[str, str], wanted: str | None, identity: str) -> str:
-    """The name of a job: what the user calls it, or what its settings suggest, and the hash.
+    """Return a job's name: the wanted one, or one from its settings, and the hash.
 
     >>> job_name({"AWS_S3_BUCKET": "lab", "AWS_S3_BUCKET_FOLDER": "raw/day 1"}, None, "0f3a")
     'day-1-0f3a'
@@ -42,7 +42,7 @@ def job_name(environment: Mapping[str, str], wanted: str | None, identity: str) 
 
 
 def _suggested(environment: Mapping[str, str]) -> str:
-    """The last part of where the recording, or else the result, is."""
+    """Return the last part of the recording's or else the result's location."""
     for name in (
         "RUN_IDENTIFIER",
         "AWS_S3_BUCKET_FOLDER",

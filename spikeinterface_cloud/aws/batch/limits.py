@@ -1,4 +1,4 @@
-"""What AWS refuses, or accepts and lets fail: checked here, before AWS sees the request.
+"""The limits of AWS Batch, checked before a request is sent.
 
 Names, sizes and numbers are those of SubmitJob in the API reference of AWS Batch.
 """

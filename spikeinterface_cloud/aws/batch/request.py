@@ -72,7 +72,7 @@ def build_request(
     identity: str,
     array_size: int | None = None,
 ) -> dict[str, Any]:
-    """Build the arguments of SubmitJob; values travel as they are.
+    """Build the arguments of SubmitJob; values are sent unchanged.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def build_request(
 
 
 def container_overrides(environment: Mapping[str, str], options: JobOptions) -> dict[str, Any]:
-    """What the job changes of its definition's container."""
+    """Return what the job changes of its definition's container."""
     wanted = {"GPU": options.gpus, "VCPU": options.vcpus, "MEMORY": options.memory_mib}
     requirements = [
         {"type": kind, "value": str(value)} for kind, value in wanted.items() if value is not None
@@ -118,5 +118,5 @@ def container_overrides(environment: Mapping[str, str], options: JobOptions) -> 
 
 
 def as_overrides(environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """The variables in the form of AWS Batch, in the order of their names."""
+    """Return the variables as AWS Batch takes them, ordered by name."""
     return [{"name": name, "value": value} for name, value in sorted(environment.items())]

@@ -58,7 +58,7 @@ def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
 
 
 def no_record(target: S3Location, state: JobState | None) -> AwsError:
-    """The error that says that a job has not ended with a record at its target, as far as known."""
+    """Return the error for a target without the record of a job."""
     if state is None:
         why = "its job is under way, was killed, or never started"
     else:
@@ -90,7 +90,7 @@ def target_of(storage: S3Objects, job: JobState) -> S3Location:
 
 
 def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None:
-    """The content of `run.json`; None where it is not there (yet)."""
+    """Return the content of `run.json`, or None if there is none (yet)."""
     data = storage.read_if_exists(target.child(RECORD))
     if data is None:
         return None
@@ -176,7 +176,7 @@ def _checked_name(name: str, target: S3Location) -> PurePosixPath:
 def describe_results(
     target: S3Location, record: Mapping[str, Any] | None, files: Sequence[ResultFile]
 ) -> Iterator[str]:
-    """What there is, a line each: the run, its sorters, the files."""
+    """Yield lines on the run, its sorters, and its files."""
     if record is not None:
         error = f": {record['error']}" if record.get("error") else ""
         yield f"{target}: {record.get('status')}{error}"
@@ -192,7 +192,7 @@ def describe_results(
 def result_values(
     target: S3Location, record: Mapping[str, Any] | None, files: Sequence[ResultFile]
 ) -> dict[str, Any]:
-    """What `--json` says of results."""
+    """Return what `--json` prints about results."""
     return {
         "target": str(target),
         "run": record,

@@ -88,13 +88,13 @@ def _manifest_target(settings: JobSettings) -> S3Location:
 
 
 def manifest_environment(environment: Mapping[str, str], location: S3Location) -> dict[str, str]:
-    """The variables of a job whose settings are in a list on S3."""
+    """Return the variables of a job whose settings are in a manifest on S3."""
     beside = {name: environment[name] for name in BESIDE_MANIFEST if name in environment}
     return {**beside, manifest.MANIFEST_URL: str(location)}
 
 
 def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
-    """The job under way, or the one that has succeeded, that does the same.
+    """Return the job that does the same, and runs or has succeeded.
 
     Raises
     ------

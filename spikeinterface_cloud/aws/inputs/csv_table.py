@@ -22,7 +22,7 @@ NAMING = ("RUN_IDENTIFIER", "AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL", "SOU
 
 
 def csv_recordings(file: Path) -> Listing:
-    """The recordings of `file`, whose first row names variables; empty cells are unset variables.
+    """Return the recordings of `file`, whose first row names variables; empty cells are unset.
 
     A row's results are named by its RUN_IDENTIFIER, or else by its source. Where it has a target
     of its own, they go there.
@@ -92,7 +92,7 @@ def _recording(number: int, columns: list[str], row: list[str]) -> ListedRecordi
 
 
 def _name(variables: Mapping[str, str]) -> str:
-    """The row's own name for its results, as a path of folders."""
+    """Return the row's name for its results, as a path of folders."""
     given = next((variables[name] for name in NAMING if name in variables), "")
     _, _, path = given.rpartition("://")
     parts = [part for part in path.removesuffix(".nwb").split("/") if part not in ("", ".", "..")]

@@ -16,7 +16,7 @@ DEFAULT_PATTERN = "*.nwb"
 
 
 def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr | None) -> Listing:
-    """The NWB files of `dandiset` whose path matches; each one's own path names its results.
+    """Return the NWB files of `dandiset` whose path matches, which also names their results.
 
     Raises
     ------

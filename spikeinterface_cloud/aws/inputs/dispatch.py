@@ -14,7 +14,7 @@ from spikeinterface_cloud.config.locations import S3Location
 
 
 def dandi_api_key(environ: Mapping[str, str]) -> SecretStr | None:
-    """The key that embargoed dandisets are listed with, if there is one."""
+    """Return the key that embargoed dandisets are listed with, if there is one."""
     key = environ.get("DANDI_API_KEY", "").strip()
     return SecretStr(key) if key else None
 

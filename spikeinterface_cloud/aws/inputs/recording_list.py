@@ -1,4 +1,4 @@
-"""What a list of recordings is, wherever it was found, and the jobs that come of it."""
+"""A list of recordings, from any source, and the jobs made from it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class ListedJob:
 
 
 def common_target(common: Mapping[str, str]) -> S3Location:
-    """The folder below which each recording gets one of its own. Raises SettingsError."""
+    """Return the folder below which each recording gets its own. Raises SettingsError."""
     bucket = common.get("TARGET_AWS_S3_BUCKET", "").strip()
     if not bucket:
         raise SettingsError(
@@ -118,7 +118,7 @@ def _variables(
 
 
 def _located(problems: Mapping[str, Sequence[str]], n_recordings: int) -> Iterator[str]:
-    """Each problem once, with the recordings that have it, unless all have."""
+    """Yield each problem once, with the recordings that have it, unless all have it."""
     for problem, labels in list(problems.items())[:NAMED]:
         if len(labels) == n_recordings > 1:
             yield problem

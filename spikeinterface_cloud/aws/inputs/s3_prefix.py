@@ -34,7 +34,7 @@ class Found:
 def prefix_recordings(
     storage: S3Objects, prefix: str, pattern: str | None, target: S3Location | None
 ) -> Listing:
-    """The recordings below `prefix`; each one's own name there names its results.
+    """Return the recordings below `prefix`, whose names there name their results.
 
     One listing of all objects gives names and sizes together, 1,000 objects a request.
 
@@ -109,7 +109,7 @@ def _find(storage: S3Objects, folder: S3Location, pattern: str) -> Found:
 
 
 def _literal_start(pattern: str) -> str:
-    """What every name that matches begins with: no more than that has to be listed.
+    """Return the literal beginning of the pattern: only names that begin so have to be listed.
 
     >>> _literal_start("mouse-7/day*/")
     'mouse-7/day'

@@ -1,4 +1,4 @@
-"""What must not travel in a job's environment, which everyone who may describe jobs can read."""
+"""Secrets, which a job's environment must not hold: everyone who may describe jobs can read it."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ OTHER_REMEDY = (
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable of this name holds a secret.
+    """Return whether a variable of this name holds a secret.
 
     >>> is_secret("DANDI_API_KEY"), is_secret("SORTERS_KWARGS")
     (True, False)

@@ -78,7 +78,7 @@ def find_sizes(
 
 
 def _first_of(notes: list[str]) -> list[str]:
-    """What is said of many recordings is said once."""
+    """Return the first notes, and the number of the others."""
     more = f", and of {len(notes) - SHOWN:,} more" if len(notes) > SHOWN else ""
     return [*notes[: SHOWN - 1], f"{notes[SHOWN - 1]}{more}"] if len(notes) >= SHOWN else notes
 
@@ -92,7 +92,7 @@ class SizeFinder:
         self.notes: list[str] = []
 
     def find_all(self, listing: Listing) -> tuple[FoundSize, ...]:
-        """The sizes of a list; those that the list does not tell are looked up, several at a time.
+        """Return the sizes of a list; unknown ones are looked up, several at a time.
 
         Raises SettingsError with what is wrong with any of them, a line each.
         """
@@ -107,7 +107,7 @@ class SizeFinder:
         return tuple(each for each in found if isinstance(each, FoundSize))
 
     def find(self, variables: Mapping[str, str], label: str) -> FoundSize:
-        """The size of the source that these variables of a job name."""
+        """Return the size of the source that a job's variables name."""
         url = variables.get("DANDISET_S3_FILE_URL")
         if url is None and "AWS_S3_BUCKET" not in variables:
             raise SettingsError("no source on S3 or DANDI, so that its size cannot be looked up")
