@@ -30,6 +30,7 @@ from spikeinterface_cloud.preprocessing.binary_cache import write_once
 from spikeinterface_cloud.preprocessing.reference import common_reference, have_one_gain
 from spikeinterface_cloud.preprocessing.trial_run import check_values
 from spikeinterface_cloud.recording.probe_layout import join_probes
+from spikeinterface_cloud.recording.samples.units import remove_gains
 
 logger = logging.getLogger(__name__)
 
@@ -241,8 +242,7 @@ def _applying(steps: Sequence[Step]) -> Iterator[None]:
 def _remove_wrong_gains(recording: si.BaseRecording, steps: Sequence[Step]) -> None:
     unitless = [step["name"] for step in steps if step["name"] in UNITLESS_STEPS]
     if unitless and recording.has_scaleable_traces():
-        recording.delete_property("gain_to_uV")
-        recording.delete_property("offset_to_uV")
+        remove_gains(recording)
         logger.warning("after %s, amplitudes are not in microvolts", ", ".join(unitless))
 
 

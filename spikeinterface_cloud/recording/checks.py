@@ -64,7 +64,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     notes += [*unreadable, *repeated]
     recording = _without_analog_channels(recording, notes)
     sampled = sample_chunks(recording)
-    chunks = [chunk.traces for chunk in sampled if len(chunk.traces)]
+    chunks = [chunk.traces for chunk in sampled]
     _check_finite(recording)
     _check_values(recording, chunks, notes)
     note_saturation(recording, sampled, notes)
@@ -171,7 +171,7 @@ def _find_broken(chunk: Chunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
 
 
 def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]) -> None:
-    flat = np.all([np.ptp(chunk, axis=0) == 0 for chunk in chunks if len(chunk)], axis=0)
+    flat = np.all([np.ptp(chunk, axis=0) == 0 for chunk in chunks], axis=0)
     if flat.all():
         raise RecordingError(
             "every channel is constant wherever it was sampled; check that the electrodes were "

@@ -38,7 +38,6 @@ from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
-from spikeinterface_cloud.storage.s3 import StoredObject
 from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
@@ -166,9 +165,12 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
 def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) -> FoundSource:
     objects = storage.list_objects(location)
     files = s3_files(storage, objects, location)
-    probe_name = _probe_in_source(request)
-    probe = _probe_on_s3(location, objects, probe_name, storage) if probe_name else None
     is_named = [stored.location for stored in objects] == [location]
+    folder = location
+    if is_named:
+        folder = S3Location(bucket=location.bucket, key=location.key.rpartition("/")[0])
+    probe_name = _probe_in_source(request)
+    probe = _probe_on_s3(folder, probe_name, storage) if probe_name else None
     kept = [file for file in files if probe is None or file.url != probe.url]
     chosen = _choose(kept, request, is_named)
     stream = None
@@ -294,16 +296,11 @@ def _probe_in_source(request: SourceRequest) -> str | None:
     return None if probe is None or probe.startswith("s3://") else probe
 
 
-def _probe_on_s3(
-    source: S3Location, objects: Sequence[StoredObject], name: str, storage: Storage
-) -> RemoteFile:
-    """Return the probe in a folder on S3, or beside an object there."""
-    if [stored.location for stored in objects] == [source]:
-        source = S3Location(bucket=source.bucket, key=source.key.rpartition("/")[0])
-    location = source.child(name)
+def _probe_on_s3(folder: S3Location, name: str, storage: Storage) -> RemoteFile:
+    location = folder.child(name)
     if not storage.object_exists(location):
         raise SourceError(
-            f"PROBE_FILE: there is no {name} in {source}; give its path relative to the source, or "
+            f"PROBE_FILE: there is no {name} in {folder}; give its path relative to the source, or "
             "an s3:// URL"
         )
     return _probe_at(location, storage)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from probeinterface import Probe
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.recording.clock.clock import clock_of
@@ -29,6 +30,7 @@ class RecordingSummary:
     has_probe: bool
     #: manufacturer and model or name of each probe
     probes: list[str]
+    #: of all probes; one without shank ids counts as one
     n_shanks: int
     #: number of channels in each shank or group
     groups: dict[str, int]
@@ -41,6 +43,7 @@ def summarize(recording: BaseRecording) -> RecordingSummary:
         for segment in range(recording.get_num_segments())
     ]
     gains = recording.get_channel_gains() if recording.has_scaleable_traces() else None
+    probes = recording.get_probegroup().probes if recording.has_probe() else []
     stream_name = recording.get_annotation("stream_name")
     return RecordingSummary(
         n_channels=recording.get_num_channels(),
@@ -54,28 +57,15 @@ def summarize(recording: BaseRecording) -> RecordingSummary:
         start_time_s=clock_of(recording).begin_s,
         stream_name=None if stream_name is None else str(stream_name),
         has_probe=recording.has_probe(),
-        probes=_name_probes(recording),
-        n_shanks=_count_shanks(recording),
+        probes=[_name(probe) for probe in probes],
+        n_shanks=sum(1 if p.shank_ids is None else len(np.unique(p.shank_ids)) for p in probes),
         groups=_count_groups(recording),
     )
 
 
-def _name_probes(recording: BaseRecording) -> list[str]:
-    if not recording.has_probe():
-        return []
-    names = []
-    for probe in recording.get_probegroup().probes:
-        parts = (probe.manufacturer, probe.model_name or probe.name)
-        names.append(" ".join(str(part) for part in parts if part) or "unnamed")
-    return names
-
-
-def _count_shanks(recording: BaseRecording) -> int:
-    """Count the shanks of all probes; a probe without shank ids has one."""
-    if not recording.has_probe():
-        return 0
-    probes = recording.get_probegroup().probes
-    return sum(1 if p.shank_ids is None else len(np.unique(p.shank_ids)) for p in probes)
+def _name(probe: Probe) -> str:
+    parts = (probe.manufacturer, probe.model_name or probe.name)
+    return " ".join(str(part) for part in parts if part) or "unnamed"
 
 
 def _count_groups(recording: BaseRecording) -> dict[str, int]:

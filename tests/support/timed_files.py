@@ -49,7 +49,7 @@ def write_plexon(file: Path, fragments: Sequence[tuple[int, int]]) -> Path:
 
 
 def write_spikegadgets(file: Path, timestamps: np.ndarray) -> Path:
-    """A packet for each sample, with its timestamp."""
+    """Write a packet for each sample, with its timestamp."""
     channels = "".join(
         f'<SpikeNTrode id="{n + 1}"><SpikeChannel hwChan="{n}"/></SpikeNTrode>'
         for n in range(N_CHANNELS)
@@ -119,7 +119,7 @@ def write_neuronexus(folder: Path, timestamps: np.ndarray) -> Path:
 
 
 def write_tdt(folder: Path, block_times_s: np.ndarray, rate_hz: float, begin_s: float) -> Path:
-    """A tank of one block: stretches of 256 samples of each channel, each with its time."""
+    """Write a tank of one block: pieces of 256 samples of each channel, each with its time."""
     stem = folder / "Block-1" / f"{folder.name}_Block-1"
     stem.parent.mkdir(parents=True)
     store = {

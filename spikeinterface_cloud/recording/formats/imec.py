@@ -150,11 +150,16 @@ def _gate_and_trigger(file: SpikeGlxFile) -> tuple[int, int]:
     return int(file.gate or 0), 0 if file.trigger in (None, "cat") else int(file.trigger)
 
 
+def source_recording(recording: BaseRecording) -> Any:
+    """Return the recording that is read from files, which this one is derived from."""
+    while recording.get_parent() is not None:
+        recording = recording.get_parent()
+    return recording
+
+
 def header_files(recording: BaseRecording) -> list[Path]:
     """Return the meta file of each segment of a SpikeGLX recording; none for any other."""
-    source: Any = recording
-    while source.get_parent() is not None:
-        source = source.get_parent()
+    source = source_recording(recording)
     match source:
         case SpikeGLXRecordingExtractor():
             infos = source.neo_reader.signals_info_list

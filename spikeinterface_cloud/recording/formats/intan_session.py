@@ -1,22 +1,9 @@
 """Sessions that Intan's RHX split into several files: joined only if no samples are missing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from spikeinterface.core import BaseRecording
-
 from spikeinterface_cloud.errors import SettingsError
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Part:
-    """One file, with the numbers of its first and its last sample."""
-
-    name: str
-    first: int
-    last: int
 
 
 def check_session(recording: Any, mode: str) -> None:
@@ -30,47 +17,34 @@ def check_session(recording: Any, mode: str) -> None:
     SettingsError
         joined files do not continue each other
     """
-    parts = _parts(recording, mode)
-    rate = float(recording.sampling_frequency)
-    if mode == "concatenate":
-        for before, after in pairwise(parts):
-            if after.first != before.last + 1:
-                raise SettingsError(_not_continuous(before, after, rate))
-    elif all(after.first > before.last for before, after in pairwise(parts)):
-        _set_starts(recording, parts, rate)
-
-
-def _not_continuous(before: _Part, after: _Part, rate: float) -> str:
-    missing = after.first - before.last - 1
-    start = (
-        f"{missing / rate:.6g} s ({missing} samples) after the end of {before.name}"
-        if missing > 0
-        else f"with a clock that does not continue {before.name}"
-    )
-    return (
-        f"{after.name} starts {start}, so joining them would make its spike times wrong; "
-        'keep the files as segments, READ_RECORDING_KWARGS={"mode": "append"}, or name '
-        "the files of one session"
-    )
-
-
-def _set_starts(recording: BaseRecording, parts: Sequence[_Part], rate: float) -> None:
-    for segment, part in enumerate(parts):
-        start_s = part.first / rate - recording.get_start_time(segment_index=segment)
-        if start_s:
-            recording.shift_times(start_s, segment_index=segment)
-
-
-def _parts(recording: Any, mode: str) -> list[_Part]:
     segments = recording.segments
     if mode == "concatenate":
         segments = segments[0].parent_segments
-    else:
-        segments = [getattr(segment, "parent_segment", segment) for segment in segments]
-    parts = []
-    for segment in segments:
-        reader = segment.neo_reader
-        numbers = reader.get_intan_timestamps()
-        name = str(reader.filename).rpartition("/")[2]
-        parts.append(_Part(name=name, first=int(numbers[0]), last=int(numbers[-1])))
-    return parts
+    readers = [getattr(segment, "parent_segment", segment).neo_reader for segment in segments]
+    numbers = [reader.get_intan_timestamps() for reader in readers]
+    missing = [int(after[0]) - int(before[-1]) - 1 for before, after in pairwise(numbers)]
+    rate_hz = float(recording.sampling_frequency)
+    if mode == "concatenate":
+        names = [str(reader.filename).rpartition("/")[2] for reader in readers]
+        part = next((part for part, n_missing in enumerate(missing) if n_missing), None)
+        if part is not None:
+            raise SettingsError(_not_continuous(names[part : part + 2], missing[part], rate_hz))
+    elif all(n >= 0 for n in missing):
+        for segment, of_file in enumerate(numbers):
+            shift_s = int(of_file[0]) / rate_hz - recording.get_start_time(segment_index=segment)
+            if shift_s:
+                recording.shift_times(shift_s, segment_index=segment)
+
+
+def _not_continuous(names: list[str], n_missing: int, rate_hz: float) -> str:
+    before, after = names
+    start = (
+        f"{n_missing / rate_hz:.6g} s ({n_missing} samples) after the end of {before}"
+        if n_missing > 0
+        else f"with a clock that does not continue {before}"
+    )
+    return (
+        f"{after} starts {start}, so joining them would make its spike times wrong; "
+        'keep the files as segments, READ_RECORDING_KWARGS={"mode": "append"}, or name '
+        "the files of one session"
+    )

@@ -77,15 +77,8 @@ def _named_as_inputs(recording: BaseRecording) -> Mask:
 def _in_coarser_units(recording: BaseRecording, known: Mask) -> Mask:
     """Mask channels with another unit than the finest voltage of those that are not `known`."""
     units = recording.get_property("physical_unit")
-    powers = [VOLTS.get(str(unit)) for unit in ([] if units is None else units)]
-    finest = min(
-        (
-            power
-            for power, is_known in zip(powers, known, strict=False)
-            if power is not None and not is_known
-        ),
-        default=None,
-    )
-    if finest is None:
-        return np.zeros(recording.get_num_channels(), dtype=bool)
-    return np.array([power != finest for power in powers], dtype=bool)
+    if units is None:
+        return np.zeros_like(known)
+    powers = np.array([VOLTS.get(str(unit), np.nan) for unit in units])
+    finest = min(powers[~known & np.isfinite(powers)], default=None)
+    return np.zeros_like(known) if finest is None else powers != finest

@@ -56,7 +56,7 @@ def sample_chunks(recording: BaseRecording) -> list[Chunk]:
         for start in np.unique(np.linspace(0, last, n_in_segment).astype(int)).tolist():
             traces = _read(recording, segment, start, start + n_frames)
             chunks.append(Chunk(segment=segment, start_frame=start, traces=traces))
-    return chunks
+    return [chunk for chunk in chunks if len(chunk.traces)]
 
 
 def map_all_chunks(

@@ -18,7 +18,8 @@ from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingEx
 from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.formats.imec import header_files
+from spikeinterface_cloud.recording.formats.imec import header_files, source_recording
+from spikeinterface_cloud.recording.samples.units import remove_gains
 
 #: names of the classes that read folders saved by SpikeInterface
 SAVED_FOLDERS = ("BinaryFolderRecording", "ZarrRecordingExtractor")
@@ -50,9 +51,7 @@ def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None
     RecordingError
         only some of the segments are aligned
     """
-    source = recording
-    while source.get_parent() is not None:
-        source = source.get_parent()
+    source = source_recording(recording)
     match source:
         case BinaryFolderRecording() | ZarrRecordingExtractor():
             _check_spikeinterface(recording, _steps(source), notes)
@@ -143,8 +142,7 @@ def _check_spikeinterface(
         _note_doubt(recording, notes)
     unitless = [step for step in steps if step in WITHOUT_UNIT]
     if unitless and recording.has_scaleable_traces():
-        recording.delete_property("gain_to_uV")
-        recording.delete_property("offset_to_uV")
+        remove_gains(recording)
         notes.append(f"after {unitless[0]} the samples are not in microvolts: gains are not used")
 
 
@@ -153,10 +151,9 @@ def _steps(source: BaseRecording) -> list[str] | None:
     provenance = _provenance(source)
     if not isinstance(provenance, dict):
         return None
-    classes = list(_classes(provenance))
     return [
         name.rpartition(".")[2]
-        for name in reversed(classes)
+        for name in reversed(list(_classes(provenance)))
         if "spikeinterface.preprocessing" in name or name.endswith(SAVED_FOLDERS)
     ]
 

@@ -128,9 +128,8 @@ def _holds(dtype: str, low: int, high: int) -> bool:
 
 
 def _range(chunks: Sequence[Traces], levels: Integers) -> tuple[int, int]:
-    filled = [chunk for chunk in chunks if len(chunk)]
-    lowest = np.min([chunk.min(axis=0) for chunk in filled], axis=0).astype("int64") - levels
-    highest = np.max([chunk.max(axis=0) for chunk in filled], axis=0).astype("int64") - levels
+    lowest = np.min([chunk.min(axis=0) for chunk in chunks], axis=0).astype("int64") - levels
+    highest = np.max([chunk.max(axis=0) for chunk in chunks], axis=0).astype("int64") - levels
     return int(lowest.min()), int(highest.max())
 
 
@@ -142,9 +141,8 @@ def note_saturation(recording: BaseRecording, chunks: Sequence[Chunk], notes: li
     """Note where integer samples stay at the end of the range of the ADC."""
     if recording.dtype.kind == "f":
         return
-    filled = [chunk for chunk in chunks if len(chunk.traces)]
-    ends = _ends_of_range(filled, recording.dtype)
-    masks = [(chunk, _saturated(chunk.traces, ends)) for chunk in filled]
+    ends = _ends_of_range(chunks, recording.dtype)
+    masks = [(chunk, _saturated(chunk.traces, ends)) for chunk in chunks]
     places = [(chunk, mask) for chunk, mask in masks if mask.any()]
     if not places:
         return
@@ -155,7 +153,7 @@ def note_saturation(recording: BaseRecording, chunks: Sequence[Chunk], notes: li
     n_channels = np.count_nonzero(np.any([mask.any(axis=0) for _, mask in places], axis=0))
     notes.append(
         f"the signal is saturated: {n_samples} samples of {n_channels} channels stay at the end of "
-        f"their range ({', '.join(map(str, ends))}) in {len(places)} of the {len(filled)} places "
+        f"their range ({', '.join(map(str, ends))}) in {len(places)} of the {len(chunks)} places "
         f"that were sampled, first at {first_frame / recording.sampling_frequency:.6g} s"
         f"{segment}; spikes are lost there"
     )

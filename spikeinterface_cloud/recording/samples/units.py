@@ -59,9 +59,13 @@ def check_gains(recording: BaseRecording, chunks: Sequence[Traces], notes: list[
     problem = _problem_of_gains(recording, chunks)
     if problem is None:
         return
-    recording.delete_property("gain_to_uV")
-    recording.delete_property("offset_to_uV")
+    remove_gains(recording)
     notes.append(f"{problem}: gains are not used, and amplitudes are in the units of the file")
+
+
+def remove_gains(recording: BaseRecording) -> None:
+    """Remove gains and offsets, if there are any."""
+    _delete_properties(recording, ("gain_to_uV", "offset_to_uV"))
 
 
 def _problem_of_gains(recording: BaseRecording, chunks: Sequence[Traces]) -> str | None:
@@ -148,7 +152,7 @@ def in_sortable_unit(
     notes.append(_describe_values(noise, factor))
     if factor != 1:
         scaled = spre.scale(recording, gain=factor, dtype="float32")
-        return _without(scaled, AS_IN_FILE)
+        return _delete_properties(scaled, AS_IN_FILE)
     if recording.dtype != np.dtype("float32"):
         return spre.astype(recording, dtype="float32")
     return recording
@@ -160,10 +164,10 @@ def _in_microvolts(recording: BaseRecording) -> BaseRecording:
     if scaled and recording.dtype == np.dtype("float32"):
         return recording
     logger.info("samples of %s are read in microvolts (gain %g)", recording.dtype, np.median(gains))
-    return _without(spre.scale_to_uV(recording), AS_IN_FILE)
+    return _delete_properties(spre.scale_to_uV(recording), AS_IN_FILE)
 
 
-def _without(recording: BaseRecording, properties: Sequence[str]) -> BaseRecording:
+def _delete_properties(recording: BaseRecording, properties: Sequence[str]) -> BaseRecording:
     for name in set(properties).intersection(recording.get_property_keys()):
         recording.delete_property(name)
     return recording

@@ -218,7 +218,7 @@ def test_saturated_unsigned_samples_do_not_wrap(tmp_path: Path) -> None:
 
 
 def nwb_times(file: Path) -> list[np.ndarray]:
-    """The spike times of each unit, in seconds."""
+    """Return the spike times of each unit, in seconds."""
     with h5py.File(file) as nwb:
         times, ends = nwb["units/spike_times"][:], nwb["units/spike_times_index"][:]
     return np.split(times, ends[:-1])

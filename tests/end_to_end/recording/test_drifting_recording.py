@@ -52,7 +52,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 @pytest.fixture(scope="module")
 def truth() -> si.BaseSorting:
-    """The spikes that are in it."""
+    """Return its true spikes."""
     _, sorting = simulate({"drifting": True})
     return sorting
 
@@ -68,11 +68,11 @@ def test_all_three_sort_it(job: Job) -> None:
 
 @each_sorter
 def test_the_accuracy(job: Job, truth: si.BaseSorting, sorter: str) -> None:
-    told = job.record["ground_truth"][sorter]
-    assert told["n_true_units"] == truth.get_num_units() == N_TRUE_UNITS
-    assert told["n_found"] == n_true_units_found(job.results, sorter, truth)
-    assert told["n_found"] >= LEAST_FOUND[sorter]
-    assert told["mean_accuracy"] >= LEAST_ACCURACY[sorter]
+    truth_record = job.record["ground_truth"][sorter]
+    assert truth_record["n_true_units"] == truth.get_num_units() == N_TRUE_UNITS
+    assert truth_record["n_found"] == n_true_units_found(job.results, sorter, truth)
+    assert truth_record["n_found"] >= LEAST_FOUND[sorter]
+    assert truth_record["mean_accuracy"] >= LEAST_ACCURACY[sorter]
     accuracies = pd.read_csv(job.results / "comparison" / f"{sorter}_accuracy.csv")
     assert len(accuracies) == N_TRUE_UNITS
 

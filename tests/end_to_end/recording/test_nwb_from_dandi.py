@@ -30,7 +30,7 @@ TARGET = "lab/session"
 
 @pytest.fixture(scope="module")
 def nwb_file(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Path:
-    """The AP band, compressed by gzip, and an LFP beside it."""
+    """Write the AP band, compressed by gzip, and an LFP."""
     file = tmp_path_factory.mktemp("nwb") / "recording.nwb"
     return write_nwb(file, simulated.recording, NwbLayout(compression="gzip", with_lfp=True))
 
@@ -106,11 +106,11 @@ def test_neither_key_nor_signature_leaves_the_job(
     published: Published, archive: DandiStandIn
 ) -> None:
     assert archive.signatures, "the archive gave out no signed URL, so nothing was shown here"
-    said = published.job.log + published.job.output
+    output = published.job.log + published.job.output
     for secret in (OWNER_KEY, SECRET_KEY, *archive.signatures):
         assert files_with(published.results, secret) == []
         assert files_with(published.job.results, secret) == []
-        assert secret not in said
+        assert secret not in output
 
 
 def test_an_embargoed_asset_without_its_key_is_refused(
@@ -127,7 +127,7 @@ BLOB_URL = (
 
 @pytest.fixture
 def dandi_bucket(moto_s3: S3Server, nwb_file: Path) -> Iterator[str]:
-    """The archive's bucket with the blob 11 for everyone, and the blob 22 under embargo."""
+    """Create the archive's bucket with a public blob 11 and an embargoed blob 22."""
     moto_s3.client.create_bucket(Bucket="dandiarchive")
     for blob, access in (("11", "public-read"), ("22", "private")):
         key = BLOB_URL.format(blob).partition(".com/")[2]

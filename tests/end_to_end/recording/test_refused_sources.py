@@ -1,4 +1,4 @@
-"""Sources that are not there, are forbidden, or are not what they are said to be."""
+"""Missing, forbidden and invalid sources are refused."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ BUCKET = "refusals"
 
 @pytest.fixture(scope="module")
 def recording() -> Any:
-    """A second of eight channels."""
+    """Simulate a second of eight channels."""
     return simulate(duration_s=1.0, n_channels=8, n_units=2)[0]
 
 
@@ -49,7 +49,7 @@ def nwb_file(tmp_path_factory: pytest.TempPathFactory, recording: Any) -> Path:
 def s3(
     tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server, recording: Any, nwb_file: Path
 ) -> S3Server:
-    """moto's server with a saved recording below `source`."""
+    """Start moto with a saved recording below `source`."""
     folder = write_binary_folder(tmp_path_factory.mktemp("s3") / "source", recording)
     moto_s3.client.create_bucket(Bucket=BUCKET)
     upload_folder(moto_s3.client, folder, BUCKET, "source")
@@ -57,13 +57,13 @@ def s3(
 
 
 def run_on_s3(folder: Path, access: dict[str, str], **variables: str) -> Job:
-    """A job whose source is S3."""
+    """Run a job with its source on S3."""
     sound = {"AWS_S3_BUCKET": BUCKET, "DATA_TYPE": "binary", "SORTERS": "simple"}
     return run_job(folder, sound | access | variables)
 
 
 def run_on_folder(folder: Path, source: Path, data_type: str) -> Job:
-    """A job whose source is mounted."""
+    """Run a job with a mounted source."""
     variables = {"SOURCE_FOLDER": str(source), "DATA_TYPE": data_type, "SORTERS": "simple"}
     return run_job(folder, variables)
 
@@ -166,7 +166,7 @@ def test_a_missing_target_is_refused(tmp_path: Path, s3: S3Server) -> None:
     assert "fetch ..." not in job.log
 
 
-# ----- not what it is said to be -----------------------------------------------------------------
+# ----- invalid ----------------------------------------------------------------------------------
 
 
 def test_a_wrong_data_type_is_refused(tmp_path: Path, spikeglx_folder: Path) -> None:

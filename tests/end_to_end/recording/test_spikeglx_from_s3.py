@@ -29,7 +29,7 @@ SORTERS = ["simple", "spykingcircus2"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """The job, what it asked of the server, and its results as fetched from the target."""
+    """The job, its requests to the server, and its results as fetched from the target."""
 
     job: Job
     requests: list[Request]

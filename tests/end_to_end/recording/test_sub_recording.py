@@ -34,7 +34,7 @@ def nwb_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_streamed(job: Job) -> None:
-    """The first frames were sorted, and nothing was downloaded."""
+    """Check that the first frames were sorted, and nothing was downloaded."""
     assert_succeeded(job)
     assert job.step("fetch")["size_bytes"] == 0
     assert "is streamed" in job.log
@@ -44,17 +44,18 @@ def assert_streamed(job: Job) -> None:
     assert job.record["sorters"][0]["n_units"] >= 2
 
 
-def assert_only_parts_were_asked_for(ranges: list[str | None], file: Path) -> None:
-    """Ranges of less than a quarter of the file, and a few questions for its size.
+def assert_only_parts_were_requested(ranges: list[str | None], file: Path) -> None:
+    """Check that ranges cover less than a quarter of the file, with a few requests for its size.
 
-    A signed URL serves for GET only, so that the size is asked with a GET that is hung up on; how
-    much of the file is on its way by then is the network's affair.
+    A presigned URL allows only GET, so the size is requested with a GET whose body is not read.
     """
     assert ranges.count(None) <= 4
-    assert 0 < sum(range_bytes(asked) for asked in ranges) < file.stat().st_size / 4
+    assert 0 < sum(range_bytes(requested) for requested in ranges) < file.stat().st_size / 4
 
 
-def test_from_s3(tmp_path: Path, moto_s3: S3Server, nwb_file: Path) -> None:
+def test_first_frames_are_streamed_from_s3(
+    tmp_path: Path, moto_s3: S3Server, nwb_file: Path
+) -> None:
     moto_s3.client.create_bucket(Bucket=BUCKET)
     moto_s3.client.upload_file(str(nwb_file), BUCKET, "raw/recording.nwb")
     with FaultProxy(moto_s3.url) as proxy:
@@ -63,14 +64,16 @@ def test_from_s3(tmp_path: Path, moto_s3: S3Server, nwb_file: Path) -> None:
             "AWS_S3_BUCKET_FOLDER": "raw",
         }
         job = run_job(tmp_path, {**FIRST_FRAMES, **variables})
-        asked = [request.range for request in proxy.reads() if ".nwb" in request.path]
+        requested = [request.range for request in proxy.reads() if ".nwb" in request.path]
     assert_streamed(job)
-    assert_only_parts_were_asked_for(asked, nwb_file)
+    assert_only_parts_were_requested(requested, nwb_file)
     assert "X-Amz-Signature" not in job.log
     assert "X-Amz-Signature" not in (job.results / "run.json").read_text()
 
 
-def test_from_dandi(tmp_path: Path, archive: DandiStandIn, nwb_file: Path) -> None:
+def test_first_frames_are_streamed_from_dandi(
+    tmp_path: Path, archive: DandiStandIn, nwb_file: Path
+) -> None:
     asset = archive.add_asset("000126", "sub-1/long.nwb", nwb_file, embargoed=True)
     variables = {"DANDISET_S3_FILE_URL": archive.asset_url(asset), "DANDI_API_KEY": OWNER_KEY}
     job = run_job(tmp_path, {**FIRST_FRAMES, **variables})
@@ -80,14 +83,14 @@ def test_from_dandi(tmp_path: Path, archive: DandiStandIn, nwb_file: Path) -> No
         for request in archive.requests
         if (request.server, request.method) == ("store", "GET")
     ]
-    assert_only_parts_were_asked_for([request.range for request in served], nwb_file)
+    assert_only_parts_were_requested([request.range for request in served], nwb_file)
     for signature in archive.signatures:
         assert signature not in job.log + (job.results / "run.json").read_text()
 
 
-def range_bytes(asked: str | None) -> int:
-    """How many bytes a Range header asks for; without one the file's size is asked, and no byte."""
-    if asked is None:
+def range_bytes(requested: str | None) -> int:
+    """Return the number of bytes in a Range header; 0 without one, which requests only the size."""
+    if requested is None:
         return 0
-    first, _, last = asked.removeprefix("bytes=").partition("-")
+    first, _, last = requested.removeprefix("bytes=").partition("-")
     return int(last) - int(first) + 1

@@ -1,4 +1,4 @@
-"""What is wrong with a recording: refused, put right, or said."""
+"""Defects of a recording are refused, corrected or noted."""
 
 import dataclasses
 import json
@@ -42,7 +42,7 @@ def variant(
     gain: float | None = AP_GAIN_UV,
     probe: Probe | ProbeGroup | None = None,
 ) -> BaseRecording:
-    """The recording with other samples, rate, gain or probe."""
+    """Return the recording with other samples, rate, gain or probe."""
     if traces is None:
         traces = recording.get_traces(segment_index=0)
     changed = NumpyRecording([traces], rate)
@@ -151,7 +151,7 @@ def test_identical_positions_are_refused(tmp_path: Path, simulated: BaseRecordin
 
 
 def test_nwb_without_positions_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
-    """A probe is asked for."""
+    """The message asks for a probe."""
     file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(positions=None))
     assert "PROBE_FILE" in refusal(open_recording(file, "nwb", {}))
 

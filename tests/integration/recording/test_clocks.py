@@ -1,4 +1,4 @@
-"""What each format says of time: read from real files, noted, and followed."""
+"""Timestamps of each format are read from files, followed and noted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +38,7 @@ def simulated() -> BaseRecording:
 
 
 def jump(n_frames: int = N_FRAMES, *, first: int = 600_000, missing: int = 21_000) -> np.ndarray:
-    """Counts of samples; half-way, some are missing."""
+    """Count samples, some of which are missing half-way."""
     counts = np.arange(n_frames) + first
     counts[n_frames // 2 :] += missing
     return counts
@@ -67,7 +67,7 @@ def notes_of(recording: BaseRecording) -> list[str]:
 def open_ephys(
     folder: Path, recording: BaseRecording, files: dict[str, np.ndarray | None], **kwargs: object
 ) -> BaseRecording:
-    """The stream of a session, whose files of times are these."""
+    """Open a stream whose timestamp files have these contents."""
     session = write_open_ephys(folder, recording, n_adc=0)
     for stream in session.rglob("Acquisition_Board*"):
         for name, values in files.items():
@@ -87,7 +87,7 @@ def open_ephys(
         ({"sample_numbers.npy": None, "timestamps.npy": jump()}, False),
         ({"sample_numbers.npy": None, "timestamps.npy": jump() / RATE_HZ}, False),
     ],
-    ids=["0.6", "synchronized", "not synchronized", "asked for in vain", "0.5", "only seconds"],
+    ids=["0.6", "synchronized", "not synchronized", "requested but missing", "0.5", "only seconds"],
 )
 def test_open_ephys_sample_numbers_are_followed(
     tmp_path: Path,
@@ -376,7 +376,7 @@ def test_plexon_fragments_that_neo_misplaces_are_refused(tmp_path: Path) -> None
 def spikeglx(
     folder: Path, counts: np.ndarray, starts: list[int], length: int, first: int = 0
 ) -> BaseRecording:
-    """The files of a run: parts of the samples that the probe gave, from these on."""
+    """Write a run whose files start at these samples, and open it."""
     whole = simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
     parts = si.NumpyRecording([counts[a : a + length] for a in starts], RATE_HZ)
     parts.set_channel_gains(whole.get_channel_gains())
@@ -468,7 +468,7 @@ def test_overlapping_triggers_with_different_samples_are_refused(
 def test_segments_with_restarted_clocks_follow_each_other(
     tmp_path: Path, counts: np.ndarray
 ) -> None:
-    """It is said before sorting."""
+    """A note says so before sorting."""
     recording = si.append_recordings(
         [
             spikeglx(tmp_path / "a", counts, [0], 30_000, first=3000),
@@ -501,8 +501,8 @@ def test_processing_by_catgt_is_noted(tmp_path: Path, counts: np.ndarray) -> Non
     (meta,) = tmp_path.rglob("*.ap.meta")
     with meta.open("a") as file:
         file.write("catNFiles=3\ncatGTCmdline0=<CatGT -g=0 -t=0,2 -zerofillmax=500>\n")
-    said = notes_of(open_recording(tmp_path, "spikeglx", {}))
-    (note,) = [n for n in said if "CatGT joined" in n]
+    notes = notes_of(open_recording(tmp_path, "spikeglx", {}))
+    (note,) = [note for note in notes if "CatGT joined" in note]
     assert "joined 3 files" in note
     assert "for 500 ms at most" in note
 

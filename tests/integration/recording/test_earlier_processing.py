@@ -33,7 +33,7 @@ def simulated() -> BaseRecording:
 def write_catgt(
     folder: Path, recording: BaseRecording, *lines: str, trigger: str = "cat"
 ) -> BaseRecording:
-    """A run that CatGT wrote with these lines in its header, opened."""
+    """Open a run with these lines of CatGT in its header."""
     run = write_spikeglx(folder, recording, SpikeGlxRun(with_lf=False))
     for file in sorted(run.rglob("*_t0.*")):
         file.rename(file.with_name(file.name.replace("_t0.", f"_t{trigger}.")))
@@ -55,7 +55,7 @@ def is_shifted(recording: BaseRecording) -> bool:
         ((f"catGTCmdline0=<CatGT {OPTIONS}>",), True),
         ((f"catGTCmdline0=<CatGT {OPTIONS} -no_tshift>",), False),
         ((f"catGTCmdline0=<CatGT {OPTIONS} -no_tshift -gblcar>",), False),
-        # a second pass takes out events, and is always said not to align
+        # a second pass takes out events, and always has -no_tshift
         (
             (
                 f"catGTCmdline0=<CatGT {OPTIONS} -apfilter=butter,12,300,9000>",
@@ -82,7 +82,7 @@ def is_shifted(recording: BaseRecording) -> bool:
 def test_channels_that_catgt_has_aligned_are_not_shifted_again(
     tmp_path: Path, simulated: BaseRecording, lines: tuple[str, ...], aligned: bool
 ) -> None:
-    """CatGT does so unless it is told not to, and writes its command lines into the header."""
+    """CatGT does so by default, and writes its command lines into the header."""
     recording = write_catgt(tmp_path, simulated, *lines)
     assert recording.get_property("inter_sample_shift") is not None
     checked, notes = check_recording(recording)
@@ -136,14 +136,14 @@ def test_partly_aligned_files_are_refused(tmp_path: Path) -> None:
 
 
 def save(recording: BaseRecording, folder: Path, kind: str) -> BaseRecording:
-    """Saved by SpikeInterface, and opened again."""
+    """Save a recording with SpikeInterface, and open it."""
     place = folder / ("saved.zarr" if kind == "zarr" else "saved")
     recording.save(folder=place, format=kind)
     return open_recording(place, kind, {})
 
 
 def on_disk(recording: BaseRecording, folder: Path) -> BaseRecording:
-    """The recording with shifts, as a source that SpikeInterface can name."""
+    """Add sample shifts, and make the recording one that SpikeInterface can serialize."""
     shifted = recording.clone()
     shifted.set_property("inter_sample_shift", np.arange(N_CHANNELS) % 12 / 13)
     return shifted.save(folder=folder / "source")

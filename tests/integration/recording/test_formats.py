@@ -67,7 +67,7 @@ def assert_same(opened: BaseRecording, written: BaseRecording) -> None:
 
 
 def refusal(error: type[CloudJobError], run: Callable[[], object]) -> str:
-    """The one line with which `run` is refused."""
+    """Return the message with which `run` is refused."""
     with pytest.raises(error) as raised:
         run()
     message = str(raised.value)
@@ -294,7 +294,7 @@ def test_corrupt_hdf5_is_refused(tmp_path: Path, simulated: BaseRecording) -> No
 
 
 def test_nwb_in_zarr_is_refused(tmp_path: Path) -> None:
-    """It cannot be told from a program without loading it."""
+    """Without loading it, it cannot be distinguished from a program."""
     zarr.open(str(tmp_path / "a.nwb.zarr"), mode="w").create_group("acquisition")
     message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))
     assert "NWB in Zarr" in message
@@ -418,8 +418,8 @@ def test_a_probe_with_more_contacts_than_channels_is_refused(
     folder = write_open_ephys(tmp_path / "data", simulated)
     other = simulate(duration_s=1.0, probe=neuropixels_probe(17), n_units=2)[0]
     probe_file = write_probe(tmp_path / "probe.json", other)
-    said = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
-    assert "wires contacts to channels 16, but the recording has 16 channels" in said
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}, probe_file))
+    assert "wires contacts to channels 16, but the recording has 16 channels" in message
 
 
 @pytest.mark.parametrize(
@@ -489,6 +489,7 @@ class Toucher:
         self.file = file
 
     def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        """Pickle a call that touches the file."""
         return (Path.touch, (self.file,))
 
 

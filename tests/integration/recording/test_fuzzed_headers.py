@@ -1,5 +1,4 @@
-"""Headers that are damaged, or made up: a source ends in a code that says so, never in a traceback
-or a hang."""
+"""Damaged or made-up headers end in the right exit code, never in a traceback or a hang."""
 
 # ruff: noqa: PT017  a case may be refused or taken, which pytest.raises cannot say
 
@@ -45,20 +44,19 @@ def simulated() -> BaseRecording:
 
 @pytest.fixture(scope="module")
 def spikeglx(tmp_path_factory: pytest.TempPathFactory, simulated: BaseRecording) -> Path:
-    """A run of one AP band."""
+    """Write a run with one AP band."""
     folder = tmp_path_factory.mktemp("spikeglx")
     return write_spikeglx(folder, simulated, SpikeGlxRun(with_lf=False))
 
 
 @pytest.fixture(scope="module")
 def nwb(tmp_path_factory: pytest.TempPathFactory, simulated: BaseRecording) -> Path:
-    """A file whose metadata are most of it."""
+    """Write a file that is mostly metadata."""
     return write_nwb(tmp_path_factory.mktemp("nwb") / "recording.nwb", simulated)
 
 
 def end_of(path: Path, data_type: str, what: str) -> int:
-    """The exit code with which opening ends; 0 for a recording. Anything else is a bug, and is
-    raised."""
+    """Return the exit code of opening, 0 for a recording; raise any other error, which is a bug."""
 
     def opening() -> int:
         try:

@@ -48,16 +48,17 @@ class Toucher:
         self.witness = witness
 
     def __reduce__(self) -> tuple[Any, tuple[list[str]]]:
+        """Pickle a call that touches the witness."""
         return (subprocess.check_call, (["touch", str(self.witness)],))
 
 
 def objects(witness: Path) -> np.ndarray:
-    """An array that numpy pickles."""
+    """Return an array that numpy pickles."""
     return np.array([Toucher(witness)] * 8, dtype=object)
 
 
 def toucher_extractor(witness: Path) -> dict[str, Any]:
-    """What SpikeInterface's `load` takes for a recording, whose class it imports and calls."""
+    """Describe a recording whose class SpikeInterface's `load` would import and call."""
     return {
         "class": "subprocess.check_call",
         "module": "subprocess",
@@ -127,7 +128,7 @@ def test_a_saved_folder_that_would_run_a_program_is_refused(
 
 
 def plant_filter(folder: Path, witness: Path) -> None:
-    """A pickle as the content of a property, and its codec beside it."""
+    """Plant a pickle as the content of a property, with its codec."""
     metadata = folder / "properties" / "group" / ".zarray"
     described = {**json.loads(metadata.read_text()), "dtype": "|O", "compressor": None}
     described["filters"] = [{"id": "pickle", "protocol": 5}]
@@ -182,7 +183,7 @@ def test_a_pickle_called_nwb_is_refused(tmp_path: Path, simulated: BaseRecording
 
 
 def assert_refused_without_growth(folder: Path, data_type: str, plant: Plant, message: str) -> None:
-    """The source is refused with code 65 and one line, and what was planted has not run."""
+    """Check that the source is refused with code 65, and the planted program has not run."""
     witness = folder.with_name("witness")
     plant(folder, witness)
     with pytest.raises(RecordingError, match=message) as caught:
@@ -194,8 +195,7 @@ def assert_refused_without_growth(folder: Path, data_type: str, plant: Plant, me
 
 @pytest.mark.sorting
 def test_files_beside_a_recording_are_not_run(tmp_path: Path, simulated: BaseRecording) -> None:
-    """SpikeInterface writes a provenance of its own, as a pickle at times: no step of a job reads
-    it, nor takes an annotation for something to import."""
+    """No step reads SpikeInterface's provenance, which may be a pickle, or imports annotations."""
     folder = write_binary_folder(tmp_path / "source" / "saved", simulated)
     witness = tmp_path / "witness"
     (folder / "provenance.pkl").write_bytes(pickle.dumps(Toucher(witness)))

@@ -36,7 +36,7 @@ def few_objects_to_collect() -> Iterator[None]:
 
 
 def noise(seed: int = 0) -> np.ndarray:
-    """Steps of an amplifier around 0."""
+    """Return noise in steps of an amplifier around 0."""
     rng = np.random.default_rng(seed)
     return np.round(rng.normal(0, 30, (N_FRAMES, N_CHANNELS))).astype("int64")
 

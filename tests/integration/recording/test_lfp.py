@@ -264,10 +264,10 @@ def test_an_open_ephys_rate_that_contradicts_its_timestamps_is_refused(
         np.save(file, numbers)
     assert open_recording(folder, "openephys", {}).sampling_frequency == 30000.0
     structure = next(folder.rglob("structure.oebin"))
-    said = json.loads(structure.read_text())
-    for stream in said["continuous"]:
+    described = json.loads(structure.read_text())
+    for stream in described["continuous"]:
         stream["sample_rate"] = 20000.0
-    structure.write_text(json.dumps(said))
+    structure.write_text(json.dumps(described))
     message = refused(RecordingError, lambda: open_recording(folder, "openephys", {}))
     assert "structure.oebin says 20000 Hz" in message
     assert "imply 30000 Hz" in message

@@ -1,5 +1,4 @@
-"""NWB series that are compressed, transposed, named twice, flat or out of order: the right values,
-or what is wrong with them."""
+"""Compressed, transposed, flat or reordered NWB series, and duplicate names."""
 
 import struct
 from collections.abc import Callable
@@ -123,7 +122,7 @@ def test_an_unknown_codec_of_another_series_is_ignored(
 def test_the_missing_maxwell_filter_is_refused_with_a_remedy(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
-    """Maxwell's own filter is nobody's but theirs: what to do about it is said."""
+    """Maxwell's own filter cannot be distributed; the message has a remedy."""
     expected = simulated.get_traces().astype("int64") + 512
     traces, storage = simulated.get_traces(), {"chunks": (8, 9000), **hdf5plugin.Zstd()}
     file = write_maxwell(tmp_path / "a.raw.h5", traces, **storage)
@@ -181,8 +180,10 @@ def test_a_rate_that_contradicts_the_timestamps_is_refused(
 
 
 def write_series(file: Path, simulated: BaseRecording, names: list[str], rows: list[int]) -> Path:
-    """A series in `processing`, with channel names, offset and gains of its own, whose columns are
-    the `rows` of a table that has four electrodes of another probe before them."""
+    """Write a series in `processing` whose columns are `rows` of the electrodes table.
+
+    It has channel names, an offset and gains; four electrodes of another probe come first.
+    """
     nwb = NWBFile(
         session_description="s", identifier="i", session_start_time=datetime(2024, 5, 1, tzinfo=UTC)
     )

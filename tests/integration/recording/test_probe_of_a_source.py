@@ -32,7 +32,7 @@ def recording() -> BaseRecording:
 
 @pytest.fixture
 def folder(tmp_path: Path, recording: BaseRecording) -> Path:
-    """An NWB file and a probe."""
+    """Write an NWB file and a probe."""
     write_nwb(tmp_path / "source" / "a.nwb", recording)
     write_probe(tmp_path / "source" / "probe.json", recording)
     return tmp_path / "source"
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, recording: BaseRecording) -> Path:
 
 @pytest.fixture
 def stored(folder: Path, moto_s3: S3Server, bucket: str) -> S3Location:
-    """The same on S3."""
+    """Upload the same to S3."""
     for file in folder.iterdir():
         moto_s3.client.put_object(Bucket=bucket, Key=f"raw/{file.name}", Body=file.read_bytes())
     return S3Location(bucket=bucket, key="raw")
@@ -60,7 +60,7 @@ def find(
 
 
 def fetched_probe(found: FoundSource, folder: Path) -> bytes:
-    """The probe, once the source is here."""
+    """Return the content of the fetched probe."""
     file = fetch_source(found, folder).probe_file
     assert file is not None
     return file.read_bytes()

@@ -45,7 +45,7 @@ def source(tmp_path: Path, traces: np.ndarray) -> Path:
 
 
 def probe(wiring: Sequence[int] | None, n_contacts: int = 0, x_um: float = 0.0) -> Probe:
-    """A column of contacts, 25 um apart from (x, 0) on."""
+    """Return a column of contacts, 25 um apart from (x, 0) on."""
     n = n_contacts if wiring is None else len(wiring)
     column = Probe(ndim=2)
     column.set_contacts([(x_um, 25.0 * k) for k in range(n)], shape_params={"radius": 6})
@@ -63,7 +63,7 @@ def write(folder: Path, *probes: Probe) -> Path:
 
 
 def write_unchecked(folder: Path, *wirings: object) -> Path:
-    """A probe file whose wiring probeinterface would not write."""
+    """Write a probe file with wiring that probeinterface would refuse."""
     file = write(folder, *(probe(None, 4, x_um=300.0 * k) for k in range(len(wirings))))
     described = json.loads(file.read_text())
     for each, wiring in zip(described["probes"], wirings, strict=True):
@@ -130,7 +130,7 @@ def test_unwired_channels_are_left_out_by_name(
 
 
 def test_wiring_may_reorder_all_channels(tmp_path: Path, source: Path, traces: np.ndarray) -> None:
-    """Nothing is left out, and nothing said."""
+    """Nothing is left out, and nothing noted."""
     wiring = [5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6]
     column = probe(wiring)
     result = opened(source, write(tmp_path, column))
@@ -213,9 +213,9 @@ def test_millimeters_become_micrometers(tmp_path: Path, source: Path) -> None:
 def test_wiring_that_does_not_fit_is_refused(
     tmp_path: Path, source: Path, wirings: list[object], message: str
 ) -> None:
-    said = refusal(source, write_unchecked(tmp_path, *wirings))
-    assert message in said
-    assert "set_device_channel_indices" in said or "subtract 1" in said
+    refused = refusal(source, write_unchecked(tmp_path, *wirings))
+    assert message in refused
+    assert "set_device_channel_indices" in refused or "subtract 1" in refused
 
 
 # ----- channels that are no electrodes -----------------------------------------------------------
@@ -354,7 +354,7 @@ def test_mixed_units_are_noted() -> None:
 
 
 def test_all_channels_are_never_left_out() -> None:
-    """An electrode may be on an analog input; whoever names that stream is told."""
+    """An electrode may be on an analog input; a note says so."""
     traces = np.random.default_rng(0).integers(-99, 99, (31000, 2), dtype="int16")
     recording = NumpyRecording([traces], 30000.0, channel_ids=["ADC1", "ADC2"])
     recording.set_channel_gains(0.195)

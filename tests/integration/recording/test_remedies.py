@@ -1,4 +1,4 @@
-"""What is said of a recording that cannot be opened: something that can be done about it."""
+"""Messages about recordings that cannot be opened have a remedy that works."""
 
 import json
 import shutil
@@ -138,8 +138,8 @@ def test_split_intan_files_start_where_their_clock_says(
     folder = session(tmp_path, simulated, firsts)
     recording = open_recording(folder, "split_intan_files", {"mode": "append"})
     assert recording.get_num_segments() == 3
-    said = [recording.get_start_time(segment_index=segment) for segment in range(3)]
-    np.testing.assert_allclose(said, np.array(starts) / 30000.0)
+    start_times = [recording.get_start_time(segment_index=segment) for segment in range(3)]
+    np.testing.assert_allclose(start_times, np.array(starts) / 30000.0)
     expected = simulated.get_traces(return_in_uV=True)[PART : 2 * PART]
     np.testing.assert_allclose(
         recording.get_traces(segment_index=1, return_in_uV=True), expected, atol=INTAN_STEP_UV
@@ -157,9 +157,9 @@ def test_intan_files_that_do_not_continue_each_other_are_not_joined(
     tmp_path: Path, simulated: BaseRecording, firsts: list[int], message: str
 ) -> None:
     folder = session(tmp_path, simulated, firsts)
-    said = refused(SettingsError, lambda: open_recording(folder, "split_intan_files", {}))
-    assert message in said
-    assert 'READ_RECORDING_KWARGS={"mode": "append"}' in said
+    refusal = refused(SettingsError, lambda: open_recording(folder, "split_intan_files", {}))
+    assert message in refusal
+    assert 'READ_RECORDING_KWARGS={"mode": "append"}' in refusal
 
 
 def test_split_files_on_s3_are_refused_before_they_are_fetched(

@@ -1,4 +1,4 @@
-"""The simulated recordings: what can be asked of them, and that the one that drifts drifts."""
+"""Simulated recordings: their parameters, and the drift of the drifting one."""
 
 from typing import Any
 
@@ -100,10 +100,10 @@ def test_invalid_generator_values_are_refused_before_the_job(
     ids=str,
 )
 def test_generator_errors_are_settings_errors(kwargs: dict[str, Any]) -> None:
-    given = {"durations": [1.0], **kwargs}
-    check_simulation(given)
+    parameters = {"durations": [1.0], **kwargs}
+    check_simulation(parameters)
     with pytest.raises(SettingsError) as raised:
-        simulate(given)
+        simulate(parameters)
     assert str(raised.value).startswith(
         "READ_RECORDING_KWARGS: no recording can be simulated with these values of durations, "
         f"{next(iter(kwargs))}"

@@ -28,7 +28,7 @@ def simulated() -> BaseRecording:
 
 @pytest.fixture
 def run(tmp_path: Path, simulated: BaseRecording) -> Path:
-    """A run with two bands and a NI-DAQ."""
+    """Write a run with two bands and a NI-DAQ."""
     return write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_nidq=True))
 
 
@@ -39,7 +39,7 @@ def find(
     /,
     **kwargs: Any,
 ) -> FoundSource:
-    """What the checks before a job do with its source."""
+    """Find the source, as the checks before a job do."""
     request = SourceRequest(
         location=LocalFolder(path=location) if isinstance(location, Path) else location,
         data_type=data_type,
@@ -51,7 +51,7 @@ def find(
 
 
 def refused(error: type[CloudJobError], path: Path, data_type: str, **kwargs: Any) -> str:
-    """The line with which it is refused, before the job and in it."""
+    """Return the message with which it is refused, before the job and in it."""
     with pytest.raises(error) as before:
         find(path, data_type, **kwargs)
     with pytest.raises(error) as within:
@@ -150,7 +150,7 @@ def test_structure_oebin_opens_its_folder(tmp_path: Path, simulated: BaseRecordi
 
 @pytest.fixture
 def bad_folders(tmp_path: Path, run: Path, simulated: BaseRecording) -> Path:
-    """A folder for each way in which its files do not fit what is asked for."""
+    """Write a folder for each mismatch of files and settings."""
     write_nwb(tmp_path / "nwb" / "a.nwb", simulated)
     (run / "mouse_g0_imec0" / NAME).with_suffix(".meta").rename(tmp_path / "away")
     return tmp_path

@@ -52,7 +52,7 @@ def refusal(folder: Path) -> str:
 
 
 def assert_follows(recording: BaseRecording, header: Header, traces: np.ndarray) -> None:
-    """The recording has the header's AP channels, with its gains and its own columns' samples."""
+    """Check that AP channels, gains and samples are those of the header."""
     n_channels = len(header.ap_channels)
     assert recording.get_num_channels() == n_channels
     assert [str(name).split("#")[1] for name in recording.channel_ids] == [
@@ -116,7 +116,7 @@ def test_the_two_rules_of_sample_shifts_agree(name: str) -> None:
 
 
 def with_gains(header: Header) -> Header:
-    """The header of a Neuropixels 1.0 whose channels are amplified differently."""
+    """Give each channel of a Neuropixels 1.0 header another gain."""
     head, *rows = header.entries("imroTbl")
     for channel, row in enumerate(rows):
         fields = row.split()
@@ -127,7 +127,7 @@ def with_gains(header: Header) -> Header:
 
 
 def subset(header: Header, saved: str, n_sync: int) -> Header:
-    """The header of the same probe when only the channels `saved` were written."""
+    """Change a header to one of which only the channels `saved` were written."""
     smaller = Header({**header, "snsSaveChanSubset": saved + (",768" if n_sync else "")})
     kept = smaller.ap_channels
     smaller["nSavedChans"] = str(len(kept) + n_sync)
@@ -211,20 +211,22 @@ def test_header_files_of_a_recording_are_found(tmp_path: Path, name: str) -> Non
     assert header_files(saved) == []
 
 
-@pytest.mark.parametrize("asked", [None, "imec0.ap"])
-def test_a_probe_beside_one_that_neo_cannot_read_opens(tmp_path: Path, asked: str | None) -> None:
-    """neo reads every header in the folder; which probe is sorted is still the user's choice."""
+@pytest.mark.parametrize("requested", [None, "imec0.ap"])
+def test_a_probe_beside_one_that_neo_cannot_read_opens(
+    tmp_path: Path, requested: str | None
+) -> None:
+    """Both can be chosen, although neo reads every header in the folder."""
     header, other = read_header(NP1), read_header(GROUP_WISE)
     traces = samples(header, N_FEW)
     write_with_header(tmp_path / "run_g0_imec0", header, traces)
     file = write_with_header(tmp_path / "run_g0_imec1", other, samples(other, N_FEW))
     for part in (file, file.with_suffix(".meta")):
         part.rename(part.with_name(part.name.replace("imec0", "imec1")))
-    if asked is None:
+    if requested is None:
         with pytest.raises(SettingsError, match=r"2 AP bands: imec0\.ap, imec1\.ap; choose one"):
             only_read(tmp_path)
     else:
-        assert_follows(only_read(tmp_path, stream_id=asked), header, traces)
+        assert_follows(only_read(tmp_path, stream_id=requested), header, traces)
 
 
 @pytest.mark.parametrize("name", [QUAD_BASE, GROUP_WISE])

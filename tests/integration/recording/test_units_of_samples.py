@@ -57,7 +57,7 @@ def recording_of(
 
 
 def write_nwb_series(file: Path, traces: np.ndarray, **series: Any) -> Path:
-    """An NWB file with these samples, whose electrical series says `series` of its units."""
+    """Write an NWB file whose electrical series has the attributes `series`."""
     write_nwb(file, recording_of(traces), NwbLayout(conversion=None, dtype=str(traces.dtype)))
     with h5py.File(file, "a") as hdf5:
         written = hdf5["acquisition/ElectricalSeries"]
@@ -197,7 +197,7 @@ def test_a_gain_without_an_offset_is_used(simulated: BaseRecording, dtype: str) 
 def test_a_gain_that_is_wrong_by_a_factor_of_a_thousand_is_removed(
     microvolts: np.ndarray, unit_uv: float, gain: float
 ) -> None:
-    """Amplitudes are not said to be in microvolts; an artifact of 20 mV does not hide it."""
+    """Amplitudes do not claim to be in microvolts; an artifact of 20 mV does not hide it."""
     stored = microvolts / unit_uv
     stored[30000:30010] = 20000.0 / unit_uv
     dtype = "int16" if unit_uv == AP_GAIN_UV else "float32"
@@ -257,7 +257,7 @@ def test_floats_without_a_gain_are_scaled_for_sorters(
     factor: float,
     likely: str,
 ) -> None:
-    """Their range is said, and becomes one that sorters can work with."""
+    """A note names their range, which becomes one that sorters can work with."""
     stored = (microvolts / unit_uv).astype(dtype)
     checked, notes = check_recording(recording_of(stored))
     assert not checked.has_scaleable_traces()

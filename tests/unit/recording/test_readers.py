@@ -95,7 +95,7 @@ def test_an_outdated_parameter_is_refused_with_its_new_name() -> None:
     ],
 )
 def test_parameters_that_the_job_sets_are_refused(data_type: str, kwargs: dict[str, Any]) -> None:
-    """They come from the source, and would otherwise be given twice."""
+    """The path and the streaming mode come from the source."""
     with pytest.raises(SettingsError, match="which the job sets itself"):
         check_reader(data_type, kwargs)
 

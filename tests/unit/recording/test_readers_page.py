@@ -1,4 +1,4 @@
-"""docs/readers.md has a row for each reader, and says of those that are refused that they are."""
+"""docs/readers.md has a row for each reader, with the right state."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ STATES = ("truth", "untried", "refused")
 
 
 def rows() -> dict[str, list[str]]:
-    """The cells of each row, by its DATA_TYPE."""
+    """Return the cells of each row, by its DATA_TYPE."""
     table = re.search(r"<!-- readers:.*?-->\n(.*?)\n<!-- /readers -->", PAGE, re.DOTALL)
     assert table is not None, "docs/readers.md lost its marks around the table"
     cells = [
@@ -35,8 +35,8 @@ def test_every_row_has_a_state() -> None:
 
 
 def test_refused_readers_are_those_with_missing_packages() -> None:
-    said = {name for name, row in rows().items() if row[-1].startswith("refused")}
-    assert said == {name for name in reader_names() if is_refused(name)}
+    refused = {name for name, row in rows().items() if row[-1].startswith("refused")}
+    assert refused == {name for name in reader_names() if is_refused(name)}
 
 
 def test_the_codecs_are_those_of_the_image() -> None:

@@ -1,4 +1,4 @@
-"""Times in a compact form: as in the file to half a sample, and gaps told from jitter."""
+"""Fitted times are those of the file to half a sample, and gaps are distinguished from jitter."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def even(rate_hz: float = RATE_HZ, n_frames: int = N_FRAMES) -> np.ndarray:
 
 
 def lost(frame: int, n_samples: int, *, n_frames: int = N_FRAMES) -> np.ndarray:
-    """Counts of samples in seconds; so many are missing before a frame."""
+    """Return sample counts in seconds, with `n_samples` missing before a frame."""
     counts = np.arange(n_frames) + 600_000
     counts[frame:] += n_samples
     return counts / RATE_HZ
