@@ -1,8 +1,8 @@
-"""Write snapshot.json anew from the SpikeInterface that is installed.
+"""Write snapshot.json from the installed SpikeInterface.
 
     python -m tools.update_catalog
 
-is for whoever takes up another version of SpikeInterface or Kilosort4; a test fails until then.
+Run it after an upgrade of SpikeInterface or Kilosort4; a test fails until then.
 """
 
 import json

@@ -85,7 +85,7 @@ def test_the_same_bytes_are_not_sent_twice(tmp_path: Path, archive: DandiStandIn
     ("key", "dandiset", "message"),
     [
         (STRANGER_KEY, DANDISET, "john-roe, the owner of DANDI_API_KEY, does not own .*jane-doe"),
-        ("0" * 40, DANDISET, "does not accept DANDI_API_KEY; copy the key anew"),
+        ("0" * 40, DANDISET, "does not accept DANDI_API_KEY; copy the key again"),
         (OWNER_KEY, "000999", "there is no dandiset 000999.*create it there first"),
     ],
     ids=["another's", "bad key", "missing"],

@@ -33,7 +33,7 @@ ASKED = 3
 
 
 class CredentialService(ThreadingHTTPServer):
-    """Gives credentials that have to be asked for anew each time."""
+    """Gives credentials that must be requested each time."""
 
     daemon_threads = True
 

@@ -239,7 +239,7 @@ def test_record_of_another_object_is_ignored(
     assert tree(tmp_path) == {"large.bin": LARGE}
 
 
-@pytest.mark.parametrize("same_start", [True, False], ids=["running", "started anew"])
+@pytest.mark.parametrize("same_start", [True, False], ids=["running", "started over"])
 def test_record_without_a_digest_is_ignored_after_a_reboot(
     moto_s3: S3Server, bucket: str, tmp_path: Path, same_start: bool
 ) -> None:

@@ -26,7 +26,7 @@ def test_the_file_is_what_the_installed_spikeinterface_says() -> None:
     pytest.importorskip("kilosort", reason="Kilosort4 has no parameters where it is not installed")
     from tools.update_catalog import file_text
 
-    remedy = "write it anew: python -m tools.update_catalog"
+    remedy = "update it: python -m tools.update_catalog"
     assert FILE.read_text(encoding="utf-8") == file_text(), remedy
 
 

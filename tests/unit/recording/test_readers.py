@@ -63,7 +63,7 @@ def test_spellings_of_a_reader_are_accepted(data_type: str, name: str) -> None:
 
 
 def test_an_unknown_reader_is_refused_with_a_suggestion() -> None:
-    """A misspelling is a setting to mend."""
+    """A misspelling is an error of the settings."""
     with pytest.raises(SettingsError, match=r"DATA_TYPE=spikeglxx .* did you mean spikeglx"):
         find_reader("spikeglxx")
 
