@@ -1,4 +1,4 @@
-"""From a sorting to what can be judged: templates, amplitudes, locations, metrics, labels.
+"""The analysis of a sorting: templates, amplitudes, locations, metrics and labels.
 
 The analyzer is computed in a folder on scratch, whose arrays are mapped rather than held in memory,
 and saved as zarr into the results when it is complete.
@@ -31,7 +31,7 @@ from spikeinterface_cloud.sorting.cleanup import find_distinct_units
 
 logger = logging.getLogger(__name__)
 
-#: of the templates that tell a unit's main channel, by SpikeInterface's default
+#: SpikeInterface's default window of the templates that a main channel is found by
 TEMPLATE_S = 3.5e-3
 
 

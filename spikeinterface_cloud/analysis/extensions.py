@@ -1,6 +1,6 @@
-"""What is computed of a sorting: SpikeInterface's analyzer extensions, their parameters and order.
+"""SpikeInterface's analyzer extensions, with their parameters and order.
 
-They are those that a curation tool asks for. Each is chosen so that memory is bounded by units and
+They are those that curation tools use. Each is chosen so that memory is bounded by units and
 channels rather than by the length of the recording, spike times and amplitudes aside.
 """
 
@@ -71,7 +71,7 @@ METRICS = [
 #: nearest neighbors are left out, which take three times as long as these together
 COMPONENT_METRICS = ["mahalanobis", "d_prime", "silhouette"]
 
-#: everything that an analyzer here can be asked for, each after those that it needs
+#: every extension, each after those that it depends on
 EXTENSIONS: Extensions = {
     **TEMPLATES,
     **SPIKES,

@@ -1,4 +1,4 @@
-"""Whether a unit is one neuron (good), several (mua) or none (noise), and which metric says so.
+"""Labels of units: one neuron (good), several (mua) or none (noise), and the deciding metric.
 
 Two opinions stand side by side: plain thresholds, those that other pipelines use, and bombcell with
 its own defaults. Neither needs a model. Thresholds are in SpikeInterface's form and inclusive; the

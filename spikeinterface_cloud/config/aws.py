@@ -1,4 +1,4 @@
-"""What the variables for AWS say that cannot be, as far as their text alone tells."""
+"""Checks of the AWS variables by their text alone."""
 
 import re
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What variables say against each other, as far as their text alone tells."""
+"""Contradictions between variables, by their text alone."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,10 +17,10 @@ SYNONYMS = {
 #: the variables that name a source, each by itself
 SOURCES = ("AWS_S3_BUCKET", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER", "TEST_WITH_TOY_RECORDING")
 
-#: what is said where none of them is given
-NO_SOURCE = f"no source: give one of {', '.join(SOURCES)}"
+#: the message if none of them is given
+NO_SOURCE = f"no source given; set one of {', '.join(SOURCES)}"
 
-#: those whose format nothing but DATA_TYPE tells
+#: those whose format only DATA_TYPE gives
 NEED_DATA_TYPE = ("AWS_S3_BUCKET", "SOURCE_FOLDER")
 
 #: the folders of the job's own machine, and how to name one on S3 instead
@@ -33,7 +33,7 @@ FOLDERS = {
 #: what a path never begins with
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
-#: a source, or another bucket, makes void what was said of the source or the folder before
+#: the variables that each of these overrides: another source, or a folder of another bucket
 VOIDS = {
     **dict.fromkeys(SOURCES, frozenset({*SOURCES, "AWS_S3_BUCKET_FOLDER"})),
     "AWS_S3_BUCKET_FOLDER": frozenset(SOURCES) - {"AWS_S3_BUCKET"},
@@ -61,7 +61,7 @@ def find_ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
     for synonym, name in SYNONYMS.items():
         values = {environ[key] for key in (synonym, name) if environ.get(key, "").strip()}
         if len(values) > 1:
-            yield f"{synonym}: differs from {name}, which means the same; give one of them"
+            yield f"{synonym}: differs from {name}, its synonym; set only one of them"
 
 
 def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
@@ -86,7 +86,7 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
         yield from _no_probe(given["PROBE_FILE"], *sources[:1])
     if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
         yield (
-            "TEST_SUB_RECORDING_N_FRAMES: alone it has no effect and the whole recording would be "
+            "TEST_SUB_RECORDING_N_FRAMES: has no effect alone, and the whole recording would be "
             "sorted; set TEST_WITH_SUB_RECORDING=true as well"
         )
     if _lies_within(given.get("RESULTS_FOLDER"), given.get("SOURCE_FOLDER")):

@@ -37,7 +37,7 @@ def _checked_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path} is not UTF-8; save it as UTF-8") from error
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read ({error.strerror}); mend that") from error
+        raise SettingsError(f"{path} cannot be read ({error.strerror}); check it") from error
     if "\0" in text:  # UTF-16 without its mark
         raise SettingsError(f"{path} is not UTF-8; save it as UTF-8")
     if problems := [f"{path}: {problem}" for problem in _unread_lines(text)]:

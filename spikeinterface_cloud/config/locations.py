@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-#: who asks, before the host of a URL
+#: user and password before the host of a URL
 USER_INFO = re.compile(r"(?<=://)[^\s/@\"']+@")
 
 #: what a signed URL carries behind its path
@@ -114,7 +114,7 @@ def is_path(text: str) -> bool:
 def parse_s3(bucket: str, folder: str | None) -> S3Location:
     """Read a bucket's name and a folder (or object) in it, with or without `s3://` and slashes.
 
-    Raises ValueError for what is no bucket's name, or no path.
+    Raises ValueError if a name is not a bucket's or a text is not a path.
 
     >>> parse_s3("lab-data", "/raw/session1/")
     S3Location(bucket='lab-data', key='raw/session1')

@@ -26,7 +26,7 @@ LONGEST_INDEX = 20
 #: the variable that names the list; no line may name another one
 MANIFEST_URL = "MANIFEST_URL"
 
-#: what AWS Batch tells an array's child
+#: set by AWS Batch in a child of an array job
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 JOB_ID = "AWS_BATCH_JOB_ID"
 
@@ -71,8 +71,8 @@ def select_line(data: bytes, environ: Mapping[str, str]) -> dict[str, str]:
     index = line_index(environ)
     if index is None and len(lines) > 1:
         raise SettingsError(
-            f"{MANIFEST_URL}: the list has {len(lines)} lines, and nothing says which is this "
-            f"job's; submit it as an array job, or set {ARRAY_INDEX}"
+            f"{MANIFEST_URL}: the list has {len(lines)} lines, and the job has no array "
+            f"index; submit it as an array job, or set {ARRAY_INDEX}"
         )
     if index is not None and index >= len(lines):
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""How the text of a variable becomes a value; each refusal says what to write instead."""
+"""Parse the text of variables into values; each error shows a valid text."""
 
 import ast
 import difflib
@@ -90,7 +90,7 @@ def parse_count(value: object) -> object:
     if re.fullmatch(r"\+?\d{1,99}(\.0)?", text) and (count := int(text.removesuffix(".0"))):
         return count
     meant = re.sub(r"\D", "", text) if GROUPED.fullmatch(text) else "one like 4"
-    raise ValueError(f"{value!r} is not a whole number from 1 on; write {meant}")
+    raise ValueError(f"{value!r} is not a whole number of 1 or more; write {meant}")
 
 
 def load_json(text: str) -> Any:

@@ -1,9 +1,7 @@
 """The contract: every variable of a job, read into one frozen `JobSettings`, and written back.
 
-A field's name in capitals is its variable. contradictions.py knows some of the names besides, and
-so do modules of the submission that set the source and the target of each job of a list.
-It needs neither SpikeInterface nor torch, so that a laptop refuses a bad job before a machine is
-paid for.
+A field's name in capitals is its variable. The module imports neither SpikeInterface nor torch, so
+that a laptop refuses a bad job before an instance is paid for.
 """
 
 import json
@@ -165,7 +163,7 @@ class JobSettings(BaseModel):
     manifest_url: str | None = Field(
         default=None,
         description="many recordings: the list on S3 that `AWS_BATCH_JOB_ARRAY_INDEX` selects a "
-        "line from; what the line says is stronger than the other variables",
+        "line from; its variables take precedence",
     )
     n_jobs: Count | None = Field(
         default=None,
@@ -180,7 +178,7 @@ class JobSettings(BaseModel):
     aws_session_token: SecretStr | None = Field(default=None, description="the same")
     aws_endpoint_url: str | None = Field(default=None, description="an S3 server other than AWS")
     aws_endpoint_url_s3: str | None = Field(
-        default=None, description="the same, for S3 alone; stronger than `AWS_ENDPOINT_URL`"
+        default=None, description="the same, for S3 only; takes precedence over `AWS_ENDPOINT_URL`"
     )
     dandi_api_key: SecretStr | None = Field(
         default=None, description="for embargoed dandisets, and for `TARGET_DANDISET`"
@@ -251,8 +249,8 @@ class JobSettings(BaseModel):
         if mixed:
             where = "the source itself" if self.target == self.source else "in the source itself"
             problems.append(
-                f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, which results must not be "
-                "mixed with; name another folder"
+                f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not be "
+                "mixed with recordings; name another folder"
             )
         if self.target_dandiset is not None:
             problems += self._not_for_dandi()
@@ -265,8 +263,8 @@ class JobSettings(BaseModel):
             problems.append("TARGET_DANDISET: takes the units as NWB; set EXPORTS=nwb as well")
         if self.test_with_toy_recording or self.reader != "nwb":
             problems.append(
-                "TARGET_DANDISET: an archive asks who the subject was and when the session, which "
-                "only an NWB source tells; leave it out"
+                "TARGET_DANDISET: needs an NWB source, which has the subject and session; "
+                "leave it out"
             )
         return problems
 

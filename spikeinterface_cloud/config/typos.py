@@ -1,4 +1,4 @@
-"""Which names of an environment were meant for one of the variables, and are not quite its name."""
+"""Misspelled names of variables."""
 
 import difflib
 import re
@@ -13,7 +13,7 @@ FOREIGN_NAMES = frozenset(
 #: what such names begin with, where there is one for each service, or many
 FOREIGN_BEGINNINGS = ("AWS_BATCH_", "AWS_CONTAINER_", "AWS_ENDPOINT_URL_", "ECS_")
 
-#: names that no other program has, and what is meant by them; the first that fits counts
+#: names that no other program uses, with the variable; the first match counts
 ALIASES = {
     re.compile(pattern): variable
     for pattern, variable in {

@@ -19,7 +19,7 @@ from spikeinterface_cloud.results.outcomes import ExportRun
 
 logger = logging.getLogger(__name__)
 
-#: what tells recordings of one session apart in the name of a file on DANDI
+#: entities that distinguish recordings of one session in the file names of DANDI
 KEPT_ENTITIES = re.compile(r"(?<=_)(?:tis|slice|cell|probe|obj)-[A-Za-z0-9+-]+(?=[_.])")
 SESSION = re.compile(r"(?<=_)ses-[A-Za-z0-9+-]+(?=[_.])")
 DESCRIPTION = re.compile(r"_desc-(?P<text>[A-Za-z0-9+-]+)(?=[_.])")
@@ -31,7 +31,7 @@ def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
     Parameters
     ----------
     source
-        what `run.json` says of the source: what its name tells besides subject and session is kept
+        as in `run.json`; other entities of its file name are kept
 
     Raises
     ------
@@ -40,7 +40,7 @@ def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
     """
     subject = session.subject.get("subject_id")
     if not subject:
-        raise TargetError("TARGET_DANDISET: the source does not tell the subject_id")
+        raise TargetError("TARGET_DANDISET: the source has no subject_id; add it to the NWB file")
     name = str(source.get("path") or source.get("location") or "").rpartition("/")[2]
     subject_and_session = session.archive_name
     if not session.fields.get("session_id"):  # sessions of one subject must not replace each other

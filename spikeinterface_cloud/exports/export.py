@@ -1,4 +1,4 @@
-"""The exports of each sorter: one that fails is said, and loses nothing else."""
+"""The exports of each sorter; one failure does not stop the others."""
 
 import logging
 import shutil
@@ -36,9 +36,9 @@ class ExportPlan:
     results: Path
     #: of the recording as opened
     clock: Clock
-    #: None where no NWB file is asked for
+    #: None if NWB is not exported
     session: Session | None = None
-    #: where the recording came from, and what tells its bytes from others
+    #: location and version of the source, as in `run.json`
     source: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -64,7 +64,7 @@ def plan_exports(
     recording
         as opened
     source
-        what `run.json` says of the source
+        location and version, as in `run.json`
     results
         the results folder
     """
@@ -85,7 +85,7 @@ def why_not_for_archives(session: Session) -> str | None:
     if session.not_for_archives is not None:
         return session.not_for_archives
     missing = missing_for_archives(session)
-    return f"the source does not tell {', '.join(missing)} of the subject" if missing else None
+    return f"the source lacks the subject's {', '.join(missing)}" if missing else None
 
 
 def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:

@@ -1,4 +1,4 @@
-"""What an NWB file says around its units: the session, the subject, the electrodes.
+"""The metadata of an NWB file of units: session, subject and electrodes.
 
 It is copied from the source where that is an NWB file. Of another source only the probe is known,
 and nothing else is made up.
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import spikeinterface as si
 
-#: stands for a start that the source does not tell, as NWB demands one
+#: stands for an unknown start, because NWB demands one
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: what NWB demands of an electrode and a recording may not know
@@ -113,8 +113,8 @@ def session_of_recording(recording: si.BaseRecording) -> Session:
     names = list(dict.fromkeys(groups))
     devices = [_device(recording, number) for number in range(_n_probes(recording, names))]
     return Session(
-        description=f"{UNKNOWN}: the recording says nothing of its session; 1970-01-01 stands for "
-        "a start that is not known",
+        description=f"{UNKNOWN}: the recording has no session metadata; 1970-01-01 stands for "
+        "an unknown start",
         start=UNKNOWN_START,
         devices=devices,
         groups=[
@@ -127,7 +127,7 @@ def session_of_recording(recording: si.BaseRecording) -> Session:
             for number, name in enumerate(names)
         ],
         electrodes=_electrodes(recording, [f"group{name}" for name in groups]),
-        not_for_archives="the source is no NWB file, which alone tells of the subject and session",
+        not_for_archives="only an NWB source has the subject and session",
     )
 
 

@@ -93,7 +93,7 @@ def find_session(recording: si.BaseRecording) -> Session:
     except (KeyError, ValueError, OSError) as error:
         raise RecordingError(
             f"EXPORTS=nwb: the source's session or electrodes cannot be read "
-            f"({' '.join(str(error).split())}); mend the file, or leave nwb out of EXPORTS"
+            f"({' '.join(str(error).split())}); repair the file, or leave nwb out of EXPORTS"
         ) from error
 
 

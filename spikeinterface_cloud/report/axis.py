@@ -24,7 +24,7 @@ class Axis:
     lower: float
     upper: float
     logarithmic: bool = False
-    #: without figures: what is along the axis has an order, but no scale
+    #: for values with an order but no scale
     without_ticks: bool = False
 
     def fraction(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:

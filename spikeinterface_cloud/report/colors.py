@@ -1,6 +1,6 @@
-"""The colors of the report: Okabe and Ito's, which people with any color vision tell apart.
+"""Okabe and Ito's colors, which people with any color vision can distinguish.
 
-Nothing is told by color alone: labels are written, and their marks have shapes of their own.
+Color is never the only cue: labels are written, and their marks differ in shape.
 """
 
 BLUE = "#0072b2"

@@ -50,7 +50,7 @@ class Page:
     settings: list[Fact]
     versions: list[Fact]
     preprocessing: str
-    #: how each channel was judged: label, method and value by channel
+    #: label, method and value by channel
     channel_checks: Mapping[str, Mapping[str, Any]]
     parameters: list[Fact]
 
@@ -67,7 +67,7 @@ def write_report(
     record
         as it will be in `run.json`
     sorters
-        those that the job was asked for, whether they have run or not
+        the requested sorters, whether they ran or not
     sample
         of the recording; None where the job ended before it was taken
 

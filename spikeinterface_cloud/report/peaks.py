@@ -37,7 +37,7 @@ class Peaks:
     #: positive, in µV, or in counts where the recording has no gain
     amplitude: Floats
     unit: str
-    #: how much of the recording was looked at
+    #: total duration of the slices
     looked_at_s: float
     #: how many were found there; so many more than are kept here
     n_found: int

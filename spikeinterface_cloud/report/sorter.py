@@ -48,7 +48,7 @@ class SorterSection:
     counts: tuple[LabelCount, ...] = ()
     figures: tuple[Figure, ...] = ()
     facts: tuple[Fact, ...] = ()
-    #: what is not there, a sentence each
+    #: what is missing, one sentence each
     notes: tuple[str, ...] = ()
 
 

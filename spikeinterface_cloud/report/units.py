@@ -64,7 +64,7 @@ class Unit:
     label: str
     #: the metric that decided on the label
     decided_by: str
-    #: what bombcell calls it; empty where it was not asked
+    #: bombcell's label; empty if there is none
     bombcell: str
     template: Markup
     autocorrelogram: Markup

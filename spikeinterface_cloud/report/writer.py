@@ -23,7 +23,7 @@ class Report:
     #: the results folder
     folder: Path
     record: RunRecord
-    #: those that the job was asked for, whether they run or not
+    #: the requested sorters
     sorters: Sequence[str]
     #: None until the recording is preprocessed
     sample: RecordingSample | None = None
@@ -31,7 +31,7 @@ class Report:
     def write(self) -> None:
         """Write `report.html`; a failure is only logged.
 
-        The results are worth more than the page about them.
+        The results are complete without it.
         """
         file = self.folder / REPORT
         try:

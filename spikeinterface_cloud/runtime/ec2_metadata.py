@@ -1,6 +1,9 @@
-"""On which EC2 instance this job runs, as the instance's metadata service (IMDSv2) tells.
+"""The EC2 instance of the job, from its metadata service (IMDSv2).
 
-Asked only where there is a sign of AWS at all, so that a job on a laptop does not wait for it.
+The service is only queried if there is a sign of AWS, so that a job on a laptop does not wait.
+
+Neither ec2-metadata nor botocore's public fetchers fit: the first has no timeout or endpoint, and
+sends the token through proxies; the second fetch credentials and the region only.
 """
 
 import json
@@ -10,7 +13,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-#: where every instance finds its metadata, unless the variable says otherwise
+#: the default, which the variable overrides
 ENDPOINT = "http://169.254.169.254"
 ENDPOINT_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 DISABLED_VARIABLE = "AWS_EC2_METADATA_DISABLED"
@@ -63,7 +66,7 @@ def find_instance(
     Parameters
     ----------
     environ
-        AWS's own variables tell whether this is AWS, and where the service is
+        AWS's own variables, which show that this is AWS and where the service is
     machine_vendor
         the file that names the maker of the machine
     timeout_s

@@ -1,8 +1,4 @@
-"""Life in the log while a step is silent: what it is doing, and for how long.
-
-Who reads the log of a running job, on CloudWatch say, has no other way to tell work from a hang. A
-line comes only where nothing else was logged for a while, so that no step has to care.
-"""
+"""Log lines that show what a silent step is doing, so that it is not taken for a hang."""
 
 import logging
 import threading
@@ -18,7 +14,7 @@ logger = logging.getLogger(__name__)
 #: minute, so that there is a line every 30 s on a machine that is busy, too
 HEARTBEAT_S = 25.0
 
-#: so much of what an activity tells of itself goes into a line, in characters
+#: in characters
 LONGEST_DETAIL = 100
 
 Detail = Callable[[], str | None]
@@ -27,7 +23,7 @@ Detail = Callable[[], str | None]
 class Heartbeat(logging.Handler):
     """Writes a line when the log has been silent for too long.
 
-    While it is entered it runs a thread of its own, and `activity` adds to what the line says.
+    It runs a thread while it is entered; `activity` adds to the line.
     """
 
     def __init__(self, name: str, interval_s: float = HEARTBEAT_S) -> None:
@@ -110,7 +106,7 @@ def activity(name: str, detail: Detail | None = None) -> Iterator[None]:
     Parameters
     ----------
     detail
-        asked, from another thread, whenever a line is written: how far it is, or None
+        called from another thread for each line; returns the progress, or None
     """
     heartbeat = _current.get()
     current = _Activity(name, detail)

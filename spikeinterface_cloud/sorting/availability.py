@@ -1,8 +1,4 @@
-"""Which sorters this image has, and whether their parameters are right, before any download.
-
-Parameters are compared with the sorter's own defaults as SpikeInterface gives them
-(`spikeinterface.sorters.get_default_sorter_params`).
-"""
+"""Checks of sorters and their parameters against this image, before any download."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,13 +75,12 @@ def check_gpu(
 ) -> None:
     """Refuse a sorter that needs a GPU on a machine without one (69).
 
-    `reason` says why there is none, and ends the sentence that begins with the sorters.
+    `reason` tells why there is none, after the names of the sorters.
     """
     needy = [name for name in sorters if needs_gpu(name, sorters_kwargs.get(name, {}))]
     if needy and gpu is None:
         remedy = (
-            '; to run it on the CPU all the same, set SORTERS_KWARGS={"kilosort4": '
-            '{"torch_device": "cpu"}}'
+            '; to run it on the CPU, set SORTERS_KWARGS={"kilosort4": {"torch_device": "cpu"}}'
             if "kilosort4" in needy
             else ""
         )

@@ -1,8 +1,7 @@
 """Parameters of Kilosort4 that the layout of the channels and the sampling rate decide.
 
-Its defaults are made for Neuropixels probes at 30 kHz, and stay what they are there. Where other
-layouts make them wrong, Kilosort4's documentation ("When to adjust default settings") says what to
-choose instead.
+Kilosort4's defaults fit Neuropixels probes at 30 kHz. For other layouts its documentation ("When to
+adjust default settings") gives the values.
 """
 
 from collections.abc import Mapping
@@ -41,8 +40,8 @@ CENTER_SPACING_UM = 250.0
 #: contacts so close see a spike nearly alike
 SAME_SPIKE_UM = 35.0
 
-#: what Kilosort4 says where it has no spikes to learn waveforms from, or none at all
-NO_SPIKES_SAID = ("required by TruncatedSVD", "No spikes detected")
+#: Kilosort4's errors if there are too few spikes, or none
+NO_SPIKES_ERRORS = ("required by TruncatedSVD", "No spikes detected")
 
 Positions = npt.NDArray[np.float64]
 
@@ -152,7 +151,7 @@ def remedy(trace: str) -> str:
     >>> remedy("ValueError: no channels")
     ''
     """
-    if not any(said in trace for said in NO_SPIKES_SAID):
+    if not any(message in trace for message in NO_SPIKES_ERRORS):
         return ""
     return (
         "; no spike stood out of the whitened signal, which large spikes on few channels flatten: "

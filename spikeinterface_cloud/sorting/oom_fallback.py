@@ -1,7 +1,7 @@
-"""What is tried when a sorter runs out of memory: the same sorting, with less at once.
+"""Fallbacks for a sorter that runs out of memory.
 
-Only Kilosort4 has such a ladder, as it alone has settings that trade time for memory. A rung keeps
-what the rungs before it changed, and never touches a parameter that the user gave.
+Only Kilosort4 has any, as only it has settings that trade time for memory. Each fallback keeps the
+changes of the ones before, and never changes a parameter that the user gave.
 """
 
 import re
@@ -38,9 +38,9 @@ class OomFallback:
     parameters: Mapping[str, Any]
     #: each shank, or group of channels, by itself
     by_group: bool = False
-    #: what is smaller than in the rung before; empty in the first
+    #: the difference from the one before; empty in the first
     change: str = ""
-    #: whether a rung with smaller batches comes to nothing where clustering ran out of memory
+    #: whether it only makes batches smaller, which does not help clustering
     smaller_batches: bool = False
 
 
@@ -50,7 +50,7 @@ def fallbacks(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list
     Parameters
     ----------
     parameters
-        what the user gave; these stay what they are
+        given by the user, and never changed
     n_groups
         shanks, or groups of channels, of the recording
 
@@ -61,31 +61,31 @@ def fallbacks(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list
     >>> [each.change for each in fallbacks("spykingcircus2", {}, n_groups=4)]
     ['']
     """
-    ladder = [OomFallback(parameters=parameters)]
+    options = [OomFallback(parameters=parameters)]
     if sorter != "kilosort4":
-        return ladder
+        return options
     changed = dict(parameters)
     if "clear_cache" not in parameters:
         changed = {**changed, "clear_cache": True}
-        ladder.append(OomFallback(parameters=changed, change="clear_cache=true"))
+        options.append(OomFallback(parameters=changed, change="clear_cache=true"))
     if "batch_size" not in parameters:
         for size in SMALLER_BATCHES:
             changed = {**changed, "batch_size": size}
             change = f"batch_size={size}"
-            ladder.append(OomFallback(parameters=changed, change=change, smaller_batches=True))
+            options.append(OomFallback(parameters=changed, change=change, smaller_batches=True))
     if n_groups > 1 and not parameters.keys() & set(OF_THE_WHOLE_PROBE):
         change = f"each of {n_groups} groups by itself"
-        ladder.append(OomFallback(parameters=changed, by_group=True, change=change))
-    return ladder
+        options.append(OomFallback(parameters=changed, by_group=True, change=change))
+    return options
 
 
 def next_fallback(
-    ladder: Sequence[OomFallback], failed: OomFallback, trace: str
+    options: Sequence[OomFallback], failed: OomFallback, trace: str
 ) -> OomFallback | None:
     """Return the fallback to try after one that failed with `trace`, or None."""
     if out_of_memory(trace) is None:
         return None
-    left = ladder[ladder.index(failed) + 1 :]
+    left = options[options.index(failed) + 1 :]
     if CLUSTERING.search(trace):
         left = [fallback for fallback in left if not fallback.smaller_batches]
     return next(iter(left), None)

@@ -20,7 +20,7 @@ from spikeinterface_cloud.runtime.disk import disk_errors, room_for_results
 from spikeinterface_cloud.runtime.heartbeat import activity
 from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
 
-#: the end of a sorter's output that is looked at for what it said last
+#: searched for the last line of a sorter's output
 OUTPUT_TAIL_BYTES = 2048
 
 
@@ -34,7 +34,7 @@ class ProcessResult:
     seconds: float
     #: None where it was killed
     usage: SorterUsage | None
-    #: its traceback, or all that it said; empty where it did not fail, or was killed
+    #: its traceback, or its output; empty if it did not fail, or was killed
     trace: str
 
     @property

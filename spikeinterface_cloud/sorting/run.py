@@ -1,7 +1,4 @@
-"""Run one sorter on the preprocessed recording, and say how it ended.
-
-A sorter that fails is a value, not an exception: the next one has to run all the same.
-"""
+"""Run one sorter on the preprocessed recording; a failure is a value, so that the next one runs."""
 
 import logging
 import signal
@@ -54,7 +51,7 @@ class _Attempt:
     """One try: the whole recording in one process, or each channel group in its own."""
 
     fallback: OomFallback
-    #: of the last process: besides what the rung has, what its recording decides
+    #: of the last process, including those that its recording decides
     parameters: Mapping[str, Any]
     #: the processes, up to the first that failed
     ended: Sequence[ProcessResult]
@@ -88,7 +85,7 @@ def sort(
     ----------
     recording
         one segment in one binary file
-    for_analysis
+    filtered_recording
         the same samples in their original segments, high-pass filtered
     task
         the sorter, its parameters and folders
@@ -129,22 +126,22 @@ def _attempt_with_fallbacks(
 ) -> list[_Attempt]:
     """Try the fallbacks until one fits into memory or fails for another reason."""
     n_groups = len(np.unique(recording.get_channel_groups()))
-    ladder = fallbacks(task.sorter, task.parameters, n_groups)
+    options = fallbacks(task.sorter, task.parameters, n_groups)
     attempts: list[_Attempt] = []
-    fallback: OomFallback | None = ladder[0]
+    fallback: OomFallback | None = options[0]
     while fallback is not None:
         attempt = _attempt(recording, filtered_recording, task, fallback)
         attempts.append(attempt)
-        failed, fallback = fallback, next_fallback(ladder, fallback, attempt.last.trace)
+        failed, fallback = fallback, next_fallback(options, fallback, attempt.last.trace)
         if fallback is not None:
             logger.warning(
-                "%s ran out of memory after %.1f s (%s); it is tried again with %s",
+                "%s ran out of memory after %.1f s (%s); trying again with %s",
                 task.sorter,
                 sum(ended.seconds for ended in attempt.ended),
                 _reason(attempt),
                 fallback.change,
             )
-            _move_logs(task, f"try-{ladder.index(failed) + 1}")
+            _move_logs(task, f"try-{options.index(failed) + 1}")
     return attempts
 
 

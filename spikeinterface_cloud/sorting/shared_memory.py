@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 #: of the memory: Linux gives `/dev/shm` a half, and SpikeInterface shares no more than that
 SUFFICIENT_FRACTION = 0.45
 
-#: the parameter of each sorter that says where it keeps the filtered recording
+#: the parameter of each sorter for the place of the filtered recording
 CACHE_PARAMETERS = {
     "spykingcircus2": "cache_preprocessing",
     "tridesclous2": "cache_preprocessing_mode",

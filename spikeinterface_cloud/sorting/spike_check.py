@@ -1,7 +1,7 @@
-"""Whether a recording holds anything to sort at all.
+"""Distinguish a recording without spikes from a sorter's error.
 
-Sorters stop on an empty recording with errors that say nothing (an index out of bounds, a division
-by zero), different ones in each version; counting peaks tells the two cases apart in all of them.
+On an empty recording sorters fail with unrelated errors (an index out of bounds, a division by
+zero), which change between versions; so the peaks are counted.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Whether what is given to a sorter's parameter is like its default, in objects within it too."""
+"""Compare the values of sorter parameters with their defaults, nested objects included."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ def _unknown_names(
 ) -> Iterator[str]:
     """Yield the names in an object that its default does not have; an empty default takes any.
 
-    Objects within it are what the chosen method takes, which no default tells.
+    Nested objects are not checked: they depend on the chosen method.
     """
     if not default:
         return

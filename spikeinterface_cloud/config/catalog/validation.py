@@ -125,7 +125,7 @@ def unknown_sorter(name: str, known: Collection[str], usual: Sequence[str]) -> s
     Parameters
     ----------
     usual
-        those of the known ones that are rather meant
+        the known sorters to suggest first
     """
     return (
         f"SORTERS: {name} is not a sorter of SpikeInterface"

@@ -139,7 +139,7 @@ def test_a_bad_line_is_refused_with_every_problem_in_it(tmp_path: Path, listed: 
     bad = {"SORTERS": "simple", "N_JOBS": "many", "TARGET_AWS_S3_BUCKET": BUCKET}
     url = put_manifest(listed.server, manifest_bytes([bad]))
     job = run_job(tmp_path, s3_access(listed.server.url) | {"MANIFEST_URL": url})
-    assert_refused(job, 78, "no source: give one of", "N_JOBS: ")
+    assert_refused(job, 78, "no source given; set one of", "N_JOBS: ")
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ REFUSALS = {
     ),
     "no source": Refusal(
         changes={"SOURCE_FOLDER": ""},
-        messages=("no source: give one of AWS_S3_BUCKET, DANDISET_S3_FILE_URL, SOURCE_FOLDER",),
+        messages=("no source given; set one of AWS_S3_BUCKET, DANDISET_S3_FILE_URL",),
     ),
     "unknown reader": Refusal(
         changes={"DATA_TYPE": "spikegl"},
@@ -141,7 +141,7 @@ REFUSALS = {
         messages=(
             r"PREPROCESSNG: not a variable of this program; did you mean PREPROCESSING\?",
             "TEST_WITH_SUB_RECORDING: 'maybe' is neither true nor false; write true or false",
-            "N_JOBS: '0' is not a whole number from 1 on; write one like 4",
+            "N_JOBS: '0' is not a whole number of 1 or more; write one like 4",
         ),
     ),
     "several problems of the job": Refusal(

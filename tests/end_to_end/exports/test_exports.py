@@ -182,7 +182,7 @@ class Refused:
         Refused(changed={"EXPORTS": "phy"}, pattern="TARGET_DANDISET: .*set EXPORTS=nwb as well"),
         Refused(
             changed={"DANDISET_S3_FILE_URL": "", "TEST_WITH_TOY_RECORDING": "true"},
-            pattern="TARGET_DANDISET: an archive asks who the subject was",
+            pattern="TARGET_DANDISET: needs an NWB source",
         ),
         Refused(
             changed={"TARGET_DANDISET": "dandi://dandi/000301@0.230629.1955"},
@@ -210,4 +210,4 @@ def test_a_session_that_the_archive_would_not_take_is_refused_before_sorting(
         "SORTERS": "simple",
     }
     job = run_job(tmp_path / "job", settings)
-    assert_refused(job, 73, "does not tell species, age or date_of_birth of the subject; complete")
+    assert_refused(job, 73, "lacks the subject.s species, age or date_of_birth; complete")

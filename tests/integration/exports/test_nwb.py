@@ -334,7 +334,7 @@ def test_a_source_without_a_session_is_refused_before_sorting(tmp_path: Path) ->
     file = write_nwb(tmp_path / "source.nwb", recording)
     with h5py.File(file, "r+") as source:
         del source["session_start_time"]
-    with pytest.raises(RecordingError, match=r"EXPORTS=nwb: the source's session .* mend the file"):
+    with pytest.raises(RecordingError, match=r"EXPORTS=nwb: the source's session .* repair the file"):
         find_session(se.read_nwb_recording(file))
 
 
@@ -343,7 +343,7 @@ def test_a_session_with_half_a_subject_says_what_is_missing(tmp_path: Path) -> N
     layout = NwbLayout(subject={"subject_id": "M1", "sex": "F"})
     session = find_session(se.read_nwb_recording(write_nwb(tmp_path / "a.nwb", recording, layout)))
     reason = why_not_for_archives(session)
-    assert reason == "the source does not tell species, age or date_of_birth of the subject"
+    assert reason == "the source lacks the subject's species, age or date_of_birth"
 
 
 def test_an_export_that_fails_is_a_value(tmp_path: Path) -> None:

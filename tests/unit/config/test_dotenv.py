@@ -72,7 +72,7 @@ def test_another_encoding_than_utf_8(tmp_path: Path, encoding: str) -> None:
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
-    assert refused(tmp_path) == f"{tmp_path} cannot be read (Is a directory); mend that"
+    assert refused(tmp_path) == f"{tmp_path} cannot be read (Is a directory); check it"
 
 
 def test_the_environment_is_stronger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

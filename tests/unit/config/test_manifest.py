@@ -104,7 +104,7 @@ def test_a_list_that_was_written_by_hand_is_read_too() -> None:
         (b"\n\n", {}, "the list is empty"),
         (b"\xff\xfe\x00", {}, "not a list of jobs, as it is no text"),
         (b"SORTERS=simple", {}, "line 1 is not JSON"),
-        (TWO, {}, "has 2 lines, and nothing says which is this job's; submit it as an array job"),
+        (TWO, {}, "has 2 lines, and the job has no array index; submit it as an array job"),
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "2"}, "has 2 lines, and this is child 2 of the array"),
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "-1"}, "'-1' is no line's number"),
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "first"}, "'first' is no line's number"),

@@ -125,12 +125,13 @@ def test_an_empty_variable_is_an_unset_one() -> None:
         ({"SORTERS": '["\\ud800"]'}, "holds something that is not a name; write names alone"),
         ({"SORTERS": "simple kilosort4"}, "are separated by commas; write simple,kilosort4"),
         ({"SORTERS": "simple; kilosort4"}, "are separated by commas; write simple,kilosort4"),
-        ({"N_JOBS": "0"}, "N_JOBS: '0' is not a whole number from 1 on; write one like 4"),
-        ({"N_JOBS": "many"}, "N_JOBS: 'many' is not a whole number from 1 on; write one like 4"),
-        ({"N_JOBS": "0.5"}, "N_JOBS: '0.5' is not a whole number from 1 on; write one like 4"),
+        ({"N_JOBS": "0"}, "N_JOBS: '0' is not a whole number of 1 or more; write one like 4"),
+        ({"N_JOBS": "many"}, "N_JOBS: 'many' is not a whole number of 1 or more; write one like 4"),
+        ({"N_JOBS": "0.5"}, "N_JOBS: '0.5' is not a whole number of 1 or more; write one like 4"),
         (
             {"TEST_WITH_SUB_RECORDING": "true", "TEST_SUB_RECORDING_N_FRAMES": "300,000"},
-            "TEST_SUB_RECORDING_N_FRAMES: '300,000' is not a whole number from 1 on; write 300000",
+            "TEST_SUB_RECORDING_N_FRAMES: '300,000' is not a whole number of 1 or more; "
+            "write 300000",
         ),
         ({"EXPORTS": "nwb,pdf"}, "EXPORTS: input should be 'nwb' or 'phy', got 'pdf'"),
         ({"EXPORTS": "phy,PHY"}, "EXPORTS: lists phy more than once; name each once"),
@@ -226,7 +227,7 @@ def test_results_may_lie_beside_the_source() -> None:
 
 
 def test_no_source_names_the_variables_that_give_one() -> None:
-    with pytest.raises(SettingsError, match=r"no source: .*DANDISET_S3_FILE_URL"):
+    with pytest.raises(SettingsError, match=r"no source given; .*DANDISET_S3_FILE_URL"):
         JobSettings.from_env({"SORTERS": "simple"})
 
 
@@ -431,7 +432,7 @@ def test_quotes_around_a_secret_do_not_show_it() -> None:
 def test_what_is_between_the_quotes_is_checked_as_well() -> None:
     first, second = refusal(N_JOBS="'0.5'").splitlines()
     assert first.startswith("N_JOBS: has quotes around it")
-    assert second == "N_JOBS: '0.5' is not a whole number from 1 on; write one like 4"
+    assert second == "N_JOBS: '0.5' is not a whole number of 1 or more; write one like 4"
 
 
 def test_an_identifier_may_have_quotes() -> None:

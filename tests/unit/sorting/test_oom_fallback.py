@@ -52,7 +52,7 @@ def test_another_failure_is_not_tried_again(error: str) -> None:
     assert next_fallback(ladder, ladder[0], error) is None
 
 
-def test_each_rung_keeps_what_the_ones_before_it_changed() -> None:
+def test_each_fallback_keeps_what_the_ones_before_it_changed() -> None:
     given = {"torch_device": "cuda", "Th_universal": 8}
     ladder = fallbacks("kilosort4", given, n_groups=2)
     assert [(fallback.parameters, fallback.by_group) for fallback in ladder] == [
