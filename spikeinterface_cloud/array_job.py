@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables of this job: those of `environ`, and over them those of its line.
+    """Return the variables of this job: those of its line, over those of `environ`.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def manifest_entry(environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """The URL of this job's manifest, and the index of its line where it is an array's child."""
+    """Return the URL of this job's manifest, and the index of its line in an array job."""
     url = _url(environ)
     return None if url is None else {"url": url, "index": line_index(environ)}
 

@@ -66,7 +66,7 @@ class Finding:
 
 
 class Preflight:
-    """The checks of one job, in the order in which a user would mend what they find."""
+    """The checks of one job, in the order in which a user would fix problems."""
 
     def __init__(self, settings: JobSettings, scratch: Path | None) -> None:
         """`scratch` is None where the job will have a temporary folder."""
@@ -98,7 +98,7 @@ class Preflight:
         return [attempt(name, check) for name, check in checks]
 
     def found_source(self) -> FoundSource:
-        """The source, once the checks have passed."""
+        """Return the source, once the checks have passed."""
         assert self._found is not None, "the checks have to pass first"
         return self._found
 
@@ -205,7 +205,7 @@ def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | N
 
 
 def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[str]:
-    """What is likely to need more memory than there is, now that the recording is open.
+    """Return warnings about steps that may run out of memory, now that the recording is open.
 
     Parameters
     ----------
@@ -229,7 +229,7 @@ def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[st
 
 
 def known_rate_hz(settings: JobSettings) -> float | None:
-    """The sampling rate, where the settings tell it; else only the open recording does."""
+    """Return the sampling rate if the settings contain it."""
     kwargs = settings.read_recording_kwargs
     if isinstance(settings.source, SimulatedRecording):
         return simulated_rate_hz(kwargs)
@@ -238,7 +238,7 @@ def known_rate_hz(settings: JobSettings) -> float | None:
 
 
 def source_request(settings: JobSettings) -> SourceRequest:
-    """What the settings say of the source."""
+    """Return the source as the settings describe it."""
     simulated = isinstance(settings.source, SimulatedRecording)
     return SourceRequest(
         location=settings.source,
@@ -262,13 +262,13 @@ def raise_failures(findings: Sequence[Finding]) -> None:
 
 
 def exit_code_of(findings: Sequence[Finding]) -> int:
-    """The exit code of the first failure, unless a setting is wrong: that fails anywhere."""
+    """Return the exit code of wrong settings, if any, else that of the first failure."""
     codes = [finding.error.exit_code for finding in findings if finding.error is not None]
     return os.EX_CONFIG if os.EX_CONFIG in codes else (codes or [os.EX_OK])[0]
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """The findings as a table: the check, ok or failed, what was found or what to do."""
+    """Return a table of the findings: check, ok or failed, details or remedy."""
     width = max(len(finding.name) for finding in findings)
     rows = [
         (finding, line)

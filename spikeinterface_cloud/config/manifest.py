@@ -32,10 +32,10 @@ JOB_ID = "AWS_BATCH_JOB_ID"
 
 
 def manifest_bytes(lines: Sequence[Mapping[str, str]]) -> bytes:
-    """Write the manifest; the same jobs in the same order give the same bytes.
+    r"""Write the manifest; the same jobs in the same order give the same bytes.
 
     >>> manifest_bytes([{"SORTERS": "simple"}])
-    b'{"SORTERS":"simple"}\\n'
+    b'{"SORTERS":"simple"}\n'
     """
     written = (json.dumps(dict(line), sort_keys=True, separators=(",", ":")) for line in lines)
     return "".join(f"{line}\n" for line in written).encode("ascii")

@@ -92,9 +92,9 @@ def next_fallback(
 
 
 def out_of_memory(trace: str) -> str | None:
-    """Return the line of a traceback that reports a lack of memory, or None.
+    r"""Return the line of a traceback that reports a lack of memory, or None.
 
-    >>> out_of_memory("Traceback ...\\n  torch.OutOfMemoryError: CUDA out of memory. Tried ...")
+    >>> out_of_memory("Traceback ...\n  torch.OutOfMemoryError: CUDA out of memory. Tried ...")
     'torch.OutOfMemoryError: CUDA out of memory. Tried ...'
     >>> out_of_memory("ValueError: no channels")
     """

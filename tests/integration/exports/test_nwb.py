@@ -334,7 +334,7 @@ def test_a_source_without_a_session_is_refused_before_sorting(tmp_path: Path) ->
     file = write_nwb(tmp_path / "source.nwb", recording)
     with h5py.File(file, "r+") as source:
         del source["session_start_time"]
-    with pytest.raises(RecordingError, match=r"EXPORTS=nwb: the source's session .* repair the file"):
+    with pytest.raises(RecordingError, match=r"the source's session .* repair the file"):
         find_session(se.read_nwb_recording(file))
 
 
