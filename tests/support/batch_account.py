@@ -60,7 +60,7 @@ class Lab:
     max_vcpus: int = 8
     zone: str = ZONE
     #: `igw`, `nat` or none
-    way_out: str | None = "igw"
+    default_route: str | None = "igw"
     public: bool = True
     #: overrides of the compute environment's `computeResources`
     resources: dict[str, Any] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class Lab:
             GroupName=self.name, Description="of a test", VpcId=self.vpc
         )
         self.group = group["GroupId"]
-        if self.way_out is not None:
+        if self.default_route is not None:
             table = ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]
             ec2.associate_route_table(RouteTableId=table, SubnetId=self.subnet)
             ec2.create_route(
@@ -148,7 +148,7 @@ class Lab:
             )
 
     def _gateway(self, ec2: Any) -> dict[str, str]:
-        if self.way_out == "nat":
+        if self.default_route == "nat":
             nat = ec2.create_nat_gateway(SubnetId=self.subnet, ConnectivityType="private")
             return {"NatGatewayId": nat["NatGateway"]["NatGatewayId"]}
         gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]

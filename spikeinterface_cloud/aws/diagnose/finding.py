@@ -1,89 +1,84 @@
-"""What a check found: how it stands, what tells so, and what to do about it."""
+"""The outcome of a check: a verdict, the evidence, and the remedy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
-T = TypeVar("T")
+#: a part of a reply of AWS
+Reply: TypeAlias = Mapping[str, Any]
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """The outcome of a check."""
 
     OK = "ok"
     WARNING = "warning"
     FAILED = "failed"
-    #: AWS does not let this user see
-    NOT_ALLOWED = "not allowed to look"
-    #: AWS, or a server that stands for it, has no answer
-    NOT_KNOWN = "not known"
+    NO_PERMISSION = "no permission"
+    #: AWS, or a server that stands in for it, has no answer
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One row of the table."""
 
-    #: what was looked at; a judge leaves it to `check`
+    #: the name of the check, which `run_check` sets
     check: str = ""
-    #: the compute environment that was looked at; empty for what is of the job or its queue
+    #: the compute environment; empty for the job and its queue
     environment: str = ""
     verdict: Verdict
     evidence: str
-    #: what to do about it; empty where there is nothing to do
+    #: empty if there is nothing to do
     remedy: str = ""
-    #: the command that does it, where one does
+    #: the command that applies the remedy, if there is one
     command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unavailable:
-    """A fact that AWS did not tell."""
+    """Why AWS did not give a fact."""
 
-    #: the action that it takes, like `ec2:DescribeSubnets`
+    #: the action that gives it, like `ec2:DescribeSubnets`
     permission: str
-    #: why there is no answer
     reason: str
-    #: whether it is for want of the permission
+    #: whether the permission is missing
     denied: bool
 
 
-#: a fact, or why it is not known
-Seen: TypeAlias = T | Unavailable
-
-
 def ok(evidence: str) -> Finding:
-    """Nothing is wrong."""
+    """Return that nothing is wrong."""
     return Finding(verdict=Verdict.OK, evidence=evidence)
 
 
 def warning(evidence: str, remedy: str = "", command: str = "") -> Finding:
-    """It may hold a job up."""
+    """Return what may keep jobs from starting."""
     return Finding(verdict=Verdict.WARNING, evidence=evidence, remedy=remedy, command=command)
 
 
 def failed(evidence: str, remedy: str, command: str = "") -> Finding:
-    """It does hold jobs up."""
+    """Return what keeps jobs from starting."""
     return Finding(verdict=Verdict.FAILED, evidence=evidence, remedy=remedy, command=command)
 
 
-def check(name: str, judge: Callable[..., Iterable[Finding]], *facts: Any) -> list[Finding]:
-    """The findings of a judge under the name of their check.
+def run_check(name: str, check: Callable[..., Iterable[Finding]], *facts: Any) -> list[Finding]:
+    """Return the findings of a check, under its name.
 
-    A judge is asked only where every one of its facts was seen; otherwise the finding is which
-    permission it takes to see them.
+    If a fact is unavailable, the check does not run, and the finding says which permission the
+    fact takes.
     """
-    unseen = [fact for fact in facts if isinstance(fact, Unavailable)]
-    findings = [_not_seen(unseen)] if unseen else judge(*facts)
+    missing = [fact for fact in facts if isinstance(fact, Unavailable)]
+    findings = [_unavailable(missing)] if missing else check(*facts)
     return [replace(finding, check=name) for finding in findings]
 
 
 def downgrade_if_any_passes(findings: Sequence[Finding], name: str) -> list[Finding]:
-    """The findings, where a failure of this check is a warning if another one of it went well.
+    """Turn failures of a check into warnings if another finding of the same check passes.
 
-    A job needs one compute environment that has what it asks for, not all of them.
+    A job needs one suitable compute environment, not all of them.
     """
     good = (Verdict.OK, Verdict.WARNING)
     if not any(finding.check == name and finding.verdict in good for finding in findings):
@@ -96,14 +91,20 @@ def downgrade_if_any_passes(findings: Sequence[Finding], name: str) -> list[Find
     ]
 
 
-def _not_seen(unseen: Iterable[Unavailable]) -> Finding:
-    denied = sorted({fact.permission for fact in unseen if fact.denied})
-    if denied:
-        wanted = ", ".join(denied)
+def matching_text(reason: str, texts: Iterable[tuple[tuple[str, ...], str]], default: str) -> str:
+    """Return the first text one of whose signs occurs in a reason of AWS, or the default."""
+    lowered = reason.lower()
+    return next(
+        (text for signs, text in texts if any(sign.lower() in lowered for sign in signs)), default
+    )
+
+
+def _unavailable(missing: Sequence[Unavailable]) -> Finding:
+    if denied := sorted({fact.permission for fact in missing if fact.denied}):
         return Finding(
-            verdict=Verdict.NOT_ALLOWED,
-            evidence=f"it takes {wanted}",
-            remedy="ask the account's owner to allow you that, or to run this command",
+            verdict=Verdict.NO_PERMISSION,
+            evidence=f"requires {', '.join(denied)}",
+            remedy="ask the account's owner for this permission, or to run this command",
         )
-    reasons = dict.fromkeys(f"{fact.permission}: {fact.reason}" for fact in unseen)
-    return Finding(verdict=Verdict.NOT_KNOWN, evidence="; ".join(reasons))
+    reasons = dict.fromkeys(f"{fact.permission}: {fact.reason}" for fact in missing)
+    return Finding(verdict=Verdict.UNKNOWN, evidence="; ".join(reasons))

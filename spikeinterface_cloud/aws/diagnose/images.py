@@ -1,38 +1,42 @@
-"""Whether the image of a job is where its job definition says, and runs on its machines."""
+"""The image of a job: whether it exists, and runs on the instances."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
-    Seen,
+    Reply,
     Unavailable,
     failed,
     ok,
     warning,
 )
-from spikeinterface_cloud.aws.diagnose.query import ask
+from spikeinterface_cloud.aws.diagnose.query import query, query_optional
 from spikeinterface_cloud.aws.session import AwsSession
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_ecr.type_defs import ImageIdentifierTypeDef
 
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com(\.cn)?/"
     r"(?P<repository>[^:@]+)(:(?P<tag>[^@]+))?(@(?P<digest>sha256:\w+))?"
 )
 
-#: what Docker calls the architectures of EC2
+#: Docker's names of EC2's architectures
 DOCKER_NAMES = {"x86_64": "amd64", "arm64": "arm64", "i386": "386"}
 
 NO_REPOSITORY = "RepositoryNotFoundException"
-NO_IMAGE = "ImageNotFoundException"
+ABSENT = (NO_REPOSITORY, "ImageNotFoundException")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Address:
+class EcrAddress:
     """An image in ECR."""
 
     account: str
@@ -43,29 +47,29 @@ class Address:
 
     @property
     def name(self) -> str:
-        """The image within its repository."""
+        """The name of the image within its repository."""
         return self.digest or self.tag or "latest"
 
     @property
-    def identifier(self) -> dict[str, str]:
-        """How ECR is asked for it; a digest is stronger than a tag."""
+    def identifier(self) -> ImageIdentifierTypeDef:
+        """The identifier in requests to ECR; a digest takes precedence over a tag."""
         return {"imageDigest": self.digest} if self.digest else {"imageTag": self.name}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Image:
-    """What ECR says of an image."""
+class EcrImage:
+    """ECR's description of an image."""
 
     repository_exists: bool
     exists: bool
-    #: 0 where ECR does not say
+    #: 0 if ECR does not say
     size_bytes: int = 0
-    #: as Docker calls them; empty where the manifest does not tell
+    #: in Docker's names; empty if the manifest does not say
     architectures: frozenset[str] = frozenset()
 
 
-def parse_image(image: str) -> Address | None:
-    """The parts of an address in ECR; None for an image that is elsewhere.
+def parse_image(image: str) -> EcrAddress | None:
+    """Return the parts of an address in ECR; None for an image in another registry.
 
     >>> parse_image("123456789012.dkr.ecr.us-east-1.amazonaws.com/lab/sorting:1").repository
     'lab/sorting'
@@ -75,7 +79,7 @@ def parse_image(image: str) -> Address | None:
     match = ECR.fullmatch(image)
     if match is None:
         return None
-    return Address(
+    return EcrAddress(
         account=match["account"],
         region=match["region"],
         repository=match["repository"],
@@ -84,46 +88,50 @@ def parse_image(image: str) -> Address | None:
     )
 
 
-def look_up_image(session: AwsSession, address: Address) -> Seen[Image]:
-    """Ask ECR for an image."""
-    ecr = session.client("ecr")
-    wanted: dict[str, Any] = {
-        "registryId": address.account,
-        "repositoryName": address.repository,
-        "imageIds": [address.identifier],
-    }
-    reply = ask(
-        "ecr:DescribeImages",
-        lambda: ecr.describe_images(**wanted)["imageDetails"],
-        absent=(NO_IMAGE, NO_REPOSITORY),
+def find_image(session: AwsSession, address: EcrAddress) -> EcrImage | Unavailable:
+    """Return ECR's description of an image."""
+    ecr: ECRClient = session.client("ecr")
+    registry, repository = address.account, address.repository
+    reply = query_optional(
+        ABSENT,
+        ecr.describe_images,
+        registryId=registry,
+        repositoryName=repository,
+        imageIds=[address.identifier],
     )
     if isinstance(reply, Unavailable):
         return reply
-    if not reply:
-        return Image(repository_exists=_repository_exists(ecr, address), exists=False)
-    manifests = ask("ecr:BatchGetImage", lambda: ecr.batch_get_image(**wanted)["images"])
-    return Image(
+    if reply is None or not reply["imageDetails"]:
+        return EcrImage(repository_exists=_repository_exists(ecr, address), exists=False)
+    manifests = query(
+        ecr.batch_get_image,
+        registryId=registry,
+        repositoryName=repository,
+        imageIds=[address.identifier],
+    )
+    return EcrImage(
         repository_exists=True,
         exists=True,
-        size_bytes=int(reply[0].get("imageSizeInBytes", 0)),
-        architectures=_architectures(manifests) if isinstance(manifests, list) else frozenset(),
+        size_bytes=reply["imageDetails"][0].get("imageSizeInBytes", 0),
+        architectures=frozenset()
+        if isinstance(manifests, Unavailable)
+        else _architectures(manifests["images"]),
     )
 
 
-def _repository_exists(ecr: Any, address: Address) -> bool:
-    """Whether the repository is there; taken to be where ECR does not tell."""
-    reply = ask(
-        "ecr:DescribeRepositories",
-        lambda: ecr.describe_repositories(
-            registryId=address.account, repositoryNames=[address.repository]
-        ),
-        absent=(NO_REPOSITORY,),
+def _repository_exists(ecr: ECRClient, address: EcrAddress) -> bool:
+    """Return whether the repository exists; True if ECR does not say."""
+    reply = query_optional(
+        (NO_REPOSITORY,),
+        ecr.describe_repositories,
+        registryId=address.account,
+        repositoryNames=[address.repository],
     )
     return reply is not None
 
 
-def _architectures(images: list[Mapping[str, Any]]) -> frozenset[str]:
-    """Those that an index of manifests lists; a single manifest does not say its own."""
+def _architectures(images: Sequence[Reply]) -> frozenset[str]:
+    """Return those that an index of manifests lists; a single manifest does not name its own."""
     found: set[str] = set()
     for image in images:
         try:
@@ -135,23 +143,23 @@ def _architectures(images: list[Mapping[str, Any]]) -> frozenset[str]:
     return frozenset(found - {"", "unknown"})  # attestations are of an unknown one
 
 
-def judge_image(
-    address: Address, image: Image, architectures: frozenset[str], region: str
+def check_image(
+    address: EcrAddress, image: EcrImage, architectures: frozenset[str], region: str
 ) -> Iterator[Finding]:
-    """Whether a machine can fetch the image, and run it.
+    """Check whether an instance can pull the image and run it.
 
     Parameters
     ----------
     architectures
-        those of the machines, as EC2 calls them; empty where they are not known
+        of the instances, in EC2's names; empty if unknown
     region
-        where the machines are
+        of the instances
     """
     where = f"{address.repository}, account {address.account}, {address.region}"
     if not image.repository_exists:
         yield failed(
             f"there is no repository {where}",
-            "push the image with `make push`, or name another in the job definition",
+            "push the image with `make push`, or name another one in the job definition",
         )
         return
     if not image.exists:
@@ -165,15 +173,15 @@ def judge_image(
     wanted = {DOCKER_NAMES.get(name, name) for name in architectures}
     if image.architectures and wanted and not wanted & image.architectures:
         yield failed(
-            f"the image is for {', '.join(sorted(image.architectures))}, and the machines are "
+            f"the image is for {', '.join(sorted(image.architectures))}, but the instances are "
             f"{', '.join(sorted(wanted))}",
-            "build it for their architecture, or choose machines of its own",
+            "build it for their architecture, or choose instances of the image's architecture",
         )
         return
     if address.region != region:
         yield warning(
-            f"the image is in {address.region} and the machines are in {region}: every start "
-            "fetches it across, which is slow and paid",
+            f"the image is in {address.region} and the instances are in {region}: every start "
+            "pulls it across regions, which is slow and costs transfer",
             f"push it to {region} as well",
         )
         return
@@ -181,10 +189,10 @@ def judge_image(
     yield ok(f"{address.repository}:{address.name}{size}")
 
 
-def judge_image_elsewhere(image: str) -> Iterator[Finding]:
-    """An image that is not in ECR, or is named without a registry."""
+def check_image_elsewhere(image: str) -> Iterator[Finding]:
+    """Warn about an image that is not in ECR, or is named without a registry."""
     yield warning(
-        f"{image or 'the image'} is not in ECR, so that it cannot be told whether it is there",
-        "where machines cannot fetch it, push it to ECR with `make push` and name that address in "
+        f"{image or 'the image'} is not in ECR, so its existence cannot be checked",
+        "if instances cannot pull it, push it to ECR with `make push` and name that address in "
         "the job definition",
     )

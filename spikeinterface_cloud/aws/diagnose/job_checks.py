@@ -1,4 +1,4 @@
-"""Why a job is in its state, by its own words: it waits, it starts, or how it ended."""
+"""Checks of a job's own state: why it waits, and how it ended."""
 
 from __future__ import annotations
 
@@ -7,38 +7,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.batch.table import format_seconds
 from spikeinterface_cloud.aws.diagnose.exit_codes import explain_exit_code
-from spikeinterface_cloud.aws.diagnose.finding import Finding, failed, ok, warning
+from spikeinterface_cloud.aws.diagnose.finding import Finding, Verdict, failed, ok, warning
 from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
 
-#: how long after its submission a job may be in a state before that is worth a warning: a first
-#: machine takes a few minutes to start, and an image of many GB some more to be fetched. AWS does
-#: not tell since when it is in that state
+#: seconds after its submission until a job in this state is worth a warning: a first instance takes
+#: a few minutes to start, and an image of many GB some more to pull. AWS does not say how long a
+#: job has been in a state
 USUAL_S: Mapping[str, float] = {"SUBMITTED": 600, "RUNNABLE": 900, "STARTING": 1800}
 
-#: what AWS is doing meanwhile
+#: what happens in this state
 MEANWHILE: Mapping[str, str] = {
-    "SUBMITTED": "AWS has not looked at it yet",
-    "RUNNABLE": "it waits for a machine, and AWS gives no reason",
-    "STARTING": "its machine fetches the image and starts the container",
+    "SUBMITTED": "AWS has not processed it yet",
+    "RUNNABLE": "it waits for an instance; AWS gives no reason",
+    "STARTING": "its instance pulls the image and starts the container",
 }
 
 
-def judge_job(job: JobState, now_s: float) -> Iterator[Finding]:
-    """What a job's own state and reason say of it."""
+def check_job(job: JobState, now_s: float) -> Iterator[Finding]:
+    """Check a job by its own state and reason."""
     if job.status == "FAILED":
-        yield judge_end(job)
+        yield check_end(job)
     elif job.status in ("RUNNING", "SUCCEEDED"):
         elapsed = format_seconds(job.elapsed_s(now_s))
         yield ok(f"{job.status}{f', {elapsed}' if elapsed else ''}: it has started")
     elif job.status == "PENDING":
-        yield warning(
-            "PENDING: it waits for other jobs", "cancel it if they are not to end, or wait"
-        )
+        yield warning("PENDING: it waits for other jobs", "cancel it if they will not end, or wait")
     else:
-        yield _judge_waiting(job, now_s)
+        yield _check_waiting(job, now_s)
 
 
-def _judge_waiting(job: JobState, now_s: float) -> Finding:
+def _check_waiting(job: JobState, now_s: float) -> Finding:
     waited_s = max(0.0, now_s - float(job.reply.get("createdAt", now_s * 1000)) / 1000)
     attempts = f" after {len(job.attempts)} attempts" if job.attempts else ""
     state = f"{job.status}{attempts}, {format_seconds(waited_s)} after its submission"
@@ -49,57 +47,56 @@ def _judge_waiting(job: JobState, now_s: float) -> Finding:
         return warning(f"{state}: {job.reason}")
     evidence = f"{state}: {MEANWHILE.get(job.status, 'it waits')}"
     if waited_s > USUAL_S.get(job.status, 0):
-        return warning(evidence, "if it has been so for long, see what the checks below find")
+        return warning(evidence, "if this lasts, see the checks below")
     return ok(evidence)
 
 
-def judge_end(job: JobState) -> Finding:
-    """How a job failed."""
+def check_end(job: JobState) -> Finding:
+    """Return how a job failed."""
     reason = f" ({job.reason})" if job.reason else ""
     attempts = f" after {job.n_attempts} attempts" if job.n_attempts > 1 else ""
     code = job.exit_code
     known = meaning_of(job.reason, NOT_STARTED)
     if code is None:
         meaning = known.meaning if known else "its container never started"
-        remedy = known.remedy if known else "the checks below look for the cause"
+        remedy = known.remedy if known else "see the checks below for the cause"
         return failed(f"FAILED{attempts}: {meaning}{reason}", remedy)
     meaning, remedy = explain_exit_code(code)
-    if known is not None and known.words[0] != "Task failed to start":
+    if known is not None and known.signs[0] != "Task failed to start":
         meaning, remedy = known.meaning, known.remedy
     return failed(f"FAILED{attempts} with exit code {code}: {meaning}{reason}", remedy)
 
 
-def judge_log(job: JobState) -> Iterator[Finding]:
-    """Where the log of a job is, that has ended or runs."""
-    streams = job.log_streams
-    if streams:
+def check_log(job: JobState) -> Iterator[Finding]:
+    """Return where the log of a job is that runs or has ended."""
+    if streams := job.log_streams:
         yield Finding(
-            verdict=ok("").verdict,
+            verdict=Verdict.OK,
             evidence=f"{job.log_group}, stream {streams[-1]}",
             remedy="read it" if job.status == "FAILED" else "",
             command=f"python submit_job.py logs {job.job_id}",
         )
     else:
-        yield warning("there is none, as no container has started")
+        yield warning("there is none, because no container has started")
 
 
-def judge_array(array: JobState, child: JobState | None) -> Iterator[Finding]:
-    """How the jobs of an array stand, and which of them is looked at."""
+def check_array(array: JobState, child: JobState | None) -> Iterator[Finding]:
+    """Check the jobs of an array, and name the one that the other checks are about."""
     counts = array.describe_counts() or "no jobs yet"
-    looked_at = f"; {child.job_id} is looked at" if child is not None else ""
+    checked = f"; {child.job_id} is checked" if child is not None else ""
     if array.array_counts.get("FAILED"):
         yield failed(
-            f"{counts}{looked_at}",
-            "mend what the failed ones report; --skip-completed submits those that have no results",
+            f"{counts}{checked}",
+            "correct what the failed ones report; --skip-completed submits those without results",
         )
     else:
-        yield ok(f"{counts}{looked_at}")
+        yield ok(f"{counts}{checked}")
 
 
-def judge_dependencies(
+def check_dependencies(
     dependencies: Sequence[str], states: Mapping[str, JobState]
 ) -> Iterator[Finding]:
-    """Whether the jobs that a job waits for can still succeed."""
+    """Check whether the jobs that a job depends on can still succeed."""
     for job_id in dependencies:
         state = states.get(job_id)
         if state is None:
@@ -110,7 +107,19 @@ def judge_dependencies(
         elif state.status == "FAILED":
             yield failed(
                 f"it waits for {job_id}, which has failed",
-                "cancel this job, mend that one, and submit both again",
+                "cancel this job, correct that one, and submit both again",
             )
         else:
             yield ok(f"it waits for {job_id}, which is {state.status}")
+
+
+def check_log_group(exists: bool, name: str) -> Iterator[Finding]:
+    """Check whether the container's log can be opened."""
+    if exists:
+        yield ok(name)
+    else:
+        yield failed(
+            f"there is no log group {name}, and instances may not create it: no container starts",
+            "create it, or remove logConfiguration from the job definition",
+            f"aws logs create-log-group --log-group-name {name}",
+        )

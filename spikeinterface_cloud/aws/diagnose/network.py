@@ -1,110 +1,101 @@
-"""The subnets of a compute environment, and the ways that lead out of them."""
+"""EC2's description of a compute environment's network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
-from spikeinterface_cloud.aws.diagnose.query import ask, ask_for
+from spikeinterface_cloud.aws.diagnose.finding import Reply, Unavailable
+from spikeinterface_cloud.aws.diagnose.query import query_optional, query_pages
 from spikeinterface_cloud.aws.session import AwsSession
 
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+
 ANYWHERE = ("0.0.0.0/0", "::/0")
+
+NO_SUBNET = ("InvalidSubnetID.NotFound",)
+NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+NO_TEMPLATE = (
+    "InvalidLaunchTemplateId.NotFound",
+    "InvalidLaunchTemplateId.VersionNotFound",
+    "InvalidLaunchTemplateName.NotFoundException",
+    "InvalidLaunchTemplateId.Malformed",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """What EC2 says of the network of a compute environment; None where it is not there."""
+    """The network of a compute environment; None for a part that does not exist."""
 
-    subnets: Seen[list[Mapping[str, Any]] | None]
-    route_tables: Seen[list[Mapping[str, Any]]]
-    endpoints: Seen[list[Mapping[str, Any]]]
-    security_groups: Seen[list[Mapping[str, Any]] | None]
-    #: of the launch template, where there is one
-    template: Seen[Mapping[str, Any] | None]
-    has_template: bool
+    subnets: Sequence[Reply] | Unavailable | None
+    route_tables: Sequence[Reply] | Unavailable
+    endpoints: Sequence[Reply] | Unavailable
+    security_groups: Sequence[Reply] | Unavailable | None
+    #: the data of the launch template, if one is named
+    template: Reply | Unavailable | None
 
     @property
     def gives_public_addresses(self) -> bool:
-        """Whether the launch template has every machine get a public address."""
+        """Whether the launch template gives every instance a public address."""
         if self.template is None or isinstance(self.template, Unavailable):
             return False
         interfaces = self.template.get("NetworkInterfaces", ())
         return any(interface.get("AssociatePublicIpAddress") for interface in interfaces)
 
 
-def look_at_network(session: AwsSession, environment: Mapping[str, Any]) -> Network:
-    """Ask EC2 for the subnets, routes, endpoints, security groups and launch template."""
+def find_network(session: AwsSession, environment: Reply) -> Network:
+    """Query EC2 for the subnets, routes, endpoints, security groups and launch template."""
     resources = environment.get("computeResources", {})
-    ec2 = session.client("ec2")
-    named = list(resources.get("subnets", ()))
-    subnets = (
-        ask(
-            "ec2:DescribeSubnets",
-            lambda: list(ec2.describe_subnets(SubnetIds=named)["Subnets"]),
-            absent=("InvalidSubnetID.NotFound",),
-        )
-        if named
-        else None
-    )
-    in_vpc = [{"Name": "vpc-id", "Values": _vpcs(subnets)}]
-    groups = list(resources.get("securityGroupIds", ()))
+    ec2: EC2Client = session.client("ec2")
+    subnets = _subnets(ec2, list(resources.get("subnets", ())))
+    vpcs = sorted({subnet["VpcId"] for subnet in subnets}) if isinstance(subnets, list) else []
+    in_vpcs: list[FilterTypeDef] = [{"Name": "vpc-id", "Values": vpcs}]
     return Network(
         subnets=subnets,
-        route_tables=_listed(ec2, "route_tables", "RouteTables", in_vpc),
-        endpoints=_listed(ec2, "vpc_endpoints", "VpcEndpoints", in_vpc),
-        security_groups=ask(
-            "ec2:DescribeSecurityGroups",
-            lambda: list(ec2.describe_security_groups(GroupIds=groups)["SecurityGroups"]),
-            absent=("InvalidGroup.NotFound", "InvalidGroupId.NotFound"),
-        )
-        if groups
+        route_tables=query_pages(ec2, "describe_route_tables", "RouteTables", Filters=in_vpcs)
+        if vpcs
         else [],
+        endpoints=query_pages(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=in_vpcs)
+        if vpcs
+        else [],
+        security_groups=_security_groups(ec2, list(resources.get("securityGroupIds", ()))),
         template=_template(ec2, resources.get("launchTemplate")),
-        has_template="launchTemplate" in resources,
     )
 
 
-def _listed(
-    ec2: Any, name: str, key: str, filters: list[dict[str, Any]]
-) -> Seen[list[Mapping[str, Any]]]:
-    """Every entry of a listing of EC2, of the VPCs that the filters name."""
-    if not filters[0]["Values"]:
+def _subnets(ec2: EC2Client, names: list[str]) -> Sequence[Reply] | Unavailable | None:
+    if not names:
+        return None
+    reply = query_optional(NO_SUBNET, ec2.describe_subnets, SubnetIds=names)
+    return reply if reply is None or isinstance(reply, Unavailable) else reply["Subnets"]
+
+
+def _security_groups(ec2: EC2Client, names: list[str]) -> Sequence[Reply] | Unavailable | None:
+    if not names:
         return []
-    pages = ec2.get_paginator(f"describe_{name}").paginate
-    return ask_for(
-        f"ec2:Describe{key}",
-        lambda: [entry for page in pages(Filters=filters) for entry in page.get(key, ())],
-    )
+    reply = query_optional(NO_GROUP, ec2.describe_security_groups, GroupIds=names)
+    return reply if reply is None or isinstance(reply, Unavailable) else reply["SecurityGroups"]
 
 
-def _vpcs(subnets: Seen[list[Mapping[str, Any]] | None]) -> list[str]:
-    known: Sequence[Mapping[str, Any]] = subnets if isinstance(subnets, list) else ()
-    return sorted({subnet["VpcId"] for subnet in known})
-
-
-def _template(ec2: Any, named: Mapping[str, str] | None) -> Seen[Mapping[str, Any] | None]:
-    """The launch template's data; None where there is no such template or version."""
+def _template(ec2: EC2Client, named: Reply | None) -> Reply | Unavailable | None:
+    """Return the launch template's data; None if there is no such template or version."""
     if named is None:
         return None
-    who = (
+    name = (
         {"LaunchTemplateId": named["launchTemplateId"]}
         if named.get("launchTemplateId")
         else {"LaunchTemplateName": named.get("launchTemplateName", "")}
     )
-    version = named.get("version") or "$Default"
-    reply = ask(
-        "ec2:DescribeLaunchTemplateVersions",
-        lambda: ec2.describe_launch_template_versions(**who, Versions=[version]),
-        absent=(
-            "InvalidLaunchTemplateId.NotFound",
-            "InvalidLaunchTemplateId.VersionNotFound",
-            "InvalidLaunchTemplateName.NotFoundException",
-            "InvalidLaunchTemplateId.Malformed",
-        ),
+    reply = query_optional(
+        NO_TEMPLATE,
+        ec2.describe_launch_template_versions,
+        Versions=[named.get("version") or "$Default"],
+        **name,
     )
     if reply is None or isinstance(reply, Unavailable):
         return reply
     versions = reply["LaunchTemplateVersions"]
-    return dict(versions[0].get("LaunchTemplateData", {})) if versions else None
+    return versions[0].get("LaunchTemplateData", {}) if versions else None

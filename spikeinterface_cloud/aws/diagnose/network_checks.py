@@ -1,23 +1,20 @@
-"""Whether the machines of a compute environment reach what they need: ECS, the image, the data."""
+"""Checks whether the instances of a compute environment reach ECS, the image and the data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
-from typing import Any
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, failed, ok, warning
-from spikeinterface_cloud.aws.diagnose.instance_types import MachineType, names_of
+from spikeinterface_cloud.aws.diagnose.finding import Finding, Reply, failed, ok, warning
+from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType, names_of
 from spikeinterface_cloud.aws.diagnose.network import ANYWHERE
 
-#: the services without which a machine in a subnet without a way out runs no job
+#: the services that an instance in a subnet without internet access needs
 NEEDED_ENDPOINTS = ("ecs", "ecs-agent", "ecs-telemetry", "ecr.api", "ecr.dkr", "logs", "s3")
-
-Reply = Mapping[str, Any]
 
 
 class DefaultRoute(Enum):
-    """Where the default route of a subnet leads."""
+    """The target of a subnet's default route."""
 
     INTERNET_GATEWAY = auto()
     NAT = auto()
@@ -26,41 +23,41 @@ class DefaultRoute(Enum):
     NONE = auto()
 
 
-def judge_zones(
-    types: Sequence[MachineType],
+def check_zones(
+    types: Sequence[InstanceType],
     zones: Mapping[str, frozenset[str]],
     subnets: Sequence[Reply] | None,
 ) -> Iterator[Finding]:
-    """Whether a subnet lies in a zone that has a machine the job fits on."""
+    """Check whether a subnet is in a zone that offers an instance type that the job fits on."""
     if subnets is None or not types:
-        return  # said elsewhere
+        return  # other checks report it
     ours = {str(subnet["AvailabilityZone"]) for subnet in subnets}
-    having = sorted({zone for machine in types for zone in zones.get(machine.name, ())})
+    having = sorted({zone for instance in types for zone in zones.get(instance.name, ())})
     served = sorted(ours.intersection(having))
     if not served:
         yield failed(
-            f"{names_of(types)} is to be had in {', '.join(having) or 'no zone'}, and the subnets "
-            f"lie in {', '.join(sorted(ours))}",
+            f"{names_of(types)} is available in {', '.join(having) or 'no zone'}, but the subnets "
+            f"are in {', '.join(sorted(ours))}",
             "add a subnet in one of those zones to the compute environment, or another type",
         )
     elif len(served) < len(ours):
         without = ", ".join(sorted(ours.difference(served)))
-        yield ok(f"{names_of(types)} is to be had in {', '.join(served)}; not in {without}")
+        yield ok(f"{names_of(types)} is available in {', '.join(served)}; not in {without}")
     else:
-        yield ok(f"{names_of(types)} is to be had in {', '.join(served)}")
+        yield ok(f"{names_of(types)} is available in {', '.join(served)}")
 
 
-def judge_subnets(
+def check_subnets(
     subnets: Sequence[Reply] | None,
     route_tables: Sequence[Reply],
     endpoints: Sequence[Reply],
     gives_public_addresses: bool,
 ) -> Iterator[Finding]:
-    """Whether each subnet has free addresses and a way out."""
+    """Check whether each subnet has free addresses and a default route."""
     if not subnets:
         yield failed(
             "a subnet of the compute environment does not exist",
-            "give the compute environment subnets that exist",
+            "name existing subnets in the compute environment",
         )
         return
     for subnet in subnets:
@@ -68,19 +65,19 @@ def judge_subnets(
         if free < 1:
             yield failed(
                 f"{subnet['SubnetId']} has no free address",
-                "end machines that nobody needs, or add a larger subnet",
+                "terminate unused instances, or add a larger subnet",
             )
             continue
         public = bool(subnet.get("MapPublicIpOnLaunch")) or gives_public_addresses
-        yield _judge_way_out(subnet, route_tables, endpoints, public)
+        yield _check_default_route(subnet, route_tables, endpoints, public)
 
 
-def judge_security_groups(groups: Sequence[Reply] | None) -> Iterator[Finding]:
-    """Whether the machines may send requests."""
+def check_security_groups(groups: Sequence[Reply] | None) -> Iterator[Finding]:
+    """Check whether the instances may send requests."""
     if groups is None:
         yield failed(
             "a security group of the compute environment does not exist",
-            "give the compute environment security groups that exist",
+            "name existing security groups in the compute environment",
         )
         return
     rules = [rule for group in groups for rule in group.get("IpPermissionsEgress", ())]
@@ -90,73 +87,77 @@ def judge_security_groups(groups: Sequence[Reply] | None) -> Iterator[Finding]:
         yield ok("the launch template names them")
     elif not lets_https:
         yield failed(
-            f"{names} lets no request out to port 443, so that no machine reaches ECS",
+            f"{names} allows no outbound requests to port 443: no instance reaches ECS",
             "allow TCP 443 to 0.0.0.0/0 outbound",
             f"aws ec2 authorize-security-group-egress --group-id {groups[0]['GroupId']} "
             "--protocol tcp --port 443 --cidr 0.0.0.0/0",
         )
     elif not any(_leads_anywhere(rule) for rule in lets_https):
         yield warning(
-            f"{names} lets requests to port 443 out to some addresses only",
-            "ECS, ECR, CloudWatch Logs, S3 and, for its data, DANDI have to be among them",
+            f"{names} allows outbound requests to port 443 of some addresses only",
+            "make sure that they include ECS, ECR, CloudWatch Logs, S3 and, for its data, DANDI",
         )
     else:
-        yield ok(f"{names} lets requests out")
+        yield ok(f"{names} allows outbound requests")
 
 
-def judge_template(template: Reply | None, named: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether the launch template of a compute environment is there."""
+def check_template(template: Reply | None, named: Mapping[str, str]) -> Iterator[Finding]:
+    """Check whether the launch template of a compute environment exists."""
     name = named.get("launchTemplateId") or named.get("launchTemplateName")
     version = named.get("version") or "$Default"
     if template is None:
         yield failed(
-            f"there is no launch template {name} with a version {version}",
-            "make it anew, or name another in the compute environment",
+            f"there is no launch template {name} with version {version}",
+            "create it, or name another one in the compute environment",
         )
     else:
         yield ok(f"{name}, version {version}")
 
 
-def _judge_way_out(
+def _check_default_route(
     subnet: Reply, route_tables: Sequence[Reply], endpoints: Sequence[Reply], public: bool
 ) -> Finding:
     name = str(subnet["SubnetId"])
     here = _endpoints_of(subnet, endpoints)
-    way = way_out(subnet, route_tables)
+    way = default_route(subnet, route_tables)
     if way is DefaultRoute.INTERNET_GATEWAY and public:
-        return ok(f"{name} leads out through an internet gateway, and its machines get addresses")
+        return ok(f"{name} leads to an internet gateway, and its instances get public addresses")
     if way is DefaultRoute.INTERNET_GATEWAY:
         return failed(
-            f"{name} leads out through an internet gateway, and its machines get no public "
-            "address: they never reach ECS",
-            "let the subnet give public addresses, or lead it out through a NAT gateway",
+            f"{name} leads to an internet gateway, but its instances get no public address: "
+            "they never reach ECS",
+            "let the subnet assign public addresses, or route it through a NAT gateway",
             f"aws ec2 modify-subnet-attribute --subnet-id {name} --map-public-ip-on-launch",
         )
     if way is DefaultRoute.NAT:
         if "s3" in here:
-            return ok(f"{name} leads out through NAT, and to S3 through an endpoint")
+            return ok(f"{name} leads to a NAT gateway, and to an endpoint for S3")
         return warning(
-            f"{name} leads out through NAT, which is paid by the GB, and has no endpoint for S3",
-            "make a gateway endpoint for S3, which is free of charge",
+            f"{name} leads to a NAT gateway, which is billed per GB, and has no endpoint for S3",
+            "create a gateway endpoint for S3, which is free",
         )
     if way is DefaultRoute.OTHER:
         return warning(
-            f"{name} leads out through a gateway that cannot be looked beyond",
-            "make sure that ECS, ECR, CloudWatch Logs and S3 are reached through it",
+            f"{name} leads to a gateway that cannot be checked further",
+            "make sure that it reaches ECS, ECR, CloudWatch Logs and S3",
         )
     missing = [service for service in NEEDED_ENDPOINTS if service not in here]
     if not missing:
-        return ok(f"{name} leads nowhere but to the endpoints of AWS; DANDI is out of reach")
-    gone = ", as the target of its default route is gone" if way is DefaultRoute.GONE else ""
+        return ok(f"{name} leads only to the endpoints of AWS; DANDI cannot be reached")
+    gone = (
+        ", because the target of its default route no longer exists"
+        if way is DefaultRoute.GONE
+        else ""
+    )
     return failed(
-        f"{name} leads nowhere{gone}, and its VPC has no endpoint for {', '.join(missing)}: its "
-        "machines never reach ECS",
-        "give it a route to a NAT gateway, or an internet gateway and public addresses",
+        f"{name} has no internet access{gone}, and its VPC has no endpoint for "
+        f"{', '.join(missing)}: its instances never reach ECS",
+        "add a route to a NAT gateway, or to an internet gateway with public addresses",
     )
 
 
-def way_out(subnet: Reply, route_tables: Sequence[Reply]) -> DefaultRoute:
-    """Where the default route of a subnet leads: its own table's, or the main one's of its VPC."""
+def default_route(subnet: Reply, route_tables: Sequence[Reply]) -> DefaultRoute:
+    """Return the target of the default route, by the subnet's or the VPC's main table."""
     table = _table_of(subnet, route_tables)
     routes = [
         route
@@ -185,7 +186,7 @@ def _table_of(subnet: Reply, route_tables: Sequence[Reply]) -> Reply | None:
 
 
 def _endpoints_of(subnet: Reply, endpoints: Sequence[Reply]) -> set[str]:
-    """The services that the subnet's VPC has endpoints for, like `ecr.api`."""
+    """Return the services that the subnet's VPC has endpoints for, like `ecr.api`."""
     here = [
         endpoint
         for endpoint in endpoints

@@ -1,59 +1,75 @@
-"""Asking AWS something that this user may not see, or that this server cannot answer."""
+"""Calls to AWS that this user may not be allowed to make, or that a server does not support."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TypeVar
+from functools import partial
+from types import MethodType
+from typing import Any, ParamSpec, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
+from spikeinterface_cloud.aws.diagnose.finding import Unavailable
 from spikeinterface_cloud.aws_errors import CREDENTIALS, DENIED, error_code, explain
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-#: a page of HTML is no reason that fits a table
+#: longer ones are cut: a page of HTML does not fit into a table
 REASON_LENGTH = 160
 
 
-def ask(permission: str, call: Callable[[], T], absent: Collection[str] = ()) -> Seen[T | None]:
-    """The answer of AWS; None where the error is one of `absent`, the thing not being there.
-
-    Parameters
-    ----------
-    permission
-        what IAM calls the call, like `ec2:DescribeSubnets`
+def query(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Unavailable:
+    """Return AWS's reply to a client's method, or why there is none.
 
     Raises
     ------
     AwsError
-        Nobody could be asked: credentials or region are missing, or refused.
+        Credentials or region are missing, or refused.
     """
+    reply = query_optional((), method, *args, **kwargs)
+    assert reply is not None
+    return reply
+
+
+def query_optional(
+    absent: Collection[str], method: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+) -> T | Unavailable | None:
+    """Return AWS's reply, or None if AWS answers with one of the error codes `absent`."""
+    bound = cast(MethodType, method)
+    return _call(bound.__self__, bound.__name__, partial(method, *args, **kwargs), absent)
+
+
+def query_pages(
+    client: Any, operation: str, key: str, absent: Collection[str] = (), **kwargs: Any
+) -> list[Any] | Unavailable:
+    """Return the entries of all pages under `key`; none for one of the error codes `absent`."""
+    pages = client.get_paginator(operation).paginate
+
+    def entries() -> list[Any]:
+        return [entry for page in pages(**kwargs) for entry in page.get(key, ())]
+
+    return _call(client, operation, entries, absent) or []
+
+
+def _call(
+    client: Any, operation: str, call: Callable[[], T], absent: Collection[str]
+) -> T | Unavailable | None:
+    """Call a method; its permission is named as in IAM, like `ec2:DescribeSubnets`."""
+    service, action = client.meta.service_model.signing_name, client.meta.method_to_api_mapping
+    permission = f"{service}:{action[operation]}"
     try:
         return call()
-    except ClientError as error:
+    except (ClientError, ConnectionError, HTTPClientError, ResponseParserError) as error:
         code = error_code(error)
-        if code in absent:
+        if code and code in absent:
             return None
         if code in CREDENTIALS.codes:
             raise explain(error, f"call {permission}") from error
-        return Unavailable(
-            permission=permission, reason=_reason(error), denied=code in DENIED.codes
-        )
-    except (ConnectionError, HTTPClientError, ResponseParserError) as error:
-        return Unavailable(permission=permission, reason=_reason(error), denied=False)
+        reason = " ".join(str(error).split())
+        if len(reason) > REASON_LENGTH:
+            reason = f"{reason[:REASON_LENGTH]}..."
+        return Unavailable(permission=permission, reason=reason, denied=code in DENIED.codes)
     except BotoCoreError as error:
         raise explain(error, f"call {permission}") from error
-
-
-def ask_for(permission: str, call: Callable[[], T]) -> Seen[T]:
-    """The answer of AWS to a call that answers with an empty list where there is nothing."""
-    answer = ask(permission, call)
-    assert answer is not None
-    return answer
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= REASON_LENGTH else f"{text[:REASON_LENGTH]}..."

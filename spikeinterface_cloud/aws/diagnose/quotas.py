@@ -1,29 +1,32 @@
-"""How many vCPUs of a kind of machine EC2 lets this account run at once."""
+"""EC2's quotas: the vCPUs of a kind of instance that the account may run at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
-    Seen,
+    Reply,
     Unavailable,
     failed,
     ok,
     warning,
 )
-from spikeinterface_cloud.aws.diagnose.instance_types import MachineType, family_of
-from spikeinterface_cloud.aws.diagnose.query import ask
+from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType, family_of
+from spikeinterface_cloud.aws.diagnose.query import query, query_optional
 from spikeinterface_cloud.aws.session import AwsSession
+
+if TYPE_CHECKING:
+    from mypy_boto3_service_quotas import ServiceQuotasClient
 
 STANDARD = "Standard"
 GRAPHICS = "G and VT"
 PARALLEL = "P"
 PARALLEL_SPOT_5 = "P5"
 
-#: the code of each quota, by kind of machine: On-Demand and Spot count apart
+#: the code of each quota, by kind of instance; On-Demand and Spot have separate quotas
 ON_DEMAND_CODES = {STANDARD: "L-1216C47A", GRAPHICS: "L-DB2E81BA", PARALLEL: "L-417A185B"}
 SPOT_CODES = {
     STANDARD: "L-34B43A08",
@@ -32,73 +35,68 @@ SPOT_CODES = {
     PARALLEL_SPOT_5: "L-C4BD4855",
 }
 
-#: what the families of the other kinds begin with, none of which sorts recordings
+#: the prefixes of all other families, which are of no use for sorting
 OTHER_KINDS = frozenset({"dl", "f", "hpc", "inf", "mac", "trn", "u", "x"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quota:
-    """A quota of EC2 that the machines of a compute environment count in."""
+    """A quota of EC2 that applies to instances of a compute environment."""
 
     kind: str
     is_spot: bool
     code: str
-    #: that the account may have at once
+    #: that the account may run at once
     vcpus: float
     region: str
 
     @property
     def market(self) -> str:
-        """How the machines are bought."""
+        """Spot or On-Demand."""
         return "Spot" if self.is_spot else "On-Demand"
 
 
-def is_spot(environment: Mapping[str, Any]) -> bool:
-    """Whether a compute environment starts Spot machines."""
+def is_spot(environment: Reply) -> bool:
+    """Return whether a compute environment starts Spot instances."""
     return str(environment.get("computeResources", {}).get("type", "")).upper() == "SPOT"
 
 
-def kind_of(machine_type: str, spot: bool) -> str | None:
-    """The kind that a type counts in; None for one that is not looked at.
+def kind_of(instance_type: str, spot: bool) -> str | None:
+    """Return the kind of quota that applies to a type; None for types that are not checked.
 
     >>> kind_of("g4dn.2xlarge", True), kind_of("m6i.large", False), kind_of("p5.48xlarge", True)
     ('G and VT', 'Standard', 'P5')
     """
-    family = family_of(machine_type)
+    family = family_of(instance_type)
     if family in ("g", "gr", "vt"):
         return GRAPHICS
     if family == "p":
-        return PARALLEL_SPOT_5 if spot and machine_type.startswith("p5") else PARALLEL
+        return PARALLEL_SPOT_5 if spot and instance_type.startswith("p5") else PARALLEL
     return None if family in OTHER_KINDS else STANDARD
 
 
-def types_by_kind(types: Iterable[MachineType], spot: bool) -> dict[str, list[MachineType]]:
-    """The machines that count in each quota."""
-    kinds: dict[str, list[MachineType]] = {}
-    for machine in types:
-        kind = kind_of(machine.name, spot)
+def types_by_kind(types: Iterable[InstanceType], spot: bool) -> dict[str, list[InstanceType]]:
+    """Group the instance types by the kind of quota that applies to them."""
+    kinds: dict[str, list[InstanceType]] = {}
+    for instance in types:
+        kind = kind_of(instance.name, spot)
         if kind is not None:
-            kinds.setdefault(kind, []).append(machine)
+            kinds.setdefault(kind, []).append(instance)
     return kinds
 
 
-def look_up_quota(session: AwsSession, kind: str, spot: bool) -> Seen[Quota]:
-    """The quota of a kind; where nobody has ever raised it, that of every new account."""
-    client = session.client("service-quotas")
+def find_quota(session: AwsSession, kind: str, spot: bool) -> Quota | Unavailable:
+    """Return the quota of a kind; AWS's default if it was never raised."""
+    client: ServiceQuotasClient = session.client("service-quotas")
     code = (SPOT_CODES if spot else ON_DEMAND_CODES)[kind]
-    wanted = {"ServiceCode": "ec2", "QuotaCode": code}
-    reply = ask(
-        "servicequotas:GetServiceQuota",
-        lambda: client.get_service_quota(**wanted),
-        absent=("NoSuchResourceException",),
+    absent = ("NoSuchResourceException",)
+    reply: Reply | Unavailable | None = query_optional(
+        absent, client.get_service_quota, ServiceCode="ec2", QuotaCode=code
     )
     if reply is None:
-        reply = ask(
-            "servicequotas:GetAWSDefaultServiceQuota",
-            lambda: client.get_aws_default_service_quota(**wanted),
-        )
-    if reply is None or isinstance(reply, Unavailable):
-        assert reply is not None
+        default = query(client.get_aws_default_service_quota, ServiceCode="ec2", QuotaCode=code)
+        reply = default
+    if isinstance(reply, Unavailable):
         return reply
     return Quota(
         kind=kind,
@@ -109,18 +107,20 @@ def look_up_quota(session: AwsSession, kind: str, spot: bool) -> Seen[Quota]:
     )
 
 
-def judge_quota(
-    quota: Quota, machines: list[MachineType], max_vcpus: int | None
+def check_quota(
+    quota: Quota, instances: list[InstanceType], max_vcpus: int | None
 ) -> Iterator[Finding]:
-    """Whether the quota lets the smallest of the machines start, which are those of its kind.
+    """Check whether the quota allows the smallest instance type.
 
     Parameters
     ----------
+    instances
+        the types that the quota applies to
     max_vcpus
-        what the compute environment may grow to
+        the maximum of the compute environment
     """
-    smallest = min(machines, key=lambda machine: machine.vcpus)
-    allowed = f"{quota.vcpus:g} vCPUs of {quota.market} {quota.kind} machines ({quota.code})"
+    smallest = min(instances, key=lambda instance: instance.vcpus)
+    allowed = f"{quota.vcpus:g} vCPUs of {quota.market} {quota.kind} instances ({quota.code})"
     other = "On-Demand" if quota.is_spot else "Spot"
     wanted = max(smallest.vcpus, max_vcpus or 0)
     command = (
@@ -129,17 +129,17 @@ def judge_quota(
     )
     if quota.vcpus < smallest.vcpus:
         yield failed(
-            f"{quota.region} allows this account {allowed}, and the smallest that the job could "
-            f"run on, {smallest.name}, has {smallest.vcpus}",
-            f"ask AWS for more, which takes hours to days; {other} machines have a quota of "
-            "their own, so another queue may do meanwhile",
+            f"{quota.region} allows this account {allowed}, but the smallest that the job fits on, "
+            f"{smallest.name}, has {smallest.vcpus}",
+            f"request an increase, which takes hours to days; {other} instances have a separate "
+            "quota, so another queue may work in the meantime",
             command,
         )
     elif max_vcpus is not None and quota.vcpus < max_vcpus:
         yield warning(
-            f"{quota.region} allows {allowed}, and the compute environment may grow to "
-            f"{max_vcpus}: what is above waits",
-            "ask AWS for more if jobs are to run side by side",
+            f"{quota.region} allows {allowed}, but the compute environment may grow to "
+            f"{max_vcpus}: jobs above the quota wait",
+            "request an increase if more jobs should run in parallel",
             command,
         )
     else:

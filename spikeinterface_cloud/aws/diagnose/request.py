@@ -1,4 +1,4 @@
-"""What a job asks of its machine, as DescribeJobs tells it."""
+"""The resources, roles and image that a job requires, from DescribeJobs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """The resources, roles and image of a job."""
+class JobRequirements:
+    """The requirements of a job."""
 
     vcpus: float
     memory_mib: int
@@ -21,22 +21,22 @@ class Request:
     image: str
     job_role: str | None
     execution_role: str | None
-    #: whether AWS has secrets to put into its environment, which the execution role reads
+    #: whether its environment has secrets, which the execution role reads
     has_secrets: bool
-    #: that has to be there before the job starts; None where there is none such
+    #: that must exist before the job starts; None if there is none
     log_group: str | None
-    #: those of its sorters that need a GPU
+    #: its sorters that need a GPU
     gpu_sorters: tuple[str, ...]
     sorters_are_known: bool
 
 
-def request_of(job: JobState) -> Request:
-    """What a job asks for; zero where AWS does not say."""
+def requirements_of(job: JobState) -> JobRequirements:
+    """Return the requirements of a job; zero where AWS does not say."""
     container = job.reply.get("container", {})
     wanted = {
         entry["type"]: float(entry["value"]) for entry in container.get("resourceRequirements", ())
     }
-    return Request(
+    return JobRequirements(
         vcpus=wanted.get("VCPU", float(container.get("vcpus", 0))),
         memory_mib=int(wanted.get("MEMORY", container.get("memory", 0))),
         gpus=int(wanted.get("GPU", 0)),
@@ -51,7 +51,7 @@ def request_of(job: JobState) -> Request:
 
 
 def gpu_sorters(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Those of the listed sorters that need a GPU, with the parameters that they get.
+    """Return the sorters that need a GPU with their parameters.
 
     >>> gpu_sorters({"SORTERS": "simple, kilosort4"})
     ('kilosort4',)
@@ -75,7 +75,7 @@ def _log_group(configuration: Mapping[str, Any]) -> str | None:
     if configuration.get("logDriver", "awslogs") != "awslogs" or group is None:
         return None
     if options.get("awslogs-create-group") == "true" or group.startswith(DEFAULT_LOG_GROUP):
-        return None  # made when the container starts, or by Batch itself
+        return None  # created with the container, or by Batch itself
     return group
 
 
@@ -85,7 +85,7 @@ def _parameters(given: Any, sorter: str) -> dict[str, Any]:
 
 
 def _parsed(text: str) -> Any:
-    """The JSON, or None: that it is none is for the container to refuse."""
+    """Return the parsed JSON, or None: the container refuses malformed JSON."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

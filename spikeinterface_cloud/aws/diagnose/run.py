@@ -1,222 +1,185 @@
-"""Why a job does not start, or a queue starts none: every check, in the order of the causes."""
+"""Diagnose why a job does not start, or a queue starts none: all checks, in order of the causes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.diagnose.batch_facts import (
-    find_child,
-    find_environments,
-    find_front,
-    find_job,
-    find_jobs,
-    find_queue,
-    no_such_queue,
+from spikeinterface_cloud.aws.diagnose import (
+    batch_facts,
+    images,
+    job_checks,
+    queue_checks,
+    roles,
+    size_checks,
 )
 from spikeinterface_cloud.aws.diagnose.environment_checks import (
-    Machines,
-    check_environment,
-    look_at_machines,
+    diagnose_environment,
+    find_instances,
 )
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
-    Seen,
+    Reply,
     Unavailable,
     Verdict,
-    check,
     downgrade_if_any_passes,
+    run_check,
 )
-from spikeinterface_cloud.aws.diagnose.images import (
-    judge_image,
-    judge_image_elsewhere,
-    look_up_image,
-    parse_image,
-)
-from spikeinterface_cloud.aws.diagnose.job_checks import (
-    judge_array,
-    judge_dependencies,
-    judge_job,
-    judge_log,
-)
-from spikeinterface_cloud.aws.diagnose.log_groups import judge_log_group, log_group_exists
-from spikeinterface_cloud.aws.diagnose.queue_checks import judge_front, judge_queue
-from spikeinterface_cloud.aws.diagnose.request import Request, request_of
-from spikeinterface_cloud.aws.diagnose.roles import (
-    TASKS,
-    judge_missing_execution_role,
-    judge_missing_job_role,
-    judge_role,
-    look_up_role,
-)
-from spikeinterface_cloud.aws.diagnose.size_checks import judge_gpu_request
+from spikeinterface_cloud.aws.diagnose.request import JobRequirements, requirements_of
 from spikeinterface_cloud.aws.session import AwsSession
-
-Reply = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnosis:
-    """What was found of a job, or of a queue."""
+    """The findings about a job or a queue."""
 
     job_id: str | None
-    #: its name or ARN; None where it is not known
+    #: its name or ARN; None if unknown
     queue: str | None
     findings: Sequence[Finding]
 
     @property
     def exit_code(self) -> int:
-        """1 where a check failed, else 0."""
+        """1 if a check failed, else 0."""
         return int(any(finding.verdict is Verdict.FAILED for finding in self.findings))
 
 
 def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnosis:
-    """Look for what holds a job up, or why it failed.
+    """Find out why a job does not start, or why it failed.
 
     Parameters
     ----------
     queue
-        the one to look at where this user may not see which one is the job's
+        the queue to check if this user may not see the job
 
     Raises
     ------
     AwsError
-        There is no such job, or AWS could not be asked.
+        There is no such job, or AWS does not answer.
     """
-    job = find_job(session, job_id)
+    job = batch_facts.find_job(session, job_id)
     if isinstance(job, Unavailable):
-        findings = check("job", judge_job, job)
-        rest = _check_queue(session, find_queue(session, queue), None) if queue else []
-        return Diagnosis(job_id=job_id, queue=queue, findings=[*findings, *rest])
+        findings = run_check("job", job_checks.check_job, job)
+        if queue:
+            findings += _check_queue(session, batch_facts.find_queue(session, queue), None)
+        return Diagnosis(job_id=job_id, queue=queue, findings=findings)
     findings = []
     if job.array_size is not None:
-        child = find_child(session, job)
-        findings += check("array", judge_array, job, child)
-        if child is None or isinstance(child, Unavailable):
-            child = job
-        job = child
-    return Diagnosis(
-        job_id=job.job_id, queue=job.queue, findings=[*findings, *_check_job(session, job)]
-    )
+        child = batch_facts.find_child(session, job)
+        findings += run_check("array", job_checks.check_array, job, child)
+        job = child if isinstance(child, JobState) else job
+    findings += _check_job(session, job)
+    return Diagnosis(job_id=job.job_id, queue=job.queue, findings=findings)
 
 
 def diagnose_queue(session: AwsSession, queue: str) -> Diagnosis:
-    """Look for what would hold any job of a queue up.
+    """Find out what would keep any job of a queue from starting.
 
     Raises
     ------
     AwsError
-        There is no such queue, or AWS could not be asked.
+        There is no such queue, or AWS does not answer.
     """
-    found = find_queue(session, queue)
+    found = batch_facts.find_queue(session, queue)
     if found is None:
-        raise no_such_queue(session, queue)
+        raise batch_facts.no_such_queue(session, queue)
     return Diagnosis(job_id=None, queue=queue, findings=_check_queue(session, found, None))
 
 
 def _check_job(session: AwsSession, job: JobState) -> list[Finding]:
-    """The job's own words, and everything behind them where it has not started."""
-    findings = check("job", judge_job, job, time.time())
+    """Check the job's own state, and all possible causes if it has not started."""
+    findings = run_check("job", job_checks.check_job, job, time.time())
     has_ended = job.is_over and job.exit_code is not None  # else it is of an earlier attempt
     if job.status in ("RUNNING", "SUCCEEDED") or has_ended:
-        return [*findings, *check("log", judge_log, job)]
+        return [*findings, *run_check("log", job_checks.check_log, job)]
     dependencies = [entry["jobId"] for entry in job.reply.get("dependsOn", ()) if "jobId" in entry]
     if dependencies and not job.is_over:
-        states = find_jobs(session, dependencies)
-        findings += check("dependencies", judge_dependencies, dependencies, states)
-    return [*findings, *_check_queue(session, find_queue(session, job.queue), job)]
+        states = batch_facts.find_jobs(session, dependencies)
+        findings += run_check("dependencies", job_checks.check_dependencies, dependencies, states)
+    return [*findings, *_check_queue(session, batch_facts.find_queue(session, job.queue), job)]
 
 
 def _check_queue(
-    session: AwsSession, queue: Seen[Reply | None], job: JobState | None
+    session: AwsSession, queue: Reply | Unavailable | None, job: JobState | None
 ) -> list[Finding]:
-    """The queue, what is at its front, its compute environments, and what else the job needs."""
-    request = request_of(job) if job is not None else None
-    findings = check("job queue", judge_queue, queue)
-    environments: Seen[list[Reply]] = []
+    """Check the queue, its front, its compute environments, and what else the job needs."""
+    needs = requirements_of(job) if job is not None else None
+    findings = run_check("job queue", queue_checks.check_queue, queue)
+    environments: list[Reply] | Unavailable = []
     if isinstance(queue, Unavailable):
         environments = queue
     elif queue is not None:
         if job is None or job.status == "RUNNABLE":
             findings += _check_front(session, queue, job)
-        environments = find_environments(session, queue)
-    if request is not None:
-        findings += check("GPU", judge_gpu_request, request)
-    findings += _check_environments(session, environments, request)
-    return findings
+        environments = batch_facts.find_environments(session, queue)
+    if needs is not None:
+        findings += run_check("GPU", size_checks.check_gpu_request, needs)
+    return findings + _check_environments(session, environments, needs)
 
 
 def _check_front(session: AwsSession, queue: Reply, job: JobState | None) -> list[Finding]:
-    front = find_front(session, queue)
-    first: Seen[JobState | None] = None
+    front = batch_facts.find_front(session, queue)
+    first: JobState | Unavailable | None = None
     if isinstance(front, list) and front:
         identifier = front[0].rpartition("/")[2]
-        found = find_jobs(session, [identifier])
-        first = found if isinstance(found, Unavailable) else found.get(identifier)
-    return check("front of the queue", judge_front, front, job, first)
+        jobs = batch_facts.find_jobs(session, [identifier])
+        first = jobs if isinstance(jobs, Unavailable) else jobs.get(identifier)
+    return run_check("front of the queue", queue_checks.check_front, front, job, first)
 
 
 def _check_environments(
-    session: AwsSession, environments: Seen[list[Reply]], request: Request | None
+    session: AwsSession, environments: list[Reply] | Unavailable, needs: JobRequirements | None
 ) -> list[Finding]:
     if isinstance(environments, Unavailable):
-        found = check("compute environments", judge_queue, environments)
-        return found + _check_job_needs(session, request, frozenset())
+        findings = run_check("compute environments", queue_checks.check_queue, environments)
+        return findings + _check_job_needs(session, needs, frozenset())
     now = datetime.now(UTC)
-    looked = [(environment, look_at_machines(session, environment)) for environment in environments]
+    pools = [find_instances(session, environment) for environment in environments]
     findings = [
         finding
-        for environment, machines in looked
-        for finding in check_environment(session, environment, machines, request, now)
+        for environment, pool in zip(environments, pools, strict=True)
+        for finding in diagnose_environment(session, environment, pool, needs, now)
     ]
-    architectures = _architectures([machines for _, machines in looked])
-    return downgrade_if_any_passes(findings, "machine size") + _check_job_needs(
-        session, request, architectures
+    architectures = frozenset(
+        name
+        for pool in pools
+        if isinstance(pool.types, list)
+        for kind in pool.types
+        for name in kind.architectures
+        if name != "i386"
     )
+    return [
+        *downgrade_if_any_passes(findings, "instance size"),
+        *_check_job_needs(session, needs, architectures),
+    ]
 
 
 def _check_job_needs(
-    session: AwsSession, request: Request | None, architectures: frozenset[str]
+    session: AwsSession, needs: JobRequirements | None, architectures: frozenset[str]
 ) -> list[Finding]:
-    """Roles, image and log group of a job."""
-    if request is None:
+    """Check the roles, the image and the log group of a job."""
+    if needs is None:
         return []
     findings: list[Finding] = []
-    for name, arn, missing in (
-        ("job role", request.job_role, judge_missing_job_role),
-        ("execution role", request.execution_role, judge_missing_execution_role),
-    ):
-        findings += _check_task_role(session, name, arn, missing, request)
-    address = parse_image(request.image)
+    if needs.job_role is None:
+        findings += run_check("job role", roles.check_missing_job_role)
+    if needs.execution_role is None and needs.has_secrets:
+        findings += run_check("execution role", roles.check_missing_execution_role)
+    for name, arn in (("job role", needs.job_role), ("execution role", needs.execution_role)):
+        if arn is not None:
+            role = roles.find_role(session, arn)
+            findings += run_check(name, roles.check_role, role, arn, roles.TASKS, None)
+    address = images.parse_image(needs.image)
     if address is None:
-        findings += check("image", judge_image_elsewhere, request.image)
+        findings += run_check("image", images.check_image_elsewhere, needs.image)
     else:
-        image = look_up_image(session, address)
+        image = images.find_image(session, address)
         region = session.client("batch").meta.region_name
-        findings += check("image", judge_image, address, image, architectures, region)
-    if request.log_group is not None:
-        exists = log_group_exists(session, request.log_group)
-        findings += check("log group", judge_log_group, exists, request.log_group)
+        findings += run_check("image", images.check_image, address, image, architectures, region)
+    if needs.log_group is not None:
+        exists = batch_facts.log_group_exists(session, needs.log_group)
+        findings += run_check("log group", job_checks.check_log_group, exists, needs.log_group)
     return findings
-
-
-def _check_task_role(
-    session: AwsSession,
-    name: str,
-    arn: str | None,
-    missing: Callable[[], Any],
-    request: Request,
-) -> list[Finding]:
-    if arn is not None:
-        return check(name, judge_role, look_up_role(session, arn), arn, TASKS, None)
-    is_needed = name == "job role" or request.has_secrets
-    return check(name, missing) if is_needed else []
-
-
-def _architectures(machines: Sequence[Machines]) -> frozenset[str]:
-    known = [kind for found in machines if isinstance(found.types, list) for kind in found.types]
-    return frozenset(name for kind in known for name in kind.architectures if name != "i386")

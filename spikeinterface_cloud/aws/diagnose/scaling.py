@@ -1,126 +1,109 @@
-"""What Auto Scaling and ECS say of the machines of a compute environment."""
+"""Auto Scaling's and ECS's description of the instances of a compute environment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-from spikeinterface_cloud.aws.diagnose.finding import Seen, Unavailable
-from spikeinterface_cloud.aws.diagnose.query import ask, ask_for
+from spikeinterface_cloud.aws.diagnose.finding import Reply, Unavailable
+from spikeinterface_cloud.aws.diagnose.query import query, query_pages
 from spikeinterface_cloud.aws.session import AwsSession
 
-Reply = Mapping[str, Any]
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
 
-#: of DescribeContainerInstances
+#: the most that DescribeContainerInstances takes
 MOST_DESCRIBED = 100
 
-#: how many of the last activities are looked at
+#: the last activities that are read
 ACTIVITIES = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaling:
-    """What Auto Scaling and ECS say of a compute environment."""
+    """The Auto Scaling groups of a compute environment, and its instances in ECS."""
 
-    groups: Seen[list[Reply]]
+    groups: list[Reply] | Unavailable
     #: of those groups, the newest first
-    activities: Seen[list[Reply]]
+    activities: list[Reply] | Unavailable
     #: registered with the cluster
-    machines: Seen[list[Reply]]
+    instances: list[Reply] | Unavailable
 
 
-def look_at_scaling(session: AwsSession, environment: Reply) -> Scaling:
-    """Ask Auto Scaling and ECS for the machines of a compute environment."""
+def find_scaling(session: AwsSession, environment: Reply) -> Scaling:
+    """Query Auto Scaling and ECS for the instances of a compute environment."""
     groups = _groups(session, str(environment["computeEnvironmentName"]))
     return Scaling(
         groups=groups,
         activities=groups if isinstance(groups, Unavailable) else _activities(session, groups),
-        machines=_machines(session, environment.get("ecsClusterArn")),
+        instances=_instances(session, environment.get("ecsClusterArn")),
     )
 
 
-def _groups(session: AwsSession, environment: str) -> Seen[list[Reply]]:
-    """Batch names a group after its compute environment."""
-    starts = (f"AWSBatch-{environment}-asg-", f"{environment}-asg-")
-    pages = session.client("autoscaling").get_paginator("describe_auto_scaling_groups").paginate
-    return ask_for(
-        "autoscaling:DescribeAutoScalingGroups",
-        lambda: [
-            group
-            for page in pages()
-            for group in page["AutoScalingGroups"]
-            if str(group["AutoScalingGroupName"]).startswith(starts)
-        ],
+def _groups(session: AwsSession, environment: str) -> list[Reply] | Unavailable:
+    """Return the groups that Batch named after the compute environment."""
+    prefixes = (f"AWSBatch-{environment}-asg-", f"{environment}-asg-")
+    groups = query_pages(
+        session.client("autoscaling"), "describe_auto_scaling_groups", "AutoScalingGroups"
     )
+    if isinstance(groups, Unavailable):
+        return groups
+    return [group for group in groups if group["AutoScalingGroupName"].startswith(prefixes)]
 
 
-def _activities(session: AwsSession, groups: Sequence[Reply]) -> Seen[list[Reply]]:
-    client = session.client("autoscaling")
-    found: list[Reply] = []
+def _activities(session: AwsSession, groups: Sequence[Reply]) -> list[Reply] | Unavailable:
+    client: AutoScalingClient = session.client("autoscaling")
+    activities: list[Reply] = []
     for group in groups:
-        some = ask_for(
-            "autoscaling:DescribeScalingActivities",
-            partial(_activities_of, client, group["AutoScalingGroupName"]),
+        reply = query(
+            client.describe_scaling_activities,
+            AutoScalingGroupName=group["AutoScalingGroupName"],
+            MaxRecords=ACTIVITIES,
         )
-        if isinstance(some, Unavailable):
-            return some
-        found += some
-    return sorted(found, key=lambda activity: activity["StartTime"], reverse=True)
+        if isinstance(reply, Unavailable):
+            return reply
+        activities += reply["Activities"]
+    return sorted(activities, key=lambda activity: activity["StartTime"], reverse=True)
 
 
-def _machines(session: AwsSession, cluster: str | None) -> Seen[list[Reply]]:
+def _instances(session: AwsSession, cluster: str | None) -> list[Reply] | Unavailable:
     if not cluster:
         return []
     ecs = session.client("ecs")
-    pages = ecs.get_paginator("list_container_instances").paginate
-    arns = ask(
-        "ecs:ListContainerInstances",
-        lambda: [arn for page in pages(cluster=cluster) for arn in page["containerInstanceArns"]],
-        absent=("ClusterNotFoundException",),
+    absent = ("ClusterNotFoundException",)
+    arns = query_pages(
+        ecs, "list_container_instances", "containerInstanceArns", absent, cluster=cluster
     )
-    if arns is None or isinstance(arns, Unavailable):
-        return arns or []
-    found: list[Reply] = []
+    if isinstance(arns, Unavailable):
+        return arns
+    instances: list[Reply] = []
     for start in range(0, len(arns), MOST_DESCRIBED):
         some = arns[start : start + MOST_DESCRIBED]
-        described = ask_for(
-            "ecs:DescribeContainerInstances", partial(_described, ecs, cluster, some)
-        )
-        if isinstance(described, Unavailable):
-            return described
-        found += described
-    return found
+        reply = query(ecs.describe_container_instances, cluster=cluster, containerInstances=some)
+        if isinstance(reply, Unavailable):
+            return reply
+        instances += reply["containerInstances"]
+    return instances
 
 
-def _activities_of(client: Any, group: str) -> list[Reply]:
-    reply = client.describe_scaling_activities(AutoScalingGroupName=group, MaxRecords=ACTIVITIES)
-    return list(reply["Activities"])
-
-
-def _described(ecs: Any, cluster: str, arns: Sequence[str]) -> list[Reply]:
-    reply = ecs.describe_container_instances(cluster=cluster, containerInstances=list(arns))
-    return list(reply["containerInstances"])
-
-
-def registered_memory(machines: Sequence[Reply]) -> dict[str, int]:
-    """The memory, in MiB, that a machine of each type has for jobs; the least that was seen."""
+def registered_memory(instances: Sequence[Reply]) -> dict[str, int]:
+    """Return the least memory, in MiB, that instances of each type have registered for jobs."""
     found: dict[str, int] = {}
-    for machine in machines:
-        kinds = [
+    for instance in instances:
+        types = [
             attribute.get("value")
-            for attribute in machine.get("attributes", ())
+            for attribute in instance.get("attributes", ())
             if attribute["name"] == "ecs.instance-type"
         ]
-        memory = amount(machine.get("registeredResources", ()), "MEMORY")
-        if kinds and kinds[0] and memory:
-            found[kinds[0]] = min(memory, found.get(kinds[0], memory))
+        memory = amount(instance.get("registeredResources", ()), "MEMORY")
+        if types and types[0] and memory:
+            found[types[0]] = min(memory, found.get(types[0], memory))
     return found
 
 
 def amount(resources: Sequence[Reply], name: str) -> int:
-    """How much of a resource there is: CPU in 1024 a vCPU, MEMORY in MiB, GPU in pieces."""
+    """Return the amount of a resource: CPU in 1/1024 vCPU, MEMORY in MiB, GPU as a count."""
     for resource in resources:
         if resource["name"] == name:
             if resource.get("type") == "STRINGSET":

@@ -1,58 +1,57 @@
-"""Whether a job fits on a machine that its queue may start, and asks for the GPU that it needs."""
+"""Checks whether a job fits on the instances of its queue, and requests the GPU that it needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from spikeinterface_cloud.aws.diagnose.finding import Finding, failed, ok, warning
-from spikeinterface_cloud.aws.diagnose.instance_types import MachineType, names_of
-from spikeinterface_cloud.aws.diagnose.request import Request
+from spikeinterface_cloud.aws.diagnose.finding import Finding, Reply, failed, ok, warning
+from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType, names_of
+from spikeinterface_cloud.aws.diagnose.request import JobRequirements
 
 
-def judge_sizes(request: Request, types: Sequence[MachineType]) -> Iterator[Finding]:
-    """Whether any machine of a compute environment has what the job asks for."""
+def check_sizes(request: JobRequirements, types: Sequence[InstanceType]) -> Iterator[Finding]:
+    """Check whether any instance type of a compute environment has what the job requests."""
     if not types:
         yield failed(
             "EC2 has none of its instance types in this region",
-            "name types that the region has, like g4dn.2xlarge, in the compute environment",
+            "name types that the region offers, like g4dn.2xlarge, in the compute environment",
         )
         return
-    fitting = [machine for machine in types if machine.fits(request)]
-    safe = [machine for machine in fitting if request.memory_mib <= machine.safe_mib]
+    fitting = [instance for instance in types if instance.fits(request)]
+    safe = [instance for instance in fitting if request.memory_mib <= instance.safe_mib]
     if safe:
-        yield ok(f"{asked(request)} fits on {names_of(safe)}")
+        yield ok(f"{describe(request)} fits on {names_of(safe)}")
     elif fitting:
         yield warning(
-            f"{asked(request)} may not fit on {names_of(fitting)}: AWS keeps 3 to 8 % of a "
-            "machine's memory for itself",
-            f"submit with --memory {max(machine.safe_mib for machine in fitting)}",
+            f"{describe(request)} may not fit on {names_of(fitting)}: AWS keeps 3 to 8 % of "
+            "an instance's memory for itself",
+            f"submit with --memory {max(instance.safe_mib for instance in fitting)}",
         )
     else:
         yield _why_none(request, types)
 
 
-def judge_gpu_request(request: Request) -> Iterator[Finding]:
-    """Whether a job whose sorters need a GPU asks for one."""
+def check_gpu_request(request: JobRequirements) -> Iterator[Finding]:
+    """Check whether a job whose sorters need a GPU requests one."""
     if request.gpu_sorters and not request.gpus:
         yield failed(
-            f"{', '.join(request.gpu_sorters)} needs a GPU and the job asks for none: Batch puts "
-            "it on any machine, and hides the GPU of one that has it",
-            "submit with --gpus 1, or write the requirement GPU 1 into the job definition",
+            f"{', '.join(request.gpu_sorters)} needs a GPU, but the job requests none: Batch "
+            "starts it on any instance, and hides a GPU that it has",
+            "submit with --gpus 1, or add the requirement GPU 1 to the job definition",
         )
     elif request.gpus:
-        yield ok(f"the job asks for {_gpus(request.gpus)}")
+        yield ok(f"the job requests {_gpus(request.gpus)}")
     elif request.sorters_are_known:
-        yield ok("none of its sorters needs one, and the job asks for none")
+        yield ok("none of its sorters needs one, and the job requests none")
     else:
         yield warning(
-            "the job asks for none, and which sorters it runs cannot be told from its variables",
+            "the job requests none, and its variables do not say which sorters it runs",
             "if kilosort4 is among them, submit with --gpus 1",
         )
 
 
-def judge_gpu_system(request: Request | None, environment: Mapping[str, Any]) -> Iterator[Finding]:
-    """Whether the system that a compute environment starts has a driver for its GPUs."""
+def check_gpu_system(request: JobRequirements | None, environment: Reply) -> Iterator[Finding]:
+    """Check whether the AMI of a compute environment has a GPU driver."""
     resources = environment.get("computeResources", {})
     configurations = resources.get("ec2Configuration", ())
     image_types = [str(entry.get("imageType", "")) for entry in configurations]
@@ -61,70 +60,70 @@ def judge_gpu_system(request: Request | None, environment: Mapping[str, Any]) ->
     )
     if own:
         yield warning(
-            f"the machines start from an image of your own, {own}",
-            "it needs the agent of ECS and, for GPU jobs, NVIDIA's driver; without an image of "
-            "your own Batch takes one that has both",
+            f"the instances start from your own AMI, {own}",
+            "it needs the ECS agent and, for GPU jobs, NVIDIA's driver; Batch's default AMI has "
+            "both",
         )
     elif request is not None and request.gpus and image_types and not _any_nvidia(image_types):
         yield failed(
-            f"the machines start as {', '.join(image_types)}, without a driver for GPUs",
-            "set the image type ECS_AL2023_NVIDIA, or leave it out",
+            f"the instances start from {', '.join(image_types)}, which has no GPU driver",
+            "set the image type ECS_AL2023_NVIDIA, or remove the setting",
         )
     elif any(name in ("ECS_AL2", "ECS_AL2_NVIDIA") for name in image_types):
         yield warning(
-            f"{', '.join(image_types)} is an Amazon Linux 2, which AWS has retired on 30 June 2026",
-            "set the image type ECS_AL2023_NVIDIA for GPUs, ECS_AL2023 for other machines",
+            f"{', '.join(image_types)} is Amazon Linux 2, which AWS retired on 30 June 2026",
+            "set the image type ECS_AL2023_NVIDIA for GPUs, ECS_AL2023 for other instances",
         )
     else:
         yield ok(f"{', '.join(image_types) or 'that of Batch'}")
 
 
-def asked(request: Request) -> str:
-    """What a job asks for, in words."""
+def describe(request: JobRequirements) -> str:
+    """Return the resources that a job requests, in words."""
     gpus = f", {_gpus(request.gpus)}" if request.gpus else ""
     return f"{request.vcpus:g} vCPUs, {request.memory_mib:,} MiB{gpus}"
 
 
-def _why_none(request: Request, types: Sequence[MachineType]) -> Finding:
-    with_gpus = [machine for machine in types if machine.gpus >= request.gpus]
+def _why_none(request: JobRequirements, types: Sequence[InstanceType]) -> Finding:
+    with_gpus = [instance for instance in types if instance.gpus >= request.gpus]
     if not with_gpus:
-        most = max(machine.gpus for machine in types)
+        most = max(instance.gpus for instance in types)
         has = f"has more than {most}" if most else "has one"
         return failed(
-            f"the job asks for {_gpus(request.gpus)}, and none of {names_of(types)} {has}",
-            "submit to a queue of machines with GPUs, or add types like g4dn.2xlarge or g5.2xlarge "
+            f"the job requests {_gpus(request.gpus)}, but none of {names_of(types)} {has}",
+            "submit to a queue with GPU instances, or add types like g4dn.2xlarge or g5.2xlarge "
             "to the compute environment",
         )
-    large_enough = [machine for machine in with_gpus if machine.vcpus >= request.vcpus]
+    large_enough = [instance for instance in with_gpus if instance.vcpus >= request.vcpus]
     if not large_enough:
-        largest = max(with_gpus, key=lambda machine: machine.vcpus)
+        largest = max(with_gpus, key=lambda instance: instance.vcpus)
         return failed(
-            f"the job asks for {request.vcpus:g} vCPUs, and the largest machine, {largest.name}, "
+            f"the job requests {request.vcpus:g} vCPUs, but the largest instance, {largest.name}, "
             f"has {largest.vcpus}",
             f"submit with --vcpus {largest.vcpus}, or add larger types to the compute environment",
         )
-    return _too_little_memory(request, max(large_enough, key=lambda machine: machine.memory_mib))
+    return _too_little_memory(request, max(large_enough, key=lambda instance: instance.memory_mib))
 
 
-def _too_little_memory(request: Request, machine: MachineType) -> Finding:
+def _too_little_memory(request: JobRequirements, instance: InstanceType) -> Finding:
     remedy = (
-        f"submit with --memory {machine.safe_mib}, or add types with more memory to the compute "
+        f"submit with --memory {instance.safe_mib}, or add types with more memory to the compute "
         "environment"
     )
-    if request.memory_mib > machine.memory_mib:
+    if request.memory_mib > instance.memory_mib:
         return failed(
-            f"the job asks for {request.memory_mib:,} MiB, and the machine with the most that it "
-            f"could have, {machine.name}, has {machine.memory_mib:,}",
+            f"the job requests {request.memory_mib:,} MiB, but the largest suitable instance, "
+            f"{instance.name}, has {instance.memory_mib:,}",
             remedy,
         )
     left = (
-        f"one that runs has registered {machine.registered_mib:,} for jobs"
-        if machine.registered_mib
-        else f"jobs can count on {machine.safe_mib:,}, as AWS keeps some"
+        f"a running one has registered {instance.registered_mib:,} for jobs"
+        if instance.registered_mib
+        else f"jobs can rely on {instance.safe_mib:,}, because AWS keeps some"
     )
     return failed(
-        f"the job asks for {request.memory_mib:,} MiB, all or nearly all of the memory of "
-        f"{machine.name}: of its {machine.memory_mib:,} MiB {left}",
+        f"the job requests {request.memory_mib:,} MiB, all or nearly all of the memory of "
+        f"{instance.name}: of its {instance.memory_mib:,} MiB {left}",
         remedy,
     )
 

@@ -1,146 +1,145 @@
-"""What the words mean that AWS gives as the reason of a job's state, and what to do about them."""
+"""The meaning of AWS's reasons for a job's state, and the remedies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from spikeinterface_cloud.runtime.disk import DISK_FACTOR
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Meaning:
-    """What is the matter with a job of which AWS gives such a reason."""
+class Meaning(NamedTuple):
+    """The meaning of reasons that contain one of the signs."""
 
-    #: any of these is in it
-    words: tuple[str, ...]
+    signs: tuple[str, ...]
     meaning: str
     remedy: str
 
 
-#: of a job that waits, at the front of its queue (AWS Batch user guide, "Jobs stuck in RUNNABLE")
+#: of a job that waits at the front of its queue (AWS Batch user guide, "Jobs stuck in RUNNABLE")
 BLOCKED = (
     Meaning(
-        words=("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",),
-        meaning="AWS has no such machine free in any compute environment of the queue",
-        remedy="add types and zones, submit to an On-Demand queue, or wait",
+        ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",),
+        "AWS has no capacity for the instance types of the queue",
+        "add types and zones, submit to an On-Demand queue, or wait",
     ),
     Meaning(
-        words=("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",),
-        meaning="the job asks for more vCPUs than its compute environments may ever have",
-        remedy="raise maxvCpus of the compute environment, or submit with fewer --vcpus",
+        ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE",),
+        "the job requests more vCPUs than its compute environments may have",
+        "raise maxvCpus of the compute environment, or submit with fewer --vcpus",
     ),
     Meaning(
-        words=("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",),
-        meaning="the job asks for more vCPUs, memory or GPUs than any of the machines has",
-        remedy="submit with less; the machine size below says how much fits",
+        ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT",),
+        "the job requests more vCPUs, memory or GPUs than any of the instance types has",
+        "request less; the instance size below says how much fits",
     ),
     Meaning(
-        words=("MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED",),
-        meaning="the machines' types do not go with their zones or their launch template",
-        remedy="choose types that the zones have (below), or mend the launch template",
+        ("MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED",),
+        "the instance types do not match their zones or their launch template",
+        "choose types that the zones offer (below), or correct the launch template",
     ),
     Meaning(
-        words=("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS",),
-        meaning="the role of Batch may not do what it has to",
-        remedy="use Batch's own role, AWSServiceRoleForBatch, or give yours AWSBatchServiceRole",
+        ("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS",),
+        "the role of Batch lacks permissions",
+        "use Batch's own role, AWSServiceRoleForBatch, or attach AWSBatchServiceRole to yours",
     ),
     Meaning(
-        words=("ACTION_REQUIRED", "are invalid"),
-        meaning="the compute environments of the queue are invalid",
-        remedy="mend what makes them so, as they say below",
+        ("ACTION_REQUIRED", "are invalid"),
+        "the compute environments of the queue are invalid",
+        "correct the cause, which the compute environments name below",
     ),
     Meaning(
-        words=("UNDETERMINED",),
-        meaning="the job is blocked, and AWS does not know why",
-        remedy="look at the checks below, the scaling and the machines above all",
+        ("UNDETERMINED",),
+        "the job is blocked for a reason that AWS does not know",
+        "see the checks below, especially scaling and instances",
     ),
 )
 
-#: of a job that did not start, or was ended from outside
+#: of a job that did not start, or was stopped from outside
 NOT_STARTED = (
     Meaning(
-        words=("Canceled by JobStateTimeLimit",),
-        meaning="the queue has cancelled it, as it was blocked for too long",
-        remedy="do away with the cause that it names, and submit again",
+        ("Canceled by JobStateTimeLimit",),
+        "the queue canceled it because it was blocked for too long",
+        "remove the cause that it names, and submit again",
     ),
     Meaning(
-        words=("Container Overrides length must be at most",),
-        meaning="the variables of the job are longer than AWS takes",
-        remedy="submit with fewer, or as a list on S3; submit_job.py stores long settings there",
+        ("Container Overrides length must be at most",),
+        "the variables of the job are longer than AWS accepts",
+        "submit with fewer, or as a list on S3; submit_job.py stores long settings there",
     ),
     Meaning(
-        words=("CannotPullContainerError", "CannotPullImage"),
-        meaning="the machine could not fetch the image",
-        remedy="look at the image, the subnets and the instance role below; a full disk looks the "
+        ("CannotPullContainerError", "CannotPullImage"),
+        "the instance could not pull the image",
+        "check the image, the subnets and the instance role below; a full disk looks the "
         "same, and the root disk needs 30 GB for Kilosort4's image",
     ),
     Meaning(
-        words=("DockerTimeoutError", "timed out after waiting"),
-        meaning="the machine took too long to unpack the image",
-        remedy="submit again; with ECS_CONTAINER_CREATE_TIMEOUT=15m in the machine's user data it "
+        ("DockerTimeoutError", "timed out after waiting"),
+        "the instance took too long to unpack the image",
+        "submit again; with ECS_CONTAINER_CREATE_TIMEOUT=15m in the instance's user data it "
         "waits for longer",
     ),
     Meaning(
-        words=("unable to assume the role", "unable to assume role"),
-        meaning="a role of the job may not be taken by ECS",
-        remedy="look at the job role and the execution role below",
+        ("unable to assume the role", "unable to assume role"),
+        "ECS may not assume a role of the job",
+        "check the job role and the execution role below",
     ),
     Meaning(
-        words=("ResourceInitializationError", "unable to retrieve secret"),
-        meaning="AWS could not prepare the container: secrets, log or network",
-        remedy="look at the execution role, the log group and the subnets below",
+        ("ResourceInitializationError", "unable to retrieve secret"),
+        "AWS could not prepare the container: secrets, log or network",
+        "check the execution role, the log group and the subnets below",
     ),
     Meaning(
-        words=("log group does not exist", "CreateLogStream", "awslogs"),
-        meaning="the container's log could not be opened",
-        remedy="look at the log group below",
+        ("log group does not exist", "CreateLogStream", "awslogs"),
+        "the container's log could not be opened",
+        "check the log group below",
     ),
     Meaning(
-        words=("could not select device driver", "nvidia-container-cli", "nvidia"),
-        meaning="the machine has no GPU, or no driver for it",
-        remedy="look at the machines' types and system below",
+        ("could not select device driver", "nvidia-container-cli", "nvidia"),
+        "the instance has no GPU, or no driver for it",
+        "check the instance size and the system below",
     ),
     Meaning(
-        words=("OutOfMemory", "OOM"),
-        meaning="the container used more memory than the job asked for",
-        remedy="submit with more --memory, or a lower N_JOBS",
+        ("OutOfMemory", "OOM"),
+        "the container used more memory than the job requested",
+        "submit with more --memory, or a lower N_JOBS",
     ),
     Meaning(
-        words=("no space left on device",),
-        meaning="the disk of the machine is full",
-        remedy="give the machines a larger disk: the recording about 2.3 times, and the image",
+        ("no space left on device",),
+        "the disk of the instance is full",
+        f"use a larger disk: about {DISK_FACTOR:g} times the recording, and the image",
     ),
     Meaning(
-        words=("CannotStartContainerError", "CannotCreateContainerError"),
-        meaning="the container could not be started",
-        remedy="compare command, volumes and linuxParameters of the job definition with its image",
+        ("CannotStartContainerError", "CannotCreateContainerError"),
+        "the container could not be started",
+        "compare command, volumes and linuxParameters of the job definition to its image",
     ),
     Meaning(
-        words=("Host EC2",),
-        meaning="its machine was taken away: Spot, or it was ended by hand",
-        remedy="submit again, with more --attempts or to an On-Demand queue",
+        ("Host EC2",),
+        "its instance was terminated: reclaimed by Spot, or by hand",
+        "submit again, with more --attempts or to an On-Demand queue",
     ),
     Meaning(
-        words=("attempt duration exceeded timeout",),
-        meaning="it ran for longer than its timeout",
-        remedy="submit with a longer --timeout",
+        ("attempt duration exceeded timeout",),
+        "it exceeded its timeout",
+        "submit with a longer --timeout",
     ),
     Meaning(
-        words=("Dependent Job failed",),
-        meaning="a job that it waits for has failed",
-        remedy="look at that job, and submit both again",
+        ("Dependent Job failed",),
+        "a job that it depends on has failed",
+        "correct that job, and submit both again",
     ),
     Meaning(
-        words=("Task failed to start",),
-        meaning="ECS could not start its container",
-        remedy="look at the image, the roles and the log group below",
+        ("Task failed to start",),
+        "ECS could not start its container",
+        "check the image, the roles and the log group below",
     ),
 )
 
 
 def meaning_of(reason: str, meanings: Sequence[Meaning]) -> Meaning | None:
-    """What a reason means, where it is a known one."""
+    """Return the first meaning whose signs occur in a reason; None if it is unknown."""
     lowered = reason.lower()
-    for known in meanings:
-        if any(words.lower() in lowered for words in known.words):
-            return known
-    return None
+    return next(
+        (known for known in meanings if any(sign.lower() in lowered for sign in known.signs)), None
+    )

@@ -1,44 +1,39 @@
-"""What a diagnosis found, as a table for people and as values for JSON."""
+"""The findings of a diagnosis, as a table for people and as values for JSON."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from spikeinterface_cloud.aws.diagnose.finding import Finding, Verdict
 from spikeinterface_cloud.aws.diagnose.run import Diagnosis
+from spikeinterface_cloud.aws.table import table
 
-#: narrower than this, a table is no table any more
+#: the least width of the evidence
 NARROWEST = 30
 
 
 def findings_table(diagnosis: Diagnosis, width: int) -> str:
-    """The findings, a row each: check, verdict and evidence, with the remedy below the evidence.
+    """Return a row for each finding: check, verdict, and evidence with the remedy below.
 
-    Commands are never broken, so that they can be copied.
+    Commands are never wrapped, so that they can be copied.
 
     Parameters
     ----------
     width
         characters of a line
     """
-    findings = diagnosis.findings
-    names = _names(findings)
-    name_width = max(map(len, names), default=0)
-    verdict_width = max((len(finding.verdict) for finding in findings), default=0)
-    indent = " " * (name_width + verdict_width + 4)
-    lines: list[str] = []
-    for name, finding in zip(names, findings, strict=True):
-        start = f"{name:<{name_width}}  {finding.verdict:<{verdict_width}}  "
-        for line in _cell(finding, max(NARROWEST, width - len(indent))):
-            lines.append(f"{start}{line}")
-            start = indent
-    return "\n".join(lines)
+    findings, names = diagnosis.findings, _names(diagnosis.findings)
+    verdicts = [str(finding.verdict) for finding in findings]
+    taken = sum(max(map(len, column), default=0) + 2 for column in (names, verdicts))
+    cells = [_cell(finding, max(NARROWEST, width - taken)) for finding in findings]
+    return table(list(zip(names, verdicts, cells, strict=True)))
 
 
 def diagnosis_values(diagnosis: Diagnosis) -> dict[str, Any]:
-    """What `--json` says."""
+    """Return the values of `--json`."""
     return {
         "jobId": diagnosis.job_id,
         "jobQueue": diagnosis.queue,
@@ -57,20 +52,20 @@ def diagnosis_values(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def summary(diagnosis: Diagnosis) -> str:
-    """One line on all the findings together."""
+    """Return one line that summarizes the findings."""
     by_verdict: dict[Verdict, list[str]] = {}
     for name, finding in zip(_names(diagnosis.findings), diagnosis.findings, strict=True):
         by_verdict.setdefault(finding.verdict, []).append(name)
     parts = [
         f"{verdict}: {', '.join(dict.fromkeys(by_verdict[verdict]))}"
-        for verdict in (Verdict.FAILED, Verdict.WARNING, Verdict.NOT_ALLOWED, Verdict.NOT_KNOWN)
+        for verdict in (Verdict.FAILED, Verdict.WARNING, Verdict.NO_PERMISSION, Verdict.UNKNOWN)
         if verdict in by_verdict
     ]
-    return "; ".join(parts) or "nothing was found that would hold a job up"
+    return "; ".join(parts) or "no problem found that would keep a job from starting"
 
 
 def _names(findings: Sequence[Finding]) -> list[str]:
-    """The checks, with their compute environment where there are several."""
+    """Return the names of the checks, with the compute environment if there are several."""
     several = len({finding.environment for finding in findings} - {""}) > 1
     return [
         f"{finding.check} ({finding.environment})"
@@ -80,13 +75,8 @@ def _names(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def _cell(finding: Finding, width: int) -> Iterator[str]:
-    yield from _wrapped(finding.evidence, width)
-    if finding.remedy:
-        yield from _wrapped(f"-> {finding.remedy}", width)
-    if finding.command:
-        yield f"   $ {finding.command}"
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+def _cell(finding: Finding, width: int) -> str:
+    parts = [finding.evidence] + ([f"-> {finding.remedy}"] if finding.remedy else [])
+    wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+    lines = [line for part in parts for line in wrap(part)]
+    return "\n".join([*lines, f"   $ {finding.command}"] if finding.command else lines)

@@ -1,4 +1,4 @@
-"""A change set: what CloudFormation would do, asked before it does it."""
+"""CloudFormation change sets: the changes to a stack, before they are made."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from spikeinterface_cloud.aws.infra.stack import UNDER_REVIEW, Stack
 from spikeinterface_cloud.aws.infra.template import Template, as_request
 from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, hint, one_line, translate_errors
 
-#: what AWS says of a change set that changes nothing
+#: AWS's words for a change set without changes
 NOTHING_NEW = ("didn't contain changes", "no updates are to be performed")
 
-#: the bill can be split by it, once it is a cost allocation tag of the account
+#: splits the bill, once activated as a cost allocation tag of the account
 TAGS = ({"Key": "Project", "Value": "spikeinterface-cloud"},)
 
-#: a change set is ready in seconds; AWS is asked this often, or as often as the user says
+#: how often AWS is polled; a change set is ready within seconds
 INTERVAL_S = 2.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """What would happen to one resource."""
+    """The change to one resource."""
 
     #: Add, Modify, Remove or Import
     action: str
     logical_id: str
     #: like `AWS::Batch::JobQueue`
     kind: str
-    #: whether it is made anew and the old one deleted: `True`, `False` or `Conditional`
+    #: whether the resource is replaced: `True`, `False` or `Conditional`
     replacement: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChangeSet:
-    """What would happen to the stack."""
+    """The changes to a stack."""
 
     change_set_id: str
     stack_id: str
     stack_name: str
-    #: whether the stack was made for it, and has nothing else
+    #: whether the stack was created for it, and is otherwise empty
     is_first: bool
     changes: Sequence[Change]
 
@@ -55,14 +55,14 @@ def prepare(
     template: Template,
     values: Mapping[str, str],
 ) -> ChangeSet | None:
-    """Ask CloudFormation what it would do; None where that is nothing.
+    """Create a change set; return None if nothing would change.
 
-    What an earlier stack of the name left behind (results, images, logs) is taken up again.
+    Resources that an earlier stack of this name retained (results, images, logs) are imported.
 
     Raises
     ------
     AwsError
-        It would not do it.
+        AWS refuses the changes.
     """
     creates = stack is None or stack.status == UNDER_REVIEW
     with translate_errors(f"prepare the stack {name}", hints=STACK_HINTS):
@@ -92,7 +92,7 @@ def prepare(
 
 
 def discard(cloudformation: Any, change_set: ChangeSet) -> None:
-    """Leave everything as it was; a stack that was only made to be looked at goes as well."""
+    """Delete the change set, and the stack if it was created for it."""
     with translate_errors(
         f"discard the change set of the stack {change_set.stack_name}", hints=STACK_HINTS
     ):
@@ -102,7 +102,7 @@ def discard(cloudformation: Any, change_set: ChangeSet) -> None:
 
 
 def execute(cloudformation: Any, change_set: ChangeSet) -> None:
-    """Let CloudFormation begin."""
+    """Start the changes."""
     with translate_errors(f"make the stack {change_set.stack_name}", hints=STACK_HINTS):
         cloudformation.execute_change_set(
             ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id
@@ -110,7 +110,7 @@ def execute(cloudformation: Any, change_set: ChangeSet) -> None:
 
 
 def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
-    """The change set with its changes, once AWS has worked them out."""
+    """Return the change set with its changes, once it is ready."""
     reply = _describe(cloudformation, change_set)
     while reply["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
         time.sleep(INTERVAL_S)
@@ -136,7 +136,7 @@ def _describe(cloudformation: Any, change_set: ChangeSet, **page: str) -> Any:
 
 
 def _changes(cloudformation: Any, change_set: ChangeSet, reply: Any) -> Sequence[Change]:
-    """Those of all pages, in the template's order."""
+    """Return the changes of all pages, in the template's order."""
     replies = list(reply["Changes"])
     while token := reply.get("NextToken"):
         reply = _describe(cloudformation, change_set, NextToken=token)

@@ -1,6 +1,6 @@
-"""`submit_job.py infra`: make, show and delete what sorting jobs need in an AWS account.
+"""`submit_job.py infra`: create, show and delete the AWS resources that jobs need.
 
-What talks to AWS is imported where it is needed: `--help` starts at once.
+Modules that call AWS are imported where needed, so that `--help` starts at once.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ INTERRUPTED = 130
 
 @click.group()
 def infra() -> None:
-    """Make, show and delete what jobs need in the AWS account.
+    """Create, show and delete the AWS resources that jobs need.
 
-    One CloudFormation stack: queues, machines from zero, job definitions, roles, image repository,
+    One CloudFormation stack: queues, instances from zero, job definitions, roles, image repository,
     results bucket, logs and network. `submit_job.py --stack NAME` submits to it.
     """
 
@@ -48,16 +48,16 @@ def up(
     poll_interval: float,
     as_json: bool,
 ) -> None:
-    """Make the stack, or bring it up to date.
+    """Create or update the stack.
 
-    First it is shown what would change, and what that costs while no job runs.
+    It first shows the changes, and their cost while no job runs.
     """
     from spikeinterface_cloud.aws.infra import up
 
-    _check_can_ask(yes or dry_run)
+    _check_terminal(yes or dry_run)
     plan = up.plan(session, stack, dict(parameters))
     if plan.change_set is None:
-        _tell([f"the stack {stack} is as it should be; nothing was changed"])
+        _tell([f"the stack {stack} is up to date; nothing was changed"])
     else:
         _tell(up.describe_plan(plan))
     if dry_run:
@@ -72,7 +72,7 @@ def up(
         except click.Abort:
             up.discard(session, plan)
             raise
-        with _going_on_alone(stack):
+        with _continuing_on_aws(stack):
             up.carry_out(session, plan, poll_interval, lambda line: _tell([line]))
         _tell([f"submit to it with --stack {stack}, or {options.STACK_VARIABLE}={stack} in .env"])
     _show_status(session, stack, as_json)
@@ -83,7 +83,7 @@ def up(
 @session_options
 @json_option
 def status(session: AwsSession, stack: str, as_json: bool) -> None:
-    """Show the stack, its outputs, whether its images are there, and its cost."""
+    """Show the stack, its outputs, its images and its cost."""
     _show_status(session, stack, as_json)
 
 
@@ -96,7 +96,7 @@ def down(session: AwsSession, stack: str, dry_run: bool, yes: bool, poll_interva
     """Delete the stack; results, images and logs stay."""
     from spikeinterface_cloud.aws.infra import down
 
-    _check_can_ask(yes or dry_run)
+    _check_terminal(yes or dry_run)
     plan = down.plan(session, stack)
     if plan is None:
         _tell([f"there is no stack {stack}; nothing was deleted"])
@@ -106,46 +106,46 @@ def down(session: AwsSession, stack: str, dry_run: bool, yes: bool, poll_interva
         _tell(["this was a dry run; nothing was deleted"])
         return
     _ask("Delete the stack?", yes)
-    with _going_on_alone(stack):
+    with _continuing_on_aws(stack):
         down.carry_out(session, plan, poll_interval, lambda line: _tell([line]))
     _tell([f"the stack {stack} is deleted", *down.describe_kept(plan)])
 
 
 def _show_status(session: AwsSession, stack: str, as_json: bool) -> None:
-    from spikeinterface_cloud.aws.infra.status import describe_status, look, status_values
+    from spikeinterface_cloud.aws.infra.status import describe_status, find_status, status_values
 
-    found = look(session, stack)
+    found = find_status(session, stack)
     if as_json:
         _show_values(status_values(found))
     else:
         click.echo("\n".join(describe_status(found)))
 
 
-def _check_can_ask(no_question: bool) -> None:
-    """Refuse what could not be asked for later; click.UsageError (2)."""
+def _check_terminal(no_question: bool) -> None:
+    """Refuse (2) if a question could not be asked later."""
     if not no_question and not sys.stdin.isatty():
         raise click.UsageError(
-            "there is no terminal to ask on; add --yes to go on without a question, "
+            "there is no terminal for the question; add --yes to continue without it, "
             "or --dry-run to change nothing."
         )
 
 
 def _ask(question: str, yes: bool) -> None:
-    """Ask whether to go on; click.Abort is raised where the answer is no."""
+    """Ask whether to continue; raise click.Abort if the answer is no."""
     if not yes:
         click.confirm(question, err=True, abort=True)
 
 
 @contextmanager
-def _going_on_alone(stack: str) -> Iterator[None]:
-    """End at Ctrl-C with the command that tells how far AWS is, which goes on by itself."""
+def _continuing_on_aws(stack: str) -> Iterator[None]:
+    """Exit at Ctrl-C with the command that shows AWS's progress."""
     try:
         yield
     except KeyboardInterrupt:
         _tell(
             [
                 "",
-                "AWS goes on; how far it is:",
+                "AWS continues; to see its progress:",
                 f"  python {sys.argv[0]} infra status --stack {stack}",
             ]
         )

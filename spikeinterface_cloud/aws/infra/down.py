@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from spikeinterface_cloud.aws.batch.jobs import recent_jobs
 from spikeinterface_cloud.aws.infra.stack import Resource, Stack, our_stack, resources_of
-from spikeinterface_cloud.aws.infra.wait import Progress, check_outcome
+from spikeinterface_cloud.aws.infra.wait import StackWatcher, check_outcome
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, translate_errors
 
-#: what the template retains, by resource type, and how it is deleted by hand
+#: the resource types that the template retains, and the command to delete each
 KEPT: Mapping[str, tuple[str, str]] = {
     "AWS::S3::Bucket": ("the results", "aws s3 rb --force s3://{name}"),
     "AWS::ECR::Repository": (
@@ -24,13 +24,13 @@ KEPT: Mapping[str, tuple[str, str]] = {
 #: the outputs that name queues
 QUEUES = ("JobQueue", "OnDemandJobQueue", "CpuJobQueue")
 
-#: AWS knows no older job that is still under way
+#: AWS keeps no older job that is still running
 OLDEST_JOB_S = 60 * 24 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RemovalPlan:
-    """What is to be deleted, and what is not."""
+    """The resources to delete, and those to keep."""
 
     stack: Stack
     deleted: Sequence[Resource]
@@ -38,12 +38,12 @@ class RemovalPlan:
 
 
 def plan(session: AwsSession, name: str) -> RemovalPlan | None:
-    """What would be deleted; None where there is no such stack.
+    """Return the resources to delete; None if there is no such stack.
 
     Raises
     ------
     AwsError
-        The stack is not ours, is being changed, or has jobs under way.
+        The stack is not this project's, is being changed, or has unfinished jobs.
     """
     cloudformation = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
@@ -51,7 +51,7 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
         return None
     if stack.is_changing:
         raise AwsError(
-            f"AWS is still at work on the stack {name} ({stack.status}); "
+            f"AWS is still changing the stack {name} ({stack.status}); "
             f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
         )
     _check_idle(session, stack)
@@ -64,20 +64,20 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
 
 
 def _check_idle(session: AwsSession, stack: Stack) -> None:
-    """Refuse while jobs are under way, which would end with their queue."""
+    """Refuse while there are unfinished jobs, which would end with their queue."""
     queues = [stack.outputs[key] for key in QUEUES if key in stack.outputs]
     for queue in queues:
         jobs = recent_jobs(session.client("batch"), queue, OLDEST_JOB_S)
         if waiting := [job.job_id for job in jobs if not job.is_over]:
             raise AwsError(
-                f"jobs are under way in {queue.rpartition('/')[2]} ({len(waiting)}), and would be "
-                "lost; wait for their end, or end each with "
+                f"{queue.rpartition('/')[2]} has unfinished jobs ({len(waiting)}), which would be "
+                "lost; wait until they end, or cancel each with "
                 f"`submit_job.py cancel {waiting[0]}`, then run `infra down` again"
             )
 
 
 def describe_plan(removal: RemovalPlan) -> list[str]:
-    """The removal for people, a line each."""
+    """Return the removal for people, as lines."""
     width = max((len(resource.kind) for resource in removal.deleted), default=0)
     lines = [f"the stack {removal.stack.name}, to be deleted:"]
     lines += [f"  {each.kind:<{width}}  {each.logical_id}" for each in removal.deleted]
@@ -85,10 +85,10 @@ def describe_plan(removal: RemovalPlan) -> list[str]:
 
 
 def describe_kept(removal: RemovalPlan) -> list[str]:
-    """What stays, and how it is deleted by hand."""
+    """Return the resources that stay, and the commands to delete them."""
     if not removal.kept:
         return []
-    lines = ["what stays, until you delete it by hand (`infra up` takes it up again):"]
+    lines = ["kept until you delete them yourself (`infra up` uses them again):"]
     for resource in removal.kept:
         what, command = KEPT[resource.kind]
         name = resource.physical_id
@@ -97,20 +97,20 @@ def describe_kept(removal: RemovalPlan) -> list[str]:
 
 
 def carry_out(
-    session: AwsSession, removal: RemovalPlan, interval_s: float, tell: Callable[[str], None]
+    session: AwsSession, removal: RemovalPlan, interval_s: float, report: Callable[[str], None]
 ) -> None:
-    """Delete the stack, tell what happens, and wait for the end.
+    """Delete the stack, report the events, and wait for the end.
 
     Raises
     ------
     AwsError
-        with what could not be deleted first.
+        With the first resource that could not be deleted.
     """
     cloudformation = session.client("cloudformation")
     stack = removal.stack
-    progress = Progress(cloudformation, stack.stack_id, tell)
+    watcher = StackWatcher(cloudformation, stack.stack_id, report)
     with translate_errors(f"delete the stack {stack.name}", hints=STACK_HINTS):
         cloudformation.delete_stack(StackName=stack.stack_id)
-    ended = progress.wait(interval_s)
-    advice = f"delete what is in its way, then run `infra down --stack {stack.name}` again"
+    ended = watcher.wait(interval_s)
+    advice = f"remove the cause, then run `infra down --stack {stack.name}` again"
     check_outcome(cloudformation, ended, ("DELETE_COMPLETE",), advice)

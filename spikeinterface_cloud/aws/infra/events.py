@@ -1,4 +1,4 @@
-"""What happens to a stack, resource by resource, and what went wrong first."""
+"""The events of a stack, resource by resource, and the first failure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from spikeinterface_cloud.aws_errors import STACK_HINTS, hint, one_line, translate_errors
 
-#: the events of a stack itself with which a piece of work on it begins
+#: the stack's own events that start an operation
 BEGINNINGS = frozenset(
     {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "REVIEW_IN_PROGRESS"}
 )
@@ -18,13 +18,13 @@ STACK_TYPE = "AWS::CloudFormation::Stack"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
-    """One thing that happened."""
+    """An event of a stack or one of its resources."""
 
     reply: Mapping[str, Any]
 
     @property
     def event_id(self) -> str:
-        """Its identifier."""
+        """The identifier."""
         return str(self.reply["EventId"])
 
     @property
@@ -34,18 +34,18 @@ class Event:
 
     @property
     def is_of_stack(self) -> bool:
-        """Whether it happened to the stack itself."""
+        """Whether it is about the stack itself."""
         return self.reply.get("ResourceType") == STACK_TYPE
 
     @property
     def is_failure(self) -> bool:
-        """Whether it failed by itself, not because something else had failed before."""
+        """Whether it is a failure of its own, not a cancellation after another failure."""
         reason = str(self.reply.get("ResourceStatusReason", "")).lower()
         return self.status.endswith("_FAILED") and "cancelled" not in reason
 
     @property
     def sentence(self) -> str:
-        """What happened, on one line, with the remedy where it is known."""
+        """The event on one line, with the remedy if one is known."""
         reason = one_line(self.reply.get("ResourceStatusReason"))
         what = f"{self.reply['LogicalResourceId']} ({self.reply.get('ResourceType', '')})"
         parts = (f"{what} {self.status}", reason)
@@ -54,7 +54,7 @@ class Event:
 
 
 def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
-    """The events of the piece of work that was begun last, the newest first.
+    """Yield the events of the latest operation, the newest first.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
 
 
 def first_failure(cloudformation: Any, stack_id: str) -> Event | None:
-    """What failed first in the piece of work that was begun last; None where nothing did.
+    """Return the first failure of the latest operation; None if nothing failed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The options of `submit_job.py infra`; nothing but click is needed to read them."""
+"""The options of `submit_job.py infra`; importing them needs only click."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     poll_interval_option,
 )
 
-#: also what `--stack` of a submission is read from
+#: also read by a submission's `--stack`
 STACK_VARIABLE = "SPIKEINTERFACE_CLOUD_STACK"
 DEFAULT_STACK = "spikeinterface-cloud"
 
@@ -23,14 +23,14 @@ STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 
 
 class StackName(click.ParamType[Any, Any]):
-    """The name of a stack, which buckets can be named after."""
+    """The name of a stack, which is valid in the name of a bucket."""
 
     name = "NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not STACK_NAME.fullmatch(value) or value.endswith("-"):
             self.fail(
-                f"{value!r} is no name for it; begin with a lower-case letter, use lower-case "
+                f"{value!r} is not a valid name; begin with a lowercase letter, use lowercase "
                 "letters, digits and -, at most 30 in all.",
                 param,
                 ctx,

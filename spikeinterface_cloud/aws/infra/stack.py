@@ -1,4 +1,4 @@
-"""A stack as CloudFormation describes it, and whether it can be changed."""
+"""A CloudFormation stack, and whether it can be changed."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from botocore.exceptions import ClientError
 from spikeinterface_cloud.aws.infra.events import first_failure
 from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, error_code, translate_errors
 
-#: how the template's description begins: a stack without it is somebody else's
+#: the start of the template's description; a stack without it is not this project's
 SIGNATURE = "SpikeInterface Cloud:"
 
-#: a stack that has nothing but a change set
+#: the status of a stack that has only a change set
 UNDER_REVIEW = "REVIEW_IN_PROGRESS"
 
-#: AWS only deletes a stack that is in one of these
+#: AWS can only delete a stack in one of these states
 NEVER_MADE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stack:
-    """A stack as one reply described it."""
+    """A stack, as described by one reply."""
 
     reply: Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Stack:
 
     @property
     def stack_id(self) -> str:
-        """The ARN, under which AWS knows it after its deletion as well."""
+        """The ARN, which remains valid after the deletion."""
         return str(self.reply["StackId"])
 
     @property
@@ -44,23 +44,23 @@ class Stack:
 
     @property
     def is_changing(self) -> bool:
-        """Whether AWS is at work on it."""
+        """Whether AWS is changing it."""
         return self.status.endswith("_IN_PROGRESS") and self.status != UNDER_REVIEW
 
     @property
     def is_ours(self) -> bool:
-        """Whether it was made from this project's template; one under review has none yet."""
+        """Whether it was created from this project's template; one under review has none yet."""
         description = str(self.reply.get("Description") or "")
         return self.status == UNDER_REVIEW or description.startswith(SIGNATURE)
 
     @property
     def outputs(self) -> dict[str, str]:
-        """Its outputs, by key."""
+        """The outputs, by key."""
         return {given["OutputKey"]: given["OutputValue"] for given in self.reply.get("Outputs", ())}
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The values of the template's parameters that it was made with."""
+        """The values of the template's parameters."""
         given = self.reply.get("Parameters", ())
         return {each["ParameterKey"]: each.get("ParameterValue", "") for each in given}
 
@@ -70,19 +70,19 @@ class Resource:
     """A resource of a stack."""
 
     logical_id: str
-    #: as AWS names it outside of the stack; empty where it was never made
+    #: its name in AWS; empty if it was never created
     physical_id: str
     #: like `AWS::Batch::JobQueue`
     kind: str
 
 
 def find_stack(cloudformation: Any, name: str) -> Stack | None:
-    """The stack of this name or ARN; None where there is none.
+    """Return the stack with this name or ARN; None if there is none.
 
     Raises
     ------
     AwsError
-        AWS did not tell.
+        AWS does not answer.
     """
     with translate_errors(f"look at the stack {name}", hints=STACK_HINTS):
         try:
@@ -95,36 +95,36 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
 
 
 def our_stack(cloudformation: Any, name: str) -> Stack | None:
-    """The stack of this name, which has to be one of this project's, if there is any.
+    """Return the stack with this name, which must be this project's; None if there is none.
 
     Raises
     ------
     AwsError
-        It is somebody else's, or AWS did not tell.
+        It is not this project's, or AWS does not answer.
     """
     stack = find_stack(cloudformation, name)
     if stack is not None and not stack.is_ours:
         raise AwsError(
-            f"the stack {name} was not made from this project's template, and is left alone; "
+            f"the stack {name} was not created from this project's template; "
             "choose another name with --stack"
         )
     return stack
 
 
 def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
-    """Refuse a stack that AWS will not update.
+    """Refuse a stack that AWS cannot update.
 
     Raises
     ------
     AwsError
-        with what has to be done first.
+        With what to do first.
     """
     if stack is None or stack.status == UNDER_REVIEW:
         return
     name = stack.name
     if stack.is_changing:
         raise AwsError(
-            f"AWS is still at work on the stack {name} ({stack.status}); "
+            f"AWS is still changing the stack {name} ({stack.status}); "
             f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
         )
     if stack.status in NEVER_MADE:
@@ -142,12 +142,12 @@ def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
 
 
 def resources_of(cloudformation: Any, stack: Stack) -> Sequence[Resource]:
-    """What the stack holds now.
+    """Return the resources of the stack.
 
     Raises
     ------
     AwsError
-        AWS did not tell.
+        AWS does not answer.
     """
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.stack_id)
     with translate_errors(f"list the resources of the stack {stack.name}", hints=STACK_HINTS):

@@ -14,10 +14,10 @@ from spikeinterface_cloud.errors import CloudJobError
 
 TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.yaml"
 
-#: the parameter that follows this program's version, as `make push` does
+#: the parameter that follows this program's version, like `make push`
 IMAGE_TAG = "ImageTag"
 
-#: in which zones the stack's own subnets are; they cannot move later
+#: the zones of the stack's own subnets, which cannot move later
 ZONES = ("FirstZone", "SecondZone", "ThirdZone")
 SUBNETS = "SubnetIds"
 INSTANCE_TYPES = ("GpuInstanceTypes", "CpuInstanceTypes")
@@ -31,7 +31,7 @@ class ParameterError(CloudJobError, ValueError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """A template that CloudFormation has read."""
+    """A template, as read by CloudFormation."""
 
     body: str
     #: the default of each parameter, by name
@@ -39,12 +39,12 @@ class Template:
 
 
 def read_template(cloudformation: Any) -> Template:
-    """The project's template, with its parameters as CloudFormation reads them.
+    """Return the project's template with its parameters.
 
     Raises
     ------
     AwsError
-        AWS did not take it.
+        AWS refuses it.
     """
     body = TEMPLATE_FILE.read_text()
     with translate_errors("read the template", hints=STACK_HINTS):
@@ -59,15 +59,15 @@ def read_template(cloudformation: Any) -> Template:
 def choose_values(
     template: Template, given: Mapping[str, str], previous: Mapping[str, str]
 ) -> dict[str, str]:
-    """The value of every parameter: given > as it was > default.
+    """Return the value of every parameter: the given one, the previous one, or the default.
 
-    The image's tag is this program's version unless it is given, so that an update of the program
-    and `infra up` move the job definitions to the new images.
+    The image tag is this program's version unless given, so that `infra up` after an update of the
+    program moves the job definitions to the new images.
 
     Parameters
     ----------
     previous
-        the values of the stack that is there; empty for a new one
+        the values of the existing stack; empty for a new one
 
     Raises
     ------
@@ -90,9 +90,9 @@ def choose_values(
 def with_static_names(
     template: Template, values: Mapping[str, str], stack: str, account: str, region: str
 ) -> Template:
-    """The template with the names of what outlives a stack written out.
+    """Return the template with literal names for the resources that outlive the stack.
 
-    CloudFormation takes up a resource that is there already only where its name is no function:
+    CloudFormation imports an existing resource only if its name is not a function:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/import-resources-automatically.html
     """
     bucket = values["ResultsBucketName"] or f"{stack}-{account}-{region}"
@@ -108,22 +108,22 @@ def with_static_names(
     }
     body = template.body
     for function, name in names.items():
-        assert body.count(function) == 1, f"the template names it otherwise: {function}"
+        assert body.count(function) == 1, f"the template has another name: {function}"
         body = body.replace(function, name)
     return replace(template, body=body)
 
 
 def needs_zones(values: Mapping[str, str]) -> bool:
-    """Whether zones for subnets of the stack's own have yet to be chosen."""
+    """Return whether zones for the stack's own subnets have to be chosen."""
     return not values[SUBNETS] and not any(values[zone] for zone in ZONES)
 
 
 def instance_types(values: Mapping[str, str]) -> Sequence[str]:
-    """The machines of all compute environments."""
+    """Return the instance types of all compute environments."""
     listed = ",".join(values[name] for name in INSTANCE_TYPES)
     return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def as_request(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The values in the form of CloudFormation."""
+    """Return the values in CloudFormation's form."""
     return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]

@@ -1,4 +1,4 @@
-"""`infra up`: make the stack, or bring it up to date, once the user has seen what that means."""
+"""`infra up`: create or update the stack, after the user has seen the changes."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from spikeinterface_cloud.aws.infra.template import (
     read_template,
     with_static_names,
 )
-from spikeinterface_cloud.aws.infra.wait import Progress, check_outcome
+from spikeinterface_cloud.aws.infra.wait import StackWatcher, check_outcome
 from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import STACK_HINTS, translate_errors
 
-#: how a stack ends that is as it was asked for
+#: the states of success
 MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What is to happen to the stack."""
+    """The planned changes to the stack."""
 
     stack: Stack | None
-    #: None where the stack is as it should be
+    #: None if the stack is up to date
     change_set: ChangeSet | None
     #: of every parameter
     values: Mapping[str, str]
-    #: the types of all the resources that there will be
+    #: the types of all resources after the changes
     kinds: Sequence[str]
 
 
 def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
-    """Ask AWS what the template would change; nothing is changed yet.
+    """Query AWS for the changes that the template would make, without making them.
 
     Raises
     ------
     ParameterError
-        A parameter is given that the template does not have.
+        The template has no such parameter.
     AwsError
         The stack cannot be changed, or AWS refuses.
     """
@@ -76,7 +76,7 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
 
 
 def account_of(session: AwsSession, stack: Stack | None) -> str:
-    """The number of the account that the stack is in, or will be."""
+    """Return the number of the stack's account."""
     if stack is not None:
         return stack.stack_id.split(":")[4]
     with translate_errors("ask whose account it is", hints=STACK_HINTS):
@@ -84,13 +84,13 @@ def account_of(session: AwsSession, stack: Stack | None) -> str:
 
 
 def describe_plan(planned: Plan) -> list[str]:
-    """The plan for people, a line each: what changes, and what it costs."""
+    """Return the changes and their cost for people, as lines."""
     assert planned.change_set is not None
     changes = planned.change_set.changes
     lines = [f"the stack {planned.change_set.stack_name}, {counted(len(changes), 'change')}:"]
     width = max((len(change.kind) for change in changes), default=0)
     for change in changes:
-        anew = {"True": "  is made anew", "Conditional": "  may be made anew"}
+        anew = {"True": "  is replaced", "Conditional": "  may be replaced"}
         lines.append(
             f"  {change.action:<6}  {change.kind:<{width}}  {change.logical_id}"
             f"{anew.get(change.replacement, '')}"
@@ -100,7 +100,7 @@ def describe_plan(planned: Plan) -> list[str]:
 
 
 def plan_values(planned: Plan) -> dict[str, Any]:
-    """The plan for `--json`."""
+    """Return the plan for `--json`."""
     cost = idle_cost(planned.kinds)
     changes = planned.change_set.changes if planned.change_set else ()
     return {
@@ -109,33 +109,33 @@ def plan_values(planned: Plan) -> dict[str, Any]:
             for change in changes
         ],
         "parameters": dict(planned.values),
-        "idleUsdAMonth": round(cost.usd_a_month, 2),
-        "idleUsdAMonthForAGb": dict(cost.usd_a_gb),
+        "idleUsdPerMonth": round(cost.usd_per_month, 2),
+        "idleUsdPerGbMonth": dict(cost.usd_per_gb_month),
         "unpriced": list(cost.unpriced),
     }
 
 
 def discard(session: AwsSession, planned: Plan) -> None:
-    """Forget the plan; in the account, nothing of it is left."""
+    """Discard the plan; nothing of it stays in the account."""
     if planned.change_set is not None:
         change_sets.discard(session.client("cloudformation"), planned.change_set)
 
 
 def carry_out(
-    session: AwsSession, planned: Plan, interval_s: float, tell: Callable[[str], None]
+    session: AwsSession, planned: Plan, interval_s: float, report: Callable[[str], None]
 ) -> Stack:
-    """Let AWS make the changes, tell what it does, and wait for the end.
+    """Make the changes, report the events, and wait for the end.
 
     Raises
     ------
     AwsError
-        with what failed first, if anything does.
+        With the first failure, if anything fails.
     """
     assert planned.change_set is not None
     cloudformation = session.client("cloudformation")
-    progress = Progress(cloudformation, planned.change_set.stack_id, tell)
+    watcher = StackWatcher(cloudformation, planned.change_set.stack_id, report)
     change_sets.execute(cloudformation, planned.change_set)
-    stack = progress.wait(interval_s)
+    stack = watcher.wait(interval_s)
     again = f"run `submit_job.py infra up --stack {stack.name}` again"
     if stack.status.startswith(("CREATE", "ROLLBACK")):
         again = f"run `submit_job.py infra down --stack {stack.name}`, then `infra up` again"
@@ -144,7 +144,7 @@ def carry_out(
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things.
+    """Return a number with its noun.
 
     >>> counted(1, "change"), counted(34, "change")
     ('1 change', '34 changes')

@@ -1,4 +1,4 @@
-"""Watch AWS at work on a stack, until it is done."""
+"""Watch the changes of a stack until they end."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from spikeinterface_cloud.aws.infra.events import Event, first_failure, latest_e
 from spikeinterface_cloud.aws.infra.stack import Stack, find_stack
 from spikeinterface_cloud.aws_errors import AwsError
 
-#: a stack may look as it did before for a moment after AWS was told to change it
+#: how long a stack may keep its old state after a change was started
 BEGINNING_S = 60
 
 
-class Progress:
-    """The events of a stack, each told once; those that have been there before are not told."""
+class StackWatcher:
+    """Reports each new event of a stack once."""
 
-    def __init__(self, cloudformation: Any, stack_id: str, tell: Callable[[str], None]) -> None:
+    def __init__(self, cloudformation: Any, stack_id: str, report: Callable[[str], None]) -> None:
         self._cloudformation = cloudformation
         self._stack_id = stack_id
-        self._tell = tell
+        self._report = report
         self._has_begun = False
         self._seen = {event.event_id for event in latest_events(cloudformation, stack_id)}
 
     def wait(self, interval_s: float) -> Stack:
-        """The stack once AWS is done with it, well or not; what was done is told as it happens.
+        """Report events until the stack no longer changes, and return it.
 
         Raises
         ------
         AwsError
-            AWS does not tell.
+            AWS does not answer.
         """
         latest_s = time.monotonic() + BEGINNING_S
         while True:
             stack = find_stack(self._cloudformation, self._stack_id)
             if stack is None:
-                raise AwsError(f"AWS does not know the stack {self._stack_id} any more")
-            self._tell_new()
+                raise AwsError(f"the stack {self._stack_id} no longer exists")
+            self._report_new()
             is_late = time.monotonic() > latest_s
             if (self._has_begun or is_late) and not stack.is_changing:
                 return stack
             time.sleep(interval_s)
 
-    def _tell_new(self) -> None:
+    def _report_new(self) -> None:
         for event in reversed(list(self._new())):
             self._seen.add(event.event_id)
             self._has_begun = True
             if not event.is_of_stack and not event.status.endswith("_IN_PROGRESS"):
-                self._tell(f"  {event.sentence}")
+                self._report(f"  {event.sentence}")
 
     def _new(self) -> Iterable[Event]:
         events = latest_events(self._cloudformation, self._stack_id)
@@ -61,10 +61,10 @@ def check_outcome(cloudformation: Any, stack: Stack, wanted: Iterable[str], advi
     Raises
     ------
     AwsError
-        with what failed first, and `advice`.
+        With the first failure, and `advice`.
     """
     if stack.status in wanted:
         return
     failure = first_failure(cloudformation, stack.stack_id)
-    why = f": first failed {failure.sentence}" if failure else ""
-    raise AwsError(f"the stack {stack.name} ended as {stack.status}{why}; {advice}")
+    why = f": the first failure was {failure.sentence}" if failure else ""
+    raise AwsError(f"the stack {stack.name} ended in {stack.status}{why}; {advice}")

@@ -1,4 +1,4 @@
-"""The zones that offer the machines: a subnet in another one would never have any."""
+"""The availability zones that offer the instance types."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 from spikeinterface_cloud.aws.infra.template import ZONES
 from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, translate_errors
 
-#: CloudFormation needs two subnets or three
+#: the template needs two or three subnets
 FEWEST = 2
 
 
 def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
-    """The zones with the most of these types, as the template's parameters.
+    """Return the zones that offer most of these types, as the template's parameters.
 
     Raises
     ------
     AwsError
-        The region offers a type in no zone, offers them in fewer than two, or AWS did not tell.
+        The region offers a type in no zone, offers them in fewer than two, or AWS does not answer.
     """
     offered = _offers(ec2, types)
     region = ec2.meta.region_name
@@ -34,21 +34,21 @@ def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
     best = sorted(sorted(counts), key=lambda zone: -counts[zone])[: len(ZONES)]
     if len(best) < FEWEST:
         raise AwsError(
-            f"{region} offers these machines in {', '.join(best)} only, and the stack needs two "
-            "zones; choose another --region, or give --parameter VpcId=... and "
+            f"{region} offers these instance types in {', '.join(best)} only, but the stack needs "
+            "two zones; choose another --region, or give --parameter VpcId=... and "
             "--parameter SubnetIds=..."
         )
     return dict(zip(ZONES, [*sorted(best), *[""] * len(ZONES)], strict=False))
 
 
 def _offers(ec2: Any, types: Sequence[str]) -> dict[str, set[str]]:
-    """The types that each zone offers."""
+    """Return the types that each zone offers."""
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": list(types)}],
     )
     found: dict[str, set[str]] = {}
-    with translate_errors("ask which zones offer the machines", hints=STACK_HINTS):
+    with translate_errors("list the zones that offer the instance types", hints=STACK_HINTS):
         for page in pages:
             for offer in page["InstanceTypeOfferings"]:
                 found.setdefault(offer["Location"], set()).add(offer["InstanceType"])

@@ -43,7 +43,7 @@ VCPUS_8_GPU_1 = ({"type": "VCPU", "value": "8"}, {"type": "GPU", "value": "1"})
 
 @pytest.fixture
 def server(aws: AwsServer) -> AwsServer:
-    """An account that may start machines, where nothing waits."""
+    """An account that may start instances, where nothing waits."""
     allow(aws, QUOTA)
     aws.front_of_queue = []
     return aws
@@ -83,7 +83,7 @@ def diagnosed(laptop: Laptop, *arguments: str) -> tuple[list[dict[str, Any]], in
 
 def of_check(findings: list[dict[str, Any]], check: str) -> dict[str, Any]:
     """The worst finding of a check."""
-    order = ["failed", "warning", "not allowed to look", "not known", "ok"]
+    order = ["failed", "warning", "no permission", "unknown", "ok"]
     found = [finding for finding in findings if finding["check"] == check]
     assert found, [finding["check"] for finding in findings]
     return min(found, key=lambda finding: order.index(finding["verdict"]))
@@ -97,9 +97,9 @@ def test_nothing_is_found_where_nothing_is_wrong(laptop: Laptop, server: AwsServ
     assert {finding["verdict"] for finding in findings} == {"ok"}
     assert code == 0
     assert [finding["check"] for finding in findings] == [
-        *("job", "job queue", "front of the queue", "GPU", "environment", "machine size"),
+        *("job", "job queue", "front of the queue", "GPU", "environment", "instance size"),
         *("system", "quota", "zones", "subnets", "security groups", "instance role"),
-        *("service role", "scaling", "machines", "job role", "image", "log group"),
+        *("service role", "scaling", "instances", "job role", "image", "log group"),
     ]
 
 
@@ -202,106 +202,106 @@ def resources(*requirements: Mapping[str, str], memory: int = 30_000) -> dict[st
 #: comes out, and words of its evidence and of its remedy
 CAUSES = [
     ("queue disabled", {}, disable_queue, "job queue", "failed",
-     "is DISABLED: none of its jobs starts", "--state ENABLED"),
+     "is DISABLED: no job starts", "--state ENABLED"),
     ("environment disabled", {}, disable_environment, "environment", "failed",
-     "DISABLED: it starts no machine", "update-compute-environment"),
-    ("machines never join", {},
+     "DISABLED: it starts no instance", "update-compute-environment"),
+    ("instances never join", {},
      amend_environment(status="INVALID", statusReason="INVALIDATED and scaled down because none of "
                        "the instances joined the underlying ECS Cluster."),
-     "environment", "failed", "none of the instances joined", "look at the subnets' way out"),
+     "environment", "failed", "none of the instances joined", "check the subnets"),
     ("service role broken", {},
      amend_environment(status="INVALID", statusReason="CLIENT_ERROR - User is not authorized to "
                        "perform: sts:AssumeRole"),
-     "environment", "failed", "sts:AssumeRole", "the service role has to be trusted by Batch"),
+     "environment", "failed", "sts:AssumeRole", "the service role must be trusted by Batch"),
     ("environment full", {}, amend_environment(computeResources={"desiredvCpus": 8}),
-     "environment", "warning", "8 of 8 vCPUs: it does not grow any further", "raise maxvCpus"),
+     "environment", "warning", "8 of 8 vCPUs: it has reached its maximum", "raise maxvCpus"),
     ("low price offered", {}, amend_environment(computeResources={"bidPercentage": 30}),
-     "environment", "warning", "pays 30 % of the On-Demand price", "without bidPercentage"),
+     "environment", "warning", "pays at most 30 % of the On-Demand price", "without bidPercentage"),
     ("BEST_FIT", {}, amend_environment(computeResources={"allocationStrategy": "BEST_FIT",
                                                           "spotIamFleetRole": "arn"}),
-     "environment", "warning", "waits for one type of machine", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
+     "environment", "warning", "waits for one instance type", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
     ("Spot without a fleet role", {},
      amend_environment(computeResources={"allocationStrategy": "BEST_FIT"}),
-     "environment", "failed", "no spotIamFleetRole", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
+     "environment", "failed", "without spotIamFleetRole", "SPOT_PRICE_CAPACITY_OPTIMIZED"),
     ("maxvCpus below the job", {"max_vcpus": 4}, nothing, "environment", "failed",
-     "4 vCPUs at most, and the job asks for 8", "maxvCpus=32"),
-    ("all the memory of the machine", {"container": resources(*VCPUS_8_GPU_1, memory=32_768)},
-     nothing, "machine size", "failed",
+     "its maximum is 4 vCPUs, but the job requests 8", "maxvCpus=32"),
+    ("all the memory of the instance", {"container": resources(*VCPUS_8_GPU_1, memory=32_768)},
+     nothing, "instance size", "failed",
      "all or nearly all of the memory of g4dn.2xlarge", "--memory 30146"),
     ("nearly all of it", {"container": resources(*VCPUS_8_GPU_1, memory=31_000)},
-     nothing, "machine size", "warning", "may not fit on g4dn.2xlarge", "--memory 30146"),
+     nothing, "instance size", "warning", "may not fit on g4dn.2xlarge", "--memory 30146"),
     ("more memory than any", {"container": resources(*VCPUS_8_GPU_1, memory=64_000)},
-     nothing, "machine size", "failed", "g4dn.2xlarge, has 32,768", "types with more memory"),
+     nothing, "instance size", "failed", "g4dn.2xlarge, has 32,768", "types with more memory"),
     ("more vCPUs than any",
      {"max_vcpus": 64, "container": resources({"type": "VCPU", "value": "16"})},
-     nothing, "machine size", "failed",
-     "16 vCPUs, and the largest machine, g4dn.2xlarge, has 8", "--vcpus 8"),
-    ("no machine with a GPU", {"instance_types": ("m5.2xlarge", "r5.2xlarge")}, nothing,
-     "machine size", "failed",
-     "asks for 1 GPU, and none of m5.2xlarge, r5.2xlarge has one", "g4dn.2xlarge or g5.2xlarge"),
+     nothing, "instance size", "failed",
+     "16 vCPUs, but the largest instance, g4dn.2xlarge, has 8", "--vcpus 8"),
+    ("no instance with a GPU", {"instance_types": ("m5.2xlarge", "r5.2xlarge")}, nothing,
+     "instance size", "failed",
+     "requests 1 GPU, but none of m5.2xlarge, r5.2xlarge has one", "g4dn.2xlarge or g5.2xlarge"),
     ("no GPU asked for Kilosort4", {"container": resources({"type": "VCPU", "value": "4"})},
-     nothing, "GPU", "failed", "kilosort4 needs a GPU and the job asks for none", "--gpus 1"),
+     nothing, "GPU", "failed", "kilosort4 needs a GPU, but the job requests none", "--gpus 1"),
     ("no driver", {},
      amend_environment(computeResources={"ec2Configuration": [{"imageType": "ECS_AL2023"}]}),
-     "system", "failed", "start as ECS_AL2023, without a driver", "ECS_AL2023_NVIDIA"),
+     "system", "failed", "start from ECS_AL2023, which has no GPU driver", "ECS_AL2023_NVIDIA"),
     ("retired system", {},
      amend_environment(computeResources={"ec2Configuration": [{"imageType": "ECS_AL2_NVIDIA"}]}),
-     "system", "warning", "AWS has retired on 30 June 2026", "ECS_AL2023_NVIDIA"),
+     "system", "warning", "AWS retired on 30 June 2026", "ECS_AL2023_NVIDIA"),
     ("no Spot quota", {}, allow_nothing, "quota", "failed",
-     "0 vCPUs of Spot G and VT machines (L-3819A6DF)", "On-Demand machines have a quota"),
+     "0 vCPUs of Spot G and VT instances (L-3819A6DF)", "On-Demand instances have a"),
     ("no On-Demand quota", {"market": "EC2"}, allow_nothing, "quota", "failed",
-     "0 vCPUs of On-Demand G and VT machines (L-DB2E81BA)", "--quota-code L-DB2E81BA"),
+     "0 vCPUs of On-Demand G and VT instances (L-DB2E81BA)", "--quota-code L-DB2E81BA"),
     ("quota below maxvCpus", {"max_vcpus": 256}, nothing, "quota", "warning",
      "allows 64 vCPUs of Spot", "--desired-value 256"),
     ("zone without the type", {"zone": ZONE_WITHOUT}, nothing, "zones", "failed",
-     "and the subnets lie in us-east-1e", "add a subnet in one of those zones"),
+     "but the subnets are in us-east-1e", "add a subnet in one of those zones"),
     ("no public address", {"public": False}, nothing, "subnets", "failed",
-     "its machines get no public address", "--map-public-ip-on-launch"),
-    ("no way out", {"way_out": None}, nothing, "subnets", "failed",
+     "its instances get no public address", "--map-public-ip-on-launch"),
+    ("no way out", {"default_route": None}, nothing, "subnets", "failed",
      "has no endpoint for ecs, ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs, s3", "NAT"),
-    ("NAT without an endpoint for S3", {"way_out": "nat", "public": False}, nothing, "subnets",
-     "warning", "paid by the GB", "gateway endpoint for S3"),
+    ("NAT without an endpoint for S3", {"default_route": "nat", "public": False}, nothing,
+     "subnets", "warning", "billed per GB", "gateway endpoint for S3"),
     ("subnet gone", {}, amend_environment(computeResources={"subnets": ["subnet-0123456789"]}),
-     "subnets", "failed", "does not exist", "subnets that exist"),
+     "subnets", "failed", "does not exist", "existing subnets"),
     ("no request goes out", {}, revoke_egress, "security groups", "failed",
-     "lets no request out to port 443", "authorize-security-group-egress"),
+     "allows no outbound requests to port 443", "authorize-security-group-egress"),
     ("launch template gone", {},
      amend_environment(computeResources={"launchTemplate": {"launchTemplateName": "lab-gone",
                                                              "version": "$Latest"}}),
      "launch template", "failed", "no launch template lab-gone", "name another"),
     ("role for an instance profile", {},
      amend_environment(computeResources={"instanceRole": "arn:aws:iam::123456789012:role/lab"}),
-     "instance role", "failed", "is a role, where an instance profile is wanted",
+     "instance role", "failed", "is a role, not an instance profile",
      "instance-profile/NAME"),
     ("instance profile gone", {}, delete_profile, "instance role", "failed",
      "there is no instance profile", "create-instance-profile"),
     ("instance profile empty", {}, empty_profile, "instance role", "failed",
-     "holds no role", "add-role-to-instance-profile"),
+     "has no role", "add-role-to-instance-profile"),
     ("instance role of another service", {}, distrust("instance"), "instance role", "failed",
-     "is trusted by lambda.amazonaws.com, and has to be by ec2.amazonaws.com", "trust policy"),
+     "by lambda.amazonaws.com, but must be trusted by ec2.amazonaws.com", "trust policy"),
     ("instance role without its policy", {}, detach_policy, "instance role", "warning",
-     "has not the policy AmazonEC2ContainerServiceforEC2Role", "attach-role-policy"),
+     "lacks the policy AmazonEC2ContainerServiceforEC2Role", "attach-role-policy"),
     ("service role of another service", {}, distrust("service"), "service role", "failed",
-     "has to be by batch.amazonaws.com", "trust policy"),
+     "must be trusted by batch.amazonaws.com", "trust policy"),
     ("no service-linked role", {}, amend_environment(serviceRole=""), "service role", "failed",
      "AWSServiceRoleForBatch is missing", "create-service-linked-role"),
-    ("job role gone", {}, delete_job_role, "job role", "failed", "there is no role", "make it"),
+    ("job role gone", {}, delete_job_role, "job role", "failed", "there is no role", "create it"),
     ("job role of another service", {}, distrust("job"), "job role", "failed",
-     "has to be by ecs-tasks.amazonaws.com", "trust policy"),
+     "must be trusted by ecs-tasks.amazonaws.com", "trust policy"),
     ("no job role", {"container": {"jobRoleArn": None}}, nothing, "job role", "warning",
      "the job definition names none", "jobRoleArn"),
     ("secrets without an execution role",
      {"container": {"secrets": [{"name": "DANDI_API_KEY", "valueFrom": "arn"}]}}, nothing,
-     "execution role", "failed", "no execution role that could read them", "executionRoleArn"),
+     "execution role", "failed", "no execution role to read them", "executionRoleArn"),
     ("image gone", {}, delete_image, "image", "failed", "there is no image gpu", "make push"),
     ("repository gone", {}, delete_repository, "image", "failed",
      "there is no repository", "make push"),
     ("image elsewhere", {"container": {"image": "lab/sorting:1"}}, nothing, "image", "warning",
      "lab/sorting:1 is not in ECR", "make push"),
     ("log group gone", {}, delete_log_group, "log group", "failed",
-     "no machine may make one", "create-log-group"),
+     "instances may not create it", "create-log-group"),
     ("another job blocks the queue", {}, block_the_queue, "front of the queue", "failed",
-     "at the front is blocked: the job asks for more", "submit_job.py cancel"),
+     "at the front is blocked: the job requests more", "submit_job.py cancel"),
 ]  # fmt: skip
 
 
@@ -359,12 +359,12 @@ def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsS
     ("state", "check", "verdict", "evidence", "remedy"),
     [
         ({"status": "RUNNABLE", "createdAt": 0}, "job", "warning",
-         "after its submission: it waits for a machine, and AWS gives no reason", "checks below"),
+         "after its submission: it waits for an instance, and AWS gives no reason", "checks below"),
         ({"status": "RUNNABLE", "statusReason":
           "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue "
           "cannot meet the CPU requirement of the job."}, "job", "failed",
          "more vCPUs than its compute environments may ever have", "raise maxvCpus"),
-        ({"status": "STARTING"}, "job", "ok", "its machine fetches the image", "None"),
+        ({"status": "STARTING"}, "job", "ok", "its instance fetches the image", "None"),
         ({"status": "RUNNING"}, "job", "ok", "RUNNING, ", "None"),
         ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
          "job", "failed", "exit code 66: the source is missing or forbidden", "may read it"),
@@ -375,12 +375,12 @@ def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsS
          "used more memory than the job asked for", "--memory"),
         ({"status": "FAILED", "statusReason": "Task failed to start", "container": {"reason":
           "CannotPullContainerError: pull image manifest has been retried 5 time(s)"}},
-         "job", "failed", "the machine could not fetch the image", "look at the image"),
+         "job", "failed", "the instance could not pull the image", "look at the image"),
         ({"status": "FAILED", "statusReason": "Canceled by JobStateTimeLimit action due to reason: "
           "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"}, "job", "failed",
-         "the queue has cancelled it", "do away with the cause"),
+         "the queue canceled it", "do away with the cause"),
         ({"status": "FAILED", "statusReason": "Host EC2 (instance i-1) terminated.",
-          "attempts": [{}, {}, {}]}, "job", "failed", "after 3 attempts: its machine was taken",
+          "attempts": [{}, {}, {}]}, "job", "failed", "after 3 attempts: its instance was taken",
          "--attempts"),
     ],
 )  # fmt: skip
@@ -456,10 +456,10 @@ def test_an_array_is_looked_at_by_the_child_that_tells_the_most(
         server.set_fate(f"{array}:{child}", status="SUCCEEDED")
     for named in (array, f"{array}:1"):
         findings, code = diagnosed(laptop, named)
-        assert of_check(findings, "machine size")["verdict"] == "failed"
+        assert of_check(findings, "instance size")["verdict"] == "failed"
         assert code == 1
         if named == array:
-            assert findings[0]["evidence"] == (f"1 RUNNABLE, 2 SUCCEEDED; {array}:1 is looked at")
+            assert findings[0]["evidence"] == (f"1 RUNNABLE, 2 SUCCEEDED; {array}:1 is checked")
     counts["arrayProperties"]["statusSummary"] = {"SUCCEEDED": 2, "FAILED": 1}
     server.set_fate(array, status="FAILED", **counts)
     server.set_fate(f"{array}:1", status="FAILED", container={"exitCode": 73})
@@ -476,8 +476,8 @@ def test_a_queue_is_looked_at_without_a_job(
     findings, code = diagnosed(laptop, "--queue", healthy.name)
     assert of_check(findings, "quota")["verdict"] == "failed"
     checks = {finding["check"] for finding in findings}
-    assert not checks & {"job", "machine size", "image", "job role"}
-    assert {"job queue", "environment", "subnets", "instance role", "machines"} <= checks
+    assert not checks & {"job", "instance size", "image", "job role"}
+    assert {"job queue", "environment", "subnets", "instance role", "instances"} <= checks
     assert code == 1
     assert diagnosed(laptop, "--job-queue", healthy.name)[0] == findings
 
@@ -504,8 +504,8 @@ def test_the_queue_may_be_the_stack_s_or_the_environment_s(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "nothing to look at; give a job's id, --queue or --stack."),
-        (["a-job", "--queue", "gpu"], 2, "a job is looked at in its own queue; give the job, or"),
+        ([], 2, "nothing to diagnose; give a job's id, --queue or --stack."),
+        (["a-job", "--queue", "gpu"], 2, "a job is checked in its own queue; give the job, or"),
         (["5cdc694e-2ec9-4b72-8d1c-371a69eff235"], 1,
          "there is no job 5cdc694e-2ec9-4b72-8d1c-371a69eff235 in us-east-1; check --region and"),
         (["arn:aws:batch:eu-west-1:123456789012:job/5cdc694e"], 1,
@@ -541,7 +541,7 @@ def test_without_credentials_nothing_is_looked_at(
     no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
     done = laptop.run("diagnose", "--queue", healthy.name, env=no_keys)
     assert done.returncode == 1
-    assert "no AWS credentials were found on this machine" in done.stderr
+    assert "no AWS credentials were found on this instance" in done.stderr
     assert done.stdout == ""
     server.refuse("describejobqueues", "ExpiredTokenException", "expired", status=403)
     done = laptop.run("diagnose", "--queue", healthy.name)
@@ -555,14 +555,14 @@ def test_a_call_that_the_server_does_not_have_is_no_failure(
     server.answers.clear()  # and moto knows no quota of EC2
     findings, code = diagnosed(laptop, healthy.submit())
     quota = of_check(findings, "quota")
-    assert quota["verdict"] == "not known"
+    assert quota["verdict"] == "unknown"
     assert "servicequotas:GetAWSDefaultServiceQuota" in quota["evidence"]
     assert code == 0
 
 
 #: what a permission shows, by the check that misses it
 PERMISSIONS = {
-    "DescribeInstanceTypes": ("ec2:DescribeInstanceTypes", {"machine size", "quota", "zones"}),
+    "DescribeInstanceTypes": ("ec2:DescribeInstanceTypes", {"instance size", "quota", "zones"}),
     "DescribeInstanceTypeOfferings": ("ec2:DescribeInstanceTypeOfferings", {"zones"}),
     "DescribeSubnets": ("ec2:DescribeSubnets", {"zones", "subnets"}),
     "DescribeRouteTables": ("ec2:DescribeRouteTables", {"subnets"}),
@@ -573,9 +573,9 @@ PERMISSIONS = {
     "GetRole": ("iam:GetRole", {"instance role", "service role", "job role"}),
     "DescribeAutoScalingGroups": (
         "autoscaling:DescribeAutoScalingGroups",
-        {"scaling", "machines"},
+        {"scaling", "instances"},
     ),
-    "ListContainerInstances": ("ecs:ListContainerInstances", {"machines"}),
+    "ListContainerInstances": ("ecs:ListContainerInstances", {"instances"}),
     "DescribeImages": ("ecr:DescribeImages", {"image"}),
     "DescribeLogGroups": ("logs:DescribeLogGroups", {"log group"}),
     "getjobqueuesnapshot": ("batch:GetJobQueueSnapshot", {"front of the queue"}),
@@ -595,10 +595,10 @@ def test_what_may_not_be_looked_at_is_named_and_the_rest_is(
     server.front_of_queue = [arn_of(healthy, job_id)]
     server.refuse(action, "AccessDeniedException", "no", status=403, times=1000)
     findings, code = found_of(session, job_id)
-    hidden = [finding for finding in findings if finding["verdict"] == "not allowed to look"]
+    hidden = [finding for finding in findings if finding["verdict"] == "no permission"]
     assert {finding["check"] for finding in hidden} == checks
     assert all(permission in finding["evidence"] for finding in hidden)
-    assert {finding["verdict"] for finding in findings} == {"ok", "not allowed to look"}
+    assert {finding["verdict"] for finding in findings} == {"ok", "no permission"}
     assert code == 0
 
 
@@ -611,7 +611,7 @@ def test_where_the_job_may_not_be_seen_the_queue_of_the_settings_is_looked_at(
     checks = [line.split("  ")[0] for line in done.stdout.splitlines() if line[0] != " "]
     assert checks[:3] == ["job", "job queue", "front of the queue"]
     assert "subnets" in checks
-    assert done.stderr.strip() == "not allowed to look: job"
+    assert done.stderr.strip() == "no permission: job"
 
 
 def test_a_user_who_may_only_see_batch_still_gets_a_table(
@@ -624,9 +624,9 @@ def test_a_user_who_may_only_see_batch_still_gets_a_table(
     )
     done = run_table(laptop, job_id)
     assert done.returncode == 0
-    hidden = [line for line in done.stdout.splitlines() if "not allowed to look" in line]
+    hidden = [line for line in done.stdout.splitlines() if "no permission" in line]
     assert len(hidden) == 13, done.stdout
-    assert "not allowed to look: machine size, quota, zones" in done.stderr
+    assert "no permission: instance size, quota, zones" in done.stderr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -666,12 +666,12 @@ def test_users_with_few_permissions_get_a_table(tmp_path: Path) -> None:
         done = run_table(laptop, "--queue", lab.name, env=nobody)
         assert done.returncode == 0
         assert done.stdout.split()[:2] == ["job", "queue"]
-        assert "not allowed to look  it takes batch:DescribeJobQueues" in done.stdout
+        assert "no permission  requires batch:DescribeJobQueues" in done.stdout
         done = run_table(laptop, "any-job", env=nobody)
-        assert "not allowed to look  it takes batch:DescribeJobs" in done.stdout
+        assert "no permission  requires batch:DescribeJobs" in done.stdout
         done = run_table(laptop, "--queue", lab.name, "--json", env=watcher)
         verdicts = {
             finding["check"]: finding["verdict"] for finding in json.loads(done.stdout)["findings"]
         }
         assert verdicts["subnets"] == verdicts["environment"] == "ok", done.stdout
-        assert verdicts["instance role"] == verdicts["scaling"] == "not allowed to look"
+        assert verdicts["instance role"] == verdicts["scaling"] == "no permission"

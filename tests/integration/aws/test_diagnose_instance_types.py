@@ -1,4 +1,4 @@
-"""A diagnosis of an account over HTTP, with the machines that moto does not have from a stub."""
+"""A diagnosis of an account over HTTP, with the instances that moto does not have from a stub."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def activity(words: str, code: str, minutes_ago: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def machine(memory_mib: int, gpus: int, connected: bool = True) -> dict[str, Any]:
+def instance(memory_mib: int, gpus: int, connected: bool = True) -> dict[str, Any]:
     def memory(mib: int) -> dict[str, Any]:
         return {"name": "MEMORY", "type": "INTEGER", "integerValue": mib}
 
@@ -68,7 +68,7 @@ def running(
     session: AwsSession,
     lab: Lab,
     activities: list[dict[str, Any]],
-    machines: list[dict[str, Any]],
+    instances: list[dict[str, Any]],
     in_service: int = 0,
 ) -> Iterator[None]:
     """Let Auto Scaling and ECS tell this of the lab's compute environment."""
@@ -91,10 +91,10 @@ def running(
     ):
         scaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [group]})
         scaling.add_response("describe_scaling_activities", {"Activities": activities})
-        arns = [f"machine-{number}" for number in range(len(machines))]
+        arns = [f"instance-{number}" for number in range(len(instances))]
         ecs.add_response("list_container_instances", {"containerInstanceArns": arns})
-        if machines:
-            ecs.add_response("describe_container_instances", {"containerInstances": machines})
+        if instances:
+            ecs.add_response("describe_container_instances", {"containerInstances": instances})
         yield
         scaling.assert_no_pending_responses()
         ecs.assert_no_pending_responses()
@@ -109,29 +109,29 @@ STARTED = activity("Launching a new EC2 instance: i-0", "Successful", 30)
 
 
 @pytest.mark.parametrize(
-    ("activities", "machines", "in_service", "check", "verdict", "evidence", "remedy"),
+    ("activities", "instances", "in_service", "check", "verdict", "evidence", "remedy"),
     [
         ([activity("Could not launch Spot Instances. MaxSpotInstanceCountExceeded - Max spot "
                    "instance count exceeded. Launching EC2 instance failed.", "Failed", 1)],
          [], 0, "scaling", Verdict.FAILED, "MaxSpotInstanceCountExceeded", "quota of Spot vCPUs"),
         ([activity("We currently do not have sufficient g4dn.2xlarge capacity in the Availability "
                    "Zone you requested (us-east-1a).", "Failed", 1)],
-         [], 0, "scaling", Verdict.FAILED, "do not have sufficient", "no such machine free"),
-        ([STARTED], [], 2, "machines", Verdict.FAILED,
-         "2 machines in service, and none has joined", "the subnets' way out"),
-        ([STARTED], [machine(31_612, 1, connected=False)], 1, "machines", Verdict.FAILED,
-         "1 machine in the cluster, and none is connected to ECS", "end them"),
-        ([STARTED], [machine(1_000, 0)], 1, "machines", Verdict.WARNING,
+         [], 0, "scaling", Verdict.FAILED, "do not have sufficient", "AWS has no capacity"),
+        ([STARTED], [], 2, "instances", Verdict.FAILED,
+         "2 instances in service, and none has joined", "the subnets' way out"),
+        ([STARTED], [instance(31_612, 1, connected=False)], 1, "instances", Verdict.FAILED,
+         "1 instance in the cluster, but none is connected to ECS", "end them"),
+        ([STARTED], [instance(1_000, 0)], 1, "instances", Verdict.WARNING,
          "8 vCPUs, 1,000 MiB, 0 GPUs: not enough for this job", "it waits"),
-        ([STARTED], [machine(31_612, 1)], 1, "machines", Verdict.OK, "1 machine in the cluster",
+        ([STARTED], [instance(31_612, 1)], 1, "instances", Verdict.OK, "1 instance in the cluster",
          ""),
     ],
 )  # fmt: skip
-def test_the_machines_of_a_job_are_looked_at(
+def test_the_instances_of_a_job_are_looked_at(
     lab: Lab,
     session: AwsSession,
     activities: list[dict[str, Any]],
-    machines: list[dict[str, Any]],
+    instances: list[dict[str, Any]],
     in_service: int,
     check: str,
     verdict: Verdict,
@@ -139,7 +139,7 @@ def test_the_machines_of_a_job_are_looked_at(
     remedy: str,
 ) -> None:
     job_id = lab.submit()
-    with running(session, lab, activities, machines, in_service):
+    with running(session, lab, activities, instances, in_service):
         diagnosis = diagnose_job(session, job_id, None)
     found = finding(diagnosis, check)
     assert found.verdict is verdict, found
@@ -151,7 +151,7 @@ def test_the_machines_of_a_job_are_looked_at(
 @pytest.mark.parametrize(
     ("memory_mib", "verdict"), [(31_612, Verdict.OK), (31_613, Verdict.FAILED)]
 )
-def test_what_a_machine_has_registered_counts_more_than_an_estimate(
+def test_what_a_instance_has_registered_counts_more_than_an_estimate(
     lab: Lab, session: AwsSession, memory_mib: int, verdict: Verdict
 ) -> None:
     wanted = [
@@ -160,12 +160,12 @@ def test_what_a_machine_has_registered_counts_more_than_an_estimate(
         {"type": "GPU", "value": "1"},
     ]
     job_id = lab.submit(container={"resourceRequirements": wanted})
-    with running(session, lab, [STARTED], [machine(31_612, 1)], 1):
+    with running(session, lab, [STARTED], [instance(31_612, 1)], 1):
         diagnosis = diagnose_job(session, job_id, None)
-    assert finding(diagnosis, "machine size").verdict is verdict
+    assert finding(diagnosis, "instance size").verdict is verdict
 
 
-def test_a_queue_of_spot_and_on_demand_machines_is_looked_at_twice(
+def test_a_queue_of_spot_and_on_demand_instances_is_looked_at_twice(
     lab: Lab, session: AwsSession
 ) -> None:
     """The quotas count apart, and a job has to fit on one of the two only."""
@@ -189,8 +189,8 @@ def test_a_queue_of_spot_and_on_demand_machines_is_looked_at_twice(
     by_environment = {
         (finding.check, finding.environment): finding.verdict for finding in diagnosis.findings
     }
-    assert by_environment["machine size", other.name] is Verdict.WARNING
-    assert by_environment["machine size", lab.name] is Verdict.OK
+    assert by_environment["instance size", other.name] is Verdict.WARNING
+    assert by_environment["instance size", lab.name] is Verdict.OK
     assert by_environment["quota", other.name] is Verdict.OK
     assert by_environment["quota", lab.name] is Verdict.FAILED
     assert asked == ["L-1216C47A", "L-3819A6DF"]

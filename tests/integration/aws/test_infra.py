@@ -100,10 +100,10 @@ def test_a_dry_run_shows_changes_and_cost_and_leaves_nothing(
     assert lines[-1] == "this was a dry run; nothing was changed"
     for name, resource in TEMPLATE["Resources"].items():
         assert any(line.split() == ["Add", resource["Type"], name] for line in lines), name
-    assert any(line.startswith("while no job runs: 0.00 USD a month") for line in lines)
+    assert any(line.startswith("while no job runs: 0.00 USD per month") for line in lines)
     plan = json.loads(dry.stdout)
-    assert plan["idleUsdAMonth"] == 0
-    assert plan["idleUsdAMonthForAGb"] == {"images": 0.1, "results": 0.023, "logs": 0.03}
+    assert plan["idleUsdPerMonth"] == 0
+    assert plan["idleUsdPerGbMonth"] == {"images": 0.1, "results": 0.023, "logs": 0.03}
     assert plan["parameters"]["ImageTag"] == __version__
 
 
@@ -237,7 +237,7 @@ def test_the_definitions_are_those_of_the_template(made: dict[str, Any], lab: Ac
 def test_up_again_changes_nothing(made: dict[str, Any], lab: Account) -> None:
     done = lab.infra("up", *STACK, "--yes", "--json")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "the stack lab is as it should be; nothing was changed\n"
+    assert done.stderr == "the stack lab is up to date; nothing was changed\n"
     assert json.loads(done.stdout) == made
 
 
@@ -250,8 +250,8 @@ def test_status_knows_the_images_that_are_there(made: dict[str, Any], lab: Accou
     done = lab.infra("status", *STACK)
     assert done.returncode == 0, done.stderr
     uri = made["outputs"]["RepositoryUri"]
-    assert f"image {uri}:{__version__}-gpu is there\n" in done.stdout
-    assert f"image {uri}:{__version__} is missing: `make push` sends it\n" in done.stdout
+    assert f"image {uri}:{__version__}-gpu exists\n" in done.stdout
+    assert f"image {uri}:{__version__} is missing: push it with `make push`\n" in done.stdout
     assert re.search(r"^  JobQueue +arn:aws:batch:us-east-1:", done.stdout, re.MULTILINE)
 
 
@@ -261,9 +261,9 @@ def test_status_knows_the_images_that_are_there(made: dict[str, Any], lab: Accou
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["up"], "there is no terminal to ask on; add --yes to go on without a question"),
-        (["down"], "there is no terminal to ask on; add --yes to go on without a question"),
-        (["up", "--yes", "--stack", "My Lab"], "'My Lab' is no name for it; begin with a lower-"),
+        (["up"], "there is no terminal for the question; add --yes to continue without it"),
+        (["down"], "there is no terminal for the question; add --yes to continue without it"),
+        (["up", "--yes", "--stack", "My Lab"], "'My Lab' is not a valid name; begin with a lower"),
         (["up", "--yes", "--parameter", "MaxVcpus"], "'MaxVcpus' is not of the form NAME=VALUE."),
         (
             ["up", "--yes", "--parameter", "MaxVcpu=64"],
@@ -385,7 +385,7 @@ def test_down_deletes_the_stack_but_no_results_and_no_images(
     assert down.returncode == 0, down.stderr
     after = down.stderr.partition("the stack own is deleted\n")[2].splitlines()
     assert after == [
-        "what stays, until you delete it by hand (`infra up` takes it up again):",
+        "kept until you delete them yourself (`infra up` uses them again):",
         f"  the results in {bucket}: aws s3 rb --force s3://{bucket}",
         "  the images in own-images: "
         "aws ecr delete-repository --force --repository-name own-images",

@@ -16,34 +16,34 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Unavailable,
     Verdict,
-    check,
     downgrade_if_any_passes,
     failed,
     ok,
+    run_check,
 )
-from spikeinterface_cloud.aws.diagnose.images import Image, judge_image, parse_image
-from spikeinterface_cloud.aws.diagnose.instance_types import MachineType
-from spikeinterface_cloud.aws.diagnose.job_checks import judge_job
+from spikeinterface_cloud.aws.diagnose.images import EcrImage, check_image, parse_image
+from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType
+from spikeinterface_cloud.aws.diagnose.job_checks import check_job
 from spikeinterface_cloud.aws.diagnose.network_checks import (
     NEEDED_ENDPOINTS,
-    judge_security_groups,
-    judge_subnets,
-    judge_zones,
+    check_security_groups,
+    check_subnets,
+    check_zones,
 )
 from spikeinterface_cloud.aws.diagnose.queue_checks import (
-    judge_environment,
-    judge_front,
-    judge_queue,
+    check_environment,
+    check_front,
+    check_queue,
 )
-from spikeinterface_cloud.aws.diagnose.quotas import Quota, judge_quota
-from spikeinterface_cloud.aws.diagnose.request import Request, request_of
+from spikeinterface_cloud.aws.diagnose.quotas import Quota, check_quota
+from spikeinterface_cloud.aws.diagnose.request import JobRequirements, requirements_of
 from spikeinterface_cloud.aws.diagnose.roles import trusted_services
 from spikeinterface_cloud.aws.diagnose.run import Diagnosis
-from spikeinterface_cloud.aws.diagnose.scaling_checks import judge_activities, judge_machines
+from spikeinterface_cloud.aws.diagnose.scaling_checks import check_activities, check_instances
 from spikeinterface_cloud.aws.diagnose.size_checks import (
-    judge_gpu_request,
-    judge_gpu_system,
-    judge_sizes,
+    check_gpu_request,
+    check_gpu_system,
+    check_sizes,
 )
 from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
 from spikeinterface_cloud.aws.diagnose.table import findings_table, summary
@@ -53,13 +53,13 @@ ROOT = Path(__file__).parents[3]
 REGION = "us-east-1"
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
-G4DN = MachineType(
+G4DN = InstanceType(
     name="g4dn.2xlarge", vcpus=8, memory_mib=32_768, gpus=1, architectures=("x86_64",)
 )
-M5 = MachineType(name="m5.4xlarge", vcpus=16, memory_mib=65_536, gpus=0, architectures=("x86_64",))
+M5 = InstanceType(name="m5.4xlarge", vcpus=16, memory_mib=65_536, gpus=0, architectures=("x86_64",))
 
 
-def request(**wanted: Any) -> Request:
+def request(**wanted: Any) -> JobRequirements:
     """A job for Kilosort4 that fits on a g4dn.2xlarge."""
     given: dict[str, Any] = {
         "vcpus": 8.0,
@@ -73,11 +73,11 @@ def request(**wanted: Any) -> Request:
         "gpu_sorters": ("kilosort4",),
         "sorters_are_known": True,
     }
-    return Request(**given | wanted)
+    return JobRequirements(**given | wanted)
 
 
 def environment(**given: Any) -> dict[str, Any]:
-    """A compute environment of Spot machines."""
+    """A compute environment of Spot instances."""
     resources = {
         "type": "SPOT",
         "allocationStrategy": "SPOT_PRICE_CAPACITY_OPTIMIZED",
@@ -96,7 +96,7 @@ def environment(**given: Any) -> dict[str, Any]:
 
 
 def group(*states: str) -> dict[str, Any]:
-    """An Auto Scaling group with machines in these states."""
+    """An Auto Scaling group with instances in these states."""
     return {
         "AutoScalingGroupName": "AWSBatch-spot-asg-1",
         "Instances": [{"LifecycleState": state} for state in states],
@@ -108,8 +108,8 @@ def activity(words: str, code: str = "Failed", minutes_ago: float = 5) -> dict[s
     return {"StatusCode": code, "StatusMessage": words, "StartTime": started}
 
 
-def machine(cpu: int, memory: int, gpus: int, connected: bool = True) -> dict[str, Any]:
-    """A machine in the cluster of ECS, with what is left on it."""
+def instance(cpu: int, memory: int, gpus: int, connected: bool = True) -> dict[str, Any]:
+    """An instance in the cluster of ECS, with what is left on it."""
     left = [
         {"name": "CPU", "type": "INTEGER", "integerValue": cpu},
         {"name": "MEMORY", "type": "INTEGER", "integerValue": memory},
@@ -163,8 +163,8 @@ def egress(**rule: Any) -> list[dict[str, Any]]:
 def ecr(**image: Any) -> Iterable[Finding]:
     address = parse_image(f"123456789012.dkr.ecr.{image.pop('region', REGION)}.amazonaws.com/lab:1")
     assert address is not None
-    known = Image(**{"repository_exists": True, "exists": True, **image})
-    return judge_image(address, known, frozenset({"x86_64"}), REGION)
+    known = EcrImage(**{"repository_exists": True, "exists": True, **image})
+    return check_image(address, known, frozenset({"x86_64"}), REGION)
 
 
 def state(status: str, **reply: Any) -> JobState:
@@ -178,188 +178,190 @@ START = "Could not launch Spot Instances. "
 #: the cause; the findings; how the last of them comes out; words of its evidence and its remedy
 CAUSES = [
     # what a job asks for
-    ("fits", judge_sizes(request(), [G4DN, M5]), "ok", "fits on g4dn.2xlarge", ""),
-    ("whole memory", judge_sizes(request(memory_mib=32_768), [G4DN]), "failed",
-     "of its 32,768 MiB jobs can count on 30,146", "--memory 30146"),
+    ("fits", check_sizes(request(), [G4DN, M5]), "ok", "fits on g4dn.2xlarge", ""),
+    ("whole memory", check_sizes(request(memory_mib=32_768), [G4DN]), "failed",
+     "of its 32,768 MiB jobs can rely on 30,146", "--memory 30146"),
     ("whole memory, as registered",
-     judge_sizes(request(memory_mib=32_000), [MachineType(
+     check_sizes(request(memory_mib=32_000), [InstanceType(
          name="g4dn.2xlarge", vcpus=8, memory_mib=32_768, gpus=1, architectures=(),
          registered_mib=31_612)]),
-     "failed", "one that runs has registered 31,612", "--memory 31612"),
-    ("tight memory", judge_sizes(request(memory_mib=31_000), [G4DN]), "warning",
+     "failed", "a running one has registered 31,612", "--memory 31612"),
+    ("tight memory", check_sizes(request(memory_mib=31_000), [G4DN]), "warning",
      "may not fit on g4dn.2xlarge", "--memory 30146"),
-    ("too many vCPUs for those with a GPU", judge_sizes(request(vcpus=16), [G4DN, M5]), "failed",
-     "the largest machine, g4dn.2xlarge, has 8", "--vcpus 8"),
-    ("no GPU", judge_sizes(request(), [M5]), "failed", "none of m5.4xlarge has one", "g5.2xlarge"),
-    ("too many GPUs", judge_sizes(request(gpus=4), [G4DN]), "failed",
-     "asks for 4 GPUs, and none of g4dn.2xlarge has more than 1", "types"),
-    ("no such type", judge_sizes(request(), []), "failed", "has none of its instance types",
+    ("too many vCPUs for those with a GPU", check_sizes(request(vcpus=16), [G4DN, M5]), "failed",
+     "the largest instance, g4dn.2xlarge, has 8", "--vcpus 8"),
+    ("no GPU", check_sizes(request(), [M5]), "failed", "none of m5.4xlarge has one", "g5.2xlarge"),
+    ("too many GPUs", check_sizes(request(gpus=4), [G4DN]), "failed",
+     "requests 4 GPUs, but none of g4dn.2xlarge has more than 1", "types"),
+    ("no such type", check_sizes(request(), []), "failed", "has none of its instance types",
      "g4dn.2xlarge"),
-    ("GPU not asked for", judge_gpu_request(request(gpus=0)), "failed",
-     "kilosort4 needs a GPU and the job asks for none", "--gpus 1"),
-    ("sorters of a list", judge_gpu_request(request(gpus=0, gpu_sorters=(),
+    ("GPU not asked for", check_gpu_request(request(gpus=0)), "failed",
+     "kilosort4 needs a GPU, but the job requests none", "--gpus 1"),
+    ("sorters of a list", check_gpu_request(request(gpus=0, gpu_sorters=(),
                                                     sorters_are_known=False)),
-     "warning", "cannot be told from its variables", "if kilosort4 is among them"),
-    ("own system", judge_gpu_system(request(), environment(resources={"imageId": "ami-1"})),
-     "warning", "an image of your own, ami-1", "NVIDIA's driver"),
-    ("CPU system", judge_gpu_system(request(), environment(resources=WITHOUT_DRIVER)),
-     "failed", "without a driver for GPUs", "ECS_AL2023_NVIDIA"),
+     "warning", "do not say which sorters it runs", "if kilosort4 is among them"),
+    ("own system", check_gpu_system(request(), environment(resources={"imageId": "ami-1"})),
+     "warning", "your own AMI, ami-1", "NVIDIA's driver"),
+    ("CPU system", check_gpu_system(request(), environment(resources=WITHOUT_DRIVER)),
+     "failed", "has no GPU driver", "ECS_AL2023_NVIDIA"),
     ("CPU system, CPU job",
-     judge_gpu_system(request(gpus=0), environment(resources=WITHOUT_DRIVER)),
+     check_gpu_system(request(gpus=0), environment(resources=WITHOUT_DRIVER)),
      "ok", "ECS_AL2023", ""),
     # quotas
-    ("no Spot quota", judge_quota(quota(0), [G4DN], 64), "failed",
-     "0 vCPUs of Spot G and VT machines (L-3819A6DF)", "On-Demand machines have a quota of their"),
-    ("no On-Demand quota", judge_quota(quota(4, spot=False), [G4DN], 64), "failed",
-     "4 vCPUs of On-Demand G and VT machines (L-DB2E81BA)", "--quota-code L-DB2E81BA"),
-    ("small quota", judge_quota(quota(8), [G4DN], 64), "warning", "may grow to 64",
+    ("no Spot quota", check_quota(quota(0), [G4DN], 64), "failed",
+     "0 vCPUs of Spot G and VT instances (L-3819A6DF)", "On-Demand instances have a"),
+    ("no On-Demand quota", check_quota(quota(4, spot=False), [G4DN], 64), "failed",
+     "4 vCPUs of On-Demand G and VT instances (L-DB2E81BA)", "--quota-code L-DB2E81BA"),
+    ("small quota", check_quota(quota(8), [G4DN], 64), "warning", "may grow to 64",
      "--desired-value 64"),
-    ("quota", judge_quota(quota(64), [G4DN], 64), "ok", "64 vCPUs of Spot", ""),
+    ("quota", check_quota(quota(64), [G4DN], 64), "ok", "64 vCPUs of Spot", ""),
     # compute environments
-    ("Fargate", judge_environment(environment(resources={"type": "FARGATE"}), request()), "failed",
+    ("Fargate", check_environment(environment(resources={"type": "FARGATE"}), request()), "failed",
      "Fargate, which has no GPUs", "EC2 or Spot"),
-    ("unmanaged", judge_environment(environment(type="UNMANAGED"), request()), "warning",
-     "not started by Batch", "start machines"),
-    ("being made", judge_environment(environment(status="CREATING"), None), "warning",
+    ("unmanaged", check_environment(environment(type="UNMANAGED"), request()), "warning",
+     "Batch does not start its instances", "start instances"),
+    ("being made", check_environment(environment(status="CREATING"), None), "warning",
      "CREATING", "wait"),
-    ("being deleted", judge_environment(environment(status="DELETING"), None), "failed",
+    ("being deleted", check_environment(environment(status="DELETING"), None), "failed",
      "DELETING", "another compute environment"),
-    ("maxvCpus 0", judge_environment(environment(resources={"maxvCpus": 0}), None), "failed",
-     "0 vCPUs at most", "maxvCpus=32"),
+    ("maxvCpus 0", check_environment(environment(resources={"maxvCpus": 0}), None), "failed",
+     "its maximum is 0 vCPUs", "maxvCpus=32"),
     ("invalid for no known reason",
-     judge_environment(environment(status="INVALID", statusReason="CLIENT_ERROR - odd"), None),
-     "failed", "INVALID: CLIENT_ERROR - odd", "mend what the reason names; then disable it"),
-    ("queue gone", judge_queue(None), "failed", "is gone", "that exists"),
-    ("queue invalid", judge_queue({"jobQueueName": "q", "state": "ENABLED", "status": "INVALID",
-                                   "statusReason": "odd"}), "failed", "q is INVALID: odd", "mend"),
-    ("queue empty", judge_queue({"jobQueueName": "q", "state": "ENABLED"}), "failed",
-     "no compute environment", "give it one"),
-    ("queue that cancels", judge_queue({
+     check_environment(environment(status="INVALID", statusReason="CLIENT_ERROR - odd"), None),
+     "failed", "INVALID: CLIENT_ERROR - odd", "the reason names; then disable"),
+    ("queue gone", check_queue(None), "failed", "no longer exists", "that exists"),
+    ("queue invalid", check_queue({"jobQueueName": "q", "state": "ENABLED", "status": "INVALID",
+                                   "statusReason": "odd"}),
+     "failed", "q is INVALID: odd", "correct"),
+    ("queue empty", check_queue({"jobQueueName": "q", "state": "ENABLED"}), "failed",
+     "no compute environment", "add one"),
+    ("queue that cancels", check_queue({
         "jobQueueName": "q", "state": "ENABLED",
         "computeEnvironmentOrder": [{"order": 2, "computeEnvironment": "ce/ondemand"},
                                     {"order": 1, "computeEnvironment": "ce/spot"}],
         "jobStateTimeLimitActions": [{"reason": "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
                                       "maxTimeSeconds": 600}]}),
-     "ok", "it tries spot, then ondemand; it cancels a job that is blocked by CAPACITY:", ""),
+     "ok", "it tries spot, then ondemand; it cancels jobs that are blocked by CAPACITY:", ""),
     ("far from the front",
-     judge_front([str(n) for n in range(100)], state("RUNNABLE", jobArn="c"), None), "warning",
+     check_front([str(n) for n in range(100)], state("RUNNABLE", jobArn="c"), None), "warning",
      "not among the first hundred", "wait"),
-    ("just come", judge_front(["a"], state("RUNNABLE", jobArn="c"), None), "ok",
-     "does not list it yet", ""),
-    ("second", judge_front(["a", "c"], state("RUNNABLE", jobArn="c"), state("RUNNABLE")), "ok",
+    ("just come", check_front(["a"], state("RUNNABLE", jobArn="c"), None), "ok",
+     "does not list the job yet", ""),
+    ("second", check_front(["a", "c"], state("RUNNABLE", jobArn="c"), state("RUNNABLE")), "ok",
      "2. in the queue", ""),
     ("blocked by the first",
-     judge_front(["a", "c"], state("RUNNABLE", jobArn="c"),
+     check_front(["a", "c"], state("RUNNABLE", jobArn="c"),
                  state("RUNNABLE", statusReason="UNDETERMINED - Batch job is blocked, root cause "
                        "is undetermined.")),
      "failed", "2. in the queue; 1 at the front is blocked", "submit_job.py cancel 1"),
-    ("blocked queue", judge_front(["a"], None, state("RUNNABLE", statusReason="ACTION_REQUIRED - "
+    ("blocked queue", check_front(["a"], None, state("RUNNABLE", statusReason="ACTION_REQUIRED - "
                                                      "CE(s) associated with the job queue are "
                                                      "invalid.")),
-     "failed", "1 at the front is blocked: the compute environments", "mend what makes them so"),
+     "failed", "1 at the front is blocked: the compute environments", "correct the cause"),
     # network
-    ("no address left", judge_subnets([subnet(AvailableIpAddressCount=0)], [], [], False),
+    ("no address left", check_subnets([subnet(AvailableIpAddressCount=0)], [], [], False),
      "failed", "subnet-1 has no free address", "larger subnet"),
     ("internet gateway, no address",
-     judge_subnets([subnet()], routes(GatewayId="igw-1"), [], False), "failed",
+     check_subnets([subnet()], routes(GatewayId="igw-1"), [], False), "failed",
      "no public address", "--map-public-ip-on-launch"),
     ("address by launch template",
-     judge_subnets([subnet()], routes(GatewayId="igw-1"), [], True), "ok", "internet gateway", ""),
-    ("NAT", judge_subnets([subnet()], routes(NatGatewayId="nat-1"), endpoints("s3"), False), "ok",
-     "through NAT, and to S3 through an endpoint", ""),
+     check_subnets([subnet()], routes(GatewayId="igw-1"), [], True), "ok", "internet gateway", ""),
+    ("NAT", check_subnets([subnet()], routes(NatGatewayId="nat-1"), endpoints("s3"), False), "ok",
+     "to a NAT gateway, and to an endpoint for S3", ""),
     ("NAT, endpoint of another VPC",
-     judge_subnets([subnet()], routes(NatGatewayId="nat-1"), endpoints("s3", vpc="vpc-2"), False),
-     "warning", "paid by the GB", "free of charge"),
-    ("NAT gone", judge_subnets([subnet()], routes(NatGatewayId="nat-1", State="blackhole"), [],
+     check_subnets([subnet()], routes(NatGatewayId="nat-1"), endpoints("s3", vpc="vpc-2"), False),
+     "warning", "billed per GB", "which is free"),
+    ("NAT gone", check_subnets([subnet()], routes(NatGatewayId="nat-1", State="blackhole"), [],
                                False),
-     "failed", "as the target of its default route is gone", "NAT gateway"),
-    ("transit gateway", judge_subnets([subnet()], routes(TransitGatewayId="tgw-1"), [], False),
-     "warning", "cannot be looked beyond", "ECS, ECR"),
-    ("nowhere", judge_subnets([subnet()], routes(), endpoints("ecs", "s3"), False), "failed",
+     "failed", "because the target of its default route no longer exists", "NAT gateway"),
+    ("transit gateway", check_subnets([subnet()], routes(TransitGatewayId="tgw-1"), [], False),
+     "warning", "cannot be checked further", "ECS, ECR"),
+    ("nowhere", check_subnets([subnet()], routes(), endpoints("ecs", "s3"), False), "failed",
      "no endpoint for ecs-agent, ecs-telemetry, ecr.api, ecr.dkr, logs:", "NAT gateway"),
-    ("endpoints", judge_subnets([subnet()], routes(), endpoints(*NEEDED_ENDPOINTS), False), "ok",
-     "nowhere but to the endpoints of AWS", ""),
+    ("endpoints", check_subnets([subnet()], routes(), endpoints(*NEEDED_ENDPOINTS), False), "ok",
+     "only to the endpoints of AWS", ""),
     ("endpoints that are not ready",
-     judge_subnets([subnet()], routes(), endpoints(*NEEDED_ENDPOINTS, state="pending"), False),
+     check_subnets([subnet()], routes(), endpoints(*NEEDED_ENDPOINTS, state="pending"), False),
      "failed", "no endpoint for ecs,", "NAT"),
-    ("no rule out", judge_security_groups(egress(IpProtocol="tcp", FromPort=80, ToPort=80)),
-     "failed", "no request out to port 443", "authorize-security-group-egress"),
-    ("narrow rule out", judge_security_groups(egress(IpProtocol="tcp", FromPort=443, ToPort=443,
+    ("no rule out", check_security_groups(egress(IpProtocol="tcp", FromPort=80, ToPort=80)),
+     "failed", "no outbound requests to port 443", "authorize-security-group-egress"),
+    ("narrow rule out", check_security_groups(egress(IpProtocol="tcp", FromPort=443, ToPort=443,
                                                      IpRanges=[{"CidrIp": "10.0.0.0/8"}])),
      "warning", "some addresses only", "ECR"),
-    ("security group gone", judge_security_groups(None), "failed", "does not exist", "exist"),
-    ("no zone", judge_zones([G4DN], {"g4dn.2xlarge": frozenset({"us-east-1b"})}, [subnet()]),
-     "failed", "us-east-1b, and the subnets lie in us-east-1a", "add a subnet"),
-    ("some zones", judge_zones([G4DN], {"g4dn.2xlarge": frozenset({"us-east-1b"})},
+    ("security group gone", check_security_groups(None), "failed", "does not exist", "exist"),
+    ("no zone", check_zones([G4DN], {"g4dn.2xlarge": frozenset({"us-east-1b"})}, [subnet()]),
+     "failed", "us-east-1b, but the subnets are in us-east-1a", "add a subnet"),
+    ("some zones", check_zones([G4DN], {"g4dn.2xlarge": frozenset({"us-east-1b"})},
                                [subnet(), subnet(AvailabilityZone="us-east-1b")]),
      "ok", "in us-east-1b; not in us-east-1a", ""),
     # image
     ("image for another processor", ecr(architectures=frozenset({"arm64"})), "failed",
-     "the image is for arm64, and the machines are amd64", "build it for"),
+     "the image is for arm64, but the instances are amd64", "build it for"),
     ("image of several processors", ecr(architectures=frozenset({"arm64", "amd64"})), "ok",
      "lab:1", ""),
     ("image in another region", ecr(region="eu-west-1"), "warning", "in eu-west-1", "us-east-1"),
-    # machines
-    ("On-Demand quota used up", judge_activities([group()], [activity(
+    # instances
+    ("On-Demand quota used up", check_activities([group()], [activity(
         "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the "
         "instance bucket that the specified instance type belongs to. Launching EC2 instance "
         "failed.")]), "failed", "vCPU limit of 0", "the quota of On-Demand vCPUs is used up"),
-    ("Spot quota used up", judge_activities([group()], [activity(
+    ("Spot quota used up", check_activities([group()], [activity(
         f"{START}MaxSpotInstanceCountExceeded - Max spot instance count exceeded. Launching EC2 "
-        "instance failed.")]), "failed", "MaxSpotInstanceCountExceeded", "not the On-Demand one"),
-    ("no capacity", judge_activities([group()], [activity(
+        "instance failed.")]), "failed", "MaxSpotInstanceCountExceeded", "the On-Demand quota"),
+    ("no capacity", check_activities([group()], [activity(
         "We currently do not have sufficient g4dn.2xlarge capacity in the Availability Zone you "
-        "requested (us-east-1a).")]), "failed", "do not have sufficient", "no such machine free"),
-    ("no Spot capacity", judge_activities([group()], [activity(
+        "requested (us-east-1a).")]), "failed", "do not have sufficient", "AWS has no capacity"),
+    ("no Spot capacity", check_activities([group()], [activity(
         f"{START}UnfulfillableCapacity - Unable to fulfill capacity due to your request "
         "configuration.")]), "failed", "UnfulfillableCapacity", "On-Demand queue"),
-    ("Spot price", judge_activities([group()], [activity(
+    ("Spot price", check_activities([group()], [activity(
         f"{START}SpotMaxPriceTooLow - Your Spot request price of 0.2 is lower than the minimum "
         "required")]), "failed", "SpotMaxPriceTooLow", "bidPercentage"),
-    ("key of the disk", judge_activities([group()], [activity(
+    ("key of the disk", check_activities([group()], [activity(
         "Instance became unhealthy while waiting for instance to be in InService state. "
         "Termination Reason: Client.InternalError: Client error on launch")]), "failed",
      "Client.InternalError", "the key that encrypts the disk"),
-    ("type not in the zone", judge_activities([group()], [activity(
+    ("type not in the zone", check_activities([group()], [activity(
         "Your requested instance type (g4dn.2xlarge) is not supported in your requested "
-        "Availability Zone (us-east-1e).")]), "failed", "not supported", "leave out the zones"),
-    ("launch template broken", judge_activities([group()], [activity(
+        "Availability Zone (us-east-1e).")]), "failed", "not supported", "remove the zones"),
+    ("launch template broken", check_activities([group()], [activity(
         "You must use a valid fully-formed launch template. The key pair 'lab' does not exist")]),
-     "failed", "key pair", "mend the launch template"),
-    ("something else", judge_activities([group()], [activity("Odd.")]), "failed", "Odd.",
-     "mend what it names"),
-    ("an earlier failure", judge_activities([group()], [
+     "failed", "key pair", "correct the launch template"),
+    ("something else", check_activities([group()], [activity("Odd.")]), "failed", "Odd.",
+     "correct the cause that it names"),
+    ("an earlier failure", check_activities([group()], [
         activity("Launching a new EC2 instance", "Successful", 1), activity("Odd."),
         activity("Odd.")]), "warning",
-     "2 of the last 3 starts failed; Odd.; a later one went well", "mend"),
-    ("no group yet", judge_activities([], []), "ok", "no Auto Scaling group yet", ""),
-    ("no machine", judge_machines([], [], [], request(), NOW), "ok", "none runs", ""),
-    ("machine just started", judge_machines([], [group("InService")], [
+     "2 of the last 3 starts failed; Odd.; a later one succeeded", "correct"),
+    ("no group yet", check_activities([], []), "ok", "no Auto Scaling group yet", ""),
+    ("no instance", check_instances([], [], [], request(), NOW), "ok", "none is running", ""),
+    ("instance just started", check_instances([], [group("InService")], [
         activity("Launching", "Successful", 2)], request(), NOW), "warning",
-     "1 machine just started", "wait"),
-    ("machine never joined", judge_machines([], [group("InService", "Terminating")], [
+     "1 instance just started", "wait"),
+    ("instance never joined", check_instances([], [group("InService", "Terminating")], [
         activity("Launching", "Successful", 30)], request(), NOW), "failed",
-     "1 machine in service, and none has joined the cluster of ECS", "the subnets' way out"),
-    ("agents lost", judge_machines([machine(8192, 31_612, 1, connected=False)], [], [], request(),
+     "1 instance in service, but none has joined the ECS cluster", "check the subnets"),
+    ("agents lost", check_instances([instance(8192, 31_612, 1, connected=False)], [], [], request(),
                                    NOW),
-     "failed", "none is connected to ECS: the agent has stopped", "end them"),
-    ("an agent lost", judge_machines([machine(8192, 31_612, 1), machine(0, 0, 0, connected=False)],
+     "failed", "none is connected to ECS: the agent has stopped", "terminate them"),
+    ("an agent lost",
+     check_instances([instance(8192, 31_612, 1), instance(0, 0, 0, connected=False)],
                                      [], [], request(), NOW),
-     "warning", "without its agent: 1 machine", "end the lost one"),
-    ("no room", judge_machines([machine(8192, 31_612, 0)], [], [], request(), NOW), "warning",
-     "8 vCPUs, 31,612 MiB, 0 GPUs: not enough", "it waits for one"),
-    ("room", judge_machines([machine(8192, 31_612, 1)], [], [], request(), NOW), "ok",
+     "warning", "not connected: 1 instance", "terminate the lost one"),
+    ("no room", check_instances([instance(8192, 31_612, 0)], [], [], request(), NOW), "warning",
+     "8 vCPUs, 31,612 MiB, 0 GPUs: not enough", "wait for other jobs"),
+    ("room", check_instances([instance(8192, 31_612, 1)], [], [], request(), NOW), "ok",
      "free on one at most 8 vCPUs", ""),
     # jobs
-    ("no words", judge_job(state("RUNNABLE", createdAt=0), 60), "ok",
+    ("no words", check_job(state("RUNNABLE", createdAt=0), 60), "ok",
      "RUNNABLE, 1m00s after its submission", ""),
-    ("words that nobody knows", judge_job(state("RUNNABLE", statusReason="Odd."), 0), "warning",
+    ("words that nobody knows", check_job(state("RUNNABLE", statusReason="Odd."), 0), "warning",
      "Odd.", ""),
-    ("tried again", judge_job(state("RUNNABLE", createdAt=0, attempts=[{}, {}]), 60), "ok",
+    ("tried again", check_job(state("RUNNABLE", createdAt=0, attempts=[{}, {}]), 60), "ok",
      "RUNNABLE after 2 attempts, 1m00s after its submission", ""),
-    ("never started", judge_job(state("FAILED", statusReason="Odd."), 0), "failed",
+    ("never started", check_job(state("FAILED", statusReason="Odd."), 0), "failed",
      "its container never started (Odd.)", "the checks below"),
-    ("unknown exit code", judge_job(state("FAILED", container={"exitCode": 42}), 0), "failed",
+    ("unknown exit code", check_job(state("FAILED", container={"exitCode": 42}), 0), "failed",
      "exit code 42: not an exit code of this program", "is it this project's image?"),
 ]  # fmt: skip
 
@@ -382,26 +384,26 @@ def test_a_cause_is_named(
 #: as the user guide of AWS Batch and the agent of ECS have them
 REASONS = [
     ("CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY - Service cannot fulfill the capacity requested for "
-     "instance type [g4dn.2xlarge]", "no such machine free"),
+     "instance type [g4dn.2xlarge]", "AWS has no capacity"),
     ("MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue "
      "cannot meet the CPU requirement of the job.", "more vCPUs than its compute environments"),
     ("MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) "
      "is higher than that can be met by the CE(s) attached to the job queue.", "than any of the"),
     ("MISCONFIGURATION:EC2_INSTANCE_CONFIGURATION_UNSUPPORTED - Your compute environment has an "
-     "unsupported instance type configuration.", "do not go with their zones"),
+     "unsupported instance type configuration.", "do not match their zones"),
     ("MISCONFIGURATION:SERVICE_ROLE_PERMISSIONS – Batch service role has a permission issue.",  # noqa: RUF001
      "the role of Batch"),
     ("ACTION_REQUIRED - CE(s) associated with the job queue are invalid.", "are invalid"),
-    ("UNDETERMINED - Batch job is blocked, root cause is undetermined.", "does not know why"),
+    ("UNDETERMINED - Batch job is blocked, root cause is undetermined.", "AWS does not know"),
     ("Canceled by JobStateTimeLimit action due to reason: CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY",
-     "the queue has cancelled it"),
-    ("Container Overrides length must be at most 8192", "longer than AWS takes"),
+     "the queue canceled it"),
+    ("Container Overrides length must be at most 8192", "longer than AWS accepts"),
     ("CannotPullContainerError: Error response from daemon: pull access denied",
-     "could not fetch the image"),
+     "could not pull the image"),
     ("DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
      "too long to unpack"),
     ("ECS was unable to assume the role 'arn:aws:iam::1:role/job' that was provided for this task.",
-     "may not be taken by ECS"),
+     "ECS may not assume"),
     ("ResourceInitializationError: unable to pull secrets or registry auth",
      "could not prepare the container"),
     ("CannotStartContainerError: Error response from daemon: failed to create task: failed to "
@@ -409,13 +411,13 @@ REASONS = [
      "ResourceNotFoundException: The specified log group does not exist.", "log could not be"),
     ("CannotStartContainerError: could not select device driver \"nvidia\" with capabilities",
      "no GPU, or no driver"),
-    ("OutOfMemoryError: Container killed due to memory usage", "more memory than the job asked"),
-    ("CannotCreateContainerError: write /tmp: no space left on device", "the disk of the machine"),
-    ("Host EC2 (instance i-0123) terminated.", "its machine was taken away"),
-    ("Job attempt duration exceeded timeout", "longer than its timeout"),
+    ("OutOfMemoryError: Container killed due to memory usage", "memory than the job requested"),
+    ("CannotCreateContainerError: write /tmp: no space left on device", "the disk of the instance"),
+    ("Host EC2 (instance i-0123) terminated.", "its instance was terminated"),
+    ("Job attempt duration exceeded timeout", "exceeded its timeout"),
     ('CannotStartContainerError: Error response from daemon: exec: "pyton": not found in $PATH',
      "the container could not be started"),
-    ("Dependent Job failed", "a job that it waits for has failed"),
+    ("Dependent Job failed", "a job that it depends on has failed"),
     ("Task failed to start", "ECS could not start its container"),
 ]  # fmt: skip
 
@@ -425,7 +427,7 @@ def test_the_reasons_of_aws_are_known(reason: str, meaning: str) -> None:
     known = meaning_of(reason, (*NOT_STARTED, *BLOCKED))
     assert known is not None
     assert meaning in known.meaning
-    [waiting] = judge_job(state("RUNNABLE", statusReason=reason), 0)
+    [waiting] = check_job(state("RUNNABLE", statusReason=reason), 0)
     assert waiting.verdict is Verdict.FAILED
     assert reason in waiting.evidence
 
@@ -461,12 +463,12 @@ def test_what_a_job_asks_for_is_read_off_what_aws_says() -> None:
             "secrets": [{"name": "DANDI_API_KEY", "valueFrom": "arn"}],
         },
     )
-    asked = request_of(job)
+    asked = requirements_of(job)
     assert (asked.vcpus, asked.memory_mib, asked.gpus) == (0.5, 4096, 2)
     assert asked.gpu_sorters == ("kilosort3",)
     assert asked.has_secrets
     broken = [{"name": name, "value": "[broken"} for name in ("SORTERS", "SORTERS_KWARGS")]
-    least = request_of(state("RUNNABLE", container={"environment": broken}))
+    least = requirements_of(state("RUNNABLE", container={"environment": broken}))
     assert (least.vcpus, least.memory_mib, least.gpus, least.gpu_sorters) == (0, 0, 0, ())
 
 
@@ -485,7 +487,7 @@ def test_a_log_group_has_to_be_there_unless_it_is_made(
 ) -> None:
     configuration = {"logDriver": driver, "options": options}
     job = state("RUNNABLE", container={"logConfiguration": configuration})
-    assert request_of(job).log_group == group
+    assert requirements_of(job).log_group == group
 
 
 def test_a_trust_policy_may_be_of_any_form() -> None:
@@ -498,15 +500,15 @@ def test_a_trust_policy_may_be_of_any_form() -> None:
 
 def test_what_one_of_several_can_do_is_no_failure_of_the_others() -> None:
     def sizes(*verdicts: Verdict) -> list[Verdict]:
-        findings = [Finding(check="machine size", verdict=one, evidence="e") for one in verdicts]
+        findings = [Finding(check="instance size", verdict=one, evidence="e") for one in verdicts]
         other = Finding(check="quota", verdict=Verdict.FAILED, evidence="e")
-        *softer, kept = downgrade_if_any_passes([*findings, other], "machine size")
+        *softer, kept = downgrade_if_any_passes([*findings, other], "instance size")
         assert kept == other
         return [finding.verdict for finding in softer]
 
     assert sizes(Verdict.FAILED, Verdict.OK) == [Verdict.WARNING, Verdict.OK]
     assert sizes(Verdict.FAILED, Verdict.FAILED) == [Verdict.FAILED, Verdict.FAILED]
-    assert sizes(Verdict.FAILED, Verdict.NOT_ALLOWED) == [Verdict.FAILED, Verdict.NOT_ALLOWED]
+    assert sizes(Verdict.FAILED, Verdict.NO_PERMISSION) == [Verdict.FAILED, Verdict.NO_PERMISSION]
 
 
 DENIED = Unavailable(permission="ec2:DescribeSubnets", reason="no", denied=True)
@@ -514,16 +516,16 @@ LACKING = Unavailable(permission="batch:GetJobQueueSnapshot", reason="An error (
 
 
 def test_a_judge_is_asked_only_where_its_facts_are_seen() -> None:
-    def judge(*_: object) -> Iterable[Finding]:
+    def check_facts(*_: object) -> Iterable[Finding]:
         return [ok("seen")]
 
-    [seen] = check("a", judge, 1, None)
+    [seen] = run_check("a", check_facts, 1, None)
     assert (seen.check, seen.verdict) == ("a", Verdict.OK)
-    [hidden] = check("a", judge, 1, DENIED, LACKING)
-    assert hidden.verdict is Verdict.NOT_ALLOWED
-    assert hidden.evidence == "it takes ec2:DescribeSubnets"
-    [unknown] = check("a", judge, LACKING)
-    assert unknown.verdict is Verdict.NOT_KNOWN
+    [hidden] = run_check("a", check_facts, 1, DENIED, LACKING)
+    assert hidden.verdict is Verdict.NO_PERMISSION
+    assert hidden.evidence == "requires ec2:DescribeSubnets"
+    [unknown] = run_check("a", check_facts, LACKING)
+    assert unknown.verdict is Verdict.UNKNOWN
     assert unknown.evidence == "batch:GetJobQueueSnapshot: An error (404)"
 
 
@@ -533,7 +535,7 @@ def found(*findings: Finding) -> Diagnosis:
 
 def test_the_table_wraps_words_and_never_commands() -> None:
     command = "aws ec2 modify-subnet-attribute --subnet-id subnet-1 --map-public-ip-on-launch"
-    [bad] = check("subnets", lambda: [failed("word " * 30, "mend it", command)])
+    [bad] = run_check("subnets", lambda: [failed("word " * 30, "mend it", command)])
     lines = findings_table(found(bad), 60).splitlines()
     assert all(len(line) <= 60 for line in lines[:-1])
     assert lines[-1].strip() == f"$ {command}"
@@ -546,13 +548,13 @@ def test_compute_environments_are_named_where_there_are_several() -> None:
     def quota_of(name: str, verdict: Verdict) -> Finding:
         return Finding(check="quota", environment=name, verdict=verdict, evidence="e")
 
-    alone = found(quota_of("spot", Verdict.FAILED), *check("job", lambda: [ok("e")]))
+    alone = found(quota_of("spot", Verdict.FAILED), *run_check("job", lambda: [ok("e")]))
     assert summary(alone) == "failed: quota"
-    both = found(quota_of("spot", Verdict.FAILED), quota_of("ondemand", Verdict.NOT_ALLOWED))
-    assert summary(both) == "failed: quota (spot); not allowed to look: quota (ondemand)"
+    both = found(quota_of("spot", Verdict.FAILED), quota_of("ondemand", Verdict.NO_PERMISSION))
+    assert summary(both) == "failed: quota (spot); no permission: quota (ondemand)"
     assert findings_table(both, 80).splitlines()[1].startswith("quota (ondemand)  not allowed")
-    assert summary(found(ok("e"))) == "nothing was found that would hold a job up"
-    assert (both.exit_code, found(quota_of("a", Verdict.NOT_ALLOWED)).exit_code) == (1, 0)
+    assert summary(found(ok("e"))) == "no problem found that would keep a job from starting"
+    assert (both.exit_code, found(quota_of("a", Verdict.NO_PERMISSION)).exit_code) == (1, 0)
 
 
 def test_the_readme_names_every_check() -> None:

@@ -12,10 +12,10 @@ from botocore.stub import Stubber
 from spikeinterface_cloud.aws.diagnose.finding import (
     Unavailable,
 )
-from spikeinterface_cloud.aws.diagnose.images import Image, look_up_image, parse_image
-from spikeinterface_cloud.aws.diagnose.query import ask
-from spikeinterface_cloud.aws.diagnose.quotas import Quota, look_up_quota
-from spikeinterface_cloud.aws.diagnose.scaling import look_at_scaling, registered_memory
+from spikeinterface_cloud.aws.diagnose.images import EcrImage, find_image, parse_image
+from spikeinterface_cloud.aws.diagnose.query import query, query_optional
+from spikeinterface_cloud.aws.diagnose.quotas import Quota, find_quota
+from spikeinterface_cloud.aws.diagnose.scaling import find_scaling, registered_memory
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError
 
@@ -40,13 +40,13 @@ def test_a_quota_that_nobody_has_raised_is_the_default(session: AwsSession, spot
             "get_service_quota", "NoSuchResourceException", expected_params=wanted
         )
         stub.add_response("get_aws_default_service_quota", {"Quota": {"Value": 0.0}}, wanted)
-        default = look_up_quota(session, "G and VT", spot)
+        default = find_quota(session, "G and VT", spot)
         stub.assert_no_pending_responses()
     assert isinstance(default, Quota)
     assert (default.vcpus, default.code, default.region) == (0.0, code_of(spot), REGION)
     with Stubber(session.client("service-quotas")) as stub:
         stub.add_response("get_service_quota", {"Quota": {"Value": 48.0}}, wanted)
-        raised = look_up_quota(session, "G and VT", spot)
+        raised = find_quota(session, "G and VT", spot)
     assert isinstance(raised, Quota)
     assert raised.vcpus == 48
 
@@ -71,13 +71,13 @@ ACTIVITIES = {
         for minutes, code, words in ((9, "Successful", "old"), (1, "Failed", "VcpuLimitExceeded"))
     ]
 }  # fmt: skip
-MACHINE = {
+INSTANCE = {
     "registeredResources": [{"name": "MEMORY", "type": "INTEGER", "integerValue": 31_612}],
     "attributes": [{"name": "ecs.instance-type", "value": "g4dn.2xlarge"}],
 }
 
 
-def test_the_machines_of_an_environment_are_those_of_its_group_and_cluster(
+def test_the_instances_of_an_environment_are_those_of_its_group_and_cluster(
     session: AwsSession,
 ) -> None:
     described = {"computeEnvironmentName": "spot", "ecsClusterArn": "cluster"}
@@ -96,16 +96,16 @@ def test_the_machines_of_an_environment_are_those_of_its_group_and_cluster(
         )
         ecs.add_response(
             "describe_container_instances",
-            {"containerInstances": [MACHINE]},
+            {"containerInstances": [INSTANCE]},
             {"cluster": "cluster", "containerInstances": ["a"]},
         )
-        looked = look_at_scaling(session, described)
+        looked = find_scaling(session, described)
         scaling.assert_no_pending_responses()
         ecs.assert_no_pending_responses()
     assert isinstance(looked.activities, list)
     assert [entry["StatusMessage"] for entry in looked.activities] == ["VcpuLimitExceeded", "old"]
-    assert isinstance(looked.machines, list)
-    assert registered_memory(looked.machines) == {"g4dn.2xlarge": 31_612}
+    assert isinstance(looked.instances, list)
+    assert registered_memory(looked.instances) == {"g4dn.2xlarge": 31_612}
 
 
 def test_an_index_of_manifests_tells_the_processors(session: AwsSession) -> None:
@@ -123,8 +123,8 @@ def test_an_index_of_manifests_tells_the_processors(session: AwsSession) -> None
             "describe_images", {"imageDetails": [{"imageSizeInBytes": 4_000_000_000}]}, wanted
         )
         stub.add_response("batch_get_image", {"images": [{"imageManifest": manifest}]}, wanted)
-        image = look_up_image(session, address)
-    assert image == Image(
+        image = find_image(session, address)
+    assert image == EcrImage(
         repository_exists=True,
         exists=True,
         size_bytes=4_000_000_000,
@@ -146,7 +146,7 @@ def test_a_refusal_is_a_fact_that_is_not_seen(session: AwsSession, code: str, de
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", code, "no " * 200)
-        seen = ask("ec2:DescribeSubnets", lambda: ec2.describe_subnets())
+        seen = query(ec2.describe_subnets)
     assert isinstance(seen, Unavailable)
     assert (seen.permission, seen.denied) == ("ec2:DescribeSubnets", denied)
     assert len(seen.reason) < 200
@@ -157,14 +157,12 @@ def test_credentials_that_nobody_takes_end_it(session: AwsSession) -> None:
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", "ExpiredToken", "expired")
         with pytest.raises(AwsError, match="refused the credentials"):
-            ask("ec2:DescribeSubnets", lambda: ec2.describe_subnets())
+            query(ec2.describe_subnets)
 
 
 def test_a_thing_that_is_not_there_is_none(session: AwsSession) -> None:
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", "InvalidSubnetID.NotFound")
-        seen = ask(
-            "ec2:DescribeSubnets", lambda: ec2.describe_subnets(), ("InvalidSubnetID.NotFound",)
-        )
+        seen = query_optional(("InvalidSubnetID.NotFound",), ec2.describe_subnets)
     assert seen is None

@@ -16,7 +16,7 @@ from botocore.stub import ANY, Stubber
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.infra import down, up
 from spikeinterface_cloud.aws.infra.change_set import TAGS
-from spikeinterface_cloud.aws.infra.status import describe_status, look
+from spikeinterface_cloud.aws.infra.status import describe_status, find_status
 from spikeinterface_cloud.aws.infra.template import (
     ParameterError,
     Template,
@@ -218,16 +218,16 @@ def test_a_plan_says_what_is_made_anew_taken_up_and_charged(aws: Session) -> Non
     assert lines[0] == "the stack lab, 5 changes:"
     assert lines[1].split() == ["Add", "AWS::EC2::NatGateway", "Gateway"]
     assert lines[2].split() == ["Import", "AWS::S3::Bucket", "ResultsBucket"]
-    assert lines[3].endswith("Subnet  is made anew")
-    assert lines[4].endswith("JobQueue  may be made anew")
-    assert "while no job runs: 65.70 USD a month for the 6 resources" in lines[6]
+    assert lines[3].endswith("Subnet  is replaced")
+    assert lines[4].endswith("JobQueue  may be replaced")
+    assert "while no job runs: 65.70 USD per month for the 6 resources" in lines[6]
     assert lines[7] == "  AWS::EC2::NatGateway: 65.70 USD"
     assert "  not in the price table: AWS::RDS::DBInstance" in lines
 
 
 def test_what_is_removed_is_not_charged_any_more(aws: Session) -> None:
     plan = planned_update(aws, change("Remove", "Old", "AWS::EC2::NatGateway"))
-    assert up.plan_values(plan)["idleUsdAMonth"] == 0
+    assert up.plan_values(plan)["idleUsdPerMonth"] == 0
 
 
 def test_an_update_is_watched_to_its_end(aws: Session) -> None:
@@ -362,7 +362,7 @@ def test_the_first_failure_is_named_with_its_remedy(aws: Session, reason: str, a
         up.carry_out(aws, plan, 0, lambda _: None)
     message = str(refused.value)
     assert message.startswith(
-        "the stack lab ended as ROLLBACK_COMPLETE: first failed Repository "
+        "the stack lab ended in ROLLBACK_COMPLETE: the first failure was Repository "
         f"(AWS::Some::Repository) CREATE_FAILED: {reason.rstrip('.')}; {advice}"
     )
     assert message.endswith("run `submit_job.py infra down --stack lab`, then `infra up` again")
@@ -384,7 +384,7 @@ def test_an_update_that_was_rolled_back_is_an_error(aws: Session) -> None:
     with pytest.raises(AwsError) as refused:
         up.carry_out(aws, plan, 0, lambda _: None)
     assert str(refused.value) == (
-        "the stack lab ended as UPDATE_ROLLBACK_COMPLETE: first failed JobQueue "
+        "the stack lab ended in UPDATE_ROLLBACK_COMPLETE: the first failure was JobQueue "
         "(AWS::Some::JobQueue) UPDATE_FAILED: it is in use; "
         "run `submit_job.py infra up --stack lab` again"
     )
@@ -409,7 +409,7 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        ("UPDATE_IN_PROGRESS", "AWS is still at work on the stack lab (UPDATE_IN_PROGRESS); wait"),
+        ("UPDATE_IN_PROGRESS", "AWS is still changing the stack lab (UPDATE_IN_PROGRESS); wait"),
         ("UPDATE_ROLLBACK_FAILED", "run `aws cloudformation continue-update-rollback --stack-name"),
     ],
 )
@@ -435,11 +435,11 @@ def test_the_status_names_what_failed_and_what_the_images_cost(aws: Session) -> 
     aws.stub("ecr").add_response(
         "describe_images", {"imageDetails": details}, {"repositoryName": "images"}
     )
-    lines = describe_status(look(aws, "lab"))
+    lines = describe_status(find_status(aws, "lab"))
     assert "  first failed: JobQueue (AWS::Some::JobQueue) UPDATE_FAILED: it is in use" in lines
-    assert f"image {uri}:1-gpu is there" in lines
-    assert "image other/image:1 is not looked at" in lines
-    assert lines[-1] == "images stored: 4.0 GB, 0.40 USD a month"
+    assert f"image {uri}:1-gpu exists" in lines
+    assert "image other/image:1 was not checked" in lines
+    assert lines[-1] == "images stored: 4.0 GB, 0.40 USD per month"
 
 
 def test_who_may_not_look_at_the_images_still_sees_the_stack(aws: Session) -> None:
@@ -453,7 +453,7 @@ def test_who_may_not_look_at_the_images_still_sees_the_stack(aws: Session) -> No
     )
     aws.stub("ecr").add_client_error("describe_images", "AccessDeniedException", DENIED)
     aws.resources()
-    assert f"image {uri}:1-gpu is not looked at" in describe_status(look(aws, "lab"))
+    assert f"image {uri}:1-gpu was not checked" in describe_status(find_status(aws, "lab"))
 
 
 # ----- deletion ----------------------------------------------------------------------------------
@@ -477,7 +477,7 @@ def test_a_removal_says_what_goes_and_what_stays(aws: Session) -> None:
     assert lines == [
         "the stack lab, to be deleted:",
         "  AWS::Batch::JobQueue  JobQueue",
-        "what stays, until you delete it by hand (`infra up` takes it up again):",
+        "kept until you delete them yourself (`infra up` uses them again):",
         "  the results in the-resultsbucket: aws s3 rb --force s3://the-resultsbucket",
         "  the images in the-repository: "
         "aws ecr delete-repository --force --repository-name the-repository",
@@ -512,9 +512,9 @@ def test_what_stands_in_the_way_of_a_deletion_is_named(aws: Session) -> None:
     with pytest.raises(AwsError) as refused:
         down.carry_out(aws, plan, 0, lambda _: None)
     assert str(refused.value) == (
-        "the stack lab ended as DELETE_FAILED: first failed Vpc (AWS::Some::Vpc) DELETE_FAILED: "
-        "The vpc 'vpc-1' has dependencies and cannot be deleted; "
-        "delete what is in its way, then run `infra down --stack lab` again"
+        "the stack lab ended in DELETE_FAILED: the first failure was Vpc (AWS::Some::Vpc) "
+        "DELETE_FAILED: The vpc 'vpc-1' has dependencies and cannot be deleted; "
+        "remove the cause, then run `infra down --stack lab` again"
     )
 
 
@@ -529,8 +529,8 @@ def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
     with pytest.raises(AwsError) as refused:
         down.plan(aws, "lab")
     assert str(refused.value) == (
-        "jobs are under way in lab-spot (1), and would be lost; wait for their end, or end each "
-        "with `submit_job.py cancel b`, then run `infra down` again"
+        "lab-spot has unfinished jobs (1), which would be lost; wait until they end, or cancel "
+        "each with `submit_job.py cancel b`, then run `infra down` again"
     )
 
 

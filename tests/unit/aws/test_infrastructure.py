@@ -16,7 +16,7 @@ from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.batch.request import RETRY_RULES
 from spikeinterface_cloud.aws.cli.options import COMPUTE
 from spikeinterface_cloud.aws.infra.down import KEPT, QUEUES
-from spikeinterface_cloud.aws.infra.idle_cost import USD_A_GB, USD_PER_MONTH, idle_cost
+from spikeinterface_cloud.aws.infra.idle_cost import USD_PER_GB_MONTH, USD_PER_MONTH, idle_cost
 from spikeinterface_cloud.aws.infra.stack import SIGNATURE
 from spikeinterface_cloud.aws.infra.template import INSTANCE_TYPES, SUBNETS, TEMPLATE_FILE, ZONES
 from spikeinterface_cloud.aws.stack_outputs import OUTPUTS
@@ -338,15 +338,15 @@ def test_what_is_kept_is_kept_by_the_template_and_can_be_taken_up_again() -> Non
 
 def test_the_stack_is_free_while_nothing_runs_or_is_stored() -> None:
     cost = idle_cost(resource["Type"] for resource in RESOURCES.values())
-    assert cost.usd_a_month == 0
+    assert cost.usd_per_month == 0
     assert not cost.unpriced
-    assert set(cost.usd_a_gb) == {what for _, what in USD_A_GB.values()}
-    assert not USD_PER_MONTH.keys() & USD_A_GB.keys()
+    assert set(cost.usd_per_gb_month) == {what for _, what in USD_PER_GB_MONTH.values()}
+    assert not USD_PER_MONTH.keys() & USD_PER_GB_MONTH.keys()
 
 
 def test_what_is_not_free_is_counted_and_what_is_not_known_is_named() -> None:
     cost = idle_cost(["AWS::EC2::NatGateway", "AWS::EC2::NatGateway", "AWS::RDS::DBInstance"])
-    assert cost.usd_a_month == pytest.approx(65.7)
+    assert cost.usd_per_month == pytest.approx(65.7)
     assert cost.unpriced == ["AWS::RDS::DBInstance"]
 
 
