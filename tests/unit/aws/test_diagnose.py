@@ -552,7 +552,7 @@ def test_compute_environments_are_named_where_there_are_several() -> None:
     assert summary(alone) == "failed: quota"
     both = found(quota_of("spot", Verdict.FAILED), quota_of("ondemand", Verdict.NO_PERMISSION))
     assert summary(both) == "failed: quota (spot); no permission: quota (ondemand)"
-    assert findings_table(both, 80).splitlines()[1].startswith("quota (ondemand)  not allowed")
+    assert findings_table(both, 80).splitlines()[1].startswith("quota (ondemand)  no permission")
     assert summary(found(ok("e"))) == "no problem found that would keep a job from starting"
     assert (both.exit_code, found(quota_of("a", Verdict.NO_PERMISSION)).exit_code) == (1, 0)
 
