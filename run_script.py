@@ -32,7 +32,7 @@ from spikeinterface_cloud.exports.dandi_upload import check_session, upload_unit
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preflight import (
-    Finding,
+    CheckResult,
     Preflight,
     attempt,
     check_memory_for,
@@ -105,7 +105,7 @@ def check_job(environ: Mapping[str, str]) -> int:
     return exit_code_of(findings)
 
 
-def check_surroundings(settings: JobSettings) -> list[Finding]:
+def check_surroundings(settings: JobSettings) -> list[CheckResult]:
     """Hold the settings against what is there: the folders, the source, the target, this
     machine."""
 

@@ -55,7 +55,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class CheckResult:
     """How one check ended."""
 
     name: str
@@ -74,7 +74,7 @@ class Preflight:
         self._scratch = scratch or Path(tempfile.gettempdir())
         self._found: FoundSource | None = None
 
-    def run(self, check_target: Callable[[], None]) -> list[Finding]:
+    def run(self, check_target: Callable[[], None]) -> list[CheckResult]:
         """Run every check; none stops the others.
 
         Parameters
@@ -195,13 +195,13 @@ class Preflight:
         return f"{size}: sorters keep the filtered recording on scratch instead"
 
 
-def check_settings(environ: Mapping[str, str]) -> tuple[Finding, JobSettings | None]:
+def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings | None]:
     """Whether the variables make a job, and the job that they make; the other checks need it."""
     try:
         settings = JobSettings.from_env(resolve_environment(environ))
     except CloudJobError as error:
-        return Finding(name="settings", error=error), None
-    return Finding(name="settings", detail=f"{len(settings.masked())} variables"), settings
+        return CheckResult(name="settings", error=error), None
+    return CheckResult(name="settings", detail=f"{len(settings.masked())} variables"), settings
 
 
 def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[str]:
@@ -249,7 +249,7 @@ def source_request(settings: JobSettings) -> SourceRequest:
     )
 
 
-def raise_failures(findings: Sequence[Finding]) -> None:
+def raise_failures(findings: Sequence[CheckResult]) -> None:
     """Raise what the checks found: a line for each failure, and the exit code of them all."""
     errors = [finding.error for finding in findings if finding.error is not None]
     if len(errors) == 1:
@@ -261,13 +261,13 @@ def raise_failures(findings: Sequence[Finding]) -> None:
         raise combined
 
 
-def exit_code_of(findings: Sequence[Finding]) -> int:
+def exit_code_of(findings: Sequence[CheckResult]) -> int:
     """Return the exit code of wrong settings, if any, else that of the first failure."""
     codes = [finding.error.exit_code for finding in findings if finding.error is not None]
     return os.EX_CONFIG if os.EX_CONFIG in codes else (codes or [os.EX_OK])[0]
 
 
-def table(findings: Sequence[Finding]) -> str:
+def table(findings: Sequence[CheckResult]) -> str:
     """Return a table of the findings: check, ok or failed, details or remedy."""
     width = max(len(finding.name) for finding in findings)
     rows = [
@@ -281,9 +281,9 @@ def table(findings: Sequence[Finding]) -> str:
     )
 
 
-def attempt(name: str, check: Callable[[], object]) -> Finding:
+def attempt(name: str, check: Callable[[], object]) -> CheckResult:
     """How a check ends, which raises what it finds wrong, or gives what it found."""
     try:
-        return Finding(name=name, detail=str(check()))
+        return CheckResult(name=name, detail=str(check()))
     except CloudJobError as error:
-        return Finding(name=name, error=error)
+        return CheckResult(name=name, error=error)

@@ -1,4 +1,4 @@
-"""What a job costs: the time it has its instance, by the price table."""
+"""The cost of a job: its duration, by the price of its instance."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -11,26 +11,26 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """The price of the instance for the time of the job, as if the job had it alone.
+    """The price of the instance for the duration of the job, as if the job had it alone.
 
-    Not in it: the start of the instance, the pull of the image, disks, requests and transfer.
+    It excludes the start of the instance, the pull of the image, disks, requests and transfer.
     """
 
     #: from the start of the job to its end
     seconds: float
-    #: None where it is not known, see `reason`
+    #: None if unknown, see `reason`
     usd: float | None = None
-    #: what it cannot exceed; the price of on demand for an instance of Spot
+    #: upper limit; the on-demand price for a Spot instance
     usd_at_most: float | None = None
-    #: the on-demand price that it was reckoned with
+    #: the on-demand price of the instance
     usd_per_hour: float | None = None
-    #: why `usd` is not known
+    #: why `usd` is unknown
     reason: str | None = None
     prices_as_of: date = AS_OF
     prices_source: str = SOURCE
 
     def __str__(self) -> str:
-        """The cost for people, on one line."""
+        """Return the cost for people, on one line."""
         if self.usd is not None:
             return f"{self.usd:.2f} USD at {self.usd_per_hour} USD an hour ({self.prices_as_of})"
         if self.usd_at_most is not None:
@@ -39,7 +39,7 @@ class Cost:
 
 
 def cost_of(instance: Instance | UnknownInstance, seconds: float) -> Cost:
-    """The cost of so many seconds of the instance."""
+    """Return the cost of using the instance for this time."""
     if isinstance(instance, UnknownInstance):
         return Cost(seconds=seconds, reason=instance.reason)
     usd_per_hour = on_demand_usd_per_hour(instance.instance_type, instance.region)

@@ -3,12 +3,12 @@
 import pytest
 
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, SourceError, UnavailableError
-from spikeinterface_cloud.preflight import Finding, exit_code_of, raise_failures
+from spikeinterface_cloud.preflight import CheckResult, exit_code_of, raise_failures
 
-UNAVAILABLE = Finding(name="sorters", error=UnavailableError("no kilosort4"))
-MISSPELT = Finding(name="reader", error=SettingsError("no spikeglxx"))
-MISSING = Finding(name="source", error=SourceError("no folder"))
-SOUND = Finding(name="disk", detail="enough")
+UNAVAILABLE = CheckResult(name="sorters", error=UnavailableError("no kilosort4"))
+MISSPELT = CheckResult(name="reader", error=SettingsError("no spikeglxx"))
+MISSING = CheckResult(name="source", error=SourceError("no folder"))
+SOUND = CheckResult(name="disk", detail="enough")
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ SOUND = Finding(name="disk", detail="enough")
     ],
 )
 def test_a_wrong_setting_is_stronger_than_what_another_machine_may_mend(
-    findings: list[Finding], code: int
+    findings: list[CheckResult], code: int
 ) -> None:
     assert exit_code_of(findings) == code
 

@@ -28,6 +28,7 @@ class StackName(click.ParamType[Any, Any]):
     name = "NAME"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; refuse an invalid one."""
         if not STACK_NAME.fullmatch(value) or value.endswith("-"):
             self.fail(
                 f"{value!r} is not a valid name; begin with a lowercase letter, use lowercase "
