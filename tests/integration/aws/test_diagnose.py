@@ -359,28 +359,28 @@ def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsS
     ("state", "check", "verdict", "evidence", "remedy"),
     [
         ({"status": "RUNNABLE", "createdAt": 0}, "job", "warning",
-         "after its submission: it waits for an instance, and AWS gives no reason", "checks below"),
+         "after its submission: it waits for an instance; AWS gives no reason", "checks below"),
         ({"status": "RUNNABLE", "statusReason":
           "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue "
           "cannot meet the CPU requirement of the job."}, "job", "failed",
-         "more vCPUs than its compute environments may ever have", "raise maxvCpus"),
-        ({"status": "STARTING"}, "job", "ok", "its instance fetches the image", "None"),
+         "more vCPUs than its compute environments may have", "raise maxvCpus"),
+        ({"status": "STARTING"}, "job", "ok", "its instance pulls the image", "None"),
         ({"status": "RUNNING"}, "job", "ok", "RUNNING, ", "None"),
         ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
-         "job", "failed", "exit code 66: the source is missing or forbidden", "may read it"),
+         "job", "failed", "exit code 66: the source is missing or forbidden", "access to it"),
         ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
          "log", "ok", "stream sorting/default/1", "submit_job.py logs"),
         ({"status": "FAILED", "container": {"exitCode": 137, "reason":
           "OutOfMemoryError: Container killed due to memory usage"}}, "job", "failed",
-         "used more memory than the job asked for", "--memory"),
+         "used more memory than the job requested", "--memory"),
         ({"status": "FAILED", "statusReason": "Task failed to start", "container": {"reason":
           "CannotPullContainerError: pull image manifest has been retried 5 time(s)"}},
-         "job", "failed", "the instance could not pull the image", "look at the image"),
+         "job", "failed", "the instance could not pull the image", "check the image"),
         ({"status": "FAILED", "statusReason": "Canceled by JobStateTimeLimit action due to reason: "
           "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"}, "job", "failed",
-         "the queue canceled it", "do away with the cause"),
+         "the queue canceled it", "remove the cause"),
         ({"status": "FAILED", "statusReason": "Host EC2 (instance i-1) terminated.",
-          "attempts": [{}, {}, {}]}, "job", "failed", "after 3 attempts: its instance was taken",
+          "attempts": [{}, {}, {}]}, "job", "failed", "after 3 attempts: its instance was terminated",
          "--attempts"),
     ],
 )  # fmt: skip
@@ -505,11 +505,11 @@ def test_the_queue_may_be_the_stack_s_or_the_environment_s(
     ("arguments", "code", "message"),
     [
         ([], 2, "nothing to diagnose; give a job's id, --queue or --stack."),
-        (["a-job", "--queue", "gpu"], 2, "a job is checked in its own queue; give the job, or"),
+        (["a-job", "--queue", "gpu"], 2, "a job is diagnosed in its own queue; give either a job or"),
         (["5cdc694e-2ec9-4b72-8d1c-371a69eff235"], 1,
          "there is no job 5cdc694e-2ec9-4b72-8d1c-371a69eff235 in us-east-1; check --region and"),
         (["arn:aws:batch:eu-west-1:123456789012:job/5cdc694e"], 1,
-         "is in eu-west-1, and this looks in us-east-1; give --region eu-west-1"),
+         "is in eu-west-1, not in us-east-1; give --region eu-west-1"),
         (["arn:aws:batch:us-east-1:123456789012:job-queue/gpu"], 1,
          "is not the ARN of a job; give the job's id"),
         (["--queue", "gpu"], 1, "there is no job queue gpu in us-east-1; check --queue, --region"),
@@ -541,7 +541,7 @@ def test_without_credentials_nothing_is_looked_at(
     no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
     done = laptop.run("diagnose", "--queue", healthy.name, env=no_keys)
     assert done.returncode == 1
-    assert "no AWS credentials were found on this instance" in done.stderr
+    assert "no AWS credentials were found on this machine" in done.stderr
     assert done.stdout == ""
     server.refuse("describejobqueues", "ExpiredTokenException", "expired", status=403)
     done = laptop.run("diagnose", "--queue", healthy.name)

@@ -68,7 +68,7 @@ def running(
     session: AwsSession,
     lab: Lab,
     activities: list[dict[str, Any]],
-    instances: list[dict[str, Any]],
+    registered: list[dict[str, Any]],
     in_service: int = 0,
 ) -> Iterator[None]:
     """Let Auto Scaling and ECS tell this of the lab's compute environment."""
@@ -91,10 +91,10 @@ def running(
     ):
         scaling.add_response("describe_auto_scaling_groups", {"AutoScalingGroups": [group]})
         scaling.add_response("describe_scaling_activities", {"Activities": activities})
-        arns = [f"instance-{number}" for number in range(len(instances))]
+        arns = [f"instance-{number}" for number in range(len(registered))]
         ecs.add_response("list_container_instances", {"containerInstanceArns": arns})
-        if instances:
-            ecs.add_response("describe_container_instances", {"containerInstances": instances})
+        if registered:
+            ecs.add_response("describe_container_instances", {"containerInstances": registered})
         yield
         scaling.assert_no_pending_responses()
         ecs.assert_no_pending_responses()
@@ -118,9 +118,9 @@ STARTED = activity("Launching a new EC2 instance: i-0", "Successful", 30)
                    "Zone you requested (us-east-1a).", "Failed", 1)],
          [], 0, "scaling", Verdict.FAILED, "do not have sufficient", "AWS has no capacity"),
         ([STARTED], [], 2, "instances", Verdict.FAILED,
-         "2 instances in service, and none has joined", "the subnets' way out"),
+         "2 instances in service, but none has joined", "check the subnets"),
         ([STARTED], [instance(31_612, 1, connected=False)], 1, "instances", Verdict.FAILED,
-         "1 instance in the cluster, but none is connected to ECS", "end them"),
+         "1 instance in the cluster, but none is connected to ECS", "terminate them"),
         ([STARTED], [instance(1_000, 0)], 1, "instances", Verdict.WARNING,
          "8 vCPUs, 1,000 MiB, 0 GPUs: not enough for this job", "it waits"),
         ([STARTED], [instance(31_612, 1)], 1, "instances", Verdict.OK, "1 instance in the cluster",
@@ -151,7 +151,7 @@ def test_the_instances_of_a_job_are_looked_at(
 @pytest.mark.parametrize(
     ("memory_mib", "verdict"), [(31_612, Verdict.OK), (31_613, Verdict.FAILED)]
 )
-def test_what_a_instance_has_registered_counts_more_than_an_estimate(
+def test_what_an_instance_has_registered_counts_more_than_an_estimate(
     lab: Lab, session: AwsSession, memory_mib: int, verdict: Verdict
 ) -> None:
     wanted = [

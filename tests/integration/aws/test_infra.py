@@ -118,7 +118,7 @@ def test_a_stack_that_is_not_there_is_told_with_its_remedy(lab: Account, dry: ob
     done = lab.infra("status", "--stack", "nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "Error: there is no stack nowhere in us-east-1; make it with "
+        "Error: there is no stack nowhere in us-east-1; create it with "
         "`submit_job.py infra up --stack nowhere`, or check --stack, --region and --profile\n"
     )
     done = lab.infra("down", "--stack", "nowhere", "--yes")
@@ -303,7 +303,7 @@ def test_a_stack_of_somebody_else_is_left_alone(lab: Account, command: list[str]
     done = lab.infra(*command, "--stack", name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"Error: the stack {name} was not made from this project's template, and is left alone; "
+        f"Error: the stack {name} was not created from this project's template; "
         "choose another name with --stack\n"
     )
     [stack] = cloudformation.describe_stacks(StackName=name)["Stacks"]

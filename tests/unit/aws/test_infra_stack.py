@@ -572,7 +572,9 @@ def test_two_zones_are_enough(aws: Session) -> None:
 
 def test_one_zone_is_not(aws: Session) -> None:
     offers(aws, "a g5")
-    with pytest.raises(AwsError, match="offers these machines in a only, and the stack needs"):
+    with pytest.raises(
+        AwsError, match="offers these instance types in a only, but the stack needs"
+    ):
         choose_zones(aws.client("ec2"), ["g5"])
 
 
