@@ -380,7 +380,7 @@ def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsS
           "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"}, "job", "failed",
          "the queue canceled it", "remove the cause"),
         ({"status": "FAILED", "statusReason": "Host EC2 (instance i-1) terminated.",
-          "attempts": [{}, {}, {}]}, "job", "failed", "after 3 attempts: its instance was terminated",
+          "attempts": [{}, {}, {}]}, "job", "failed", "3 attempts: its instance was terminated",
          "--attempts"),
     ],
 )  # fmt: skip
@@ -505,7 +505,7 @@ def test_the_queue_may_be_the_stack_s_or_the_environment_s(
     ("arguments", "code", "message"),
     [
         ([], 2, "nothing to diagnose; give a job's id, --queue or --stack."),
-        (["a-job", "--queue", "gpu"], 2, "a job is diagnosed in its own queue; give either a job or"),
+        (["a-job", "--queue", "gpu"], 2, "is diagnosed in its own queue; give either a job or"),
         (["5cdc694e-2ec9-4b72-8d1c-371a69eff235"], 1,
          "there is no job 5cdc694e-2ec9-4b72-8d1c-371a69eff235 in us-east-1; check --region and"),
         (["arn:aws:batch:eu-west-1:123456789012:job/5cdc694e"], 1,
