@@ -122,7 +122,7 @@ STARTED = activity("Launching a new EC2 instance: i-0", "Successful", 30)
         ([STARTED], [instance(31_612, 1, connected=False)], 1, "instances", Verdict.FAILED,
          "1 instance in the cluster, but none is connected to ECS", "terminate them"),
         ([STARTED], [instance(1_000, 0)], 1, "instances", Verdict.WARNING,
-         "8 vCPUs, 1,000 MiB, 0 GPUs: not enough for this job", "it waits"),
+         "8 vCPUs, 1,000 MiB, 0 GPUs: not enough for this job", "wait for other jobs"),
         ([STARTED], [instance(31_612, 1)], 1, "instances", Verdict.OK, "1 instance in the cluster",
          ""),
     ],
