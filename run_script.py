@@ -106,8 +106,7 @@ def check_job(environ: Mapping[str, str]) -> int:
 
 
 def check_surroundings(settings: JobSettings) -> list[CheckResult]:
-    """Hold the settings against what is there: the folders, the source, the target, this
-    machine."""
+    """Check the settings against the folders, the source, the target and this machine."""
 
     def check_target() -> None:
         if settings.target is not None:
@@ -162,7 +161,7 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
 
 
 def open_results(settings: JobSettings) -> Results:
-    """The results folder, and the target as far as settings tell of it."""
+    """Open the results folder, and the target if the settings name one."""
     folder = open_results_folder(settings.results_folder)
     check_apart(folder, settings.source)
     if are_installed(settings.sorters):  # else that is what is said
@@ -267,8 +266,10 @@ def sort_and_analyze(
     record: RunRecord,
     scratch: Path,
 ) -> si.BaseSorting | None:
-    """Run one sorter, unless an earlier attempt has, and analyze what it found, unless that was
-    done as well; whatever goes wrong with it stays with it."""
+    """Run one sorter and analyze its units, except for what an earlier attempt has done.
+
+    Its failure does not affect other sorters.
+    """
     sorter = folder.sorter
     run, sorting, analyzed = load_previous(folder, record)
     if run is None:
@@ -313,8 +314,7 @@ def run_sorter(
 def load_previous(
     folder: SorterFolder, record: RunRecord
 ) -> tuple[SorterRun | None, si.BaseSorting | None, bool]:
-    """What an earlier attempt has of a sorter: how it ended, what it found, and whether that was
-    analyzed; nothing where it has to run."""
+    """Return an earlier attempt's run of a sorter, its units, and whether they were analyzed."""
     if folder.earlier is None:
         return None, None, False
     with step(f"resume {folder.sorter}", record.steps):
@@ -341,8 +341,7 @@ def prepare_exports(
 def export_sorter(
     plan: ExportPlan, preprocessed: PreprocessedRecording, folder: SorterFolder, record: RunRecord
 ) -> None:
-    """Write the exports of the sorter that ran last, if it found units; those that an earlier
-    attempt has written are taken over."""
+    """Export the units of the sorter that ran last, except for exports of an earlier attempt."""
     run = record.sorters[-1]
     if not plan.formats or run.outcome not in ("sorted", "resumed") or run.n_units == 0:
         return
