@@ -49,9 +49,10 @@ from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
+from spikeinterface_cloud.results.other_jobs import check_other_jobs, remove_other_jobs
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.publish import publishing
-from spikeinterface_cloud.results.resume import Earlier, find_previous, reuse
+from spikeinterface_cloud.results.resume import PreviousRun, find_previous, reuse
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_lock import exclusive_target
@@ -107,19 +108,33 @@ def check_job(environ: Mapping[str, str]) -> int:
 
 def check_surroundings(settings: JobSettings) -> list[CheckResult]:
     """Check the settings against the folders, the source, the target and this machine."""
+    preflight = Preflight(settings, chosen_scratch(settings.scratch_folder))
+    results: Results | None = None
+
+    def check_results() -> Path:
+        nonlocal results
+        results = open_results(settings)
+        return results.folder
 
     def check_target() -> None:
-        if settings.target is not None:
+        if results is not None:
+            results.check_target()
+        elif settings.target is not None:
             Storage(settings.aws).check_writable(settings.target)
 
-    folders = [
-        attempt("results", lambda: open_results(settings).folder),
+    def check_earlier_results() -> str:
+        assert results is not None
+        job = fingerprints(settings, preflight.found_source())
+        return check_other_jobs(results, job, overwrite=settings.overwrite)
+
+    findings = [
+        attempt("results", check_results),
         attempt("scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"),
+        *preflight.run(check_target),
     ]
-    return [
-        *folders,
-        *Preflight(settings, chosen_scratch(settings.scratch_folder)).run(check_target),
-    ]
+    if not any(finding.error for finding in findings):
+        findings.append(attempt("earlier results", check_earlier_results))
+    return findings
 
 
 def run_job(environ: Mapping[str, str]) -> int:
@@ -135,7 +150,7 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
     record = results.record
     record.manifest = manifest_entry(environ)
     record.instance = find_instance(environ)
-    results.log_file.unlink(missing_ok=True)
+    results.discard_hidden_log()
     configure_logging(results.log_file)
     log_preamble(record)
     si.set_global_job_kwargs(
@@ -150,6 +165,9 @@ def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str
         held.enter_context(exclusive_target(results, environ))
         this_job = fingerprints(settings, source)
         record.fingerprint = this_job.job
+        check_other_jobs(results, this_job, overwrite=settings.overwrite)
+        if settings.overwrite:
+            remove_other_jobs(results, this_job)
         earlier = find_previous(results, this_job)
         if earlier.record is None:
             scratch = held.enter_context(job_scratch(scratch_parent, this_job.job))
@@ -189,11 +207,11 @@ def find(settings: JobSettings, results: Results, scratch_parent: Path | None) -
 
 
 def run_pipeline(
-    settings: JobSettings, source: FoundSource, earlier: Earlier, report: Report, scratch: Path
+    settings: JobSettings, source: FoundSource, earlier: PreviousRun, report: Report, scratch: Path
 ) -> None:
     """Bring the recording here and run the sorters, but for what an earlier attempt has done."""
     results = earlier.results
-    results.begin()
+    results.clear_previous_run()
     opened = fetch_and_open(settings, source, results.record, scratch)
     exports = prepare_exports(settings, opened, results, scratch)
     preprocessed = prepare(settings, opened, report, scratch)
@@ -299,9 +317,9 @@ def run_sorter(
         scratch_folder=scratch / sorter,
         results_folder=folder.path,
     )
-    folder.begin()
+    folder.clear()
     shutil.rmtree(task.scratch_folder, ignore_errors=True)
-    with folder.unfinished(), step(f"sort with {sorter}", record.steps):
+    with step(f"sort with {sorter}", record.steps):
         run, sorting = sort(preprocessed.for_sorting, preprocessed.filtered_recording, task)
         if sorting is not None:
             save_sorting(sorting, folder.path / RAW_SORTING)
@@ -318,7 +336,7 @@ def load_previous(
     if folder.earlier is None:
         return None, None, False
     with step(f"resume {folder.sorter}", record.steps):
-        earlier = folder.bring()
+        earlier = folder.fetch()
         if earlier is None:
             return None, None, False
         name = earlier.sorting_folder()

@@ -129,7 +129,7 @@ def publish(url: str, length: str) -> None:
     record = RunRecord(settings={}, run_identifier=None)
     results = Results(Path.cwd(), target, Storage(access_to(url)), record)
     results.check_target()
-    results.publish("preprocessed")
+    results.publish_files("preprocessed", list((Path.cwd() / "preprocessed").rglob("*")))
     assert record.steps[-1].size_bytes, "nothing was published"
 
 

@@ -157,6 +157,11 @@ class JobSettings(BaseModel):
         default=None,
         description="default: `/scratch` where there is one, else a temporary folder",
     )
+    overwrite: Boolean = Field(
+        default=False,
+        description="replace the results of another job at the target and in the results folder; "
+        "else the job is refused (exit code 73)",
+    )
     run_identifier: str | None = Field(
         default=None, description="a name for the run, in its logs and `run.json`"
     )

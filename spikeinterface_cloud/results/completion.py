@@ -1,7 +1,7 @@
-"""`<sorter>/completed.json`, written last into a sorter's folder: what is finished there, of which
-job, and in which files.
+"""`<sorter>/completed.json`, written last into a sorter's folder: of which job the results are, and
+which files belong to them.
 
-Without it, or where it does not agree with the files beside it, nothing in the folder is finished.
+Without it, or where the files do not match it, the folder holds nothing that is finished.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,19 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from spikeinterface_cloud.results.outcomes import ExportRun
-from spikeinterface_cloud.results.outcomes import SorterTry
-from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, files_of
+from spikeinterface_cloud.results.layout import (
+    COMPLETED,
+    FOR_PEOPLE,
+    RAW_SORTING,
+    SORTING,
+    managed_files,
+)
+from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun, SorterTry
 from spikeinterface_cloud.results.run_record import json_of
 from spikeinterface_cloud.results.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.runtime.disk import room_for_results
-from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.storage.digests import Digest, digest_of_file
 from spikeinterface_cloud.storage.s3 import StoredObject
-
-NAME = "completed.json"
 
 
 class CompletedFile(BaseModel):
@@ -37,14 +39,14 @@ class CompletedFile(BaseModel):
 
 
 class Completion(BaseModel):
-    """One sorter that has finished, and the files that this has left."""
+    """A finished sorter, and the files of its results."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    #: of all that decides the sorter's result
+    #: SHA-256 of everything that decides the sorter's result
     fingerprint: str
-    #: False: it has sorted, and what it found still has to be analyzed
+    #: False: the sorting is finished, its analysis is not
     analyzed: bool
     completed: datetime
     run: SorterEntry
@@ -52,20 +54,20 @@ class Completion(BaseModel):
     files: tuple[CompletedFile, ...]
 
     def sorter_run(self) -> SorterRun:
-        """How the sorter ended, for the record of a job that uses its result again."""
+        """Return the outcome for the record of a job that resumes from this result."""
         tries = tuple(SorterTry(**each.model_dump()) for each in self.run.tries)
         return SorterRun(**(self.run.model_dump() | {"outcome": "resumed", "tries": tries}))
 
     def export_runs(self) -> list[ExportRun]:
-        """The exports that were made."""
+        """Return the exports that succeeded."""
         return [ExportRun(**entry.model_dump()) for entry in self.exports]
 
     def text(self) -> str:
-        """The content of the record."""
+        """Return the content of the file."""
         return self.model_dump_json(indent=2)
 
     def sorting_folder(self) -> str | None:
-        """The name of the sorting's folder; None where no units were found."""
+        """Return the name of the sorting's folder; None if there are no units."""
         folders = {file.path.partition("/")[0] for file in self.files}
         return next((name for name in (SORTING, RAW_SORTING) if name in folders), None)
 
@@ -73,7 +75,7 @@ class Completion(BaseModel):
 def completion_of(
     folder: Path, run: SorterRun, exports: Sequence[ExportRun], fingerprint: str, *, analyzed: bool
 ) -> Completion:
-    """Digest every file of the folder, to be compared when the job is run again."""
+    """Describe a finished sorter with the digest of each of its files."""
     if run.outcome == "resumed":
         run_entry = asdict(run) | {"outcome": "sorted" if run.n_units else "no_units"}
     else:
@@ -86,14 +88,14 @@ def completion_of(
         exports=tuple(ExportEntry(**asdict(each)) for each in exports if not each.error),
         files=tuple(
             CompletedFile(path=path, size_bytes=file.stat().st_size, sha256=_sha256(file))
-            for path, file in files_of(folder).items()
+            for path, file in managed_files(folder).items()
             if not (path.startswith(f"{RAW_SORTING}/") and (folder / SORTING).is_dir())
         ),
     )
 
 
 def read_completion(content: bytes) -> Completion | None:
-    """The record; None for one that is none, or of another version of this program."""
+    """Parse the file; None if it is invalid or of another version of this program."""
     try:
         return Completion.model_validate_json(content)
     except ValidationError:
@@ -101,22 +103,22 @@ def read_completion(content: bytes) -> Completion | None:
 
 
 def write_completion(completion: Completion, folder: Path) -> None:
-    """Write the record into a sorter's folder, complete or not at all.
+    """Write the file into a sorter's folder, atomically.
 
     Raises
     ------
     UnavailableError
-        the disk is full
+        The disk is full.
     """
-    file = folder / NAME
+    file = folder / COMPLETED
     with room_for_results(file):
-        unfinished = file.with_name(f".{NAME}.part")
+        unfinished = file.with_name(f".{COMPLETED}.part")
         unfinished.write_text(completion.text())
         unfinished.replace(file)
 
 
 def differs_from_folder(completion: Completion, folder: Path) -> str | None:
-    """What is not in the folder as it was left; None where everything is."""
+    """Return the first difference between the files and the record; None if there is none."""
     for entry in completion.files:
         file = folder / entry.path
         if not file.is_file():
@@ -129,12 +131,12 @@ def differs_from_folder(completion: Completion, folder: Path) -> str | None:
 
 
 def differs_from_listing(completion: Completion, stored: Mapping[str, StoredObject]) -> str | None:
-    """What is not at the target as it was left; None where everything is.
+    """Return the first difference between the target and the record; None if there is none.
 
     Parameters
     ----------
     stored
-        the objects of the sorter's folder by their path in there
+        The objects of the sorter's folder, by path.
     """
     for entry in completion.files:
         found = stored.get(entry.path)

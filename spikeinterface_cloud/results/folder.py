@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from enum import Enum, auto
 from pathlib import Path
 
 from spikeinterface_cloud.config.locations import S3Location
@@ -10,9 +11,12 @@ from spikeinterface_cloud.errors import SourceError, TargetError
 from spikeinterface_cloud.results.layout import (
     CLAIM,
     COMPARISON,
+    COMPLETED,
     LOG,
+    NEW_LOG,
     RECORD,
     REPORT,
+    comparison_files,
     is_comparison,
 )
 from spikeinterface_cloud.results.run_record import RunRecord
@@ -25,8 +29,25 @@ from spikeinterface_cloud.storage.upload import upload
 logger = logging.getLogger(__name__)
 
 
+class ResultsState(Enum):
+    """How far the job owns its results folder and its target."""
+
+    #: the checks run; nothing is written to the target
+    PREPARING = auto()
+    #: the target can be written; another job may be writing to it
+    WRITABLE = auto()
+    #: this job holds the lock of the target, or there can be none
+    LOCKED = auto()
+    #: the files of an earlier run that sum it up are gone; this job writes its results
+    RUNNING = auto()
+    #: an earlier run of this job was complete; only its record and its log are replaced
+    DONE = auto()
+    #: another attempt took the lock while this one ran; only the results folder is written
+    LOST_TARGET = auto()
+
+
 class Results:
-    """Where the results of a job lie, here and at the target, and its record."""
+    """The results of a job, here and at the target, and its record."""
 
     def __init__(
         self, folder: Path, target: S3Location | None, storage: Storage | None, record: RunRecord
@@ -34,47 +55,26 @@ class Results:
         self.folder = folder
         self.target = target
         self.record = record
-        self.log_file = folder / LOG
-        #: what has been finished and has not left yet
+        self.state = ResultsState.PREPARING
+        #: hidden until `run.log` of an earlier run may be replaced
+        self.log_file = folder / NEW_LOG
+        #: publishes finished results again whose upload was interrupted
         self.waiting: Callable[[], None] | None = None
-        self._wants_report = True
         self._storage = storage
-        self._reachable = False
-        self._begun = False
-        #: whether this job has the target, or nobody can
-        self.exclusive_target = False
-        self._record_is_here = False
 
     def __str__(self) -> str:
         return str(self.target or self.folder)
 
     @property
     def storage(self) -> Storage | None:
-        """What speaks to the target; None where there is none, or none that can be written."""
-        return self._storage if self._reachable else None
+        """Access to the target; None if there is none, or if this job must not write to it."""
+        unknown = (ResultsState.PREPARING, ResultsState.LOST_TARGET)
+        return None if self.state in unknown else self._storage
 
-    def place(self, name: str) -> S3Location:
-        """Where `name` of the results is at the target, which there has to be."""
+    def target_location(self, name: str) -> S3Location:
+        """Return the location of the file or folder `name` at the target, which has to exist."""
         assert self.target is not None
         return self.target.child(name)
-
-    def begin(self) -> None:
-        """Make room for what this run will find, once it is known that it can.
-
-        What sums up an earlier run is removed from the folder, and its record from the target,
-        which has none while a job is running. Each sorter's results stay until there are others.
-        """
-        self._begun = True
-        for name in (RECORD, REPORT):
-            (self.folder / name).unlink(missing_ok=True)
-        for file in self._comparison_files().values():
-            file.unlink()
-        self._withdraw_record()
-
-    def reuse_previous_run(self) -> None:
-        """The earlier run was complete: replace nothing but its record and its log."""
-        self._begun = True
-        self._wants_report = False
 
     def check_target(self) -> None:
         """Make sure that the target can be written.
@@ -82,54 +82,82 @@ class Results:
         Raises
         ------
         TargetError
-            it cannot be written
+            It cannot be written.
         """
-        if self.target is None or self._storage is None:
+        if self.target is not None and self._storage is not None:
+            self._storage.check_writable(self.target)
+        self.state = ResultsState.WRITABLE
+
+    def clear_previous_run(self) -> None:
+        """Remove the files that sum up an earlier run, before the sorters run.
+
+        `run.json` goes from the target as well, which has none while a job is running. The
+        results of sorters stay, as they are those of this job.
+        """
+        self.state = ResultsState.RUNNING
+        for file in (
+            *(self.folder / name for name in (RECORD, REPORT)),
+            *comparison_files(self.folder).values(),
+        ):
+            file.unlink(missing_ok=True)
+        self.show_log()
+        if self.storage is None:
             return
-        self._storage.check_writable(self.target)
-        self._reachable = True
+        try:
+            self.storage.remove_object(self.target_location(RECORD))
+        except TargetError as error:
+            logger.warning("an earlier run.json may stay until this job ends: %s", error)
+
+    def reuse_previous_run(self) -> None:
+        """Keep the results of an earlier run, which are complete; replace its record and log."""
+        self.state = ResultsState.DONE
+        self.show_log()
 
     def stop_publishing(self) -> None:
-        """Write nothing to the target any more: it is another job's."""
-        self._reachable = False
+        """Write nothing more to the target, which belongs to another job."""
+        running = self.state is ResultsState.RUNNING
+        self.state = ResultsState.LOST_TARGET if running else ResultsState.PREPARING
+
+    def show_log(self) -> None:
+        """Give the log its own name, in place of that of an earlier run."""
+        if self.log_file.name == NEW_LOG and self.log_file.exists():
+            self.log_file = self.log_file.replace(self.folder / LOG)
+
+    def discard_hidden_log(self) -> None:
+        """Remove the log of a job that left an earlier run in its place."""
+        (self.folder / NEW_LOG).unlink(missing_ok=True)
 
     @property
     def wants_report(self) -> bool:
-        """False where the report of an earlier run is as good, or is not this one's to replace."""
-        return self._wants_report and not self.holds_earlier()
+        """Whether this run has to write `report.html`."""
+        return self.state is not ResultsState.DONE and not self.folder_keeps_earlier_run()
 
-    def holds_earlier(self) -> bool:
-        """Whether the folder has the record of an earlier run in which sorters ran, and this one
-        has not begun to replace what they found."""
-        if self._begun:
+    def folder_keeps_earlier_run(self) -> bool:
+        """Return whether the results folder holds results that this run has not replaced."""
+        if self.state in (ResultsState.RUNNING, ResultsState.DONE, ResultsState.LOST_TARGET):
             return False
+        if any(self.folder.glob(f"*/{COMPLETED}")):
+            return True
         try:
             content = json.loads((self.folder / RECORD).read_bytes())
         except (OSError, ValueError):
             return False
         return isinstance(content, dict) and bool(content.get("sorters"))
 
-    def spare_earlier(self) -> bool:
-        """Whether the target holds the results of an earlier run that this one has not replaced, or
-        is another job's now.
+    def target_keeps_earlier_run(self) -> bool:
+        """Return whether the target holds a run that this one has not replaced, or another job
+        writes to it.
 
         Raises
         ------
         SourceError, TransferError
-            the target does not tell
+            The target cannot be read.
         """
-        if self._begun or self.storage is None:
-            return False
-        names = (RECORD,) if self.exclusive_target else (RECORD, CLAIM)
-        return any(self.storage.object_exists(self.place(name)) for name in names)
-
-    def _withdraw_record(self) -> None:
-        if self.storage is None:
-            return
-        try:
-            self.storage.remove_object(self.place(RECORD))
-        except TargetError as error:
-            logger.warning("an earlier run.json may stay until this job ends: %s", error)
+        names = {ResultsState.WRITABLE: (RECORD, CLAIM), ResultsState.LOCKED: (RECORD,)}
+        return self.storage is not None and any(
+            self.storage.object_exists(self.target_location(name))
+            for name in names.get(self.state, ())
+        )
 
     def use_short_timeouts(self) -> None:
         """Publish with short timeouts from now on: somebody waits, or the network is gone."""
@@ -142,89 +170,80 @@ class Results:
         Raises
         ------
         UnavailableError
-            the disk is full
+            The disk is full.
         """
-        self._record_is_here = False
-        if self.holds_earlier():
+        if self.folder_keeps_earlier_run():
             return
         with room_for_results(self.folder / RECORD):
             self.record.write(self.folder / RECORD)
-        self._record_is_here = True
 
     def publish_record(self) -> None:
-        """Upload `run.json`, or write it at the target where the disk here had no room for it.
+        """Write `run.json` to the target, even if the results folder has no room for it.
 
         Raises
         ------
         TargetError, TransferError
-            it could not be written there
+            It could not be written.
         """
-        if self._record_is_here:
-            self.publish(RECORD)
-        elif self.storage is not None:
-            body = self.record.text().encode()
-            self.storage.write_object(self.place(RECORD), body, "application/json")
+        if self.storage is None:
+            return
+        file, location = self.folder / RECORD, self.target_location(RECORD)
+        body = self.record.text().encode()
+        with step(f"publish {RECORD}", self.record.steps):
+            if file.is_file() and file.read_bytes() == body:
+                upload([(file, location)], self.storage)
+            else:
+                self.storage.write_object(location, body, "application/json")
 
-    def publish(self, name: str) -> None:
-        """Upload the file or folder `name` of the results, if there is a target.
+    def publish_log(self) -> None:
+        """Upload the log of this run, under its final name.
 
         Raises
         ------
         TargetError, TransferError
-            it could not be uploaded
+            It could not be uploaded.
         """
-        path = self.folder / name
-        if path.exists():
-            self.publish_files(name, sorted(path.rglob("*")) if path.is_dir() else [path])
+        if self.storage is not None and self.log_file.exists():
+            with step(f"publish {LOG}", self.record.steps) as publishing_step:
+                pairs = [(self.log_file, self.target_location(LOG))]
+                publishing_step.size_bytes = upload(pairs, self.storage)
 
     def publish_comparison(self) -> None:
-        """Upload how the sorters agree; what an earlier run has left of that, or all of it where
-        there is none now, is removed from the target.
+        """Upload the comparison, and remove older files of it from the target.
 
         Raises
         ------
         TargetError, TransferError
-            it could not be uploaded
+            It could not be uploaded.
         """
-        files = self._comparison_files()
+        files = comparison_files(self.folder)
         self.publish_files(COMPARISON, list(files.values()))
         if self.storage is None:
             return
-        place = self.place(COMPARISON)
+        location = self.target_location(COMPARISON)
         try:
-            stored = [each.location for each in self.storage.objects_below(place)]
-            paths = {each: each.key.removeprefix(f"{place.key}/") for each in stored}
+            stored = [each.location for each in self.storage.objects_below(location)]
+            paths = {each: each.key.removeprefix(f"{location.key}/") for each in stored}
             self.storage.remove_objects(
                 [each for each, path in paths.items() if is_comparison(path) and path not in files]
             )
         except (SourceError, TargetError) as error:
-            logger.warning("files of an earlier run may stay in %s: %s", place, error)
-
-    def _comparison_files(self) -> dict[str, Path]:
-        """How the sorters agree: this program's files by their path in the comparison's folder."""
-        folder = self.folder / COMPARISON
-        return {
-            path: file
-            for file in sorted(folder.rglob("*"))
-            if file.is_file() and is_comparison(path := file.relative_to(folder).as_posix())
-        }
+            logger.warning("files of an earlier run may stay in %s: %s", location, error)
 
     def publish_files(self, name: str, files: list[Path]) -> None:
-        """Upload these files of the results, which together are called `name`.
+        """Upload files of the results, as the step `publish name`.
 
         Raises
         ------
         TargetError, TransferError
-            one could not be uploaded
+            A file could not be uploaded.
         """
         if self.storage is None:
             return
+        pairs = [
+            (file, self.target_location(file.relative_to(self.folder).as_posix()))
+            for file in files
+            if file.is_file()
+        ]
         with step(f"publish {name}", self.record.steps) as publishing_step:
-            publishing_step.size_bytes = upload(
-                [
-                    (file, self.place(file.relative_to(self.folder).as_posix()))
-                    for file in files
-                    if file.is_file()
-                ],
-                self.storage,
-            )
+            publishing_step.size_bytes = upload(pairs, self.storage)

@@ -1,5 +1,5 @@
-"""What this program writes into the results, and so may replace or remove; whatever else lies there
-is somebody's own, and stays."""
+"""Names of the files that this program writes into the results, and may therefore replace or
+remove; all other files belong to the user and stay."""
 
 import os
 import re
@@ -11,42 +11,43 @@ from spikeinterface_cloud.errors import TargetError
 
 RECORD = "run.json"
 LOG = "run.log"
+#: the log's name until it is clear that `run.log` of an earlier run may be replaced
+NEW_LOG = ".run.log"
 REPORT = "report.html"
 COMPARISON = "comparison"
-#: says which job writes to the target
+#: the lock of a target: names the job that writes to it
 CLAIM = "claim.json"
 
-#: for people to change: phy writes its user's decisions there
+#: written last into a sorter's folder
+COMPLETED = "completed.json"
+
+#: phy writes its user's decisions here
 FOR_PEOPLE = "phy/"
 
-#: in the folder of a sorter: what it found, before the analysis and after
+#: in a sorter's folder: the sorting before the analysis, and after
 RAW_SORTING = "raw_sorting"
 SORTING = "sorting"
 ANALYZER = "analyzer.zarr"
 
-#: where the logs of a sorter that failed lie, beside what an earlier run found with it
-FAILED = "failed"
-
-#: what this program writes into the folder, and may remove; a user's own files stay
-OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, "phy", FAILED)
-#: the logs of each try of a sorter, and of each group of channels by itself
+OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, "phy")
+#: the logs of each try of a sorter, and of each group of channels
 OWN_LOGS = re.compile(r"(try|group)-\d+")
 OWN_FILES = ("units.nwb", "quality_metrics.csv", "unit_labels.csv", "sorter_log.json")
 
 #: in the folder of the comparison: the sorting that two or more sorters agree on
 CONSENSUS = "consensus"
-#: a line a pair of matching units
+#: one line per pair of matching units
 AGREEMENT = "agreement.csv"
-#: a line and a column a sorter
+#: one row and one column per sorter
 AGREEMENT_MATRIX = "agreement_matrix.csv"
-#: a line a neuron that one or more sorters found, with their number
+#: one line per neuron that any sorter found, with the number of sorters
 CONSENSUS_UNITS = "consensus_units.csv"
-#: behind a sorter's name: a line a true unit, where the truth is known
+#: suffix of a sorter's name: one line per true unit, where the ground truth is known
 ACCURACY = "_accuracy.csv"
 
 
-def files_of(folder: Path) -> dict[str, Path]:
-    """This program's files in a sorter's folder by their path in there, the record aside."""
+def managed_files(folder: Path) -> dict[str, Path]:
+    """Return this program's files in a sorter's folder, without `completed.json`, by path."""
     return {
         path: file
         for file in sorted(folder.rglob("*"))
@@ -55,7 +56,7 @@ def files_of(folder: Path) -> dict[str, Path]:
 
 
 def is_managed(path: str) -> bool:
-    """Whether this program writes such a file into a sorter's folder.
+    """Return whether this program writes such a file into a sorter's folder.
 
     >>> is_managed("analyzer.zarr/zarr.json"), is_managed("output.log"), is_managed("my_notes.txt")
     (True, True, False)
@@ -67,7 +68,7 @@ def is_managed(path: str) -> bool:
 
 
 def is_own_folder(name: str) -> bool:
-    """Whether this program makes such a folder in that of a sorter.
+    """Return whether this program makes such a folder in a sorter's folder.
 
     >>> is_own_folder("sorting"), is_own_folder("try-1"), is_own_folder("figures")
     (True, True, False)
@@ -75,9 +76,7 @@ def is_own_folder(name: str) -> bool:
     return name in OWN_FOLDERS or OWN_LOGS.fullmatch(name) is not None
 
 
-def own_entries(folder: Path) -> list[Path]:
-    """The files and folders that this program has written into the folder of a sorter, the record
-    of what is finished aside."""
+def _own_entries(folder: Path) -> list[Path]:
     return [
         path
         for path in (folder.iterdir() if folder.is_dir() else ())
@@ -85,24 +84,11 @@ def own_entries(folder: Path) -> list[Path]:
     ]
 
 
-def move_managed(source: Path, destination: Path, but: Collection[str] = ()) -> None:
-    """Move what this program has written into the folder of a sorter, over what is there of the
-    same name, but for what is named in `but`; `destination` is made."""
-    destination.mkdir(parents=True, exist_ok=True)
-    for path in own_entries(source):
-        if path.name in but:
-            continue
-        place = destination / path.name
-        if place.is_dir():
-            shutil.rmtree(place)
-        path.replace(place)
-
-
-def remove_own(folder: Path, but: Collection[str] = ()) -> None:
-    """Remove what this program has written into the folder of a sorter, but for what is named in
-    `but`."""
-    for path in own_entries(folder):
-        if path.name in but:
+def remove_managed(folder: Path, keep: Collection[str] = ()) -> None:
+    """Remove this program's files and folders from a sorter's folder, except `completed.json` and
+    the names in `keep`."""
+    for path in _own_entries(folder):
+        if path.name in keep:
             continue
         if path.is_dir():
             shutil.rmtree(path)
@@ -111,7 +97,7 @@ def remove_own(folder: Path, but: Collection[str] = ()) -> None:
 
 
 def is_comparison(path: str) -> bool:
-    """Whether this program writes such a file into the folder of the comparison.
+    """Return whether this program writes such a file into the folder of the comparison.
 
     >>> is_comparison("consensus/spikes.npy"), is_comparison("simple_accuracy.csv")
     (True, True)
@@ -124,13 +110,23 @@ def is_comparison(path: str) -> bool:
     return path in (AGREEMENT, AGREEMENT_MATRIX, CONSENSUS_UNITS) or path.endswith(ACCURACY)
 
 
+def comparison_files(results_folder: Path) -> dict[str, Path]:
+    """Return this program's files in the folder of the comparison, by path."""
+    folder = results_folder / COMPARISON
+    return {
+        path: file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and is_comparison(path := file.relative_to(folder).as_posix())
+    }
+
+
 def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
-    """Make sure that what a run will write can take the place of what an earlier one has left.
+    """Make sure that the job can write its results over those of an earlier run.
 
     Raises
     ------
     TargetError
-        a folder is where a file has to be, or the other way round, or it is another user's
+        A folder is where a file has to be or the reverse, or this user may not write it.
     """
     for name in (RECORD, LOG, REPORT):
         if (results_folder / name).is_dir():
@@ -142,23 +138,23 @@ def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
         folder = results_folder / name
         if folder.exists() and not folder.is_dir():
             raise TargetError(
-                f"RESULTS_FOLDER: {folder} is no folder, where the job has to make one; move it "
+                f"RESULTS_FOLDER: {folder} is not a folder, where the job has to make one; move it "
                 "away, or give the job a folder of its own"
             )
         _check_writable(folder)
-        for each in [folder / CONSENSUS] if name == COMPARISON else own_entries(folder):
-            for found in _folders(each):
-                _check_writable(found)
+        own = [folder / CONSENSUS] if name == COMPARISON else _own_entries(folder)
+        for below in (below for entry in own for below in _folders(entry)):
+            _check_writable(below)
 
 
 def _check_writable(folder: Path) -> None:
     if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         raise TargetError(
             f"RESULTS_FOLDER: {folder} is of an earlier run and cannot be written by this user; "
-            "give this user the right to, or give the job a folder of its own"
+            "give this user write permission, or give the job a folder of its own"
         )
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folder and all folders below it, those that cannot be read included."""
+    """Return the folder and all folders below it, including those that cannot be read."""
     return [folder, *(Path(path) / name for path, names, _ in os.walk(folder) for name in names)]

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from spikeinterface_cloud.results.cost import HOUR_S
+from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.run_record import RunRecord, versions
 from spikeinterface_cloud.runtime.ec2_metadata import Instance
 from spikeinterface_cloud.runtime.logging import format_bytes
-from spikeinterface_cloud.results.outcomes import SorterRun
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The results leave for the target as soon as they exist, `run.json` last, on every way out."""
+"""Publish log, report and `run.json` when the job ends, `run.json` last, however it ends."""
 
 import logging
 import os
@@ -14,8 +14,8 @@ from spikeinterface_cloud.errors import (
     TransferError,
     UnavailableError,
 )
-from spikeinterface_cloud.results.layout import LOG, REPORT
 from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.layout import REPORT
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
 from spikeinterface_cloud.runtime.signals import ignore_signals, acknowledge
@@ -24,17 +24,21 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[Results]:
-    """Leave report, log and `run.json` behind, here and at the target, however the job ends.
+def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[None]:
+    """Leave report, log and `run.json` behind, here and at the target, however the block ends.
 
-    `write_report` is called when the record tells how the job ended; it raises no `Exception`.
-    Where publishing fails while another error is on its way, that error keeps the exit code. A
-    request to stop that comes meanwhile is in the record, as it is in the exit code.
+    If publishing fails after another error, that error keeps the exit code. An interruption that
+    arrives meanwhile is in the record, as it is in the exit code.
+
+    Parameters
+    ----------
+    write_report
+        Called when the record is complete; it raises no `Exception`.
     """
     record = results.record
     try:
         try:
-            yield results
+            yield
         except BaseException as error:
             _close_after(error, results, write_report)
             ignore_signals()
@@ -43,9 +47,11 @@ def publishing(results: Results, write_report: Callable[[], None]) -> Iterator[R
         _close(results, write_report, first_error=None)
         ignore_signals()
     except Interrupted as error:
-        if record.status != "interrupted":  # it came while the results were closed
+        if record.status != "interrupted":  # it arrived while the results were published
             _close_after(error, results, write_report)
         raise
+    finally:
+        results.discard_hidden_log()
 
 
 def _close_after(error: BaseException, results: Results, write_report: Callable[[], None]) -> None:
@@ -71,27 +77,22 @@ def _close(
     record = results.record
     record.ended = datetime.now(UTC)
     record.peak_memory_bytes = peak_memory_bytes()
-    if results.holds_earlier():
-        logger.warning(
-            "what an earlier run left in %s stays, its run.json too; the log of this one is %s",
-            *(results.folder, results.log_file),
-        )
+    if results.folder_keeps_earlier_run():
+        logger.warning("the results of an earlier run in %s stay as they are", results.folder)
+    else:
+        results.show_log()
     full_disk = _write_record(results, first_error)
     if results.wants_report:
         write_report()
     try:
-        if results.spare_earlier():
-            logger.warning(
-                "the results of an earlier run at %s stay as they are; the log of this one is %s",
-                results,
-                results.log_file,
-            )
+        if results.target_keeps_earlier_run():
+            logger.warning("the results of an earlier run at %s stay as they are", results)
             return
         if results.wants_report:
-            results.publish(REPORT)
+            results.publish_files(REPORT, [results.folder / REPORT])
         _publish_last(results, first_error or full_disk)
         if isinstance(first_error, Interrupted | TransferError) and results.waiting is not None:
-            results.waiting()  # there may be no time for it, so the log and the record went first
+            results.waiting()  # log and record went first, as there may be no time for this
             _publish_last(results, first_error)
     except CloudJobError as error:
         if first_error is None:
@@ -104,14 +105,14 @@ def _close(
 
 
 def _publish_last(results: Results, first_error: BaseException | None) -> None:
-    results.publish(LOG)
-    _write_record(results, first_error)  # again, as publishing took its time too
+    results.publish_log()
+    _write_record(results, first_error)  # again, with the steps of publishing
     results.publish_record()
 
 
 def _write_record(results: Results, first_error: BaseException | None) -> UnavailableError | None:
-    """Write `run.json` here; why the disk had no room for it, which is what the job then ends with
-    where nothing else went wrong before."""
+    """Write `run.json` here; return the error if the disk is full, which the job ends with unless
+    it failed before."""
     try:
         results.write_record()
     except UnavailableError as error:

@@ -14,13 +14,12 @@ from pydantic import ValidationError
 
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.config.locations import mask_signatures
-from spikeinterface_cloud.results.cost import Cost, cost_of
 from spikeinterface_cloud.errors import SortingError
-from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.results.cost import Cost, cost_of
+from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun
 from spikeinterface_cloud.results.run_schema import SCHEMA_VERSION, RunJson
 from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
 from spikeinterface_cloud.runtime.logging import Step
-from spikeinterface_cloud.results.outcomes import SorterRun
 
 logger = logging.getLogger(__name__)
 

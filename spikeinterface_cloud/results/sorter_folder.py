@@ -1,155 +1,136 @@
-"""The folder of one sorter, in the results and at the target: what an earlier attempt left there,
-and what takes its place.
+"""The folder of one sorter, in the results and at the target: resume from it, fill it, publish it.
 
-Earlier results go only when there are others to replace them, and never lie among those of another
-job: `completed.json`, written last, lists what belongs together.
+`completed.json`, written last, lists the files that belong together. Files without it were left by
+an attempt that was killed, and are replaced.
 """
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from spikeinterface_cloud.results.completion import (
-    NAME,
     Completion,
     completion_of,
     differs_from_folder,
     read_completion,
     write_completion,
 )
-from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import (
-    FAILED,
+    COMPLETED,
     FOR_PEOPLE,
     RAW_SORTING,
     SORTING,
-    files_of,
-    move_managed,
-    remove_own,
+    managed_files,
+    remove_managed,
 )
-from spikeinterface_cloud.results.folder import Results
-from spikeinterface_cloud.results.set_aside import SetAside
-from spikeinterface_cloud.results.outcomes import SorterRun
-from spikeinterface_cloud.results.target_folder import StoredFolder
+from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun
+from spikeinterface_cloud.results.target_folder import TargetFolder
 
 logger = logging.getLogger(__name__)
 
 
 class SorterFolder:
-    """One sorter's results, and what they were made from."""
+    """One sorter's results."""
 
     def __init__(self, sorter: str, fingerprint: str, results: Results) -> None:
         self.sorter = sorter
         self.path = results.folder / sorter
-        #: of an earlier attempt at the same job, and as it was left
+        #: results of an earlier attempt at the same job, verified; None if there are none
         self.earlier: Completion | None = None
         self._fingerprint = fingerprint
         self._results = results
-        self._stored = StoredFolder(sorter, results)
-        self._set_aside = SetAside(self.path)
+        self._target = TargetFolder(sorter, results)
 
-    def look(self) -> None:
-        """Find what an earlier attempt at the same job left, at the target where there is one.
+    def load_state(self) -> None:
+        """Find the results of an earlier attempt: at the target if there is one, else here.
 
         Raises
         ------
         TransferError
-            the network gave out
+            The network gave out.
         """
-        self._set_aside.put_back()
-        if self._stored.is_there():
-            self._stored.look()
-            found = self._stored.read()
+        if self._target.exists():
+            self._target.list_objects()
+            completion = self._target.read_completion()
         else:
-            found = self._read()
-        if found is None:
+            completion = self._read()
+        if completion is None or completion.fingerprint != self._fingerprint:
             return
-        if found.fingerprint != self._fingerprint:
-            logger.info("%s: what is there is the result of another job", self.sorter)
+        if self._target.exists():
+            difference = self._target.difference(completion)
+        else:
+            difference = differs_from_folder(completion, self.path)
+        if difference:
+            logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, difference)
             return
-        if reason := self._difference(found):
-            logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
-            return
-        self.earlier = found
+        self.earlier = completion
 
     @property
     def waits_for_analysis(self) -> bool:
-        """Whether an earlier attempt has run the sorter, and not analyzed what it found."""
+        """Whether an earlier attempt has sorted, but not analyzed."""
         return self.earlier is not None and not self.earlier.analyzed
 
-    def holds_another_job(self) -> bool:
-        """Whether the results folder has what another job found with the sorter."""
-        there = any((self.path / name).exists() for name in (NAME, SORTING, RAW_SORTING))
-        return there and not self._holds_this_job()
+    def fetch(self) -> Completion | None:
+        """Fetch the results of an earlier attempt into the results folder, and verify them.
 
-    def bring(self) -> Completion | None:
-        """Have the files of an earlier attempt in the results folder, verified; None where there
-        are none that can be used.
+        Returns
+        -------
+        Completion or None
+            None if there are no results to resume from.
 
         Raises
         ------
         TransferError, UnavailableError
-            they could not be fetched
+            They could not be fetched.
         """
-        earlier = self.earlier
-        if earlier is None:
+        if self.earlier is None:
             return None
-        if self._stored.is_there():
-            self._set_phy_of_another_job_aside()
-            if reason := self._stored.fetch(earlier):
+        if self._target.exists():
+            if not self._holds_this_job():
+                remove_managed(self.path)
+            if reason := self._target.fetch(self.earlier):
                 logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, reason)
                 self.earlier = None
                 return None
-            write_completion(earlier, self.path)
-        self._clean([entry.path for entry in earlier.files])
-        return earlier
+            write_completion(self.earlier, self.path)
+        self._remove_others({entry.path for entry in self.earlier.files})
+        return self.earlier
 
     def earlier_exports(self) -> list[ExportRun]:
-        """The exports that an earlier attempt has made."""
+        """Return the exports of an earlier attempt."""
         return self.earlier.export_runs() if self.earlier else []
 
-    def begin(self) -> None:
-        """Make room in the results folder, as the sorter will run anew: what an earlier job found
-        is set aside until there is something else."""
+    def clear(self) -> None:
+        """Remove the unfinished files of an earlier attempt, as the sorter runs now."""
         self.earlier = None
-        if any((self.path / name).is_dir() for name in (SORTING, RAW_SORTING)):
-            self._set_aside.take()
-        self._clean([])
-        (self.path / NAME).unlink(missing_ok=True)
-
-    @contextmanager
-    def unfinished(self) -> Iterator[None]:
-        """While the block runs there is nothing else yet: where it is left by an error, what an
-        earlier job found gets its place again, and the logs of this one lie beside it."""
-        try:
-            yield
-        except BaseException:
-            if self._set_aside.exists():
-                self._put_logs_beside()
-            raise
+        (self.path / COMPLETED).unlink(missing_ok=True)
+        remove_managed(self.path)
 
     def finish_sorting(self, run: SorterRun) -> None:
-        """Publish what the sorter found, in `raw_sorting`, before it is analyzed; what was there of
-        an earlier job goes.
+        """Publish the sorting, in `raw_sorting`, before it is analyzed.
 
         Raises
         ------
         TargetError, TransferError, UnavailableError
-            it could not be kept
+            It could not be written or uploaded.
         """
         self._finish(run, (), analyzed=False)
 
     def finish(self, run: SorterRun, exports: Sequence[ExportRun]) -> None:
-        """Publish all that this job has of the sorter, or why it failed; `exports` are those of
-        every sorter so far.
+        """Publish the sorter's results, or its logs if it failed.
+
+        Parameters
+        ----------
+        exports
+            The exports of all sorters so far.
 
         Raises
         ------
         TargetError, TransferError, UnavailableError
-            it could not be kept
+            They could not be written or uploaded.
         """
         raw_sorting = self.path / RAW_SORTING
         if run.outcome != "failed":
@@ -162,34 +143,18 @@ class SorterFolder:
             if self._is_missing(made):
                 self._finish(run, tuple(made.values()), analyzed=True)
         elif self.earlier is None:
-            self._fail()
+            logs = managed_files(self.path)
+            self._results.publish_files(self.sorter, list(logs.values()))
+            if self._target.exists():
+                self._target.remove_others(logs.keys())
         else:  # the analysis failed
             if raw_sorting.is_dir():
                 shutil.rmtree(self.path / SORTING, ignore_errors=True)
                 shutil.copytree(raw_sorting, self.path / SORTING)
             self._finish(self.earlier.sorter_run(), (), analyzed=False)
 
-    def _fail(self) -> None:
-        """Publish what a sorter said that failed, and keep what an earlier run found with it."""
-        name = self.sorter
-        if self._set_aside.exists() or self._stored.holds_sorting():
-            self._put_logs_beside()
-            name = f"{name}/{FAILED}"
-            logger.warning(
-                "what an earlier run found with %s stays; the logs of this one are in %s",
-                self.sorter,
-                name,
-            )
-        self._results.publish(name)
-
-    def _put_logs_beside(self) -> None:
-        """Move what this run has said to a folder of its own, beside what an earlier one found."""
-        shutil.rmtree(self.path / FAILED, ignore_errors=True)
-        move_managed(self.path, self.path / FAILED, but=[FAILED])
-        self._set_aside.put_back()
-
     def _finish(self, run: SorterRun, exports: Sequence[ExportRun], *, analyzed: bool) -> None:
-        """Publish, or leave it to the job's way out where that is interrupted."""
+        """Publish now, or at the end of the job if this is interrupted."""
         finish = partial(self._publish, run, exports, analyzed=analyzed)
         self._results.waiting = finish
         finish()
@@ -197,49 +162,34 @@ class SorterFolder:
 
     def _publish(self, run: SorterRun, exports: Sequence[ExportRun], *, analyzed: bool) -> None:
         completion = completion_of(self.path, run, exports, self._fingerprint, analyzed=analyzed)
-        if self._stored.is_there():
-            completion = self._stored.publish(completion, self.earlier)
+        if self._target.exists():
+            completion = self._target.publish(completion, self.earlier)
         else:
             write_completion(completion, self.path)
-        self._set_aside.forget()
-        if completion.sorting_folder() != RAW_SORTING:  # until now it was what could be resumed
+        if completion.sorting_folder() != RAW_SORTING:  # superseded by the analyzed sorting
             shutil.rmtree(self.path / RAW_SORTING, ignore_errors=True)
         self.earlier = completion
 
     def _is_missing(self, exports: Mapping[str, ExportRun]) -> bool:
-        """Whether there is more than an earlier attempt has left."""
+        """Return whether there is anything to publish that the earlier attempt lacks."""
         if self.earlier is None or not self.earlier.analyzed:
             return True
         return len(exports) > len(self.earlier.exports)
 
-    def _set_phy_of_another_job_aside(self) -> None:
-        """Keep what people have decided in phy about the results of another job, which lie in the
-        same folder here, apart from those of this one."""
-        phy = self.path / FOR_PEOPLE.rstrip("/")
-        if phy.is_dir() and not self._holds_this_job():
-            phy.rename(self.path / f"phy-of-another-job-{datetime.now(UTC):%Y%m%dT%H%M%S}")
-
     def _holds_this_job(self) -> bool:
-        here = self._read()
-        return here is not None and here.fingerprint == self._fingerprint
+        completion = self._read()
+        return completion is not None and completion.fingerprint == self._fingerprint
 
     def _read(self) -> Completion | None:
-        """What is finished in the results folder."""
-        record = self.path / NAME
-        return read_completion(record.read_bytes()) if record.is_file() else None
+        file = self.path / COMPLETED
+        return read_completion(file.read_bytes()) if file.is_file() else None
 
-    def _difference(self, found: Completion) -> str | None:
-        if self._stored.is_there():
-            return self._stored.difference(found)
-        return differs_from_folder(found, self.path)
-
-    def _clean(self, belonging: Sequence[str]) -> None:
-        """Remove from the results folder what this program has left there besides, as of an
-        analysis that was killed; what people decide in phy goes with the rest of it."""
-        kept = set(belonging)
-        kept_folders = {path.partition("/")[0] for path in belonging}
-        for path, file in files_of(self.path).items():
-            in_kept_phy = path.startswith(FOR_PEOPLE) and "phy" in kept_folders
-            if path not in kept and not in_kept_phy:
+    def _remove_others(self, keep: AbstractSet[str]) -> None:
+        """Remove this program's files except those in `keep`, such as those of an analysis that
+        was killed; the user's decisions in phy stay with a kept phy folder."""
+        folders = {path.partition("/")[0] for path in keep}
+        for path, file in managed_files(self.path).items():
+            in_kept_phy = path.startswith(FOR_PEOPLE) and "phy" in folders
+            if path not in keep and not in_kept_phy:
                 file.unlink()
-        remove_own(self.path, but=kept_folders)
+        remove_managed(self.path, keep=folders)

@@ -1,17 +1,8 @@
-"""The folder of one sorter at the target: what lies there, and what takes its place."""
+"""The folder of one sorter at the target."""
 
 import logging
 from collections.abc import Set as AbstractSet
 
-from spikeinterface_cloud.results.completion import (
-    NAME,
-    CompletedFile,
-    Completion,
-    differs_from_folder,
-    differs_from_listing,
-    read_completion,
-    write_completion,
-)
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import (
     ClaimLost,
@@ -20,10 +11,18 @@ from spikeinterface_cloud.errors import (
     SourceError,
     UnavailableError,
 )
-from spikeinterface_cloud.results.layout import FOR_PEOPLE, RAW_SORTING, SORTING, is_managed
+from spikeinterface_cloud.results.completion import (
+    CompletedFile,
+    Completion,
+    differs_from_folder,
+    differs_from_listing,
+    read_completion,
+    write_completion,
+)
 from spikeinterface_cloud.results.folder import Results
-from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.results.layout import COMPLETED, FOR_PEOPLE, is_managed
 from spikeinterface_cloud.runtime.disk import NoRoom
+from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.remote_file import s3_files
 from spikeinterface_cloud.storage.s3 import StoredObject
 from spikeinterface_cloud.storage.session import Storage
@@ -32,8 +31,8 @@ from spikeinterface_cloud.storage.upload import upload
 logger = logging.getLogger(__name__)
 
 
-class StoredFolder:
-    """What the target has of one sorter, as it was when it was last looked at."""
+class TargetFolder:
+    """A sorter's results at the target, as last listed."""
 
     def __init__(self, sorter: str, results: Results) -> None:
         self._sorter = sorter
@@ -41,79 +40,83 @@ class StoredFolder:
         self._folder = results.folder / sorter
         self._objects: dict[str, StoredObject] = {}
 
-    def is_there(self) -> bool:
-        """Whether there is a target, and it is this job's: without, there is nothing to look at."""
+    def exists(self) -> bool:
+        """Return whether there is a target that this job may write to."""
         return self._results.storage is not None
 
-    def look(self) -> None:
-        """List what is there.
+    def list_objects(self) -> None:
+        """List the folder.
 
         Raises
         ------
         TransferError
-            the network gave out
+            The network gave out.
         """
         try:
-            found = self._storage.objects_below(self._place)
-        except SourceError as error:  # a role that may only write: nothing can be resumed
-            logger.warning("%s; so an earlier attempt cannot be used", error)
-            found = []
-        self._objects = {
-            stored.location.key.removeprefix(f"{self._place.key}/"): stored for stored in found
-        }
+            stored = self._storage.objects_below(self._location)
+        except SourceError as error:  # the role may only write
+            logger.warning("%s; an earlier attempt cannot be resumed", error)
+            stored = []
+        prefix = f"{self._location.key}/"
+        self._objects = {each.location.key.removeprefix(prefix): each for each in stored}
 
-    def holds_sorting(self) -> bool:
-        """Whether units are there that some job has found."""
-        return any(path.startswith((f"{SORTING}/", f"{RAW_SORTING}/")) for path in self._objects)
-
-    def read(self) -> Completion | None:
-        """What is finished there, as its record says; None without one.
+    def read_completion(self) -> Completion | None:
+        """Read `completed.json`; None if there is none.
 
         Raises
         ------
         TransferError
-            the network gave out
+            The network gave out.
         """
-        if NAME not in self._objects:
+        if COMPLETED not in self._objects:
             return None
         try:
-            return read_completion(self._storage.read_object(self._place.child(NAME)))
+            return read_completion(self._storage.read_object(self._location.child(COMPLETED)))
         except SourceError as error:
             logger.warning("%s", error)
             return None
 
     def difference(self, completion: Completion) -> str | None:
-        """What is not there as it was left; None where everything is."""
+        """Return the first difference between the listing and the record, if any."""
         return differs_from_listing(completion, self._objects)
 
     def fetch(self, completion: Completion) -> str | None:
-        """Fetch what is not in the results folder; why that is not what was left, or None.
+        """Fetch the files that the results folder lacks.
+
+        Returns
+        -------
+        str or None
+            Why the files are not those of the record.
 
         Raises
         ------
         TransferError, UnavailableError
-            it could not be fetched
+            They could not be fetched.
         """
-        chosen = [self._objects[each.path] for each in completion.files if self._may_fetch(each)]
+        wanted = [self._objects[each.path] for each in completion.files if self._may_fetch(each)]
         try:
-            download(s3_files(self._storage, chosen, self._place), self._folder)
+            download(s3_files(self._storage, wanted, self._location), self._folder)
         except (SourceError, RecordingError) as error:
             return str(error)
         except NoRoom as error:
             raise UnavailableError(
-                f"{error.what}; give RESULTS_FOLDER a disk with room for what an earlier attempt "
-                "found"
+                f"{error.what}; give RESULTS_FOLDER a disk with room for the results of the "
+                "earlier attempt"
             ) from error
         return differs_from_folder(completion, self._folder)
 
     def publish(self, completion: Completion, before: Completion | None) -> Completion:
-        """Upload what the target has not got of `before`, then the record, with the ETags that the
-        files have got, and here as well; remove what they replace.
+        """Upload the files that differ from `before`, then `completed.json`; remove all others.
+
+        Returns
+        -------
+        Completion
+            The record with the ETags of the uploaded files.
 
         Raises
         ------
         TargetError, TransferError, UnavailableError
-            it could not be uploaded, or the record not be written
+            A file could not be uploaded, or the record could not be written.
         """
         known = {each.path: each for each in before.files} if before else {}
         changed = [
@@ -123,17 +126,36 @@ class StoredFolder:
         ]
         if changed:
             part = "" if completion.analyzed else f"/{completion.sorting_folder()}"
-            name = f"{self._sorter}{part}"
-            self._results.publish_files(name, changed)
-        self.look()
+            self._results.publish_files(f"{self._sorter}{part}", changed)
+        self.list_objects()
         files = tuple(self._with_etag(each) for each in completion.files)
         completion = completion.model_copy(update={"files": files})
         self._publish_record(completion)
-        self._remove_others({each.path for each in files})
+        self.remove_others({COMPLETED, *(each.path for each in files)})
         return completion
 
+    def remove_others(self, keep: AbstractSet[str]) -> None:
+        """Remove this program's files except those in `keep`."""
+        keeps_phy = any(path.startswith(FOR_PEOPLE) for path in keep)
+        superseded = [
+            stored.location
+            for path, stored in self._objects.items()
+            if path not in keep
+            and (path == COMPLETED or is_managed(path))
+            # files that the user added in phy belong to the kept phy folder
+            and not (keeps_phy and path.startswith(FOR_PEOPLE))
+        ]
+        try:
+            self._storage.remove_objects(superseded)
+        except CloudJobError as error:
+            logger.warning(
+                "%d files of an earlier attempt stay in %s (%s lists those that belong together): "
+                "%s",
+                *(len(superseded), self._location, COMPLETED, error),
+            )
+
     def _may_fetch(self, entry: CompletedFile) -> bool:
-        """Whether the file is to be fetched: what somebody has decided in phy here is not."""
+        """Return whether to fetch the file: the user's own decisions in phy are kept."""
         return not (entry.path.startswith(FOR_PEOPLE) and (self._folder / entry.path).exists())
 
     def _lacks(self, entry: CompletedFile, before: CompletedFile | None) -> bool:
@@ -147,40 +169,21 @@ class StoredFolder:
         return entry.model_copy(update={"etag": stored.etag}) if stored else entry
 
     def _publish_record(self, completion: Completion) -> None:
-        place = self._place.child(NAME)
+        location = self._location.child(COMPLETED)
         try:
             write_completion(completion, self._folder)
-        except UnavailableError:  # the target may have room all the same
-            self._storage.write_object(place, completion.text().encode(), "application/json")
+        except UnavailableError:  # the disk here is full; the target may have room
+            self._storage.write_object(location, completion.text().encode(), "application/json")
             raise
-        upload([(self._folder / NAME, place)], self._storage)
-
-    def _remove_others(self, listed: AbstractSet[str]) -> None:
-        """Remove what this program has written there besides these files."""
-        keeps_phy = any(path.startswith(FOR_PEOPLE) for path in listed)
-        superseded = [
-            stored.location
-            for path, stored in self._objects.items()
-            if path not in listed
-            and is_managed(path)
-            # what people have added in phy belongs to what is kept there
-            and not (keeps_phy and path.startswith(FOR_PEOPLE))
-        ]
-        try:
-            self._storage.remove_objects(superseded)
-        except CloudJobError as error:
-            logger.warning(
-                "%d files of an earlier run stay in %s (%s has those that belong together): %s",
-                *(len(superseded), self._place, NAME, error),
-            )
+        upload([(self._folder / COMPLETED, location)], self._storage)
 
     @property
-    def _place(self) -> S3Location:
-        return self._results.place(self._sorter)
+    def _location(self) -> S3Location:
+        return self._results.target_location(self._sorter)
 
     @property
     def _storage(self) -> Storage:
         storage = self._results.storage
-        if storage is None:  # the claim was lost since it was asked for
+        if storage is None:  # the lock was lost meanwhile
             raise ClaimLost(f"{self._results} is written by another attempt")
         return storage

@@ -14,11 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
+from spikeinterface_cloud.results.folder import Results, ResultsState
 from spikeinterface_cloud.results.layout import CLAIM
-from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
 from spikeinterface_cloud.runtime.signals import request_stop
 from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
@@ -50,7 +50,7 @@ def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[N
     if results.storage is None:
         yield
         return
-    claim = TargetLock(results.storage, results.place(CLAIM), this_job(environ))
+    claim = TargetLock(results.storage, results.target_location(CLAIM), this_job(environ))
     try:
         held = claim.take()
     except TargetError:
@@ -60,7 +60,7 @@ def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[N
         claim.use_short_timeouts()
         claim.release()
         raise
-    results.exclusive_target = True
+    results.state = ResultsState.LOCKED
     if not held:
         logger.warning("nothing keeps two jobs from writing to %s at once", results)
         yield

@@ -78,11 +78,13 @@ def test_a_sound_job_is_ok_in_every_row(tmp_path: Path, checked_s3: S3Server) ->
         "disk",
         "memory",
         "shared memory",
+        "earlier results",
     } <= table.keys()
     assert table["sorters"][1] == "simple, spykingcircus2"
     assert table["target"][1] == f"s3://{BUCKET}/results"
     assert table["source"][1].startswith(f"s3://{BUCKET}/raw, ")
     assert table["GPU"][1] == "none needed"
+    assert table["earlier results"][1] == "none of another job"
 
 
 def test_nothing_is_fetched_and_nothing_is_left(tmp_path: Path, checked_s3: S3Server) -> None:
@@ -178,10 +180,28 @@ def test_a_run_that_is_refused_leaves_the_record_and_the_report_here_as_well(
     job = refused(tmp_path, checked_s3.url, TARGET_AWS_S3_BUCKET_FOLDER="spared")
     assert json.loads((tmp_path / "results" / "run.json").read_text())["sorters"]
     assert (tmp_path / "results" / "report.html").read_text() == "earlier"
-    assert "its run.json too" in job.log
+    assert f"the results of an earlier run in {tmp_path}/results stay as they are" in job.log
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
+        "report.html",
+        "run.json",
+    ]
     body = checked_s3.client.get_object(Bucket=BUCKET, Key="spared/run.json")["Body"].read()
     assert json.loads(body)["exit_code"] == 78, "at the target there was nothing to spare"
     assert "spared/report.html" not in keys_below(checked_s3.client, BUCKET, "spared")
+
+
+def test_results_of_another_job_are_a_row(tmp_path: Path, checked_s3: S3Server) -> None:
+    key = "another/simple/completed.json"
+    checked_s3.client.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+    job = check(tmp_path, checked_s3.url, TARGET_AWS_S3_BUCKET_FOLDER="another")
+    assert job.exit_code == 73
+    state, message = rows(job)["earlier results"]
+    assert state == "failed"
+    assert message.startswith(f"s3://{BUCKET}/another holds the results of another job (simple/; ")
+    job = check(tmp_path, checked_s3.url, TARGET_AWS_S3_BUCKET_FOLDER="another", OVERWRITE="true")
+    assert job.exit_code == 0, job.log
+    assert rows(job)["earlier results"][1].endswith("will be removed")
+    assert keys_below(checked_s3.client, BUCKET, "another") == [key]
 
 
 def test_a_run_that_is_refused_says_so_where_nothing_was(

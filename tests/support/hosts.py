@@ -48,7 +48,7 @@ class Host:
     def attempt(self, fingerprint: str = "a") -> SorterFolder:
         """Start a new attempt, which loads earlier results."""
         folder = SorterFolder("simple", fingerprint, self.results)
-        folder.look()
+        folder.load_state()
         return folder
 
     def kept(self, name: str = "simple") -> dict[str, bytes]:
@@ -60,7 +60,7 @@ class Host:
                 for file in folder.rglob("*")
                 if file.is_file()
             }
-        client, prefix = self._server.client, f"results/{name}/"
+        client, prefix = self._server.client, f"results/{name}/".replace("//", "/")
         listed = client.list_objects_v2(Bucket=self._bucket, Prefix=prefix).get("Contents", [])
         return {
             entry["Key"].removeprefix(prefix): client.get_object(
@@ -72,7 +72,7 @@ class Host:
     def put(self, name: str, content: bytes, folder: str = "simple") -> None:
         """Change a file in a results folder, as somebody else might."""
         if self._server is not None:
-            key = f"results/{folder}/{name}"
+            key = f"results/{folder}/{name}".replace("//", "/")
             self._server.client.put_object(Bucket=self._bucket, Key=key, Body=content)
             return
         file = self.results.folder / folder / name
@@ -90,7 +90,7 @@ def write(folder: SorterFolder, **files: str) -> None:
 
 def sort(folder: SorterFolder, found: str) -> None:
     """Run a sorter with this result."""
-    folder.begin()
+    folder.clear()
     write(folder, raw_sorting__spikes=found)
     (folder.path / "output.log").write_text(f"finding {found}")
     folder.finish_sorting(RUN)

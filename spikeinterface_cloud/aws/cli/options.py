@@ -26,6 +26,7 @@ VARIABLES = {
     "sorters_kwargs": "SORTERS_KWARGS",
     "preprocessing": "PREPROCESSING",
     "exports": "EXPORTS",
+    "overwrite": "OVERWRITE",
 }
 
 ENV_FILE = ".env"
@@ -243,6 +244,11 @@ job_options = option_group(
         type=click.IntRange(1, 10),
         default=3,
         metavar="N",
+    ),
+    option(
+        "--overwrite",
+        is_flag=True,
+        help="replace the results of another job at the target  [variable: OVERWRITE]",
     ),
     option("--tag", type=Pair(), multiple=True, help="tag of the job; repeatable"),
     _with_variable("--share-identifier", "the job's share of a fair-share queue", metavar="NAME"),

@@ -30,6 +30,7 @@ class SubmitOptions(ListOptions):
     sorters_kwargs: str | None = None
     preprocessing: str | None = None
     exports: str | None = None
+    overwrite: bool = False
     env: tuple[tuple[str, str], ...] = ()
     #: the variables that only `.env` or `--env-file` gave; the environment has them by now
     env_file: Mapping[str, str] = field(default_factory=dict)

@@ -94,7 +94,7 @@ def validate(variables: Mapping[str, str]) -> JobSettings:
 def _option_variables(options: SubmitOptions) -> dict[str, str]:
     """Return the variables that options set; `--env` is as strong as the variable's own option."""
     variables: dict[str, str] = {
-        variable: getattr(options, parameter)
+        variable: "true" if getattr(options, parameter) is True else getattr(options, parameter)
         for parameter, variable in VARIABLES.items()
         if getattr(options, parameter)
     }

@@ -17,6 +17,7 @@ import spikeinterface as si
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
     Job,
+    assert_refused,
     assert_succeeded,
     processes_with_variable,
     run_job,
@@ -213,7 +214,7 @@ def test_a_job_that_was_complete_is_over_at_once(
     again = killed[0].ended()
     assert_succeeded(again)
     assert steps_of(again.log) <= {"check", "publish run.log", "publish run.json"}
-    assert "so that nothing has to be done" in again.log
+    assert "there is nothing to do" in again.log
     kept = ("recording", "preprocessing", "source", "sorters", "n_consensus_units", "fingerprint")
     assert {name: again.record[name] for name in kept} == {
         name: resumed.record[name] for name in kept
@@ -223,6 +224,24 @@ def test_a_job_that_was_complete_is_over_at_once(
     assert changed == {f"{TARGET}/run.json", f"{TARGET}/run.log"}
     body = moto_s3.client.get_object(Bucket=BUCKET, Key=f"{TARGET}/run.json")["Body"].read()
     assert json.loads(body) == again.record
+
+
+def test_another_job_is_refused_at_the_target(
+    resumed: Job, killed: tuple[Attempts, list[str]], moto_s3: S3Server, tmp_path: Path
+) -> None:
+    before = stored(moto_s3.client, TARGET)
+    other = killed[0].variables | {"AWS_BATCH_JOB_ID": "another", "PREPROCESSING": "none"}
+    job = run_job(tmp_path, other)
+    assert_refused(
+        job,
+        73,
+        rf"s3://{BUCKET}/{TARGET} holds the results of another job "
+        rf"\(simple/, spykingcircus2/; run.json: succeeded {killed[0].identifier} 20.*, fingerprint "
+        rf"{resumed.record['fingerprint'][:16]}\); give this job another folder "
+        r"\(TARGET_AWS_S3_BUCKET_FOLDER\), or .*OVERWRITE=true \(submit_job.py --overwrite\)",
+    )
+    assert "fetch" not in steps_of(job.log)
+    assert stored(moto_s3.client, TARGET) == before
 
 
 def test_without_a_target_the_results_folder_is_read(tmp_path: Path, source: Path) -> None:
@@ -238,7 +257,35 @@ def test_without_a_target_the_results_folder_is_read(tmp_path: Path, source: Pat
     assert "sort with simple" not in steps_of(again.log)
     assert_complete(again.results, ["simple"])
     assert not (folder / "raw_sorting").exists()
-    assert not list((tmp_path / "results").glob(".simple*"))
+    assert not list((tmp_path / "results").glob(".*"))
+
+
+def test_another_job_replaces_the_results_with_overwrite_only(tmp_path: Path, source: Path) -> None:
+    first = {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
+    assert_succeeded(run_job(tmp_path, first))
+    (tmp_path / "results" / "simple" / "my_notes.txt").write_text("mine")
+    before = contents(tmp_path / "results")
+    other = first | {"PREPROCESSING": "none"}
+    job = run_job(tmp_path, other)
+    assert_refused(job, 73, r"results holds the results of another job \(simple/; .*RESULTS_FOLDER")
+    assert contents(tmp_path / "results") == before
+    refused = run_job(tmp_path, other | {"OVERWRITE": "true", "SORTERS_KWARGS": '{"simple": {"x": 1}}'})
+    assert refused.exit_code == os.EX_CONFIG
+    assert contents(tmp_path / "results") == before, "a check failed, so that nothing is removed"
+    overwritten = run_job(tmp_path, other | {"OVERWRITE": "true"})
+    assert_succeeded(overwritten)
+    assert "removing the results of another job" in overwritten.log
+    assert overwritten.outcomes() == {"simple": "sorted"}
+    assert_complete(overwritten.results, ["simple"])
+    assert (tmp_path / "results" / "simple" / "my_notes.txt").read_text() == "mine"
+    again = run_job(tmp_path, other | {"OVERWRITE": "true"})
+    assert_succeeded(again)
+    assert again.outcomes() == {"simple": "resumed"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content."""
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_comparison_of_an_earlier_run_is_replaced(host: Callable[[str], Host
     write_comparison(first, **{"agreement.csv": "old", "consensus__spikes.npy": "old"})
     first.results.publish_comparison()
     second = host("two")
-    second.results.begin()
+    second.results.clear_previous_run()
     write_comparison(second, **{"simple_accuracy.csv": "new"})
     second.results.publish_comparison()
     assert host("three").kept("comparison") == {"simple_accuracy.csv": b"new"}
@@ -49,7 +49,7 @@ def test_what_somebody_else_has_beside_it_stays(host: Callable[[str], Host]) -> 
     first.put("by_hand.csv", b"mine", folder="comparison")
     first.put("mine/agreement.csv", b"mine too", folder="comparison")
     again = host("one")
-    again.results.begin()
+    again.results.clear_previous_run()
     again.results.publish_comparison()
     assert again.kept("comparison") == {
         "by_hand.csv": b"mine",
@@ -59,6 +59,7 @@ def test_what_somebody_else_has_beside_it_stays(host: Callable[[str], Host]) -> 
 
 def complete(host: Host, fingerprint: str, found: str) -> None:
     """Run a job to its end."""
+    host.results.clear_previous_run()
     record = host.results.record
     record.fingerprint = f"job {fingerprint}"
     folder = host.attempt(fingerprint)
@@ -66,7 +67,7 @@ def complete(host: Host, fingerprint: str, found: str) -> None:
     analyze(folder, found)
     record.status, record.exit_code, record.ended = "succeeded", os.EX_OK, datetime.now(UTC)
     (host.results.folder / "report.html").write_text("<html>")
-    host.results.publish("report.html")
+    host.results.publish_files("report.html", [host.results.folder / "report.html"])
     host.results.write_record()
     host.results.publish_record()
 
@@ -95,18 +96,6 @@ def test_a_complete_job_is_taken_over_on_another_machine(
 
 
 @pytest.mark.usefixtures("complete_host")
-def test_but_not_beside_the_results_of_another_job(
-    tmp_path: Path, moto_s3: S3Server, bucket: str
-) -> None:
-    """They are replaced by those of this job, so that its record is not about what is there."""
-    other = Host(tmp_path / "second", None, bucket)
-    complete(other, "b", "other units")
-    assert not look(tmp_path / "second", moto_s3, bucket)
-    (tmp_path / "second" / "run.json").unlink()
-    assert not look(tmp_path / "second", moto_s3, bucket), "a killed job leaves no record"
-
-
-@pytest.mark.usefixtures("complete_host")
 def test_a_run_that_was_refused_is_no_other_job(
     tmp_path: Path, moto_s3: S3Server, bucket: str
 ) -> None:
@@ -122,6 +111,8 @@ def test_a_sorting_whose_upload_failed_is_sent_on_the_way_out(
     host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket, timeouts=STEADY)
     sortings = partial(_writes, "raw_sorting")
     proxied_s3.inject(Fault(kind="status", status=503, times=1000, matches=sortings))
+
+    host.results.clear_previous_run()
 
     def write_report() -> None:
         proxied_s3.clear()  # by then the network is back

@@ -3,13 +3,12 @@ and that nothing is lost or mixed."""
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.errors import Interrupted, UnavailableError
+from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.results.outcomes import ExportRun
 from tests.support.hosts import RUN, Host, analyze, sort, write
 from tests.support.servers import S3Server
@@ -41,14 +40,14 @@ def test_a_finished_sorter_is_found_by_the_next_attempt(host: Callable[[str], Ho
     analyze(first, "units")
     assert without_record(host("one").kept()) == COMPLETE
     again = host("two").attempt()
-    brought = again.bring()
-    assert brought is not None
-    assert brought.analyzed
-    assert brought.sorter_run() == replace(RUN, outcome="resumed")
+    fetched = again.fetch()
+    assert fetched is not None
+    assert fetched.analyzed
+    assert fetched.sorter_run() == replace(RUN, outcome="resumed")
     assert [export.export for export in again.earlier_exports()] == ["phy"]
     assert (again.path / "sorting" / "spikes").read_text() == "curated units"
     before = host("two").kept()
-    again.finish(brought.sorter_run(), [])
+    again.finish(fetched.sorter_run(), [])
     assert host("two").kept() == before
     assert json.loads(before["completed.json"])["run"]["outcome"] == "sorted"
 
@@ -60,7 +59,7 @@ def test_what_does_not_fit_is_about_the_disk_of_the_results(
     sort(first, "units" * 10_000_000)
     again = Host(small_disk, moto_s3, bucket).attempt()
     with pytest.raises(UnavailableError, match="give RESULTS_FOLDER a disk with room") as caught:
-        again.bring()
+        again.fetch()
     assert "SCRATCH_FOLDER" not in str(caught.value)
     assert caught.value.exit_code == 69
 
@@ -68,10 +67,10 @@ def test_what_does_not_fit_is_about_the_disk_of_the_results(
 def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> None:
     sort(host("one").attempt(), "units")
     again = host("two").attempt()
-    brought = again.bring()
-    assert brought is not None
-    assert not brought.analyzed
-    assert brought.sorting_folder() == "raw_sorting"
+    fetched = again.fetch()
+    assert fetched is not None
+    assert not fetched.analyzed
+    assert fetched.sorting_folder() == "raw_sorting"
     assert (again.path / "raw_sorting" / "spikes").read_text() == "units"
     analyze(again, "units")
     assert without_record(host("two").kept()) == COMPLETE
@@ -86,9 +85,9 @@ def test_what_a_killed_analysis_left_is_not_in_the_way(host: Callable[[str], Hos
     (first.path / "analyzer.zarr").mkdir()
     (first.path / "analyzer.zarr" / "templates").write_text("half of it")
     again = host("one").attempt()
-    brought = again.bring()
-    assert brought is not None
-    assert brought.sorting_folder() == "raw_sorting"
+    fetched = again.fetch()
+    assert fetched is not None
+    assert fetched.sorting_folder() == "raw_sorting"
     left = {path.name for path in again.path.iterdir()}
     assert left == {"raw_sorting", "output.log", "completed.json"}
     analyze(again, "units")
@@ -101,10 +100,10 @@ def test_an_analysis_that_fails_leaves_the_sorting(host: Callable[[str], Host]) 
     first.finish(replace(RUN, outcome="failed", reason="found 3 units, but ..."), [])
     kept = without_record(host("one").kept())
     assert kept == {"output.log": b"finding units", "sorting/spikes": b"units"}
-    brought = host("two").attempt().bring()
-    assert brought is not None
-    assert (brought.analyzed, brought.sorting_folder()) == (False, "sorting")
-    assert brought.sorter_run().reason is None
+    fetched = host("two").attempt().fetch()
+    assert fetched is not None
+    assert (fetched.analyzed, fetched.sorting_folder()) == (False, "sorting")
+    assert fetched.sorter_run().reason is None
 
 
 @pytest.mark.parametrize("name", ["sorting/spikes", "analyzer.zarr/templates", "output.log"])
@@ -126,9 +125,9 @@ def test_what_was_decided_in_phy_is_kept(host: Callable[[str], Host]) -> None:
     host("one").put("phy/params", b"decided")
     host("one").put("phy/more.tsv", b"decided too")
     again = host("two").attempt()
-    brought = again.bring()
-    assert brought is not None
-    again.finish(brought.sorter_run(), [])
+    fetched = again.fetch()
+    assert fetched is not None
+    again.finish(fetched.sorter_run(), [])
     kept = host("two").kept()
     assert (kept["phy/params"], kept["phy/more.tsv"]) == (b"decided", b"decided too")
 
@@ -141,82 +140,18 @@ def test_what_was_added_in_phy_stays_where_there_is_more_to_publish(
     analyze(first, "units")
     host("one").put("phy/more.tsv", b"decided")
     again = host("two").attempt()
-    brought = again.bring()
-    assert brought is not None
+    fetched = again.fetch()
+    assert fetched is not None
     write(again, units__nwb="units")
     again.finish(
-        brought.sorter_run(), [ExportRun(sorter="simple", export="nwb", path="simple/units/nwb")]
+        fetched.sorter_run(), [ExportRun(sorter="simple", export="nwb", path="simple/units/nwb")]
     )
     assert host("two").kept()["phy/more.tsv"] == b"decided"
 
 
-def test_the_phy_folder_of_another_job_is_not_published_as_this_one_s(
-    tmp_path: Path, moto_s3: S3Server, bucket: str
-) -> None:
-    """One results folder, and two targets in turn."""
-    here = Host(tmp_path / "here", moto_s3, bucket)
-    first = here.attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    elsewhere = Host(tmp_path / "here", None, bucket).attempt("b")
-    sort(elsewhere, "others")
-    analyze(elsewhere, "others")
-    again = here.attempt("a")
-    brought = again.bring()
-    assert brought is not None
-    again.finish(brought.sorter_run(), [])
-    assert here.kept()["phy/params"] == b"units"
-    assert (again.path / "phy" / "params").read_text() == "units"
-    [aside] = again.path.glob("phy-of-another-job-*")
-    assert (aside / "params").read_text() == "others"
-
-
-def test_results_of_another_job_go_when_there_are_new_ones(host: Callable[[str], Host]) -> None:
-    first = host("one").attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    host("one").put("my_notes.txt", b"mine")
-    other = host("two").attempt("b")
-    assert other.earlier is None
-    sort(other, "others")
-    assert without_record(host("two").kept()) == {
-        "my_notes.txt": b"mine",
-        "output.log": b"finding others",
-        "raw_sorting/spikes": b"others",
-    }
-    assert host("three").attempt("a").earlier is None
-
-
-def test_a_job_that_is_killed_before_it_finds_anything_has_taken_nothing(
-    host: Callable[[str], Host],
-) -> None:
-    first = host("one").attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    killed = host("two").attempt("b")
-    killed.begin()
-    write(killed, raw_sorting__spikes="half of it")
-    assert host("three").attempt("a").earlier is not None
-    assert without_record(host("three").kept()) == COMPLETE
-
-
-def test_a_failure_leaves_the_results_of_another_job(host: Callable[[str], Host]) -> None:
-    first = host("one").attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    failing = host("two").attempt("b")
-    failing.begin()
-    (failing.path).mkdir(exist_ok=True)
-    (failing.path / "output.log").write_text("it broke")
-    failing.finish(FAILED, [])
-    kept = without_record(host("two").kept())
-    assert kept == COMPLETE | {"failed/output.log": b"it broke"}
-    assert host("three").attempt("a").earlier is not None
-
-
 def test_a_failure_where_nothing_was(host: Callable[[str], Host]) -> None:
     failing = host("one").attempt()
-    failing.begin()
+    failing.clear()
     failing.path.mkdir()
     (failing.path / "output.log").write_text("it broke")
     failing.finish(FAILED, [])
@@ -226,77 +161,22 @@ def test_a_failure_where_nothing_was(host: Callable[[str], Host]) -> None:
 
 def test_no_units_are_a_result_too(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
-    first.begin()
+    first.clear()
     first.path.mkdir()
     (first.path / "output.log").write_text("silence")
     first.finish(replace(RUN, outcome="no_units", n_units=0, labels={}, reason="silence"), [])
-    brought = host("two").attempt().bring()
-    assert brought is not None
-    assert brought.sorting_folder() is None
-    assert brought.sorter_run().outcome == "resumed"
-    assert brought.sorter_run().reason == "silence"
-
-
-def test_a_sorter_that_is_stopped_leaves_the_results_of_another_job_in_their_place(
-    host: Callable[[str], Host],
-) -> None:
-    """Nobody has to know of the folder in which they were set aside."""
-    here = host("one")
-    first = here.attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    (first.path / "my_notes.txt").write_text("mine")
-    stopped = here.attempt("b")
-    stopped.begin()
-    with suppress(Interrupted), stopped.unfinished():
-        write(stopped, raw_sorting__spikes="half of it")
-        (stopped.path / "output.log").write_text("stopped")
-        raise Interrupted
-    assert (stopped.path / "sorting" / "spikes").read_text() == "curated units"
-    assert (stopped.path / "my_notes.txt").read_text() == "mine"
-    assert (stopped.path / "failed" / "output.log").read_text() == "stopped"
-    assert list(here.results.folder.glob(".simple*")) == []
-    assert host("one").attempt("a").earlier is not None
-
-
-def test_what_somebody_puts_there_meanwhile_stays(host: Callable[[str], Host]) -> None:
-    here = host("one")
-    first = here.attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    killed = here.attempt("b")
-    killed.begin()
-    write(killed, raw_sorting__spikes="half of it", figures__mine="mine")
-    again = host("one").attempt("a")
-    assert again.earlier is not None
-    assert again.bring() is not None
-    assert (again.path / "figures" / "mine").read_text() == "mine"
-    assert not (again.path / "raw_sorting").exists()
-
-
-def test_a_failure_takes_nothing_of_a_user_along(
-    tmp_path: Path, moto_s3: S3Server, bucket: str
-) -> None:
-    first = Host(tmp_path / "one", moto_s3, bucket).attempt("a")
-    sort(first, "units")
-    analyze(first, "units")
-    failing = Host(tmp_path / "two", moto_s3, bucket).attempt("b")
-    write(failing, my_notes="mine")
-    failing.begin()
-    (failing.path / "output.log").write_text("it broke")
-    failing.finish(FAILED, [])
-    assert (failing.path / "my_notes").read_text() == "mine"
-    kept = Host(tmp_path / "three", moto_s3, bucket).kept()
-    assert kept["failed/output.log"] == b"it broke"
-    assert kept["sorting/spikes"] == b"curated units"
-    assert "failed/my_notes" not in kept
+    fetched = host("two").attempt().fetch()
+    assert fetched is not None
+    assert fetched.sorting_folder() is None
+    assert fetched.sorter_run().outcome == "resumed"
+    assert fetched.sorter_run().reason == "silence"
 
 
 def test_the_logs_of_every_try_and_group_are_published_and_go_with_the_next_run(
     host: Callable[[str], Host],
 ) -> None:
     first = host("one").attempt("a")
-    first.begin()
+    first.clear()
     write(first, raw_sorting__spikes="units")
     for name in ("try-1", "group-0", "group-1", "try-one"):
         (first.path / name).mkdir()
@@ -304,10 +184,27 @@ def test_the_logs_of_every_try_and_group_are_published_and_go_with_the_next_run(
     first.finish_sorting(RUN)
     kept = host("two").kept()
     assert (kept["try-1/output.log"], kept["group-1/output.log"]) == (b"try-1", b"group-1")
-    brought = host("two").attempt("a").bring()
-    assert brought is not None
-    assert {"try-1/output.log", "group-0/output.log"} <= {each.path for each in brought.files}
+    fetched = host("two").attempt("a").fetch()
+    assert fetched is not None
+    assert {"try-1/output.log", "group-0/output.log"} <= {each.path for each in fetched.files}
     other = host("two").attempt("b")
     sort(other, "others")
     names = {path.partition("/")[0] for path in host("two").kept()}
     assert names - {"try-one"} == {"completed.json", "output.log", "raw_sorting"}
+
+
+def test_a_sorter_that_fails_leaves_no_older_sorting_beside_its_logs(
+    host: Callable[[str], Host],
+) -> None:
+    """The older sorting was changed, so that it is not what this job would find."""
+    first = host("one").attempt()
+    sort(first, "units")
+    analyze(first, "units")
+    host("one").put("sorting/spikes", b"changed")
+    host("one").put("my_notes.txt", b"mine")
+    failing = host("two").attempt()
+    failing.clear()
+    failing.path.mkdir(exist_ok=True)
+    (failing.path / "output.log").write_text("it broke")
+    failing.finish(FAILED, [])
+    assert host("two").kept() == {"my_notes.txt": b"mine", "output.log": b"it broke"}

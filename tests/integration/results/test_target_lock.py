@@ -218,7 +218,7 @@ def test_a_claim_that_fails_halfway_is_not_left_behind(
     with pytest.raises(CloudJobError), exclusive_target(host.results, {}):
         pytest.fail("the target is not this job's")
     assert len(claims) == 2
-    assert not Storage(moto_s3.access).object_exists(host.results.place("claim.json"))
+    assert not Storage(moto_s3.access).object_exists(host.results.target_location("claim.json"))
 
 
 def test_a_job_that_lost_its_claim_leaves_the_target(

@@ -60,7 +60,7 @@ def test_results_of_another_user(folder: Path, name: str, request: pytest.Fixtur
         check_replaceable(folder, ["simple"])
     assert str(refused.value) == (
         f"RESULTS_FOLDER: {folder / name} is of an earlier run and cannot be written by this user; "
-        "give this user the right to, or give the job a folder of its own"
+        "give this user write permission, or give the job a folder of its own"
     )
 
 
@@ -81,5 +81,5 @@ def test_a_folder_in_the_place_of_a_file(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["spykingcircus2", "comparison"])
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(TargetError, match=rf"{name} is no folder, where the job has to make one"):
+    with pytest.raises(TargetError, match=rf"{name} is not a folder, where the job has to make one"):
         check_replaceable(tmp_path, ["simple", "spykingcircus2"])
