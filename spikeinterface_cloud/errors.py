@@ -39,7 +39,8 @@ EXIT_CODES: Mapping[int, ExitCode] = {
         "read the sorters' logs and run.json",
     ),
     os.EX_CANTCREAT: ExitCode(
-        "the target cannot be written, another job is writing to it, or it holds another job's results",
+        "the target cannot be written, another job is writing to it, or it holds another job's "
+        "results",
         "allow the job role s3:PutObject there, or choose another target",
     ),
     os.EX_TEMPFAIL: ExitCode(
