@@ -28,6 +28,8 @@ class Heartbeat(logging.Handler):
 
     def __init__(self, name: str, interval_s: float = HEARTBEAT_S) -> None:
         super().__init__()
+        # lines of libraries may be left out of the log
+        self.addFilter(logging.Filter("spikeinterface_cloud"))
         self._name = name
         self._interval_s = interval_s
         self._started = self._last_line = time.monotonic()

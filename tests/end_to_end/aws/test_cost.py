@@ -43,7 +43,7 @@ def test_the_record_tells_the_instance_and_its_price(paid_job: Job) -> None:
 
 
 def test_the_log_closes_with_a_table(paid_job: Job) -> None:
-    lines = [line.split(": ", 1)[-1] for line in paid_job.log.splitlines()]
+    lines = [line.split(None, 2)[-1] for line in paid_job.log.splitlines()]
     head = next(number for number, line in enumerate(lines) if line.startswith("sorter "))
     assert lines[head].split() == [
         *("sorter", "outcome", "units", "labels", "seconds", "USD", "accuracy")

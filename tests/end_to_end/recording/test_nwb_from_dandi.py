@@ -167,6 +167,4 @@ def test_a_blob_that_is_not_public_is_refused(
             "SORTERS": "simple",
         },
     )
-    assert_refused(
-        job, 66, "is not there, or not public; .* by the URL of its API and .*DANDI_API_KEY"
-    )
+    assert_refused(job, 66, "does not exist or is not public; .*API.*DANDI_API_KEY")

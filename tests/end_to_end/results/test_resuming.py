@@ -130,7 +130,7 @@ def resumed(killed: tuple[Attempts, list[str]], moto_s3: S3Server) -> Job:
 
 def steps_of(log: str) -> set[str]:
     """The steps that a log tells the start of."""
-    lines = [line.partition(" log: ")[2] for line in log.splitlines() if line.endswith(" ...")]
+    lines = [line.split(None, 2)[-1] for line in log.splitlines() if line.endswith(" ...")]
     return {line.removesuffix(" ...") for line in lines}
 
 

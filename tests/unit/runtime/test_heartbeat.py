@@ -1,5 +1,7 @@
 """What the heartbeat of a sorter tells: the last words of its output."""
 
+import logging
+import time
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,12 @@ def test_an_activity_without_a_detail_is_just_named() -> None:
 def test_outside_of_a_step_an_activity_is_just_done() -> None:
     with activity("simple"):
         pass
+
+
+def test_lines_of_libraries_do_not_delay_the_heartbeat(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Heartbeat("sort", interval_s=0.2):
+        for _ in range(20):
+            logging.getLogger("py.warnings").warning("the same warning")
+            time.sleep(0.05)
+    assert [message for message in caplog.messages if message.startswith("sort: running for")]
