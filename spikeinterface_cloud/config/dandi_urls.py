@@ -73,10 +73,7 @@ class AssetName:
 def parse_asset_name(text: str) -> AssetName:
     """Read any form of naming an asset.
 
-    Raises
-    ------
-    SettingsError
-        When `text` is none of them.
+    Raises SettingsError (when `text` is none of them).
 
     >>> parse_asset_name("dandi://dandi/000006@draft/sub-1/a.nwb")
     AssetName(url='dandi://dandi/000006@draft', selects='path', pattern='sub-1/a.nwb')
@@ -95,10 +92,8 @@ def parse_asset_name(text: str) -> AssetName:
 def parse_dandiset_name(text: str) -> AssetName:
     """Read the name of a draft dandiset, which units are uploaded to.
 
-    Raises
-    ------
-    SettingsError
-        When `text` names something else: a file, an asset, or a publication, which stays as it is.
+    Raises SettingsError (when `text` names something else: a file, an asset, or a publication,
+    which stays as it is).
 
     >>> parse_dandiset_name("000123").url
     'dandi://dandi/000123'

@@ -17,10 +17,7 @@ NAME = re.compile(r"[\w.-]+")
 def load_env_file(path: Path) -> None:
     """Add the file's variables to the environment, which takes precedence.
 
-    Raises
-    ------
-    SettingsError
-        with every line that cannot be read.
+    Raises SettingsError (with every line that cannot be read).
     """
     if path.is_file() or path.is_fifo():
         dotenv.load_dotenv(stream=io.StringIO(_checked_text(path)))

@@ -63,10 +63,7 @@ class AwsSettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> "AwsSettings":
         """Read these variables alone, for what has to be fetched before a job is known.
 
-        Raises
-        ------
-        SettingsError
-            with each problem of these variables, a line each.
+        Raises SettingsError (with each problem of these variables, a line each).
         """
         names = [*(f"AWS_{name.upper()}" for name in cls.model_fields), "AWS_ENDPOINT_URL_S3"]
         texts = {name: environ[name] for name in names if environ.get(name, "").strip()}
@@ -193,10 +190,7 @@ class JobSettings(BaseModel):
     def from_env(cls, environ: Mapping[str, str]) -> "JobSettings":
         """Read the variables of `environ`; an empty one is an unset one.
 
-        Raises
-        ------
-        SettingsError
-            with every problem at once, a line each, by variable name.
+        Raises SettingsError (with every problem at once, a line each, by variable name).
         """
         texts = {SYNONYMS.get(name, name): text for name, text in environ.items() if text.strip()}
         known = variable_names()

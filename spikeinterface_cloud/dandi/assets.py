@@ -69,16 +69,9 @@ class ArchiveFile:
 def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
     """Find the one NWB file that a name means; the key is sent only if it is needed.
 
-    Raises
-    ------
-    SettingsError
-        The name cannot be read, or means several files.
-    SourceError
-        There is no such file, or it may not be read with the key at hand.
-    RecordingError
-        It is no NWB file, or one in the form of a Zarr folder.
-    TransferError
-        The archive did not answer.
+    Raises SettingsError (the name cannot be read, or means several files), SourceError (there is no
+    such file, or it may not be read with the key at hand), RecordingError (it is no NWB file, or
+    one in the form of a Zarr folder), TransferError (the archive did not answer).
     """
     name = parse_asset_name(asset.url)
     if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):

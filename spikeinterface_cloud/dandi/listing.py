@@ -60,14 +60,9 @@ def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> Dan
     pattern
         of paths, as the archive understands it: `*` stands for any characters, `/` among them
 
-    Raises
-    ------
-    SettingsError
-        The dandiset's name cannot be read.
-    SourceError
-        There is no such dandiset or version, or it may not be read with the key at hand.
-    TransferError
-        The archive did not answer.
+    Raises SettingsError (the dandiset's name cannot be read), SourceError (there is no such
+    dandiset or version, or it may not be read with the key at hand), TransferError (the archive did
+    not answer).
     """
     name = _parse(dandiset)
     if name.selects != "whole":

@@ -52,14 +52,8 @@ class Draft:
 def find_draft(name: str, api_key: SecretStr) -> Draft:
     """Check that there is such a dandiset, and that the key's owner may write its draft.
 
-    Raises
-    ------
-    SettingsError
-        the name is not that of a draft dandiset
-    TargetError
-        it is not there, or not the key's to write
-    TransferError
-        the archive did not answer
+    Raises SettingsError (the name is not that of a draft dandiset), TargetError (it is not there,
+    or not the key's to write), TransferError (the archive did not answer).
     """
     parsed = parse_archive_url(parse_dandiset_name(name).url)
     assert parsed.dandiset_id is not None
@@ -72,10 +66,7 @@ def find_draft(name: str, api_key: SecretStr) -> Draft:
 def validate(file: Path, asset_path: str) -> None:
     """Validate a file by the archive's own rules, as if it were at `asset_path` there.
 
-    Raises
-    ------
-    TargetError
-        the archive would refuse it; the message has what is wrong
+    Raises TargetError (the archive would refuse it; the message has what is wrong).
     """
     from dandi.files import dandi_file
     from dandi.validate import Severity
@@ -100,12 +91,8 @@ def validate(file: Path, asset_path: str) -> None:
 def upload(draft: Draft, file: Path, asset_path: str) -> None:
     """Validate a file and put it into the draft, in place of what an earlier run has put there.
 
-    Raises
-    ------
-    TargetError
-        the file does not pass, or the archive refuses it
-    TransferError
-        the network gave out
+    Raises TargetError (the file does not pass, or the archive refuses it), TransferError (the
+    network gave out).
     """
     from dandi.files import dandi_file
 

@@ -180,14 +180,9 @@ class S3Objects:
         str
             The new ETag.
 
-        Raises
-        ------
-        ObjectDiffers
-            The condition does not hold.
-        ConditionRefused
-            The server says that it has no conditional writes; one that ignores them does not say.
-        TargetError
-            The object cannot be written.
+        Raises ObjectDiffers (the condition does not hold), ConditionRefused (the server says that
+        it has no conditional writes; one that ignores them does not say), TargetError (the object
+        cannot be written).
         """
         condition: dict[str, Any] = (
             {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}

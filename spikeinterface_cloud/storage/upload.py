@@ -63,12 +63,8 @@ def upload(files: Sequence[tuple[Path, S3Location]], storage: Storage) -> int:
 
     The first file that cannot be sent ends the others.
 
-    Raises
-    ------
-    TargetError
-        There is no bucket, or it may not be written.
-    TransferError
-        The network gave out, or an object does not match its file twice.
+    Raises TargetError (there is no bucket, or it may not be written), TransferError (the network
+    gave out, or an object does not match its file twice).
     """
     sizes = [file.stat().st_size for file, _ in files]
     small, large = Threads(SMALL_AT_ONCE, "send"), Threads(LARGE_AT_ONCE, "send")

@@ -92,10 +92,8 @@ class ManyJobs:
 def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSession) -> ManyJobs:
     """List the recordings that the options name, and make a validated job of each.
 
-    Raises
-    ------
-    SettingsError, SourceError, AwsError, TransferError, UnavailableError
-        The list cannot be read, or some of its jobs are invalid.
+    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (the list cannot be
+    read, or some of its jobs are invalid).
     """
     common = job_variables(options, environ)
     target = common_target(common)  # before the list, which may take a while

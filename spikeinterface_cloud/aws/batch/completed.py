@@ -20,10 +20,7 @@ N_THREADS = 10
 def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob, ...]:
     """Return the jobs that have not succeeded, in their order, with a request for each job.
 
-    Raises
-    ------
-    AwsError
-        A target may not be read.
+    Raises AwsError (a target may not be read).
     """
 
     def has_succeeded(job: ListedJob) -> bool:

@@ -51,10 +51,7 @@ def overrides_length(overrides: Mapping[str, Any]) -> int:
 def check_request(request: Mapping[str, Any]) -> None:
     """Hold a request of SubmitJob against every limit.
 
-    Raises
-    ------
-    LimitError
-        with every problem at once, a line each.
+    Raises LimitError (with every problem at once, a line each).
     """
     problems = [
         *_names(request),

@@ -107,10 +107,7 @@ def follow_log(
     echo
         Gets a line for each change of the job's state.
 
-    Raises
-    ------
-    AwsError
-        There is no such job, or AWS refuses for good.
+    Raises AwsError (there is no such job, or AWS refuses for good).
     """
     log = JobLog(session.client("logs"))
     for state in announce_changes(watch(session.client("batch"), job_id, poll_interval_s), echo):

@@ -74,10 +74,7 @@ def build_request(
 ) -> dict[str, Any]:
     """Build the arguments of SubmitJob; values are sent unchanged.
 
-    Raises
-    ------
-    LimitError
-        AWS would refuse the request.
+    Raises LimitError (AWS would refuse the request).
     """
     request: dict[str, Any] = {
         "jobName": job_name(environment, options.job_name, identity),

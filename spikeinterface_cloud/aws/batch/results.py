@@ -43,10 +43,7 @@ def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
 
     With the identifier comes the state of the job.
 
-    Raises
-    ------
-    AwsError
-        There is no such job, or it names no target.
+    Raises AwsError (there is no such job, or it names no target).
     """
     if not job.startswith("s3://"):
         state = look_up_one(session.client("batch"), job)
@@ -69,10 +66,7 @@ def no_record(target: S3Location, state: JobState | None) -> AwsError:
 def target_of(storage: S3Objects, job: JobState) -> S3Location:
     """Where the results of a job go, as its environment or its line in a list says.
 
-    Raises
-    ------
-    AwsError
-        The job names no target, or its list cannot be read.
+    Raises AwsError (the job names no target, or its list cannot be read).
     """
     job.check_is_no_array("results")
     variables = job.environment
@@ -104,10 +98,8 @@ def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None
 def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
     """Return every file at the target.
 
-    Raises
-    ------
-    AwsError
-        The target cannot be listed, or holds a name that would leave the folder it is fetched to.
+    Raises AwsError (the target cannot be listed, or holds a name that would leave the folder it is
+    fetched to).
     """
     prefix = f"{target.key}/" if target.key else ""
     return [
@@ -128,10 +120,7 @@ def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> I
     Each has its own name only once it is whole. One that was fetched before, and has not changed
     since, is kept.
 
-    Raises
-    ------
-    AwsError
-        A file cannot be read, or cannot be written here.
+    Raises AwsError (a file cannot be read, or cannot be written here).
     """
     wanted = [file for file in files if not _is_current(folder / file.name, file)]
     for file in wanted:

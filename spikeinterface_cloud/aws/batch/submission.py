@@ -55,12 +55,8 @@ class PreparedJob:
 def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     """Build the request of one job; nothing is sent.
 
-    Raises
-    ------
-    LimitError
-        AWS would refuse the request.
-    SettingsError
-        The settings are too long for a request, and there is no target to keep them at.
+    Raises LimitError (AWS would refuse the request), SettingsError (the settings are too long for a
+    request, and there is no target to keep them at).
     """
     environment = settings.to_env()
     identity = job_identity(environment, options.job_definition)
@@ -96,10 +92,7 @@ def manifest_environment(environment: Mapping[str, str], location: S3Location) -
 def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
     """Return the job that does the same, and runs or has succeeded.
 
-    Raises
-    ------
-    AwsError
-        AWS did not tell.
+    Raises AwsError (AWS did not tell).
     """
     return find_same_job(session.client("batch"), job.queue, job.name)
 
@@ -107,10 +100,7 @@ def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
 def send(session: AwsSession, job: PreparedJob) -> str:
     """Send a job, its list first where it has one, and give its identifier.
 
-    Raises
-    ------
-    AwsError
-        AWS did not take it.
+    Raises AwsError (AWS did not take it).
     """
     if job.manifest is not None and job.target is not None:
         location = manifest.manifest_location(job.target, job.manifest)
@@ -121,10 +111,7 @@ def send(session: AwsSession, job: PreparedJob) -> str:
 def send_request(batch: Any, request: Mapping[str, Any]) -> str:
     """Send a request of SubmitJob through a client of Batch; the identifier of the job.
 
-    Raises
-    ------
-    AwsError
-        AWS did not take it.
+    Raises AwsError (AWS did not take it).
     """
     with translate_errors("submit the job"):
         return str(batch.submit_job(**request)["jobId"])

@@ -15,10 +15,7 @@ def check_target_bucket(session: AwsSession, job: PreparedJob) -> None:
     A job with a list needs no such check: the list is written to the target first. Where S3 does
     not answer, the submission goes on, as the job may reach what this machine does not.
 
-    Raises
-    ------
-    AwsError
-        There is no such bucket.
+    Raises AwsError (there is no such bucket).
     """
     if job.target is None or job.manifest is not None:
         return

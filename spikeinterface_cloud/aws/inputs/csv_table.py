@@ -27,10 +27,7 @@ def csv_recordings(file: Path) -> Listing:
     A row's results are named by its RUN_IDENTIFIER, or else by its source. Where it has a target
     of its own, they go there.
 
-    Raises
-    ------
-    SettingsError
-        with every bad column and row at once, by line.
+    Raises SettingsError (with every bad column and row at once, by line).
     """
     try:
         text = file.read_text(encoding="utf-8-sig")

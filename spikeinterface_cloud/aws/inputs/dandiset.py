@@ -18,12 +18,8 @@ DEFAULT_PATTERN = "*.nwb"
 def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr | None) -> Listing:
     """Return the NWB files of `dandiset` whose path matches, which also names their results.
 
-    Raises
-    ------
-    UnavailableError
-        DANDI's own client is not installed.
-    SettingsError, SourceError, TransferError
-        The dandiset cannot be listed, or has no such file.
+    Raises UnavailableError (DANDI's own client is not installed), SettingsError, SourceError,
+    TransferError (the dandiset cannot be listed, or has no such file).
     """
     try:
         from spikeinterface_cloud.dandi.listing import list_dandiset

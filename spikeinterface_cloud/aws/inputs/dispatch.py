@@ -34,10 +34,8 @@ def listed_recordings(
     target
         where results go, which is not searched for recordings
 
-    Raises
-    ------
-    SettingsError, SourceError, AwsError, TransferError, UnavailableError
-        It cannot be listed.
+    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (it cannot be
+    listed).
     """
     if options.dandiset:
         from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings

@@ -34,10 +34,8 @@ THIS_MACHINE = ("localhost", "::1")
 def resolve_settings(options: SubmitOptions, environ: Mapping[str, str]) -> JobSettings:
     """Return the settings of the job.
 
-    Raises
-    ------
-    SettingsError
-        A line for each problem, which names the option or file that has to change.
+    Raises SettingsError (a line for each problem, which names the option or file that has to
+    change).
     """
     variables = job_variables(options, environ)
     try:
@@ -79,10 +77,7 @@ def job_variables(options: SubmitOptions, environ: Mapping[str, str]) -> dict[st
 def validate(variables: Mapping[str, str]) -> JobSettings:
     """Return the settings that these variables give.
 
-    Raises
-    ------
-    SettingsError
-        A line for each problem, also for what only a machine of AWS cannot do.
+    Raises SettingsError (a line for each problem, also for what only a machine of AWS cannot do).
     """
     check_no_secret(variables)
     settings = JobSettings.from_env(variables)

@@ -72,11 +72,8 @@ def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...
     common
         the variables of all of them; what the list says of a recording is stronger
 
-    Raises
-    ------
-    SettingsError
-        with every problem at once, a line each, and the recordings that have it; also where two
-        jobs would write to one folder.
+    Raises SettingsError (with every problem at once, a line each, and the recordings that have it;
+    also where two jobs would write to one folder).
     """
     target = common_target(common)
     jobs: list[ListedJob] = []

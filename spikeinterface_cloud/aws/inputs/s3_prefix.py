@@ -48,14 +48,8 @@ def prefix_recordings(
     target
         where the results go: a folder that holds it is no recording; None for no results
 
-    Raises
-    ------
-    SettingsError
-        The prefix cannot be read.
-    SourceError
-        Nothing matches.
-    AwsError
-        The bucket may not be listed.
+    Raises SettingsError (the prefix cannot be read), SourceError (nothing matches), AwsError (the
+    bucket may not be listed).
     """
     try:
         folder = parse_s3(prefix, None)

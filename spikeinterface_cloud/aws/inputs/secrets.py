@@ -33,10 +33,7 @@ def is_secret(name: str) -> bool:
 def check_no_secret(variables: Mapping[str, str]) -> None:
     """Refuse variables that hold secrets.
 
-    Raises
-    ------
-    SettingsError
-        with every one of them, a line each; their values are not shown.
+    Raises SettingsError (with every one of them, a line each; their values are not shown).
     """
     problems = [
         f"{name}: {_what(name)}, which a job's environment would show to everyone who may "

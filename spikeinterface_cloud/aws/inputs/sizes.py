@@ -60,10 +60,8 @@ def find_sizes(
 ) -> FoundSizes:
     """Look up the size of `--source`, or of everything that an option lists.
 
-    Raises
-    ------
-    SettingsError, SourceError, AwsError, TransferError, UnavailableError
-        It cannot be found, or listed.
+    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (it cannot be
+    found, or listed).
     """
     key = dandi_api_key(environ)
     finder = SizeFinder(session, key)
