@@ -135,11 +135,9 @@ def find_existing(session: AwsSession, job: PreparedJob, *, skip: bool) -> str |
 
 
 def send(session: AwsSession, job: PreparedJob) -> str:
-    """Submit the job unless its target bucket is missing, and return its id."""
+    """Submit the job, and return its id."""
     from spikeinterface_cloud.aws.batch import submission
-    from spikeinterface_cloud.aws.batch.target_bucket import check_target_bucket
 
-    check_target_bucket(session, job)
     job_id = submission.send(session, job)
     echo_err(f"submitted {job.name}; its results go to {job.target}")
     return job_id

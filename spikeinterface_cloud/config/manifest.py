@@ -128,12 +128,8 @@ def _read_line(line: str, number: int) -> dict[str, str]:
         if not isinstance(text, str):
             raise SettingsError(
                 f"{place}: {name} is not text; write "
-                f"{json.dumps({name: _as_variable(text)})}, as in an environment"
+                f"{json.dumps({name: json.dumps(text)})}, as in an environment"
             )
     if MANIFEST_URL in variables:
         raise SettingsError(f"{place} names another list; leave {MANIFEST_URL} out of it")
     return variables
-
-
-def _as_variable(value: object) -> str:
-    return json.dumps(value)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.results import RECORD
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
@@ -21,6 +25,12 @@ from spikeinterface_cloud.aws.table import table
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.runtime.logging import format_bytes
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.storage.s3 import S3Objects
+
+#: requests at once: as many as boto3 keeps connections
+N_THREADS = 10
 
 #: rows of the overview
 SHOWN = 10
@@ -48,11 +58,10 @@ class ManyJobs:
         if len(self.jobs) > SHOWN:
             lines.append(f"... and {len(self.jobs) - SHOWN:,} more")
         sizes = [job.size_bytes for job in self.jobs if job.size_bytes is not None]
-        total = f"{format_bytes(sum(sizes))} in all" if sizes else "size unknown"
+        known = format_bytes(sum(sizes))
+        total = f"{known} in all" if sizes else "size unknown"
         if 0 < len(sizes) < len(self.jobs):
-            total = (
-                f"{format_bytes(sum(sizes))} in {_count(len(sizes))}, the others' size is unknown"
-            )
+            total = f"{known} in {_count(len(sizes))}, the others' size is unknown"
         return "\n".join([*lines, f"{_count(len(self.jobs))}, {total}"])
 
     def prepare(self, options: JobOptions) -> list[PreparedJob]:
@@ -101,12 +110,25 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
     jobs = jobs_of(listing, common)
     notes = (*listing.notes, *endpoint_warnings(common))
     if options.skip_completed:
-        from spikeinterface_cloud.aws.batch.completed import unfinished
-
         left = unfinished(session.storage, jobs)
         notes += (f"{len(jobs) - len(left):,} of {len(jobs):,} have succeeded already",)
         jobs = left
     return ManyJobs(title=listing.title, target=target, jobs=jobs, notes=notes)
+
+
+def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob, ...]:
+    """Return the jobs whose target has no record of success, in their order. Raises AwsError."""
+
+    def has_succeeded(job: ListedJob) -> bool:
+        content = storage.read_if_exists(job.target.child(RECORD))
+        try:
+            return bool(content and json.loads(content)["status"] == "succeeded")
+        except (ValueError, KeyError, TypeError):  # not a record
+            return False
+
+    with ThreadPoolExecutor(N_THREADS) as threads:
+        succeeded = threads.map(has_succeeded, jobs)
+        return tuple(job for job, done in zip(jobs, succeeded, strict=True) if not done)
 
 
 def confirm(jobs: ManyJobs) -> None:

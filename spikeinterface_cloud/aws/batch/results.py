@@ -1,4 +1,4 @@
-"""The results of a job at its target: its record, what there is, and all of it on this machine."""
+"""The results of a job at its target: show the record and the files, and download them."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ class ResultFile:
 
 
 def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
-    """Where the results are of a job that is named by its identifier, or by its target itself.
-
-    With the identifier comes the state of the job.
+    """Return the target of a job named by its id or its target, and for an id the job's state.
 
     Raises AwsError (there is no such job, or it names no target).
     """
@@ -56,15 +54,12 @@ def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
 
 def no_record(target: S3Location, state: JobState | None) -> AwsError:
     """Return the error for a target without the record of a job."""
-    if state is None:
-        why = "its job is under way, was killed, or never started"
-    else:
-        why = state.describe()
+    why = state.describe() if state else "its job is under way, was killed, or never started"
     return AwsError(f"{target} has no {RECORD}: {why}")
 
 
 def target_of(storage: S3Objects, job: JobState) -> S3Location:
-    """Where the results of a job go, as its environment or its line in a list says.
+    """Return the target of a job, by its environment or its line of the manifest.
 
     Raises AwsError (the job names no target, or its list cannot be read).
     """

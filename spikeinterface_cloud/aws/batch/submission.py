@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.jobs import JobState, find_same_job
 from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_length
 from spikeinterface_cloud.aws.batch.request import JobOptions, build_request, container_overrides
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import translate_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 from spikeinterface_cloud.config import manifest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import JobSettings
@@ -63,7 +65,12 @@ def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     listed = None
     if overrides_length(container_overrides(environment, options)) > OVERRIDES_LENGTH:
         listed = manifest.manifest_bytes([environment])
-        location = manifest.manifest_location(_manifest_target(settings), listed)
+        if settings.target is None:
+            raise SettingsError(
+                "--target: missing, and the settings are too long for a request, so that they have "
+                "to be kept at the target; give s3://bucket/folder"
+            )
+        location = manifest.manifest_location(settings.target, listed)
         environment = manifest_environment(environment, location)
     return PreparedJob(
         request=build_request(environment, options, identity=identity),
@@ -73,16 +80,6 @@ def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     )
 
 
-def _manifest_target(settings: JobSettings) -> S3Location:
-    """Below which the list of these settings is kept."""
-    if settings.target is None:
-        raise SettingsError(
-            "--target: missing, and the settings are too long for a request, so that they have to "
-            "be kept at the target; give s3://bucket/folder"
-        )
-    return settings.target
-
-
 def manifest_environment(environment: Mapping[str, str], location: S3Location) -> dict[str, str]:
     """Return the variables of a job whose settings are in a manifest on S3."""
     beside = {name: environment[name] for name in BESIDE_MANIFEST if name in environment}
@@ -90,28 +87,38 @@ def manifest_environment(environment: Mapping[str, str], location: S3Location) -
 
 
 def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
-    """Return the job that does the same, and runs or has succeeded.
-
-    Raises AwsError (AWS did not tell).
-    """
+    """Return the job that does the same, and runs or has succeeded. Raises AwsError."""
     return find_same_job(session.client("batch"), job.queue, job.name)
 
 
 def send(session: AwsSession, job: PreparedJob) -> str:
-    """Send a job, its list first where it has one, and give its identifier.
+    """Send a job, after its manifest if it has one, and return its id.
 
-    Raises AwsError (AWS did not take it).
+    Raises AwsError (AWS did not take it, or the target bucket does not exist).
     """
-    if job.manifest is not None and job.target is not None:
+    if job.target is not None and job.manifest is not None:
         location = manifest.manifest_location(job.target, job.manifest)
         session.storage.write_object(location, job.manifest, manifest.CONTENT_TYPE)
-    return send_request(session.client("batch"), job.request)
-
-
-def send_request(batch: Any, request: Mapping[str, Any]) -> str:
-    """Send a request of SubmitJob through a client of Batch; the identifier of the job.
-
-    Raises AwsError (AWS did not take it).
-    """
+    elif job.target is not None:
+        _check_target_bucket(session, job, job.target.bucket)
     with translate_errors("submit the job"):
-        return str(batch.submit_job(**request)["jobId"])
+        return str(session.client("batch").submit_job(**job.request)["jobId"])
+
+
+def _check_target_bucket(session: AwsSession, job: PreparedJob, bucket: str) -> None:
+    """Refuse a missing bucket; if S3 does not answer, the submission goes on.
+
+    The job may reach servers that this machine does not.
+    """
+    overrides = job.request["containerOverrides"]["environment"]
+    environment = {variable["name"]: variable["value"] for variable in overrides}
+    endpoint_url = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    try:
+        is_missing = session.bucket_is_missing(bucket, endpoint_url)
+    except (BotoCoreError, AwsError):
+        return
+    if is_missing:
+        raise AwsError(
+            f"cannot submit the job: there is no bucket {bucket}, where its results are to go; "
+            "check --target, or make the bucket first"
+        )

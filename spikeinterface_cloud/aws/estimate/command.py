@@ -128,9 +128,9 @@ def _workloads(
         return (Workload.from_bytes(options.size, channels, rate_hz),), ()
     from spikeinterface_cloud.aws.inputs.sizes import find_sizes
 
-    sizes = find_sizes(options.source, options, environ, session)
+    sizes, notes = find_sizes(options.source, options, environ, session)
     workloads = tuple(
         Workload.from_bytes(each.size_bytes, channels, rate_hz, name=each.name, label=each.label)
-        for each in sizes.recordings
+        for each in sizes
     )
-    return workloads, sizes.notes
+    return workloads, notes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -19,16 +18,6 @@ DEFAULT_PATTERN = "*/"
 
 #: how many names beside the pattern an error shows
 SHOWN = 3
-
-
-@dataclass(kw_only=True, slots=True)
-class Found:
-    """What the listing came across."""
-
-    #: by name below the prefix, in the order of the listing
-    size_bytes: dict[str, int] = field(default_factory=dict)
-    #: of the first level, which the pattern does not match
-    others: set[str] = field(default_factory=set)
 
 
 def prefix_recordings(
@@ -56,24 +45,18 @@ def prefix_recordings(
     except ValueError as error:
         raise SettingsError(f"--source-prefix: {error}") from error
     pattern = (pattern or DEFAULT_PATTERN).lstrip("/")
-    found = _find(storage, folder, pattern)
-    of_results = [name for name in found.size_bytes if _holds(folder.child(name), target)]
-    for name in of_results:
-        del found.size_bytes[name]
-    if not found.size_bytes:
-        beside = f"; there is {', '.join(sorted(found.others)[:SHOWN])}" if found.others else ""
+    sizes, others = _find(storage, folder, pattern)
+    results = [name for name in sizes if target and target.is_within(folder.child(name))]
+    for name in results:
+        del sizes[name]
+    if not sizes:
+        beside = f"; there is {', '.join(sorted(others)[:SHOWN])}" if others else ""
         raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --match")
     return Listing(
         title=folder.key.rpartition("/")[2] or folder.bucket,
-        recordings=tuple(
-            _recording(folder, name, size_bytes) for name, size_bytes in found.size_bytes.items()
-        ),
-        notes=tuple(f"left out {name}, where the results go" for name in of_results),
+        recordings=tuple(_recording(folder, name, size) for name, size in sizes.items()),
+        notes=tuple(f"left out {name}, where the results go" for name in results),
     )
-
-
-def _holds(folder: S3Location, target: S3Location | None) -> bool:
-    return target is not None and f"{target}/".startswith(f"{folder}/")
 
 
 def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecording:
@@ -86,20 +69,22 @@ def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecordin
     )
 
 
-def _find(storage: S3Objects, folder: S3Location, pattern: str) -> Found:
+def _find(storage: S3Objects, folder: S3Location, pattern: str) -> tuple[dict[str, int], set[str]]:
+    """Return the bytes of each match, and some names of the first level that do not match."""
     levels = pattern.rstrip("/").split("/")
     start = f"{folder.key}/" if folder.key else ""
-    found = Found()
+    sizes: dict[str, int] = {}
+    others: set[str] = set()
     for stored in storage.objects_below(folder, _literal_start(pattern)):
         parts = stored.location.key.removeprefix(start).split("/")
         matches = len(parts) >= len(levels) and all(map(fnmatchcase, parts, levels))
         is_inside = len(parts) > len(levels)
         if matches and is_inside == pattern.endswith("/"):
             name = "/".join(parts[: len(levels)])
-            found.size_bytes[name] = found.size_bytes.get(name, 0) + stored.size_bytes
-        elif len(found.others) < SHOWN:
-            found.others.add(parts[0] + "/" * (len(parts) > 1))
-    return found
+            sizes[name] = sizes.get(name, 0) + stored.size_bytes
+        elif len(others) < SHOWN:
+            others.add(parts[0] + "/" * (len(parts) > 1))
+    return sizes, others
 
 
 def _literal_start(pattern: str) -> str:

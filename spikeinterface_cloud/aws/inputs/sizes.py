@@ -1,4 +1,4 @@
-"""How large the recordings are that the options name, as S3 and DANDI tell."""
+"""The sizes of the recordings that the options name, as S3 and DANDI state them."""
 
 from __future__ import annotations
 
@@ -43,22 +43,10 @@ class FoundSize:
     size_bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FoundSizes:
-    """The bytes of all recordings that the options name."""
-
-    recordings: tuple[FoundSize, ...]
-    #: what the user should know, a sentence each
-    notes: tuple[str, ...] = ()
-
-
 def find_sizes(
-    source: str | None,
-    lists: ListOptions,
-    environ: Mapping[str, str],
-    session: AwsSession,
-) -> FoundSizes:
-    """Look up the size of `--source`, or of everything that an option lists.
+    source: str | None, lists: ListOptions, environ: Mapping[str, str], session: AwsSession
+) -> tuple[tuple[FoundSize, ...], tuple[str, ...]]:
+    """Return the size of `--source`, or of everything that an option lists, and notes for the user.
 
     Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (it cannot be
     found, or listed).
@@ -66,13 +54,12 @@ def find_sizes(
     key = dandi_api_key(environ)
     finder = SizeFinder(session, key)
     if source:
-        one = finder.find(source_variables(source), source)
-        return FoundSizes(recordings=(one,), notes=tuple(finder.notes))
+        return (finder.find(source_variables(source), source),), tuple(finder.notes)
     listing = listed_recordings(lists, session, key, None)
     if any("SORTERS" in each.variables for each in listing.recordings):
         finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
     found = finder.find_all(listing)
-    return FoundSizes(recordings=found, notes=(*listing.notes, *_first_of(finder.notes)))
+    return found, (*listing.notes, *_first_of(finder.notes))
 
 
 def _first_of(notes: list[str]) -> list[str]:

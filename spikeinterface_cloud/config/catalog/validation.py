@@ -7,7 +7,7 @@ the laptop from a file (snapshot.py): both refuse the same job in the same words
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
@@ -39,24 +39,18 @@ OTHER_NAMES = {
 }
 
 
-class ReaderNames(Protocol):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReaderNames:
     """The names of one reader."""
 
-    @property
-    def name(self) -> str:
-        """Return the DATA_TYPE."""
-
-    @property
-    def path_parameter(self) -> str:
-        """Return the parameter that takes the path."""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Return the names that READ_RECORDING_KWARGS may have."""
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Return the names that it must have."""
+    #: the DATA_TYPE
+    name: str
+    #: the parameter that takes the path
+    path_parameter: str
+    #: parameters that READ_RECORDING_KWARGS may name
+    parameters: tuple[str, ...]
+    #: parameters that it has to name
+    required: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,11 +106,8 @@ def _why_not(reader: ReaderNames, name: str) -> str:
     if name == reader.path_parameter or name in DECIDED_BY_THE_JOB:
         return "which the job sets itself"
     near = difflib.get_close_matches(name, reader.parameters, n=1)
-    return (
-        f"which its reader does not take (did you mean {near[0]}?)"
-        if near
-        else ("which its reader does not take")
-    )
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"which its reader does not take{hint}"
 
 
 def unknown_sorter(name: str, known: Collection[str], usual: Sequence[str]) -> str:

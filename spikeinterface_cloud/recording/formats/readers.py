@@ -20,6 +20,7 @@ from spikeinterface.extractors.neoextractors import neo_recording_extractors_dic
 from spikeinterface_cloud.config.catalog.validation import (
     DECIDED_BY_THE_JOB,
     EXECUTES_THE_SOURCE,
+    ReaderNames,
     check_reader_parameters,
     resolve_data_type,
 )
@@ -71,19 +72,11 @@ TYPICAL_ENDINGS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reader:
+class Reader(ReaderNames):
     """How SpikeInterface opens one kind of data."""
 
-    #: the DATA_TYPE
-    name: str
     #: called with the path and READ_RECORDING_KWARGS
     function: Callable[..., Any]
-    #: the parameter that takes the path
-    path_parameter: str
-    #: parameters that READ_RECORDING_KWARGS may name
-    parameters: tuple[str, ...]
-    #: parameters that it has to name
-    required: tuple[str, ...]
     #: the classes that list a format's streams, if the reader is based on neo
     neo_classes: tuple[Any, ...] = ()
 

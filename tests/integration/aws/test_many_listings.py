@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from spikeinterface_cloud.aws.batch.completed import unfinished
+from spikeinterface_cloud.aws.batch.array_jobs import unfinished
 from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
 from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing, jobs_of
