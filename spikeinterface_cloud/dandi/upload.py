@@ -25,6 +25,7 @@ from spikeinterface_cloud.errors import CloudJobError, TargetError, TransferErro
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
     from dandi.dandiapi import DandiAPIClient, RemoteDandiset
+    from dandi.files import LocalFileAsset
     from pydantic import SecretStr
 
 logger = logging.getLogger(__name__)
@@ -68,14 +69,10 @@ def validate(file: Path, asset_path: str) -> None:
 
     Raises TargetError (the archive would refuse it; the message has what is wrong).
     """
-    from dandi.files import dandi_file
     from dandi.validate import Severity
 
-    with tempfile.TemporaryDirectory() as folder:
-        placed = Path(folder) / asset_path
-        placed.parent.mkdir(parents=True)
-        placed.symlink_to(file.resolve())
-        found = dandi_file(placed, dandiset_path=Path(folder)).get_validation_errors()
+    with _local_asset(file, asset_path) as asset:
+        found = asset.get_validation_errors()
     faults = [each for each in found if each.severity and each.severity >= Severity.ERROR]
     for each in found:
         if each not in faults:
@@ -94,14 +91,8 @@ def upload(draft: Draft, file: Path, asset_path: str) -> None:
     Raises TargetError (the file does not pass, or the archive refuses it), TransferError (the
     network gave out).
     """
-    from dandi.files import dandi_file
-
     validate(file, asset_path)
-    with tempfile.TemporaryDirectory() as folder, _connected(draft, file) as (_, dandiset):
-        placed = Path(folder) / asset_path
-        placed.parent.mkdir(parents=True)
-        placed.symlink_to(file.resolve())
-        asset = dandi_file(placed, dandiset_path=Path(folder))
+    with _local_asset(file, asset_path) as asset, _connected(draft, file) as (_, dandiset):
         metadata = asset.get_metadata(digest=asset.get_digest())
         statuses = asset.iter_upload(
             dandiset,
@@ -110,6 +101,20 @@ def upload(draft: Draft, file: Path, asset_path: str) -> None:
         )
         _log(statuses, asset_path)
     logger.info("%s is in the draft of %s", asset_path, draft)
+
+
+@contextmanager
+def _local_asset(file: Path, asset_path: str) -> Iterator[LocalFileAsset]:
+    """Yield the client's asset of a file, linked from `asset_path` in a temporary dandiset."""
+    from dandi.files import LocalFileAsset, dandi_file
+
+    with tempfile.TemporaryDirectory() as folder:
+        placed = Path(folder) / asset_path
+        placed.parent.mkdir(parents=True)
+        placed.symlink_to(file.resolve())
+        asset = dandi_file(placed, dandiset_path=Path(folder))
+        assert isinstance(asset, LocalFileAsset)
+        yield asset
 
 
 def _log(statuses: Iterator[dict[str, Any]], asset_path: str) -> None:

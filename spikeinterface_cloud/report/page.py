@@ -19,7 +19,6 @@ from spikeinterface_cloud.report.resources import (
     Fact,
     StepLine,
     count_units,
-    format_seconds,
     resource_facts,
     step_lines,
 )
@@ -28,6 +27,7 @@ from spikeinterface_cloud.report.sorter import SorterSection, sorter_section, un
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.run_record import RunRecord, versions
+from spikeinterface_cloud.runtime.logging import format_seconds
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from spikeinterface_cloud.results.run_record import RunRecord
-from spikeinterface_cloud.runtime.logging import Step, format_bytes
+from spikeinterface_cloud.runtime.logging import Step, format_bytes, format_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,19 +57,6 @@ def resource_facts(record: RunRecord) -> list[Fact]:
             text = format_bytes(run.peak_gpu_memory_bytes)
             facts.append(Fact(name=f"{name} on the GPU", text=text))
     return facts
-
-
-def format_seconds(seconds: float) -> str:
-    """Write a time for people.
-
-    >>> format_seconds(0.42), format_seconds(75.2), format_seconds(3725)
-    ('0.4 s', '1 min 15 s', '1 h 02 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 def count_units(n_units: int) -> str:

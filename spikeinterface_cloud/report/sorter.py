@@ -11,9 +11,10 @@ import spikeinterface as si
 from spikeinterface_cloud.report.axis import Axis, spanning
 from spikeinterface_cloud.report.colors import VERMILLION, label_style
 from spikeinterface_cloud.report.plot import Figure, LegendEntry, Plot, legend, missing, thinned
-from spikeinterface_cloud.report.resources import Fact, count_units, format_seconds
+from spikeinterface_cloud.report.resources import Fact, count_units
 from spikeinterface_cloud.report.units import ANALYZER, LABELS, Unit, UnitTable, read_units
 from spikeinterface_cloud.results.outcomes import SorterRun
+from spikeinterface_cloud.runtime.logging import format_seconds
 
 logger = logging.getLogger(__name__)
 

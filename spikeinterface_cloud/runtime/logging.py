@@ -139,3 +139,20 @@ def format_bytes(size_bytes: float) -> str:
     ('1.5 KiB', '2.0 GiB')
     """
     return humanize.naturalsize(size_bytes, binary=True)
+
+
+def format_seconds(seconds: float | None) -> str:
+    """Return a time for people; an unknown one is empty.
+
+    >>> format_seconds(0.42), format_seconds(75.2), format_seconds(3725), format_seconds(None)
+    ('0.4s', '1m15s', '1h02m', '')
+    """
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    if minutes:
+        return f"{minutes}m{rest:02}s"
+    return f"{rest}s" if rest >= 10 else f"{seconds:.1f}s"

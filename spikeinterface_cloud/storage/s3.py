@@ -75,16 +75,9 @@ class S3Objects:
         unsigned: bool = False,
         raises: type[CloudJobError] | None = None,
     ) -> None:
-        """Open no connection yet.
+        """Open no connection yet; `unsigned` says that the client sends no credentials.
 
-        Parameters
-        ----------
-        client
-            Of boto3 or botocore.
-        unsigned
-            Whether it sends no credentials.
-        raises
-            `AwsError` on the laptop, in place of the container's errors that the methods name.
+        On the laptop, `raises` is `AwsError`, in place of the errors that the methods name.
         """
         self._client = client
         self._unsigned = unsigned
@@ -175,11 +168,7 @@ class S3Objects:
     def write_object_if(self, location: S3Location, body: bytes, etag: str | None) -> str:
         """Write a small object if it still has that ETag, or, for None, if there is none.
 
-        Returns
-        -------
-        str
-            The new ETag.
-
+        Returns the new ETag.
         Raises ObjectDiffers (the condition does not hold), ConditionRefused (the server says that
         it has no conditional writes; one that ignores them does not say), TargetError (the object
         cannot be written).

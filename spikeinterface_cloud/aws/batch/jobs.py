@@ -190,15 +190,9 @@ def no_such_job(job_id: str, batch: BatchClient) -> AwsError:
 
 
 def list_jobs(batch: BatchClient, queue: str, name: Any, value: str) -> Iterator[JobState]:
-    """Yield the jobs of a queue, of every status, page by page.
+    """Yield the jobs of a queue, of every status, that pass one of the filters of ListJobs.
 
-    Parameters
-    ----------
-    batch, queue
-        The client, and name or ARN of the queue.
-    name, value
-        One of the filters of ListJobs, like `JOB_NAME` and `session1-*`. Without a filter, AWS
-        would list running jobs only.
+    Without a filter, AWS would list running jobs only.
     """
     pages = batch.get_paginator("list_jobs").paginate(
         jobQueue=queue, filters=[{"name": name, "values": [value]}]

@@ -96,17 +96,9 @@ def follow_log(
     show: Callable[[str], None],
     echo: Callable[[str], None],
 ) -> JobState:
-    """Show the log of a job until its end, and return its last state.
+    """Pass each line of a job's log to `show` until the job ends, and return its last state.
 
-    Parameters
-    ----------
-    session, job_id, poll_interval_s
-        The account, the job, and the seconds between two requests.
-    show
-        Gets each line of the log; an array has none.
-    echo
-        Gets a line for each change of the job's state.
-
+    Changes of the state go to `echo`; an array has no log, only these.
     Raises AwsError (there is no such job, or AWS refuses for good).
     """
     log = JobLog(session.client("logs"))

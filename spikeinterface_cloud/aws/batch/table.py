@@ -9,20 +9,13 @@ from typing import Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.table import table
+from spikeinterface_cloud.runtime.logging import format_seconds
 
 HEADERS = ("job", "name", "status", "attempts", "elapsed", "reason")
 
 
 def jobs_table(jobs: Sequence[JobState], positions: Sequence[int | None] = ()) -> str:
-    """Return the jobs as a table, with a row for each.
-
-    Parameters
-    ----------
-    jobs
-        The jobs in the order of the rows.
-    positions
-        The place of each job in its queue, from 1, as far as it is known.
-    """
+    """Return a table with a row for each job, and its place in the queue, from 1, if known."""
     return table([_row(*job) for job in zip_longest(jobs, positions)], HEADERS)
 
 
@@ -61,18 +54,3 @@ def _row(job: JobState, position: int | None) -> tuple[str, ...]:
         format_seconds(job.elapsed_s(time.time())),
         "; ".join(filter(None, remarks)),
     )
-
-
-def format_seconds(seconds: float | None) -> str:
-    """Write a time for people.
-
-    >>> format_seconds(42), format_seconds(3725), format_seconds(None)
-    ('42s', '1h02m', '')
-    """
-    if seconds is None:
-        return ""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h{minutes:02}m"
-    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

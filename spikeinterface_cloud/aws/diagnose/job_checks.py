@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.batch.table import format_seconds
 from spikeinterface_cloud.aws.diagnose.exit_codes import explain_exit_code
 from spikeinterface_cloud.aws.diagnose.finding import Finding, Verdict, failed, ok, warning
 from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
+from spikeinterface_cloud.runtime.logging import format_seconds
 
 #: seconds after its submission until a job in this state is worth a warning: a first instance takes
 #: a few minutes to start, and an image of many GB some more to pull. AWS does not say how long a

@@ -1,4 +1,4 @@
-"""The recordings that the options list; each place is imported only where it is asked."""
+"""The recordings that the options list; each kind of list is imported only when it is needed."""
 
 from __future__ import annotations
 
@@ -20,22 +20,11 @@ def dandi_api_key(environ: Mapping[str, str]) -> SecretStr | None:
 
 
 def listed_recordings(
-    options: ListOptions,
-    session: AwsSession,
-    key: SecretStr | None,
-    target: S3Location | None,
+    options: ListOptions, session: AwsSession, key: SecretStr | None, target: S3Location | None
 ) -> Listing:
-    """Ask the place that the options name.
+    """List the recordings that the options name, except for what lies at the target.
 
-    Parameters
-    ----------
-    key
-        of DANDI
-    target
-        where results go, which is not searched for recordings
-
-    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (it cannot be
-    listed).
+    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError.
     """
     if options.dandiset:
         from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings

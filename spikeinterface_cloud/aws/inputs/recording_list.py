@@ -65,12 +65,7 @@ def common_target(common: Mapping[str, str]) -> S3Location:
 
 
 def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...]:
-    """Make a job of every recording.
-
-    Parameters
-    ----------
-    common
-        the variables of all of them; what the list says of a recording is stronger
+    """Make a job of every recording, whose own variables override the common ones.
 
     Raises SettingsError (with every problem at once, a line each, and the recordings that have it;
     also where two jobs would write to one folder).

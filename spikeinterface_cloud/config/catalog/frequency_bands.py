@@ -59,14 +59,9 @@ def lowered_bands(
 def band_problems(
     where: str, given: Mapping[str, Any], defaults: Mapping[str, Any], rate_hz: float | None
 ) -> Iterator[str]:
-    """Yield a line for each problem with given band ends.
+    """Yield a line, which begins with `where`, for each problem with given band ends.
 
-    Parameters
-    ----------
-    where
-        what each line begins with
-    rate_hz
-        None where it is not known yet, so that only a band that fits no recording is a problem
+    If the sampling rate is unknown (None), only a band that fits no recording is a problem.
     """
     if rate_hz is not None:
         lowered = lowered_bands(given, defaults, rate_hz)

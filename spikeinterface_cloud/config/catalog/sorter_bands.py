@@ -24,13 +24,7 @@ def sorter_band_problems(
 ) -> Iterator[str]:
     """Yield a line for each problem with the frequencies among a sorter's parameters.
 
-    Parameters
-    ----------
-    given
-        by the user
-    rate_hz
-        of the recording; None where it is not known yet, so that only a band that fits no
-        recording is a problem
+    If the sampling rate is unknown (None), only a band that fits no recording is a problem.
     """
     where = f"SORTERS_KWARGS: {sorter}: "
     if not _filters(given):
@@ -48,13 +42,9 @@ def sorter_band_problems(
 def fitting_bands(
     given: Mapping[str, Any], defaults: Mapping[str, Any], rate_hz: float
 ) -> dict[str, Chosen]:
-    """Return the upper band ends that were not given and are lowered to fit the rate.
+    """Return the upper band ends that were not given and are lowered to fit the rate, by name.
 
-    Returns
-    -------
-    dict
-        by name; of an object among the parameters, the name is that of the object and the one in
-        it, with a dot between the two
+    A name inside an object among the parameters is written `object.name`.
     """
     if not _filters(given) or given.get(OWN_STEPS):
         return {}

@@ -27,16 +27,9 @@ STEP_FREQUENCIES = {"notch_filter": "freq", "filter": "band"}
 def step_band_problems(
     where: str, steps: Sequence[Step], rate_hz: float | None = None
 ) -> Iterator[str]:
-    """Yield a line for each problem with the frequencies of preprocessing steps.
+    """Yield a line, which begins with `where`, for each problem with the frequencies of steps.
 
-    Parameters
-    ----------
-    where
-        what each line begins with
-    steps
-        each with its `name` and `params`
-    rate_hz
-        before the first step; None where it is not known yet
+    `rate_hz` is the sampling rate before the first step, or None if it is unknown.
     """
     for step in steps:
         name, params = step["name"], step["params"]

@@ -111,17 +111,9 @@ def _why_not(reader: ReaderNames, name: str) -> str:
 
 
 def unknown_sorter(name: str, known: Collection[str], usual: Sequence[str]) -> str:
-    """Describe a sorter that SpikeInterface does not have, with the nearest name.
-
-    Parameters
-    ----------
-    usual
-        the known sorters to suggest first
-    """
-    return (
-        f"SORTERS: {name} is not a sorter of SpikeInterface"
-        f"{nearest(name, usual) or nearest(name, known)}"
-    )
+    """Describe a sorter that SpikeInterface lacks, with the nearest name, a usual one first."""
+    hint = nearest(name, usual) or nearest(name, known)
+    return f"SORTERS: {name} is not a sorter of SpikeInterface{hint}"
 
 
 def parameter_problems(

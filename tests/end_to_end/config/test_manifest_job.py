@@ -64,7 +64,7 @@ def published(server: S3Server, name: str) -> dict[str, Any]:
     return content
 
 
-def test_a_child_sorts_the_recording_of_its_line(tmp_path: Path, listed: Listed) -> None:
+def test_child_sorts_recording_of_its_line(tmp_path: Path, listed: Listed) -> None:
     job = run_job(
         tmp_path,
         s3_access(listed.server.url)
@@ -92,7 +92,7 @@ def test_a_child_sorts_the_recording_of_its_line(tmp_path: Path, listed: Listed)
         (ARRAY, ["alone"], "s3://many/results/alone"),
     ],
 )
-def test_the_job_identifier_tells_the_line_where_there_is_no_index(
+def test_job_id_selects_line_without_index(
     tmp_path: Path, listed: Listed, job_identifier: str, names: list[str], target: str
 ) -> None:
     data = manifest_bytes([line(name, 1) for name in names])
@@ -104,7 +104,7 @@ def test_the_job_identifier_tells_the_line_where_there_is_no_index(
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check",)])
-def test_a_child_beyond_the_list_is_refused(
+def test_child_beyond_manifest_is_refused(
     tmp_path: Path, listed: Listed, arguments: tuple[str, ...]
 ) -> None:
     job = run_job(
@@ -127,7 +127,7 @@ def test_a_child_beyond_the_list_is_refused(
         ("https://many/a.jsonl", 78, "MANIFEST_URL: .* is not the name of an S3 bucket"),
     ],
 )
-def test_a_list_that_is_not_there_is_refused(
+def test_missing_manifest_is_refused(
     tmp_path: Path, listed: Listed, url: str, exit_code: int, pattern: str
 ) -> None:
     job = run_job(tmp_path, s3_access(listed.server.url) | {"MANIFEST_URL": url})
@@ -135,7 +135,7 @@ def test_a_list_that_is_not_there_is_refused(
     assert not job.results.exists()
 
 
-def test_a_bad_line_is_refused_with_every_problem_in_it(tmp_path: Path, listed: Listed) -> None:
+def test_invalid_line_is_refused_with_all_problems(tmp_path: Path, listed: Listed) -> None:
     bad = {"SORTERS": "simple", "N_JOBS": "many", "TARGET_AWS_S3_BUCKET": BUCKET}
     url = put_manifest(listed.server, manifest_bytes([bad]))
     job = run_job(tmp_path, s3_access(listed.server.url) | {"MANIFEST_URL": url})
@@ -151,7 +151,7 @@ def guarded() -> Iterator[S3Server]:
         yield server
 
 
-def test_a_forbidden_list_is_refused(tmp_path: Path, guarded: S3Server) -> None:
+def test_forbidden_manifest_is_refused(tmp_path: Path, guarded: S3Server) -> None:
     job = run_job(
         tmp_path, s3_access(guarded.url) | {"MANIFEST_URL": f"s3://{BUCKET}/results/a.jsonl"}
     )

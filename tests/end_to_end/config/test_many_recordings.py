@@ -41,9 +41,7 @@ def variables_of(aws: AwsServer, job_id: str) -> dict[str, str]:
     return {each["name"]: each["value"] for each in job["container"]["environment"]}
 
 
-def test_a_child_of_an_array_finds_its_recording_and_its_place(
-    tmp_path: Path, aws: AwsServer
-) -> None:
+def test_array_child_finds_its_recording_and_target(tmp_path: Path, aws: AwsServer) -> None:
     laptop = Laptop(folder=tmp_path, server=aws)
     many = (
         *("--csv", str(table_of(tmp_path, ("first", "second", "third")))),

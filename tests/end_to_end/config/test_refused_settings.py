@@ -185,24 +185,24 @@ def sound(source: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_refused_with_the_remedy(jobs: dict[str, Job], name: str) -> None:
+def test_job_is_refused_with_remedy(jobs: dict[str, Job], name: str) -> None:
     assert_refused(jobs[name], REFUSALS[name].exit_code, *REFUSALS[name].messages)
     assert "fetch ..." not in jobs[name].log
 
 
-def test_a_variable_of_the_env_file_counts(tmp_path: Path, source: Path) -> None:
+def test_env_file_variables_are_used(tmp_path: Path, source: Path) -> None:
     (tmp_path / ".env").write_text("SORTERS=simpel\n")
     job = run_job(tmp_path, {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary"})
     assert_refused(job, 78, r"SORTERS: simpel is not a sorter .*did you mean simple\?")
 
 
-def test_a_line_of_the_env_file_that_cannot_be_read(tmp_path: Path, source: Path) -> None:
+def test_unreadable_env_file_line_is_refused(tmp_path: Path, source: Path) -> None:
     (tmp_path / ".env").write_text('N_JOBS=1\nSORTERS_KWARGS="{"simple": {}}"\n')
     job = run_job(tmp_path, sound(source))
     assert_refused(job, 78, ".env: line 2 cannot be read; write NAME=value, and JSON in single")
 
 
-def test_an_env_file_that_is_not_utf_8(tmp_path: Path, source: Path) -> None:
+def test_env_file_that_is_not_utf_8_is_refused(tmp_path: Path, source: Path) -> None:
     (tmp_path / ".env").write_text("RUN_IDENTIFIER=Müller\n", encoding="utf-16")
     job = run_job(tmp_path, sound(source))
     assert_refused(job, 78, ".env is not UTF-8; save it as UTF-8")
@@ -213,7 +213,7 @@ def test_false_is_false(tmp_path: Path, source: Path) -> None:
     assert job.exit_code == 0, job.output
 
 
-def test_a_results_folder_that_cannot_be_written(tmp_path: Path, source: Path) -> None:
+def test_unwritable_results_folder_is_refused(tmp_path: Path, source: Path) -> None:
     (tmp_path / "file").touch()
     folder = tmp_path / "file" / "results"
     job = run_job(tmp_path / "job", sound(source) | {"RESULTS_FOLDER": str(folder)})
@@ -225,7 +225,7 @@ def test_a_results_folder_that_cannot_be_written(tmp_path: Path, source: Path) -
     )
 
 
-def test_results_that_cannot_be_replaced(tmp_path: Path, source: Path) -> None:
+def test_irreplaceable_results_are_refused(tmp_path: Path, source: Path) -> None:
     (tmp_path / "results" / "run.log").mkdir(parents=True)
     job = run_job(tmp_path, sound(source))
     assert_refused(job, 73, "RESULTS_FOLDER: .*run.log is a folder, where the job has to write")

@@ -56,7 +56,7 @@ def assert_nothing_leaks(job: Job, moto_s3: S3Server) -> None:
 
 
 @pytest.mark.sorting
-def test_a_job_that_succeeds(
+def test_successful_job_hides_secrets(
     tmp_path: Path, moto_s3: S3Server, settings: Mapping[str, str]
 ) -> None:
     job = run_job(
@@ -69,7 +69,7 @@ def test_a_job_that_succeeds(
     assert {"run.json", "run.log", "report.html"} < names
 
 
-def test_a_job_that_is_refused(
+def test_refused_job_hides_secrets(
     tmp_path: Path, moto_s3: S3Server, settings: Mapping[str, str]
 ) -> None:
     variables = {**settings, "AWS_S3_BUCKET_FOLDER": "no/such/folder"}
@@ -78,7 +78,7 @@ def test_a_job_that_is_refused(
     assert_nothing_leaks(job, moto_s3)
 
 
-def test_a_job_that_meets_a_bug(
+def test_job_with_a_bug_hides_secrets(
     tmp_path: Path, moto_s3: S3Server, settings: Mapping[str, str]
 ) -> None:
     """A file where a sorting goes is nothing that the program knows to expect: it stops with the
@@ -93,7 +93,9 @@ def test_a_job_that_meets_a_bug(
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
-def test_settings_that_are_refused(tmp_path: Path, settings: Mapping[str, str], name: str) -> None:
+def test_refused_settings_hide_secrets(
+    tmp_path: Path, settings: Mapping[str, str], name: str
+) -> None:
     """A pair of credentials of which half is missing, and a variable that is misspelt."""
     variables = {**settings, f"{name}X": settings[name], "SORTERS_KWARGS": "{"}
     del variables[name]
@@ -103,7 +105,7 @@ def test_settings_that_are_refused(tmp_path: Path, settings: Mapping[str, str], 
     assert leaking_files(job.folder) == {}
 
 
-def test_a_password_in_the_address_of_a_server(
+def test_password_in_endpoint_url_is_hidden_in_job(
     tmp_path: Path, moto_s3: S3Server, settings: Mapping[str, str]
 ) -> None:
     address = moto_s3.url.replace("://", f"://somebody:{PASSWORD}@")

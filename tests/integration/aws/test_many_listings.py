@@ -66,14 +66,14 @@ def test_a_dandiset_is_listed_by_pattern(archive: DandiStandIn) -> None:
     assert found.notes == ()
 
 
-def test_without_a_pattern_it_is_every_nwb_file_and_nothing_else(archive: DandiStandIn) -> None:
+def test_listing_without_pattern_has_all_nwb_files(archive: DandiStandIn) -> None:
     assert len(dandiset_recordings(dandiset(archive), None, None).recordings) == 3
     found = dandiset_recordings(dandiset(archive), "sub-1/*", None)
     assert len(found.recordings) == 2
     assert found.notes == ("left out what is no NWB file: 1, like sub-1/sub-1_ecephys.mp4",)
 
 
-def test_the_container_finds_each_file_by_its_name_in_that_version(archive: DandiStandIn) -> None:
+def test_listed_addresses_resolve_in_the_container(archive: DandiStandIn) -> None:
     found = dandiset_recordings(dandiset(archive, "0.2.1"), None, None)
     [recording] = found.recordings
     asset = parse_dandi(recording.variables["DANDISET_S3_FILE_URL"])
@@ -129,7 +129,7 @@ def test_an_embargoed_dandiset_is_listed_with_the_owner_s_key(
         ),
     ],
 )
-def test_what_cannot_be_listed_is_refused(
+def test_unlistable_dandiset_is_refused(
     archive: DandiStandIn, suffix: str, pattern: str | None, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message) as refusal:
@@ -138,12 +138,12 @@ def test_what_cannot_be_listed_is_refused(
 
 
 @pytest.mark.parametrize("name", ["banana", "3", "000003@latest", "s3://lab/raw"])
-def test_what_names_no_dandiset_is_refused_at_once(name: str) -> None:
+def test_invalid_dandiset_name_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="does not name a dandiset; write 000003, 000003@"):
         dandiset_recordings(name, None, None)
 
 
-def test_dandi_is_imported_only_for_a_dandiset_and_its_absence_has_a_remedy() -> None:
+def test_dandi_client_is_optional() -> None:
     program = """
 import sys
 import spikeinterface_cloud.aws.inputs.dandiset as listing
@@ -212,7 +212,7 @@ def test_a_prefix_is_listed_by_pattern(
     ]
 
 
-def test_every_page_of_a_prefix_is_read_and_no_more(
+def test_prefix_listing_reads_each_page_once(
     moto_s3: S3Server, proxied_s3: FaultProxy, bucket: str
 ) -> None:
     direct = moto_s3.client
@@ -235,7 +235,7 @@ def test_every_page_of_a_prefix_is_read_and_no_more(
         ("No Bucket/raw", None, SettingsError, "--source-prefix: 's3://No Bucket/raw' is not"),
     ],
 )
-def test_a_prefix_that_gives_nothing_is_refused(
+def test_prefix_without_matches_is_refused(
     moto_s3: S3Server,
     raw: str,
     place: str,
@@ -250,7 +250,7 @@ def test_a_prefix_that_gives_nothing_is_refused(
 
 
 @pytest.mark.parametrize("target", ["raw/day2", "raw/day2/results/all"])
-def test_the_folder_of_the_results_is_no_recording(
+def test_results_folder_is_not_listed_as_recording(
     moto_s3: S3Server, raw: str, target: str
 ) -> None:
     place = S3Location(bucket=raw, key=target)
@@ -259,7 +259,7 @@ def test_the_folder_of_the_results_is_no_recording(
     assert listed.notes == ("left out day2, where the results go",)
 
 
-def test_a_table_gives_a_variable_a_column(tmp_path: Path) -> None:
+def test_csv_columns_become_variables(tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text(
         "aws_s3_bucket,AWS_S3_BUCKET_FOLDER,DATA_TYPE,SORTERS_KWARGS,RUN_IDENTIFIER\n"
@@ -281,14 +281,14 @@ def test_a_table_gives_a_variable_a_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("delimiter", [";", "\t"])
-def test_a_table_of_a_european_spreadsheet_is_read_too(tmp_path: Path, delimiter: str) -> None:
+def test_csv_with_semicolons_is_read(tmp_path: Path, delimiter: str) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text(f"DANDISET_S3_FILE_URL{delimiter}SORTERS\n000003{delimiter}simple,lupin\n")
     [row] = csv_recordings(file).recordings
     assert row.variables == {"DANDISET_S3_FILE_URL": "000003", "SORTERS": "simple,lupin"}
 
 
-def test_every_bad_column_and_row_is_reported_at_once(tmp_path: Path) -> None:
+def test_all_bad_columns_and_rows_are_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text("SORTER,N_JOBS,N_JOBS,DANDI_API_KEY,MANIFEST_URL\na,1,1,k,m\na,1,1,k,m,more\n")
     with pytest.raises(SettingsError) as refusal:
@@ -304,7 +304,7 @@ def test_every_bad_column_and_row_is_reported_at_once(tmp_path: Path) -> None:
     assert "did you mean SORTERS?" in problems[0]
 
 
-def test_every_bad_value_is_reported_with_its_line(tmp_path: Path) -> None:
+def test_bad_values_are_reported_with_their_line(tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text(
         "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,DATA_TYPE,N_JOBS\n"
@@ -324,7 +324,7 @@ def test_every_bad_value_is_reported_with_its_line(tmp_path: Path) -> None:
     ]
 
 
-def test_a_row_may_have_a_target_of_its_own(tmp_path: Path) -> None:
+def test_csv_row_may_set_its_own_target(tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text(
         "DANDISET_S3_FILE_URL,TARGET_AWS_S3_BUCKET,TARGET_AWS_S3_BUCKET_FOLDER\n"
@@ -354,9 +354,7 @@ def test_a_row_may_have_a_target_of_its_own(tmp_path: Path) -> None:
         (b'SORTERS\n"simple\n', "line 2: unexpected end of data"),
     ],
 )
-def test_a_table_that_is_none_is_refused(
-    tmp_path: Path, content: bytes | None, message: str
-) -> None:
+def test_unreadable_csv_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     file = tmp_path / "jobs.csv"
     if content is not None:
         file.write_bytes(content)
@@ -364,7 +362,7 @@ def test_a_table_that_is_none_is_refused(
         csv_recordings(file)
 
 
-def test_what_has_succeeded_is_left_out(moto_s3: S3Server, bucket: str) -> None:
+def test_succeeded_jobs_are_left_out(moto_s3: S3Server, bucket: str) -> None:
     states = {
         "done": b'{"status": "succeeded"}',
         "failed": b'{"status": "failed"}',
@@ -391,7 +389,7 @@ def test_what_has_succeeded_is_left_out(moto_s3: S3Server, bucket: str) -> None:
     assert [job.label for job in left] == ["failed", "broken", "list", "running"]
 
 
-def test_records_are_looked_up_several_at_a_time(proxied_s3: FaultProxy, bucket: str) -> None:
+def test_records_are_looked_up_in_parallel(proxied_s3: FaultProxy, bucket: str) -> None:
     under_way: list[int] = []
 
     def watch(_: Request) -> None:
@@ -410,7 +408,7 @@ def test_records_are_looked_up_several_at_a_time(proxied_s3: FaultProxy, bucket:
     assert max(under_way) > 4
 
 
-def test_a_target_that_is_not_there_is_no_list_of_unfinished_jobs(moto_s3: S3Server) -> None:
+def test_missing_target_bucket_stops_skip_completed(moto_s3: S3Server) -> None:
     row = ListedRecording(label="a", name="a", variables={"DANDISET_S3_FILE_URL": "000003"})
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "no-such-bucket"}
     jobs = jobs_of(Listing(title="all", recordings=(row,)), common)

@@ -103,7 +103,7 @@ def put(aws: AwsServer, key: str, content: bytes) -> None:
     aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
 
 
-def test_ten_thousand_recordings_are_one_array_and_few_calls(
+def test_ten_thousand_recordings_need_one_array_and_few_requests(
     aws: AwsServer, tmp_path: Path
 ) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 10_000)), "--yes")
@@ -126,7 +126,9 @@ def test_ten_thousand_recordings_are_one_array_and_few_calls(
         assert settings.sorters == ("kilosort4",)
 
 
-def test_one_more_makes_several_arrays(aws: AwsServer, tmp_path: Path) -> None:
+def test_more_recordings_than_array_limit_make_several_arrays(
+    aws: AwsServer, tmp_path: Path
+) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 10_001)), "--yes", "--json")
     assert done.returncode == 0, done.stderr
     requests = [call.body for call in aws.named("submitjob")]
@@ -138,7 +140,7 @@ def test_one_more_makes_several_arrays(aws: AwsServer, tmp_path: Path) -> None:
     assert manifest_of(aws, requests[1]).count(b"\n") == 5_001
 
 
-def test_a_folder_each_below_a_prefix(aws: AwsServer, tmp_path: Path) -> None:
+def test_each_folder_below_prefix_is_submitted(aws: AwsServer, tmp_path: Path) -> None:
     put(aws, "raw/day1/run_g0/a.ap.bin", bytes(1024))
     put(aws, "raw/day2/run_g0/a.ap.bin", bytes(2048))
     done = submit(
@@ -164,7 +166,7 @@ def test_a_folder_each_below_a_prefix(aws: AwsServer, tmp_path: Path) -> None:
     assert (str(settings.source), settings.n_jobs) == ("s3://lab/raw/day2/run_g0", 4)
 
 
-def test_a_whole_dandiset_embargoed_at_that(aws: AwsServer, tmp_path: Path) -> None:
+def test_embargoed_dandiset_is_submitted(aws: AwsServer, tmp_path: Path) -> None:
     file = tmp_path / "a.nwb"
     file.write_bytes(bytes(1024))
     with DandiStandIn() as archive:
@@ -187,7 +189,7 @@ def test_a_whole_dandiset_embargoed_at_that(aws: AwsServer, tmp_path: Path) -> N
     assert line["TARGET_AWS_S3_BUCKET_FOLDER"] == "results/sub-1/sub-1_ecephys"
 
 
-def test_one_recording_is_a_plain_job(aws: AwsServer, tmp_path: Path) -> None:
+def test_single_recording_is_a_plain_job(aws: AwsServer, tmp_path: Path) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 1)), "--yes")
     assert done.returncode == 0, done.stderr
     [call] = aws.named("submitjob")
@@ -195,7 +197,7 @@ def test_one_recording_is_a_plain_job(aws: AwsServer, tmp_path: Path) -> None:
     assert environment_of(call.body)["AWS_S3_BUCKET_FOLDER"] == "mouse-0/run_g0"
 
 
-def test_only_what_has_not_succeeded_is_submitted(aws: AwsServer, tmp_path: Path) -> None:
+def test_skip_completed_submits_only_unfinished_jobs(aws: AwsServer, tmp_path: Path) -> None:
     put(aws, "results/mouse-0/run_g0/run.json", b'{"status": "succeeded"}')
     put(aws, "results/mouse-1/run_g0/run.json", b'{"status": "failed"}')
     arguments = ("--csv", str(table_of(tmp_path, 3)), "--skip-completed", "--yes")
@@ -208,7 +210,7 @@ def test_only_what_has_not_succeeded_is_submitted(aws: AwsServer, tmp_path: Path
     assert first["RUN_IDENTIFIER"] == "mouse-1/run_g0"
 
 
-def test_nothing_is_submitted_where_all_have_succeeded(aws: AwsServer, tmp_path: Path) -> None:
+def test_nothing_is_submitted_if_all_have_succeeded(aws: AwsServer, tmp_path: Path) -> None:
     for index in range(2):
         put(aws, f"results/mouse-{index}/run_g0/run.json", b'{"status": "succeeded"}')
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 2)), "--skip-completed")
@@ -217,7 +219,7 @@ def test_nothing_is_submitted_where_all_have_succeeded(aws: AwsServer, tmp_path:
     assert aws.named("submitjob") == []
 
 
-def test_without_a_terminal_a_yes_is_needed(aws: AwsServer, tmp_path: Path) -> None:
+def test_yes_is_required_without_terminal(aws: AwsServer, tmp_path: Path) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 2)))
     assert (done.returncode, done.stdout) == (2, "")
     assert "2 jobs wait for a yes, and there is no terminal to ask on; add --yes" in done.stderr
@@ -226,7 +228,7 @@ def test_without_a_terminal_a_yes_is_needed(aws: AwsServer, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("typed", "n_submitted"), [("y\n", 1), ("n\n", 0), ("\n", 0)])
-def test_on_a_terminal_the_user_is_asked(
+def test_confirmation_is_requested_on_a_terminal(
     aws: AwsServer, tmp_path: Path, typed: str, n_submitted: int
 ) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 2)), terminal=typed)
@@ -236,7 +238,7 @@ def test_on_a_terminal_the_user_is_asked(
     assert len(done.stdout.split()) == n_submitted
 
 
-def test_a_dry_run_shows_the_requests_and_sends_nothing(aws: AwsServer, tmp_path: Path) -> None:
+def test_dry_run_of_list_prints_requests_and_sends_nothing(aws: AwsServer, tmp_path: Path) -> None:
     table = str(table_of(tmp_path, 3))
     shown = submit(aws, tmp_path, "--csv", table, "--dry-run")
     assert shown.returncode == 0, shown.stderr
@@ -255,7 +257,7 @@ def test_the_same_list_is_not_submitted_twice(aws: AwsServer, tmp_path: Path) ->
     assert len(aws.named("submitjob")) == 1
 
 
-def test_every_bad_row_is_told_before_anything_is_sent(aws: AwsServer, tmp_path: Path) -> None:
+def test_all_bad_rows_are_reported_before_submission(aws: AwsServer, tmp_path: Path) -> None:
     table = table_of(tmp_path, 2)
     table.write_text(f"{table.read_text()}raw-data,a,\nraw-data,,,b\n")
     done = submit(aws, tmp_path, "--csv", str(table), "--yes")
@@ -279,7 +281,7 @@ def test_every_bad_row_is_told_before_anything_is_sent(aws: AwsServer, tmp_path:
         (("--dandiset", "000003", "--source", "s3://lab"), "lists the sources; leave --source out"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(
+def test_conflicting_options_are_refused(
     aws: AwsServer, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     done = submit(aws, tmp_path, *arguments)
@@ -288,7 +290,7 @@ def test_options_that_do_not_go_together_are_refused(
     assert aws.calls == []
 
 
-def test_what_was_submitted_before_a_refusal_is_known_and_not_submitted_again(
+def test_arrays_submitted_before_a_failure_are_not_submitted_again(
     aws: AwsServer, tmp_path: Path
 ) -> None:
     def refuse_the_second(call: Call) -> None:
@@ -312,7 +314,7 @@ def test_what_was_submitted_before_a_refusal_is_known_and_not_submitted_again(
     assert len(aws.named("submitjob")) == 3
 
 
-def test_several_arrays_cannot_be_followed(aws: AwsServer, tmp_path: Path) -> None:
+def test_follow_is_refused_for_several_arrays(aws: AwsServer, tmp_path: Path) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 10_001)), "--yes", "--follow")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--follow is for one array, not 2; leave it out." in done.stderr

@@ -63,7 +63,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_results_of_a_job_are_shown_and_fetched(laptop: Laptop, folder: str) -> None:
+def test_results_of_job_are_shown_and_downloaded(laptop: Laptop, folder: str) -> None:
     job_id = submit(laptop, folder)
     done = laptop.run("results", job_id, "--download", "here")
     assert done.returncode == 0, done.stderr
@@ -87,14 +87,14 @@ def test_results_of_a_target_as_json(laptop: Laptop, folder: str) -> None:
     }
 
 
-def test_results_of_a_job_whose_settings_are_on_s3(laptop: Laptop, folder: str) -> None:
+def test_results_of_job_with_manifest(laptop: Laptop, folder: str) -> None:
     pipeline = json.dumps({"bandpass_filter": {"note": "x" * 8_000}})
     job_id = submit(laptop, folder, "--preprocessing", pipeline)
     values = json.loads(laptop.run("results", job_id, "--json").stdout)
     assert values["run"] == RECORD
 
 
-def test_results_of_a_child_of_an_array_are_those_of_its_line(
+def test_results_of_array_child_come_from_its_manifest_line(
     laptop: Laptop, aws: AwsServer, folder: str
 ) -> None:
     rows = [f"lab-data,raw/{n},nwb,simple,{BUCKET},{folder}{'' if n else '-0'}" for n in range(2)]
@@ -110,7 +110,7 @@ def test_results_of_a_child_of_an_array_are_those_of_its_line(
     assert f"name one, from {array}:0 to {array}:1" in whole.stderr
 
 
-def test_a_second_download_fetches_what_has_changed(
+def test_second_download_fetches_only_changed_files(
     laptop: Laptop, aws: AwsServer, folder: str
 ) -> None:
     arguments = ("results", f"s3://{BUCKET}/{folder}", "--download", "here")
@@ -136,7 +136,7 @@ def test_a_second_download_fetches_what_has_changed(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("options", [[], ["--json"], ["--download", "here"]])
-def test_a_job_without_a_record_is_no_success_and_its_state_is_told(
+def test_job_without_record_fails_with_its_state(
     laptop: Laptop, aws: AwsServer, fate: dict[str, Any], words: str, options: list[str]
 ) -> None:
     folder = str(uuid.uuid4())
@@ -151,16 +151,14 @@ def test_a_job_without_a_record_is_no_success_and_its_state_is_told(
         assert tree(laptop.folder / "here") == {"run.log": b"so far"}
 
 
-def test_a_target_without_a_record_is_no_success(laptop: Laptop) -> None:
+def test_target_without_record_fails(laptop: Laptop) -> None:
     done = laptop.run("results", f"s3://{BUCKET}/nothing")
     assert done.returncode == 1
     assert f"Error: s3://{BUCKET}/nothing has no run.json: its job is under way" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "simple/../../outside.txt", "/etc/outside"])
-def test_a_name_that_leads_out_of_the_folder_is_refused(
-    laptop: Laptop, aws: AwsServer, name: str
-) -> None:
+def test_object_name_outside_folder_is_refused(laptop: Laptop, aws: AwsServer, name: str) -> None:
     folder = str(uuid.uuid4())
     put(aws, folder, {"run.log": b"fine", name: b"hostile"})
     done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "deep/er")
@@ -169,7 +167,9 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(
     assert tree(laptop.folder) == {}
 
 
-def test_what_is_not_whole_has_not_its_name(laptop: Laptop, aws: AwsServer, folder: str) -> None:
+def test_partial_download_does_not_get_final_name(
+    laptop: Laptop, aws: AwsServer, folder: str
+) -> None:
     aws.refuse(f"GET /{BUCKET}/{folder}/run.log", "AccessDenied", "no", status=403, times=1)
     done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
     assert done.returncode == 1
@@ -177,7 +177,7 @@ def test_what_is_not_whole_has_not_its_name(laptop: Laptop, aws: AwsServer, fold
     assert "run.log" not in tree(laptop.folder / "here")
 
 
-def test_a_folder_that_cannot_be_written_is_named(laptop: Laptop, folder: str) -> None:
+def test_unwritable_folder_is_named_in_error(laptop: Laptop, folder: str) -> None:
     (laptop.folder / "here").write_text("a file")
     done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
     assert done.returncode == 1
@@ -192,13 +192,15 @@ def test_a_folder_that_cannot_be_written_is_named(laptop: Laptop, folder: str) -
         ("s3://no-such-bucket-here/x", 1, "there is no bucket"),
     ],
 )
-def test_a_target_that_is_not_there(laptop: Laptop, target: str, code: int, message: str) -> None:
+def test_missing_target_bucket_is_refused(
+    laptop: Laptop, target: str, code: int, message: str
+) -> None:
     done = laptop.run("results", target)
     assert message in done.stderr
     assert done.returncode == code
 
 
-def test_a_job_of_another_program_names_no_target(laptop: Laptop, aws: AwsServer) -> None:
+def test_job_of_another_program_has_no_target(laptop: Laptop, aws: AwsServer) -> None:
     job_id = aws.client("batch").submit_job(
         jobName="other", jobQueue=QUEUE, jobDefinition=DEFINITION
     )["jobId"]

@@ -29,7 +29,7 @@ def said_by_aws(aws: AwsServer) -> str:
     return json.dumps([definitions, described], default=str)
 
 
-def test_what_leaks_is_found() -> None:
+def test_leak_check_detects_secret() -> None:
     """Else the tests below would prove nothing."""
     assert leaks(f"a line with {PLANTED['DANDI_API_KEY']} in it") == ["DANDI_API_KEY"]
     assert leaks("?X-Amz-Security-Token=planted%2Fsession%2Btoken%3D%3Dof-temporary-credentials")
@@ -38,7 +38,7 @@ def test_what_leaks_is_found() -> None:
 
 @pytest.mark.parametrize("options", [(), LONG], ids=["short", "long"])
 @pytest.mark.parametrize("place", ["environment", "file"])
-def test_a_submission_sends_no_secret(
+def test_submission_sends_no_secret(
     laptop: Laptop, aws: AwsServer, place: str, options: tuple[str, ...]
 ) -> None:
     env: dict[str, str | None] = dict(PLANTED)
@@ -57,9 +57,7 @@ def test_a_submission_sends_no_secret(
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_secret_that_is_given_as_a_variable_is_refused_and_not_shown(
-    laptop: Laptop, aws: AwsServer, name: str
-) -> None:
+def test_secret_variable_is_refused_and_hidden(laptop: Laptop, aws: AwsServer, name: str) -> None:
     done = laptop.run(*JOB, *PLACE, "--env", f"{name}={PLANTED[name]}")
     assert done.returncode != 0
     assert name in done.stderr
@@ -67,7 +65,7 @@ def test_a_secret_that_is_given_as_a_variable_is_refused_and_not_shown(
     assert not aws.named("submitjob")
 
 
-def test_a_submission_that_aws_refuses_shows_no_secret(laptop: Laptop, aws: AwsServer) -> None:
+def test_failed_submission_hides_secrets(laptop: Laptop, aws: AwsServer) -> None:
     aws.refuse("submitjob", "AccessDeniedException", "not you", status=403)
     done = laptop.run(*JOB, *PLACE, env=dict(PLANTED))
     assert done.returncode != 0

@@ -31,9 +31,7 @@ def unique() -> tuple[str, str]:
     return "--env", f"RUN_IDENTIFIER={uuid.uuid4()}"
 
 
-def test_a_job_is_submitted_and_its_id_is_all_of_standard_output(
-    laptop: Laptop, aws: AwsServer
-) -> None:
+def test_submission_prints_only_the_job_id(laptop: Laptop, aws: AwsServer) -> None:
     done = laptop.run(*JOB, *PLACE, *unique())
     assert done.returncode == 0, done.stderr
     job_id = done.stdout.removesuffix("\n")
@@ -56,14 +54,14 @@ def test_a_job_is_submitted_and_its_id_is_all_of_standard_output(
     }
 
 
-def test_json_has_the_id_and_the_name(laptop: Laptop, aws: AwsServer) -> None:
+def test_json_output_has_job_id_and_name(laptop: Laptop, aws: AwsServer) -> None:
     done = laptop.run(*JOB, *PLACE, *unique(), "--json")
     report = json.loads(done.stdout)
     [job] = aws.client("batch").describe_jobs(jobs=[report["jobId"]])["jobs"]
     assert report == {"jobId": job["jobId"], "jobName": job["jobName"]}
 
 
-def test_values_travel_as_they_are(laptop: Laptop, aws: AwsServer) -> None:
+def test_values_are_sent_unchanged(laptop: Laptop, aws: AwsServer) -> None:
     note = {"note": 'it\'s "quoted", 100 % §, a=b $HOME \\ `x`', "on": False, "n": None}
     value = {"simple": {"clusterer_kwargs": note}}
     laptop.submit("--sorters-kwargs", json.dumps(value, ensure_ascii=False), *unique())
@@ -72,9 +70,7 @@ def test_values_travel_as_they_are(laptop: Laptop, aws: AwsServer) -> None:
     assert JobSettings.from_env(environment).sorters_kwargs == value
 
 
-def test_a_dry_run_shows_the_request_that_would_be_sent_and_calls_nobody(
-    laptop: Laptop, aws: AwsServer
-) -> None:
+def test_dry_run_prints_request_without_calling_aws(laptop: Laptop, aws: AwsServer) -> None:
     arguments = (*JOB, *PLACE, *unique(), "--gpus", "1", "--memory", "28GiB", "--timeout", "12h")
     shown = laptop.run(*arguments, "--dry-run", env={"AWS_SECRET_ACCESS_KEY": None})
     assert shown.returncode == 0, shown.stderr
@@ -87,7 +83,7 @@ def test_a_dry_run_shows_the_request_that_would_be_sent_and_calls_nobody(
     ]
 
 
-def test_every_option_of_the_job_reaches_aws(laptop: Laptop, aws: AwsServer) -> None:
+def test_every_job_option_is_sent(laptop: Laptop, aws: AwsServer) -> None:
     first = laptop.submit(*unique())
     aws.calls.clear()
     options = ["--job-name", "mine", "--vcpus", "8", "--attempts", "5", "--tag", "project=motor"]
@@ -104,9 +100,7 @@ def test_every_option_of_the_job_reaches_aws(laptop: Laptop, aws: AwsServer) -> 
     assert requirements == [{"type": "VCPU", "value": "8"}]
 
 
-def test_long_settings_go_to_the_target_and_the_job_gets_their_url(
-    laptop: Laptop, aws: AwsServer
-) -> None:
+def test_long_settings_are_stored_at_the_target(laptop: Laptop, aws: AwsServer) -> None:
     value = {"simple": {"clusterer": "x" * 20_000}}
     laptop.submit("--sorters-kwargs", json.dumps(value), *unique())
     environment = environment_of(sent(aws))
@@ -117,14 +111,14 @@ def test_long_settings_go_to_the_target_and_the_job_gets_their_url(
     assert "SORTERS_KWARGS" not in environment
 
 
-def test_a_dry_run_of_long_settings_stores_nothing(laptop: Laptop, aws: AwsServer) -> None:
+def test_dry_run_of_long_settings_stores_nothing(laptop: Laptop, aws: AwsServer) -> None:
     value = json.dumps({"simple": {"clusterer": "x" * 20_000}})
     done = laptop.run(*JOB, *PLACE, "--sorters-kwargs", value, "--dry-run")
     assert "MANIFEST_URL" in done.stdout
     assert not aws.calls
 
 
-def test_the_same_job_is_noticed_while_it_is_under_way(laptop: Laptop, aws: AwsServer) -> None:
+def test_running_duplicate_is_mentioned(laptop: Laptop, aws: AwsServer) -> None:
     same = unique()
     first = laptop.submit(*same)
     aws.set_fate(first, status="RUNNABLE")
@@ -135,7 +129,7 @@ def test_the_same_job_is_noticed_while_it_is_under_way(laptop: Laptop, aws: AwsS
 
 
 @pytest.mark.parametrize("status", ["RUNNABLE", "RUNNING", "SUCCEEDED"])
-def test_the_same_job_is_skipped_when_asked(laptop: Laptop, aws: AwsServer, status: str) -> None:
+def test_skip_existing_submits_no_duplicate(laptop: Laptop, aws: AwsServer, status: str) -> None:
     same = unique()
     first = laptop.submit(*same)
     aws.set_fate(first, status=status)
@@ -146,7 +140,7 @@ def test_the_same_job_is_skipped_when_asked(laptop: Laptop, aws: AwsServer, stat
     assert len(aws.named("submitjob")) == 1
 
 
-def test_a_job_that_failed_or_another_one_is_not_the_same(laptop: Laptop, aws: AwsServer) -> None:
+def test_failed_or_different_job_is_no_duplicate(laptop: Laptop, aws: AwsServer) -> None:
     same = unique()
     first = laptop.submit(*same)
     assert laptop.submit(*unique(), "--skip-existing") != first
@@ -154,7 +148,7 @@ def test_a_job_that_failed_or_another_one_is_not_the_same(laptop: Laptop, aws: A
     assert laptop.submit(*same, "--skip-existing") != first
 
 
-def test_who_may_not_list_jobs_may_still_submit_one(laptop: Laptop, aws: AwsServer) -> None:
+def test_submission_without_permission_to_list_jobs(laptop: Laptop, aws: AwsServer) -> None:
     aws.refuse("listjobs", "AccessDeniedException", "no", status=403, times=2)
     assert laptop.submit(*unique())
     refused = laptop.run(*JOB, *PLACE, *unique(), "--skip-existing")
@@ -162,7 +156,7 @@ def test_who_may_not_list_jobs_may_still_submit_one(laptop: Laptop, aws: AwsServ
     assert "access denied" in refused.stderr
 
 
-def test_variables_options_and_files_have_their_order(laptop: Laptop, aws: AwsServer) -> None:
+def test_options_override_environment_and_file(laptop: Laptop, aws: AwsServer) -> None:
     (laptop.folder / ".env").write_text(
         "SORTERS=from_file\nEXPORTS=phy\nPREPROCESSING=none\n"
         "SPIKEINTERFACE_CLOUD_JOB_QUEUE=of-the-file\nSPIKEINTERFACE_CLOUD_VCPUS=2\n"
@@ -194,7 +188,7 @@ def test_variables_options_and_files_have_their_order(laptop: Laptop, aws: AwsSe
     assert request["retryStrategy"]["attempts"] == 4
 
 
-def test_another_file_is_read_when_it_is_named(laptop: Laptop) -> None:
+def test_env_file_option_replaces_default_file(laptop: Laptop) -> None:
     (laptop.folder / ".env").write_text("PREPROCESSING=none\n")
     (laptop.folder / "other.env").write_text("EXPORTS=phy\n")
     shown = laptop.run(*JOB, *PLACE, "--env-file", "other.env", "--dry-run")
@@ -203,7 +197,7 @@ def test_another_file_is_read_when_it_is_named(laptop: Laptop) -> None:
     assert "PREPROCESSING" not in environment
 
 
-def test_credentials_of_the_file_are_used_and_stay_here(laptop: Laptop, aws: AwsServer) -> None:
+def test_credentials_in_env_file_are_used_but_not_sent(laptop: Laptop, aws: AwsServer) -> None:
     (laptop.folder / ".env").write_text(
         "AWS_ACCESS_KEY_ID=AKIAOFTHEFILEOFTHEFI\nAWS_SECRET_ACCESS_KEY=secret-of-the-file\n"
     )
@@ -227,14 +221,16 @@ def stack(account: AwsServer) -> str:
     return "sorting"
 
 
-def test_queue_and_definition_are_the_stack_s(laptop: Laptop, aws: AwsServer, stack: str) -> None:
+def test_queue_and_definition_come_from_the_stack(
+    laptop: Laptop, aws: AwsServer, stack: str
+) -> None:
     done = laptop.run(*JOB, *unique(), "--stack", stack)
     assert done.returncode == 0, done.stderr
     assert (sent(aws)["jobQueue"], sent(aws)["jobDefinition"]) == (QUEUE, DEFINITION)
     assert len(aws.named("DescribeStacks")) == 1
 
 
-def test_the_stack_is_not_asked_where_it_is_not_needed(
+def test_stack_is_not_queried_if_queue_and_definition_are_given(
     laptop: Laptop, aws: AwsServer, stack: str
 ) -> None:
     shown = laptop.run(*JOB, "--stack", stack, "--job-queue", "mine", "--dry-run")
@@ -245,7 +241,7 @@ def test_the_stack_is_not_asked_where_it_is_not_needed(
     assert not aws.calls
 
 
-def test_the_check_of_these_tests_refuses_what_aws_refuses(laptop: Laptop, aws: AwsServer) -> None:
+def test_stand_in_server_refuses_invalid_requests(laptop: Laptop, aws: AwsServer) -> None:
     """What stands in for AWS is worth nothing if it lets everything through."""
     laptop.submit(*unique())
     [call] = aws.named("submitjob")

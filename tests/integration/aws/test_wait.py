@@ -88,7 +88,7 @@ def test_status_shows_state_reason_attempts_and_time(
     assert values["elapsedSeconds"] == pytest.approx(3725)
 
 
-def test_status_of_an_array_counts_its_jobs(laptop: Laptop, aws: AwsServer) -> None:
+def test_array_status_counts_child_jobs(laptop: Laptop, aws: AwsServer) -> None:
     array = aws.client("batch").submit_job(
         jobName="many", jobQueue=QUEUE, jobDefinition=DEFINITION, arrayProperties={"size": 3}
     )["jobId"]
@@ -100,9 +100,7 @@ def test_status_of_an_array_counts_its_jobs(laptop: Laptop, aws: AwsServer) -> N
     assert values["arrayCounts"] == {"RUNNING": 1, "SUCCEEDED": 1, "FAILED": 1}
 
 
-def test_status_tells_the_place_in_the_queue_where_aws_does(
-    laptop: Laptop, aws: AwsServer, job_id: str
-) -> None:
+def test_status_shows_queue_position_if_known(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     silent = laptop.run("status", job_id)
     assert silent.returncode == 0
     assert "in the queue" not in silent.stdout
@@ -111,7 +109,7 @@ def test_status_tells_the_place_in_the_queue_where_aws_does(
     assert "2. in the queue" in laptop.run("status", job_id).stdout
 
 
-def test_more_jobs_than_aws_describes_at_once(laptop: Laptop, aws: AwsServer) -> None:
+def test_more_jobs_than_one_describe_call_takes(laptop: Laptop, aws: AwsServer) -> None:
     array = aws.client("batch").submit_job(
         jobName="many",
         jobQueue=QUEUE,
@@ -125,9 +123,7 @@ def test_more_jobs_than_aws_describes_at_once(laptop: Laptop, aws: AwsServer) ->
     assert [len(call.body["jobs"]) for call in aws.named("describejobs")] == [100, 50]
 
 
-def test_list_has_every_recent_job_of_whatever_status_newest_first(
-    laptop: Laptop, aws: AwsServer
-) -> None:
+def test_list_shows_recent_jobs_of_any_status_newest_first(laptop: Laptop, aws: AwsServer) -> None:
     batch = aws.client("batch")
     ids = [
         batch.submit_job(jobName=f"listed-{index}", jobQueue=QUEUE, jobDefinition=DEFINITION)[
@@ -155,7 +151,7 @@ def test_list_has_every_recent_job_of_whatever_status_newest_first(
         assert line.endswith("Host EC2 terminated")
 
 
-def test_logs_has_every_attempt_and_every_page(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
+def test_logs_show_every_attempt_and_page(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     first, second = f"job/default/{job_id}-1", f"job/default/{job_id}-2"
     lines = [f"line {number}" for number in range(12_000)]  # AWS gives 10,000 events a page
     for start in range(0, len(lines), 4_000):
@@ -172,14 +168,14 @@ def test_logs_has_every_attempt_and_every_page(laptop: Laptop, aws: AwsServer, j
     assert without_times(done.stdout) == [*lines, "second attempt"]
 
 
-def test_logs_of_a_group_of_its_own(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
+def test_logs_are_read_from_configured_group(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     write_log(aws, job_id, "2026-05-01T10:00:00Z INFO    said with its time", group="/sorting")
     configuration = {"logDriver": "awslogs", "options": {"awslogs-group": "/sorting"}}
     aws.set_fate(job_id, container={"logStreamName": job_id, "logConfiguration": configuration})
     assert "said with its time" in laptop.run("logs", job_id).stdout
 
 
-def test_logs_of_a_job_that_never_started_is_the_reason(
+def test_logs_of_unstarted_failed_job_state_the_reason(
     laptop: Laptop, aws: AwsServer, job_id: str
 ) -> None:
     aws.set_fate(
@@ -196,22 +192,20 @@ def test_logs_of_a_job_that_never_started_is_the_reason(
     assert (followed.stdout, followed.stderr) == ("", f"{job_id} is FAILED: {reason}\n")
 
 
-def test_logs_of_a_job_that_waits_says_so(laptop: Laptop, job_id: str) -> None:
+def test_logs_of_waiting_job_state_that_it_waits(laptop: Laptop, job_id: str) -> None:
     done = laptop.run("logs", job_id)
     assert done.returncode == 0
     assert done.stderr == f"no log yet, {job_id} is RUNNABLE\n"
 
 
-def test_logs_of_an_array_names_its_jobs(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
+def test_logs_of_array_name_its_child_jobs(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     aws.set_fate(job_id, arrayProperties={"size": 3})
     done = laptop.run("logs", job_id)
     assert done.returncode == 1
     assert f"name one, from {job_id}:0 to {job_id}:2" in done.stderr
 
 
-def test_followed_logs_wait_for_their_stream_and_go_on_to_the_end(
-    laptop: Laptop, aws: AwsServer, job_id: str
-) -> None:
+def test_followed_logs_continue_until_job_ends(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     stream = f"job/default/{job_id}"
     process = laptop.start("logs", job_id, "--follow", *QUICK)
     asked = len(aws.named("describejobs"))
@@ -246,7 +240,7 @@ def test_followed_logs_wait_for_their_stream_and_go_on_to_the_end(
         ({"status": "FAILED", "container": {"exitCode": 0}, "statusReason": "Host EC2"}, 1),
     ],
 )
-def test_wait_exits_with_the_code_of_the_container(
+def test_wait_exits_with_container_exit_code(
     laptop: Laptop, aws: AwsServer, job_id: str, fate: dict[str, Any], code: int
 ) -> None:
     aws.set_fate(job_id, **fate)
@@ -257,7 +251,7 @@ def test_wait_exits_with_the_code_of_the_container(
     assert fate.get("statusReason", "") in done.stderr
 
 
-def test_wait_goes_on_through_throttling_and_failures_of_aws(
+def test_wait_survives_throttling_and_aws_failures(
     laptop: Laptop, aws: AwsServer, job_id: str
 ) -> None:
     aws.refuse("describejobs", "TooManyRequestsException", status=429, times=2)
@@ -274,7 +268,7 @@ def asked_or_over(aws: AwsServer, process: subprocess.Popen[str], times: int) ->
     return len(aws.named("describejobs")) > times or process.poll() is not None
 
 
-def test_wait_tells_every_change_once(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
+def test_wait_prints_every_change_once(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     process = laptop.start("wait", job_id, *QUICK)
     for status in ("RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED"):
         aws.set_fate(job_id, status=status)
@@ -285,9 +279,7 @@ def test_wait_tells_every_change_once(laptop: Laptop, aws: AwsServer, job_id: st
     assert said == ["RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED"]
 
 
-def test_wait_bears_that_aws_does_not_know_a_new_job_yet(
-    laptop: Laptop, aws: AwsServer, job_id: str
-) -> None:
+def test_wait_tolerates_job_not_yet_known(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     aws.set_fate(job_id, status="SUCCEEDED")
     aws.forget_for(job_id, times=3)
     assert laptop.run("wait", job_id, *QUICK).returncode == 0
@@ -298,7 +290,7 @@ def test_wait_bears_that_aws_does_not_know_a_new_job_yet(
 
 
 @pytest.mark.parametrize("command", [["wait"], ["logs", "--follow"]])
-def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(
+def test_ctrl_c_leaves_job_running_and_prints_command_to_resume(
     laptop: Laptop, aws: AwsServer, job_id: str, command: list[str]
 ) -> None:
     process = laptop.start(command[0], job_id, *command[1:], "--region", "us-east-1", *QUICK)
@@ -313,7 +305,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(
     assert not aws.named("terminatejob")
 
 
-def test_follow_is_submit_then_logs_and_the_code_of_the_container(
+def test_follow_shows_log_and_exits_with_container_exit_code(
     laptop: Laptop, aws: AwsServer
 ) -> None:
     stream = str(uuid.uuid4())
@@ -334,9 +326,7 @@ def test_follow_is_submit_then_logs_and_the_code_of_the_container(
     assert done.stderr.splitlines()[-1] == f"{job_id} is FAILED with exit code 70"
 
 
-def test_an_array_is_followed_by_the_states_of_its_jobs(
-    laptop: Laptop, aws: AwsServer, job_id: str
-) -> None:
+def test_followed_array_shows_child_states(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     halfway = {"size": 2, "statusSummary": {"RUNNING": 1, "SUCCEEDED": 1}}
     aws.set_fate(job_id, status="PENDING", arrayProperties=halfway)
     process = laptop.start("logs", job_id, "--follow", *QUICK)
@@ -360,9 +350,7 @@ def test_cancel_ends_a_job_with_a_reason(laptop: Laptop, aws: AwsServer, job_id:
     assert call.body == {"jobId": job_id, "reason": "wrong probe"}
 
 
-def test_cancelling_what_has_ended_changes_nothing(
-    laptop: Laptop, aws: AwsServer, job_id: str
-) -> None:
+def test_cancelling_ended_job_changes_nothing(laptop: Laptop, aws: AwsServer, job_id: str) -> None:
     aws.set_fate(job_id, status="SUCCEEDED")
     done = laptop.run("cancel", job_id)
     assert done.returncode == 0

@@ -34,7 +34,7 @@ def request_of(array_size: int | None = None, **changed: Any) -> dict[str, Any]:
     return build_request(ENVIRONMENT, options, identity=IDENTITY, array_size=array_size)
 
 
-def test_a_request_says_what_to_run_where_and_when_to_try_again() -> None:
+def test_request_has_job_queue_and_retry_rules() -> None:
     assert request_of() == {
         "jobName": "session1-0123456789abcdef",
         "jobQueue": "gpu",
@@ -58,7 +58,7 @@ def test_a_request_says_what_to_run_where_and_when_to_try_again() -> None:
     }
 
 
-def test_every_option_has_its_place() -> None:
+def test_every_option_is_in_the_request() -> None:
     request = request_of(
         array_size=3,
         job_name="mine",
@@ -113,7 +113,7 @@ def test_every_option_has_its_place() -> None:
         ({"tags": {f"{n:03}{'é' * 125}": "é" * 256 for n in range(40)}}, "AWS Batch takes 30,720"),
     ],
 )
-def test_what_aws_refuses_is_refused_before(changed: dict[str, Any], message: str) -> None:
+def test_values_beyond_aws_limits_are_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(LimitError) as refusal:
         request_of(**changed)
     assert message in str(refusal.value)
@@ -136,21 +136,21 @@ def test_what_aws_refuses_is_refused_before(changed: dict[str, Any], message: st
         {"share_identifier": "lab", "priority": 0},
     ],
 )
-def test_the_limits_themselves_are_allowed(changed: dict[str, Any]) -> None:
+def test_values_at_aws_limits_are_accepted(changed: dict[str, Any]) -> None:
     assert request_of(**changed)["jobQueue"] == "gpu"
 
 
-def test_variables_that_batch_sets_itself_are_refused() -> None:
+def test_reserved_batch_variables_are_refused() -> None:
     with pytest.raises(LimitError, match="AWS_BATCH_JOB_ATTEMPT: AWS Batch sets the variables"):
         build_request({"AWS_BATCH_JOB_ATTEMPT": "1"}, OPTIONS, identity=IDENTITY)
 
 
-def test_too_long_overrides_are_refused_where_no_list_is_made_of_them() -> None:
+def test_too_long_overrides_without_manifest_are_refused() -> None:
     with pytest.raises(LimitError, match=r"the overrides have .* AWS takes 8,192"):
         build_request({"SORTERS_KWARGS": "x" * 7000}, OPTIONS, identity=IDENTITY)
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(LimitError) as refusal:
         request_of(timeout_s=1, attempts=99, priority=5)
     assert [line.partition(":")[0] for line in str(refusal.value).splitlines()] == [
@@ -171,9 +171,7 @@ def test_every_problem_is_told_at_once() -> None:
         ({"AWS_S3_BUCKET_FOLDER": "x" * 300}, "x" * 111 + "-"),
     ],
 )
-def test_a_job_without_a_name_is_called_after_its_recording(
-    environment: dict[str, str], name: str
-) -> None:
+def test_default_job_name_comes_from_recording(environment: dict[str, str], name: str) -> None:
     called = job_name(environment, None, IDENTITY)
     assert called.startswith(name)
     assert called.endswith(f"-{IDENTITY}")
@@ -181,11 +179,11 @@ def test_a_job_without_a_name_is_called_after_its_recording(
 
 
 @given(st.text(max_size=200))
-def test_a_suggested_name_is_always_one_that_aws_takes(folder: str) -> None:
+def test_suggested_name_is_valid_for_aws(folder: str) -> None:
     assert JOB_NAME.fullmatch(job_name({"AWS_S3_BUCKET_FOLDER": folder}, None, IDENTITY))
 
 
-def test_the_same_job_has_the_same_hash_and_another_has_another() -> None:
+def test_hash_identifies_job() -> None:
     identity = job_identity(ENVIRONMENT, "sorting")
     assert identity == job_identity(dict(reversed(ENVIRONMENT.items())), "sorting")
     assert identity != job_identity({**ENVIRONMENT, "SORTERS": "simple"}, "sorting")
@@ -197,7 +195,7 @@ def settings_of_length(length: int, **changed: str) -> JobSettings:
     return JobSettings.from_env({**variables, **changed})
 
 
-def test_long_settings_travel_as_a_list_on_s3_and_nothing_of_them_is_lost() -> None:
+def test_long_settings_are_stored_completely_in_manifest() -> None:
     settings = settings_of_length(20_000, RUN_IDENTIFIER="long", AWS_REGION_NAME="eu-west-1")
     job = prepare_job(settings, OPTIONS)
     environment = {
@@ -215,7 +213,7 @@ def test_long_settings_travel_as_a_list_on_s3_and_nothing_of_them_is_lost() -> N
     assert JobSettings.from_env(select_line(job.manifest, {})) == settings
 
 
-def test_settings_travel_in_the_request_as_long_as_they_fit() -> None:
+def test_settings_that_fit_are_sent_in_the_request() -> None:
     lengths = range(5_500, 7_500, 50)
     jobs = [prepare_job(settings_of_length(length), OPTIONS) for length in lengths]
     assert jobs[0].manifest is None
@@ -224,12 +222,12 @@ def test_settings_travel_in_the_request_as_long_as_they_fit() -> None:
         assert overrides_length(job.request["containerOverrides"]) <= 7_000
 
 
-def test_a_long_job_and_its_list_are_the_same_job_each_time() -> None:
+def test_job_with_manifest_has_stable_identity() -> None:
     jobs = [prepare_job(settings_of_length(20_000), OPTIONS) for _ in range(2)]
     assert jobs[0] == jobs[1]
 
 
-def test_long_settings_without_a_target_have_no_place_to_be_kept() -> None:
+def test_long_settings_without_target_are_refused() -> None:
     variables = {"TARGET_AWS_S3_BUCKET": "", "TARGET_AWS_S3_BUCKET_FOLDER": ""}
     with pytest.raises(SettingsError, match="--target: missing"):
         prepare_job(settings_of_length(20_000, **variables), OPTIONS)

@@ -44,7 +44,7 @@ def jobs(number: int) -> tuple[ListedJob, ...]:
     return jobs_of(listing(*(recording(f"sub-{index}") for index in range(number))), COMMON)
 
 
-def test_each_recording_is_a_job_with_a_target_of_its_own() -> None:
+def test_each_recording_becomes_a_job_with_its_own_target() -> None:
     made = jobs_of(listing(recording("sub-1/a"), recording("sub-2/a", N_JOBS="2")), COMMON)
     assert [job.settings.to_env() for job in made] == [
         {
@@ -60,7 +60,7 @@ def test_each_recording_is_a_job_with_a_target_of_its_own() -> None:
     ]
 
 
-def test_what_the_user_calls_the_run_is_kept_and_another_source_is_not() -> None:
+def test_run_identifier_is_kept_and_other_source_is_dropped() -> None:
     common = COMMON | {"RUN_IDENTIFIER": "trial", "AWS_S3_BUCKET": "lab", "DATA_TYPE": "nwb"}
     [made] = jobs_of(listing(recording("a")), common)
     variables = made.settings.to_env()
@@ -68,7 +68,7 @@ def test_what_the_user_calls_the_run_is_kept_and_another_source_is_not() -> None
     assert "AWS_S3_BUCKET" not in variables
 
 
-def test_a_problem_of_all_is_told_once_and_that_of_some_with_their_names() -> None:
+def test_common_problem_is_reported_once_and_others_with_their_recordings() -> None:
     common = COMMON | {"SORTERS": ""}
     rows = [recording(f"sub-{index}", N_JOBS="many") for index in range(102)]
     with pytest.raises(SettingsError) as refusal:
@@ -79,7 +79,7 @@ def test_a_problem_of_all_is_told_once_and_that_of_some_with_their_names() -> No
     assert ", sub-99 and 2 more: N_JOBS: " in workers
 
 
-def test_thousands_of_different_problems_do_not_flood_the_terminal() -> None:
+def test_number_of_reported_problems_is_limited() -> None:
     rows = [recording(f"sub-{index}", N_JOBS=f"{index} CPUs") for index in range(2_000)]
     with pytest.raises(SettingsError) as refusal:
         jobs_of(listing(*rows), COMMON)
@@ -105,17 +105,17 @@ def test_thousands_of_different_problems_do_not_flood_the_terminal() -> None:
         ),
     ],
 )
-def test_no_two_jobs_write_to_one_folder(rows: list[ListedRecording], message: str) -> None:
+def test_clashing_targets_are_refused(rows: list[ListedRecording], message: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)):
         jobs_of(listing(*rows), COMMON)
 
 
-def test_names_that_only_begin_alike_are_no_clash() -> None:
+def test_targets_with_common_prefix_are_accepted() -> None:
     made = jobs_of(listing(recording("a"), recording("a-2"), recording("a.b")), COMMON)
     assert len({job.target for job in made}) == 3
 
 
-def test_many_recordings_need_a_target() -> None:
+def test_list_without_target_is_refused() -> None:
     with pytest.raises(SettingsError, match="--target: missing; give s3://"):
         jobs_of(listing(recording("a")), {"SORTERS": "simple"})
 
@@ -128,13 +128,13 @@ def many(of_list: Sequence[ListedJob], title: str = "all") -> ManyJobs:
     ("number", "sizes"),
     [(1, [None]), (2, [2]), (10_000, [10_000]), (10_001, [5_000, 5_001]), (20_001, [6_667] * 3)],
 )
-def test_there_are_as_few_arrays_as_the_limit_allows(number: int, sizes: list[int | None]) -> None:
+def test_jobs_are_split_into_fewest_arrays(number: int, sizes: list[int | None]) -> None:
     [job] = jobs(1)
     prepared = many([job] * number, "all").prepare(OPTIONS)
     assert [each.request.get("arrayProperties", {}).get("size") for each in prepared] == sizes
 
 
-def test_one_recording_is_a_plain_job() -> None:
+def test_single_recording_is_a_plain_job() -> None:
     [prepared] = many(jobs(1), "all").prepare(OPTIONS)
     names = {each["name"] for each in prepared.request["containerOverrides"]["environment"]}
     assert prepared.manifest is None
@@ -142,7 +142,7 @@ def test_one_recording_is_a_plain_job() -> None:
     assert "MANIFEST_URL" not in names
 
 
-def test_an_array_is_told_its_list_and_no_more_than_reaches_it() -> None:
+def test_array_request_has_manifest_url_and_access_variables_only() -> None:
     made = jobs(3)
     [prepared] = many(made, "dandiset-000003").prepare(OPTIONS)
     overrides = prepared.request["containerOverrides"]["environment"]
@@ -163,7 +163,7 @@ def test_an_array_is_told_its_list_and_no_more_than_reaches_it() -> None:
     assert lines == [job.settings.to_env() for job in made]
 
 
-def test_the_same_list_is_the_same_array_and_a_shorter_one_another() -> None:
+def test_array_identity_depends_on_its_jobs() -> None:
     def identity(number: int) -> str:
         return many(jobs(number), "all").prepare(OPTIONS)[0].identity
 
@@ -171,12 +171,12 @@ def test_the_same_list_is_the_same_array_and_a_shorter_one_another() -> None:
     assert identity(2) != identity(3)
 
 
-def test_ten_thousand_rows_fit_a_request_by_far() -> None:
+def test_array_of_ten_thousand_fits_request() -> None:
     [prepared] = many(jobs(1) * 10_000, "all").prepare(OPTIONS)
     assert len(json.dumps(prepared.request)) < 2_000
 
 
-def test_the_overview_counts_and_adds_up() -> None:
+def test_overview_shows_number_and_total_size() -> None:
     rows = [recording(f"sub-{index:02}", 1024**2) for index in range(12)]
     shown = many(jobs_of(listing(*rows), COMMON)).overview().splitlines()
     source = "dandi://dandi/000003@draft/sub-00.nwb"
@@ -184,7 +184,7 @@ def test_the_overview_counts_and_adds_up() -> None:
     assert shown[-2:] == ["... and 2 more", "12 recordings, 12.0 MiB in all"]
 
 
-def test_the_overview_says_which_sizes_are_unknown() -> None:
+def test_overview_states_unknown_sizes() -> None:
     rows = [recording("a", 2048), recording("b", None)]
     shown = many(jobs_of(listing(*rows), COMMON)).overview().splitlines()
     source = "dandi://dandi/000003@draft/b.nwb"

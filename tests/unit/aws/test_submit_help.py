@@ -37,19 +37,19 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_help_in_the_readme_is_the_program_s_own(tmp_path: Path) -> None:
+def test_readme_shows_the_actual_help(tmp_path: Path) -> None:
     shown = re.search(r"<!-- help:.*?-->\n```text\n(.*?)```\n<!-- /help -->", README, re.DOTALL)
     assert shown is not None, "the README lost its marks around the help"
     assert shown[1] == run(tmp_path, str(ROOT / "submit_job.py"), "--help").stdout
 
 
-def test_where_values_come_from_is_said_in_help_and_readme(tmp_path: Path) -> None:
+def test_help_and_readme_state_order_of_precedence(tmp_path: Path) -> None:
     shown = run(tmp_path, str(ROOT / "submit_job.py"), "--help").stdout
     assert PRECEDENCE in " ".join(shown.split())
     assert PRECEDENCE in " ".join(README.split())
 
 
-def test_every_command_is_in_the_readme() -> None:
+def test_readme_lists_every_command() -> None:
     for name, command in program.commands.items():
         assert command.hidden or f"submit_job.py {name} " in README
 
@@ -63,7 +63,7 @@ def test_help_imports_nothing_slow(command: list[str], tmp_path: Path) -> None:
     assert shown.stdout.startswith("Usage: submit_job.py")
 
 
-def test_every_option_says_what_it_does() -> None:
+def test_every_option_has_help() -> None:
     for command in program.commands.values():
         for parameter in command.params:
             if parameter.param_type_name == "option":
@@ -74,7 +74,7 @@ def state(**reply: object) -> JobState:
     return JobState(reply={"jobId": "1", "jobName": "mine", "status": "FAILED", **reply})
 
 
-def test_a_reply_that_says_next_to_nothing_is_enough() -> None:
+def test_job_state_accepts_minimal_reply() -> None:
     job = state()
     assert (job.exit_code, job.reason, job.log_streams, job.array_size) == (None, "", [], None)
     assert (job.n_attempts, job.array_counts, job.environment, job.queue) == (0, {}, {}, "")
@@ -84,11 +84,11 @@ def test_a_reply_that_says_next_to_nothing_is_enough() -> None:
     assert jobs_table([job]).splitlines()[1].split() == ["1", "mine", "FAILED"]
 
 
-def test_a_job_under_way_counts_its_attempt() -> None:
+def test_running_job_counts_its_attempt() -> None:
     job = state(status="RUNNING", attempts=[{}], statusReason="r", container={"reason": "r"})
     assert job.n_attempts == 2
     assert job.describe() == "1 is RUNNING, attempt 2: r"
 
 
-def test_no_jobs_are_a_table_of_no_rows() -> None:
+def test_table_without_jobs_has_no_rows() -> None:
     assert len(jobs_table([]).splitlines()) == 1

@@ -70,7 +70,7 @@ def test_options_become_the_variables_of_the_job() -> None:
         (None, "environment", None, "environment"),
     ],
 )
-def test_a_flag_is_stronger_than_the_environment_and_that_than_the_file(
+def test_flag_overrides_environment_and_environment_overrides_file(
     flag: str | None, environment: str | None, env_file: str | None, expected: str
 ) -> None:
     said = {"SORTERS": env_file} if env_file is not None else {}
@@ -81,7 +81,7 @@ def test_a_flag_is_stronger_than_the_environment_and_that_than_the_file(
     assert job_variables(options, {**ours, **new})["SORTERS"] == expected
 
 
-def test_a_source_of_a_stronger_layer_is_the_only_one() -> None:
+def test_source_of_stronger_layer_replaces_weaker_source() -> None:
     env_file = {"AWS_S3_BUCKET": "old", "AWS_S3_BUCKET_FOLDER": "old", "DATA_TYPE": "nwb"}
     environ = {"SOURCE_FOLDER": "/data", "TARGET_AWS_S3_BUCKET_FOLDER": "old", **env_file}
     options = given(env_file, target="s3://new", source="dandi://dandi/000006@draft/a.nwb")
@@ -110,21 +110,21 @@ def test_a_source_of_a_stronger_layer_is_the_only_one() -> None:
         ],
     ],
 )
-def test_a_source_is_told_by_its_url(url: str, variables: dict[str, str]) -> None:
+def test_source_url_selects_variables(url: str, variables: dict[str, str]) -> None:
     assert source_variables(url) == variables
 
 
 @pytest.mark.parametrize(
     "url", ["/data/session1", "session1", "C:\\data", "gs://lab/raw", "file:///a"]
 )
-def test_a_source_that_no_machine_of_aws_sees_is_refused(url: str) -> None:
+def test_local_source_is_refused(url: str) -> None:
     message = refused(**{**GIVEN, "source": url})
     assert "is not on S3 or DANDI" in message
     assert "aws s3 cp" in message
     assert "python run_script.py" in message
 
 
-def test_the_source_folder_of_the_environment_is_refused() -> None:
+def test_source_folder_in_environment_is_refused() -> None:
     message = refused(
         {"SOURCE_FOLDER": "/data/session1", "DATA_TYPE": "nwb"}, **TARGET, sorters="simple"
     )
@@ -134,14 +134,14 @@ def test_the_source_folder_of_the_environment_is_refused() -> None:
     )
 
 
-def test_a_simulated_recording_needs_no_source() -> None:
+def test_simulated_recording_needs_no_source() -> None:
     settings = resolve_settings(
         given(**TARGET, sorters="simple", env=(("TEST_WITH_TOY_RECORDING", "true"),)), {}
     )
     assert settings.test_with_toy_recording
 
 
-def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
+def test_missing_or_local_target_is_refused() -> None:
     message = refused(**SOURCE, sorters="kilosort4")
     assert message == (
         "--target: missing, and the job's machine is deleted with its files; "
@@ -175,11 +175,11 @@ def test_results_that_would_be_lost_with_the_machine_are_refused() -> None:
         ({"env": (("AWS_BATCH_JOB_ID", "1"),)}, "--env AWS_BATCH_JOB_ID: not a variable"),
     ],
 )
-def test_a_bad_job_is_refused_on_the_laptop(options: dict[str, Any], message: str) -> None:
+def test_invalid_job_is_refused_before_submission(options: dict[str, Any], message: str) -> None:
     assert message in refused(**{**GIVEN, **options})
 
 
-def test_a_misspelling_in_the_environment_is_found_but_not_in_what_is_not_ours() -> None:
+def test_misspelled_variable_is_refused_unless_foreign() -> None:
     assert "SORTERS_KWARG: not a variable" in refused({"SORTERS_KWARG": "{}"}, **GIVEN)
     others = {"AWS_ENDPOINT_URL_BATCH": "http://localhost:1", "AWS_CA_BUNDLE": "/ca.pem"}
     assert (
@@ -205,9 +205,7 @@ def test_a_misspelling_in_the_environment_is_found_but_not_in_what_is_not_ours()
         ),
     ],
 )
-def test_secrets_are_refused_with_the_remedy_and_not_shown(
-    name: str, value: str, remedy: str
-) -> None:
+def test_secrets_are_refused_with_remedy_and_hidden(name: str, value: str, remedy: str) -> None:
     message = refused(**{**GIVEN, "env": ((name, value),)})
     assert message.startswith(f"{name}: ")
     assert remedy in message
@@ -215,7 +213,7 @@ def test_secrets_are_refused_with_the_remedy_and_not_shown(
     assert "hidden-value" not in message
 
 
-def test_secrets_of_the_laptop_stay_on_it() -> None:
+def test_secrets_in_environment_are_not_forwarded() -> None:
     environ = {
         "AWS_ACCESS_KEY_ID": "AKIATESTTESTTESTTEST",
         "AWS_SECRET_ACCESS_KEY": "secret",
@@ -228,7 +226,7 @@ def test_secrets_of_the_laptop_stay_on_it() -> None:
     assert not [*forwarding_warnings(settings, environ)]
 
 
-def test_the_key_of_the_archive_is_said_to_stay_where_it_may_be_missed() -> None:
+def test_unforwarded_dandi_key_is_warned_of() -> None:
     dandi = {**GIVEN, "source": "dandi://dandi/000006@draft/a.nwb", "data_type": None}
     settings = resolve_settings(given(**dandi), {})
     [remark] = forwarding_warnings(settings, {"DANDI_API_KEY": "secret"})
@@ -246,15 +244,13 @@ def test_the_key_of_the_archive_is_said_to_stay_where_it_may_be_missed() -> None
         ("", False),
     ],
 )
-def test_a_server_of_this_machine_is_one_that_the_job_will_not_find(
-    url: str, is_local: bool
-) -> None:
+def test_endpoint_on_this_machine_is_warned_of(url: str, is_local: bool) -> None:
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         told = [*endpoint_warnings({name: url})]
         assert [line.partition("=")[0] for line in told] == [name] * is_local
 
 
-def test_every_secret_is_told_at_once() -> None:
+def test_all_secrets_are_reported_at_once() -> None:
     with pytest.raises(SettingsError) as refusal:
         check_no_secret({"A_TOKEN": "a", "N_JOBS": "1", "B_SECRET": "b"})
     assert [line.partition(":")[0] for line in str(refusal.value).splitlines()] == [

@@ -102,12 +102,12 @@ NOT_NAMES = [
 
 
 @pytest.mark.parametrize(("text", "url"), WHOLE.items())
-def test_reads_a_dandiset_or_an_identifier(text: str, url: str) -> None:
+def test_dandiset_and_asset_identifiers_are_parsed(text: str, url: str) -> None:
     assert parse_asset_name(text) == AssetName(url=url)
 
 
 @pytest.mark.parametrize(("text", "url"), RENAMED.items())
-def test_reads_the_former_names_of_the_sandbox_and_says_so(
+def test_former_sandbox_names_are_replaced_with_warning(
     text: str, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -116,13 +116,13 @@ def test_reads_the_former_names_of_the_sandbox_and_says_so(
 
 
 @pytest.mark.parametrize(("text", "parts"), SELECTED.items())
-def test_reads_a_path_a_prefix_or_a_glob(text: str, parts: tuple[str, str, str]) -> None:
+def test_paths_prefixes_and_globs_are_parsed(text: str, parts: tuple[str, str, str]) -> None:
     name = parse_asset_name(text)
     assert (name.url, name.selects, name.pattern) == parts
 
 
 @pytest.mark.parametrize("text", NOT_NAMES)
-def test_refuses_what_is_no_name(text: str) -> None:
+def test_invalid_dandi_name_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"DANDISET_S3_FILE_URL .* does not name a DANDI asset"):
         parse_asset_name(text)
 
@@ -130,7 +130,7 @@ def test_refuses_what_is_no_name(text: str) -> None:
 @pytest.mark.parametrize(
     ("path", "covered"), [("sub-1/a.nwb", True), ("sub-1", True), ("sub-10/a.nwb", False)]
 )
-def test_a_path_covers_a_folder_but_not_what_only_begins_like_it(path: str, covered: bool) -> None:
+def test_path_covers_folder_but_not_longer_names(path: str, covered: bool) -> None:
     name = parse_asset_name("dandi://dandi/000006/sub-1")
     assert name.covers(path) is covered
 
@@ -145,7 +145,7 @@ def test_a_path_covers_a_folder_but_not_what_only_begins_like_it(path: str, cove
         f"https://neurosift.app/?p=/nwb&url=https://dandiarchive.s3.amazonaws.com/{BLOB}",
     ],
 )
-def test_tells_a_blob_from_an_asset(url: str) -> None:
+def test_blob_and_asset_urls_are_distinguished(url: str) -> None:
     assert parse_dandi(url) == DandiBlob(bucket="dandiarchive", key=BLOB)
 
 
@@ -156,10 +156,10 @@ def test_tells_a_blob_from_an_asset(url: str) -> None:
         f"https://flatironinstitute.github.io/neurosift/?p=/nwb&url={API}/assets/{ASSET}/download/",
     ],
 )
-def test_takes_the_file_out_of_a_neurosift_link(page: str) -> None:
+def test_neurosift_link_yields_its_file(page: str) -> None:
     assert parse_dandi(page) == DandiAsset(url=f"{API}/assets/{ASSET}/download/")
 
 
 @pytest.mark.parametrize("text", [*WHOLE, *RENAMED, *SELECTED])
-def test_the_settings_accept_every_name(text: str) -> None:
+def test_settings_accept_every_dandi_name(text: str) -> None:
     assert parse_dandi(text) == DandiAsset(url=text)

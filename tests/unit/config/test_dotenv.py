@@ -39,7 +39,9 @@ def refused(file: Path) -> str:
         (b'A="1\n2"\nmy.name-2=x\n', {"A": "1\n2", "my.name-2": "x"}),
     ],
 )
-def test_what_is_read(tmp_path: Path, content: bytes, values: dict[str, str | None]) -> None:
+def test_dotenv_values_are_read(
+    tmp_path: Path, content: bytes, values: dict[str, str | None]
+) -> None:
     assert env_file_values(written(tmp_path, content)) == values
 
 
@@ -54,7 +56,7 @@ def test_what_is_read(tmp_path: Path, content: bytes, values: dict[str, str | No
         (b"A=1\r\n\r\nB='hidden' x\r\n", [3]),
     ],
 )
-def test_a_line_that_would_be_left_out(tmp_path: Path, content: bytes, lines: list[int]) -> None:
+def test_unreadable_line_is_refused(tmp_path: Path, content: bytes, lines: list[int]) -> None:
     file = written(tmp_path, content)
     message = refused(file)
     assert message.splitlines() == [
@@ -66,16 +68,16 @@ def test_a_line_that_would_be_left_out(tmp_path: Path, content: bytes, lines: li
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-16-le", "utf-16-be"])
-def test_another_encoding_than_utf_8(tmp_path: Path, encoding: str) -> None:
+def test_file_that_is_not_utf_8_is_refused(tmp_path: Path, encoding: str) -> None:
     file = written(tmp_path, "RUN_IDENTIFIER=Müller\r\n".encode(encoding))
     assert refused(file) == f"{file} is not UTF-8; save it as UTF-8"
 
 
-def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path) == f"{tmp_path} cannot be read (Is a directory); check it"
 
 
-def test_the_environment_is_stronger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", os.environ.copy())
     os.environ["A_OF_TEST"] = "environment"
     load_env_file(written(tmp_path, b"A_OF_TEST=file\nB_OF_TEST=${A_OF_TEST} and file\n"))
@@ -84,7 +86,7 @@ def test_the_environment_is_stronger(tmp_path: Path, monkeypatch: pytest.MonkeyP
     load_env_file(tmp_path / "none")
 
 
-def test_the_laptop_refuses_the_same_file(tmp_path: Path) -> None:
+def test_laptop_refuses_the_same_file(tmp_path: Path) -> None:
     file = written(tmp_path, b'SORTERS_KWARGS="{"simple": {}}"\n')
     shown = CliRunner().invoke(program, ["--env-file", str(file), "--dry-run"])
     assert isinstance(shown.exception, SettingsError)

@@ -39,7 +39,7 @@ def defaults_of(sorter: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("rate_hz", RATES)
 @pytest.mark.parametrize("sorter", sorted(HIGHEST))
-def test_the_upper_end_of_a_band_fits_the_rate(sorter: str, rate_hz: float) -> None:
+def test_default_band_end_is_lowered_to_fit_sampling_rate(sorter: str, rate_hz: float) -> None:
     name, expected = HIGHEST[sorter]
     chosen = fitting_bands({}, defaults_of(sorter), rate_hz)
     assert {name: each.value for name, each in chosen.items()} == (
@@ -47,7 +47,7 @@ def test_the_upper_end_of_a_band_fits_the_rate(sorter: str, rate_hz: float) -> N
     )
 
 
-def test_what_was_given_is_kept_and_the_rest_of_its_object_fits() -> None:
+def test_given_frequency_is_kept_and_defaults_are_lowered() -> None:
     given = {"filtering": {"freq_min": 500}}
     chosen = fitting_bands(given, defaults_of("spykingcircus2"), 10_000.0)
     assert merged(given, chosen) == {"filtering": {"freq_min": 500, "freq_max": 4500.0}}
@@ -60,7 +60,7 @@ def test_what_was_given_is_kept_and_the_rest_of_its_object_fits() -> None:
     [{"apply_preprocessing": False}, {"preprocessing_dict": {"highpass_filter": {}}}],
     ids=str,
 )
-def test_a_filter_that_is_not_applied_needs_no_band(given: dict[str, Any]) -> None:
+def test_disabled_filter_is_not_checked(given: dict[str, Any]) -> None:
     assert fitting_bands(given, defaults_of("tridesclous2"), 10_000.0) == {}
 
 
@@ -80,7 +80,7 @@ def test_a_filter_that_is_not_applied_needs_no_band(given: dict[str, Any]) -> No
          "preprocessing_dict: bandpass_filter: freq_max is 6000 Hz"),
     ],
 )  # fmt: skip
-def test_a_given_frequency_that_the_recording_does_not_hold_is_refused(
+def test_given_frequency_above_nyquist_is_refused(
     sorter: str, given: dict[str, Any], rate_hz: float, message: str
 ) -> None:
     with pytest.raises(SettingsError) as refusal:
@@ -100,11 +100,11 @@ def test_a_given_frequency_that_the_recording_does_not_hold_is_refused(
         ("spykingcircus2", {"apply_motion_correction": True}),
     ],
 )
-def test_what_fits_is_not_refused(sorter: str, given: dict[str, Any]) -> None:
+def test_fitting_frequency_is_accepted(sorter: str, given: dict[str, Any]) -> None:
     check_rate(10_000.0, "none", {sorter: given})
 
 
-def test_the_filter_of_kilosort4_is_held_against_the_rate() -> None:
+def test_kilosort4_filter_is_checked_against_sampling_rate() -> None:
     defaults = {"highpass_cutoff": 300}
     [problem] = sorter_band_problems("kilosort4", {"highpass_cutoff": 5000}, defaults, 10_000.0)
     assert problem.startswith("SORTERS_KWARGS: kilosort4: highpass_cutoff is 5000 Hz, and a rec")
@@ -119,15 +119,13 @@ def test_the_filter_of_kilosort4_is_held_against_the_rate() -> None:
         ({"freq_max": 0}, "freq_max is 0; a frequency is above 0 Hz"),
     ],
 )
-def test_a_band_that_fits_no_recording_is_refused_before_there_is_one(
-    given: dict[str, Any], message: str
-) -> None:
+def test_impossible_band_is_refused_without_recording(given: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         check_parameters({"simple": given})
 
 
 @pytest.mark.parametrize("rate_hz", RATES)
-def test_steps_fit_the_rate(rate_hz: float) -> None:
+def test_default_step_band_is_lowered_to_fit_sampling_rate(rate_hz: float) -> None:
     steps, chosen = fitting_steps([{"name": "bandpass_filter", "params": {}}], rate_hz)
     assert bool(chosen) is (rate_hz < 15_000)
     time_s = np.arange(int(rate_hz)) / rate_hz
@@ -138,7 +136,7 @@ def test_steps_fit_the_rate(rate_hz: float) -> None:
     assert traces[:, 1].std() == pytest.approx(1000 / np.sqrt(2), rel=0.05)
 
 
-def test_a_step_sees_the_rate_that_the_step_before_it_leaves() -> None:
+def test_step_uses_sampling_rate_after_previous_step() -> None:
     resampled = [{"name": "resample", "params": {"resample_rate": 10_000}}]
     steps, _ = fitting_steps([*resampled, {"name": "bandpass_filter", "params": {}}], 30_000.0)
     assert steps[1]["params"] == {"freq_max": 4500.0}
@@ -162,19 +160,19 @@ def test_a_step_sees_the_rate_that_the_step_before_it_leaves() -> None:
     ],
     ids=str,
 )
-def test_a_given_step_that_does_not_fit_is_refused(steps: dict[str, Any], message: str) -> None:
+def test_given_step_above_nyquist_is_refused(steps: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=f"^PREPROCESSING: {message}"):
         check_rate(10_000.0, steps, {})
     check_rate(40_000.0, steps, {})
 
 
-def test_parameters_that_are_none_are_left_to_the_check_that_names_them() -> None:
+def test_invalid_step_parameters_are_left_to_their_own_check() -> None:
     check_rate(10_000.0, {"bandpass_filter": 6000, "resample": None}, {})
     with pytest.raises(SettingsError, match="filtering is 300; it takes an object"):
         check_parameters({"spykingcircus2": {"filtering": 300}})
 
 
-def test_the_frequencies_of_the_steps_are_those_of_spikeinterface() -> None:
+def test_step_defaults_match_spikeinterface() -> None:
     found: dict[str, dict[str, Any]] = {}
     for step, function in pp_names_to_functions.items():
         for name, parameter in inspect.signature(function).parameters.items():
@@ -209,7 +207,7 @@ def test_the_frequencies_of_the_steps_are_those_of_spikeinterface() -> None:
         ({"SOURCE_FOLDER": "/data/run_g0", "DATA_TYPE": "spikeglx"}, None),
     ],
 )
-def test_the_rate_is_known_before_the_download_where_the_settings_tell_it(
+def test_sampling_rate_in_settings_is_known_before_download(
     variables: dict[str, str], rate_hz: float | None
 ) -> None:
     assert known_rate_hz(JobSettings.from_env({**variables, "SORTERS": "simple"})) == rate_hz

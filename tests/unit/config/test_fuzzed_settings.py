@@ -131,7 +131,7 @@ def test_variables_are_accepted_or_refused_by_a_settings_error(
 
 
 @fuzzed(NAMES, NASTY)
-def test_one_nasty_variable_is_accepted_or_refused_in_short_lines(name: str, value: str) -> bool:
+def test_nasty_value_is_accepted_or_refused_in_short_lines(name: str, value: str) -> bool:
     try:
         JobSettings.from_env({**BASE, name: value})
     except SettingsError as error:
@@ -217,7 +217,7 @@ def valid_settings(draw: st.DrawFn) -> JobSettings:
 
 @FUZZED
 @given(valid_settings())
-def test_settings_survive_the_way_through_an_environment(given_settings: JobSettings) -> None:
+def test_settings_round_trip_through_environment(given_settings: JobSettings) -> None:
     written = given_settings.to_env()
     assert all(isinstance(text, str) for text in written.values())
     assert JobSettings.from_env(written) == given_settings
@@ -225,9 +225,7 @@ def test_settings_survive_the_way_through_an_environment(given_settings: JobSett
 
 @FUZZED
 @given(st.lists(valid_settings(), min_size=1, max_size=4), st.data())
-def test_settings_survive_the_way_through_a_list(
-    jobs: list[JobSettings], data: st.DataObject
-) -> None:
+def test_settings_round_trip_through_manifest(jobs: list[JobSettings], data: st.DataObject) -> None:
     written = manifest_bytes([job.to_env() for job in jobs])
     index = data.draw(st.integers(0, len(jobs) - 1))
     assert JobSettings.from_env(select_line(written, {ARRAY_INDEX: str(index)})) == jobs[index]
@@ -253,7 +251,7 @@ ARRAY_CHILD = st.dictionaries(
         (b'{"SORTERS": "\\ud800"}', {}),
     ],
 )
-def test_a_list_of_jobs_is_accepted_or_refused(content: bytes, environ: dict[str, str]) -> bool:
+def test_manifest_is_accepted_or_refused(content: bytes, environ: dict[str, str]) -> bool:
     for read in (
         lambda: line_index(environ),
         lambda: manifest_entry({**environ, "MANIFEST_URL": "s3://lab/list.jsonl"}),
@@ -276,7 +274,7 @@ ASSET_URLS = FOLDER.map(lambda path: f"dandi://dandi/000006@draft/{path}") | st.
 
 
 @fuzzed(VALUES | ASSET_URLS)
-def test_an_address_on_dandi_is_parsed_or_refused_by_a_value_error(url: str) -> bool:
+def test_dandi_url_is_parsed_or_raises_value_error(url: str) -> bool:
     try:
         assert isinstance(parse_dandi(url), DandiBlob | DandiAsset)
     except ValueError as error:
@@ -286,9 +284,7 @@ def test_an_address_on_dandi_is_parsed_or_refused_by_a_value_error(url: str) -> 
 
 
 @fuzzed(VALUES | st.sampled_from(["lab-data", "s3://lab-data/raw"]), st.none() | VALUES)
-def test_a_place_on_s3_is_parsed_or_refused_by_a_value_error(
-    bucket: str, folder: str | None
-) -> bool:
+def test_s3_location_is_parsed_or_raises_value_error(bucket: str, folder: str | None) -> bool:
     try:
         location = parse_s3(bucket, folder)
     except ValueError as error:
@@ -318,7 +314,7 @@ KEYS = st.lists(
         ("a\0b",),
     ],
 )
-def test_a_key_names_a_file_inside_the_folder_or_is_refused(key: str) -> bool:
+def test_key_names_file_inside_folder_or_is_refused(key: str) -> bool:
     folder = PurePosixPath("/scratch/source")
     try:
         name = file_name(key, f"s3://lab/{key}")
@@ -335,7 +331,7 @@ def test_a_key_names_a_file_inside_the_folder_or_is_refused(key: str) -> bool:
 
 
 @pytest.mark.parametrize("name", variable_names())
-def test_a_huge_or_deep_value_of_each_variable_is_no_bug(name: str) -> None:
+def test_huge_or_deep_values_cause_no_bug(name: str) -> None:
     for value in (DEEP, HUGE, f'{{"a": {DEEP}'):
         with contextlib.suppress(SettingsError):
             JobSettings.from_env({**BASE, name: value})

@@ -10,7 +10,7 @@ JOB = {"SOURCE_FOLDER": "/data", "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
 
 @pytest.mark.parametrize("folder", ["runs//day1", "./runs", "a/../b", "runs/..", "day\t1", "a\x7f"])
 @pytest.mark.parametrize("name", ["AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"])
-def test_a_path_that_could_not_be_moved_is_refused_at_once(name: str, folder: str) -> None:
+def test_invalid_s3_path_is_refused(name: str, folder: str) -> None:
     variables = JOB | {name: "lab-data", f"{name}_FOLDER": folder}
     if name == "AWS_S3_BUCKET":
         del variables["SOURCE_FOLDER"]
@@ -23,7 +23,7 @@ def test_a_path_that_could_not_be_moved_is_refused_at_once(name: str, folder: st
 
 
 @pytest.mark.parametrize("folder", ["/runs/day 1/", "s3://lab-data/a", "..a/b.", "ä+%#?&=/x", "~"])
-def test_other_paths_are_taken(folder: str) -> None:
+def test_valid_s3_paths_are_accepted(folder: str) -> None:
     settings = JobSettings.from_env(
         JOB | {"TARGET_AWS_S3_BUCKET": "lab-data", "TARGET_AWS_S3_BUCKET_FOLDER": folder}
     )

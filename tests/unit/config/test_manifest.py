@@ -43,7 +43,7 @@ variables = st.dictionaries(
 
 
 @given(st.lists(variables, min_size=1, max_size=20))
-def test_every_child_reads_back_the_variables_of_its_line(lines: list[dict[str, str]]) -> None:
+def test_child_reads_variables_of_its_line(lines: list[dict[str, str]]) -> None:
     data = manifest_bytes(lines)
     read = [
         select_line(data, {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)}) for index in range(len(lines))
@@ -63,7 +63,7 @@ def test_every_child_reads_back_the_variables_of_its_line(lines: list[dict[str, 
         n_jobs=st.none() | st.integers(1, 64),
     )
 )
-def test_a_line_gives_the_settings_that_wrote_it(settings: JobSettings) -> None:
+def test_manifest_line_restores_settings(settings: JobSettings) -> None:
     line = select_line(manifest_bytes([settings.to_env()]), {})
     assert JobSettings.from_env(line) == settings
 
@@ -77,22 +77,20 @@ def test_a_line_gives_the_settings_that_wrote_it(settings: JobSettings) -> None:
         ({"AWS_BATCH_JOB_ARRAY_INDEX": "", "AWS_BATCH_JOB_ID": f"{JOB_ID}:0"}, "a"),
     ],
 )
-def test_the_child_is_known_by_its_index_or_its_identifier(
-    environ: dict[str, str], name: str
-) -> None:
+def test_child_index_comes_from_variable_or_job_id(environ: dict[str, str], name: str) -> None:
     assert select_line(TWO, environ) == {"RUN_IDENTIFIER": name}
 
 
 @pytest.mark.parametrize("environ", [{}, {"AWS_BATCH_JOB_ID": JOB_ID}])
-def test_a_single_job_reads_a_list_of_one_line(environ: dict[str, str]) -> None:
+def test_single_job_reads_one_line_manifest(environ: dict[str, str]) -> None:
     assert select_line(manifest_bytes([{"SORTERS": "simple"}]), environ) == {"SORTERS": "simple"}
 
 
-def test_a_job_that_is_no_child_has_no_index() -> None:
+def test_single_job_has_no_index() -> None:
     assert line_index({"AWS_BATCH_JOB_ID": JOB_ID}) is None
 
 
-def test_a_list_that_was_written_by_hand_is_read_too() -> None:
+def test_handwritten_manifest_is_read() -> None:
     by_hand = '\ufeff{"SORTERS": "simple"}\r\n{"SORTERS": "kilosort4"}\r\n\r\n'.encode()
     assert select_line(by_hand, {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}) == {"SORTERS": "kilosort4"}
 
@@ -114,7 +112,7 @@ def test_a_list_that_was_written_by_hand_is_read_too() -> None:
         (b'{"A": "1"}\n\n{"A": "3"}', {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}, "line 2 is not JSON"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_said_in_one_line(
+def test_invalid_manifest_is_refused_in_one_line(
     data: bytes, environ: dict[str, str], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=re.escape(message)) as refusal:
@@ -122,7 +120,7 @@ def test_what_is_wrong_with_a_list_is_said_in_one_line(
     assert "\n" not in str(refusal.value)
 
 
-def test_the_same_jobs_have_the_same_name_and_others_another() -> None:
+def test_manifest_name_depends_on_its_content() -> None:
     again = manifest_bytes([{"RUN_IDENTIFIER": "a"}, {"RUN_IDENTIFIER": "b"}])
     other = manifest_bytes([{"RUN_IDENTIFIER": "b"}, {"RUN_IDENTIFIER": "a"}])
     assert manifest_name(again) == manifest_name(TWO)

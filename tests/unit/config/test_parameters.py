@@ -79,12 +79,12 @@ def test_what_is_refused_and_how(parameters: dict[str, Any], message: str) -> No
         {"job_kwargs": {"n_jobs": 2, "chunk_duration": "1s"}},
     ],
 )
-def test_what_depends_on_the_method_is_the_sorter_s(parameters: dict[str, Any]) -> None:
+def test_method_dependent_parameters_are_not_checked(parameters: dict[str, Any]) -> None:
     assert circus(**parameters) == []
 
 
 @pytest.mark.parametrize("sorter", ["tridesclous2", "lupin", "simple"])
-def test_an_object_without_names_takes_any(sorter: str) -> None:
+def test_empty_default_object_accepts_any_name(sorter: str) -> None:
     defaults = ss.get_default_sorter_params(sorter)
     objects = [name for name, default in defaults.items() if default == {}]
     assert "job_kwargs" in objects
@@ -92,13 +92,13 @@ def test_an_object_without_names_takes_any(sorter: str) -> None:
 
 
 @pytest.mark.parametrize("sorter", ss.installed_sorters())
-def test_every_default_is_a_value(sorter: str) -> None:
+def test_defaults_are_valid_values(sorter: str) -> None:
     defaults = ss.get_default_sorter_params(sorter)
     assert problems(sorter, defaults) == []
     assert problems(sorter, json.loads(json.dumps(defaults))) == []
 
 
-def test_every_object_with_names_is_known_here() -> None:
+def test_all_default_objects_are_classified() -> None:
     for sorter in ss.installed_sorters():
         defaults = ss.get_default_sorter_params(sorter)
         objects = {f"{sorter}.{name}" for name, value in defaults.items() if isinstance(value, dict)
@@ -107,7 +107,7 @@ def test_every_object_with_names_is_known_here() -> None:
 
 
 @pytest.mark.parametrize("name", HANDED_ON)
-def test_whatever_the_function_behind_takes_is_no_misspelling(name: str) -> None:
+def test_parameters_of_inner_function_are_not_misspellings(name: str) -> None:
     taken = [
         parameter
         for function in HANDED_ON[name]
@@ -120,6 +120,6 @@ def test_whatever_the_function_behind_takes_is_no_misspelling(name: str) -> None
             assert circus(**{name: {parameter: 1}}) == []
 
 
-def test_what_json_cannot_say_is_said_as_python_does() -> None:
+def test_value_without_json_form_is_shown_as_python() -> None:
     assert as_json({"a": None, "b": "é"}) == '{"a": null, "b": "é"}'
     assert as_json(object).startswith("<class")

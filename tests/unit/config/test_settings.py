@@ -46,7 +46,7 @@ def accepted(**changes: str | None) -> JobSettings:
     return JobSettings.from_env(environ)
 
 
-def test_the_variables_of_a_good_job() -> None:
+def test_variables_of_valid_job_are_parsed() -> None:
     settings = accepted(
         READ_RECORDING_KWARGS='{"stream_id": "imec0.ap"}',
         SORTERS_KWARGS='{"kilosort4": {"nblocks": 0}}',
@@ -87,7 +87,7 @@ def test_a_mounted_folder_is_a_source() -> None:
     assert isinstance(settings.source, LocalFolder)
 
 
-def test_the_source_variables_of_the_first_version_mean_the_same() -> None:
+def test_synonyms_of_source_variables_are_accepted() -> None:
     environ = {f"SOURCE_{name}" if "BUCKET" in name else name: GOOD[name] for name in GOOD}
     assert JobSettings.from_env(environ) == accepted()
 
@@ -103,7 +103,7 @@ def test_true_is_true(text: str) -> None:
     assert accepted(TEST_WITH_SUB_RECORDING=text).sub_recording_n_frames == 300_000
 
 
-def test_an_empty_variable_is_an_unset_one() -> None:
+def test_empty_variable_counts_as_unset() -> None:
     settings = accepted(TARGET_AWS_S3_BUCKET="", N_JOBS=" ", SORTERS_KWARGS="")
     assert settings == accepted()
 
@@ -197,7 +197,7 @@ def test_what_is_refused_and_how(changes: dict[str, str | None], words: str) -> 
 
 
 @pytest.mark.parametrize("url", ["ftp://x/y.nwb", "not a url", "s3://dandiarchive/other/key"])
-def test_a_url_that_names_no_asset_is_refused(url: str) -> None:
+def test_url_without_asset_is_refused(url: str) -> None:
     message = refusal(AWS_S3_BUCKET=None, AWS_S3_BUCKET_FOLDER=None, DANDISET_S3_FILE_URL=url)
     assert message.startswith("DANDISET_S3_FILE_URL: ")
 
@@ -205,7 +205,7 @@ def test_a_url_that_names_no_asset_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "results", ["/data/session", "/data/session/results", "/data/../data/session"]
 )
-def test_results_are_not_written_into_the_source(results: str) -> None:
+def test_target_inside_source_is_refused(results: str) -> None:
     message = refusal(
         AWS_S3_BUCKET=None,
         AWS_S3_BUCKET_FOLDER=None,
@@ -215,7 +215,7 @@ def test_results_are_not_written_into_the_source(results: str) -> None:
     assert message.startswith(f"RESULTS_FOLDER: {results} is in the source itself")
 
 
-def test_results_may_lie_beside_the_source() -> None:
+def test_target_beside_source_is_accepted() -> None:
     JobSettings.from_env(
         {
             "SOURCE_FOLDER": "/data/session",
@@ -226,7 +226,7 @@ def test_results_may_lie_beside_the_source() -> None:
     )
 
 
-def test_no_source_names_the_variables_that_give_one() -> None:
+def test_missing_source_error_names_source_variables() -> None:
     with pytest.raises(SettingsError, match=r"no source given; .*DANDISET_S3_FILE_URL"):
         JobSettings.from_env({"SORTERS": "simple"})
 
@@ -238,7 +238,7 @@ def test_no_source_names_the_variables_that_give_one() -> None:
         ("{'simple': {'a': None, 'b': \"it's\"}}", '{"simple": {"a": null, "b": "it\'s"}}'),
     ],
 )
-def test_a_python_literal_is_answered_with_its_json(literal: str, corrected: str) -> None:
+def test_python_literal_error_suggests_json(literal: str, corrected: str) -> None:
     assert refusal(SORTERS_KWARGS=literal).endswith(f"write {corrected}")
 
 
@@ -254,7 +254,7 @@ def without_source(**changes: str) -> dict[str, str | None]:
         ("~/data", "is a shell's short form; write the full path, like /home/me/data"),
     ],
 )
-def test_a_source_folder_is_on_the_machine(folder: str, words: str) -> None:
+def test_remote_source_folder_is_refused(folder: str, words: str) -> None:
     message = refusal(**without_source(SOURCE_FOLDER=folder))
     assert message == f"SOURCE_FOLDER: {folder} {words}"
 
@@ -269,12 +269,12 @@ def test_a_source_folder_is_on_the_machine(folder: str, words: str) -> None:
         ),
     ],
 )
-def test_a_probe_that_can_be_nowhere(probe: str, words: str) -> None:
+def test_invalid_probe_location_is_refused(probe: str, words: str) -> None:
     assert refusal(PROBE_FILE=probe).startswith(f"PROBE_FILE: {words}")
 
 
 @pytest.mark.parametrize("probe", ["s3://lab/p.json", "p.json", "a/p.json", "/data/p.json"])
-def test_a_probe_that_can_be_somewhere(probe: str) -> None:
+def test_valid_probe_location_is_accepted(probe: str) -> None:
     assert accepted(PROBE_FILE=probe).probe_file == probe
 
 
@@ -290,7 +290,7 @@ def test_a_probe_that_can_be_somewhere(probe: str) -> None:
         ),
     ],
 )
-def test_a_server_that_can_be_none(name: str, url: str, remedy: str) -> None:
+def test_invalid_endpoint_url_is_refused(name: str, url: str, remedy: str) -> None:
     message = f"{name}: {url!r} is not the URL of a server; {remedy}"
     assert refusal(**{name: url}) == message
     with pytest.raises(SettingsError) as raised:
@@ -298,14 +298,14 @@ def test_a_server_that_can_be_none(name: str, url: str, remedy: str) -> None:
     assert str(raised.value) == message
 
 
-def test_the_password_before_a_server_is_not_shown() -> None:
+def test_password_in_endpoint_url_is_hidden() -> None:
     assert "planted" not in refusal(AWS_ENDPOINT_URL="user:planted@minio:9000")
 
 
 @pytest.mark.parametrize(
     "url", ["https://s3.lab", "http://localhost:9000/", "http://[::1]:9", "http://a:b@minio/x"]
 )
-def test_a_server_may_be_anywhere(url: str) -> None:
+def test_valid_endpoint_url_is_accepted(url: str) -> None:
     assert accepted(AWS_ENDPOINT_URL=url).aws.endpoint_url == url
 
 
@@ -320,7 +320,7 @@ def test_a_server_may_be_anywhere(url: str) -> None:
         ("1", "us-east-1"),
     ],
 )
-def test_what_is_no_region(region: str, example: str) -> None:
+def test_invalid_region_is_refused(region: str, example: str) -> None:
     message = f"{region!r} is not the name of a region; write it like {example}"
     assert refusal(AWS_REGION_NAME=region) == f"AWS_REGION_NAME: {message}"
 
@@ -328,7 +328,7 @@ def test_what_is_no_region(region: str, example: str) -> None:
 @pytest.mark.parametrize(
     "region", ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "auto", "fr-par", "RegionOne"]
 )
-def test_a_region_may_be_another_server_s(region: str) -> None:
+def test_region_of_other_server_is_accepted(region: str) -> None:
     assert accepted(AWS_REGION_NAME=region).aws.region_name == region
 
 
@@ -338,11 +338,11 @@ def test_exports_are_named_in_any_case(exports: str) -> None:
 
 
 @pytest.mark.parametrize("count", ["4", " 4 ", "+4", "4.0"])
-def test_a_number_as_people_and_tables_write_it(count: str) -> None:
+def test_count_formats_are_accepted(count: str) -> None:
     assert accepted(N_JOBS=count).n_jobs == 4
 
 
-def test_nan_is_no_json() -> None:
+def test_nan_is_refused() -> None:
     assert "NaN is not a JSON value" in refusal(SORTERS_KWARGS='{"simple": {"a": NaN}}')
 
 
@@ -380,7 +380,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ("RECORDING_PARAMS", "READ_RECORDING_KWARGS"),
     ],
 )
-def test_a_name_that_is_nearly_ours_is_answered_with_what_is_meant(name: str, meant: str) -> None:
+def test_misspelled_variable_error_names_the_intended_one(name: str, meant: str) -> None:
     message = f"{name}: not a variable of this program; did you mean {meant}?"
     assert refusal(**{name: "x"}) == message
 
@@ -398,7 +398,7 @@ def test_a_name_that_is_nearly_ours_is_answered_with_what_is_meant(name: str, me
         *("DANDI_DEVEL", "DANDI_CACHE", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "CUDA_HOME"),
     ],
 )
-def test_what_other_programs_call_their_variables_is_no_misspelling(name: str) -> None:
+def test_variables_of_other_programs_are_not_misspellings(name: str) -> None:
     assert accepted(**{name: "x"}) == accepted()
 
 
@@ -414,13 +414,13 @@ def test_what_other_programs_call_their_variables_is_no_misspelling(name: str) -
         ("TARGET_AWS_S3_BUCKET", "''", ""),
     ],
 )
-def test_quotes_that_came_with_the_value(name: str, text: str, meant: str) -> None:
+def test_surrounding_quotes_are_refused(name: str, text: str, meant: str) -> None:
     message = refusal(**{name: text})
     assert message.startswith(f"{name}: has quotes around it that are part of its value")
     assert message.endswith(f"; leave out the outer quotes; write {name}={meant}")
 
 
-def test_quotes_around_a_secret_do_not_show_it() -> None:
+def test_quoted_secret_is_hidden() -> None:
     message = refusal(AWS_ACCESS_KEY_ID="'planted'", AWS_SECRET_ACCESS_KEY='"planted"')
     assert [line.partition(":")[0] for line in message.splitlines()] == [
         "AWS_ACCESS_KEY_ID",
@@ -429,24 +429,24 @@ def test_quotes_around_a_secret_do_not_show_it() -> None:
     assert "planted" not in message
 
 
-def test_what_is_between_the_quotes_is_checked_as_well() -> None:
+def test_quoted_value_is_also_checked() -> None:
     first, second = refusal(N_JOBS="'0.5'").splitlines()
     assert first.startswith("N_JOBS: has quotes around it")
     assert second == "N_JOBS: '0.5' is not a whole number of 1 or more; write one like 4"
 
 
-def test_an_identifier_may_have_quotes() -> None:
+def test_run_identifier_may_have_quotes() -> None:
     assert accepted(RUN_IDENTIFIER="'mine'").run_identifier == "'mine'"
 
 
 @pytest.mark.parametrize("name", ["RUN_IDENTIFIER", "AWS_S3_BUCKET_FOLDER", "DANDI_API_KEY"])
 @pytest.mark.parametrize("text", ["M\udcfcller", "a\0b"])
-def test_what_is_no_text(name: str, text: str) -> None:
+def test_undecodable_value_is_refused(name: str, text: str) -> None:
     message = f"{name}: is not UTF-8 text; write it in UTF-8, or with plain letters"
     assert refusal(**{name: text}) == message
 
 
-def test_what_another_program_has_for_a_value_may_be_no_text() -> None:
+def test_undecodable_value_of_other_program_is_ignored() -> None:
     assert accepted(LS_COLORS="\udcfc") == accepted()
 
 
@@ -454,12 +454,12 @@ def test_what_another_program_has_for_a_value_may_be_no_text() -> None:
     ("url", "words"),
     [("s3://lab/\udcfc.jsonl", "is not UTF-8 text"), ("'s3://lab/a.jsonl'", "has quotes around")],
 )
-def test_the_url_of_a_manifest_is_read_as_the_other_variables(url: str, words: str) -> None:
+def test_manifest_url_is_validated(url: str, words: str) -> None:
     with pytest.raises(SettingsError, match=f"MANIFEST_URL: {words}"):
         resolve_environment({"MANIFEST_URL": url})
 
 
-def test_secrets_are_masked_and_never_travel() -> None:
+def test_secrets_are_masked_and_not_written_back() -> None:
     settings = accepted(
         AWS_ACCESS_KEY_ID="AKIAPLANTED",
         AWS_SECRET_ACCESS_KEY="planted-secret",
@@ -471,7 +471,7 @@ def test_secrets_are_masked_and_never_travel() -> None:
     assert settings.masked()["AWS_SECRET_ACCESS_KEY"] == "***"
 
 
-def test_the_signature_of_a_url_is_masked() -> None:
+def test_url_signature_is_masked() -> None:
     settings = JobSettings.from_env(
         {"DANDISET_S3_FILE_URL": f"{BLOB}?X-Amz-Signature=planted", "SORTERS": "simple"}
     )
@@ -491,7 +491,7 @@ PARAMETERS = st.dictionaries(st.text(min_size=1, max_size=8), VALUES, max_size=3
     frames=st.none() | st.integers(min_value=1),
     identifier=st.none() | st.text("abc -='\"{}", min_size=1).filter(lambda text: text.strip()),
 )
-def test_the_variables_that_are_written_give_the_same_settings(
+def test_written_variables_restore_settings(
     sorters: list[str],
     parameters: dict[str, object],
     kwargs: dict[str, object],
@@ -516,13 +516,13 @@ def test_the_variables_that_are_written_give_the_same_settings(
 
 
 @given(st.dictionaries(st.sampled_from(variable_names()), st.text(max_size=20)))
-def test_whatever_the_variables_hold_only_a_settings_error_comes_out(
+def test_arbitrary_variables_raise_only_settings_error(
     environ: dict[str, str],
 ) -> None:
     with contextlib.suppress(SettingsError):
         JobSettings.from_env(environ)
 
 
-def test_every_variable_is_described() -> None:
+def test_every_variable_has_a_description() -> None:
     for row in settings_table().splitlines()[2:]:
         assert "None" not in row

@@ -22,7 +22,7 @@ def problems(**variables: str) -> list[str]:
     return [*find_unknown_names(JobSettings.from_env(JOB | variables))]
 
 
-def test_the_file_is_what_the_installed_spikeinterface_says() -> None:
+def test_snapshot_matches_installed_spikeinterface() -> None:
     pytest.importorskip("kilosort", reason="Kilosort4 has no parameters where it is not installed")
     from tools.update_catalog import file_text
 
@@ -67,14 +67,12 @@ def test_the_file_is_what_the_installed_spikeinterface_says() -> None:
         ({"PREPROCESSING": '{"common_reference": 1}'}, "common_reference has 1 for parameters"),
     ],
 )
-def test_what_the_container_would_refuse_is_refused_here(
-    variables: dict[str, str], message: str
-) -> None:
+def test_laptop_refuses_what_the_container_refuses(variables: dict[str, str], message: str) -> None:
     [problem] = problems(**variables)
     assert message in problem
 
 
-def test_all_unknown_names_are_told_at_once() -> None:
+def test_all_unknown_names_are_reported_at_once() -> None:
     told = problems(
         DATA_TYPE="x1", SORTERS="simple,nothing,none", PREPROCESSING='{"y1": {}}',
         SORTERS_KWARGS='{"simple": {"a": 1, "b": 2}}',
@@ -96,11 +94,11 @@ def test_all_unknown_names_are_told_at_once() -> None:
         {"PREPROCESSING": '{"bandpass_filter": {"freq_min": 300}, "common_reference": {}}'},
     ],
 )
-def test_a_good_job_passes(variables: dict[str, str]) -> None:
+def test_valid_job_is_accepted(variables: dict[str, str]) -> None:
     assert problems(**variables) == []
 
 
-def test_a_simulated_recording_has_no_reader() -> None:
+def test_reader_of_simulated_recording_is_not_checked() -> None:
     toy = {"TEST_WITH_TOY_RECORDING": "true", "SORTERS": "simple"}
     kwargs = {"READ_RECORDING_KWARGS": '{"num_channels": 4}'}
     assert [*find_unknown_names(JobSettings.from_env(toy | kwargs))] == []
@@ -119,7 +117,7 @@ CONTAINER: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("variables", CONTAINER)
-def test_laptop_and_container_use_the_same_words(variables: dict[str, str]) -> None:
+def test_laptop_and_container_give_the_same_message(variables: dict[str, str]) -> None:
     from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
     from spikeinterface_cloud.recording.formats.readers import check_reader
     from spikeinterface_cloud.sorting.availability import check_parameters
@@ -132,5 +130,5 @@ def test_laptop_and_container_use_the_same_words(variables: dict[str, str]) -> N
     assert problems(**variables) == [str(refusal.value)]
 
 
-def test_it_says_which_versions_it_is_of() -> None:
+def test_snapshot_states_its_versions() -> None:
     assert set(load_snapshot().versions) == {"spikeinterface", "kilosort"}
