@@ -126,7 +126,7 @@ def story(
 
 
 def test_the_account_says_what_it_costs_before_it_is_made(story: Story) -> None:
-    assert "while no job runs: 0.00 USD a month" in story.up.stderr
+    assert "while no job runs: 0.00 USD per month" in story.up.stderr
     assert story.outputs["CpuImageUri"].endswith(f"/spikeinterface-cloud:{__version__}")
 
 
