@@ -27,15 +27,8 @@ def prefix_recordings(
 
     One listing of all objects gives names and sizes together, 1,000 objects a request.
 
-    Parameters
-    ----------
-    prefix
-        like `s3://bucket/raw/`
-    pattern
-        of names below it, level by level: `*/` every folder, `day*/*_g0/` folders in folders,
-        `*.nwb` objects
-    target
-        where the results go: a folder that holds it is no recording; None for no results
+    The pattern is of names below it, level by level: `*/` for every folder, `day*/*_g0/` for
+    folders in folders, `*.nwb` for objects. A folder that holds the target is no recording.
 
     Raises SettingsError (the prefix cannot be read), SourceError (nothing matches), AwsError (the
     bucket may not be listed).

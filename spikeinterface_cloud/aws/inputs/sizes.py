@@ -69,7 +69,7 @@ def _first_of(notes: list[str]) -> list[str]:
 
 
 class SizeFinder:
-    """Asks S3 and DANDI for sizes."""
+    """Looks up sizes on S3 and DANDI."""
 
     def __init__(self, session: AwsSession, dandi_api_key: SecretStr | None) -> None:
         self._session = session
