@@ -30,10 +30,7 @@ CHILDREN_AT_THE_END: Sequence[JobStatusType] = ("FAILED", "SUCCEEDED")
 def find_job(session: AwsSession, job_id: str) -> JobState | Unavailable:
     """Return a job, given its identifier or ARN.
 
-    Raises
-    ------
-    AwsError
-        This region has no such job, or AWS does not answer.
+    Raises AwsError (this region has no such job, or AWS does not answer).
     """
     batch: BatchClient = session.client("batch")
     identifier = _id_in_region(job_id, batch.meta.region_name)
@@ -47,7 +44,7 @@ def find_jobs(session: AwsSession, job_ids: Sequence[str]) -> dict[str, JobState
 
 
 def find_child(session: AwsSession, array: JobState) -> JobState | Unavailable | None:
-    """Return the most telling child of an array: one that waits, or has failed; None if none is."""
+    """Return a child of an array that waits or has failed; None if there is none."""
     batch: BatchClient = session.client("batch")
     for status in CHILDREN_AT_THE_END if array.is_over else CHILDREN_UNDER_WAY:
         reply = query(batch.list_jobs, arrayJobId=array.job_id, jobStatus=status, maxResults=1)
@@ -59,13 +56,7 @@ def find_child(session: AwsSession, array: JobState) -> JobState | Unavailable |
 
 
 def find_queue(session: AwsSession, queue: str) -> Reply | Unavailable | None:
-    """Return a queue, given its name or ARN; None if there is none.
-
-    Raises
-    ------
-    AwsError
-        AWS does not answer.
-    """
+    """Return a queue, given its name or ARN; None if there is none."""
     batch: BatchClient = session.client("batch")
 
     def describe() -> Reply | None:

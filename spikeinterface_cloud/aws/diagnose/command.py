@@ -21,12 +21,8 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose the job, or the queue that the options name.
 
-    Raises
-    ------
-    click.UsageError
-        Both or neither are given.
-    AwsError
-        There is no such job or queue, or AWS does not answer.
+    Raises click.UsageError (both or neither are given) and AwsError (there is no such job or queue,
+    or AWS does not answer).
     """
     if job_id is None and queue is None and stack is None:
         raise click.UsageError("nothing to diagnose; give a job's id, --queue or --stack.")

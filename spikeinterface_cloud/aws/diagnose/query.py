@@ -23,10 +23,7 @@ REASON_LENGTH = 160
 def query(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Unavailable:
     """Return AWS's reply to a client's method, or why there is none.
 
-    Raises
-    ------
-    AwsError
-        Credentials or region are missing, or refused.
+    Raises AwsError (credentials or region are missing, or refused).
     """
     reply = query_optional((), method, *args, **kwargs)
     assert reply is not None

@@ -55,10 +55,7 @@ def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnos
     queue
         the queue to check if this user may not see the job
 
-    Raises
-    ------
-    AwsError
-        There is no such job, or AWS does not answer.
+    Raises AwsError (there is no such job, or AWS does not answer).
     """
     job = batch_facts.find_job(session, job_id)
     if isinstance(job, Unavailable):
@@ -78,10 +75,7 @@ def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnos
 def diagnose_queue(session: AwsSession, queue: str) -> Diagnosis:
     """Find out what would keep any job of a queue from starting.
 
-    Raises
-    ------
-    AwsError
-        There is no such queue, or AWS does not answer.
+    Raises AwsError (there is no such queue, or AWS does not answer).
     """
     found = batch_facts.find_queue(session, queue)
     if found is None:

@@ -59,12 +59,9 @@ def estimate_jobs(
     options
         the command's options by parameter; they are checked before any request to AWS
 
-    Raises
-    ------
-    click.UsageError
-        Options are missing, or exclude each other.
-    SettingsError, SourceError, AwsError, TransferError, UnavailableError
-        A sorter or price is wrong, or a size cannot be looked up.
+    Raises click.UsageError (options are missing, or exclude each other) and SettingsError,
+    SourceError, AwsError, TransferError, UnavailableError (a sorter or price is wrong, or a size
+    cannot be looked up).
     """
     instances = _instances(options)
     sorters = _sorters(options.sorters or environ.get("SORTERS") or DEFAULT_SORTERS)

@@ -76,10 +76,7 @@ def table_prices(region: str | None) -> PriceList:
 def with_file(prices: PriceList, file: Path) -> PriceList:
     """Return the prices, overridden by a JSON file.
 
-    Raises
-    ------
-    SettingsError
-        With every problem of the file, a line each.
+    Raises SettingsError (with every problem of the file, a line each).
     """
     try:
         own = _PriceFile.model_validate_json(file.read_bytes())

@@ -1,1 +1,4 @@
-"""The CloudFormation stack that holds everything a sorting job needs."""
+"""The CloudFormation stack that holds everything a sorting job needs.
+
+Functions that call AWS raise AwsError if it refuses or does not answer.
+"""

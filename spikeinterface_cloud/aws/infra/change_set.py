@@ -58,11 +58,6 @@ def prepare(
     """Create a change set; return None if nothing would change.
 
     Resources that an earlier stack of this name retained (results, images, logs) are imported.
-
-    Raises
-    ------
-    AwsError
-        AWS refuses the changes.
     """
     creates = stack is None or stack.status == UNDER_REVIEW
     with translate_errors(f"prepare the stack {name}", hints=STACK_HINTS):
@@ -122,7 +117,7 @@ def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
     reason = one_line(reply.get("StatusReason"))
     if _is_nothing_new(reason):
         return None
-    advice = hint(reason) or "mend it, then run `infra up` again"
+    advice = hint(reason) or "correct it, then run `infra up` again"
     raise AwsError(f"cannot prepare the stack {change_set.stack_name}: {reason}; {advice}")
 
 

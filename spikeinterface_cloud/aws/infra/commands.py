@@ -57,12 +57,12 @@ def up(
     _check_terminal(yes or dry_run)
     plan = up.plan(session, stack, dict(parameters))
     if plan.change_set is None:
-        _tell([f"the stack {stack} is up to date; nothing was changed"])
+        _echo_err([f"the stack {stack} is up to date; nothing was changed"])
     else:
-        _tell(up.describe_plan(plan))
+        _echo_err(up.describe_plan(plan))
     if dry_run:
         up.discard(session, plan)
-        _tell(["this was a dry run; nothing was changed"])
+        _echo_err(["this was a dry run; nothing was changed"])
         if as_json:
             _show_values(up.plan_values(plan))
         return
@@ -73,8 +73,10 @@ def up(
             up.discard(session, plan)
             raise
         with _continuing_on_aws(stack):
-            up.carry_out(session, plan, poll_interval, lambda line: _tell([line]))
-        _tell([f"submit to it with --stack {stack}, or {options.STACK_VARIABLE}={stack} in .env"])
+            up.carry_out(session, plan, poll_interval, lambda line: _echo_err([line]))
+        _echo_err(
+            [f"submit to it with --stack {stack}, or {options.STACK_VARIABLE}={stack} in .env"]
+        )
     _show_status(session, stack, as_json)
 
 
@@ -99,16 +101,16 @@ def down(session: AwsSession, stack: str, dry_run: bool, yes: bool, poll_interva
     _check_terminal(yes or dry_run)
     plan = down.plan(session, stack)
     if plan is None:
-        _tell([f"there is no stack {stack}; nothing was deleted"])
+        _echo_err([f"there is no stack {stack}; nothing was deleted"])
         return
-    _tell(down.describe_plan(plan))
+    _echo_err(down.describe_plan(plan))
     if dry_run:
-        _tell(["this was a dry run; nothing was deleted"])
+        _echo_err(["this was a dry run; nothing was deleted"])
         return
     _ask("Delete the stack?", yes)
     with _continuing_on_aws(stack):
-        down.carry_out(session, plan, poll_interval, lambda line: _tell([line]))
-    _tell([f"the stack {stack} is deleted", *down.describe_kept(plan)])
+        down.carry_out(session, plan, poll_interval, lambda line: _echo_err([line]))
+    _echo_err([f"the stack {stack} is deleted", *down.describe_kept(plan)])
 
 
 def _show_status(session: AwsSession, stack: str, as_json: bool) -> None:
@@ -142,7 +144,7 @@ def _continuing_on_aws(stack: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _tell(
+        _echo_err(
             [
                 "",
                 "AWS continues; to see its progress:",
@@ -152,7 +154,7 @@ def _continuing_on_aws(stack: str) -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
-def _tell(lines: Iterable[str]) -> None:
+def _echo_err(lines: Iterable[str]) -> None:
     for line in lines:
         click.echo(line, err=True)
 

@@ -40,10 +40,7 @@ class RemovalPlan:
 def plan(session: AwsSession, name: str) -> RemovalPlan | None:
     """Return the resources to delete; None if there is no such stack.
 
-    Raises
-    ------
-    AwsError
-        The stack is not this project's, is being changed, or has unfinished jobs.
+    Raises AwsError (the stack is not this project's, is being changed, or has unfinished jobs).
     """
     cloudformation = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
@@ -101,10 +98,7 @@ def carry_out(
 ) -> None:
     """Delete the stack, report the events, and wait for the end.
 
-    Raises
-    ------
-    AwsError
-        With the first resource that could not be deleted.
+    Raises AwsError (with the first resource that could not be deleted).
     """
     cloudformation = session.client("cloudformation")
     stack = removal.stack

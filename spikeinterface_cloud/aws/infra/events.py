@@ -54,13 +54,7 @@ class Event:
 
 
 def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
-    """Yield the events of the latest operation, the newest first.
-
-    Raises
-    ------
-    AwsError
-        AWS did not tell.
-    """
+    """Yield the events of the latest operation, the newest first."""
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
     with translate_errors("read the events of the stack", hints=STACK_HINTS):
         for page in pages:
@@ -72,13 +66,7 @@ def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
 
 
 def first_failure(cloudformation: Any, stack_id: str) -> Event | None:
-    """Return the first failure of the latest operation; None if nothing failed.
-
-    Raises
-    ------
-    AwsError
-        AWS did not tell.
-    """
+    """Return the first failure of the latest operation; None if nothing failed."""
     failures = [event for event in latest_events(cloudformation, stack_id) if event.is_failure]
     of_resources = [event for event in failures if not event.is_of_stack]
     return next(reversed(of_resources or failures), None)

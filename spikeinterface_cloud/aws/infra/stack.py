@@ -77,13 +77,7 @@ class Resource:
 
 
 def find_stack(cloudformation: Any, name: str) -> Stack | None:
-    """Return the stack with this name or ARN; None if there is none.
-
-    Raises
-    ------
-    AwsError
-        AWS does not answer.
-    """
+    """Return the stack with this name or ARN; None if there is none."""
     with translate_errors(f"look at the stack {name}", hints=STACK_HINTS):
         try:
             reply = cloudformation.describe_stacks(StackName=name)
@@ -97,10 +91,7 @@ def find_stack(cloudformation: Any, name: str) -> Stack | None:
 def our_stack(cloudformation: Any, name: str) -> Stack | None:
     """Return the stack with this name, which must be this project's; None if there is none.
 
-    Raises
-    ------
-    AwsError
-        It is not this project's, or AWS does not answer.
+    Raises AwsError (it is not this project's, or AWS does not answer).
     """
     stack = find_stack(cloudformation, name)
     if stack is not None and not stack.is_ours:
@@ -114,10 +105,7 @@ def our_stack(cloudformation: Any, name: str) -> Stack | None:
 def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
     """Refuse a stack that AWS cannot update.
 
-    Raises
-    ------
-    AwsError
-        With what to do first.
+    Raises AwsError (with what to do first).
     """
     if stack is None or stack.status == UNDER_REVIEW:
         return
@@ -142,13 +130,7 @@ def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
 
 
 def resources_of(cloudformation: Any, stack: Stack) -> Sequence[Resource]:
-    """Return the resources of the stack.
-
-    Raises
-    ------
-    AwsError
-        AWS does not answer.
-    """
+    """Return the resources of the stack."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.stack_id)
     with translate_errors(f"list the resources of the stack {stack.name}", hints=STACK_HINTS):
         return [

@@ -47,10 +47,7 @@ class StackStatus:
 def find_status(session: AwsSession, name: str) -> StackStatus:
     """Query AWS for the stack.
 
-    Raises
-    ------
-    AwsError
-        There is no such stack, it is not this project's, or AWS does not answer.
+    Raises AwsError (there is no such stack, it is not this project's, or AWS does not answer).
     """
     cloudformation = session.client("cloudformation")
     stack = our_stack(cloudformation, name)

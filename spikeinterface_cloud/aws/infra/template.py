@@ -39,13 +39,7 @@ class Template:
 
 
 def read_template(cloudformation: Any) -> Template:
-    """Return the project's template with its parameters.
-
-    Raises
-    ------
-    AwsError
-        AWS refuses it.
-    """
+    """Return the project's template with its parameters."""
     body = TEMPLATE_FILE.read_text()
     with translate_errors("read the template", hints=STACK_HINTS):
         summary = cloudformation.get_template_summary(TemplateBody=body)
@@ -69,10 +63,8 @@ def choose_values(
     previous
         the values of the existing stack; empty for a new one
 
-    Raises
-    ------
-    ParameterError
-        The template has no parameter of that name; with every such name, a line each.
+    Raises ParameterError (the template has no parameter of that name; with every such name, a line
+    each).
     """
     unknown = [name for name in given if name not in template.defaults]
     if unknown:

@@ -48,12 +48,8 @@ class Plan:
 def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     """Query AWS for the changes that the template would make, without making them.
 
-    Raises
-    ------
-    ParameterError
-        The template has no such parameter.
-    AwsError
-        The stack cannot be changed, or AWS refuses.
+    Raises ParameterError (the template has no such parameter) and AwsError (the stack cannot be
+    changed, or AWS refuses).
     """
     cloudformation = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
@@ -90,10 +86,10 @@ def describe_plan(planned: Plan) -> list[str]:
     lines = [f"the stack {planned.change_set.stack_name}, {counted(len(changes), 'change')}:"]
     width = max((len(change.kind) for change in changes), default=0)
     for change in changes:
-        anew = {"True": "  is replaced", "Conditional": "  may be replaced"}
+        replacements = {"True": "  is replaced", "Conditional": "  may be replaced"}
         lines.append(
             f"  {change.action:<6}  {change.kind:<{width}}  {change.logical_id}"
-            f"{anew.get(change.replacement, '')}"
+            f"{replacements.get(change.replacement, '')}"
         )
     cost = idle_cost(planned.kinds)
     return [*lines, *describe_idle_cost(cost, float(planned.values["RootVolumeGiB"]))]
@@ -126,10 +122,7 @@ def carry_out(
 ) -> Stack:
     """Make the changes, report the events, and wait for the end.
 
-    Raises
-    ------
-    AwsError
-        With the first failure, if anything fails.
+    Raises AwsError (with the first failure, if anything fails).
     """
     assert planned.change_set is not None
     cloudformation = session.client("cloudformation")

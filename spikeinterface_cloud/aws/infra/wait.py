@@ -25,13 +25,7 @@ class StackWatcher:
         self._seen = {event.event_id for event in latest_events(cloudformation, stack_id)}
 
     def wait(self, interval_s: float) -> Stack:
-        """Report events until the stack no longer changes, and return it.
-
-        Raises
-        ------
-        AwsError
-            AWS does not answer.
-        """
+        """Report events until the stack no longer changes, and return it."""
         latest_s = time.monotonic() + BEGINNING_S
         while True:
             stack = find_stack(self._cloudformation, self._stack_id)
@@ -58,10 +52,7 @@ class StackWatcher:
 def check_outcome(cloudformation: Any, stack: Stack, wanted: Iterable[str], advice: str) -> None:
     """Refuse a stack that did not end in one of the `wanted` states.
 
-    Raises
-    ------
-    AwsError
-        With the first failure, and `advice`.
+    Raises AwsError (with the first failure, and `advice`).
     """
     if stack.status in wanted:
         return

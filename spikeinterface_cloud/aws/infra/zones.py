@@ -16,10 +16,8 @@ FEWEST = 2
 def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
     """Return the zones that offer most of these types, as the template's parameters.
 
-    Raises
-    ------
-    AwsError
-        The region offers a type in no zone, offers them in fewer than two, or AWS does not answer.
+    Raises AwsError (the region offers a type in no zone, offers them in fewer than two, or AWS does
+    not answer).
     """
     offered = _offers(ec2, types)
     region = ec2.meta.region_name

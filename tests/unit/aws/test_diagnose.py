@@ -535,11 +535,11 @@ def found(*findings: Finding) -> Diagnosis:
 
 def test_the_table_wraps_words_and_never_commands() -> None:
     command = "aws ec2 modify-subnet-attribute --subnet-id subnet-1 --map-public-ip-on-launch"
-    [bad] = run_check("subnets", lambda: [failed("word " * 30, "mend it", command)])
+    [bad] = run_check("subnets", lambda: [failed("word " * 30, "correct it", command)])
     lines = findings_table(found(bad), 60).splitlines()
     assert all(len(line) <= 60 for line in lines[:-1])
     assert lines[-1].strip() == f"$ {command}"
-    assert lines[-2].strip() == "-> mend it"
+    assert lines[-2].strip() == "-> correct it"
     assert {line[:17] for line in lines[1:]} == {" " * 17}
     assert findings_table(found(), 60) == ""
 
