@@ -440,7 +440,7 @@ def test_a_job_waits_for_one_that_has_failed(
     assert code == 1
 
 
-def test_an_array_is_looked_at_by_the_child_that_tells_the_most(
+def test_array_is_diagnosed_by_its_waiting_or_failed_child(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     batch = server.client("batch")

@@ -110,7 +110,7 @@ def test_a_bad_job_ends_with_the_code_that_the_container_would_give(
     assert not aws.calls
 
 
-def test_all_problems_of_a_job_are_told_at_once(laptop: Laptop) -> None:
+def test_all_problems_of_a_job_are_reported_at_once(laptop: Laptop) -> None:
     done = laptop.run(*PLACE, "--exports", "pdf", "--env", "N_JOBS=x")
     assert done.returncode == 78
     lines = done.stderr.splitlines()
@@ -170,7 +170,7 @@ def test_what_aws_or_its_tools_refuse_is_one_line_and_ends_with_1(
         ("ClientException", 400, "Something new.", "Something new; see the page of this call"),
     ],
 )
-def test_a_refused_submission_says_what_to_do(
+def test_refused_submission_names_the_remedy(
     laptop: Laptop, aws: AwsServer, code: str, status: int, said: str, message: str
 ) -> None:
     aws.refuse("submitjob", code, said, status=status)

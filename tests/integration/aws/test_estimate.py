@@ -264,7 +264,7 @@ def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_cannot_be_estimated_is_refused(
+def test_invalid_estimate_is_refused(
     laptop: Laptop, raw: str, arguments: list[str], code: int, message: str
 ) -> None:
     done = laptop.run("estimate", *arguments)

@@ -114,7 +114,7 @@ def test_a_no_leaves_nothing(declined: tuple[int, str]) -> None:
     assert shown.index("while no job runs") < shown.index("Make these changes?")
 
 
-def test_a_stack_that_is_not_there_is_told_with_its_remedy(lab: Account, dry: object) -> None:
+def test_missing_stack_is_reported_with_remedy(lab: Account, dry: object) -> None:
     done = lab.infra("status", "--stack", "nowhere")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
@@ -128,7 +128,7 @@ def test_a_stack_that_is_not_there_is_told_with_its_remedy(lab: Account, dry: ob
     )
 
 
-def test_up_makes_the_stack_and_tells_its_outputs(made: dict[str, Any]) -> None:
+def test_up_creates_the_stack_and_prints_its_outputs(made: dict[str, Any]) -> None:
     assert (made["stack"], made["status"]) == ("lab", "CREATE_COMPLETE")
     assert made["outputs"].keys() == TEMPLATE["Outputs"].keys()
     assert made["outputs"]["ResultsBucket"] == "lab-123456789012-us-east-1"
@@ -345,7 +345,7 @@ def test_a_stack_of_somebody_else_is_left_alone(lab: Account, command: list[str]
         ),
     ],
 )
-def test_what_aws_refuses_is_one_line_with_its_remedy(
+def test_aws_error_is_one_line_with_remedy(
     tmp_path: Path, aws: AwsServer, action: str, code: str, said: str, message: str
 ) -> None:
     aws.refuse(action, code, said)

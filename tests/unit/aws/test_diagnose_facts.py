@@ -33,7 +33,7 @@ def code_of(spot: bool) -> str:
 
 
 @pytest.mark.parametrize("spot", [True, False])
-def test_a_quota_that_nobody_has_raised_is_the_default(session: AwsSession, spot: bool) -> None:
+def test_unraised_quota_is_the_default(session: AwsSession, spot: bool) -> None:
     wanted = {"ServiceCode": "ec2", "QuotaCode": code_of(spot)}
     with Stubber(session.client("service-quotas")) as stub:
         stub.add_client_error(

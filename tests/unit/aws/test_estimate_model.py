@@ -201,7 +201,7 @@ def test_of_many_recordings_those_that_do_not_fit_are_counted() -> None:
     )
 
 
-def test_many_recordings_cost_what_each_costs() -> None:
+def test_cost_of_many_recordings_is_the_sum() -> None:
     short = Workload.from_duration(600, 384, 30_000)
     both = estimate_on("g5.2xlarge", work(short, ORIGINAL))
     apart = [estimate_on("g5.2xlarge", work(each)) for each in (short, ORIGINAL)]
@@ -279,7 +279,7 @@ def test_spot_is_never_above_on_demand() -> None:
         assert found.spot_usd.high == pytest.approx(found.on_demand_usd.high)
 
 
-def test_a_region_without_prices_is_told() -> None:
+def test_region_without_prices_is_reported() -> None:
     elsewhere = table_prices("eu-central-1")
     assert elsewhere.region == "us-east-1"
     [note] = elsewhere.notes
@@ -329,7 +329,7 @@ def test_a_missing_file_of_prices_is_refused(tmp_path: Path) -> None:
         with_file(PRICES, tmp_path / "prices.json")
 
 
-def test_the_table_says_what_the_estimate_is_worth() -> None:
+def test_table_states_the_accuracy_of_the_estimate() -> None:
     what = work(ORIGINAL)
     found = estimate(what, INSTANCE_SPECS.values(), PRICES)
     text = estimate_text(found, what, PRICES)

@@ -20,7 +20,7 @@ def test_help_imports_nothing_slow(command: str, tmp_path: Path) -> None:
     assert shown.stdout.startswith(f"Usage: submit_job.py infra {command}")
 
 
-def test_every_option_says_what_it_does() -> None:
+def test_every_option_has_a_help_text() -> None:
     for command in infra.commands.values():
         for option in command.params:
             assert getattr(option, "help", None), option.opts

@@ -197,7 +197,7 @@ def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> up.P
     return up.plan(aws, "lab", given)
 
 
-def test_an_update_keeps_what_was_set_and_takes_this_version_s_images(aws: Session) -> None:
+def test_update_keeps_parameters_and_uses_images_of_this_version(aws: Session) -> None:
     definition = "AWS::Batch::JobDefinition"
     plan = planned_update(aws, change("Modify", "JobDefinition", definition), RootVolumeGiB="500")
     assert plan.values["MaxVcpus"] == "64"
@@ -205,7 +205,7 @@ def test_an_update_keeps_what_was_set_and_takes_this_version_s_images(aws: Sessi
     assert "Gone" not in plan.values
 
 
-def test_a_plan_says_what_is_made_anew_taken_up_and_charged(aws: Session) -> None:
+def test_plan_lists_replacements_imports_and_costs(aws: Session) -> None:
     plan = planned_update(
         aws,
         change("Add", "Gateway", "AWS::EC2::NatGateway"),
@@ -225,7 +225,7 @@ def test_a_plan_says_what_is_made_anew_taken_up_and_charged(aws: Session) -> Non
     assert "  not in the price table: AWS::RDS::DBInstance" in lines
 
 
-def test_what_is_removed_is_not_charged_any_more(aws: Session) -> None:
+def test_removed_resources_cost_nothing(aws: Session) -> None:
     plan = planned_update(aws, change("Remove", "Old", "AWS::EC2::NatGateway"))
     assert up.plan_values(plan)["idleUsdPerMonth"] == 0
 
@@ -279,7 +279,7 @@ def test_a_change_set_without_changes_is_no_error_and_leaves_nothing(aws: Sessio
     assert up.plan(aws, "lab", {}).change_set is None
 
 
-def test_a_name_that_is_taken_is_told_before_anything_is_made(aws: Session) -> None:
+def test_taken_name_is_refused_before_any_change(aws: Session) -> None:
     aws.stack("CREATE_COMPLETE")
     aws.summary()
     aws.answers("create_change_set", CREATED)
@@ -413,16 +413,14 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
         ("UPDATE_ROLLBACK_FAILED", "run `aws cloudformation continue-update-rollback --stack-name"),
     ],
 )
-def test_a_stack_that_cannot_be_changed_now_says_what_to_do(
-    aws: Session, status: str, message: str
-) -> None:
+def test_unchangeable_stack_is_refused_with_remedy(aws: Session, status: str, message: str) -> None:
     aws.stack(status)
     with pytest.raises(AwsError) as refused:
         up.plan(aws, "lab", {})
     assert message in str(refused.value)
 
 
-def test_the_status_names_what_failed_and_what_the_images_cost(aws: Session) -> None:
+def test_status_shows_first_failure_and_image_cost(aws: Session) -> None:
     uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/images"
     outputs = {"RepositoryUri": uri, "GpuImageUri": f"{uri}:1-gpu", "CpuImageUri": "other/image:1"}
     aws.stack(
@@ -442,7 +440,7 @@ def test_the_status_names_what_failed_and_what_the_images_cost(aws: Session) -> 
     assert lines[-1] == "images stored: 4.0 GB, 0.40 USD per month"
 
 
-def test_who_may_not_look_at_the_images_still_sees_the_stack(aws: Session) -> None:
+def test_status_without_image_permission_shows_the_stack(aws: Session) -> None:
     uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/images"
     aws.stack(
         "CREATE_COMPLETE",
@@ -472,7 +470,7 @@ def removal(aws: Session, status: str = "CREATE_COMPLETE") -> down.RemovalPlan:
     return plan
 
 
-def test_a_removal_says_what_goes_and_what_stays(aws: Session) -> None:
+def test_removal_lists_deleted_and_kept_resources(aws: Session) -> None:
     lines = down.describe_plan(removal(aws))
     assert lines == [
         "the stack lab, to be deleted:",
@@ -497,7 +495,7 @@ def test_a_stack_that_was_rolled_back_can_be_deleted(aws: Session) -> None:
     assert told == ["  JobQueue (AWS::Some::JobQueue) DELETE_COMPLETE"]
 
 
-def test_what_stands_in_the_way_of_a_deletion_is_named(aws: Session) -> None:
+def test_failed_deletion_names_the_blocking_resource(aws: Session) -> None:
     plan = removal(aws)
     aws.events(("lab", "CREATE_COMPLETE"))
     aws.answers("delete_stack", {}, StackName=STACK_ID)
@@ -584,7 +582,7 @@ def test_one_zone_is_not(aws: Session) -> None:
 @pytest.mark.parametrize(
     ("bucket", "name"), [("", "lab-123456789012-eu-west-1"), ("my-results", "my-results")]
 )
-def test_what_outlives_a_stack_has_its_name_written_out(bucket: str, name: str) -> None:
+def test_retained_resources_have_literal_names(bucket: str, name: str) -> None:
     """CloudFormation takes up nothing whose name is a function."""
     template = Template(body=FILE.read_text(), defaults=DEFAULTS)
     values = {**DEFAULTS, "RepositoryName": "sorting", "ResultsBucketName": bucket}

@@ -51,7 +51,7 @@ def test_cfn_lint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
 
-def test_cfn_lint_finds_what_is_wrong(tmp_path: Path) -> None:
+def test_cfn_lint_finds_errors(tmp_path: Path) -> None:
     spoiled = tmp_path / "spoiled.yaml"
     spoiled.write_text(FILE.read_text().replace("AllocationStrategy: BEST", "AllocationStrategy: "))
     assert "_fit_progressive" in lint(spoiled).stdout
@@ -156,7 +156,7 @@ STUCK_REASONS = {
 
 
 @pytest.mark.parametrize("name", QUEUE_RESOURCES)
-def test_a_queue_gives_up_what_it_can_never_run(name: str) -> None:
+def test_queue_cancels_jobs_that_can_never_run(name: str) -> None:
     actions = QUEUE_RESOURCES[name]["Properties"]["JobStateTimeLimitActions"]
     assert actions
     for action in actions:
@@ -238,7 +238,7 @@ LOOKING = re.compile(r"[a-z0-9-]+:(Describe|List|Get|Lookup)\w+")
 
 
 @pytest.mark.parametrize(("name", "statement"), list(statements()))
-def test_nobody_may_more_than_they_need(name: str, statement: dict[str, Any]) -> None:
+def test_roles_have_least_privilege(name: str, statement: dict[str, Any]) -> None:
     actions = listed(statement["Action"])
     assert all("*" not in action for action in actions)
     if "*" in listed(statement["Resource"]):
@@ -272,7 +272,7 @@ def test_a_role_of_jobs_is_for_tasks_of_this_account(name: str) -> None:
     assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
-def test_the_submitter_may_what_the_program_asks_for() -> None:
+def test_submitter_policy_covers_the_program_s_calls() -> None:
     allowed = {
         action
         for name, statement in statements()
@@ -325,7 +325,7 @@ def test_a_machine_in_a_subnet_of_the_stack_has_a_way_out_that_costs_nothing_idl
 # ----- what stays, and what it costs -------------------------------------------------------------
 
 
-def test_what_is_kept_is_kept_by_the_template_and_can_be_taken_up_again() -> None:
+def test_kept_resources_are_retained_and_importable() -> None:
     kept = {name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy")}
     assert {RESOURCES[name]["Type"] for name in kept} == set(KEPT)
     assert kept == {name for kind in KEPT for name in of_type(kind)}
@@ -344,7 +344,7 @@ def test_the_stack_is_free_while_nothing_runs_or_is_stored() -> None:
     assert not USD_PER_MONTH.keys() & USD_PER_GB_MONTH.keys()
 
 
-def test_what_is_not_free_is_counted_and_what_is_not_known_is_named() -> None:
+def test_idle_cost_sums_prices_and_names_unpriced_types() -> None:
     cost = idle_cost(["AWS::EC2::NatGateway", "AWS::EC2::NatGateway", "AWS::RDS::DBInstance"])
     assert cost.usd_per_month == pytest.approx(65.7)
     assert cost.unpriced == ["AWS::RDS::DBInstance"]
