@@ -34,8 +34,9 @@ FUZZED = settings(
     derandomize=True, max_examples=150, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
-#: of the cases; a parser that refuses everything would pass otherwise
-ACCEPTED_SHARE = 0.1
+#: of the cases; a parser that refuses everything would pass otherwise. The cases are the same in
+#: every run, but others with each new variable: about a tenth of them is accepted
+ACCEPTED_SHARE = 0.05
 
 
 def fuzzed(
