@@ -88,7 +88,7 @@ def test_child_sorts_recording_of_its_line(tmp_path: Path, listed: Listed) -> No
     ("job_identifier", "names", "target"),
     [
         (f"{ARRAY}:0", ["first", "second"], "s3://many/results/first"),
-        (f"{ARRAY}:1", ["first", "second"], "s3://many/results/second"),
+        (f"{ARRAY}:1", ["first", "third"], "s3://many/results/third"),
         (ARRAY, ["alone"], "s3://many/results/alone"),
     ],
 )
