@@ -257,7 +257,7 @@ def test_a_recording_that_is_no_nwb_gives_a_valid_file_that_invents_nothing(
     with io:
         assert nwbfile.subject is None
         assert nwbfile.session_start_time.year == 1970
-        assert "not known" in nwbfile.session_description
+        assert "unknown" in nwbfile.session_description
         assert set(nwbfile.electrodes["location"][:]) == {"unknown"}
     critical = [
         each for each in findings(units_of(exported)) if each.importance is Importance.CRITICAL
@@ -265,7 +265,7 @@ def test_a_recording_that_is_no_nwb_gives_a_valid_file_that_invents_nothing(
     assert [each.check_function_name for each in critical] == ["check_subject_exists"]
     reason = why_not_for_archives(find_session(source))
     assert reason is not None
-    assert "no NWB file" in reason
+    assert "only an NWB source has" in reason
 
 
 def test_several_segments_lie_one_after_the_other(tmp_path: Path) -> None:
