@@ -6,7 +6,7 @@ import pytest
 
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.runtime.folders import check_apart
+from spikeinterface_cloud.runtime.folders import check_apart, open_results_folder
 
 
 @pytest.fixture
@@ -32,6 +32,8 @@ def test_results_right_beside_a_file_would_be_taken_for_its_neighbors(session: P
     check_apart(session / "results", source)
 
 
-def test_elsewhere_they_are_welcome(tmp_path: Path, session: Path) -> None:
-    check_apart(tmp_path / "session-results", LocalFolder(path=session))
+@pytest.mark.parametrize("name", ["session-results", "other"])
+def test_results_outside_source_are_accepted(tmp_path: Path, session: Path, name: str) -> None:
+    assert open_results_folder(tmp_path / name).is_dir()
+    check_apart(tmp_path / name, LocalFolder(path=session))
     check_apart(session, S3Location(bucket="lab", key="raw"))
