@@ -127,7 +127,7 @@ def test_digest_with_a_missing_range_is_an_error(tmp_path: Path) -> None:
     file.write_bytes(DATA)
     running = RunningDigest(file, size_bytes=len(DATA), range_bytes=16 * KIB, spec=like("md5"))
     running.range_written(1)
-    with pytest.raises(ValueError, match="before all of the file was written"):
+    with pytest.raises(ValueError, match="before all of the file is written"):
         running.value()
     running.close()
 
