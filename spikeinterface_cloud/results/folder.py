@@ -145,8 +145,9 @@ class Results:
         return isinstance(content, dict) and bool(content.get("sorters"))
 
     def target_keeps_earlier_run(self) -> bool:
-        """Return whether the target holds a run that this one has not replaced, or another job
-        writes to it.
+        """Return whether this run must leave the target as it is.
+
+        It holds a run that this one has not replaced, or another job writes to it.
 
         Raises
         ------
@@ -222,11 +223,9 @@ class Results:
             return
         location = self.target_location(COMPARISON)
         try:
-            stored = [each.location for each in self.storage.objects_below(location)]
-            paths = {each: each.key.removeprefix(f"{location.key}/") for each in stored}
-            self.storage.remove_objects(
-                [each for each, path in paths.items() if is_comparison(path) and path not in files]
-            )
+            stored = self.storage.objects_below(location)
+            superseded = [path for path in stored if is_comparison(path) and path not in files]
+            self.storage.remove_objects([stored[path].location for path in superseded])
         except (SourceError, TargetError) as error:
             logger.warning("files of an earlier run may stay in %s: %s", location, error)
 

@@ -1,10 +1,12 @@
-"""Names of the files that this program writes into the results, and may therefore replace or
-remove; all other files belong to the user and stay."""
+"""Names of the files that this program writes into the results.
+
+It may replace and remove these; all other files belong to the user and stay.
+"""
 
 import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from spikeinterface_cloud.errors import TargetError
@@ -48,11 +50,7 @@ ACCURACY = "_accuracy.csv"
 
 def managed_files(folder: Path) -> dict[str, Path]:
     """Return this program's files in a sorter's folder, without `completed.json`, by path."""
-    return {
-        path: file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and is_managed(path := file.relative_to(folder).as_posix())
-    }
+    return _files_below(folder, is_managed)
 
 
 def is_managed(path: str) -> bool:
@@ -85,8 +83,10 @@ def _own_entries(folder: Path) -> list[Path]:
 
 
 def remove_managed(folder: Path, keep: Collection[str] = ()) -> None:
-    """Remove this program's files and folders from a sorter's folder, except `completed.json` and
-    the names in `keep`."""
+    """Remove this program's files and folders from a sorter's folder.
+
+    `completed.json` and the names in `keep` stay.
+    """
     for path in _own_entries(folder):
         if path.name in keep:
             continue
@@ -112,11 +112,14 @@ def is_comparison(path: str) -> bool:
 
 def comparison_files(results_folder: Path) -> dict[str, Path]:
     """Return this program's files in the folder of the comparison, by path."""
-    folder = results_folder / COMPARISON
+    return _files_below(results_folder / COMPARISON, is_comparison)
+
+
+def _files_below(folder: Path, is_wanted: Callable[[str], bool]) -> dict[str, Path]:
     return {
         path: file
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and is_comparison(path := file.relative_to(folder).as_posix())
+        if file.is_file() and is_wanted(path := file.relative_to(folder).as_posix())
     }
 
 

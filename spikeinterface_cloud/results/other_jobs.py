@@ -12,7 +12,7 @@ are replaced. A run that was refused, or whose sorters failed, left only records
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +51,9 @@ class _Tree(Protocol):
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None if there is no such file."""
 
+    def folders(self) -> Collection[str]:
+        """Return the names of the folders, those of sorters among them."""
+
     def has_files_of(self, sorter: str) -> bool:
         """Return whether this program's files are in the sorter's folder."""
 
@@ -70,6 +73,9 @@ class _LocalTree:
     def read(self, name: str) -> bytes | None:
         file = self._folder / name
         return file.read_bytes() if file.is_file() else None
+
+    def folders(self) -> Collection[str]:
+        return [path.name for path in self._folder.iterdir() if path.is_dir()]
 
     def has_files_of(self, sorter: str) -> bool:
         return bool(managed_files(self._folder / sorter))
@@ -101,6 +107,9 @@ class _TargetTree:
         version = self._storage.read_version(self._location.child(name))
         return None if version is None else version[0]
 
+    def folders(self) -> Collection[str]:
+        return self._storage.folders_in(self._location)
+
     def has_files_of(self, sorter: str) -> bool:
         return any(map(is_managed, self._paths_below(sorter)))
 
@@ -117,12 +126,8 @@ class _TargetTree:
     def _remove(self, names: list[str]) -> None:
         self._storage.remove_objects([self._location.child(name) for name in names])
 
-    def _paths_below(self, folder: str) -> list[str]:
-        location = self._location.child(folder)
-        return [
-            each.location.key.removeprefix(f"{location.key}/")
-            for each in self._storage.objects_below(location)
-        ]
+    def _paths_below(self, folder: str) -> Iterable[str]:
+        return self._storage.objects_below(self._location.child(folder))
 
 
 def check_other_jobs(results: Results, job: Fingerprints, *, overwrite: bool) -> str:
@@ -174,7 +179,7 @@ def remove_other_jobs(results: Results, job: Fingerprints) -> None:
             continue
         logger.warning("removing the results of another job (%s) from %s", description, tree)
         try:
-            tree.clear(_candidates(_read_record(tree), job))
+            tree.clear(_sorters_in(tree, _read_record(tree), job))
         except TargetError:
             results.stop_publishing()
             raise
@@ -192,7 +197,7 @@ def _describe_other_job(tree: _Tree, job: Fingerprints) -> str | None:
         record = _read_record(tree)
         folders = [
             sorter
-            for sorter in _candidates(record, job)
+            for sorter in _sorters_in(tree, record, job)
             if _is_of_another_job(tree, sorter, record, job)
         ]
     except SourceError as error:
@@ -220,10 +225,12 @@ def _is_of_another_job(tree: _Tree, sorter: str, record: RunJson | None, job: Fi
     return listed and tree.has_files_of(sorter)
 
 
-def _candidates(record: RunJson | None, job: Fingerprints) -> list[str]:
-    """Return the sorters whose folders are looked at: those that this program could have run."""
+def _sorters_in(tree: _Tree, record: RunJson | None, job: Fingerprints) -> list[str]:
+    """Return the sorters that have a folder in the tree."""
     listed = [run.sorter for run in record.sorters] if record else []
-    return list(dict.fromkeys([*job.sorters, *listed, *load_snapshot().sorters]))
+    known = dict.fromkeys([*job.sorters, *listed, *load_snapshot().sorters])
+    folders = tree.folders()
+    return [sorter for sorter in known if sorter in folders]
 
 
 def _read_record(tree: _Tree) -> RunJson | None:

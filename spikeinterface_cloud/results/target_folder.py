@@ -53,12 +53,10 @@ class TargetFolder:
             The network gave out.
         """
         try:
-            stored = self._storage.objects_below(self._location)
+            self._objects = self._storage.objects_below(self._location)
         except SourceError as error:  # the role may only write
             logger.warning("%s; an earlier attempt cannot be resumed", error)
-            stored = []
-        prefix = f"{self._location.key}/"
-        self._objects = {each.location.key.removeprefix(prefix): each for each in stored}
+            self._objects = {}
 
     def read_completion(self) -> Completion | None:
         """Read `completed.json`; None if there is none.

@@ -89,7 +89,7 @@ class S3Objects:
         Raises SourceError when there is nothing, or when it may not be listed.
         """
         try:
-            objects = self.objects_below(folder)
+            objects = list(self.objects_below(folder).values())
         except (SourceError, AwsError):
             if folder.key:  # a role may be allowed to read one object and not to list its bucket
                 with suppress(CloudJobError):
@@ -102,12 +102,23 @@ class S3Objects:
             raise SourceError(f"{folder} holds no objects{self._similar(folder)}")
         return objects
 
-    def objects_below(self, folder: S3Location, start: str = "") -> list[StoredObject]:
-        """Return the objects inside `folder`, at any depth; there may be none.
+    def objects_below(self, folder: S3Location, start: str = "") -> dict[str, StoredObject]:
+        """Return the objects inside `folder`, at any depth, by path below it; there may be none.
 
-        Only those whose names below it begin with `start`. Raises SourceError.
+        Only those whose paths begin with `start`. Raises SourceError.
         """
-        return list(self._list(folder, (f"{folder.key}/" if folder.key else "") + start))
+        prefix = f"{folder.key}/" if folder.key else ""
+        listed = self._list(folder, prefix + start)
+        return {each.location.key.removeprefix(prefix): each for each in listed}
+
+    def folders_in(self, folder: S3Location) -> set[str]:
+        """Return the names of the folders directly inside `folder`. Raises SourceError."""
+        prefix = f"{folder.key}/" if folder.key else ""
+        paginator = self._client.get_paginator("list_objects_v2")
+        with self._translate_errors("list", folder, SourceError):
+            pages = paginator.paginate(Bucket=folder.bucket, Prefix=prefix, Delimiter="/")
+            found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
+        return {each.removeprefix(prefix).rstrip("/") for each in found}
 
     def head(self, location: S3Location) -> StoredObject:
         """Return what S3 states of one object. Raises SourceError."""

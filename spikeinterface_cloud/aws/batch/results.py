@@ -96,15 +96,14 @@ def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
     Raises AwsError (the target cannot be listed, or holds a name that would leave the folder it is
     fetched to).
     """
-    prefix = f"{target.key}/" if target.key else ""
     return [
         ResultFile(
-            name=_checked_name(stored.location.key.removeprefix(prefix), target),
+            name=_checked_name(path, target),
             location=stored.location,
             size_bytes=stored.size_bytes,
             modified=stored.modified,
         )
-        for stored in storage.objects_below(target)
+        for path, stored in storage.objects_below(target).items()
         if not stored.location.key.endswith("/")
     ]
 

@@ -65,11 +65,10 @@ def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecordin
 def _find(storage: S3Objects, folder: S3Location, pattern: str) -> tuple[dict[str, int], set[str]]:
     """Return the bytes of each match, and some names of the first level that do not match."""
     levels = pattern.rstrip("/").split("/")
-    start = f"{folder.key}/" if folder.key else ""
     sizes: dict[str, int] = {}
     others: set[str] = set()
-    for stored in storage.objects_below(folder, _literal_start(pattern)):
-        parts = stored.location.key.removeprefix(start).split("/")
+    for path, stored in storage.objects_below(folder, _literal_start(pattern)).items():
+        parts = path.split("/")
         matches = len(parts) >= len(levels) and all(map(fnmatchcase, parts, levels))
         is_inside = len(parts) > len(levels)
         if matches and is_inside == pattern.endswith("/"):

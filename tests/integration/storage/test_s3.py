@@ -71,6 +71,14 @@ def test_an_empty_file_is_an_object(storage: Storage, moto_s3: S3Server, bucket:
     assert keys_of(storage, bucket, "raw") == ["raw/empty.bin"]
 
 
+def test_folders_in_a_folder_are_named(storage: Storage, moto_s3: S3Server, bucket: str) -> None:
+    for key in ("run/simple/a", "run/simple/b/c", "run/lupin/a", "run/run.json", "run2/other/a"):
+        moto_s3.client.put_object(Bucket=bucket, Key=key, Body=b"")
+    assert storage.folders_in(S3Location(bucket=bucket, key="run")) == {"simple", "lupin"}
+    assert storage.folders_in(S3Location(bucket=bucket, key="")) == {"run", "run2"}
+    assert storage.folders_in(S3Location(bucket=bucket, key="none")) == set()
+
+
 def test_a_single_object_is_listed_by_its_own_name(
     storage: Storage, moto_s3: S3Server, bucket: str
 ) -> None:
