@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spikeinterface_cloud.sorting import worker
 from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
 from tests.support.sorted_results import read_record
 
@@ -166,14 +167,14 @@ def processes_with_variable(variable: str, value: str) -> list[int]:
     return found
 
 
-def sorter_process(identifier: str) -> int:
-    """Return the process of the running sorter of the job with this RUN_IDENTIFIER."""
-    [number] = [
-        number
-        for number in processes_with_variable("RUN_IDENTIFIER", identifier)
-        if b"spikeinterface_cloud.sorting.worker" in Path(f"/proc/{number}/cmdline").read_bytes()
-    ]
-    return number
+def sorter_processes(identifier: str) -> list[int]:
+    """Return the processes of running sorters of the job with this RUN_IDENTIFIER."""
+    found = []
+    for number in processes_with_variable("RUN_IDENTIFIER", identifier):
+        with suppress(OSError):  # it has ended in the meantime
+            if worker.__name__.encode() in Path(f"/proc/{number}/cmdline").read_bytes():
+                found.append(number)
+    return found
 
 
 def wait_for_log(process: subprocess.Popen[str], text: str, timeout_s: float = 120) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from spikeinterface_cloud.prices import AS_OF
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import Job, assert_succeeded, run_job
+from tests.support.job import LOG_PREFIX, Job, assert_succeeded, run_job
 from tests.support.metadata_stand_in import metadata_stand_in
 from tests.support.recordings import write_binary_folder
 
@@ -43,7 +43,7 @@ def test_the_record_tells_the_instance_and_its_price(paid_job: Job) -> None:
 
 
 def test_the_log_closes_with_a_table(paid_job: Job) -> None:
-    lines = [line.split(None, 2)[-1] for line in paid_job.log.splitlines()]
+    lines = LOG_PREFIX.sub("", paid_job.log).splitlines()
     head = next(number for number, line in enumerate(lines) if line.startswith("sorter "))
     assert lines[head].split() == [
         *("sorter", "outcome", "units", "labels", "seconds", "USD", "accuracy")

@@ -16,18 +16,18 @@ from tests.support.job import (
     assert_succeeded,
     run_job,
     s3_access,
-    sorter_process,
+    sorter_processes,
     start_job,
     wait_for_log,
 )
+from tests.support.recordings import write_binary_folder
+from tests.support.servers import S3Server
 from tests.support.sorted_results import (
     assert_complete,
     download_folder,
     keys_below,
     n_true_units_found,
 )
-from tests.support.recordings import write_binary_folder
-from tests.support.servers import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 
@@ -146,7 +146,8 @@ def test_a_sorter_that_is_killed_does_not_take_the_job_along(tmp_path: Path, sil
     with start_job(tmp_path, variables) as process:
         log = wait_for_log(process, "sort with tridesclous2 ...")
         time.sleep(1.0)  # until it has started
-        os.kill(sorter_process(variables["RUN_IDENTIFIER"]), signal.SIGKILL)
+        [sorter] = sorter_processes(variables["RUN_IDENTIFIER"])
+        os.kill(sorter, signal.SIGKILL)
         output, rest = process.communicate(timeout=120)
     job = Job(folder=tmp_path, exit_code=process.returncode, output=output, log=log + rest)
     assert job.exit_code == 70

@@ -16,15 +16,19 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
+    LOG_PREFIX,
     Job,
     assert_refused,
     assert_succeeded,
     processes_with_variable,
     run_job,
     s3_access,
+    sorter_processes,
     start_job,
     wait_for_log,
 )
+from tests.support.recordings import write_binary_folder
+from tests.support.servers import S3Server
 from tests.support.sorted_results import (
     assert_complete,
     download_folder,
@@ -32,8 +36,6 @@ from tests.support.sorted_results import (
     n_true_units_found,
     upload_folder,
 )
-from tests.support.recordings import write_binary_folder
-from tests.support.servers import S3Server
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 
@@ -74,9 +76,10 @@ class Attempts:
 
     def _end_workers(self) -> None:
         """Kill the job's own workers, as the end of a container does; the sorter sees to itself."""
+        sorters = sorter_processes(self.identifier)
         for number in processes_with_variable("RUN_IDENTIFIER", self.identifier):
-            with suppress(FileNotFoundError, ProcessLookupError):
-                if b"sorter_process" not in Path(f"/proc/{number}/cmdline").read_bytes():
+            with suppress(ProcessLookupError):
+                if number not in sorters:
                     os.kill(number, signal.SIGKILL)
 
     def ended(self, **changed: str) -> Job:
@@ -115,7 +118,10 @@ def killed(
     moto_s3.client.put_object(Bucket=BUCKET, Key=f"{TARGET}/simple/my_notes.txt", Body=b"mine")
     logs.append(attempts.killed_at("sort with spykingcircus2 ...", patience_s=2.0))
     deadline = time.monotonic() + END_TIMEOUT_S
-    while processes_with_variable("RUN_IDENTIFIER", attempts.identifier) and time.monotonic() < deadline:
+    while (
+        processes_with_variable("RUN_IDENTIFIER", attempts.identifier)
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.2)
     logs.append(attempts.killed_at("publish report.html ..."))
     return attempts, logs
@@ -130,8 +136,8 @@ def resumed(killed: tuple[Attempts, list[str]], moto_s3: S3Server) -> Job:
 
 def steps_of(log: str) -> set[str]:
     """The steps that a log tells the start of."""
-    lines = [line.split(None, 2)[-1] for line in log.splitlines() if line.endswith(" ...")]
-    return {line.removesuffix(" ...") for line in lines}
+    lines = LOG_PREFIX.sub("", log).splitlines()
+    return {line.removesuffix(" ...") for line in lines if line.endswith(" ...")}
 
 
 def test_a_sorting_outlives_the_analysis(killed: tuple[Attempts, list[str]]) -> None:
@@ -159,7 +165,7 @@ def test_what_is_on_scratch_is_used_again(killed: tuple[Attempts, list[str]]) ->
         assert "fetch done in" in log
         [moved] = [line for line in log.splitlines() if "fetch done in" in line]
         assert moved.endswith(", 0 Bytes")
-        assert "the preprocessed recording of an earlier attempt is used" in log
+        assert "the preprocessed recording of an earlier attempt is reused" in log
 
 
 def test_only_the_sorter_that_was_running_runs_again(killed: tuple[Attempts, list[str]]) -> None:
@@ -172,11 +178,7 @@ def test_no_sorter_outlives_its_job(killed: tuple[Attempts, list[str]]) -> None:
     """It would write into the folder that the next attempt sorts in."""
     deadline = time.monotonic() + END_TIMEOUT_S
     while time.monotonic() < deadline:
-        left = [
-            number
-            for number in processes_with_variable("RUN_IDENTIFIER", killed[0].identifier)
-            if b"sorter_process" in Path(f"/proc/{number}/cmdline").read_bytes()
-        ]
+        left = sorter_processes(killed[0].identifier)
         if not left:
             return
         time.sleep(0.2)
@@ -236,8 +238,8 @@ def test_another_job_is_refused_at_the_target(
         job,
         73,
         rf"s3://{BUCKET}/{TARGET} holds the results of another job "
-        rf"\(simple/, spykingcircus2/; run.json: succeeded {killed[0].identifier} 20.*, fingerprint "
-        rf"{resumed.record['fingerprint'][:16]}\); give this job another folder "
+        rf"\(simple/, spykingcircus2/; run.json: succeeded {killed[0].identifier} 20.*, "
+        rf"fingerprint {resumed.record['fingerprint'][:16]}\); give this job another folder "
         r"\(TARGET_AWS_S3_BUCKET_FOLDER\), or .*OVERWRITE=true \(submit_job.py --overwrite\)",
     )
     assert "fetch" not in steps_of(job.log)
@@ -269,7 +271,9 @@ def test_another_job_replaces_the_results_with_overwrite_only(tmp_path: Path, so
     job = run_job(tmp_path, other)
     assert_refused(job, 73, r"results holds the results of another job \(simple/; .*RESULTS_FOLDER")
     assert contents(tmp_path / "results") == before
-    refused = run_job(tmp_path, other | {"OVERWRITE": "true", "SORTERS_KWARGS": '{"simple": {"x": 1}}'})
+    refused = run_job(
+        tmp_path, other | {"OVERWRITE": "true", "SORTERS_KWARGS": '{"simple": {"x": 1}}'}
+    )
     assert refused.exit_code == os.EX_CONFIG
     assert contents(tmp_path / "results") == before, "a check failed, so that nothing is removed"
     overwritten = run_job(tmp_path, other | {"OVERWRITE": "true"})

@@ -15,7 +15,7 @@ import pytest
 import zarr
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
+from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.load import first_frames, open_recording
 from spikeinterface_cloud.recording.summary import summarize
@@ -30,6 +30,7 @@ from tests.support.recordings import (
     write_spikeglx,
     write_zarr_folder,
 )
+from tests.support.sources import refusal
 
 pytestmark = [
     pytest.mark.integration,
@@ -64,16 +65,6 @@ def assert_same(opened: BaseRecording, written: BaseRecording) -> None:
         )
     np.testing.assert_allclose(opened.get_channel_gains(), written.get_channel_gains())
     assert opened.sampling_frequency == written.sampling_frequency
-
-
-def refusal(error: type[CloudJobError], run: Callable[[], object]) -> str:
-    """Return the message with which `run` is refused."""
-    with pytest.raises(error) as raised:
-        run()
-    message = str(raised.value)
-    assert "\n" not in message
-    assert len(message) < 1000
-    return message
 
 
 # ----- SpikeGLX ----------------------------------------------------------------------------------

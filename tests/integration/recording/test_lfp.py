@@ -1,11 +1,9 @@
 """Files of the field potential, and headers of another band: refused before they are sorted."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +11,10 @@ from pynwb import NWBHDF5IO, NWBFile
 from pynwb.ecephys import LFP, ElectricalSeries
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.config.locations import LocalFolder, S3Location
-from spikeinterface_cloud.config.settings import AwsSettings
-from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.load import open_recording
-from spikeinterface_cloud.recording.source import SourceRequest, find_source
 from tests.support.acquisition_formats import (
     write_blackrock,
     write_cbin,
@@ -33,6 +29,7 @@ from tests.support.recordings import (
     write_spikeglx,
 )
 from tests.support.servers import S3Server
+from tests.support.sources import find, refusal
 
 pytestmark = [
     pytest.mark.integration,
@@ -49,27 +46,6 @@ def simulated() -> BaseRecording:
     return simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
 
 
-def find(
-    location: Path | S3Location, data_type: str, aws: AwsSettings | None = None, /, **kwargs: Any
-) -> None:
-    """Check a source as it is checked before a job."""
-    request = SourceRequest(
-        location=LocalFolder(path=location) if isinstance(location, Path) else location,
-        data_type=data_type,
-        read_recording_kwargs=kwargs,
-        probe_file=None,
-        only_first_frames=False,
-    )
-    find_source(request, aws or AwsSettings(), None)
-
-
-def refused(error: type[CloudJobError], run: Callable[[], object]) -> str:
-    with pytest.raises(error) as raised:
-        run()
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
-
-
 # ----- Neuroscope --------------------------------------------------------------------------------
 
 
@@ -80,7 +56,7 @@ def test_a_neuroscope_session_without_its_wideband_file_is_refused(
     """Neo would read the LFP at the rate of the wideband."""
     folder = write_neuroscope(tmp_path, None, lfp=ending)
     for source in (folder, folder / "session.xml"):
-        message = refused(RecordingError, partial(find, source, "neuroscope"))
+        message = refusal(RecordingError, partial(find, source, "neuroscope"))
         assert "expected session.dat" in message
         assert message.endswith("put session.dat beside it")
     assert f"found only session{ending} (LFP" in message
@@ -94,7 +70,7 @@ def test_an_lfp_file_as_the_source_is_refused(
     """Also as raw binary, and although the wideband file is beside it."""
     file = write_neuroscope(tmp_path, simulated, lfp=ending) / f"session{ending}"
     kwargs = RAW if data_type == "binary" else {}
-    message = refused(RecordingError, lambda: find(file, data_type, **kwargs))
+    message = refusal(RecordingError, lambda: find(file, data_type, **kwargs))
     assert message.startswith(f"session{ending} is the LFP band")
 
 
@@ -113,7 +89,7 @@ def test_the_wideband_file_beside_an_lfp_is_read(
 def test_a_wideband_file_of_another_name_is_named(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuroscope(tmp_path, simulated)
     (folder / "session.dat").rename(folder / "amplifier.dat")
-    message = refused(RecordingError, lambda: find(folder, "neuroscope"))
+    message = refusal(RecordingError, lambda: find(folder, "neuroscope"))
     assert "session.xml belongs to session.dat, which is missing; found amplifier.dat" in message
 
 
@@ -121,7 +97,7 @@ def test_samples_without_their_header_are_refused(tmp_path: Path, simulated: Bas
     folder = write_neuroscope(tmp_path, simulated)
     (folder / "session.xml").unlink()
     for source in (folder, folder / "session.dat"):
-        message = refused(RecordingError, partial(find, source, "neuroscope"))
+        message = refusal(RecordingError, partial(find, source, "neuroscope"))
         assert message.startswith("session.dat cannot be read without session.xml")
 
 
@@ -129,7 +105,7 @@ def test_an_lfp_on_s3_is_refused_before_it_is_fetched(moto_s3: S3Server, bucket:
     for name in ("session.xml", "session.eeg"):
         moto_s3.client.put_object(Bucket=bucket, Key=f"raw/{name}", Body=b"1234")
     place = S3Location(bucket=bucket, key="raw")
-    message = refused(RecordingError, lambda: find(place, "neuroscope", moto_s3.access))
+    message = refusal(RecordingError, lambda: find(place, "neuroscope", moto_s3.access))
     assert "found only session.eeg (LFP" in message
 
 
@@ -149,14 +125,14 @@ def test_lfp_alone_is_refused_by_its_names(
     data_type: str, names: tuple[str, ...], message: str
 ) -> None:
     files = [PurePosixPath(name) for name in names]
-    assert message in refused(RecordingError, lambda: needed_files(data_type, files, {}))
+    assert message in refusal(RecordingError, lambda: needed_files(data_type, files, {}))
 
 
 @pytest.mark.parametrize("name", ["a.eeg2", "a.egf", "a.imec0.lf.bin", "a.ap.lf.cbin", "a.ns3"])
 def test_an_lfp_file_of_any_format_is_refused(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     file.write_bytes(bytes(1600))
-    assert "is the LFP band" in refused(RecordingError, lambda: find(file, "binary", **RAW))
+    assert "is the LFP band" in refusal(RecordingError, lambda: find(file, "binary", **RAW))
 
 
 def test_blackrock_is_read_from_its_fast_file(tmp_path: Path, simulated: BaseRecording) -> None:
@@ -176,7 +152,7 @@ def test_two_blackrock_recordings_are_refused_without_a_choice(
     write_blackrock(tmp_path / "session.ns2", simulated.get_traces(), period=30)
     write_blackrock(tmp_path / "session.ns5", simulated.get_traces())
     write_blackrock(tmp_path / "other.ns5", simulated.get_traces())
-    message = refused(SettingsError, lambda: find(tmp_path, "blackrock"))
+    message = refusal(SettingsError, lambda: find(tmp_path, "blackrock"))
     assert "there are 2 recordings of DATA_TYPE=blackrock here: other.ns5" in message
 
 
@@ -186,10 +162,10 @@ def test_the_compressed_lfp_of_ibl_is_refused(tmp_path: Path, simulated: BaseRec
     write_cbin(run, folder, "ap")
     write_cbin(run, folder, "lf")
     for band in ("lf", "lp"):
-        message = refused(RecordingError, partial(find, folder, "cbin_ibl", stream_name=band))
+        message = refusal(RecordingError, partial(find, folder, "cbin_ibl", stream_name=band))
         assert "names the LFP band" in message
     lfp = next(folder.glob("*.lf.cbin"))
-    assert "is the LFP band" in refused(RecordingError, lambda: find(lfp, "cbin_ibl"))
+    assert "is the LFP band" in refusal(RecordingError, lambda: find(lfp, "cbin_ibl"))
     recording = open_recording(folder, "cbin_ibl", {})
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
 
@@ -217,7 +193,7 @@ def test_an_nwb_series_in_a_container_of_lfp_is_not_the_recording(
     container.add_electrical_series(series)
     with NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as io:
         io.write(nwb)
-    message = refused(RecordingError, lambda: open_recording(tmp_path / "a.nwb", "nwb", {}))
+    message = refusal(RecordingError, lambda: open_recording(tmp_path / "a.nwb", "nwb", {}))
     assert f"nothing here can be sorted: there are acquisition/{name}/ElectricalSeries" in message
 
 
@@ -236,7 +212,7 @@ def test_a_meta_file_with_contradictory_rate_and_duration_is_refused(
     if implied is None:
         assert open_recording(run, "spikeglx", {}).sampling_frequency == rate
         return
-    message = refused(RecordingError, lambda: open_recording(run, "spikeglx", {}))
+    message = refusal(RecordingError, lambda: open_recording(run, "spikeglx", {}))
     if rate > 5000:  # else its stream is refused as LFP
         assert f"60000 samples at {rate} Hz last 6 s, but fileTimeSecs is 2 s" in message
         assert f"which implies {implied} Hz" in message
@@ -248,7 +224,7 @@ def test_a_cbin_index_that_contradicts_its_meta_file_is_refused(
     file = write_cbin(write_spikeglx(tmp_path / "run", simulated), tmp_path / "ibl")
     index = file.with_suffix(".ch")
     index.write_text(json.dumps({**json.loads(index.read_text()), "sample_rate": 2500.0}))
-    message = refused(RecordingError, lambda: open_recording(file.parent, "cbin_ibl", {}))
+    message = refusal(RecordingError, lambda: open_recording(file.parent, "cbin_ibl", {}))
     assert "was sampled at 2500 Hz, and its meta file says 30000 Hz" in message
 
 
@@ -268,7 +244,7 @@ def test_an_open_ephys_rate_that_contradicts_its_timestamps_is_refused(
     for stream in described["continuous"]:
         stream["sample_rate"] = 20000.0
     structure.write_text(json.dumps(described))
-    message = refused(RecordingError, lambda: open_recording(folder, "openephys", {}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
     assert "structure.oebin says 20000 Hz" in message
     assert "imply 30000 Hz" in message
 
@@ -292,22 +268,22 @@ def test_a_neuralynx_rate_that_contradicts_its_timestamps_is_refused(
 ) -> None:
     """Neo would make a segment of each record, all of them of the wrong rate."""
     folder = write_neuralynx(tmp_path / "ncs", simulated.get_traces(), header_rate=claimed_rate)
-    message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
     assert f"say {claimed_rate} Hz, but the timestamps of their records imply 300" in message
 
 
 def test_slow_neuralynx_channels_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuralynx(tmp_path / "ncs", simulated.get_traces(), header_rate=2000)
-    message = refused(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "neuralynx", {}))
     assert "nothing here can be sorted" in message
 
 
 def test_a_wrong_number_of_channels_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_neuroscope(tmp_path, simulated, n_channels=7)
-    message = refused(RecordingError, lambda: open_recording(folder, "neuroscope", {}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "neuroscope", {}))
     assert "session.dat has 960000 bytes of samples, not a multiple of the 14 bytes" in message
     kwargs = {**RAW, "num_channels": 7}
-    message = refused(
+    message = refusal(
         RecordingError, lambda: open_recording(folder / "session.dat", "binary", kwargs)
     )
     assert "(7 channels of int16)" in message

@@ -1,7 +1,6 @@
 """Compressed, transposed, flat or reordered NWB series, and duplicate names."""
 
 import struct
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from pynwb import NWBHDF5IO, NWBFile
 from pynwb.ecephys import ElectricalSeries
 from spikeinterface.core import BaseRecording, load
 
-from spikeinterface_cloud.errors import CloudJobError, RecordingError, UnavailableError
+from spikeinterface_cloud.errors import RecordingError, UnavailableError
 from spikeinterface_cloud.exports.nwb_source import find_session
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording, open_streamed_nwb
@@ -24,6 +23,7 @@ from tests.support.acquisition_formats import write_maxwell
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import AP_GAIN_UV, simulate
 from tests.support.servers import S3Server
+from tests.support.sources import refusal
 
 pytestmark = pytest.mark.integration
 
@@ -34,13 +34,6 @@ N_CHANNELS = 8
 @pytest.fixture(scope="module")
 def simulated() -> BaseRecording:
     return simulate(duration_s=2.0, n_channels=N_CHANNELS, n_units=2)[0]
-
-
-def refused(error: type[CloudJobError], run: Callable[[], object]) -> str:
-    with pytest.raises(error) as raised:
-        run()
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 def replace_data(file: Path, data: np.ndarray, series: str = SERIES, **storage: Any) -> None:
@@ -101,7 +94,7 @@ def test_an_unknown_codec_is_refused_by_name(
     file = write_nwb(tmp_path / "a.nwb", simulated)
     replace_data(file, simulated.get_traces(), chunks=(15000, 8), **hdf5plugin.Zstd())
     give_an_unknown_filter(file, number)
-    message = refused(UnavailableError, lambda: open_recording(file, "nwb", {}))
+    message = refusal(UnavailableError, lambda: open_recording(file, "nwb", {}))
     assert message.startswith(f"a.nwb: {SERIES}/data is compressed by the HDF5 filter {number}")
     assert name in message
     assert "it reads gzip, szip, lzf, blosc" in message
@@ -130,7 +123,7 @@ def test_the_missing_maxwell_filter_is_refused_with_a_remedy(
     np.testing.assert_array_equal(recording.get_traces(), expected)
     file = write_maxwell(tmp_path / "b.raw.h5", traces, **storage)
     give_an_unknown_filter(file, 61235)
-    message = refused(UnavailableError, lambda: open_recording(file, "maxwell", {}))
+    message = refusal(UnavailableError, lambda: open_recording(file, "maxwell", {}))
     series = "wells/well000/rec0000/groups/routed/raw"
     assert f"b.raw.h5: {series} is compressed by the HDF5 filter 61235" in message
     assert "libcompression.so" in message
@@ -146,7 +139,7 @@ def test_transposed_data_are_refused(
 ) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
     replace_data(file, simulated.get_traces()[:n_samples].T)
-    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert message.startswith(f"the data of {SERIES} are transposed: they have 8 rows and ")
     assert message.endswith("write the series again with data.T")
 
@@ -156,7 +149,7 @@ def test_data_with_another_number_of_channels_are_refused(
 ) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
     replace_data(file, simulated.get_traces()[:, :5])
-    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert "have the shape 60000x5, but the series names 8 electrodes" in message
 
 
@@ -172,7 +165,7 @@ def test_a_rate_that_contradicts_the_timestamps_is_refused(
     if is_right:
         assert open_recording(file, "nwb", {}).get_num_channels() == N_CHANNELS
         return
-    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert "has a rate of 25000 Hz, but its timestamps imply 300000 Hz" in message
 
 

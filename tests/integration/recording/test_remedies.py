@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import h5py
@@ -14,7 +13,6 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import (
-    CloudJobError,
     RecordingError,
     SettingsError,
     UnavailableError,
@@ -44,6 +42,7 @@ from tests.support.recordings import (
     write_zarr_folder,
 )
 from tests.support.servers import S3Server
+from tests.support.sources import refusal
 
 pytestmark = [
     pytest.mark.integration,
@@ -62,15 +61,6 @@ def simulated() -> BaseRecording:
     return simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
 
 
-def refused(error: type[CloudJobError], run: Callable[[], object]) -> str:
-    with pytest.raises(error) as raised:
-        run()
-    message = str(raised.value)
-    assert "\n" not in message
-    assert len(message) < 1000
-    return message
-
-
 # ----- packages ----------------------------------------------------------------------------------
 
 
@@ -82,7 +72,7 @@ def test_a_reader_whose_package_no_image_has_is_refused_by_name(
     data_type: str, package: str
 ) -> None:
     """Where the settings are checked, before anything is fetched."""
-    message = refused(UnavailableError, lambda: check_reader(data_type, {}))
+    message = refusal(UnavailableError, lambda: check_reader(data_type, {}))
     assert message.startswith(f"DATA_TYPE={data_type} needs {package}, which this image does not")
     assert "convert it to NWB" in message
 
@@ -113,7 +103,7 @@ def test_split_intan_files_are_refused_with_their_reader(
 ) -> None:
     """And the offer can be followed: one segment, in the units that were recorded."""
     folder = session(tmp_path, simulated, [0, PART, 2 * PART])
-    message = refused(SettingsError, lambda: open_recording(folder, "intan", {}))
+    message = refusal(SettingsError, lambda: open_recording(folder, "intan", {}))
     assert "set DATA_TYPE=split_intan_files" in message
     recording = open_recording(folder, "split_intan_files", {})
     assert recording.get_num_segments() == 1
@@ -157,9 +147,9 @@ def test_intan_files_that_do_not_continue_each_other_are_not_joined(
     tmp_path: Path, simulated: BaseRecording, firsts: list[int], message: str
 ) -> None:
     folder = session(tmp_path, simulated, firsts)
-    refusal = refused(SettingsError, lambda: open_recording(folder, "split_intan_files", {}))
-    assert message in refusal
-    assert 'READ_RECORDING_KWARGS={"mode": "append"}' in refusal
+    refused = refusal(SettingsError, lambda: open_recording(folder, "split_intan_files", {}))
+    assert message in refused
+    assert 'READ_RECORDING_KWARGS={"mode": "append"}' in refused
 
 
 def test_split_files_on_s3_are_refused_before_they_are_fetched(
@@ -174,7 +164,7 @@ def test_split_files_on_s3_are_refused_before_they_are_fetched(
         probe_file=None,
         only_first_frames=False,
     )
-    message = refused(SettingsError, lambda: find_source(request, moto_s3.access, None))
+    message = refusal(SettingsError, lambda: find_source(request, moto_s3.access, None))
     assert "set DATA_TYPE=split_intan_files" in message
 
 
@@ -194,7 +184,7 @@ def test_the_advice_at_the_end_of_a_long_message_is_kept(
     source = tmp_path / "source" / "a.rhd"
     source.parent.mkdir()
     source.write_bytes(parts[0] + b"".join(part[header:] for part in parts[1:]))
-    message = refused(RecordingError, lambda: open_recording(source, "intan", {}))
+    message = refusal(RecordingError, lambda: open_recording(source, "intan", {}))
     assert "ignore_integrity_checks can be set in READ_RECORDING_KWARGS" in message
     assert "whole" not in message
 
@@ -205,7 +195,7 @@ def test_blackrock_gaps_are_refused_with_their_parameter(
     times_ns = np.round(np.arange(60000) / 30000 * 1e9) + 10**9
     times_ns[30000:] += 2 * 10**8
     file = write_blackrock_ptp(tmp_path / "session.ns5", simulated.get_traces(), times_ns)
-    message = refused(RecordingError, lambda: open_recording(file, "blackrock", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "blackrock", {}))
     assert "gap_tolerance_ms can be set in READ_RECORDING_KWARGS" in message
     recording = open_recording(file, "blackrock", {"gap_tolerance_ms": 1.0})
     assert recording.get_num_segments() == 2
@@ -214,7 +204,7 @@ def test_blackrock_gaps_are_refused_with_their_parameter(
 def test_the_remedy_for_a_wrong_format_is_not_a_whole_file(tmp_path: Path) -> None:
     file = tmp_path / "a.plx"
     file.write_bytes(b"no plexon file" * 1000)
-    message = refused(RecordingError, lambda: open_recording(file, "plexon", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "plexon", {}))
     assert "whole" not in message
     assert "check that it is what DATA_TYPE=plexon reads" in message
 
@@ -223,7 +213,7 @@ def test_nwb_without_data_is_not_called_damaged(tmp_path: Path, simulated: BaseR
     file = write_nwb(tmp_path / "a.nwb", simulated)
     with h5py.File(file, "a") as opened:
         del opened["acquisition/ElectricalSeries/data"]
-    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert "object 'data' doesn't exist" in message
     assert "whole" not in message
 
@@ -233,11 +223,11 @@ def test_nwb_without_data_is_not_called_damaged(tmp_path: Path, simulated: BaseR
 
 def test_zarr_format_3_is_refused(tmp_path: Path) -> None:
     files = [PurePosixPath("a.zarr/zarr.json"), PurePosixPath("a.zarr/traces_seg0/zarr.json")]
-    message = refused(RecordingError, lambda: needed_files("zarr", files, {}))
+    message = refusal(RecordingError, lambda: needed_files("zarr", files, {}))
     assert "Zarr of format 3" in message
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
-    assert "format 3" in refused(RecordingError, lambda: open_recording(tmp_path, "zarr", {}))
+    assert "format 3" in refusal(RecordingError, lambda: open_recording(tmp_path, "zarr", {}))
 
 
 def test_zarr_format_2_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
@@ -258,7 +248,7 @@ def test_two_compressed_probes_are_refused_without_a_choice(
         for file in write_cbin(run, tmp_path / f"made{probe}").parent.iterdir():
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, folder / file.name.replace("imec0", f"imec{probe}"))
-    message = refused(SettingsError, lambda: open_recording(tmp_path / "ibl", "cbin_ibl", {}))
+    message = refusal(SettingsError, lambda: open_recording(tmp_path / "ibl", "cbin_ibl", {}))
     assert "there are 2 compressed AP bands here: " in message
     if layout == "apart":
         assert message.endswith("name the folder of one of them as the source")
@@ -278,7 +268,7 @@ def test_a_legacy_node_of_open_ephys_is_found_below_the_folder(
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces()[:n_samples])
     np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
     write_open_ephys_legacy(tmp_path / "2024-05-01" / "Record Node 102", simulated.get_traces())
-    message = refused(SettingsError, lambda: open_recording(tmp_path, "openephys", {}))
+    message = refusal(SettingsError, lambda: open_recording(tmp_path, "openephys", {}))
     assert "there are 2 recordings of DATA_TYPE=openephys here: Record Node 101" in message
 
 
@@ -317,21 +307,21 @@ def test_older_folders_with_foreign_classes_are_refused(
     described = json.loads((folder / "si_folder.json").read_text())
     described["class"] = "subprocess.check_call"
     (folder / "si_folder.json").write_text(json.dumps(described))
-    message = refused(RecordingError, lambda: open_recording(folder, "binary", {}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "binary", {}))
     assert "si_folder.json names the class 'subprocess.check_call'" in message
 
 
 def test_a_missing_continuous_dat_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     folder = write_open_ephys(tmp_path, simulated)
     next(folder.rglob("Acquisition_Board*/continuous.dat")).unlink()
-    message = refused(RecordingError, lambda: open_recording(folder, "openephys", {}))
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
     assert "whole" not in message
 
 
 def test_truncated_nwb_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     file = write_nwb(tmp_path / "a.nwb", simulated)
     file.write_bytes(file.read_bytes()[:-5000])
-    message = refused(RecordingError, lambda: open_recording(file, "nwb", {}))
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert "check that the file is whole" in message
 
 
@@ -374,7 +364,7 @@ def test_a_time_series_of_nwb_is_read(tmp_path: Path, simulated: BaseRecording) 
 def test_another_reader_of_the_same_files_is_not_suggested(tmp_path: Path) -> None:
     """Intan's reader of one file cannot read what its reader of several cannot."""
     (tmp_path / "a.rhd").write_bytes(b"no header" * 100)
-    message = refused(RecordingError, lambda: open_recording(tmp_path, "split_intan_files", {}))
+    message = refusal(RecordingError, lambda: open_recording(tmp_path, "split_intan_files", {}))
     assert "it looks like intan" not in message
 
 
@@ -384,7 +374,7 @@ def test_a_named_lfp_stream_is_refused_before_it_is_fetched() -> None:
         for band in ("ap", "lf")
         for ending in ("bin", "meta")
     ]
-    message = refused(
+    message = refusal(
         RecordingError, lambda: needed_files("spikeglx", files, {"stream_id": "imec0.lf"})
     )
     assert message.endswith("name the AP band, stream_id imec0.ap")

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.config.locations import LocalFolder, S3Location
-from spikeinterface_cloud.config.settings import AwsSettings
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
 from spikeinterface_cloud.recording.load import open_recording
-from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 from tests.support.nwb_files import write_nwb
 from tests.support.recordings import SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
 from tests.support.servers import S3Server
+from tests.support.sources import find
 
 pytestmark = pytest.mark.integration
 
@@ -30,24 +29,6 @@ def simulated() -> BaseRecording:
 def run(tmp_path: Path, simulated: BaseRecording) -> Path:
     """Write a run with two bands and a NI-DAQ."""
     return write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_nidq=True))
-
-
-def find(
-    location: Path | S3Location,
-    data_type: str,
-    aws: AwsSettings | None = None,
-    /,
-    **kwargs: Any,
-) -> FoundSource:
-    """Find the source, as the checks before a job do."""
-    request = SourceRequest(
-        location=LocalFolder(path=location) if isinstance(location, Path) else location,
-        data_type=data_type,
-        read_recording_kwargs=kwargs,
-        probe_file=None,
-        only_first_frames=False,
-    )
-    return find_source(request, aws or AwsSettings(), None)
 
 
 def refused(error: type[CloudJobError], path: Path, data_type: str, **kwargs: Any) -> str:
