@@ -1,7 +1,6 @@
-"""`<sorter>/completed.json`, written last into a sorter's folder: of which job the results are, and
-which files belong to them.
+"""`<sorter>/completed.json`, written last: which job the results are of, and their files.
 
-Without it, or where the files do not match it, the folder holds nothing that is finished.
+Without it, or if the files do not match it, nothing in the sorter's folder is finished.
 """
 
 from collections.abc import Mapping, Sequence

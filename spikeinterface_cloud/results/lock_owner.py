@@ -39,7 +39,7 @@ class LockOwner:
 
 
 def this_job(environ: Mapping[str, str]) -> LockOwner:
-    """This job, as a claim names it."""
+    """Return the owner that this process is."""
     return LockOwner(
         token=str(uuid.uuid4()),
         batch_job=environ.get("AWS_BATCH_JOB_ID") or None,

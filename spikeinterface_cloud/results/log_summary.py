@@ -59,7 +59,7 @@ def log_summary(record: RunRecord, place: str) -> None:
 
 
 def outcome_table(record: RunRecord) -> list[str]:
-    """A line a sorter: outcome, units by label, seconds and USD of sorting, accuracy if known."""
+    """Return a line per sorter: outcome, units by label, seconds and USD, accuracy if known."""
     usd_per_hour = record.cost.usd_per_hour if record.cost.usd is not None else None
     rows = [_row(run, record, usd_per_hour) for run in record.sorters]
     widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]

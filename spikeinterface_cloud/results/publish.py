@@ -18,7 +18,7 @@ from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import REPORT
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
-from spikeinterface_cloud.runtime.signals import ignore_signals, acknowledge
+from spikeinterface_cloud.runtime.signals import acknowledge, ignore_signals
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +111,10 @@ def _publish_last(results: Results, first_error: BaseException | None) -> None:
 
 
 def _write_record(results: Results, first_error: BaseException | None) -> UnavailableError | None:
-    """Write `run.json` here; return the error if the disk is full, which the job ends with unless
-    it failed before."""
+    """Write `run.json` here; return the error if the disk is full.
+
+    The job ends with that error unless it failed before.
+    """
     try:
         results.write_record()
     except UnavailableError as error:

@@ -110,8 +110,10 @@ def _record(results: Results, fingerprint: str) -> RunJson | None:
 
 
 def _is_older(record: RunJson, found: Sequence[Completion]) -> bool:
-    """Return whether there are results that the record lacks, as when the role may not delete it
-    before a job begins."""
+    """Return whether there are results that the record lacks.
+
+    That happens if the role may not delete the record before a job begins.
+    """
     newest = max(completion.completed for completion in found)
     # seconds in `run.json` are whole
     return record.ended is None or record.ended + timedelta(seconds=1) < newest

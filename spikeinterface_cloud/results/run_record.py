@@ -95,7 +95,7 @@ class RunRecord:
         unfinished.replace(file)
 
     def text(self) -> str:
-        """What the file holds."""
+        """Return the content of the file."""
         text = json_of(self._content())
         try:
             text = RunJson.model_validate_json(text).model_dump_json(indent=2)
@@ -121,7 +121,7 @@ class RunRecord:
 
 
 def versions() -> dict[str, str]:
-    """The versions of this program, of Python, and of the packages that decide the result."""
+    """Return the versions of this program, Python and the packages that decide the result."""
     found = {"spikeinterface_cloud": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:

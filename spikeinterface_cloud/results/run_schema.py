@@ -258,7 +258,7 @@ class RunJson(_Entry):
 
 
 def json_schema() -> str:
-    """The schema as JSON Schema, as it is in the repository."""
+    """Return the schema as JSON Schema, as it is in the repository."""
     return json.dumps(RunJson.model_json_schema(), indent=2) + "\n"
 
 

@@ -185,8 +185,10 @@ class SorterFolder:
         return read_completion(file.read_bytes()) if file.is_file() else None
 
     def _remove_others(self, keep: AbstractSet[str]) -> None:
-        """Remove this program's files except those in `keep`, such as those of an analysis that
-        was killed; the user's decisions in phy stay with a kept phy folder."""
+        """Remove this program's files except those in `keep`, as after a killed analysis.
+
+        The user's decisions in phy stay with a kept phy folder.
+        """
         folders = {path.partition("/")[0] for path in keep}
         for path, file in managed_files(self.path).items():
             in_kept_phy = path.startswith(FOR_PEOPLE) and "phy" in folders

@@ -149,7 +149,7 @@ class TargetLock:
         raise ConditionRefused(str(self._location))
 
     def _take_over(self, lease_s: float) -> bool:
-        """TargetLock a target that somebody has had, once it is known that he is gone."""
+        """Claim a target that another job has held, once that job is known to be gone."""
         first = self._read()
         deadline = time.monotonic() + lease_s
         found = first
@@ -178,7 +178,7 @@ class TargetLock:
         self._etag = self._storage.write_object_if(self._location, body, etag)
 
     def _read(self) -> "_Found | None":
-        """The claim that is there now; None without one. Raises SourceError."""
+        """Return the lock at the target, or None if there is none. Raises SourceError."""
         there = self._storage.read_version(self._location)
         if there is None:
             return None

@@ -46,7 +46,7 @@ MODULES = frozenset({"pickle", "dill", "cloudpickle", "marshal", "shelve"})
 
 
 def programs() -> list[Path]:
-    folders = ("spikeinterface_cloud", "container", "examples", "benchmarks")
+    folders = ("spikeinterface_cloud", "container", "examples", "benchmarks", "tools")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
     return sorted([*ROOT.glob("*.py"), *files])
 

@@ -11,8 +11,8 @@ import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import assert_refused, assert_succeeded, run_job, s3_access
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_read, is_write
+from tests.support.job import assert_refused, assert_succeeded, run_job, s3_access
 from tests.support.nwb_files import write_nwb
 from tests.support.recordings import AP_GAIN_UV, write_spikeglx
 from tests.support.servers import S3Server

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
+from tests.support.fault_proxy import Fault, FaultProxy, Kind, Request, is_read
 from tests.support.job import assert_succeeded, run_job, s3_access
+from tests.support.recordings import write_spikeglx
+from tests.support.servers import S3Server
 from tests.support.sorted_results import (
     assert_complete,
     download_folder,
     n_true_units_found,
     upload_folder,
 )
-from tests.support.fault_proxy import Fault, FaultProxy, Kind, Request, is_read
-from tests.support.recordings import write_spikeglx
-from tests.support.servers import S3Server
 from tests.support.transfers import tree
 from tests.support.weather import KINDS, SEED_VARIABLE, Climate, Weather, weather_seed
 
@@ -23,7 +23,9 @@ pytestmark = [pytest.mark.integration, UNSAVED_PROVENANCE]
 BUCKET = "weathered"
 
 #: A stall lasts as long as the job's own patience, half a minute: there is one, and no more.
-WITHOUT_STALLS: dict[Kind, int] = {kind: weight for kind, weight in KINDS.items() if kind != "stall"}
+WITHOUT_STALLS: dict[Kind, int] = {
+    kind: weight for kind, weight in KINDS.items() if kind != "stall"
+}
 
 
 def reads_traces(request: Request) -> bool:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import Job, s3_access, start_job, wait_for_log
 from tests.support.fault_proxy import FaultProxy, Request, is_write
+from tests.support.job import Job, s3_access, start_job, wait_for_log
 from tests.support.metadata_stand_in import metadata_stand_in
 from tests.support.recordings import write_binary_folder
 from tests.support.servers import S3Server

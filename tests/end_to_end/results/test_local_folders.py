@@ -8,8 +8,13 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import assert_refused, assert_succeeded, run_job
+from tests.support.recordings import (
+    write_binary_folder,
+    write_open_ephys,
+    write_probe,
+    write_zarr_folder,
+)
 from tests.support.sorted_results import assert_complete, n_true_units_found
-from tests.support.recordings import write_binary_folder, write_open_ephys, write_probe, write_zarr_folder
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 

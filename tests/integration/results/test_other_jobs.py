@@ -1,5 +1,7 @@
-"""Results of another job, here and on S3: refused with their names, or removed by OVERWRITE; results
-of this job are resumed."""
+"""Results of another job, here and on S3: refused by name, or removed by OVERWRITE.
+
+Results of this job are resumed.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -65,7 +67,7 @@ def test_results_of_another_job_are_refused_by_name(host: Callable[[str], Host])
 
 def test_results_of_a_killed_job_are_refused(host: Callable[[str], Host]) -> None:
     run_job(host("one"), "a", killed=True)
-    with pytest.raises(TargetError, match="no run.json, so that job is running or was killed"):
+    with pytest.raises(TargetError, match=r"no run\.json, so that job is running or was killed"):
         check_other_jobs(host("two").results, THIS, overwrite=False)
 
 

@@ -81,5 +81,7 @@ def test_a_folder_in_the_place_of_a_file(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["spykingcircus2", "comparison"])
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
-    with pytest.raises(TargetError, match=rf"{name} is not a folder, where the job has to make one"):
+    with pytest.raises(
+        TargetError, match=rf"{name} is not a folder, where the job has to make one"
+    ):
         check_replaceable(tmp_path, ["simple", "spykingcircus2"])
