@@ -10,13 +10,14 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import spikeinterface as si
 
+from spikeinterface_cloud import preflight
 from spikeinterface_cloud.analysis.analyzer import (
     AnalysisFolders,
     analyze,
@@ -31,16 +32,6 @@ from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.dandi_upload import check_session, upload_units
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
-from spikeinterface_cloud.preflight import (
-    CheckResult,
-    Preflight,
-    attempt,
-    check_memory_for,
-    check_settings,
-    exit_code_of,
-    raise_failures,
-    table,
-)
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
@@ -72,14 +63,32 @@ from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stop_before_reclaim
 from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
-from spikeinterface_cloud.sorting.run import SortingTask, sort
+from spikeinterface_cloud.sorting.run import SortingFolders, sort
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
+from spikeinterface_cloud.sorting.task import SortingTask, sorting_tasks
 from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 
 #: where on scratch the fetched recording is
 SOURCE = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job whose checks have passed."""
+
+    settings: JobSettings
+    tasks: Sequence[SortingTask]
+    source: FoundSource
+    results: Results
+    report: Report
+    scratch: Path
+
+    @property
+    def record(self) -> RunRecord:
+        """What `run.json` will say."""
+        return self.results.record
 
 
 def main() -> int:
@@ -91,24 +100,25 @@ def main() -> int:
     try:
         with interruptible():
             load_env_file(Path(".env"))
-            return check_job(os.environ) if only_check else run_job(os.environ)
+            return print_checks(os.environ) if only_check else run_job(os.environ)
     except (CloudJobError, Interrupted) as error:
         for line in str(error).splitlines():
             logger.error("%s", line)
         return error.exit_code
 
 
-def check_job(environ: Mapping[str, str]) -> int:
-    """Print how every check ended."""
-    finding, settings = check_settings(environ)
-    findings = [finding, *(check_surroundings(settings) if settings else [])]
-    sys.stdout.write(f"{table(findings)}\n")
-    return exit_code_of(findings)
+def print_checks(environ: Mapping[str, str]) -> int:
+    """Run only the checks and print their table."""
+    result, settings = preflight.check_settings(environ)
+    results = [result, *(check_folders_and_machine(settings) if settings else [])]
+    sys.stdout.write(f"{preflight.table(results)}\n")
+    return preflight.exit_code_of(results)
 
 
-def check_surroundings(settings: JobSettings) -> list[CheckResult]:
+def check_folders_and_machine(settings: JobSettings) -> list[preflight.CheckResult]:
     """Check the settings against the folders, the source, the target and this machine."""
-    preflight = Preflight(settings, chosen_scratch(settings.scratch_folder))
+    tasks = sorting_tasks(settings)
+    checks = preflight.Preflight(settings, tasks, chosen_scratch(settings.scratch_folder))
     results: Results | None = None
 
     def check_results() -> Path:
@@ -124,57 +134,32 @@ def check_surroundings(settings: JobSettings) -> list[CheckResult]:
 
     def check_earlier_results() -> str:
         assert results is not None
-        job = fingerprints(settings, preflight.found_source())
+        job = fingerprints(settings, tasks, checks.found_source())
         return check_other_jobs(results, job, overwrite=settings.overwrite)
 
-    findings = [
-        attempt("results", check_results),
-        attempt("scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"),
-        *preflight.run(check_target),
+    checked = [
+        preflight.attempt("results", check_results),
+        preflight.attempt(
+            "scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"
+        ),
+        *checks.run(check_target),
     ]
-    if not any(finding.error for finding in findings):
-        findings.append(attempt("earlier results", check_earlier_results))
-    return findings
+    if not any(result.error for result in checked):
+        checked.append(preflight.attempt("earlier results", check_earlier_results))
+    return checked
 
 
 def run_job(environ: Mapping[str, str]) -> int:
-    """Run the job from its settings to its results, which leave whichever way it ends."""
+    """Run the job from its settings to its results, which are published whichever way it ends."""
     settings = JobSettings.from_env(resolve_environment(environ))
     results = open_results(settings)
     with for_one_job(results.folder):
-        return run_alone(settings, results, environ)
-
-
-def run_alone(settings: JobSettings, results: Results, environ: Mapping[str, str]) -> int:
-    """Run the job in a results folder that no other job writes to."""
-    record = results.record
-    record.manifest = manifest_entry(environ)
-    record.instance = find_instance(environ)
-    results.discard_hidden_log()
-    configure_logging(results.log_file)
-    log_preamble(record)
-    si.set_global_job_kwargs(
-        n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
-    )
-    gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
-    report = Report(folder=results.folder, record=record, sorters=settings.sorters)
-    with ExitStack() as held, publishing(results, report.write):
-        held.enter_context(stop_before_reclaim(record.instance, environ))
-        scratch_parent = open_scratch(settings.scratch_folder)
-        source = find(settings, results, scratch_parent)
-        held.enter_context(exclusive_target(results, environ))
-        this_job = fingerprints(settings, source)
-        record.fingerprint = this_job.job
-        check_other_jobs(results, this_job, overwrite=settings.overwrite)
-        if settings.overwrite:
-            remove_other_jobs(results, this_job)
-        earlier = find_previous(results, this_job)
-        if earlier.record is None:
-            scratch = held.enter_context(job_scratch(scratch_parent, this_job.job))
-            run_pipeline(settings, source, earlier, report, scratch)
-        else:
-            reuse(results, earlier)
-            log_summary(record, str(results))
+        start_record(results, environ)
+        si.set_global_job_kwargs(
+            n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
+        )
+        gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
+        check_and_run(settings, results, environ)
     return os.EX_OK
 
 
@@ -182,7 +167,7 @@ def open_results(settings: JobSettings) -> Results:
     """Open the results folder, and the target if the settings name one."""
     folder = open_results_folder(settings.results_folder)
     check_apart(folder, settings.source)
-    if are_installed(settings.sorters):  # else that is what is said
+    if are_installed(settings.sorters):  # else the check of the sorters fails
         check_replaceable(folder, settings.sorters)
     return Results(
         folder,
@@ -196,48 +181,73 @@ def open_results(settings: JobSettings) -> Results:
     )
 
 
-def find(settings: JobSettings, results: Results, scratch_parent: Path | None) -> FoundSource:
-    """Refuse early what cannot end well; where the recording is."""
-    with step("check", results.record.steps):
-        preflight = Preflight(settings, scratch_parent)
-        raise_failures(preflight.run(results.check_target))
-    source = preflight.found_source()
-    results.record.source = source.provenance
-    return source
+def start_record(results: Results, environ: Mapping[str, str]) -> None:
+    """Begin the record and the log of the job."""
+    results.record.manifest = manifest_entry(environ)
+    results.record.instance = find_instance(environ)
+    results.discard_hidden_log()
+    configure_logging(results.log_file)
+    log_preamble(results.record)
 
 
-def run_pipeline(
-    settings: JobSettings, source: FoundSource, earlier: PreviousRun, report: Report, scratch: Path
-) -> None:
-    """Bring the recording here and run the sorters, but for what an earlier attempt has done."""
-    results = earlier.results
-    results.clear_previous_run()
-    opened = fetch_and_open(settings, source, results.record, scratch)
-    exports = prepare_exports(settings, opened, results, scratch)
-    preprocessed = prepare(settings, opened, report, scratch)
+def check_and_run(settings: JobSettings, results: Results, environ: Mapping[str, str]) -> None:
+    """Run the job unless a check fails or an earlier attempt has completed it."""
+    record = results.record
+    report = Report(folder=results.folder, record=record, sorters=settings.sorters)
+    with ExitStack() as stack, publishing(results, report.write):
+        stack.enter_context(stop_before_reclaim(record.instance, environ))
+        scratch_parent = open_scratch(settings.scratch_folder)
+        tasks = sorting_tasks(settings)
+        with step("check", record.steps):
+            checks = preflight.Preflight(settings, tasks, scratch_parent)
+            preflight.raise_failures(checks.run(results.check_target))
+        source = checks.found_source()
+        record.source = source.provenance
+        stack.enter_context(exclusive_target(results, environ))
+        this_job = fingerprints(settings, tasks, source)
+        record.fingerprint = this_job.job
+        check_other_jobs(results, this_job, overwrite=settings.overwrite)
+        if settings.overwrite:
+            remove_other_jobs(results, this_job)
+        previous = find_previous(results, this_job)
+        if previous.record is not None:
+            reuse(results, previous)
+            log_summary(record, str(results))
+            return
+        scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
+        run_pipeline(Job(settings, tasks, source, results, report, scratch), previous)
+
+
+def run_pipeline(job: Job, previous: PreviousRun) -> None:
+    """Fetch the recording and run the sorters, except for what an earlier attempt has done."""
+    job.results.clear_previous_run()
+    opened = fetch_and_open(job)
+    exports = prepare_exports(job, opened)
+    preprocessed = preprocess_recording(job, opened)
     sortings = {}
-    for folder in earlier.execution_order():
-        sorting = sort_and_analyze(settings, folder, preprocessed, results.record, scratch)
-        export_sorter(exports, preprocessed, folder, results.record)
-        folder.finish(results.record.sorters[-1], results.record.exports)
+    for folder in previous.execution_order():
+        run, sorting = sort_and_analyze(job, folder, preprocessed)
+        job.record.sorters.append(run)
+        export_sorter(run, exports, preprocessed, folder, job.record)
+        folder.finish(run, job.record.exports)
         if sorting is not None:
-            sortings[folder.sorter] = sorting
-    results.record.sorters.sort(key=lambda run: settings.sorters.index(run.sorter))
-    in_order = {name: sortings[name] for name in settings.sorters if name in sortings}
-    compare_all(in_order, opened.ground_truth, results)
-    upload_failure = upload_to_dandi(settings, exports, results)
-    log_summary(results.record, str(results))
-    results.record.raise_for_failures()
+            sortings[run.sorter] = sorting
+    sorters = job.settings.sorters
+    job.record.sorters.sort(key=lambda run: sorters.index(run.sorter))
+    in_order = {name: sortings[name] for name in sorters if name in sortings}
+    compare_all(in_order, opened.ground_truth, job.results)
+    upload_failure = upload_to_dandi(job, exports)
+    log_summary(job.record, str(job.results))
+    job.record.raise_for_failures()
     if upload_failure is not None:
         raise upload_failure
 
 
-def fetch_and_open(
-    settings: JobSettings, source: FoundSource, record: RunRecord, scratch: Path
-) -> OpenedRecording:
-    """Bring the recording here and open it."""
+def fetch_and_open(job: Job) -> OpenedRecording:
+    """Fetch the recording and open it."""
+    settings, record = job.settings, job.record
     with step("fetch", record.steps) as fetching:
-        fetched = fetch_source(source, scratch / SOURCE)
+        fetched = fetch_source(job.source, job.scratch / SOURCE)
         fetching.size_bytes = fetched.size_bytes
     with step("open", record.steps):
         opened = open_source(
@@ -246,86 +256,49 @@ def fetch_and_open(
             settings.read_recording_kwargs,
             settings.sub_recording_n_frames,
         )
-    check_rate(
-        opened.summary["sampling_frequency_hz"], settings.preprocessing, settings.sorter_parameters
-    )
+    rate_hz = opened.summary["sampling_frequency_hz"]
+    check_rate(rate_hz, settings.preprocessing, settings.sorter_parameters)
     check_shared_memory(settings.sorters, opened.recording)
-    concerns = check_memory_for(settings, opened.summary)
-    record.recording = {**opened.summary, "notes": [*opened.notes, *concerns]}
+    warnings = preflight.check_memory_for(settings, opened.summary)
+    record.recording = {**opened.summary, "notes": [*opened.notes, *warnings]}
     return opened
 
 
-def prepare(
-    settings: JobSettings, opened: OpenedRecording, report: Report, scratch: Path
-) -> PreprocessedRecording:
+def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecording:
     """Preprocess the recording into the one file that every sorter reads."""
-    record = report.record
+    settings, record = job.settings, job.record
     with step("preprocess", record.steps) as preprocessing:
         preprocessed = preprocess(
             opened.recording,
             settings.preprocessing,
             settings.sorter_parameters,
-            scratch / "preprocessed",
+            job.scratch / "preprocessed",
         )
         preprocessing.size_bytes = preprocessed.size_bytes
     record.preprocessing = preprocessed.describe()
     with step("sample for the report", record.steps):
-        report.sample = take_sample(opened.recording, preprocessed)
-    if free_disk_bytes(scratch) < preprocessed.size_bytes:
+        job.report.sample = take_sample(opened.recording, preprocessed)
+    if free_disk_bytes(job.scratch) < preprocessed.size_bytes:
         # sorters need the space more than the next attempt, and nothing reads the source any more
-        shutil.rmtree(scratch / SOURCE, ignore_errors=True)
+        shutil.rmtree(job.scratch / SOURCE, ignore_errors=True)
     return preprocessed
 
 
 def sort_and_analyze(
-    settings: JobSettings,
-    folder: SorterFolder,
-    preprocessed: PreprocessedRecording,
-    record: RunRecord,
-    scratch: Path,
-) -> si.BaseSorting | None:
+    job: Job, folder: SorterFolder, preprocessed: PreprocessedRecording
+) -> tuple[SorterRun, si.BaseSorting | None]:
     """Run one sorter and analyze its units, except for what an earlier attempt has done.
 
     Its failure does not affect other sorters.
     """
-    sorter = folder.sorter
-    run, sorting, analyzed = load_previous(folder, record)
+    run, sorting, analyzed = load_previous(folder, job.record)
     if run is None:
-        run, sorting = run_sorter(settings, folder, preprocessed, record, scratch)
+        run, sorting = run_sorter(job, folder, preprocessed)
     if sorting is not None and not analyzed:
-        folders = AnalysisFolders(scratch=scratch / "analyzer", results=folder.path)
-        with step(f"analyze {sorter}", record.steps):
+        folders = AnalysisFolders(scratch=job.scratch / "analyzer", results=folder.path)
+        with step(f"analyze {run.sorter}", job.record.steps):
             run, sorting = analyze(run, sorting, preprocessed.filtered_recording, folders)
-    record.sorters.append(run)
     log_outcome(run)
-    return sorting
-
-
-def run_sorter(
-    settings: JobSettings,
-    folder: SorterFolder,
-    preprocessed: PreprocessedRecording,
-    record: RunRecord,
-    scratch: Path,
-) -> tuple[SorterRun, si.BaseSorting | None]:
-    """Run one sorter; what it finds leaves at once, so that whatever comes then cannot lose it."""
-    sorter = folder.sorter
-    task = SortingTask(
-        sorter=sorter,
-        parameters=settings.sorter_parameters[sorter],
-        n_jobs=workers(settings.n_jobs),
-        scratch_folder=scratch / sorter,
-        results_folder=folder.path,
-    )
-    folder.clear()
-    shutil.rmtree(task.scratch_folder, ignore_errors=True)
-    with step(f"sort with {sorter}", record.steps):
-        run, sorting = sort(preprocessed.for_sorting, preprocessed.filtered_recording, task)
-        if sorting is not None:
-            save_sorting(sorting, folder.path / RAW_SORTING)
-    if sorting is not None:
-        folder.finish_sorting(run)
-    shutil.rmtree(task.scratch_folder, ignore_errors=True)
     return run, sorting
 
 
@@ -344,23 +317,43 @@ def load_previous(
     return earlier.sorter_run(), sorting, earlier.analyzed
 
 
-def prepare_exports(
-    settings: JobSettings, opened: OpenedRecording, results: Results, scratch: Path
-) -> ExportPlan:
+def run_sorter(
+    job: Job, folder: SorterFolder, preprocessed: PreprocessedRecording
+) -> tuple[SorterRun, si.BaseSorting | None]:
+    """Run one sorter, and publish its sorting at once, so that nothing later can lose it."""
+    task = next(task for task in job.tasks if task.sorter == folder.sorter)
+    folders = SortingFolders(scratch=job.scratch / task.sorter, results=folder.path)
+    folder.clear()
+    shutil.rmtree(folders.scratch, ignore_errors=True)
+    with step(f"sort with {task.sorter}", job.record.steps):
+        filtered = preprocessed.filtered_recording
+        run, sorting = sort(preprocessed.for_sorting, filtered, task, folders)
+        if sorting is not None:
+            save_sorting(sorting, folder.path / RAW_SORTING)
+    if sorting is not None:
+        folder.finish_sorting(run)
+    shutil.rmtree(folders.scratch, ignore_errors=True)
+    return run, sorting
+
+
+def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
     """Read what the exports need of the source, and refuse what an archive would not take."""
-    source = results.record.source
-    plan = plan_exports(settings.exports, opened.recording, source, results.folder)
+    settings, record = job.settings, job.record
+    plan = plan_exports(settings.exports, opened.recording, record.source, job.results.folder)
     if settings.target_dandiset:
-        with step("check the session for DANDI", results.record.steps):
-            check_session(plan, settings.sorters[0], scratch)
+        with step("check the session for DANDI", record.steps):
+            check_session(plan, settings.sorters[0], job.scratch)
     return plan
 
 
 def export_sorter(
-    plan: ExportPlan, preprocessed: PreprocessedRecording, folder: SorterFolder, record: RunRecord
+    run: SorterRun,
+    plan: ExportPlan,
+    preprocessed: PreprocessedRecording,
+    folder: SorterFolder,
+    record: RunRecord,
 ) -> None:
-    """Export the units of the sorter that ran last, except for exports of an earlier attempt."""
-    run = record.sorters[-1]
+    """Export the units of one sorter, except for exports of an earlier attempt."""
     if not plan.formats or run.outcome not in ("sorted", "resumed") or run.n_units == 0:
         return
     earlier = [each for each in folder.earlier_exports() if each.export in plan.formats]
@@ -375,19 +368,15 @@ def export_sorter(
     record.exports += written
 
 
-def upload_to_dandi(
-    settings: JobSettings, plan: ExportPlan, results: Results
-) -> CloudJobError | None:
-    """Upload the units of each sorter where that is asked for; the first error, or None."""
-    if settings.target_dandiset is None or settings.dandi_api_key is None:
+def upload_to_dandi(job: Job, plan: ExportPlan) -> CloudJobError | None:
+    """Upload the units of each sorter if the settings ask for it; return the first error."""
+    dandiset, key = job.settings.target_dandiset, job.settings.dandi_api_key
+    if dandiset is None or key is None:
         return None
-    record = results.record
-    with step("upload to DANDI", record.steps) as uploading:
-        runs, failure = upload_units(
-            plan, settings.target_dandiset, settings.dandi_api_key, record.exports
-        )
+    with step("upload to DANDI", job.record.steps) as uploading:
+        runs, failure = upload_units(plan, dandiset, key, job.record.exports)
         uploading.size_bytes = sum(run.size_bytes for run in runs)
-    record.exports += runs
+    job.record.exports += runs
     return failure
 
 

@@ -7,7 +7,7 @@ recording, the settings, and the versions of what reads and sorts it do.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.source import FoundSource
 from spikeinterface_cloud.results.resume import Fingerprints
 from spikeinterface_cloud.results.run_record import versions
-from spikeinterface_cloud.sorting.availability import complete_parameters, sorter_version
+from spikeinterface_cloud.sorting.task import SortingTask
 
 
-def fingerprints(settings: JobSettings, source: FoundSource) -> Fingerprints:
+def fingerprints(
+    settings: JobSettings, tasks: Sequence[SortingTask], source: FoundSource
+) -> Fingerprints:
     """Digest what the settings ask for, of a source that has been found but not fetched."""
     recording = {
         "source": _identity(source, settings),
@@ -29,19 +31,19 @@ def fingerprints(settings: JobSettings, source: FoundSource) -> Fingerprints:
         "read_recording_kwargs": settings.read_recording_kwargs,
         "n_frames": settings.sub_recording_n_frames,
         "probe_file": settings.probe_file,
-        "preprocessing": _preprocessing(settings),
+        "preprocessing": _preprocessing(settings, tasks),
         "versions": versions(),
     }
     sorters = {
-        sorter: _digest(
+        task.sorter: _digest(
             {
                 **recording,
-                "sorter": sorter,
-                "parameters": complete_parameters(sorter, settings.sorters_kwargs.get(sorter, {})),
-                "sorter_version": sorter_version(sorter),
+                "sorter": task.sorter,
+                "parameters": task.completed_parameters,
+                "sorter_version": task.version,
             }
         )
-        for sorter in settings.sorters
+        for task in tasks
     }
     asked_for = [list(sorters.items()), sorted(settings.exports), settings.target_dandiset]
     return Fingerprints(job=_digest(asked_for), sorters=sorters)
@@ -79,12 +81,11 @@ def _describe(files: Iterable[Path], top: Path) -> Iterator[tuple[str, int, int]
             yield os.path.relpath(file, top), stat.st_size, stat.st_mtime_ns
 
 
-def _preprocessing(settings: JobSettings) -> Any:
+def _preprocessing(settings: JobSettings, tasks: Sequence[SortingTask]) -> Any:
     """Return the steps; those that are chosen by default depend on all sorters of the job."""
     if settings.preprocessing != "default":
         return settings.preprocessing
-    kwargs = settings.sorters_kwargs
-    own_filters = all(filters_itself(name, kwargs.get(name, {})) for name in settings.sorters)
+    own_filters = all(filters_itself(task.sorter, task.parameters) for task in tasks)
     return {"default": "without a filter" if own_filters else "with a filter"}
 
 

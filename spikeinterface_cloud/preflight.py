@@ -50,6 +50,7 @@ from spikeinterface_cloud.sorting.availability import (
 )
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.shared_memory import shared_memory_suffices
+from spikeinterface_cloud.sorting.task import SortingTask
 
 logger = logging.getLogger(__name__)
 
@@ -68,9 +69,12 @@ class CheckResult:
 class Preflight:
     """The checks of one job, in the order in which a user would fix problems."""
 
-    def __init__(self, settings: JobSettings, scratch: Path | None) -> None:
+    def __init__(
+        self, settings: JobSettings, tasks: Sequence[SortingTask], scratch: Path | None
+    ) -> None:
         """`scratch` is None where the job will have a temporary folder."""
         self._settings = settings
+        self._tasks = tasks
         self._scratch = scratch or Path(tempfile.gettempdir())
         self._found: FoundSource | None = None
 
@@ -142,12 +146,11 @@ class Preflight:
         return str(self._settings.target or "the results folder only")
 
     def _gpu(self) -> str:
-        parameters = self._settings.sorters_kwargs
-        if not any(needs_gpu(name, parameters.get(name, {})) for name in self._settings.sorters):
+        if not any(needs_gpu(task.sorter, task.parameters) for task in self._tasks):
             return "none needed"
         gpu = find_gpu()
         reason = "" if gpu else explain_missing_gpu(cuda_of_driver(), cuda_of_torch())
-        check_gpu(self._settings.sorters, parameters, gpu, reason)
+        check_gpu(self._settings.sorters, self._settings.sorters_kwargs, gpu, reason)
         assert gpu is not None
         return f"{gpu.name}, {format_bytes(gpu.memory_bytes)}"
 
@@ -161,7 +164,7 @@ class Preflight:
         to_fetch = self._found.size_bytes if self._found else 0
         needed = int(to_fetch * DISK_FACTOR)
         if free < needed and self._found is not None and are_installed(self._settings.sorters):
-            job = fingerprints(self._settings, self._found).job
+            job = fingerprints(self._settings, self._tasks, self._found).job
             needed = max(0, needed - left_bytes(self._scratch, job))
             if free < needed:
                 free = make_room(self._scratch, needed, kept=job)
@@ -249,35 +252,35 @@ def source_request(settings: JobSettings) -> SourceRequest:
     )
 
 
-def raise_failures(findings: Sequence[CheckResult]) -> None:
+def raise_failures(results: Sequence[CheckResult]) -> None:
     """Raise what the checks found: a line for each failure, and the exit code of them all."""
-    errors = [finding.error for finding in findings if finding.error is not None]
+    errors = [result.error for result in results if result.error is not None]
     if len(errors) == 1:
         raise errors[0]
     if errors:
         together = "\n".join(str(error) for error in errors)
         combined = CloudJobError(together)
-        combined.exit_code = exit_code_of(findings)
+        combined.exit_code = exit_code_of(results)
         raise combined
 
 
-def exit_code_of(findings: Sequence[CheckResult]) -> int:
+def exit_code_of(results: Sequence[CheckResult]) -> int:
     """Return the exit code of wrong settings, if any, else that of the first failure."""
-    codes = [finding.error.exit_code for finding in findings if finding.error is not None]
+    codes = [result.error.exit_code for result in results if result.error is not None]
     return os.EX_CONFIG if os.EX_CONFIG in codes else (codes or [os.EX_OK])[0]
 
 
-def table(findings: Sequence[CheckResult]) -> str:
-    """Return a table of the findings: check, ok or failed, details or remedy."""
-    width = max(len(finding.name) for finding in findings)
+def table(results: Sequence[CheckResult]) -> str:
+    """Return a table of the results: check, ok or failed, details or remedy."""
+    width = max(len(result.name) for result in results)
     rows = [
-        (finding, line)
-        for finding in findings
-        for line in str(finding.error or finding.detail).splitlines()
+        (result, line)
+        for result in results
+        for line in str(result.error or result.detail).splitlines()
     ]
     return "\n".join(
-        f"{finding.name:<{width}}  {'failed' if finding.error else 'ok':<6}  {line}"
-        for finding, line in rows
+        f"{result.name:<{width}}  {'failed' if result.error else 'ok':<6}  {line}"
+        for result, line in rows
     )
 
 

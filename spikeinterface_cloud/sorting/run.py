@@ -13,7 +13,6 @@ import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.results.layout import is_managed
 from spikeinterface_cloud.results.outcomes import SorterRun, SorterTry
-from spikeinterface_cloud.sorting.availability import sorter_version
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
@@ -27,23 +26,20 @@ from spikeinterface_cloud.sorting.oom_fallback import (
 from spikeinterface_cloud.sorting.process import ProcessResult, run_in_subprocess
 from spikeinterface_cloud.sorting.shared_memory import cache_on_scratch, limit_workers
 from spikeinterface_cloud.sorting.spike_check import is_noise_only
+from spikeinterface_cloud.sorting.task import SortingTask
 from spikeinterface_cloud.sorting.worker import SorterRequest
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SortingTask:
-    """One sorter and its inputs."""
+class SortingFolders:
+    """The folders of one sorter."""
 
-    sorter: str
-    #: as the user gave them
-    parameters: Mapping[str, Any]
-    n_jobs: int
-    #: on scratch: the sorter's own files
-    scratch_folder: Path
-    #: in the results: its logs
-    results_folder: Path
+    #: of its own files
+    scratch: Path
+    #: of its logs
+    results: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +73,10 @@ class _Attempt:
 
 
 def sort(
-    recording: si.BaseRecording, filtered_recording: si.BaseRecording, task: SortingTask
+    recording: si.BaseRecording,
+    filtered_recording: si.BaseRecording,
+    task: SortingTask,
+    folders: SortingFolders,
 ) -> tuple[SorterRun, si.BaseSorting | None]:
     """Run the sorter, and split its result into the segments of the original recording.
 
@@ -87,21 +86,19 @@ def sort(
         one segment in one binary file
     filtered_recording
         the same samples in their original segments, high-pass filtered
-    task
-        the sorter, its parameters and folders
 
     Returns
     -------
     tuple
         how it ended, and the sorting if there are units
     """
-    attempts = _attempt_with_fallbacks(recording, filtered_recording, task)
+    attempts = _attempt_with_fallbacks(recording, filtered_recording, task, folders)
     attempt = attempts[-1]
     run = SorterRun(
         sorter=task.sorter,
         outcome="sorted",
         parameters=attempt.parameters,
-        version=sorter_version(task.sorter),
+        version=task.version,
         seconds=sum(ended.seconds for each in attempts for ended in each.ended),
         peak_memory_bytes=attempt.peak("peak_memory_bytes"),
         peak_gpu_memory_bytes=attempt.peak("peak_gpu_memory_bytes"),
@@ -122,7 +119,10 @@ def sort(
 
 
 def _attempt_with_fallbacks(
-    recording: si.BaseRecording, filtered_recording: si.BaseRecording, task: SortingTask
+    recording: si.BaseRecording,
+    filtered_recording: si.BaseRecording,
+    task: SortingTask,
+    folders: SortingFolders,
 ) -> list[_Attempt]:
     """Try the fallbacks until one fits into memory or fails for another reason."""
     n_groups = len(np.unique(recording.get_channel_groups()))
@@ -130,7 +130,7 @@ def _attempt_with_fallbacks(
     attempts: list[_Attempt] = []
     fallback: OomFallback | None = options[0]
     while fallback is not None:
-        attempt = _attempt(recording, filtered_recording, task, fallback)
+        attempt = _attempt(recording, filtered_recording, task, folders, fallback)
         attempts.append(attempt)
         failed, fallback = fallback, next_fallback(options, fallback, attempt.last.trace)
         if fallback is not None:
@@ -141,7 +141,7 @@ def _attempt_with_fallbacks(
                 _reason(attempt),
                 fallback.change,
             )
-            _move_logs(task, f"try-{options.index(failed) + 1}")
+            _move_logs(folders.results, f"try-{options.index(failed) + 1}")
     return attempts
 
 
@@ -149,6 +149,7 @@ def _attempt(
     recording: si.BaseRecording,
     filtered_recording: si.BaseRecording,
     task: SortingTask,
+    folders: SortingFolders,
     fallback: OomFallback,
 ) -> _Attempt:
     parts = recording.split_by("group") if fallback.by_group else {None: recording}
@@ -158,11 +159,11 @@ def _attempt(
     parameters: dict[str, Any] = {}
     for index, (group, part) in enumerate(parts.items()):
         name = f"group-{index}" if fallback.by_group else "."
-        folder = task.scratch_folder / name
+        folder = folders.scratch / name
         log = (Path(name) / "output.log").as_posix()
         parameters = run_parameters(task.sorter, fallback.parameters, part)
         request = _request(task, part, parameters, folder)
-        ended.append(run_in_subprocess(part, request, task.results_folder / name))
+        ended.append(run_in_subprocess(part, request, folders.results / name))
         if ended[-1].exit_status == 0:
             found[group] = folder / "sorter"
         elif fallback.by_group and _has_nothing_to_sort(ended[-1], filtered_recording, part):
@@ -205,11 +206,11 @@ def _record(attempt: _Attempt) -> SorterTry:
     )
 
 
-def _move_logs(task: SortingTask, name: str) -> None:
+def _move_logs(results_folder: Path, name: str) -> None:
     """Move the logs of a try to their own folder, so that the next try does not overwrite them."""
-    aside = task.results_folder / name
+    aside = results_folder / name
     aside.mkdir(exist_ok=True)
-    for file in task.results_folder.iterdir():
+    for file in results_folder.iterdir():
         if file.is_file() and is_managed(file.name):
             file.replace(aside / file.name)
 

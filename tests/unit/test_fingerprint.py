@@ -12,6 +12,7 @@ from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.recording.source import FoundSource
 from spikeinterface_cloud.results.resume import Fingerprints
+from spikeinterface_cloud.sorting.task import sorting_tasks
 
 VARIABLES = {
     "AWS_S3_BUCKET": "lab",
@@ -27,7 +28,8 @@ SOURCE = FoundSource(
 
 
 def of(source: FoundSource = SOURCE, /, **changed: str) -> Fingerprints:
-    return fingerprints(JobSettings.from_env(VARIABLES | changed), source)
+    settings = JobSettings.from_env(VARIABLES | changed)
+    return fingerprints(settings, sorting_tasks(settings), source)
 
 
 @pytest.mark.parametrize(

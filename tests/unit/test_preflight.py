@@ -1,4 +1,4 @@
-"""What several failed checks come to."""
+"""Exit code and message of several failed checks."""
 
 import pytest
 
@@ -12,7 +12,7 @@ SOUND = CheckResult(name="disk", detail="enough")
 
 
 @pytest.mark.parametrize(
-    ("findings", "code"),
+    ("results", "code"),
     [
         ([SOUND], 0),
         ([SOUND, MISSING, UNAVAILABLE], 66),
@@ -20,13 +20,13 @@ SOUND = CheckResult(name="disk", detail="enough")
         ([UNAVAILABLE, MISSING, MISSPELT], 78),
     ],
 )
-def test_a_wrong_setting_is_stronger_than_what_another_machine_may_mend(
-    findings: list[CheckResult], code: int
+def test_exit_code_of_wrong_settings_comes_before_that_of_the_machine(
+    results: list[CheckResult], code: int
 ) -> None:
-    assert exit_code_of(findings) == code
+    assert exit_code_of(results) == code
 
 
-def test_every_failure_has_its_line() -> None:
+def test_error_has_a_line_for_each_failure() -> None:
     with pytest.raises(CloudJobError) as caught:
         raise_failures([UNAVAILABLE, SOUND, MISSPELT])
     assert str(caught.value) == "no kilosort4\nno spikeglxx"
