@@ -102,13 +102,7 @@ def read_completion(content: bytes) -> Completion | None:
 
 
 def write_completion(completion: Completion, folder: Path) -> None:
-    """Write the file into a sorter's folder, atomically.
-
-    Raises
-    ------
-    UnavailableError
-        The disk is full.
-    """
+    """Write the file into a sorter's folder, atomically."""
     file = folder / COMPLETED
     with room_for_results(file):
         unfinished = file.with_name(f".{COMPLETED}.part")

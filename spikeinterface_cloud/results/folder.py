@@ -77,13 +77,7 @@ class Results:
         return self.target.child(name)
 
     def check_target(self) -> None:
-        """Make sure that the target can be written.
-
-        Raises
-        ------
-        TargetError
-            It cannot be written.
-        """
+        """Make sure that the target can be written."""
         if self.target is not None and self._storage is not None:
             self._storage.check_writable(self.target)
         self.state = ResultsState.WRITABLE
@@ -148,11 +142,6 @@ class Results:
         """Return whether this run must leave the target as it is.
 
         It holds a run that this one has not replaced, or another job writes to it.
-
-        Raises
-        ------
-        SourceError, TransferError
-            The target cannot be read.
         """
         names = {ResultsState.WRITABLE: (RECORD, CLAIM), ResultsState.LOCKED: (RECORD,)}
         return self.storage is not None and any(
@@ -166,26 +155,14 @@ class Results:
             self._storage = self._storage.with_timeouts(SHUTDOWN_TIMEOUTS)
 
     def write_record(self) -> None:
-        """Write `run.json` into the folder, unless that of an earlier run has to stay.
-
-        Raises
-        ------
-        UnavailableError
-            The disk is full.
-        """
+        """Write `run.json` into the folder, unless that of an earlier run has to stay."""
         if self.folder_keeps_earlier_run():
             return
         with room_for_results(self.folder / RECORD):
             self.record.write(self.folder / RECORD)
 
     def publish_record(self) -> None:
-        """Write `run.json` to the target, even if the results folder has no room for it.
-
-        Raises
-        ------
-        TargetError, TransferError
-            It could not be written.
-        """
+        """Write `run.json` to the target, even if the results folder has no room for it."""
         if self.storage is None:
             return
         file, location = self.folder / RECORD, self.target_location(RECORD)
@@ -197,26 +174,14 @@ class Results:
                 self.storage.write_object(location, body, "application/json")
 
     def publish_log(self) -> None:
-        """Upload the log of this run, under its final name.
-
-        Raises
-        ------
-        TargetError, TransferError
-            It could not be uploaded.
-        """
+        """Upload the log of this run, under its final name."""
         if self.storage is not None and self.log_file.exists():
             with step(f"publish {LOG}", self.record.steps) as publishing_step:
                 pairs = [(self.log_file, self.target_location(LOG))]
                 publishing_step.size_bytes = upload(pairs, self.storage)
 
     def publish_comparison(self) -> None:
-        """Upload the comparison, and remove older files of it from the target.
-
-        Raises
-        ------
-        TargetError, TransferError
-            It could not be uploaded.
-        """
+        """Upload the comparison, and remove older files of it from the target."""
         files = comparison_files(self.folder)
         self.publish_files(COMPARISON, list(files.values()))
         if self.storage is None:
@@ -230,13 +195,7 @@ class Results:
             logger.warning("files of an earlier run may stay in %s: %s", location, error)
 
     def publish_files(self, name: str, files: list[Path]) -> None:
-        """Upload files of the results, as the step `publish name`.
-
-        Raises
-        ------
-        TargetError, TransferError
-            A file could not be uploaded.
-        """
+        """Upload files of the results, as the step `publish name`."""
         if self.storage is None:
             return
         pairs = [

@@ -6,7 +6,7 @@ It may replace and remove these; all other files belong to the user and stay.
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from spikeinterface_cloud.errors import TargetError
@@ -50,7 +50,7 @@ ACCURACY = "_accuracy.csv"
 
 def managed_files(folder: Path) -> dict[str, Path]:
     """Return this program's files in a sorter's folder, without `completed.json`, by path."""
-    return _files_below(folder, is_managed)
+    return {path: file for path, file in files_below(folder).items() if is_managed(path)}
 
 
 def is_managed(path: str) -> bool:
@@ -112,25 +112,18 @@ def is_comparison(path: str) -> bool:
 
 def comparison_files(results_folder: Path) -> dict[str, Path]:
     """Return this program's files in the folder of the comparison, by path."""
-    return _files_below(results_folder / COMPARISON, is_comparison)
+    below = files_below(results_folder / COMPARISON)
+    return {path: file for path, file in below.items() if is_comparison(path)}
 
 
-def _files_below(folder: Path, is_wanted: Callable[[str], bool]) -> dict[str, Path]:
-    return {
-        path: file
-        for file in sorted(folder.rglob("*"))
-        if file.is_file() and is_wanted(path := file.relative_to(folder).as_posix())
-    }
+def files_below(folder: Path) -> dict[str, Path]:
+    """Return all files in a folder, at any depth, by path."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file for file in files}
 
 
 def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
-    """Make sure that the job can write its results over those of an earlier run.
-
-    Raises
-    ------
-    TargetError
-        A folder is where a file has to be or the reverse, or this user may not write it.
-    """
+    """Make sure that the job can write its results over those of an earlier run."""
     for name in (RECORD, LOG, REPORT):
         if (results_folder / name).is_dir():
             raise TargetError(

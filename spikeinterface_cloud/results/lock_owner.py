@@ -1,4 +1,4 @@
-"""Who has a claim: which process, of which job, on which machine."""
+"""The owner of a target's lock: which process, of which job, on which host."""
 
 import os
 import socket
@@ -12,18 +12,18 @@ from spikeinterface_cloud.runtime.host import boot_id
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockOwner:
-    """Who has a claim."""
+    """The process that has locked a target."""
 
-    #: of this claim alone
+    #: of this lock alone
     token: str
     #: the Batch job's identifier, and which attempt it is; None elsewhere
     batch_job: str | None
     attempt: str | None
     host: str
-    #: which processes `process` is one of: those of this start of a machine, in this container
+    #: the boot of the host and the PID namespace that `process` belongs to
     processes: str
     process: int
-    #: its start, as ticks since the machine's own: no clock that is set changes them
+    #: its start, in clock ticks since boot, which no change of the clock affects
     started: int
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class LockOwner:
         return f"attempt {self.attempt} of Batch job {self.batch_job}"
 
     def may_be_replaced_by(self, other: "LockOwner") -> bool:
-        """Whether the other one may have the claim at once."""
+        """Return whether the other one may take over the lock at once."""
         if self.batch_job is not None:
             return self.batch_job == other.batch_job
         return self.processes == other.processes and _start_ticks(self.process) != self.started
@@ -52,7 +52,7 @@ def this_job(environ: Mapping[str, str]) -> LockOwner:
 
 
 def _start_ticks(process: int) -> int | None:
-    """When a process was started, by proc_pid_stat(5); None where there is no such process."""
+    """Return the start of a process, by proc_pid_stat(5); None if there is no such process."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

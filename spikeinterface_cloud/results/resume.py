@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from pydantic import ValidationError
-
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.results.completion import Completion
 from spikeinterface_cloud.results.folder import Results
-from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, RECORD, REPORT
+from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, REPORT
 from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.results.run_schema import RunJson
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
+from spikeinterface_cloud.results.tree import results_trees
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +50,7 @@ class PreviousRun:
 
 
 def find_previous(results: Results, fingerprints: Fingerprints) -> PreviousRun:
-    """Find the results of earlier attempts: at the target if there is one, else in the folder.
-
-    Raises
-    ------
-    TransferError
-        The network gave out.
-    """
+    """Find the results of earlier attempts: at the target if there is one, else in the folder."""
     folders = [
         SorterFolder(sorter, fingerprint, results)
         for sorter, fingerprint in fingerprints.sorters.items()
@@ -95,15 +88,16 @@ def reuse(results: Results, previous: PreviousRun) -> None:
 
 def _record(results: Results, fingerprint: str) -> RunJson | None:
     """Read the record of a successful run of this job; None if anything is missing."""
+    tree = results_trees(results)[0]
     try:
-        if not (_exists(results, RECORD) and _exists(results, REPORT)):
+        record = tree.read_record()
+        if record is None or not tree.exists(REPORT):
             return None
-        record = RunJson.model_validate_json(_read(results, RECORD))
         compared = record.n_consensus_units is not None
-        if compared and not _exists(results, f"{COMPARISON}/{AGREEMENT}"):
+        if compared and not tree.exists(f"{COMPARISON}/{AGREEMENT}"):
             return None
-    except (SourceError, ValidationError) as error:  # of another version, or removed meanwhile
-        logger.info("the earlier run.json is not used: %s", str(error).partition("\n")[0])
+    except SourceError as error:
+        logger.info("the earlier run.json is not used: %s", error)
         return None
     succeeded = record.status == "succeeded" and record.fingerprint == fingerprint
     return record if succeeded else None
@@ -117,15 +111,3 @@ def _is_older(record: RunJson, found: Sequence[Completion]) -> bool:
     newest = max(completion.completed for completion in found)
     # seconds in `run.json` are whole
     return record.ended is None or record.ended + timedelta(seconds=1) < newest
-
-
-def _exists(results: Results, name: str) -> bool:
-    if results.storage is None:
-        return (results.folder / name).exists()
-    return results.storage.object_exists(results.target_location(name))
-
-
-def _read(results: Results, name: str) -> bytes:
-    if results.storage is None:
-        return (results.folder / name).read_bytes()
-    return results.storage.read_object(results.target_location(name))

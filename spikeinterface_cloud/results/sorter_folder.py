@@ -45,13 +45,7 @@ class SorterFolder:
         self._target = TargetFolder(sorter, results)
 
     def load_state(self) -> None:
-        """Find the results of an earlier attempt: at the target if there is one, else here.
-
-        Raises
-        ------
-        TransferError
-            The network gave out.
-        """
+        """Find the results of an earlier attempt: at the target if there is one, else here."""
         if self._target.exists():
             self._target.list_objects()
             completion = self._target.read_completion()
@@ -80,11 +74,6 @@ class SorterFolder:
         -------
         Completion or None
             None if there are no results to resume from.
-
-        Raises
-        ------
-        TransferError, UnavailableError
-            They could not be fetched.
         """
         if self.earlier is None:
             return None
@@ -110,13 +99,7 @@ class SorterFolder:
         remove_managed(self.path)
 
     def finish_sorting(self, run: SorterRun) -> None:
-        """Publish the sorting, in `raw_sorting`, before it is analyzed.
-
-        Raises
-        ------
-        TargetError, TransferError, UnavailableError
-            It could not be written or uploaded.
-        """
+        """Publish the sorting, in `raw_sorting`, before it is analyzed."""
         self._finish(run, (), analyzed=False)
 
     def finish(self, run: SorterRun, exports: Sequence[ExportRun]) -> None:
@@ -126,11 +109,6 @@ class SorterFolder:
         ----------
         exports
             The exports of all sorters so far.
-
-        Raises
-        ------
-        TargetError, TransferError, UnavailableError
-            They could not be written or uploaded.
         """
         raw_sorting = self.path / RAW_SORTING
         if run.outcome != "failed":

@@ -45,13 +45,7 @@ class TargetFolder:
         return self._results.storage is not None
 
     def list_objects(self) -> None:
-        """List the folder.
-
-        Raises
-        ------
-        TransferError
-            The network gave out.
-        """
+        """List the folder."""
         try:
             self._objects = self._storage.objects_below(self._location)
         except SourceError as error:  # the role may only write
@@ -59,13 +53,7 @@ class TargetFolder:
             self._objects = {}
 
     def read_completion(self) -> Completion | None:
-        """Read `completed.json`; None if there is none.
-
-        Raises
-        ------
-        TransferError
-            The network gave out.
-        """
+        """Read `completed.json`; None if there is none."""
         if COMPLETED not in self._objects:
             return None
         try:
@@ -85,11 +73,6 @@ class TargetFolder:
         -------
         str or None
             Why the files are not those of the record.
-
-        Raises
-        ------
-        TransferError, UnavailableError
-            They could not be fetched.
         """
         wanted = [self._objects[each.path] for each in completion.files if self._may_fetch(each)]
         try:
@@ -110,11 +93,6 @@ class TargetFolder:
         -------
         Completion
             The record with the ETags of the uploaded files.
-
-        Raises
-        ------
-        TargetError, TransferError, UnavailableError
-            A file could not be uploaded, or the record could not be written.
         """
         known = {each.path: each for each in before.files} if before else {}
         changed = [

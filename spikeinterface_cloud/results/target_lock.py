@@ -1,8 +1,8 @@
-"""One job at a time writes to a target: `claim.json` there says which, by conditional writes of S3.
+"""The lock of a target, `claim.json`, by conditional writes of S3: one job at a time writes to it.
 
-Its holder renews it. A claim that nobody renews is taken over: at once by another attempt of the
-same Batch job, or by who can see that the process is gone; by others when its lease has run out.
-Who finds it held gives up, and leaves the target as it is.
+Its owner renews it. Another attempt of the same Batch job may replace the owner at once, and so may
+a job on a host where the owner's process is gone; all others once the lease has run out. If another
+job holds the lock, this job exits without touching the target.
 """
 
 import json
@@ -26,47 +26,42 @@ from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
 
 logger = logging.getLogger(__name__)
 
-#: a claim that was not renewed for so long is nobody's
+#: a lock that was not renewed for this time may be taken over
 LEASE_S = 60.0
 
-#: between two renewals: a live holder shows itself within this time
+#: between two renewals of the lock
 RENEW_INTERVAL_S = 5.0
 
-#: between two looks at another's claim
+#: between two reads of another job's lock
 POLL_INTERVAL_S = 1.0
 
 
 @contextmanager
 def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[None]:
-    """Have the target, if there is one, for this job alone while the block runs.
+    """Lock the target, if there is one, while the block runs.
 
-    Raises
-    ------
-    TargetError
-        another job that is running has it
-    TransferError
-        the network gave out
+    Raises TargetError if another job that is running has locked it.
     """
     if results.storage is None:
         yield
         return
-    claim = TargetLock(results.storage, results.target_location(CLAIM), this_job(environ))
+    lock = TargetLock(results.storage, results.target_location(CLAIM), this_job(environ))
     try:
-        held = claim.take()
+        locked = lock.take()
     except TargetError:
         results.stop_publishing()
         raise
     except BaseException:  # the network, or a request to stop, between two of its steps
-        claim.use_short_timeouts()
-        claim.release()
+        lock.use_short_timeouts()
+        lock.release()
         raise
     results.state = ResultsState.LOCKED
-    if not held:
+    if not locked:
         logger.warning("nothing keeps two jobs from writing to %s at once", results)
         yield
         return
-    claim.use_short_timeouts()
-    renewal = _Renewal(claim, results)
+    lock.use_short_timeouts()
+    renewal = _Renewal(lock, results)
     renewal.start()
     try:
         yield
@@ -85,27 +80,24 @@ class TargetLock:
         self._renewals = 0
 
     def take(self, lease_s: float = LEASE_S) -> bool:
-        """Claim the target; False, with the reason in the log, where that cannot be done.
+        """Lock the target; return False, with the reason in the log, if the server has no locks.
 
-        Raises
-        ------
-        TargetError
-            another job has it
+        Raises TargetError if another job has locked it.
         """
         try:
             return self._create() or self._take_over(lease_s)
         except ConditionRefused:
             logger.warning("the server of %s has no conditional writes", self._location)
         except SourceError as error:
-            logger.warning("who writes to the target cannot be told: %s", error)
+            logger.warning("the lock of the target cannot be read: %s", error)
         return False
 
     def use_short_timeouts(self) -> None:
-        """Wait for the network as little as the end of the job can, or the next renewal."""
+        """Wait no longer for the network than until the next renewal."""
         self._storage = self._storage.with_timeouts(SHUTDOWN_TIMEOUTS)
 
     def renew(self) -> None:
-        """Show that the holder is alive. Raises ObjectDiffers where the claim is another's now."""
+        """Renew the lock. Raises ObjectDiffers if another job owns it now."""
         self._renewals += 1
         try:
             self._write(self._etag)
@@ -113,13 +105,13 @@ class TargetLock:
             found = self._read()
             if found is not None and found.owner != self._owner:
                 raise
-            # the answer to a renewal was lost, or somebody has emptied the folder
+            # the response to a renewal was lost, or somebody has emptied the folder
             self._etag = None if found is None else found.etag
-            with suppress(ObjectDiffers):  # lost again: the next renewal looks whose it is
+            with suppress(ObjectDiffers):  # lost again: the next renewal reads the owner
                 self._write(self._etag)
 
     def release(self) -> None:
-        """Leave the target to the next; the claim of another is left alone."""
+        """Remove the lock, unless another job owns it."""
         with suppress(CloudJobError, ObjectDiffers, ConditionRefused):
             found = self._read()
             if found is None or found.owner != self._owner:
@@ -130,9 +122,9 @@ class TargetLock:
                 self._write(found.etag, released=True)
 
     def _create(self) -> bool:
-        """Claim a target that nobody has; False where somebody has it.
+        """Create the lock; return False if there is one.
 
-        Some servers ignore the condition, so that it is put to the test: ConditionRefused.
+        A second write shows whether the server ignores the condition: ConditionRefused.
         """
         try:
             self._write(None)
@@ -149,7 +141,7 @@ class TargetLock:
         raise ConditionRefused(str(self._location))
 
     def _take_over(self, lease_s: float) -> bool:
-        """Claim a target that another job has held, once that job is known to be gone."""
+        """Replace the lock of another job once that job is known to be gone."""
         first = self._read()
         deadline = time.monotonic() + lease_s
         found = first
@@ -161,15 +153,15 @@ class TargetLock:
                     "its own (TARGET_AWS_S3_BUCKET_FOLDER)"
                 )
             if found.is_free_for(self._owner) or time.monotonic() > deadline:
-                logger.info("the claim of %s on the target is taken over", found.owner)
-                with suppress(ObjectDiffers):  # somebody else was quicker
+                logger.info("taking over the lock of the target from %s", found.owner)
+                with suppress(ObjectDiffers):  # another job was faster
                     self._write(found.etag)
                     return True
             time.sleep(POLL_INTERVAL_S)
             found = self._read()
         if found is None:  # it was released meanwhile
             return self._create() or self._take_over(lease_s)
-        self._etag = found.etag  # the answer to our own write was lost
+        self._etag = found.etag  # the response to our own write was lost
         return True
 
     def _write(self, etag: str | None, *, released: bool = False) -> None:
@@ -193,35 +185,35 @@ class TargetLock:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Found:
-    """A claim at the target."""
+    """A lock as read from the target."""
 
-    #: None where it cannot be read
+    #: None if it cannot be parsed
     owner: LockOwner | None
     released: bool
     etag: str
 
     def is_free_for(self, other: LockOwner) -> bool:
-        """Whether the other one may have it at once."""
+        """Return whether the other one may take it over at once."""
         return self.released or (self.owner is not None and self.owner.may_be_replaced_by(other))
 
 
 class _Renewal(threading.Thread):
-    """Renews a claim until it is ended, and stops the job where the claim is another's."""
+    """Renews a lock until it is ended, and stops the job if another job owns the lock."""
 
-    def __init__(self, claim: TargetLock, results: Results) -> None:
-        super().__init__(name="claim", daemon=True)
-        self._claim = claim
+    def __init__(self, lock: TargetLock, results: Results) -> None:
+        super().__init__(name="lock", daemon=True)
+        self._lock = lock
         self._results = results
         self._ended = threading.Event()
         self._lost = False
 
     def run(self) -> None:
-        """Renew; a network in trouble is waited for."""
-        told = False
+        """Renew; if the network fails, try again at the next interval."""
+        warned = False
         while not self._ended.wait(RENEW_INTERVAL_S):
             try:
-                self._claim.renew()
-                told = False
+                self._lock.renew()
+                warned = False
             except ObjectDiffers:
                 self._lost = True
                 self._results.stop_publishing()
@@ -233,13 +225,13 @@ class _Renewal(threading.Thread):
                 )
                 return
             except (CloudJobError, ConditionRefused) as error:
-                if not told:
-                    logger.warning("the claim on the target could not be renewed: %s", error)
-                told = True
+                if not warned:
+                    logger.warning("the lock of the target could not be renewed: %s", error)
+                warned = True
 
     def end(self) -> None:
-        """Stop renewing, and release the claim."""
+        """Stop renewing, and release the lock."""
         self._ended.set()
         self.join()
         if not self._lost:
-            self._claim.release()
+            self._lock.release()

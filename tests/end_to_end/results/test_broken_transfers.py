@@ -27,7 +27,7 @@ def reads_traces(request: Request) -> bool:
 
 
 @pytest.mark.sorting
-def test_a_broken_connection_and_a_busy_server_do_not_matter(
+def test_job_succeeds_despite_broken_connections_and_a_busy_server(
     tmp_path: Path, moto_s3: S3Server, noise: BaseRecording
 ) -> None:
     client = moto_s3.client
@@ -55,7 +55,7 @@ def test_a_broken_connection_and_a_busy_server_do_not_matter(
 
 
 @pytest.mark.sorting
-def test_a_target_that_is_lost_on_the_way_leaves_the_results_folder(
+def test_job_that_loses_its_target_keeps_the_results_folder(
     tmp_path: Path, moto_s3: S3Server, noise: BaseRecording
 ) -> None:
     def writes_results(request: Request) -> bool:
@@ -102,9 +102,7 @@ def coarse(recording: BaseRecording) -> BaseRecording:
     return coarse
 
 
-def test_a_disk_that_is_too_small_for_the_preprocessed_recording(
-    tmp_path: Path, simulated: Simulated
-) -> None:
+def test_full_scratch_disk_ends_with_the_remedy(tmp_path: Path, simulated: Simulated) -> None:
     scratch = {"SCRATCH_FOLDER": str(tmp_path / "trial")}
     if subprocess.run([*SMALL_DISK, "true"], env=os.environ | scratch).returncode != 0:
         pytest.skip("this machine lets nobody mount a file system in a namespace of its own")

@@ -33,7 +33,7 @@ def reads_traces(request: Request) -> bool:
 
 
 @pytest.mark.sorting
-def test_a_job_in_bad_weather_ends_right(
+def test_job_on_an_unreliable_network_ends_right(
     tmp_path: Path, moto_s3: S3Server, simulated: Simulated
 ) -> None:
     seed = weather_seed()

@@ -91,7 +91,7 @@ def fill(file: Path) -> None:
             filler.write(b"\0" * 4096)
 
 
-def test_a_spot_instance_that_is_taken_back(
+def test_reclaimed_spot_instance_publishes_the_log_and_the_record(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     with metadata_stand_in() as metadata:
@@ -122,7 +122,7 @@ def test_a_spot_instance_that_is_taken_back(
     assert len(tokens) > asked.count(NOTICE), "each question needs a token of its own"
 
 
-def test_stopped_while_the_last_of_it_is_published(
+def test_job_stopped_during_the_last_upload_has_one_exit_code_everywhere(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     """Exit code, `run.json` here and `run.json` at the target tell the same."""
@@ -134,7 +134,7 @@ def test_stopped_while_the_last_of_it_is_published(
     assert job.outcomes() == {"simple": "sorted"}
 
 
-def test_stopped_while_results_are_published(
+def test_job_stopped_during_an_upload_publishes_finished_results(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     """What was finished and had not left yet leaves on the way out."""
@@ -147,7 +147,7 @@ def test_stopped_while_results_are_published(
     assert any(file["path"].startswith("analyzer.zarr/") for file in completed["files"])
 
 
-def test_a_results_disk_that_fills(
+def test_full_results_disk_ends_with_the_remedy(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
     """While the second sorter runs: neither its log can be kept, nor the job's, nor `run.json`."""

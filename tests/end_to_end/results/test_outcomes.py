@@ -58,7 +58,7 @@ def one_failed(
     )
 
 
-def test_a_job_in_which_a_sorter_failed_does_not_exit_with_0(one_failed: Job) -> None:
+def test_job_with_a_failed_sorter_does_not_exit_with_0(one_failed: Job) -> None:
     assert one_failed.exit_code == 70
     assert "Traceback" not in one_failed.log
     assert one_failed.errors[-1].startswith("1 of 3 sorters failed (lupin: ")
@@ -66,7 +66,7 @@ def test_a_job_in_which_a_sorter_failed_does_not_exit_with_0(one_failed: Job) ->
     assert list(one_failed.scratch.iterdir()) == []
 
 
-def test_the_record_tells_why_it_failed(one_failed: Job) -> None:
+def test_record_has_the_reason_of_the_failure(one_failed: Job) -> None:
     record = one_failed.record
     assert (record["status"], record["exit_code"]) == ("failed", 70)
     assert one_failed.outcomes() == {
@@ -80,7 +80,7 @@ def test_the_record_tells_why_it_failed(one_failed: Job) -> None:
     assert failed["parameters"]["cache_preprocessing_mode"] == "nowhere"
 
 
-def test_what_the_others_found_is_at_the_target(
+def test_results_of_other_sorters_are_at_the_target(
     one_failed: Job, moto_s3: S3Server, simulated: Simulated, tmp_path: Path
 ) -> None:
     results = download_folder(moto_s3.client, BUCKET, TARGET, tmp_path)
@@ -90,7 +90,7 @@ def test_what_the_others_found_is_at_the_target(
     assert (results / "run.json").read_text() == (one_failed.results / "run.json").read_text()
 
 
-def test_the_log_of_the_one_that_failed_is_at_the_target(
+def test_log_of_the_failed_sorter_is_at_the_target(
     one_failed: Job, moto_s3: S3Server, tmp_path: Path
 ) -> None:
     keys = keys_below(moto_s3.client, BUCKET, f"{TARGET}/lupin")
@@ -99,7 +99,7 @@ def test_the_log_of_the_one_that_failed_is_at_the_target(
     assert not [key for key in keys if "/sorting/" in key]
 
 
-def test_those_that_ended_well_are_compared(one_failed: Job, simulated: Simulated) -> None:
+def test_successful_sorters_are_compared(one_failed: Job, simulated: Simulated) -> None:
     consensus = si.load(one_failed.results / "comparison" / "consensus")
     assert consensus.get_num_units() == one_failed.record["n_consensus_units"] == 3
     lines = (one_failed.results / "comparison" / "agreement.csv").read_text().splitlines()
@@ -115,7 +115,7 @@ def silent(tmp_path_factory: pytest.TempPathFactory, noise: BaseRecording) -> Pa
     return write_binary_folder(tmp_path_factory.mktemp("silent") / "source", noise)
 
 
-def test_a_recording_without_spikes_is_no_failure(tmp_path: Path, silent: Path) -> None:
+def test_recording_without_spikes_is_no_failure(tmp_path: Path, silent: Path) -> None:
     job = run_job(
         tmp_path,
         {
@@ -135,7 +135,7 @@ def test_a_recording_without_spikes_is_no_failure(tmp_path: Path, silent: Path) 
     assert job.record["n_consensus_units"] is None
 
 
-def test_a_sorter_that_is_killed_does_not_take_the_job_along(tmp_path: Path, silent: Path) -> None:
+def test_killed_sorter_does_not_end_the_job(tmp_path: Path, silent: Path) -> None:
     """As the kernel kills one that needs more memory than there is."""
     variables = {
         "SOURCE_FOLDER": str(silent),

@@ -140,7 +140,7 @@ def steps_of(log: str) -> set[str]:
     return {line.removesuffix(" ...") for line in lines if line.endswith(" ...")}
 
 
-def test_a_sorting_outlives_the_analysis(killed: tuple[Attempts, list[str]]) -> None:
+def test_sorting_survives_a_killed_analysis(killed: tuple[Attempts, list[str]]) -> None:
     _, [first, second, third] = killed
     assert {"sort with simple", "analyze simple"} <= steps_of(first)
     for log in (second, third):
@@ -149,7 +149,7 @@ def test_a_sorting_outlives_the_analysis(killed: tuple[Attempts, list[str]]) -> 
     assert {"resume simple", "analyze simple"} <= steps_of(third)
 
 
-def test_an_analysis_that_ended_an_attempt_does_not_keep_other_sorters_from_running(
+def test_sorters_run_before_an_analysis_that_ended_an_attempt(
     killed: tuple[Attempts, list[str]], resumed: Job
 ) -> None:
     _, [_, second, third] = killed
@@ -159,7 +159,7 @@ def test_an_analysis_that_ended_an_attempt_does_not_keep_other_sorters_from_runn
     assert list(resumed.outcomes()) == ["simple", "spykingcircus2"]
 
 
-def test_what_is_on_scratch_is_used_again(killed: tuple[Attempts, list[str]]) -> None:
+def test_files_on_scratch_are_reused(killed: tuple[Attempts, list[str]]) -> None:
     _, [_, second, third] = killed
     for log in (second, third):
         assert "fetch done in" in log
@@ -168,7 +168,7 @@ def test_what_is_on_scratch_is_used_again(killed: tuple[Attempts, list[str]]) ->
         assert "the preprocessed recording of an earlier attempt is reused" in log
 
 
-def test_only_the_sorter_that_was_running_runs_again(killed: tuple[Attempts, list[str]]) -> None:
+def test_only_the_interrupted_sorter_runs_again(killed: tuple[Attempts, list[str]]) -> None:
     _, [_, _, third] = killed
     assert "sort with spykingcircus2" in steps_of(third)
     assert "sort with simple" not in steps_of(third)
@@ -185,7 +185,7 @@ def test_no_sorter_outlives_its_job(killed: tuple[Attempts, list[str]]) -> None:
     raise AssertionError(left)
 
 
-def test_a_job_of_which_only_the_report_is_missing(
+def test_job_that_only_lacks_its_report_sorts_nothing_again(
     resumed: Job, moto_s3: S3Server, simulated: Simulated, tmp_path: Path
 ) -> None:
     assert_succeeded(resumed)
@@ -201,7 +201,7 @@ def test_a_job_of_which_only_the_report_is_missing(
     assert not (results / "claim.json").exists()
 
 
-def test_the_figures_of_the_first_attempt_are_kept(resumed: Job) -> None:
+def test_figures_of_the_first_attempt_are_kept(resumed: Job) -> None:
     for run in resumed.record["sorters"]:
         assert run["seconds"] > 0.5
         assert run["labels"]
@@ -209,7 +209,7 @@ def test_the_figures_of_the_first_attempt_are_kept(resumed: Job) -> None:
         assert run["peak_memory_bytes"] > 0
 
 
-def test_a_job_that_was_complete_is_over_at_once(
+def test_complete_job_ends_at_once(
     resumed: Job, killed: tuple[Attempts, list[str]], moto_s3: S3Server
 ) -> None:
     before = stored(moto_s3.client, TARGET)
@@ -228,7 +228,7 @@ def test_a_job_that_was_complete_is_over_at_once(
     assert json.loads(body) == again.record
 
 
-def test_another_job_is_refused_at_the_target(
+def test_results_of_another_job_at_the_target_are_refused(
     resumed: Job, killed: tuple[Attempts, list[str]], moto_s3: S3Server, tmp_path: Path
 ) -> None:
     before = stored(moto_s3.client, TARGET)
@@ -246,7 +246,7 @@ def test_another_job_is_refused_at_the_target(
     assert stored(moto_s3.client, TARGET) == before
 
 
-def test_without_a_target_the_results_folder_is_read(tmp_path: Path, source: Path) -> None:
+def test_job_without_a_target_resumes_from_the_results_folder(tmp_path: Path, source: Path) -> None:
     attempts = Attempts(
         tmp_path, {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
     )
@@ -292,7 +292,9 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
-def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path) -> None:
+def test_second_job_at_a_locked_target_is_refused(
+    tmp_path: Path, moto_s3: S3Server, source: Path
+) -> None:
     """The second one leaves everything to the first."""
     bucket = f"shared-{uuid.uuid4()}"
     moto_s3.client.create_bucket(Bucket=bucket)
@@ -325,7 +327,7 @@ def test_two_jobs_at_one_target(tmp_path: Path, moto_s3: S3Server, source: Path)
     assert json.loads(body) == job.record
 
 
-def test_two_jobs_in_one_results_folder(tmp_path: Path, source: Path) -> None:
+def test_second_job_in_a_results_folder_is_refused(tmp_path: Path, source: Path) -> None:
     variables = {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
     with start_job(tmp_path, variables) as process:
         wait_for_log(process, "check ...", timeout_s=400)

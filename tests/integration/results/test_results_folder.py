@@ -31,7 +31,7 @@ def write_comparison(host: Host, **files: str) -> None:
         file.write_text(content)
 
 
-def test_the_comparison_of_an_earlier_run_is_replaced(host: Callable[[str], Host]) -> None:
+def test_comparison_of_an_earlier_run_is_replaced(host: Callable[[str], Host]) -> None:
     first = host("one")
     write_comparison(first, **{"agreement.csv": "old", "consensus__spikes.npy": "old"})
     first.results.publish_comparison()
@@ -42,7 +42,7 @@ def test_the_comparison_of_an_earlier_run_is_replaced(host: Callable[[str], Host
     assert host("three").kept("comparison") == {"simple_accuracy.csv": b"new"}
 
 
-def test_what_somebody_else_has_beside_it_stays(host: Callable[[str], Host]) -> None:
+def test_files_of_the_user_in_the_comparison_folder_stay(host: Callable[[str], Host]) -> None:
     first = host("one")
     write_comparison(first, **{"agreement.csv": "old"})
     first.results.publish_comparison()
@@ -88,7 +88,7 @@ def look(folder: Path, server: S3Server | None, bucket: str) -> bool:
 
 
 @pytest.mark.usefixtures("complete_host")
-def test_a_complete_job_is_taken_over_on_another_machine(
+def test_complete_job_is_found_from_another_host(
     tmp_path: Path, moto_s3: S3Server, bucket: str
 ) -> None:
     assert look(tmp_path / "second", moto_s3, bucket)
@@ -96,7 +96,7 @@ def test_a_complete_job_is_taken_over_on_another_machine(
 
 
 @pytest.mark.usefixtures("complete_host")
-def test_a_run_that_was_refused_is_no_other_job(
+def test_refused_run_does_not_hide_a_complete_job(
     tmp_path: Path, moto_s3: S3Server, bucket: str
 ) -> None:
     refused = Host(tmp_path / "second", None, bucket).results
@@ -105,7 +105,7 @@ def test_a_run_that_was_refused_is_no_other_job(
     assert look(tmp_path / "second", moto_s3, bucket)
 
 
-def test_a_sorting_whose_upload_failed_is_sent_on_the_way_out(
+def test_sorting_whose_upload_failed_is_published_when_the_job_ends(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket, timeouts=STEADY)

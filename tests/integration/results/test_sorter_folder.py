@@ -30,11 +30,11 @@ def without_record(kept: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in kept.items() if name != "completed.json"}
 
 
-def test_nothing_is_there_at_first(host: Callable[[str], Host]) -> None:
+def test_empty_folder_has_no_earlier_results(host: Callable[[str], Host]) -> None:
     assert host("one").attempt().earlier is None
 
 
-def test_a_finished_sorter_is_found_by_the_next_attempt(host: Callable[[str], Host]) -> None:
+def test_next_attempt_resumes_a_finished_sorter(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
     analyze(first, "units")
@@ -52,7 +52,7 @@ def test_a_finished_sorter_is_found_by_the_next_attempt(host: Callable[[str], Ho
     assert json.loads(before["completed.json"])["run"]["outcome"] == "sorted"
 
 
-def test_what_does_not_fit_is_about_the_disk_of_the_results(
+def test_results_that_do_not_fit_name_the_disk_of_the_results(
     moto_s3: S3Server, bucket: str, tmp_path: Path, small_disk: Path
 ) -> None:
     first = Host(tmp_path / "first", moto_s3, bucket).attempt()
@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_about_the_disk_of_the_results(
     assert caught.value.exit_code == 69
 
 
-def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> None:
+def test_next_attempt_resumes_a_sorting_without_analysis(host: Callable[[str], Host]) -> None:
     sort(host("one").attempt(), "units")
     again = host("two").attempt()
     fetched = again.fetch()
@@ -77,7 +77,7 @@ def test_a_sorting_is_found_before_its_analysis(host: Callable[[str], Host]) -> 
     assert host("three").attempt().earlier is not None
 
 
-def test_what_a_killed_analysis_left_is_not_in_the_way(host: Callable[[str], Host]) -> None:
+def test_files_of_a_killed_analysis_are_replaced(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
     write(first, sorting__spikes="half of it")
@@ -94,7 +94,7 @@ def test_what_a_killed_analysis_left_is_not_in_the_way(host: Callable[[str], Hos
     assert without_record(host("one").kept()) == COMPLETE
 
 
-def test_an_analysis_that_fails_leaves_the_sorting(host: Callable[[str], Host]) -> None:
+def test_failed_analysis_keeps_the_sorting(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
     first.finish(replace(RUN, outcome="failed", reason="found 3 units, but ..."), [])
@@ -107,7 +107,7 @@ def test_an_analysis_that_fails_leaves_the_sorting(host: Callable[[str], Host]) 
 
 
 @pytest.mark.parametrize("name", ["sorting/spikes", "analyzer.zarr/templates", "output.log"])
-def test_a_changed_file_is_not_believed(
+def test_changed_file_is_not_resumed_from(
     host: Callable[[str], Host], name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = host("one").attempt()
@@ -118,7 +118,7 @@ def test_a_changed_file_is_not_believed(
     assert f"simple: an earlier attempt cannot be used: {name} was changed" in caplog.text
 
 
-def test_what_was_decided_in_phy_is_kept(host: Callable[[str], Host]) -> None:
+def test_decisions_in_phy_are_kept(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     sort(first, "units")
     analyze(first, "units")
@@ -132,7 +132,7 @@ def test_what_was_decided_in_phy_is_kept(host: Callable[[str], Host]) -> None:
     assert (kept["phy/params"], kept["phy/more.tsv"]) == (b"decided", b"decided too")
 
 
-def test_what_was_added_in_phy_stays_where_there_is_more_to_publish(
+def test_files_added_in_phy_stay_when_more_is_published(
     host: Callable[[str], Host],
 ) -> None:
     first = host("one").attempt()
@@ -149,7 +149,7 @@ def test_what_was_added_in_phy_stays_where_there_is_more_to_publish(
     assert host("two").kept()["phy/more.tsv"] == b"decided"
 
 
-def test_a_failure_where_nothing_was(host: Callable[[str], Host]) -> None:
+def test_failed_sorter_publishes_its_logs_only(host: Callable[[str], Host]) -> None:
     failing = host("one").attempt()
     failing.clear()
     failing.path.mkdir()
@@ -159,7 +159,7 @@ def test_a_failure_where_nothing_was(host: Callable[[str], Host]) -> None:
     assert host("two").attempt().earlier is None
 
 
-def test_no_units_are_a_result_too(host: Callable[[str], Host]) -> None:
+def test_sorter_without_units_is_resumed(host: Callable[[str], Host]) -> None:
     first = host("one").attempt()
     first.clear()
     first.path.mkdir()
@@ -172,7 +172,7 @@ def test_no_units_are_a_result_too(host: Callable[[str], Host]) -> None:
     assert fetched.sorter_run().reason == "silence"
 
 
-def test_the_logs_of_every_try_and_group_are_published_and_go_with_the_next_run(
+def test_logs_of_each_try_and_group_are_published_and_removed_by_the_next_run(
     host: Callable[[str], Host],
 ) -> None:
     first = host("one").attempt("a")
@@ -193,7 +193,7 @@ def test_the_logs_of_every_try_and_group_are_published_and_go_with_the_next_run(
     assert names - {"try-one"} == {"completed.json", "output.log", "raw_sorting"}
 
 
-def test_a_sorter_that_fails_leaves_no_older_sorting_beside_its_logs(
+def test_failed_sorter_removes_an_older_sorting(
     host: Callable[[str], Host],
 ) -> None:
     """The older sorting was changed, so that it is not what this job would find."""

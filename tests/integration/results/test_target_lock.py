@@ -84,7 +84,7 @@ def renew_until(claim: TargetLock, ended: threading.Event) -> None:
         claim.renew()
 
 
-def test_the_first_has_it_until_it_is_released(keeping: S3Server) -> None:
+def test_lock_is_kept_until_it_is_released(keeping: S3Server) -> None:
     place = new_place(keeping)
     first = claim_of(keeping, place, batch_job("a"))
     assert first.take()
@@ -96,7 +96,7 @@ def test_the_first_has_it_until_it_is_released(keeping: S3Server) -> None:
     assert claim_of(keeping, place, batch_job("b")).take()
 
 
-def test_a_holder_that_renews_keeps_it(keeping: S3Server) -> None:
+def test_renewed_lock_refuses_another_job(keeping: S3Server) -> None:
     place = new_place(keeping)
     first = claim_of(keeping, place, batch_job("a"))
     assert first.take()
@@ -110,7 +110,7 @@ def test_a_holder_that_renews_keeps_it(keeping: S3Server) -> None:
     first.renew()
 
 
-def test_the_next_attempt_of_the_same_job_has_it_at_once(keeping: S3Server) -> None:
+def test_next_attempt_of_the_same_batch_job_takes_over_at_once(keeping: S3Server) -> None:
     place = new_place(keeping)
     killed = claim_of(keeping, place, batch_job("a", "1"))
     assert killed.take()
@@ -119,7 +119,7 @@ def test_the_next_attempt_of_the_same_job_has_it_at_once(keeping: S3Server) -> N
         killed.renew()
 
 
-def test_a_claim_that_nobody_renews_is_taken_over(keeping: S3Server) -> None:
+def test_expired_lock_is_taken_over(keeping: S3Server) -> None:
     place = new_place(keeping)
     killed = claim_of(keeping, place, batch_job("a"))
     assert killed.take()
@@ -128,7 +128,7 @@ def test_a_claim_that_nobody_renews_is_taken_over(keeping: S3Server) -> None:
     assert Storage(keeping.access).object_exists(place), "the claim of another was removed"
 
 
-def test_only_one_of_many_has_it(keeping: S3Server) -> None:
+def test_one_of_many_jobs_gets_the_lock(keeping: S3Server) -> None:
     place = new_place(keeping)
     claims = [claim_of(keeping, place, batch_job(f"job-{number}")) for number in range(8)]
     taken: list[int] = []
@@ -159,14 +159,14 @@ def test_only_one_of_many_has_it(keeping: S3Server) -> None:
     assert len(refused) == len(claims) - 1
 
 
-def test_a_process_that_is_gone_is_not_waited_for(moto_s3: S3Server) -> None:
+def test_lock_of_an_ended_process_is_taken_over_at_once(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
     gone = replace(this_job({}), process=2**22 + 1)  # no process has so high a number
     assert claim_of(moto_s3, place, gone).take()
     assert claim_of(moto_s3, place, this_job({})).take(lease_s=1e6)
 
 
-def test_a_process_that_runs_is_not_gone_whatever_the_clock_says() -> None:
+def test_running_process_keeps_its_lock_whatever_the_clock_says() -> None:
     one, other = this_job({}), this_job({})
     assert not one.may_be_replaced_by(other)
     assert one.started == other.started == ticks_of_this_process()
@@ -178,7 +178,7 @@ def ticks_of_this_process() -> int:
     return int(Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19])
 
 
-def test_a_folder_that_was_emptied_is_claimed_again(moto_s3: S3Server) -> None:
+def test_removed_lock_is_written_again(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
     claim = claim_of(moto_s3, place, batch_job("a"))
     assert claim.take()
@@ -187,13 +187,13 @@ def test_a_folder_that_was_emptied_is_claimed_again(moto_s3: S3Server) -> None:
     assert Storage(moto_s3.access).object_exists(place)
 
 
-def test_what_is_no_claim_is_taken_over_like_one_of_a_killed_job(moto_s3: S3Server) -> None:
+def test_unreadable_lock_is_taken_over_after_the_lease(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
     moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=b"{}")
     assert claim_of(moto_s3, place, batch_job("a")).take(lease_s=0.5)
 
 
-def test_a_server_that_ignores_conditions_is_told_apart(
+def test_server_that_ignores_conditions_is_recognized(
     rclone_s3: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = new_place(rclone_s3)
@@ -202,7 +202,7 @@ def test_a_server_that_ignores_conditions_is_told_apart(
     assert not Storage(rclone_s3.access).object_exists(place)
 
 
-def test_a_claim_that_fails_halfway_is_not_left_behind(
+def test_failed_locking_leaves_no_lock_behind(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
     claims: list[Request] = []
@@ -221,7 +221,7 @@ def test_a_claim_that_fails_halfway_is_not_left_behind(
     assert not Storage(moto_s3.access).object_exists(host.results.target_location("claim.json"))
 
 
-def test_a_job_that_lost_its_claim_leaves_the_target(
+def test_job_that_lost_its_lock_stops_writing_to_the_target(
     moto_s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
     place = S3Location(bucket=bucket, key="results/claim.json")

@@ -46,14 +46,16 @@ def as_another_user() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("as_another_user")
-def test_an_earlier_run_is_not_in_the_way(folder: Path) -> None:
+def test_folder_of_an_earlier_run_is_replaceable(folder: Path) -> None:
     check_replaceable(folder, ["simple", "spykingcircus2"])
 
 
 @pytest.mark.parametrize(
     "name", ["simple", "simple/sorting", "simple/analyzer.zarr/templates", "comparison"]
 )
-def test_results_of_another_user(folder: Path, name: str, request: pytest.FixtureRequest) -> None:
+def test_results_of_another_user_are_refused(
+    folder: Path, name: str, request: pytest.FixtureRequest
+) -> None:
     (folder / name).chmod(READ_ONLY)
     request.getfixturevalue("as_another_user")
     with pytest.raises(TargetError) as refused:
@@ -65,13 +67,13 @@ def test_results_of_another_user(folder: Path, name: str, request: pytest.Fixtur
 
 
 @pytest.mark.usefixtures("as_another_user")
-def test_a_folder_of_a_sorter_that_does_not_run_matters_to_nobody(folder: Path) -> None:
+def test_folder_of_a_sorter_that_does_not_run_is_not_checked(folder: Path) -> None:
     (folder / "tridesclous2").mkdir(mode=READ_ONLY)
     check_replaceable(folder, ["simple"])
 
 
 @pytest.mark.parametrize("name", ["run.json", "run.log", "report.html"])
-def test_a_folder_in_the_place_of_a_file(folder: Path, name: str) -> None:
+def test_folder_in_place_of_a_file_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()
     (folder / name).mkdir()
     with pytest.raises(TargetError, match=rf"{name} is a folder, where the job has to write"):
@@ -79,7 +81,7 @@ def test_a_folder_in_the_place_of_a_file(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["spykingcircus2", "comparison"])
-def test_a_file_in_the_place_of_a_folder(tmp_path: Path, name: str) -> None:
+def test_file_in_place_of_a_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).touch()
     with pytest.raises(
         TargetError, match=rf"{name} is not a folder, where the job has to make one"

@@ -48,7 +48,7 @@ def paid(record: RunRecord) -> RunRecord:
     return record
 
 
-def test_the_table(paid: RunRecord) -> None:
+def test_table_has_a_line_per_sorter(paid: RunRecord) -> None:
     assert outcome_table(paid) == [
         "sorter     outcome  units  labels                   seconds     USD  accuracy",
         "kilosort4  sorted      12  10 good, 2 mua, 0 noise   3600.0  0.7520  "
@@ -57,11 +57,11 @@ def test_the_table(paid: RunRecord) -> None:
     ]
 
 
-def test_an_unknown_price_is_no_price(record: RunRecord) -> None:
+def test_unknown_price_is_a_dash(record: RunRecord) -> None:
     assert outcome_table(record)[1].split()[9:11] == ["3600.0", "-"]
 
 
-def test_the_last_lines(paid: RunRecord, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_ends_with_cost_and_place(paid: RunRecord, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         log_summary(paid, "s3://lab/results")
     *_, cost, place = caplog.messages

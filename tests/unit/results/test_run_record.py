@@ -116,7 +116,7 @@ def written(filled: RunRecord, folder: Path) -> dict[str, Any]:
     return content
 
 
-def test_a_full_record(tmp_path: Path) -> None:
+def test_full_record_follows_the_schema(tmp_path: Path) -> None:
     read = written(full_record(), tmp_path)
     assert read["schema_version"] == SCHEMA_VERSION
     assert read["started"] == "2026-01-01T00:00:00Z"
@@ -135,7 +135,7 @@ def test_a_full_record(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_job_that_ended_at_once(tmp_path: Path) -> None:
+def test_record_of_a_job_that_failed_at_once_follows_the_schema(tmp_path: Path) -> None:
     read = written(record(), tmp_path)
     assert read["status"] == "failed"
     assert read["recording"] is read["source"] is read["preprocessing"] is read["instance"] is None
@@ -143,7 +143,7 @@ def test_a_job_that_ended_at_once(tmp_path: Path) -> None:
     assert read["cost"]["reason"] == "the job ended before it could be asked for"
 
 
-def test_a_record_that_breaks_its_schema_is_written_all_the_same(
+def test_record_that_breaks_its_schema_is_still_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = record()
@@ -164,25 +164,23 @@ def test_a_record_that_breaks_its_schema_is_written_all_the_same(
         (CostEntry, Cost),
     ],
 )
-def test_the_schema_has_every_field_that_is_written(
-    entry: type[BaseModel], source: type[Any]
-) -> None:
+def test_schema_has_every_field_that_is_written(entry: type[BaseModel], source: type[Any]) -> None:
     assert set(entry.model_fields) == {field.name for field in dataclasses.fields(source)}
 
 
-def test_the_schema_has_every_figure_of_the_recording_and_the_machine() -> None:
+def test_schema_has_every_figure_of_the_recording_and_the_machine() -> None:
     facts = {field.name for field in dataclasses.fields(RecordingSummary)}
     assert set(RecordingEntry.model_fields) == facts | {"notes"}
     assert set(MachineEntry.model_fields) == set(describe_machine())
 
 
-def test_the_schema_has_every_field_of_the_record() -> None:
+def test_schema_has_every_field_of_the_record() -> None:
     own = {field.name for field in dataclasses.fields(RunRecord)}
     derived = {"schema_version", "versions", "cost", "peak_gpu_memory_bytes"}
     assert set(RunJson.model_fields) == own | derived
 
 
-def test_every_field_of_the_schema_is_described() -> None:
+def test_schema_describes_every_field() -> None:
     schema = RunJson.model_json_schema()
     objects = {"RunJson": schema, **schema["$defs"]}
     for name, entry in objects.items():
@@ -192,13 +190,13 @@ def test_every_field_of_the_schema_is_described() -> None:
             assert "description" in properties, f"{name}.{field}"
 
 
-def test_the_schema_in_the_repository_is_the_program_s_own() -> None:
+def test_schema_in_the_repository_is_current() -> None:
     assert SCHEMA_FILE.read_text() == json_schema(), (
         "run python -m spikeinterface_cloud.results.run_schema > docs/run.schema.json"
     )
 
 
-def test_every_failed_sorter_is_named() -> None:
+def test_error_names_every_failed_sorter() -> None:
     failed = [
         SorterRun(sorter=name, outcome="failed", reason=f"{name} broke", parameters={})
         for name in ("simple", "lupin")
@@ -210,5 +208,5 @@ def test_every_failed_sorter_is_named() -> None:
     assert "lupin broke" in str(raised.value)
 
 
-def test_a_sorter_that_found_nothing_did_not_fail() -> None:
+def test_sorter_without_units_is_no_failure() -> None:
     record(SorterRun(sorter="simple", outcome="no_units", parameters={})).raise_for_failures()
