@@ -18,7 +18,7 @@ import spikeinterface as si
 from spikeinterface_cloud.analysis.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.results.layout import ANALYZER, SORTING
+from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, SORTING
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.runtime.disk import FULL, room_for_results
 from spikeinterface_cloud.runtime.host import (
@@ -138,8 +138,8 @@ def _compute(
     analyzer = _leave_out_redundant(analyzer, folders.scratch / "kept_units")
     compute_extensions(analyzer, usable_memory_bytes())
     metrics = analyzer.get_extension("quality_metrics").get_data()
-    metrics.to_csv(folders.results / "quality_metrics.csv", index_label="unit_id")
-    labels = label_units(analyzer, folders.results / "unit_labels.csv")
+    metrics.to_csv(folders.results / METRICS, index_label="unit_id")
+    labels = label_units(analyzer, folders.results / LABELS)
     with part("saving"):
         shutil.rmtree(folders.results / ANALYZER, ignore_errors=True)
         analyzer.save_as(format="zarr", folder=folders.results / ANALYZER)

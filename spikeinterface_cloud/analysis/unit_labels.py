@@ -77,6 +77,13 @@ def label_units(analyzer: si.SortingAnalyzer, file: Path) -> dict[str, int]:
     return {label: counts[label] for label in LABELS}
 
 
+def read_unit_table(file: Path) -> pd.DataFrame:
+    """Read a table of texts by the name of the unit, empty if there is no such file."""
+    if not file.is_file():
+        return pd.DataFrame()
+    return pd.read_csv(file, dtype=str, keep_default_na=False).set_index("unit_id")
+
+
 def label_by_metrics(metrics: pd.DataFrame, *, in_microvolts: bool) -> pd.DataFrame:
     """Return both labels of each unit, and the metrics that decided them.
 

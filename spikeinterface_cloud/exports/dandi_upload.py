@@ -13,8 +13,9 @@ from pydantic import SecretStr
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
-from spikeinterface_cloud.exports.export import UNITS_FILE, ExportPlan, why_not_for_archives
+from spikeinterface_cloud.exports.export import ExportPlan, why_not_for_archives
 from spikeinterface_cloud.exports.nwb_session import Session, sanitized
+from spikeinterface_cloud.results.layout import UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ def upload_units(
         run = ExportRun(sorter=units.sorter, export="dandi", path=path)
         started = time.monotonic()
         try:
-            upload(find_draft(dandiset, api_key), plan.results / units.sorter / UNITS_FILE, path)
+            upload(find_draft(dandiset, api_key), plan.results / units.sorter / UNITS, path)
             run = replace(run, size_bytes=units.size_bytes)
         except CloudJobError as error:
             logger.error("%s", error)

@@ -12,19 +12,16 @@ import pandas as pd
 import spikeinterface as si
 
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.analysis.unit_labels import read_unit_table
 from spikeinterface_cloud.exports.nwb_session import Session
 from spikeinterface_cloud.exports.nwb_source import find_session, missing_for_archives
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
-from spikeinterface_cloud.results.layout import ANALYZER
+from spikeinterface_cloud.results.layout import ANALYZER, LABELS, PHY, UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
-
-LABELS = "unit_labels.csv"
-UNITS_FILE = "units.nwb"
-PHY_FOLDER = "phy"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +89,7 @@ def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
     """Write every export of one sorter; failures are part of the result."""
     runs = []
     for name in plan.formats:
-        path = plan.results / found.sorter / (UNITS_FILE if name == "nwb" else PHY_FOLDER)
+        path = plan.results / found.sorter / (UNITS if name == "nwb" else PHY)
         run = ExportRun(sorter=found.sorter, export=name, path=f"{found.sorter}/{path.name}")
         started = time.monotonic()
         try:
@@ -113,7 +110,7 @@ def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
 def _export(name: str, plan: ExportPlan, found: Sorted, path: Path) -> None:
     folder = plan.results / found.sorter
     analyzer = si.load_sorting_analyzer(folder / ANALYZER)
-    labels = _labels(folder / LABELS)
+    labels = read_unit_table(folder / LABELS)
     if name == "phy":
         export_phy(analyzer, found.recording, labels, path)
     else:
@@ -140,13 +137,6 @@ def _export_nwb(
         ),
     )
     write_nwbfile(nwbfile, path)
-
-
-def _labels(file: Path) -> pd.DataFrame:
-    """Return the labels by unit name, empty if the units were not labeled."""
-    if not file.is_file():
-        return pd.DataFrame()
-    return pd.read_csv(file, dtype=str).set_index("unit_id")
 
 
 def _programs(found: Sorted) -> dict[str, str]:

@@ -12,24 +12,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from spikeinterface_cloud.recording.messages import counted
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
 from spikeinterface_cloud.report.plot import Figure
 from spikeinterface_cloud.report.recording import drift_figures, recorded_figures
-from spikeinterface_cloud.report.resources import (
-    Fact,
-    StepLine,
-    count_units,
-    resource_facts,
-    step_lines,
-)
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorter import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
-from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.run_record import RunRecord, versions
-from spikeinterface_cloud.runtime.logging import format_seconds
+from spikeinterface_cloud.runtime.logging import format_bytes, format_seconds
 
 logger = logging.getLogger(__name__)
+
+
+#: names and texts, shown as a list of both
+Facts = dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,63 +35,56 @@ class Page:
 
     title: str
     record: RunRecord
-    tiles: list[Fact]
-    recording: list[Fact]
+    tiles: Facts
+    recording: Facts
     notes: list[str]
     recorded: list[Figure]
     drift: list[Figure]
     sections: list[SorterSection]
     agreement: AgreementMatrix | None
-    steps: list[StepLine]
-    resources: list[Fact]
-    settings: list[Fact]
-    versions: list[Fact]
+    longest_step_s: float
+    resources: Facts
+    versions: Facts
     preprocessing: str
     #: label, method and value by channel
     channel_checks: Mapping[str, Mapping[str, Any]]
-    parameters: list[Fact]
+    #: JSON by sorter
+    parameters: Facts
 
 
 def write_report(
     folder: Path, record: RunRecord, sorters: Sequence[str], sample: RecordingSample | None
 ) -> Path:
-    """Write the report of a results folder.
+    """Write the report of a results folder, with as much as there is, and return its one file.
 
     Parameters
     ----------
-    folder
-        the results folder, with as much of the sorters' results as there is
-    record
-        as it will be in `run.json`
     sorters
         the requested sorters, whether they ran or not
     sample
         of the recording; None where the job ended before it was taken
-
-    Returns
-    -------
-    Path
-        the page, one file that needs no other
     """
     page = Page(
         title=record.run_identifier or str(record.source.get("location", "Spike sorting")),
         record=record,
         tiles=_tiles(record),
         recording=_recording_facts(record),
-        notes=_notes(record),
+        notes=[*record.recording.get("notes", []), *record.preprocessing.get("notes", [])],
         recorded=recorded_figures(sample),
         drift=drift_figures(sample),
         sections=_sections(folder, record, sorters),
         agreement=read_agreement(
             folder / COMPARISON, {run.sorter: run.n_units for run in record.sorters}
         ),
-        steps=step_lines(record.steps),
-        resources=resource_facts(record),
-        settings=_facts(record.settings),
-        versions=_facts(versions()),
+        longest_step_s=max((step.seconds or 0.0 for step in record.steps), default=0.0) or 1.0,
+        resources=_resource_facts(record),
+        versions=dict(versions()),
         preprocessing=_json(record.preprocessing.get("steps")),
         channel_checks=record.preprocessing.get("channel_checks", {}),
-        parameters=[_parameters(run.sorter, run.version, run.parameters) for run in record.sorters],
+        parameters={
+            f"{run.sorter} {run.version or ''}".strip(): _json(run.parameters) or "its defaults"
+            for run in record.sorters
+        },
     )
     file = folder / REPORT
     unfinished = file.with_name(f".{file.name}.part")
@@ -129,69 +119,79 @@ def _render(page: Page) -> str:
         style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 -- ours
         script=Markup(script),  # noqa: S704 -- ours
         script_digest=digest,
-        count_units=count_units,
+        counted=counted,
+        format_bytes=format_bytes,
+        format_seconds=format_seconds,
     )
 
 
-def _tiles(record: RunRecord) -> list[Fact]:
+def _tiles(record: RunRecord) -> Facts:
     recording = record.recording
-    tiles = []
+    tiles = {}
     if recording:
-        tiles = [
-            Fact(name="channels", text=str(recording["n_channels"])),
-            Fact(name="recorded", text=format_seconds(recording["duration_s"])),
-        ]
-    tiles += [Fact(name=run.sorter, text=_found(run)) for run in record.sorters]
+        tiles["channels"] = str(recording["n_channels"])
+        tiles["recorded"] = format_seconds(recording["duration_s"])
+    for run in record.sorters:
+        tiles[run.sorter] = "failed" if run.outcome == "failed" else counted(run.n_units, "unit")
     if record.n_consensus_units is not None:
-        tiles.append(Fact(name="found by two or more", text=count_units(record.n_consensus_units)))
-    tiles.append(Fact(name="job", text=format_seconds(record.cost.seconds)))
+        tiles["found by two or more"] = counted(record.n_consensus_units, "unit")
+    tiles["job"] = format_seconds(record.cost.seconds)
     if record.cost.usd is not None:
-        tiles.append(Fact(name="cost", text=f"{record.cost.usd:.2f} USD"))
+        tiles["cost"] = f"{record.cost.usd:.2f} USD"
     return tiles
 
 
-def _found(run: SorterRun) -> str:
-    return "failed" if run.outcome == "failed" else count_units(run.n_units)
-
-
-def _recording_facts(record: RunRecord) -> list[Fact]:
+def _recording_facts(record: RunRecord) -> Facts:
     recording = record.recording
-    facts = [Fact(name="source", text=str(record.source.get("location", "not found")))]
-    if not recording:
-        return facts
-    gain = recording["gain_to_uv"]
-    shown: dict[str, Any] = {
-        "stream": recording["stream_name"],
-        "channels": recording["n_channels"],
-        "sampling rate": f"{recording['sampling_frequency_hz']:g} Hz",
-        "duration": format_seconds(recording["duration_s"]),
-        "segments": recording["n_segments"],
-        "samples": recording["dtype"],
-        "gain": "not known: amplitudes are counts" if gain is None else _range(gain),
-        "probe": ", ".join(recording["probes"]) or "none",
-        "shanks": recording["n_shanks"],
-    }
-    return facts + [Fact(name=name, text=str(text)) for name, text in shown.items() if text]
+    facts: dict[str, Any] = {"source": record.source.get("location", "not found")}
+    if recording:
+        facts |= {
+            "stream": recording["stream_name"],
+            "channels": recording["n_channels"],
+            "sampling rate": f"{recording['sampling_frequency_hz']:g} Hz",
+            "duration": format_seconds(recording["duration_s"]),
+            "segments": recording["n_segments"],
+            "samples": recording["dtype"],
+            "gain": _gain(recording["gain_to_uv"]),
+            "probe": ", ".join(recording["probes"]) or "none",
+            "shanks": recording["n_shanks"],
+        }
+    return {name: str(text) for name, text in facts.items() if text}
 
 
-def _range(gain: tuple[float, float]) -> str:
-    lowest, highest = gain
+def _gain(gain_to_uv: tuple[float, float] | None) -> str:
+    if gain_to_uv is None:
+        return "not known: amplitudes are counts"
+    lowest, highest = gain_to_uv
     same = lowest == highest
     return f"{lowest:.4g} µV a step" if same else f"{lowest:.4g} to {highest:.4g} µV a step"
 
 
-def _facts(mapping: Mapping[str, str]) -> list[Fact]:
-    return [Fact(name=name, text=str(text)) for name, text in mapping.items()]
+def _resource_facts(record: RunRecord) -> Facts:
+    machine = record.machine
+    facts = {
+        "started": f"{record.started:%Y-%m-%d %H:%M:%S} UTC",
+        "wall-clock time": format_seconds(record.cost.seconds),
+        "cost": str(record.cost),
+        "CPUs": str(machine.get("cpus", "not known")),
+        "memory of the machine": _size(machine.get("memory_bytes")),
+        "GPU": _gpu(machine.get("gpu")),
+        "peak memory, sorters aside": _size(record.peak_memory_bytes),
+    }
+    for run in record.sorters:
+        name = f"peak memory of {run.sorter}"
+        facts[name] = _size(run.peak_memory_bytes)
+        if run.peak_gpu_memory_bytes is not None:
+            facts[f"{name} on the GPU"] = format_bytes(run.peak_gpu_memory_bytes)
+    return facts
 
 
-def _parameters(sorter: str, version: str | None, parameters: Mapping[str, Any]) -> Fact:
-    name = f"{sorter} {version}" if version else sorter
-    return Fact(name=name, text=_json(parameters) or "its defaults")
+def _size(size_bytes: int | None) -> str:
+    return "not known" if size_bytes is None else format_bytes(size_bytes)
 
 
-def _notes(record: RunRecord) -> list[str]:
-    found = [*record.recording.get("notes", []), *record.preprocessing.get("notes", [])]
-    return [str(note) for note in found]
+def _gpu(gpu: Mapping[str, Any] | None) -> str:
+    return f"{gpu['name']}, {_size(gpu['memory_bytes'])}" if gpu else "none"
 
 
 def _json(value: object) -> str:

@@ -2,17 +2,18 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import spikeinterface as si
 
+from spikeinterface_cloud.recording.messages import counted
 from spikeinterface_cloud.report.axis import Axis, spanning
 from spikeinterface_cloud.report.colors import VERMILLION, label_style
 from spikeinterface_cloud.report.plot import Figure, LegendEntry, Plot, legend, missing, thinned
-from spikeinterface_cloud.report.resources import Fact, count_units
-from spikeinterface_cloud.report.units import ANALYZER, LABELS, Unit, UnitTable, read_units
+from spikeinterface_cloud.report.units import Unit, UnitTable, read_units
+from spikeinterface_cloud.results.layout import ANALYZER, LABELS
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.runtime.logging import format_seconds
 
@@ -48,7 +49,7 @@ class SorterSection:
     table: UnitTable | None = None
     counts: tuple[LabelCount, ...] = ()
     figures: tuple[Figure, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
     #: what is missing, one sentence each
     notes: tuple[str, ...] = ()
 
@@ -81,7 +82,7 @@ def sorter_section(
         note = "The units were not analyzed, so there is no table of them; the sorting is kept."
         return SorterSection(sorter=sorter, run=run, notes=(note,))
     try:
-        return replace(_analyzed(folder, sorter, run), facts=tuple(_facts(run, accuracy)))
+        return replace(_analyzed(folder, sorter, run), facts=_facts(run, accuracy))
     except Exception as error:  # one analyzer that cannot be read leaves the rest of the report
         logger.exception("the report has nothing of %s: its analyzer cannot be read", sorter)
         note = f"The analyzer cannot be read: {error}"
@@ -102,17 +103,16 @@ def _analyzed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
     )
 
 
-def _facts(run: SorterRun, accuracy: Mapping[str, float] | None) -> list[Fact]:
-    facts = [Fact(name="time of the sorter", text=format_seconds(run.seconds))]
+def _facts(run: SorterRun, accuracy: Mapping[str, float] | None) -> dict[str, str]:
+    facts = {"time of the sorter": format_seconds(run.seconds)}
     if run.n_redundant_units:
-        text = f"{count_units(run.n_redundant_units)}, which had the spikes of others"
-        facts.append(Fact(name="left out", text=text))
+        units = counted(run.n_redundant_units, "unit")
+        facts["left out"] = f"{units}, which had the spikes of others"
     if run.n_removed_spikes:
-        facts.append(Fact(name="spikes removed", text=f"{run.n_removed_spikes:,}"))
+        facts["spikes removed"] = f"{run.n_removed_spikes:,}"
     if accuracy:
-        text = f"{accuracy['n_found']} of {accuracy['n_true_units']}"
-        facts.append(Fact(name="true units found", text=text))
-        facts.append(Fact(name="mean accuracy", text=f"{accuracy['mean_accuracy']:.2f}"))
+        facts["true units found"] = f"{accuracy['n_found']} of {accuracy['n_true_units']}"
+        facts["mean accuracy"] = f"{accuracy['mean_accuracy']:.2f}"
     return facts
 
 

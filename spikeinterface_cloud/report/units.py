@@ -1,22 +1,18 @@
 """The table of one sorter's units, from its analyzer and the tables beside it."""
 
-import csv
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import spikeinterface as si
 from markupsafe import Markup
 
+from spikeinterface_cloud.analysis.unit_labels import read_unit_table
 from spikeinterface_cloud.report.sparkline import histogram, waveforms
-
-#: of the results folder of a sorter
-ANALYZER = "analyzer.zarr"
-METRICS = "quality_metrics.csv"
-LABELS = "unit_labels.csv"
+from spikeinterface_cloud.results.layout import LABELS, METRICS
 
 #: the metrics in the table, in order: the name in the file, the heading, what it means
 COLUMNS = (
@@ -42,7 +38,7 @@ BIN_MS = 1.0
 
 #: consecutive spikes that an autocorrelogram is computed from, and neighbors in a template
 MOST_SPIKES = 4000
-NEIGHBOURS = 4
+NEIGHBORS = 4
 
 Floats = npt.NDArray[np.float64]
 
@@ -107,33 +103,30 @@ class UnitTable:
 
 def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
     """Read the units of a sorter."""
-    metrics = read_table(folder / METRICS)
-    labels = read_table(folder / LABELS)
-    present = {
-        name
-        for row in metrics.values()
-        for name, text in row.items()
-        if _cell(text).value is not None
-    }
-    columns = [column for column in COLUMNS if column[0] in present]
+    names = [str(unit_id) for unit_id in analyzer.unit_ids]
+    labels = read_unit_table(folder / LABELS).reindex(
+        index=names, columns=["label", "decided_by", "bombcell"], fill_value=""
+    )
+    metrics = read_unit_table(folder / METRICS).apply(pd.to_numeric, errors="coerce")
+    metrics = metrics.replace([np.inf, -np.inf], np.nan).dropna(axis="columns", how="all")
+    columns = [column for column in COLUMNS if column[0] in metrics.columns]
+    values = metrics.reindex(index=names, columns=[name for name, *_ in columns])
     templates = analyzer.get_extension("templates").get_data(operator="average")
     depths = analyzer.get_extension("unit_locations").get_data()[:, 1]
     units = []
-    for index, unit_id in enumerate(analyzer.unit_ids):
-        name = str(unit_id)
-        row, label = metrics.get(name, {}), labels.get(name, {})
+    for index, name in enumerate(names):
         picture, amplitude = _template(templates[index])
         units.append(
             Unit(
                 unit_id=name,
-                label=label.get("label", ""),
-                decided_by=label.get("decided_by", ""),
-                bombcell=label.get("bombcell", ""),
+                **labels.loc[name],
                 template=picture,
-                autocorrelogram=histogram(_autocorrelogram(analyzer.sorting, unit_id)),
+                autocorrelogram=histogram(
+                    _autocorrelogram(analyzer.sorting, analyzer.unit_ids[index])
+                ),
                 amplitude=amplitude,
                 depth_um=float(depths[index]),
-                cells=tuple(_cell(row.get(column[0], "")) for column in columns),
+                cells=tuple(_cell(value) for value in values.loc[name]),
             )
         )
     return UnitTable(
@@ -144,18 +137,10 @@ def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
     )
 
 
-def read_table(file: Path) -> dict[str, Mapping[str, str]]:
-    """Read the rows of a table by `unit_id`; empty if there is no such file."""
-    if not file.is_file():
-        return {}
-    with file.open(newline="", encoding="utf-8") as lines:
-        return {row["unit_id"]: row for row in csv.DictReader(lines)}
-
-
 def _template(template: npt.NDArray[np.floating]) -> tuple[Markup, float]:
     """Draw a template (samples x channels), and return its amplitude."""
     heights = np.ptp(template, axis=0)
-    order = np.argsort(heights)[::-1][: NEIGHBOURS + 1]
+    order = np.argsort(heights)[::-1][: NEIGHBORS + 1]
     main = template[:, order[0]]
     others = [template[:, channel] for channel in order[1:] if heights[channel] > 0]
     return waveforms(main, others), float(np.abs(main).max())
@@ -177,12 +162,8 @@ def _autocorrelogram(sorting: si.BaseSorting, unit_id: object) -> npt.NDArray[np
     return np.concatenate([counts[::-1], counts])
 
 
-def _cell(text: str) -> Cell:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+def _cell(value: float) -> Cell:
     if not math.isfinite(value):
         return Cell(text="", value=None)
-    whole = value.is_integer() or abs(value) >= 1000
+    whole = float(value).is_integer() or abs(value) >= 1000
     return Cell(text=f"{value:.0f}" if whole else f"{value:.3g}", value=value)

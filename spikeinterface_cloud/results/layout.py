@@ -31,10 +31,15 @@ RAW_SORTING = "raw_sorting"
 SORTING = "sorting"
 ANALYZER = "analyzer.zarr"
 
-OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, "phy")
+METRICS = "quality_metrics.csv"
+LABELS = "unit_labels.csv"
+UNITS = "units.nwb"
+PHY = "phy"
+
+OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, PHY)
 #: the logs of each try of a sorter, and of each group of channels
 OWN_LOGS = re.compile(r"(try|group)-\d+")
-OWN_FILES = ("units.nwb", "quality_metrics.csv", "unit_labels.csv", "sorter_log.json")
+OWN_FILES = (UNITS, METRICS, LABELS, "sorter_log.json")
 
 #: in the folder of the comparison: the sorting that two or more sorters agree on
 CONSENSUS = "consensus"
