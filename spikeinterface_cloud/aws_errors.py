@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, TransferError
 
@@ -238,6 +239,10 @@ def explain(
     what = f"cannot {operation} {location}".rstrip()
     text = f"{what}: {reason}; {remedy}" if remedy else f"{what}: {reason}"
     return raises(text) if in_job else AwsError(text, retryable=retryable)
+
+
+#: of the calls of `infra`
+translate_stack_errors = partial(translate_errors, hints=STACK_HINTS)
 
 
 def refuse(code: str, operation: str, location: object, raises: type[CloudJobError]) -> Exception:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 from spikeinterface_cloud.errors import CloudJobError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 #: the outputs with queue and definition, by the value of `--compute`
 OUTPUTS = {
@@ -47,13 +52,15 @@ def find_queue_and_definition(
 
 def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:
     """Return the outputs of a stack by key. Raises AwsError."""
-    client = session.client("cloudformation")
+    client: CloudFormationClient = session.client("cloudformation")
     with translate_errors(f"read the outputs of the stack {stack}"):
         reply = client.describe_stacks(StackName=stack)
-    return {
-        output["OutputKey"]: output["OutputValue"]
-        for output in reply["Stacks"][0].get("Outputs", ())
-    }
+    return outputs_of(reply["Stacks"][0])
+
+
+def outputs_of(stack: StackTypeDef) -> dict[str, str]:
+    """Return the outputs of a described stack by key."""
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
 
 
 def _output(outputs: Mapping[str, str], key: str, stack: str | None, option: str) -> str:

@@ -5,35 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.infra.stack import UNDER_REVIEW, Stack
-from spikeinterface_cloud.aws.infra.template import Template, as_request
-from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, hint, one_line, translate_errors
+from spikeinterface_cloud.aws.infra.stack import UNDER_REVIEW
+from spikeinterface_cloud.aws.infra.template import Template
+from spikeinterface_cloud.aws_errors import AwsError, hint, one_line, translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import (
+        DescribeChangeSetOutputTypeDef,
+        ResourceChangeTypeDef,
+        StackTypeDef,
+        TagTypeDef,
+    )
 
 #: AWS's words for a change set without changes
 NOTHING_NEW = ("didn't contain changes", "no updates are to be performed")
 
 #: splits the bill, once activated as a cost allocation tag of the account
-TAGS = ({"Key": "Project", "Value": "spikeinterface-cloud"},)
+TAGS: Sequence[TagTypeDef] = ({"Key": "Project", "Value": "spikeinterface-cloud"},)
 
 #: how often AWS is polled; a change set is ready within seconds
 INTERVAL_S = 2.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Change:
-    """The change to one resource."""
-
-    #: Add, Modify, Remove or Import
-    action: str
-    logical_id: str
-    #: like `AWS::Batch::JobQueue`
-    kind: str
-    #: whether the resource is replaced: `True`, `False` or `Conditional`
-    replacement: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +41,14 @@ class ChangeSet:
     stack_name: str
     #: whether the stack was created for it, and is otherwise empty
     is_first: bool
-    changes: Sequence[Change]
+    #: in the template's order
+    changes: Sequence[ResourceChangeTypeDef]
 
 
 def prepare(
-    cloudformation: Any,
+    cloudformation: CloudFormationClient,
     name: str,
-    stack: Stack | None,
+    stack: StackTypeDef | None,
     template: Template,
     values: Mapping[str, str],
 ) -> ChangeSet | None:
@@ -59,15 +56,18 @@ def prepare(
 
     Resources that an earlier stack of this name retained (results, images, logs) are imported.
     """
-    creates = stack is None or stack.status == UNDER_REVIEW
-    with translate_errors(f"prepare the stack {name}", hints=STACK_HINTS):
+    creates = stack is None or stack["StackStatus"] == UNDER_REVIEW
+    with translate_stack_errors(f"prepare the stack {name}"):
         try:
             made = cloudformation.create_change_set(
                 StackName=name,
                 ChangeSetName=f"infra-up-{time.time_ns()}",
                 ChangeSetType="CREATE" if creates else "UPDATE",
                 TemplateBody=template.body,
-                Parameters=as_request(values),
+                Parameters=[
+                    {"ParameterKey": name, "ParameterValue": value}
+                    for name, value in values.items()
+                ],
                 Capabilities=["CAPABILITY_IAM"],
                 Tags=list(TAGS),
                 ImportExistingResources=True,
@@ -86,33 +86,34 @@ def prepare(
     return _wait(cloudformation, change_set)
 
 
-def discard(cloudformation: Any, change_set: ChangeSet) -> None:
+def discard(cloudformation: CloudFormationClient, change_set: ChangeSet) -> None:
     """Delete the change set, and the stack if it was created for it."""
-    with translate_errors(
-        f"discard the change set of the stack {change_set.stack_name}", hints=STACK_HINTS
-    ):
+    with translate_stack_errors(f"discard the change set of the stack {change_set.stack_name}"):
         cloudformation.delete_change_set(ChangeSetName=change_set.change_set_id)
         if change_set.is_first:
             cloudformation.delete_stack(StackName=change_set.stack_id)
 
 
-def execute(cloudformation: Any, change_set: ChangeSet) -> None:
+def execute(cloudformation: CloudFormationClient, change_set: ChangeSet) -> None:
     """Start the changes."""
-    with translate_errors(f"make the stack {change_set.stack_name}", hints=STACK_HINTS):
+    with translate_stack_errors(f"make the stack {change_set.stack_name}"):
         cloudformation.execute_change_set(
             ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id
         )
 
 
-def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
+def _wait(cloudformation: CloudFormationClient, change_set: ChangeSet) -> ChangeSet | None:
     """Return the change set with its changes, once it is ready."""
     reply = _describe(cloudformation, change_set)
     while reply["Status"] in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
         time.sleep(INTERVAL_S)
         reply = _describe(cloudformation, change_set)
     if reply["Status"] != "FAILED":
-        changes = _changes(cloudformation, change_set, reply)
-        return replace(change_set, changes=changes)
+        changes = reply["Changes"]
+        while token := reply.get("NextToken"):
+            reply = _describe(cloudformation, change_set, NextToken=token)
+            changes += reply["Changes"]
+        return replace(change_set, changes=[change["ResourceChange"] for change in changes])
     discard(cloudformation, change_set)
     reason = one_line(reply.get("StatusReason"))
     if _is_nothing_new(reason):
@@ -121,31 +122,13 @@ def _wait(cloudformation: Any, change_set: ChangeSet) -> ChangeSet | None:
     raise AwsError(f"cannot prepare the stack {change_set.stack_name}: {reason}; {advice}")
 
 
-def _describe(cloudformation: Any, change_set: ChangeSet, **page: str) -> Any:
-    with translate_errors(
-        f"look at the change set of the stack {change_set.stack_name}", hints=STACK_HINTS
-    ):
+def _describe(
+    cloudformation: CloudFormationClient, change_set: ChangeSet, **page: Any
+) -> DescribeChangeSetOutputTypeDef:
+    with translate_stack_errors(f"look at the change set of the stack {change_set.stack_name}"):
         return cloudformation.describe_change_set(
             ChangeSetName=change_set.change_set_id, StackName=change_set.stack_id, **page
         )
-
-
-def _changes(cloudformation: Any, change_set: ChangeSet, reply: Any) -> Sequence[Change]:
-    """Return the changes of all pages, in the template's order."""
-    replies = list(reply["Changes"])
-    while token := reply.get("NextToken"):
-        reply = _describe(cloudformation, change_set, NextToken=token)
-        replies += reply["Changes"]
-    found = [entry["ResourceChange"] for entry in replies]
-    return [
-        Change(
-            action=change["Action"],
-            logical_id=change["LogicalResourceId"],
-            kind=change["ResourceType"],
-            replacement=change.get("Replacement", "False"),
-        )
-        for change in found
-    ]
 
 
 def _is_nothing_new(reason: str) -> bool:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.batch.jobs import recent_jobs
-from spikeinterface_cloud.aws.infra.stack import Resource, Stack, our_stack, resources_of
-from spikeinterface_cloud.aws.infra.wait import StackWatcher, check_outcome
+from spikeinterface_cloud.aws.infra.stack import check_settled, our_stack, resources_of
+from spikeinterface_cloud.aws.infra.wait import check_outcome, event_ids, wait
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, translate_errors
+from spikeinterface_cloud.aws.stack_outputs import outputs_of
+from spikeinterface_cloud.aws_errors import AwsError, translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
 
 #: the resource types that the template retains, and the command to delete each
 KEPT: Mapping[str, tuple[str, str]] = {
@@ -32,9 +38,9 @@ OLDEST_JOB_S = 60 * 24 * 3600
 class RemovalPlan:
     """The resources to delete, and those to keep."""
 
-    stack: Stack
-    deleted: Sequence[Resource]
-    kept: Sequence[Resource]
+    stack: StackTypeDef
+    deleted: Sequence[StackResourceSummaryTypeDef]
+    kept: Sequence[StackResourceSummaryTypeDef]
 
 
 def plan(session: AwsSession, name: str) -> RemovalPlan | None:
@@ -42,28 +48,24 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
 
     Raises AwsError (the stack is not this project's, is being changed, or has unfinished jobs).
     """
-    cloudformation = session.client("cloudformation")
+    cloudformation: CloudFormationClient = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
     if stack is None:
         return None
-    if stack.is_changing:
-        raise AwsError(
-            f"AWS is still changing the stack {name} ({stack.status}); "
-            f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
-        )
+    check_settled(stack)
     _check_idle(session, stack)
     resources = resources_of(cloudformation, stack)
     return RemovalPlan(
         stack=stack,
-        deleted=[resource for resource in resources if resource.kind not in KEPT],
-        kept=[resource for resource in resources if resource.kind in KEPT],
+        deleted=[resource for resource in resources if resource["ResourceType"] not in KEPT],
+        kept=[resource for resource in resources if resource["ResourceType"] in KEPT],
     )
 
 
-def _check_idle(session: AwsSession, stack: Stack) -> None:
+def _check_idle(session: AwsSession, stack: StackTypeDef) -> None:
     """Refuse while there are unfinished jobs, which would end with their queue."""
-    queues = [stack.outputs[key] for key in QUEUES if key in stack.outputs]
-    for queue in queues:
+    outputs = outputs_of(stack)
+    for queue in [outputs[key] for key in QUEUES if key in outputs]:
         jobs = recent_jobs(session.client("batch"), queue, OLDEST_JOB_S)
         if waiting := [job.job_id for job in jobs if not job.is_over]:
             raise AwsError(
@@ -75,9 +77,12 @@ def _check_idle(session: AwsSession, stack: Stack) -> None:
 
 def describe_plan(removal: RemovalPlan) -> list[str]:
     """Return the removal for people, as lines."""
-    width = max((len(resource.kind) for resource in removal.deleted), default=0)
-    lines = [f"the stack {removal.stack.name}, to be deleted:"]
-    lines += [f"  {each.kind:<{width}}  {each.logical_id}" for each in removal.deleted]
+    width = max((len(each["ResourceType"]) for each in removal.deleted), default=0)
+    lines = [f"the stack {removal.stack['StackName']}, to be deleted:"]
+    lines += [
+        f"  {each['ResourceType']:<{width}}  {each['LogicalResourceId']}"
+        for each in removal.deleted
+    ]
     return [*lines, *describe_kept(removal)]
 
 
@@ -87,8 +92,8 @@ def describe_kept(removal: RemovalPlan) -> list[str]:
         return []
     lines = ["kept until you delete them yourself (`infra up` uses them again):"]
     for resource in removal.kept:
-        what, command = KEPT[resource.kind]
-        name = resource.physical_id
+        what, command = KEPT[resource["ResourceType"]]
+        name = resource.get("PhysicalResourceId", "")
         lines.append(f"  {what} in {name}: {command.format(name=name)}")
     return lines
 
@@ -100,11 +105,11 @@ def carry_out(
 
     Raises AwsError (with the first resource that could not be deleted).
     """
-    cloudformation = session.client("cloudformation")
-    stack = removal.stack
-    watcher = StackWatcher(cloudformation, stack.stack_id, report)
-    with translate_errors(f"delete the stack {stack.name}", hints=STACK_HINTS):
-        cloudformation.delete_stack(StackName=stack.stack_id)
-    ended = watcher.wait(interval_s)
-    advice = f"remove the cause, then run `infra down --stack {stack.name}` again"
+    cloudformation: CloudFormationClient = session.client("cloudformation")
+    name, stack_id = removal.stack["StackName"], removal.stack["StackId"]
+    seen = event_ids(cloudformation, stack_id)
+    with translate_stack_errors(f"delete the stack {name}"):
+        cloudformation.delete_stack(StackName=stack_id)
+    ended = wait(cloudformation, stack_id, seen, interval_s, report)
+    advice = f"remove the cause, then run `infra down --stack {name}` again"
     check_outcome(cloudformation, ended, ("DELETE_COMPLETE",), advice)

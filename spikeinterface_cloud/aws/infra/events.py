@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from spikeinterface_cloud.aws_errors import STACK_HINTS, hint, one_line, translate_errors
+from spikeinterface_cloud.aws_errors import hint, one_line, translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackEventTypeDef
 
 #: the stack's own events that start an operation
 BEGINNINGS = frozenset(
@@ -16,57 +19,43 @@ BEGINNINGS = frozenset(
 STACK_TYPE = "AWS::CloudFormation::Stack"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
-    """An event of a stack or one of its resources."""
-
-    reply: Mapping[str, Any]
-
-    @property
-    def event_id(self) -> str:
-        """The identifier."""
-        return str(self.reply["EventId"])
-
-    @property
-    def status(self) -> str:
-        """Like `CREATE_FAILED`."""
-        return str(self.reply["ResourceStatus"])
-
-    @property
-    def is_of_stack(self) -> bool:
-        """Whether it is about the stack itself."""
-        return self.reply.get("ResourceType") == STACK_TYPE
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether it is a failure of its own, not a cancellation after another failure."""
-        reason = str(self.reply.get("ResourceStatusReason", "")).lower()
-        return self.status.endswith("_FAILED") and "cancelled" not in reason
-
-    @property
-    def sentence(self) -> str:
-        """The event on one line, with the remedy if one is known."""
-        reason = one_line(self.reply.get("ResourceStatusReason"))
-        what = f"{self.reply['LogicalResourceId']} ({self.reply.get('ResourceType', '')})"
-        parts = (f"{what} {self.status}", reason)
-        said = ": ".join(part for part in parts if part)
-        return f"{said}; {advice}" if (advice := hint(reason)) else said
+def is_of_stack(event: StackEventTypeDef) -> bool:
+    """Return whether an event is about the stack itself, not one of its resources."""
+    return event.get("ResourceType") == STACK_TYPE
 
 
-def latest_events(cloudformation: Any, stack_id: str) -> Iterator[Event]:
+def describe_event(event: StackEventTypeDef) -> str:
+    """Return an event on one line, with the remedy if one is known."""
+    reason = one_line(event.get("ResourceStatusReason"))
+    kind, status = event.get("ResourceType", ""), event["ResourceStatus"]
+    said = f"{event['LogicalResourceId']} ({kind}) {status}{f': {reason}' if reason else ''}"
+    return f"{said}; {advice}" if (advice := hint(reason)) else said
+
+
+def latest_events(
+    cloudformation: CloudFormationClient, stack_id: str
+) -> Iterator[StackEventTypeDef]:
     """Yield the events of the latest operation, the newest first."""
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack_id)
-    with translate_errors("read the events of the stack", hints=STACK_HINTS):
+    with translate_stack_errors("read the events of the stack"):
         for page in pages:
-            for reply in page["StackEvents"]:
-                event = Event(reply=reply)
+            for event in page["StackEvents"]:
                 yield event
-                if event.is_of_stack and event.status in BEGINNINGS:
+                if is_of_stack(event) and event["ResourceStatus"] in BEGINNINGS:
                     return
 
 
-def first_failure(cloudformation: Any, stack_id: str) -> Event | None:
-    """Return the first failure of the latest operation; None if nothing failed."""
-    failures = [event for event in latest_events(cloudformation, stack_id) if event.is_failure]
-    of_resources = [event for event in failures if not event.is_of_stack]
-    return next(reversed(of_resources or failures), None)
+def first_failure(cloudformation: CloudFormationClient, stack_id: str) -> str:
+    """Return the first failure of the latest operation on one line; empty if nothing failed.
+
+    A cancellation after another failure is none of its own.
+    """
+    failures = [
+        event
+        for event in latest_events(cloudformation, stack_id)
+        if event["ResourceStatus"].endswith("_FAILED")
+        and "cancelled" not in event.get("ResourceStatusReason", "").lower()
+    ]
+    of_resources = [event for event in failures if not is_of_stack(event)]
+    first = next(reversed(of_resources or failures), None)
+    return describe_event(first) if first else ""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.infra.events import first_failure
-from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, error_code, translate_errors
+from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
 
 #: the start of the template's description; a stack without it is not this project's
 SIGNATURE = "SpikeInterface Cloud:"
@@ -21,80 +23,28 @@ UNDER_REVIEW = "REVIEW_IN_PROGRESS"
 NEVER_MADE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stack:
-    """A stack, as described by one reply."""
-
-    reply: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The name."""
-        return str(self.reply["StackName"])
-
-    @property
-    def stack_id(self) -> str:
-        """The ARN, which remains valid after the deletion."""
-        return str(self.reply["StackId"])
-
-    @property
-    def status(self) -> str:
-        """Like `CREATE_COMPLETE`."""
-        return str(self.reply["StackStatus"])
-
-    @property
-    def is_changing(self) -> bool:
-        """Whether AWS is changing it."""
-        return self.status.endswith("_IN_PROGRESS") and self.status != UNDER_REVIEW
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it was created from this project's template; one under review has none yet."""
-        description = str(self.reply.get("Description") or "")
-        return self.status == UNDER_REVIEW or description.startswith(SIGNATURE)
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        """The outputs, by key."""
-        return {given["OutputKey"]: given["OutputValue"] for given in self.reply.get("Outputs", ())}
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """The values of the template's parameters."""
-        given = self.reply.get("Parameters", ())
-        return {each["ParameterKey"]: each.get("ParameterValue", "") for each in given}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Resource:
-    """A resource of a stack."""
-
-    logical_id: str
-    #: its name in AWS; empty if it was never created
-    physical_id: str
-    #: like `AWS::Batch::JobQueue`
-    kind: str
-
-
-def find_stack(cloudformation: Any, name: str) -> Stack | None:
-    """Return the stack with this name or ARN; None if there is none."""
-    with translate_errors(f"look at the stack {name}", hints=STACK_HINTS):
+def find_stack(cloudformation: CloudFormationClient, name: str) -> StackTypeDef | None:
+    """Return the stack with this name, or ARN if it was deleted; None if there is none."""
+    with translate_stack_errors(f"look at the stack {name}"):
         try:
-            reply = cloudformation.describe_stacks(StackName=name)
+            return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
             if error_code(error) == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
-    return Stack(reply=reply["Stacks"][0])
 
 
-def our_stack(cloudformation: Any, name: str) -> Stack | None:
+def our_stack(cloudformation: CloudFormationClient, name: str) -> StackTypeDef | None:
     """Return the stack with this name, which must be this project's; None if there is none.
 
-    Raises AwsError (it is not this project's, or AWS does not answer).
+    A stack under review has no description yet. Raises AwsError (it is not this project's).
     """
     stack = find_stack(cloudformation, name)
-    if stack is not None and not stack.is_ours:
+    if (
+        stack is not None
+        and stack["StackStatus"] != UNDER_REVIEW
+        and not stack.get("Description", "").startswith(SIGNATURE)
+    ):
         raise AwsError(
             f"the stack {name} was not created from this project's template; "
             "choose another name with --stack"
@@ -102,44 +52,54 @@ def our_stack(cloudformation: Any, name: str) -> Stack | None:
     return stack
 
 
-def check_changeable(cloudformation: Any, stack: Stack | None) -> None:
-    """Refuse a stack that AWS cannot update.
+def parameters_of(stack: StackTypeDef) -> dict[str, str]:
+    """Return the values of the template's parameters."""
+    given = stack.get("Parameters", ())
+    return {each["ParameterKey"]: each.get("ParameterValue", "") for each in given}
 
-    Raises AwsError (with what to do first).
-    """
-    if stack is None or stack.status == UNDER_REVIEW:
-        return
-    name = stack.name
-    if stack.is_changing:
+
+def is_changing(stack: StackTypeDef) -> bool:
+    """Return whether AWS is changing the stack."""
+    return stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != UNDER_REVIEW
+
+
+def check_settled(stack: StackTypeDef) -> None:
+    """Refuse a stack that AWS is changing; AwsError."""
+    if is_changing(stack):
+        name = stack["StackName"]
         raise AwsError(
-            f"AWS is still changing the stack {name} ({stack.status}); "
+            f"AWS is still changing the stack {name} ({stack['StackStatus']}); "
             f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
         )
-    if stack.status in NEVER_MADE:
-        failure = first_failure(cloudformation, stack.stack_id)
-        why = f": {failure.sentence}" if failure else ""
+
+
+def check_updatable(cloudformation: CloudFormationClient, stack: StackTypeDef) -> None:
+    """Refuse a stack that AWS cannot update; AwsError (with what to do first)."""
+    check_settled(stack)
+    name, status = stack["StackName"], stack["StackStatus"]
+    if status in NEVER_MADE:
+        failure = first_failure(cloudformation, stack["StackId"])
         raise AwsError(
-            f"the stack {name} is {stack.status}, which AWS cannot update{why}; "
+            f"the stack {name} is {status}, which AWS cannot update"
+            f"{f': {failure}' if failure else ''}; "
             f"run `submit_job.py infra down --stack {name}`, then `infra up` again"
         )
-    if stack.status == "UPDATE_ROLLBACK_FAILED":
+    if status == "UPDATE_ROLLBACK_FAILED":
         raise AwsError(
-            f"the stack {name} is {stack.status}; "
+            f"the stack {name} is {status}; "
             f"run `aws cloudformation continue-update-rollback --stack-name {name}` first"
         )
 
 
-def resources_of(cloudformation: Any, stack: Stack) -> Sequence[Resource]:
-    """Return the resources of the stack."""
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack.stack_id)
-    with translate_errors(f"list the resources of the stack {stack.name}", hints=STACK_HINTS):
+def resources_of(
+    cloudformation: CloudFormationClient, stack: StackTypeDef
+) -> list[StackResourceSummaryTypeDef]:
+    """Return the resources of the stack that are not deleted."""
+    pages = cloudformation.get_paginator("list_stack_resources")
+    with translate_stack_errors(f"list the resources of the stack {stack['StackName']}"):
         return [
-            Resource(
-                logical_id=entry["LogicalResourceId"],
-                physical_id=entry.get("PhysicalResourceId", ""),
-                kind=entry["ResourceType"],
-            )
-            for page in pages
-            for entry in page["StackResourceSummaries"]
-            if entry["ResourceStatus"] != "DELETE_COMPLETE" and entry["ResourceType"]
+            resource
+            for page in pages.paginate(StackName=stack["StackId"])
+            for resource in page["StackResourceSummaries"]
+            if resource["ResourceStatus"] != "DELETE_COMPLETE" and resource["ResourceType"]
         ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.infra.events import first_failure
 from spikeinterface_cloud.aws.infra.idle_cost import USD_PER_GB_MONTH, describe_idle_cost, idle_cost
-from spikeinterface_cloud.aws.infra.stack import Stack, our_stack, resources_of
+from spikeinterface_cloud.aws.infra.stack import our_stack, parameters_of, resources_of
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, error_code, translate_errors
+from spikeinterface_cloud.aws.stack_outputs import outputs_of
+from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_ecr import ECRClient
 
 #: the outputs that name images
 IMAGES = ("GpuImageUri", "CpuImageUri")
@@ -22,20 +28,14 @@ GB = 1e9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StackImage:
-    """An image that a job definition names."""
-
-    uri: str
-    #: None if it is in another registry, or AWS does not answer
-    exists: bool | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class StackStatus:
     """The stack, its images and its resources."""
 
-    stack: Stack
-    images: Sequence[StackImage]
+    stack: StackTypeDef
+    outputs: Mapping[str, str]
+    #: whether each image of a job definition exists; None if it is in another registry, or AWS does
+    #: not answer
+    images: Mapping[str, bool | None]
     #: size of all images of the repository; None if AWS does not answer
     stored_bytes: int | None
     #: the types of the stack's resources
@@ -49,7 +49,7 @@ def find_status(session: AwsSession, name: str) -> StackStatus:
 
     Raises AwsError (there is no such stack, it is not this project's, or AWS does not answer).
     """
-    cloudformation = session.client("cloudformation")
+    cloudformation: CloudFormationClient = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
     if stack is None:
         region = cloudformation.meta.region_name
@@ -57,31 +57,30 @@ def find_status(session: AwsSession, name: str) -> StackStatus:
             f"there is no stack {name} in {region}; create it with "
             f"`submit_job.py infra up --stack {name}`, or check --stack, --region and --profile"
         )
-    failed = "ROLLBACK" in stack.status or stack.status.endswith("_FAILED")
-    failure = first_failure(cloudformation, stack.stack_id) if failed else None
-    tags, stored_bytes = _stored(session, stack)
+    outputs, repository_uri = outputs_of(stack), outputs_of(stack).get("RepositoryUri", "")
+    failed = "ROLLBACK" in stack["StackStatus"] or stack["StackStatus"].endswith("_FAILED")
+    failure = first_failure(cloudformation, stack["StackId"]) if failed else ""
+    tags, stored_bytes = _stored(session, repository_uri)
+    images: dict[str, bool | None] = {}
+    for uri in (outputs[key] for key in IMAGES if key in outputs):
+        repository, _, tag = uri.rpartition(":")
+        images[uri] = tag in tags if repository == repository_uri and tags is not None else None
     return StackStatus(
         stack=stack,
-        images=[_image(stack, key, tags) for key in IMAGES if key in stack.outputs],
+        outputs=outputs,
+        images=images,
         stored_bytes=stored_bytes,
-        kinds=[resource.kind for resource in resources_of(cloudformation, stack)],
-        failure=failure.sentence if failure else "",
+        kinds=[resource["ResourceType"] for resource in resources_of(cloudformation, stack)],
+        failure=failure,
     )
 
 
-def _image(stack: Stack, key: str, tags: frozenset[str] | None) -> StackImage:
-    uri = stack.outputs[key]
-    repository, _, tag = uri.rpartition(":")
-    is_known = repository == stack.outputs.get("RepositoryUri") and tags is not None
-    return StackImage(uri=uri, exists=tag in tags if is_known and tags is not None else None)
-
-
-def _stored(session: AwsSession, stack: Stack) -> tuple[frozenset[str] | None, int | None]:
+def _stored(session: AwsSession, uri: str) -> tuple[frozenset[str] | None, int | None]:
     """Return the tags and the bytes of the repository's images; None if AWS does not answer."""
-    uri = stack.outputs.get("RepositoryUri", "")
-    pages = session.client("ecr").get_paginator("describe_images")
+    ecr: ECRClient = session.client("ecr")
+    pages = ecr.get_paginator("describe_images")
     try:
-        with translate_errors("list the images", hints=STACK_HINTS):
+        with translate_stack_errors("list the images"):
             found = [
                 image
                 for page in pages.paginate(repositoryName=uri.partition("/")[2] or "-")
@@ -97,15 +96,15 @@ def _stored(session: AwsSession, stack: Stack) -> tuple[frozenset[str] | None, i
 
 def describe_status(status: StackStatus) -> list[str]:
     """Return the status for people, as lines."""
-    stack = status.stack
-    lines = [f"the stack {stack.name} is {stack.status}"]
+    outputs, parameters = status.outputs, parameters_of(status.stack)
+    lines = [f"the stack {status.stack['StackName']} is {status.stack['StackStatus']}"]
     if status.failure:
         lines.append(f"  first failed: {status.failure}")
-    width = max((len(key) for key in stack.outputs), default=0)
-    lines += [f"  {key:<{width}}  {value}" for key, value in stack.outputs.items()]
+    width = max(map(len, outputs), default=0)
+    lines += [f"  {key:<{width}}  {value}" for key, value in outputs.items()]
     words = {True: "exists", False: "is missing: push it with `make push`", None: "was not checked"}
-    lines += [f"image {image.uri} {words[image.exists]}" for image in status.images]
-    volume_gib = float(stack.parameters.get("RootVolumeGiB", 0))
+    lines += [f"image {uri} {words[exists]}" for uri, exists in status.images.items()]
+    volume_gib = float(parameters.get("RootVolumeGiB", 0))
     lines += describe_idle_cost(idle_cost(status.kinds), volume_gib)
     if status.stored_bytes:
         stored_gb = status.stored_bytes / GB
@@ -117,11 +116,11 @@ def describe_status(status: StackStatus) -> list[str]:
 def status_values(status: StackStatus) -> dict[str, Any]:
     """Return the status for `--json`."""
     return {
-        "stack": status.stack.name,
-        "status": status.stack.status,
+        "stack": status.stack["StackName"],
+        "status": status.stack["StackStatus"],
         "firstFailed": status.failure or None,
-        "outputs": status.stack.outputs,
-        "parameters": status.stack.parameters,
-        "images": {image.uri: image.exists for image in status.images},
+        "outputs": dict(status.outputs),
+        "parameters": parameters_of(status.stack),
+        "images": dict(status.images),
         "idleUsdPerMonth": round(idle_cost(status.kinds).usd_per_month, 2),
     }

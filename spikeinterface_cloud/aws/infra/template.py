@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws_errors import STACK_HINTS, translate_errors
+from spikeinterface_cloud.aws_errors import translate_stack_errors
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import CloudJobError
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
 
 TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.yaml"
 
@@ -38,10 +41,10 @@ class Template:
     defaults: Mapping[str, str]
 
 
-def read_template(cloudformation: Any) -> Template:
+def read_template(cloudformation: CloudFormationClient) -> Template:
     """Return the project's template with its parameters."""
     body = TEMPLATE_FILE.read_text()
-    with translate_errors("read the template", hints=STACK_HINTS):
+    with translate_stack_errors("read the template"):
         summary = cloudformation.get_template_summary(TemplateBody=body)
     defaults = {
         parameter["ParameterKey"]: parameter.get("DefaultValue", "")
@@ -114,8 +117,3 @@ def instance_types(values: Mapping[str, str]) -> Sequence[str]:
     """Return the instance types of all compute environments."""
     listed = ",".join(values[name] for name in INSTANCE_TYPES)
     return [name.strip() for name in listed.split(",") if name.strip()]
-
-
-def as_request(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the values in CloudFormation's form."""
-    return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]

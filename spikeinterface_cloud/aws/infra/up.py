@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikeinterface_cloud.aws.infra import change_set as change_sets
 from spikeinterface_cloud.aws.infra.change_set import ChangeSet
 from spikeinterface_cloud.aws.infra.idle_cost import describe_idle_cost, idle_cost
 from spikeinterface_cloud.aws.infra.stack import (
     UNDER_REVIEW,
-    Stack,
-    check_changeable,
+    check_updatable,
     our_stack,
+    parameters_of,
     resources_of,
 )
 from spikeinterface_cloud.aws.infra.template import (
@@ -23,10 +23,15 @@ from spikeinterface_cloud.aws.infra.template import (
     read_template,
     with_static_names,
 )
-from spikeinterface_cloud.aws.infra.wait import StackWatcher, check_outcome
+from spikeinterface_cloud.aws.infra.wait import check_outcome, event_ids, wait
 from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import STACK_HINTS, translate_errors
+from spikeinterface_cloud.aws_errors import translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_sts import STSClient
 
 #: the states of success
 MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
@@ -36,7 +41,7 @@ MADE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 class Plan:
     """The planned changes to the stack."""
 
-    stack: Stack | None
+    stack: StackTypeDef | None
     #: None if the stack is up to date
     change_set: ChangeSet | None
     #: of every parameter
@@ -51,32 +56,34 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     Raises ParameterError (the template has no such parameter) and AwsError (the stack cannot be
     changed, or AWS refuses).
     """
-    cloudformation = session.client("cloudformation")
+    cloudformation: CloudFormationClient = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
-    check_changeable(cloudformation, stack)
-    exists = stack is not None and stack.status != UNDER_REVIEW
+    existing = stack if stack and stack["StackStatus"] != UNDER_REVIEW else None
+    if existing:
+        check_updatable(cloudformation, existing)
     template = read_template(cloudformation)
-    values = choose_values(template, given, stack.parameters if stack and exists else {})
-    if not exists and needs_zones(values):
+    values = choose_values(template, given, parameters_of(existing) if existing else {})
+    if not existing and needs_zones(values):
         values |= choose_zones(session.client("ec2"), instance_types(values))
     region = cloudformation.meta.region_name
     template = with_static_names(template, values, name, account_of(session, stack), region)
     change_set = change_sets.prepare(cloudformation, name, stack, template, values)
-    there = resources_of(cloudformation, stack) if stack and exists else []
-    kinds = {resource.logical_id: resource.kind for resource in there}
+    there = resources_of(cloudformation, existing) if existing else []
+    kinds = {resource["LogicalResourceId"]: resource["ResourceType"] for resource in there}
     for change in change_set.changes if change_set else ():
-        kinds[change.logical_id] = change.kind
-        if change.action == "Remove":
-            del kinds[change.logical_id]
+        kinds[change["LogicalResourceId"]] = change["ResourceType"]
+        if change["Action"] == "Remove":
+            del kinds[change["LogicalResourceId"]]
     return Plan(stack=stack, change_set=change_set, values=values, kinds=list(kinds.values()))
 
 
-def account_of(session: AwsSession, stack: Stack | None) -> str:
+def account_of(session: AwsSession, stack: StackTypeDef | None) -> str:
     """Return the number of the stack's account."""
     if stack is not None:
-        return stack.stack_id.split(":")[4]
-    with translate_errors("ask whose account it is", hints=STACK_HINTS):
-        return str(session.client("sts").get_caller_identity()["Account"])
+        return stack["StackId"].split(":")[4]
+    sts: STSClient = session.client("sts")
+    with translate_stack_errors("ask whose account it is"):
+        return sts.get_caller_identity()["Account"]
 
 
 def describe_plan(planned: Plan) -> list[str]:
@@ -84,12 +91,12 @@ def describe_plan(planned: Plan) -> list[str]:
     assert planned.change_set is not None
     changes = planned.change_set.changes
     lines = [f"the stack {planned.change_set.stack_name}, {counted(len(changes), 'change')}:"]
-    width = max((len(change.kind) for change in changes), default=0)
+    width = max((len(change["ResourceType"]) for change in changes), default=0)
     for change in changes:
         replacements = {"True": "  is replaced", "Conditional": "  may be replaced"}
         lines.append(
-            f"  {change.action:<6}  {change.kind:<{width}}  {change.logical_id}"
-            f"{replacements.get(change.replacement, '')}"
+            f"  {change['Action']:<6}  {change['ResourceType']:<{width}}  "
+            f"{change['LogicalResourceId']}{replacements.get(change.get('Replacement', ''), '')}"
         )
     cost = idle_cost(planned.kinds)
     return [*lines, *describe_idle_cost(cost, float(planned.values["RootVolumeGiB"]))]
@@ -101,7 +108,11 @@ def plan_values(planned: Plan) -> dict[str, Any]:
     changes = planned.change_set.changes if planned.change_set else ()
     return {
         "changes": [
-            {"action": change.action, "resource": change.logical_id, "type": change.kind}
+            {
+                "action": change["Action"],
+                "resource": change["LogicalResourceId"],
+                "type": change["ResourceType"],
+            }
             for change in changes
         ],
         "parameters": dict(planned.values),
@@ -119,19 +130,22 @@ def discard(session: AwsSession, planned: Plan) -> None:
 
 def carry_out(
     session: AwsSession, planned: Plan, interval_s: float, report: Callable[[str], None]
-) -> Stack:
+) -> StackTypeDef:
     """Make the changes, report the events, and wait for the end.
 
     Raises AwsError (with the first failure, if anything fails).
     """
     assert planned.change_set is not None
-    cloudformation = session.client("cloudformation")
-    watcher = StackWatcher(cloudformation, planned.change_set.stack_id, report)
+    cloudformation: CloudFormationClient = session.client("cloudformation")
+    stack_id = planned.change_set.stack_id
+    seen = event_ids(cloudformation, stack_id)
     change_sets.execute(cloudformation, planned.change_set)
-    stack = watcher.wait(interval_s)
-    again = f"run `submit_job.py infra up --stack {stack.name}` again"
-    if stack.status.startswith(("CREATE", "ROLLBACK")):
-        again = f"run `submit_job.py infra down --stack {stack.name}`, then `infra up` again"
+    stack = wait(cloudformation, stack_id, seen, interval_s, report)
+    again = f"run `submit_job.py infra up --stack {stack['StackName']}` again"
+    if stack["StackStatus"].startswith(("CREATE", "ROLLBACK")):
+        again = (
+            f"run `submit_job.py infra down --stack {stack['StackName']}`, then `infra up` again"
+        )
     check_outcome(cloudformation, stack, MADE, again)
     return stack
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.infra.template import ZONES
-from spikeinterface_cloud.aws_errors import STACK_HINTS, AwsError, translate_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_stack_errors
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 #: the template needs two or three subnets
 FEWEST = 2
 
 
-def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
+def choose_zones(ec2: EC2Client, types: Sequence[str]) -> Mapping[str, str]:
     """Return the zones that offer most of these types, as the template's parameters.
 
     Raises AwsError (the region offers a type in no zone, offers them in fewer than two, or AWS does
@@ -39,14 +42,14 @@ def choose_zones(ec2: Any, types: Sequence[str]) -> Mapping[str, str]:
     return dict(zip(ZONES, [*sorted(best), *[""] * len(ZONES)], strict=False))
 
 
-def _offers(ec2: Any, types: Sequence[str]) -> dict[str, set[str]]:
+def _offers(ec2: EC2Client, types: Sequence[str]) -> dict[str, set[str]]:
     """Return the types that each zone offers."""
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": list(types)}],
     )
     found: dict[str, set[str]] = {}
-    with translate_errors("list the zones that offer the instance types", hints=STACK_HINTS):
+    with translate_stack_errors("list the zones that offer the instance types"):
         for page in pages:
             for offer in page["InstanceTypeOfferings"]:
                 found.setdefault(offer["Location"], set()).add(offer["InstanceType"])

@@ -244,7 +244,7 @@ def test_an_update_is_watched_to_its_end(aws: Session) -> None:
     aws.events(*begun, ("JobQueue", "UPDATE_COMPLETE"), ("lab", "UPDATE_COMPLETE"))
     told: list[str] = []
     stack = up.carry_out(aws, plan, 0, told.append)
-    assert stack.status == "UPDATE_COMPLETE"
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
     assert told == ["  JobQueue (AWS::Some::JobQueue) UPDATE_COMPLETE"]
 
 
