@@ -79,22 +79,22 @@ def submit(session: AwsSession, **given: Any) -> None:
 
 def prepare_one(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
     """Prepare the job of one recording."""
-    from spikeinterface_cloud.aws.batch.request import job_options
+    from spikeinterface_cloud.aws.batch.request import place
     from spikeinterface_cloud.aws.batch.submission import prepare_job
     from spikeinterface_cloud.aws.inputs.job_settings import forwarding_warnings, resolve_settings
 
     settings = resolve_settings(wanted, os.environ)
     for warning in forwarding_warnings(settings, os.environ):
         echo_err(f"note: {warning}")
-    return [prepare_job(settings, job_options(session, wanted))]
+    return [prepare_job(settings, place(session, wanted))]
 
 
 def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
     """Prepare the array jobs of a list of recordings, after showing it and asking."""
     from spikeinterface_cloud.aws.batch.array_jobs import confirm, find_jobs
-    from spikeinterface_cloud.aws.batch.request import job_options
+    from spikeinterface_cloud.aws.batch.request import place
 
-    placement = job_options(session, wanted)
+    placed = place(session, wanted)
     found = find_jobs(wanted, os.environ, session)
     for note in found.notes:
         echo_err(f"note: {note}")
@@ -102,7 +102,7 @@ def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob
         echo_err("there is nothing to submit")
         return []
     echo_err(found.overview())
-    prepared = found.prepare(placement)
+    prepared = found.prepare(placed)
     if wanted.follow and len(prepared) > 1:
         raise click.UsageError(f"--follow is for one array, not {len(prepared)}; leave it out.")
     if not wanted.yes and not wanted.dry_run:

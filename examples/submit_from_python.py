@@ -17,7 +17,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
-from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.request import build_request
+from spikeinterface_cloud.aws.cli.values import JobOptions
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import JobSettings
@@ -32,7 +33,7 @@ def main(source: str, target: str) -> None:
     results = parse_s3(target, None)
     jobs = [settings_for(parse_s3(source, None), results, each) for each in THRESHOLDS]
     batch = boto3.client("batch")
-    check_definition(batch, options.job_definition)  # before anything is stored
+    check_definition(batch, str(options.job_definition))  # before anything is stored
     manifest = manifest_bytes([job.to_env() for job in jobs])
     location = manifest_location(results, manifest)
     boto3.client("s3").put_object(Bucket=location.bucket, Key=location.key, Body=manifest)
@@ -54,7 +55,7 @@ def options_from_environment() -> JobOptions:
         raise SettingsError(f"{' and '.join(missing)}: missing; name your queue and definition")
     queue, definition = (os.environ[name] for name in names)
     return JobOptions(
-        job_queue=queue, job_definition=definition, job_name="thresholds", timeout_s=12 * 3600
+        job_queue=queue, job_definition=definition, job_name="thresholds", timeout=12 * 3600
     )
 
 

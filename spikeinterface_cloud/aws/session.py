@@ -1,7 +1,7 @@
 """The session with AWS: the one place that makes clients.
 
 Only what the user gave is passed on; the rest is left to botocore's own chain of profiles, roles
-and endpoints.
+and endpoints. What AWS or that chain refuses is an AwsError.
 """
 
 from __future__ import annotations
@@ -39,13 +39,7 @@ class AwsSession:
         self._clients: dict[str, Any] = {}
 
     def client(self, service: str) -> Any:
-        """Return the client of the service, like `batch`; the same one each time.
-
-        Raises
-        ------
-        AwsError
-            There is no such profile, or no region.
-        """
+        """Return the client of the service, like `batch`; the same one each time."""
         if service not in self._clients:
             with translate_errors(f"connect to AWS ({service})"):
                 self._clients[service] = self._new_client(service)
@@ -53,7 +47,7 @@ class AwsSession:
 
     @property
     def storage(self) -> S3Objects:
-        """S3 as this session reaches it. Raises AwsError."""
+        """S3 as this session reaches it."""
         from spikeinterface_cloud.storage.s3 import S3Objects
 
         return S3Objects(self.client("s3"), raises=AwsError)
@@ -62,14 +56,8 @@ class AwsSession:
         """Return whether S3 says that there is no such bucket; no answer means no.
 
         S3 says so without credentials. One plain request, tried once for a few seconds, as a client
-        of S3 takes longer to make than all the rest of a submission's requests.
-
-        Parameters
-        ----------
-        bucket
-            The name of the bucket.
-        endpoint_url
-            The server to ask; None for the one that botocore is configured for, or else AWS.
+        of S3 takes longer to make than all the rest of a submission's requests; without an
+        `endpoint_url`, to the server that botocore is configured for, or else AWS.
         """
         session = self._botocore_session()
         configured = ConfiguredEndpointProvider(

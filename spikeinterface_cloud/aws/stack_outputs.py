@@ -1,4 +1,7 @@
-"""The outputs of a CloudFormation stack, among them its job queues and job definitions."""
+"""The outputs of a CloudFormation stack, among them its job queues and job definitions.
+
+Functions raise MissingOption if the options name neither, and AwsError if the stack has none.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class MissingOption(CloudJobError, ValueError):
 def find_queue(
     session: AwsSession, stack: str | None, queue: str | None, compute: str = "spot"
 ) -> str:
-    """Return the queue, or else that of the stack. Raises MissingOption or AwsError."""
+    """Return the queue, or else that of the stack."""
     outputs = stack_outputs(session, stack) if stack and not queue else {}
     return queue or _output(outputs, OUTPUTS[compute][0], stack, "--job-queue")
 
@@ -38,10 +41,7 @@ def find_queue(
 def find_queue_and_definition(
     session: AwsSession, stack: str | None, queue: str | None, definition: str | None, compute: str
 ) -> tuple[str, str]:
-    """Return queue and job definition, or else those of the stack, which is asked once if at all.
-
-    Raises MissingOption or AwsError.
-    """
+    """Return queue and job definition, or else those of the stack, in at most one request."""
     outputs = stack_outputs(session, stack) if stack and not (queue and definition) else {}
     queue_output, definition_output = OUTPUTS[compute]
     return (
@@ -51,7 +51,7 @@ def find_queue_and_definition(
 
 
 def stack_outputs(session: AwsSession, stack: str) -> dict[str, str]:
-    """Return the outputs of a stack by key. Raises AwsError."""
+    """Return the outputs of a stack by key."""
     client: CloudFormationClient = session.client("cloudformation")
     with translate_errors(f"read the outputs of the stack {stack}"):
         reply = client.describe_stacks(StackName=stack)

@@ -8,16 +8,7 @@ from collections.abc import Sequence
 def table(
     rows: Sequence[Sequence[str]], headers: Sequence[str] = (), align: Sequence[str] = ()
 ) -> str:
-    """Write rows as columns that are two spaces apart, without rules.
-
-    Parameters
-    ----------
-    rows
-        cells as text; a cell may have several lines
-    headers
-        names of the columns, which make the first row
-    align
-        `"left"` or `"right"` for each column; all are left by default
+    """Write rows as columns, by default aligned left, that are two spaces apart; without rules.
 
     >>> print(table([["a", "1"], ["bc", "20"]], align=["left", "right"]))
     a    1

@@ -13,10 +13,10 @@ import click
 
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
-from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.request import build_request
 from spikeinterface_cloud.aws.batch.results import RECORD
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
-from spikeinterface_cloud.aws.cli.values import SubmitOptions
+from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
@@ -65,7 +65,7 @@ class ManyJobs:
         return "\n".join([*lines, f"{_count(len(self.jobs))}, {total}"])
 
     def prepare(self, options: JobOptions) -> list[PreparedJob]:
-        """Build the requests, which are not sent. Raises LimitError."""
+        """Build the requests, which are not sent."""
         return [self._prepare_array(part, options) for part in self._parts()]
 
     def _parts(self) -> Iterator[Sequence[ListedJob]]:
@@ -99,11 +99,7 @@ class ManyJobs:
 
 
 def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSession) -> ManyJobs:
-    """List the recordings that the options name, and make a validated job of each.
-
-    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (the list cannot be
-    read, or some of its jobs are invalid).
-    """
+    """List the recordings that the options name, and make a validated job of each."""
     common = job_variables(options, environ)
     target = common_target(common)  # before the list, which may take a while
     listing = listed_recordings(options, session, dandi_api_key(environ), target)
@@ -117,7 +113,7 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
 
 
 def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob, ...]:
-    """Return the jobs whose target has no record of success, in their order. Raises AwsError."""
+    """Return the jobs whose target has no record of success, in their order."""
 
     def has_succeeded(job: ListedJob) -> bool:
         content = storage.read_if_exists(job.target.child(RECORD))

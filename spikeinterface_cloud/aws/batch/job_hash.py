@@ -20,7 +20,7 @@ IDENTITY_LENGTH = 16
 DEFAULT_NAME = "sorting"
 
 
-def job_identity(environment: Mapping[str, str], job_definition: str) -> str:
+def job_identity(environment: Mapping[str, str], job_definition: str | None) -> str:
     """Hash what the job does; queue and memory make no difference.
 
     A name and an ARN of one definition give two hashes, as only AWS knows that they are the same.

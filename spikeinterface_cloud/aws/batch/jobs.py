@@ -58,11 +58,6 @@ class JobState:
         return self.status in ("SUCCEEDED", "FAILED")
 
     @property
-    def has_succeeded(self) -> bool:
-        """Whether the job has ended well."""
-        return self.status == "SUCCEEDED"
-
-    @property
     def exit_code(self) -> int | None:
         """The exit code of the container, if it has run and ended."""
         code = self._container.get("exitCode")
@@ -74,7 +69,7 @@ class JobState:
 
         Arrays, and jobs that failed before their container ran, have none of their own.
         """
-        return 0 if self.has_succeeded else self.exit_code or NO_EXIT_CODE
+        return 0 if self.status == "SUCCEEDED" else self.exit_code or NO_EXIT_CODE
 
     @property
     def reason(self) -> str:

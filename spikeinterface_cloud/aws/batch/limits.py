@@ -5,7 +5,7 @@ Names, sizes and numbers are those of SubmitJob in the API reference of AWS Batc
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spikeinterface_cloud.errors import CloudJobError
@@ -14,9 +14,10 @@ JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 JOB_NAME_LENGTH = 128
 
 ARRAY_SIZES = range(2, 10_001)
-MINIMUM_TIMEOUT_S = 60
 ATTEMPTS = range(1, 11)
 PRIORITIES = range(10_000)
+TIMEOUTS_S = range(60, 2**31)
+COUNTS = range(1, 2**31)
 MOST_DEPENDENCIES = 20
 MOST_TAGS = 50
 TAG_KEY_LENGTH = 128
@@ -33,31 +34,28 @@ OVERRIDES_LENGTH = 7_000
 #: of the whole request
 REQUEST_BYTES = 30 * 1024
 
-#: the variables that Batch itself sets
+#: how the variables begin that Batch itself sets
 RESERVED_NAMES = "AWS_BATCH"
 
 
 class LimitError(CloudJobError, ValueError):
-    """The request is one that AWS would refuse; a fault of the command line (2)."""
+    """AWS would refuse the request; the options have to change (2)."""
 
     exit_code = 2
 
 
 def overrides_length(overrides: Mapping[str, Any]) -> int:
-    """How many characters the overrides of the container come to, as JSON."""
+    """Return the length of the container's overrides as JSON, in characters."""
     return len(json.dumps(overrides))
 
 
 def check_request(request: Mapping[str, Any]) -> None:
-    """Hold a request of SubmitJob against every limit.
-
-    Raises LimitError (with every problem at once, a line each).
-    """
+    """Raise a LimitError if AWS would refuse a request of SubmitJob, with a line per problem."""
     problems = [
-        *_names(request),
-        *_numbers(request),
-        *_tags(request.get("tags", {})),
-        *_overrides(request.get("containerOverrides", {})),
+        *_number_problems(request),
+        *_request_problems(request),
+        *_tag_problems(request["tags"]),
+        *_override_problems(request["containerOverrides"]),
     ]
     size_bytes = len(json.dumps(request).encode())
     if size_bytes > REQUEST_BYTES:
@@ -69,35 +67,31 @@ def check_request(request: Mapping[str, Any]) -> None:
         raise LimitError("\n".join(problems))
 
 
-def _names(request: Mapping[str, Any]) -> Iterator[str]:
+def _number_problems(request: Mapping[str, Any]) -> Iterator[str]:
+    numbers = [
+        ("the number of jobs", request.get("arrayProperties", {}).get("size"), ARRAY_SIZES),
+        ("--timeout", request.get("timeout", {}).get("attemptDurationSeconds"), TIMEOUTS_S),
+        ("--attempts", request["retryStrategy"]["attempts"], ATTEMPTS),
+        ("--priority", request.get("schedulingPriorityOverride"), PRIORITIES),
+    ]
+    for requirement in request["containerOverrides"].get("resourceRequirements", ()):
+        numbers.append((requirement["type"], int(requirement["value"]), COUNTS))
+    for name, number, allowed in numbers:
+        if number is not None and number not in allowed:
+            yield f"{name}: {number:,} is not from {allowed[0]:,} to {allowed[-1]:,}"
+
+
+def _request_problems(request: Mapping[str, Any]) -> Iterator[str]:
     name = str(request["jobName"])
     if not JOB_NAME.fullmatch(name):
         yield (
-            f"--job-name: {name!r} is no name of a job; begin with a letter or digit, use letters, "
+            f"--job-name: {name!r} is not a job name; begin with a letter or digit, use letters, "
             f"digits, - and _, at most {JOB_NAME_LENGTH} in all"
         )
     share = request.get("shareIdentifier")
     if share is not None and not SHARE_IDENTIFIER.fullmatch(share):
         yield f"--share-identifier: {share!r} is not 1 to 255 letters and digits; rename it"
-
-
-def _numbers(request: Mapping[str, Any]) -> Iterator[str]:
-    size = request.get("arrayProperties", {}).get("size")
-    if size is not None and size not in ARRAY_SIZES:
-        yield (
-            f"an array of {size:,} jobs: AWS Batch takes {ARRAY_SIZES.start} to "
-            f"{ARRAY_SIZES.stop - 1:,}; submit one job by itself, and more in several arrays"
-        )
-    timeout_s = request.get("timeout", {}).get("attemptDurationSeconds")
-    if timeout_s is not None and timeout_s < MINIMUM_TIMEOUT_S:
-        yield f"--timeout: {timeout_s} s is too short; AWS takes {MINIMUM_TIMEOUT_S} s or more"
-    attempts = request.get("retryStrategy", {}).get("attempts")
-    if attempts is not None and attempts not in ATTEMPTS:
-        yield f"--attempts: {attempts} is not from {ATTEMPTS.start} to {ATTEMPTS.stop - 1}"
-    priority = request.get("schedulingPriorityOverride")
-    if priority is not None and priority not in PRIORITIES:
-        yield f"--priority: {priority} is not from 0 to {PRIORITIES.stop - 1}"
-    if priority is not None and "shareIdentifier" not in request:
+    if "schedulingPriorityOverride" in request and share is None:
         yield "--priority: counts within a share only; give --share-identifier as well"
     dependencies = len(request.get("dependsOn", ()))
     if dependencies > MOST_DEPENDENCIES:
@@ -105,48 +99,39 @@ def _numbers(request: Mapping[str, Any]) -> Iterator[str]:
             f"--depends-on: {dependencies} jobs; AWS Batch takes {MOST_DEPENDENCIES}, "
             "so let one job wait for the others, or submit them as an array"
         )
-    yield from _resources(request.get("containerOverrides", {}).get("resourceRequirements", ()))
 
 
-def _resources(requirements: Sequence[Mapping[str, str]]) -> Iterator[str]:
-    options = {"GPU": "--gpus", "VCPU": "--vcpus", "MEMORY": "--memory"}
-    for requirement in requirements:
-        if float(requirement["value"]) <= 0:
-            yield f"{options[requirement['type']]}: has to be more than 0"
-
-
-def _tags(tags: Mapping[str, str]) -> Iterator[str]:
+def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
     if len(tags) > MOST_TAGS:
         yield (
             f"--tag: {len(tags)} tags, one of them this program's own; "
             f"AWS takes {MOST_TAGS} with those of the job definition"
         )
     for key, value in tags.items():
-        if not key:
-            yield f"--tag: ={_shortened(value)} has no name; write NAME=VALUE"
+        shown = f"{_shortened(key)}={_shortened(value)}"
         if len(key) > TAG_KEY_LENGTH or len(value) > TAG_VALUE_LENGTH:
             yield (
-                f"--tag: {_shortened(key)!r} is too long; AWS takes {TAG_KEY_LENGTH} characters "
+                f"--tag: {shown} is too long; AWS takes {TAG_KEY_LENGTH} characters "
                 f"of a name and {TAG_VALUE_LENGTH} of a value"
             )
         if key.lower().startswith("aws:"):
-            yield f"--tag: {_shortened(key)!r} begins with aws:, which is AWS's own; rename it"
-        if not TAG_TEXT.fullmatch(key) or not TAG_TEXT.fullmatch(value):
+            yield f"--tag: {shown} begins with aws:, which only AWS may use; rename it"
+        if not TAG_TEXT.fullmatch(key + value):
             yield (
-                f"--tag: {_shortened(key)}={_shortened(value)} has characters that AWS does not "
-                "take; use letters, digits, spaces and + - = . _ : / @"
+                f"--tag: {shown} has characters that AWS does not take; "
+                "use letters, digits, spaces and + - = . _ : / @"
             )
 
 
-def _overrides(overrides: Mapping[str, Any]) -> Iterator[str]:
-    for variable in overrides.get("environment", ()):
+def _override_problems(overrides: Mapping[str, Any]) -> Iterator[str]:
+    for variable in overrides["environment"]:
         if variable["name"].startswith(RESERVED_NAMES):
             yield f"{variable['name']}: AWS Batch sets the variables {RESERVED_NAMES}* itself"
     length = overrides_length(overrides)
     if length > OVERRIDES_LENGTH:
         yield (
-            f"the overrides have {length:,} characters, and AWS takes 8,192 with what Batch adds; "
-            "give the settings as a list on S3 (MANIFEST_URL), or fewer of them"
+            f"the overrides have {length:,} characters, and AWS takes 8,192 with those that Batch "
+            "adds; give the settings as a list on S3 (MANIFEST_URL), or fewer of them"
         )
 
 

@@ -61,7 +61,7 @@ class JobLog:
         self._streams: dict[str, LogStream] = {}
 
     def read(self, job: JobState) -> Iterator[str]:
-        """Yield the new lines, attempt by attempt. Raises AwsError."""
+        """Yield the new lines, attempt by attempt."""
         for name in job.log_streams:
             stream = self._streams.setdefault(name, LogStream(self._logs, job.log_group, name))
             try:
@@ -77,10 +77,7 @@ class JobLog:
 
 
 def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> str | None:
-    """Show the log that a job has now, line by line; return why there is none, if there is none.
-
-    Raises AwsError, also for an array.
-    """
+    """Show the log that a job has now, line by line; return why there is none, if there is none."""
     job = look_up_one(session.client("batch"), job_id)
     job.check_is_no_array("a log")
     log = JobLog(session.client("logs"))
@@ -99,7 +96,6 @@ def follow_log(
     """Pass each line of a job's log to `show` until the job ends, and return its last state.
 
     Changes of the state go to `echo`; an array has no log, only these.
-    Raises AwsError (there is no such job, or AWS refuses for good).
     """
     log = JobLog(session.client("logs"))
     for state in announce_changes(watch(session.client("batch"), job_id, poll_interval_s), echo):
@@ -116,7 +112,7 @@ def why_empty(job: JobState) -> str:
     reason = f": {job.reason}" if job.reason else ""
     if not job.is_over:
         return f"no log yet, {job.job_id} is {job.status}{reason}"
-    if job.exit_code is None and not job.has_succeeded:
+    if job.exit_code is None and job.status == "FAILED":
         return f"no log, as {job.job_id} never started{reason}"
     return f"no log in {job.log_group}; {job.job_id} is {job.status}{reason}"
 

@@ -1,16 +1,14 @@
 """The request that submits a job: built here by a pure function, shown or sent elsewhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG, job_name
 from spikeinterface_cloud.aws.batch.limits import check_request
-from spikeinterface_cloud.aws.cli.values import SubmitOptions
+from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import find_queue_and_definition
-
-DEFAULT_ATTEMPTS = 3
 
 #: which ends of an attempt are tried again. The first match counts, and without a match AWS tries
 #: again: so the last rule ends the job for every other reason, bad input above all
@@ -22,47 +20,12 @@ RETRY_RULES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JobOptions:
-    """How a job is to run, besides its settings; what is None is left to the job definition."""
-
-    #: names or ARNs
-    job_queue: str
-    job_definition: str
-    #: what the job's name begins with; by default what the settings suggest
-    job_name: str | None = None
-    gpus: int | None = None
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    #: of each attempt
-    timeout_s: int | None = None
-    attempts: int = DEFAULT_ATTEMPTS
-    tags: Mapping[str, str] = field(default_factory=dict)
-    share_identifier: str | None = None
-    priority: int | None = None
-    #: identifiers of jobs that have to succeed first
-    depends_on: tuple[str, ...] = ()
-
-
-def job_options(session: AwsSession, options: SubmitOptions) -> JobOptions:
-    """Return how the job is to run; the stack gives a missing queue or definition."""
+def place(session: AwsSession, options: SubmitOptions) -> SubmitOptions:
+    """Return the options with queue and job definition, if missing those of the stack."""
     queue, definition = find_queue_and_definition(
         session, options.stack, options.job_queue, options.job_definition, options.compute
     )
-    return JobOptions(
-        job_queue=queue,
-        job_definition=definition,
-        job_name=options.job_name,
-        gpus=options.gpus,
-        vcpus=options.vcpus,
-        memory_mib=options.memory,
-        timeout_s=options.timeout,
-        attempts=options.attempts,
-        tags=dict(options.tag),
-        share_identifier=options.share_identifier,
-        priority=options.priority,
-        depends_on=options.depends_on,
-    )
+    return replace(options, job_queue=queue, job_definition=definition)
 
 
 def build_request(
@@ -72,10 +35,7 @@ def build_request(
     identity: str,
     array_size: int | None = None,
 ) -> dict[str, Any]:
-    """Build the arguments of SubmitJob; values are sent unchanged.
-
-    Raises LimitError (AWS would refuse the request).
-    """
+    """Build the arguments of SubmitJob; LimitError if AWS would refuse them."""
     request: dict[str, Any] = {
         "jobName": job_name(environment, options.job_name, identity),
         "jobQueue": options.job_queue,
@@ -85,13 +45,13 @@ def build_request(
             "attempts": options.attempts,
             "evaluateOnExit": [dict(rule) for rule in RETRY_RULES],
         },
-        "tags": {**options.tags, IDENTITY_TAG: identity},
+        "tags": {**dict(options.tag), IDENTITY_TAG: identity},
         "propagateTags": True,
     }
     if array_size is not None:
         request["arrayProperties"] = {"size": array_size}
-    if options.timeout_s is not None:
-        request["timeout"] = {"attemptDurationSeconds": options.timeout_s}
+    if options.timeout is not None:
+        request["timeout"] = {"attemptDurationSeconds": options.timeout}
     if options.share_identifier is not None:
         request["shareIdentifier"] = options.share_identifier
     if options.priority is not None:
@@ -104,7 +64,7 @@ def build_request(
 
 def container_overrides(environment: Mapping[str, str], options: JobOptions) -> dict[str, Any]:
     """Return what the job changes of its definition's container."""
-    wanted = {"GPU": options.gpus, "VCPU": options.vcpus, "MEMORY": options.memory_mib}
+    wanted = {"GPU": options.gpus, "VCPU": options.vcpus, "MEMORY": options.memory}
     requirements = [
         {"type": kind, "value": str(value)} for kind, value in wanted.items() if value is not None
     ]

@@ -39,10 +39,7 @@ class ResultFile:
 
 
 def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
-    """Return the target of a job named by its id or its target, and for an id the job's state.
-
-    Raises AwsError (there is no such job, or it names no target).
-    """
+    """Return the target of a job named by its id or its target, and for an id the job's state."""
     if not job.startswith("s3://"):
         state = look_up_one(session.client("batch"), job)
         return target_of(session.storage, state), state
@@ -59,10 +56,7 @@ def no_record(target: S3Location, state: JobState | None) -> AwsError:
 
 
 def target_of(storage: S3Objects, job: JobState) -> S3Location:
-    """Return the target of a job, by its environment or its line of the manifest.
-
-    Raises AwsError (the job names no target, or its list cannot be read).
-    """
+    """Return the target of a job, by its environment or its line of the manifest."""
     job.check_is_no_array("results")
     variables = job.environment
     if MANIFEST_URL in variables:
@@ -91,11 +85,7 @@ def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None
 
 
 def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
-    """Return every file at the target.
-
-    Raises AwsError (the target cannot be listed, or holds a name that would leave the folder it is
-    fetched to).
-    """
+    """Return every file at the target; AwsError for a name that would leave the folder here."""
     return [
         ResultFile(
             name=_checked_name(path, target),
@@ -113,8 +103,6 @@ def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> I
 
     Each has its own name only once it is whole. One that was fetched before, and has not changed
     since, is kept.
-
-    Raises AwsError (a file cannot be read, or cannot be written here).
     """
     wanted = [file for file in files if not _is_current(folder / file.name, file)]
     for file in wanted:

@@ -11,7 +11,8 @@ from botocore.exceptions import BotoCoreError
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.jobs import JobState, find_same_job
 from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_length
-from spikeinterface_cloud.aws.batch.request import JobOptions, build_request, container_overrides
+from spikeinterface_cloud.aws.batch.request import build_request, container_overrides
+from spikeinterface_cloud.aws.cli.values import JobOptions
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors
 from spikeinterface_cloud.config import manifest
@@ -48,18 +49,9 @@ class PreparedJob:
         """The job's name, the hash at its end."""
         return str(self.request["jobName"])
 
-    @property
-    def queue(self) -> str:
-        """Name or ARN of the queue."""
-        return str(self.request["jobQueue"])
-
 
 def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
-    """Build the request of one job; nothing is sent.
-
-    Raises LimitError (AWS would refuse the request), SettingsError (the settings are too long for a
-    request, and there is no target to keep them at).
-    """
+    """Build the request of one job, and its manifest if the settings are too long for a request."""
     environment = settings.to_env()
     identity = job_identity(environment, options.job_definition)
     listed = None
@@ -87,15 +79,12 @@ def manifest_environment(environment: Mapping[str, str], location: S3Location) -
 
 
 def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
-    """Return the job that does the same, and runs or has succeeded. Raises AwsError."""
-    return find_same_job(session.client("batch"), job.queue, job.name)
+    """Return the job that does the same, and runs or has succeeded."""
+    return find_same_job(session.client("batch"), job.request["jobQueue"], job.name)
 
 
 def send(session: AwsSession, job: PreparedJob) -> str:
-    """Send a job, after its manifest if it has one, and return its id.
-
-    Raises AwsError (AWS did not take it, or the target bucket does not exist).
-    """
+    """Send a job, after its manifest if it has one, and return its id."""
     if job.target is not None and job.manifest is not None:
         location = manifest.manifest_location(job.target, job.manifest)
         session.storage.write_object(location, job.manifest, manifest.CONTENT_TYPE)

@@ -23,10 +23,7 @@ LONG_WAIT_S = 600
 
 
 def watch(batch: BatchClient, job_id: str, poll_interval_s: float) -> Iterator[JobState]:
-    """Yield the state of a job every `poll_interval_s` seconds, the last one when it has ended.
-
-    Raises AwsError if there is no such job, or AWS refuses for good.
-    """
+    """Yield the state of a job every `poll_interval_s` seconds, the last one when it has ended."""
     unknown = 0
     while True:
         state = _query(batch, job_id, poll_interval_s)
@@ -63,7 +60,7 @@ def announce_changes(states: Iterable[JobState], echo: Callable[[str], None]) ->
 def wait_for_end(
     batch: BatchClient, job_id: str, poll_interval_s: float, echo: Callable[[str], None]
 ) -> JobState:
-    """Return the state in which a job ended; raises as `watch` does."""
+    """Return the state in which a job ended."""
     for state in announce_changes(watch(batch, job_id, poll_interval_s), echo):
         last = state
     return last

@@ -129,7 +129,7 @@ instance_options = option_group(
 
 
 def check_options(given: Mapping[str, Any]) -> None:
-    """Refuse options that do not go together. Raises click.UsageError (2)."""
+    """Refuse options that do not go together."""
     sizes = [name for name in SIZES if given[name]]
     if not sizes:
         raise click.UsageError(

@@ -19,7 +19,30 @@ class ListOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubmitOptions(ListOptions):
+class JobOptions:
+    """How a job is to run, besides its settings; what is None is left to the job definition."""
+
+    #: names or ARNs; None only if the stack gives them
+    job_queue: str | None = None
+    job_definition: str | None = None
+    #: the beginning of its name; by default from the settings
+    job_name: str | None = None
+    gpus: int | None = None
+    vcpus: int | None = None
+    #: in MiB
+    memory: int | None = None
+    #: of each attempt, in seconds
+    timeout: int | None = None
+    attempts: int = 3
+    tag: tuple[tuple[str, str], ...] = ()
+    share_identifier: str | None = None
+    priority: int | None = None
+    #: identifiers of jobs that have to succeed first
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmitOptions(ListOptions, JobOptions):
     """All options of `submit`, by parameter."""
 
     source: str | None = None
@@ -46,20 +69,6 @@ class SubmitOptions(ListOptions):
 
     stack: str | None = None
     compute: str = "spot"
-    job_queue: str | None = None
-    job_definition: str | None = None
-    job_name: str | None = None
-    gpus: int | None = None
-    vcpus: int | None = None
-    #: in MiB
-    memory: int | None = None
-    #: in seconds
-    timeout: int | None = None
-    attempts: int = 3
-    tag: tuple[tuple[str, str], ...] = ()
-    share_identifier: str | None = None
-    priority: int | None = None
-    depends_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

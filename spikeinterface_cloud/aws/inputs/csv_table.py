@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
@@ -17,33 +17,32 @@ from spikeinterface_cloud.errors import SettingsError
 #: what spreadsheets put between columns, the most usual first
 DELIMITERS = ",;\t"
 
-#: what a row may name its results by, the strongest first
+#: the columns that a row's results may be named by, the first choice first
 NAMING = ("RUN_IDENTIFIER", "AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER")
 
 
 def csv_recordings(file: Path) -> Listing:
     """Return the recordings of `file`, whose first row names variables; empty cells are unset.
 
-    A row's results are named by its RUN_IDENTIFIER, or else by its source. Where it has a target
-    of its own, they go there.
-
-    Raises SettingsError (with every bad column and row at once, by line).
+    A row's results are named by its RUN_IDENTIFIER, or else by its source; if it has a target of
+    its own, they go there. SettingsError names every bad column and row at once.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--csv: {file} cannot be read ({error}); save it as UTF-8") from error
-    header, *_ = text.splitlines() or [""]
-    delimiter = max(DELIMITERS, key=header.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, strict=True)
+    lines = text.splitlines(keepends=True)
+    delimiter = max(DELIMITERS, key="".join(lines[:1]).count)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
         columns = [name.strip().upper() for name in next(reader, [])]
-        rows = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         raise SettingsError(f"--csv: {file}, line {reader.line_num}: {error}") from error
-    problems = [*_bad_columns(columns), *_long_rows(columns, rows)]
+    rows = [(number, row) for number, row in rows if any(row)]
+    problems = [*_column_problems(columns), *_long_rows(columns, rows)]
     if not rows:
-        problems.append("there is no row below the names of the columns")
+        problems.append("there is no row below the column names")
     if problems:
         raise SettingsError("\n".join(f"--csv: {file}: {problem}" for problem in problems))
     return Listing(
@@ -52,17 +51,17 @@ def csv_recordings(file: Path) -> Listing:
     )
 
 
-def _bad_columns(columns: list[str]) -> Iterator[str]:
+def _column_problems(columns: list[str]) -> Iterator[str]:
     known = [*variable_names(), *SYNONYMS]
     for name in dict.fromkeys(columns):
         if columns.count(name) > 1:
             yield f"{columns.count(name)} columns {name or 'without a name'}; keep one"
         elif name not in known:
             hint = nearest(name, known) or "; the README lists them"
-            yield f"column {name or 'without a name'} is no variable{hint}"
+            yield f"column {name or 'without a name'} is not a variable{hint}"
         elif is_secret(name):
             yield (
-                f"column {name}: secrets do not travel with jobs; give the job definition a role, "
+                f"column {name}: secrets are not sent with jobs; give the job definition a role, "
                 "or a secret of AWS Secrets Manager"
             )
         elif name == MANIFEST_URL:
@@ -71,7 +70,7 @@ def _bad_columns(columns: list[str]) -> Iterator[str]:
 
 def _long_rows(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Iterator[str]:
     for number, row in rows:
-        if any(cell.strip() for cell in row[len(columns) :]):
+        if any(row[len(columns) :]):
             yield (
                 f"line {number} has {len(row)} cells for {len(columns)} columns; put a value with "
                 'commas in quotes, and write "" for each quote inside'
@@ -80,17 +79,14 @@ def _long_rows(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Ite
 
 def _recording(number: int, columns: list[str], row: list[str]) -> ListedRecording:
     cells = zip(columns, row, strict=False)
-    variables = {SYNONYMS.get(name, name): text.strip() for name, text in cells if text.strip()}
+    variables = {SYNONYMS.get(name, name): text for name, text in cells if text}
+    name = _result_name(next(filter(None, map(variables.get, NAMING)), ""))
     return ListedRecording(
-        label=f"line {number}",
-        name=_name(variables) or f"line-{number}",
-        variables=variables,
+        label=f"line {number}", name=name or f"line-{number}", variables=variables
     )
 
 
-def _name(variables: Mapping[str, str]) -> str:
-    """Return the row's name for its results, as a path of folders."""
-    given = next((variables[name] for name in NAMING if name in variables), "")
-    _, _, path = given.rpartition("://")
-    parts = [part for part in path.removesuffix(".nwb").split("/") if part not in ("", ".", "..")]
-    return "/".join(parts)
+def _result_name(source: str) -> str:
+    """Return the path of a source, as a path of folders for its results."""
+    path = source.rpartition("://")[2].removesuffix(".nwb")
+    return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))

@@ -18,21 +18,31 @@ DEFAULT_PATTERN = "*.nwb"
 def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr | None) -> Listing:
     """Return the NWB files of `dandiset` whose path matches, which also names their results.
 
-    Raises UnavailableError (DANDI's own client is not installed), SettingsError, SourceError,
-    TransferError (the dandiset cannot be listed, or has no such file).
+    Raises UnavailableError if DANDI's client is not installed.
     """
-    try:
-        from spikeinterface_cloud.dandi.listing import list_dandiset
-    except ImportError as error:
-        raise _without_client(error) from error
     pattern = pattern or DEFAULT_PATTERN
     try:
+        from spikeinterface_cloud.dandi.listing import list_dandiset
+
         found = list_dandiset(dandiset, pattern, api_key)
     except ImportError as error:
-        raise _without_client(error) from error
+        raise UnavailableError(
+            f"listing a dandiset needs DANDI's client ({error}); "
+            "pip install -r requirements/submit-dandi.txt"
+        ) from error
     if not found.assets:
         others = f" (but {', '.join(found.others[:3])})" if found.others else ""
         raise SourceError(f"{dandiset} has no NWB file {pattern}{others}; check --glob")
+    notes = []
+    if found.others:
+        notes.append(
+            f"left out files other than NWB: {len(found.others):,}, like {found.others[0]}"
+        )
+    if found.embargoed:
+        notes.append(
+            "the dandiset is embargoed: its jobs need DANDI_API_KEY as a secret of the job "
+            "definition"
+        )
     return Listing(
         title=f"dandiset-{found.dandiset}",
         recordings=tuple(
@@ -44,24 +54,5 @@ def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr |
             )
             for asset in found.assets
         ),
-        notes=tuple(_notes(found.others, embargoed=found.embargoed)),
-    )
-
-
-def _notes(others: tuple[str, ...], *, embargoed: bool) -> list[str]:
-    notes = []
-    if others:
-        notes.append(f"left out what is no NWB file: {len(others):,}, like {others[0]}")
-    if embargoed:
-        notes.append(
-            "the dandiset is embargoed: its jobs need DANDI_API_KEY as a secret of the job "
-            "definition"
-        )
-    return notes
-
-
-def _without_client(error: ImportError) -> UnavailableError:
-    return UnavailableError(
-        f"listing a dandiset needs DANDI's own client ({error}); "
-        "pip install -r requirements/submit-dandi.txt"
+        notes=tuple(notes),
     )

@@ -22,10 +22,7 @@ def dandi_api_key(environ: Mapping[str, str]) -> SecretStr | None:
 def listed_recordings(
     options: ListOptions, session: AwsSession, key: SecretStr | None, target: S3Location | None
 ) -> Listing:
-    """List the recordings that the options name, except for what lies at the target.
-
-    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError.
-    """
+    """List the recordings that the options name, except for what lies at the target."""
     if options.dandiset:
         from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
 

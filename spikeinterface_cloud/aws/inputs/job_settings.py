@@ -1,6 +1,6 @@
 """From options, environment and `.env` to the settings of one job, checked as in the container.
 
-Options override the environment, which overrides the file.
+Options override the environment, which overrides the file. SettingsError has a line per problem.
 """
 
 from __future__ import annotations
@@ -32,11 +32,7 @@ THIS_MACHINE = ("localhost", "::1")
 
 
 def resolve_settings(options: SubmitOptions, environ: Mapping[str, str]) -> JobSettings:
-    """Return the settings of the job.
-
-    Raises SettingsError (a line for each problem, which names the option or file that has to
-    change).
-    """
+    """Return the settings of the job; SettingsError names the options or file to change."""
     variables = job_variables(options, environ)
     try:
         return validate(variables)
@@ -75,10 +71,7 @@ def job_variables(options: SubmitOptions, environ: Mapping[str, str]) -> dict[st
 
 
 def validate(variables: Mapping[str, str]) -> JobSettings:
-    """Return the settings that these variables give.
-
-    Raises SettingsError (a line for each problem, also for what only a machine of AWS cannot do).
-    """
+    """Return the settings that these variables give, if a machine of AWS can do such a job."""
     check_no_secret(variables)
     settings = JobSettings.from_env(variables)
     if problems := [*find_unknown_names(settings), *_unreachable(settings)]:

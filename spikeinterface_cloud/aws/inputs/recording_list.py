@@ -51,7 +51,7 @@ class ListedJob:
 
 
 def common_target(common: Mapping[str, str]) -> S3Location:
-    """Return the folder below which each recording gets its own. Raises SettingsError."""
+    """Return the folder below which each recording gets its own."""
     bucket = common.get("TARGET_AWS_S3_BUCKET", "").strip()
     if not bucket:
         raise SettingsError(
@@ -67,8 +67,8 @@ def common_target(common: Mapping[str, str]) -> S3Location:
 def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...]:
     """Make a job of every recording, whose own variables override the common ones.
 
-    Raises SettingsError (with every problem at once, a line each, and the recordings that have it;
-    also where two jobs would write to one folder).
+    SettingsError has every problem at once, with the recordings that have it; two jobs that would
+    write to one folder are a problem as well.
     """
     target = common_target(common)
     jobs: list[ListedJob] = []
@@ -81,17 +81,15 @@ def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...
                 problems.setdefault(problem, []).append(recording.label)
             continue
         assert settings.target is not None
-        jobs.append(
-            ListedJob(
-                label=recording.label,
-                settings=settings,
-                target=settings.target,
-                size_bytes=recording.size_bytes,
-            )
+        job = ListedJob(
+            label=recording.label,
+            settings=settings,
+            target=settings.target,
+            size_bytes=recording.size_bytes,
         )
+        jobs.append(job)
     if problems:
-        n_recordings = len(listing.recordings)
-        raise SettingsError("\n".join(_located(problems, n_recordings)))
+        raise SettingsError("\n".join(_located(problems, len(listing.recordings))))
     _check_targets(jobs, target)
     return tuple(jobs)
 

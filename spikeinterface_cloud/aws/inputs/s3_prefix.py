@@ -29,9 +29,6 @@ def prefix_recordings(
 
     The pattern is of names below it, level by level: `*/` for every folder, `day*/*_g0/` for
     folders in folders, `*.nwb` for objects. A folder that holds the target is no recording.
-
-    Raises SettingsError (the prefix cannot be read), SourceError (nothing matches), AwsError (the
-    bucket may not be listed).
     """
     try:
         folder = parse_s3(prefix, None)
@@ -47,18 +44,19 @@ def prefix_recordings(
         raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --match")
     return Listing(
         title=folder.key.rpartition("/")[2] or folder.bucket,
-        recordings=tuple(_recording(folder, name, size) for name, size in sizes.items()),
+        recordings=tuple(
+            ListedRecording(
+                label=name,
+                name=name,
+                variables={
+                    "AWS_S3_BUCKET": folder.bucket,
+                    "AWS_S3_BUCKET_FOLDER": folder.child(name).key,
+                },
+                size_bytes=size_bytes,
+            )
+            for name, size_bytes in sizes.items()
+        ),
         notes=tuple(f"left out {name}, where the results go" for name in results),
-    )
-
-
-def _recording(folder: S3Location, name: str, size_bytes: int) -> ListedRecording:
-    source = folder.child(name)
-    return ListedRecording(
-        label=name,
-        name=name,
-        variables={"AWS_S3_BUCKET": source.bucket, "AWS_S3_BUCKET_FOLDER": source.key},
-        size_bytes=size_bytes,
     )
 
 

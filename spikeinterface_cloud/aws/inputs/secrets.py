@@ -1,4 +1,4 @@
-"""Secrets, which a job's environment must not hold: everyone who may describe jobs can read it."""
+"""Secrets are kept out of a job's environment, which everyone who may describe jobs can read."""
 
 import re
 from collections.abc import Mapping
@@ -31,19 +31,14 @@ def is_secret(name: str) -> bool:
 
 
 def check_no_secret(variables: Mapping[str, str]) -> None:
-    """Refuse variables that hold secrets.
-
-    Raises SettingsError (with every one of them, a line each; their values are not shown).
-    """
-    problems = [
-        f"{name}: {_what(name)}, which a job's environment would show to everyone who may "
-        f"describe jobs; {AWS_REMEDY if name.startswith('AWS_') else OTHER_REMEDY}"
-        for name, text in variables.items()
-        if is_secret(name) or SECRET_VALUE.search(text)
-    ]
+    """Raise a SettingsError for variables that hold secrets, a line each, without their values."""
+    problems = []
+    for name, text in variables.items():
+        if is_secret(name) or SECRET_VALUE.search(text):
+            problem = "a secret" if is_secret(name) else "holds a key or a signed URL"
+            remedy = AWS_REMEDY if name.startswith("AWS_") else OTHER_REMEDY
+            problems.append(
+                f"{name}: {problem}, which everyone who may describe jobs could read; {remedy}"
+            )
     if problems:
         raise SettingsError("\n".join(problems))
-
-
-def _what(name: str) -> str:
-    return "a secret" if is_secret(name) else "holds a key or a signed URL"

@@ -46,11 +46,7 @@ class FoundSize:
 def find_sizes(
     source: str | None, lists: ListOptions, environ: Mapping[str, str], session: AwsSession
 ) -> tuple[tuple[FoundSize, ...], tuple[str, ...]]:
-    """Return the size of `--source`, or of everything that an option lists, and notes for the user.
-
-    Raises SettingsError, SourceError, AwsError, TransferError, UnavailableError (it cannot be
-    found, or listed).
-    """
+    """Return the size of `--source`, or of everything that an option lists, and notes."""
     key = dandi_api_key(environ)
     finder = SizeFinder(session, key)
     if source:
@@ -77,10 +73,7 @@ class SizeFinder:
         self.notes: list[str] = []
 
     def find_all(self, listing: Listing) -> tuple[FoundSize, ...]:
-        """Return the sizes of a list; unknown ones are looked up, several at a time.
-
-        Raises SettingsError with what is wrong with any of them, a line each.
-        """
+        """Return the sizes of a list; unknown ones are looked up, several at a time."""
         _ = self._session.storage  # its client is made once, before the threads ask for it
         with ThreadPoolExecutor(N_THREADS) as threads:
             found = list(threads.map(self._find_listed, listing.recordings))

@@ -45,7 +45,7 @@ def refusals(done: subprocess.CompletedProcess[str]) -> list[str]:
         (["--env", "SORTERS"], "'SORTERS' is not of the form NAME=VALUE."),
         (["--tag", "=x"], "'=x' is not of the form NAME=VALUE."),
         (["--tag", "a=€"], "has characters that AWS does not take"),
-        (["--job-name", "my job"], "is no name of a job; begin with a letter or digit"),
+        (["--job-name", "my job"], "is not a job name; begin with a letter or digit"),
         (["--share-identifier", "a b"], "--share-identifier: 'a b' is not 1 to 255 letters"),
         (["--env-file", "none.env"], "File 'none.env' does not exist."),
         (["--source-folder", "/data"], "No such option"),

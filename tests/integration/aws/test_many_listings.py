@@ -70,7 +70,7 @@ def test_listing_without_pattern_has_all_nwb_files(archive: DandiStandIn) -> Non
     assert len(dandiset_recordings(dandiset(archive), None, None).recordings) == 3
     found = dandiset_recordings(dandiset(archive), "sub-1/*", None)
     assert len(found.recordings) == 2
-    assert found.notes == ("left out what is no NWB file: 1, like sub-1/sub-1_ecephys.mp4",)
+    assert found.notes == ("left out files other than NWB: 1, like sub-1/sub-1_ecephys.mp4",)
 
 
 def test_listed_addresses_resolve_in_the_container(archive: DandiStandIn) -> None:
@@ -159,7 +159,7 @@ except Exception as error:
     )
     imported, refusal = done.stdout.splitlines()
     assert imported == "False"
-    assert refusal.startswith("UnavailableError listing a dandiset needs DANDI's own client")
+    assert refusal.startswith("UnavailableError listing a dandiset needs DANDI's client")
     assert refusal.endswith("pip install -r requirements/submit-dandi.txt")
     assert (ROOT / "requirements" / "submit-dandi.txt").is_file()
 
@@ -295,9 +295,9 @@ def test_all_bad_columns_and_rows_are_reported_at_once(tmp_path: Path) -> None:
         csv_recordings(file)
     problems = [line.partition("jobs.csv: ")[2] for line in str(refusal.value).splitlines()]
     assert [problem.partition(";")[0] for problem in problems] == [
-        "column SORTER is no variable",
+        "column SORTER is not a variable",
         "2 columns N_JOBS",
-        "column DANDI_API_KEY: secrets do not travel with jobs",
+        "column DANDI_API_KEY: secrets are not sent with jobs",
         "column MANIFEST_URL: the list is made from this file",
         "line 3 has 6 cells for 5 columns",
     ]

@@ -180,7 +180,7 @@ def test_embargoed_dandiset_is_submitted(aws: AwsServer, tmp_path: Path) -> None
             DANDI_API_KEY=OWNER_KEY,
         )
     assert done.returncode == 0, done.stderr
-    assert "left out what is no NWB file: 1, like sub-2/video.mp4" in done.stderr
+    assert "left out files other than NWB: 1, like sub-2/video.mp4" in done.stderr
     assert "2 recordings, 2.0 KiB in all" in done.stderr
     [call] = aws.named("submitjob")
     manifest = manifest_of(aws, call.body)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG, job_identity, job_name
 from spikeinterface_cloud.aws.batch.limits import JOB_NAME, LimitError, overrides_length
-from spikeinterface_cloud.aws.batch.request import JobOptions, build_request
+from spikeinterface_cloud.aws.batch.request import build_request
 from spikeinterface_cloud.aws.batch.submission import prepare_job
+from spikeinterface_cloud.aws.cli.values import JobOptions
 from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
@@ -30,7 +31,8 @@ IDENTITY = "0123456789abcdef"
 
 
 def request_of(array_size: int | None = None, **changed: Any) -> dict[str, Any]:
-    options = replace(OPTIONS, **changed)
+    tags = tuple(changed.pop("tags", {}).items())
+    options = replace(OPTIONS, tag=tags, **changed)
     return build_request(ENVIRONMENT, options, identity=IDENTITY, array_size=array_size)
 
 
@@ -64,8 +66,8 @@ def test_every_option_is_in_the_request() -> None:
         job_name="mine",
         gpus=1,
         vcpus=8,
-        memory_mib=30_000,
-        timeout_s=7200,
+        memory=30_000,
+        timeout=7200,
         attempts=5,
         tags={"project": "motor cortex"},
         share_identifier="lab1",
@@ -90,26 +92,25 @@ def test_every_option_is_in_the_request() -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"job_name": "day 1"}, "--job-name: 'day 1-0123456789abcdef' is no name of a job"),
+        ({"job_name": "day 1"}, "--job-name: 'day 1-0123456789abcdef' is not a job name"),
         ({"job_name": "-a"}, "--job-name:"),
         ({"job_name": "a" * 112}, "at most 128"),
-        ({"array_size": 1}, "an array of 1 jobs"),
-        ({"array_size": 10_001}, "an array of 10,001 jobs: AWS Batch takes 2 to 10,000"),
-        ({"timeout_s": 59}, "--timeout: 59 s is too short; AWS takes 60 s or more"),
+        ({"array_size": 1}, "the number of jobs: 1 is not from 2 to 10,000"),
+        ({"array_size": 10_001}, "the number of jobs: 10,001 is not from 2 to 10,000"),
+        ({"timeout": 59}, "--timeout: 59 is not from 60 to"),
         ({"attempts": 0}, "--attempts: 0 is not from 1 to 10"),
         ({"attempts": 11}, "--attempts: 11 is not from 1 to 10"),
         ({"depends_on": tuple(map(str, range(21)))}, "--depends-on: 21 jobs; AWS Batch takes 20"),
         ({"tags": {f"tag{n}": "" for n in range(50)}}, "--tag: 51 tags, one of them this"),
         ({"tags": {"a" * 129: ""}}, "is too long; AWS takes 128 characters of a name"),
         ({"tags": {"a": "b" * 257}}, "256 of a value"),
-        ({"tags": {"": "b"}}, "--tag: =b has no name"),
         ({"tags": {"aws:owner": "me"}}, "begins with aws:"),
         ({"tags": {"cost": "1 €?"}}, "has characters that AWS does not take"),
         ({"share_identifier": "lab 1"}, "--share-identifier: 'lab 1' is not 1 to 255 letters"),
-        ({"share_identifier": "lab", "priority": 10_000}, "--priority: 10000 is not from 0"),
+        ({"share_identifier": "lab", "priority": 10_000}, "--priority: 10,000 is not from 0"),
+        ({"gpus": 0}, "GPU: 0 is not from 1 to"),
+        ({"memory": -1}, "MEMORY: -1 is not from 1 to"),
         ({"priority": 5}, "--priority: counts within a share only; give --share-identifier"),
-        ({"gpus": 0}, "--gpus: has to be more than 0"),
-        ({"memory_mib": -1}, "--memory: has to be more than 0"),
         ({"tags": {f"{n:03}{'é' * 125}": "é" * 256 for n in range(40)}}, "AWS Batch takes 30,720"),
     ],
 )
@@ -126,7 +127,7 @@ def test_values_beyond_aws_limits_are_refused(changed: dict[str, Any], message: 
         {"job_name": "a" * 111},
         {"array_size": 2},
         {"array_size": 10_000},
-        {"timeout_s": 60},
+        {"timeout": 60},
         {"attempts": 1},
         {"attempts": 10},
         {"depends_on": tuple(map(str, range(20)))},
@@ -152,11 +153,12 @@ def test_too_long_overrides_without_manifest_are_refused() -> None:
 
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(LimitError) as refusal:
-        request_of(timeout_s=1, attempts=99, priority=5)
+        request_of(timeout=1, attempts=99, priority=5, tags={"aws:owner": "me"})
     assert [line.partition(":")[0] for line in str(refusal.value).splitlines()] == [
         "--timeout",
         "--attempts",
         "--priority",
+        "--tag",
     ]
 
 

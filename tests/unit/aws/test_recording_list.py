@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from spikeinterface_cloud.aws.batch.array_jobs import ManyJobs
-from spikeinterface_cloud.aws.batch.request import JobOptions
+from spikeinterface_cloud.aws.cli.values import JobOptions
 from spikeinterface_cloud.aws.inputs.recording_list import (
     ListedJob,
     ListedRecording,
