@@ -37,7 +37,7 @@ from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
 from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.report.writer import Report
-from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.folder import Results, ResultsState
 from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.results.other_jobs import check_other_jobs, remove_other_jobs
@@ -119,26 +119,19 @@ def check_folders_and_machine(settings: JobSettings) -> list[preflight.CheckResu
     """Check the settings against the folders, the source, the target and this machine."""
     tasks = sorting_tasks(settings)
     checks = preflight.Preflight(settings, tasks, chosen_scratch(settings.scratch_folder))
-    results: Results | None = None
-
-    def check_results() -> Path:
-        nonlocal results
-        results = open_results(settings)
-        return results.folder
 
     def check_target() -> None:
-        if results is not None:
-            results.check_target()
-        elif settings.target is not None:
+        if settings.target is not None:
             Storage(settings.aws).check_writable(settings.target)
 
     def check_earlier_results() -> str:
-        assert results is not None
+        results = open_results(settings)
+        results.state = ResultsState.WRITABLE
         job = fingerprints(settings, tasks, checks.found_source())
         return check_other_jobs(results, job, overwrite=settings.overwrite)
 
     checked = [
-        preflight.attempt("results", check_results),
+        preflight.attempt("results", lambda: open_results(settings).folder),
         preflight.attempt(
             "scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"
         ),

@@ -16,17 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the variables of this job: those of its line, over those of `environ`.
-
-    Raises
-    ------
-    SettingsError
-        The manifest or the line cannot be read, or nothing says which line.
-    SourceError
-        There is no such manifest, or it is forbidden.
-    TransferError
-        The network gave out.
-    """
+    """Return the variables of this job: those of its line in the manifest, over `environ`."""
     url = _url(environ)
     if url is None:
         return environ

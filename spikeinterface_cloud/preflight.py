@@ -79,13 +79,7 @@ class Preflight:
         self._found: FoundSource | None = None
 
     def run(self, check_target: Callable[[], None]) -> list[CheckResult]:
-        """Run every check; none stops the others.
-
-        Parameters
-        ----------
-        check_target
-            raises TargetError where the target cannot be written
-        """
+        """Run every check; none stops the others."""
         checks: list[tuple[str, Callable[[], str]]] = [
             ("sorters", self._sorters),
             ("parameters", self._parameters),
@@ -199,7 +193,7 @@ class Preflight:
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings | None]:
-    """Whether the variables make a job, and the job that they make; the other checks need it."""
+    """Parse the variables; the other checks need the settings, which are None if that fails."""
     try:
         settings = JobSettings.from_env(resolve_environment(environ))
     except CloudJobError as error:
@@ -210,22 +204,14 @@ def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings
 def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[str]:
     """Return warnings about steps that may run out of memory, now that the recording is open.
 
-    Parameters
-    ----------
-    facts
-        the recording in figures, as `run.json` has them
-
-    Raises
-    ------
-    UnavailableError
-        something needs more in any case
+    `facts` are those of the recording in `run.json`. Raises UnavailableError if the memory
+    certainly does not suffice.
     """
     extent = extent_of_recording(
         facts["n_channels"], facts["duration_s"], facts["sampling_frequency_hz"]
     )
-    concerns = check_memory(
-        settings.sorters, extent, workers(settings.n_jobs), usable_memory_bytes()
-    )
+    memory = usable_memory_bytes()
+    concerns = check_memory(settings.sorters, extent, workers(settings.n_jobs), memory)
     for concern in concerns:
         logger.warning("%s", concern)
     return concerns
@@ -253,7 +239,7 @@ def source_request(settings: JobSettings) -> SourceRequest:
 
 
 def raise_failures(results: Sequence[CheckResult]) -> None:
-    """Raise what the checks found: a line for each failure, and the exit code of them all."""
+    """Raise the failures as one error, with a line for each."""
     errors = [result.error for result in results if result.error is not None]
     if len(errors) == 1:
         raise errors[0]
@@ -285,7 +271,7 @@ def table(results: Sequence[CheckResult]) -> str:
 
 
 def attempt(name: str, check: Callable[[], object]) -> CheckResult:
-    """How a check ends, which raises what it finds wrong, or gives what it found."""
+    """Return how a check ended: its result, or the error that it raised."""
     try:
         return CheckResult(name=name, detail=str(check()))
     except CloudJobError as error:

@@ -1,4 +1,4 @@
-"""What the log says first and last: what runs where, and what came of it."""
+"""The first and the last lines of the log: versions, host and settings; outcomes and cost."""
 
 import logging
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 HEAD = ("sorter", "outcome", "units", "labels", "seconds", "USD", "accuracy")
 
-#: those with numbers are aligned at their right
+#: right-aligned columns
 NUMBERS = ("units", "seconds", "USD")
 
 

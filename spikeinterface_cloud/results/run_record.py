@@ -33,12 +33,10 @@ Status = Literal["succeeded", "failed", "interrupted"]
 
 @dataclass(kw_only=True, slots=True)
 class RunRecord:
-    """Filled step by step, and written when the job ends, whichever way."""
+    """The content of `run.json`, described in run_schema.py: filled step by step, written last."""
 
-    #: the variables of the job, secrets masked
     settings: Mapping[str, str]
     run_identifier: str | None
-    #: of one of many recordings: the list's `url` and, in an array, the line's `index` from 0
     manifest: Mapping[str, Any] | None = None
     #: of all that was asked for; None until the source was found
     fingerprint: str | None = None
@@ -46,27 +44,17 @@ class RunRecord:
     ended: datetime | None = None
     status: Status = "failed"
     exit_code: int | None = None
-    #: why the job did not succeed, on one line
     error: str | None = None
-    #: where the source was found, and what tells its bytes from others
     source: Mapping[str, Any] = field(default_factory=dict)
-    #: channels, rate, duration, gain, probe, ... and what was noticed
     recording: Mapping[str, Any] = field(default_factory=dict)
-    #: the steps, the bad channels with their labels
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     sorters: list[SorterRun] = field(default_factory=list)
-    #: what was exported of each sorter's units
     exports: list[ExportRun] = field(default_factory=list)
-    #: accuracy by sorter, where the truth is known
     ground_truth: dict[str, Mapping[str, float]] = field(default_factory=dict)
-    #: the units that two or more sorters agree on; None where fewer than two had any
     n_consensus_units: int | None = None
     steps: list[Step] = field(default_factory=list)
-    #: CPUs, memory, GPU of the machine
     machine: Mapping[str, Any] = field(default_factory=dict)
-    #: what is paid for
     instance: Instance | UnknownInstance = NOT_ASKED
-    #: the most memory that the program held at once, sorters aside
     peak_memory_bytes: int | None = None
 
     def raise_for_failures(self) -> None:
