@@ -6,8 +6,6 @@ and saved as zarr into the results when it is complete.
 
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, SORTING
 from spikeinterface_cloud.results.outcomes import SorterRun
-from spikeinterface_cloud.runtime.disk import FULL, room_for_results
+from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
 from spikeinterface_cloud.runtime.host import (
     SHARED_MEMORY,
     free_disk_bytes,
@@ -53,28 +51,19 @@ def analyze(
 ) -> tuple[SorterRun, si.BaseSorting]:
     """Compute and save what curation tools need: analyzer, metrics, labels and sorting.
 
+    Return `run` with the changed counts, and the sorting without redundant units, its labels as a
+    property; a failed run where the analysis was not possible. A full disk is an UnavailableError.
+
     Parameters
     ----------
     sorting
         with at least one unit, in the segments of `recording`
     recording
         high-pass filtered, with a probe
-    folders
-        `results` then holds `sorting/`, `analyzer.zarr/`, `quality_metrics.csv`, `unit_labels.csv`
-
-    Returns
-    -------
-    tuple
-        the sorting without redundant units, its labels as a property; and `run` with what that
-        changed, or a failed one where the analysis was not possible
-
-    Raises
-    ------
-    UnavailableError
-        a disk is full
     """
+    full = f"a disk is full: the analysis of {run.sorter} could not be written; give "
     try:
-        with _enough_disk(run.sorter):
+        with full_disk(folders.scratch, f"{full}SCRATCH_FOLDER and RESULTS_FOLDER more space"):
             curated, labels = _compute(sorting, recording, folders)
             save_sorting(curated, folders.results / SORTING)
     except UnavailableError:
@@ -90,27 +79,8 @@ def analyze(
     return counted, curated
 
 
-@contextmanager
-def _enough_disk(sorter: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise UnavailableError(
-            f"a disk is full: the analysis of {sorter} could not be written; give SCRATCH_FOLDER "
-            "and RESULTS_FOLDER more space"
-        ) from error
-
-
 def save_sorting(sorting: si.BaseSorting, folder: Path) -> None:
-    """Save a sorting for `spikeinterface.load`, replacing an older one.
-
-    Raises
-    ------
-    UnavailableError
-        the disk is full
-    """
+    """Save a sorting for `spikeinterface.load`, replacing an older one."""
     with room_for_results(folder):
         sorting.save(folder=folder, format="numpy_folder", overwrite=True)
 

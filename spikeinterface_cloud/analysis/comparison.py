@@ -1,8 +1,7 @@
 """How far sorters agree with each other, and, where it is known, with the truth."""
 
 import logging
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,33 +31,18 @@ FOUND_ACCURACY = 0.8
 AGREEMENT_COLUMNS = ["sorter_1", "unit_1", "sorter_2", "unit_2", "agreement"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class JointUnit:
-    """One neuron that one or more sorters found."""
-
-    #: the unit in the sorting of each sorter that found it
-    unit_ids: Mapping[str, Hashable]
-    #: the part of their spikes that the pairs of them share, on average; None for a single one
-    mean_agreement: float | None
-
-
 def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
-    """Write the agreement of two or more sorters, and their consensus.
+    """Write the agreement of two or more sorters, and count the units that two or more found.
+
+    `folder` then holds `agreement.csv` (a line a pair of matching units, with the part of their
+    spikes they share), `agreement_matrix.csv` (the part of the row's units that the column's sorter
+    found too), `consensus_units.csv` (a line a neuron that one or more sorters found) and
+    `consensus/` (those that two or more found), which `spikeinterface.load` opens.
 
     Parameters
     ----------
     sortings
-        by sorter, those that have units
-    folder
-        then holds `agreement.csv` (a line a pair of matching units, with the part of their spikes
-        they share), `agreement_matrix.csv` (the part of the row's units that the column's sorter
-        found too), `consensus_units.csv` (a line a neuron that one or more sorters found) and
-        `consensus/` (those that two or more found), which `spikeinterface.load` opens
-
-    Returns
-    -------
-    int or None
-        the number of units that two or more sorters found; None where there is nothing to compare
+        by sorter, those that have units; fewer than two are not compared (None)
     """
     if len(sortings) < CONSENSUS_COUNT:
         logger.info("fewer than two sorters have units: there is nothing to compare")
@@ -70,10 +54,8 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
     agreement = _matching_pairs(comparison)
     agreement.to_csv(folder / AGREEMENT, index=False)
     _part_found_by_both(agreement, sortings).to_csv(folder / AGREEMENT_MATRIX, index_label="sorter")
-    units = _joint_units(comparison)
-    _table_of(units, list(sortings)).to_csv(
-        folder / CONSENSUS_UNITS, index_label="consensus_unit_id"
-    )
+    units = _joint_units(comparison, list(sortings))
+    units.to_csv(folder / CONSENSUS_UNITS, index_label="consensus_unit_id")
     return _save_consensus(comparison, units, folder / CONSENSUS)
 
 
@@ -101,45 +83,37 @@ def _part_found_by_both(
     return matrix
 
 
-def _joint_units(comparison: Any) -> dict[int, JointUnit]:
-    """Return all neurons, by their number in the consensus.
+def _joint_units(comparison: Any, sorters: list[str]) -> pd.DataFrame:
+    """Return a row for each neuron, with its unit in the sorting of each sorter that found it.
 
+    `mean_agreement` is the part of their spikes that pairs of these units share, on average.
     SpikeInterface's own count of sorters is not used: where one sorter has split what another has
     not, it may count that sorter twice.
     """
-    return {
-        number: JointUnit(
-            unit_ids=dict(found["unit_ids"]),
-            mean_agreement=float(found["avg_agreement"]) if len(found["unit_ids"]) > 1 else None,
-        )
-        for number, found in comparison.units.items()
-    }
-
-
-def _table_of(units: Mapping[int, JointUnit], sorters: list[str]) -> pd.DataFrame:
     rows = {
         number: {
-            "n_sorters": len(unit.unit_ids),
-            "mean_agreement": unit.mean_agreement,
-            **{sorter: unit.unit_ids.get(sorter) for sorter in sorters},
+            "n_sorters": len(found["unit_ids"]),
+            "mean_agreement": found["avg_agreement"] if len(found["unit_ids"]) > 1 else None,
+            **found["unit_ids"],
         }
-        for number, unit in units.items()
+        for number, found in comparison.units.items()
     }
     columns = ["n_sorters", "mean_agreement", *sorters]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=object)
 
 
-def _save_consensus(comparison: Any, units: Mapping[int, JointUnit], folder: Path) -> int:
+def _save_consensus(comparison: Any, units: pd.DataFrame, folder: Path) -> int:
     """Save the units that enough sorters found; return how many."""
-    agreed = {
-        number: unit for number, unit in units.items() if len(unit.unit_ids) >= CONSENSUS_COUNT
-    }
+    agreed = units[units["n_sorters"] >= CONSENSUS_COUNT]
     everything = comparison.get_agreement_sorting(minimum_agreement_count=1)
-    consensus = si.NumpySorting.from_sorting(everything.select_units(list(agreed)))
-    if agreed:
-        consensus.set_property("n_sorters", [len(unit.unit_ids) for unit in agreed.values()])
-        consensus.set_property("mean_agreement", [unit.mean_agreement for unit in agreed.values()])
-        consensus.set_property("sorters", [" ".join(unit.unit_ids) for unit in agreed.values()])
+    consensus = si.NumpySorting.from_sorting(everything.select_units(list(agreed.index)))
+    if len(agreed):
+        found_by = agreed.drop(columns=["n_sorters", "mean_agreement"]).notna()
+        consensus.set_property("n_sorters", agreed["n_sorters"].astype(int))
+        consensus.set_property("mean_agreement", agreed["mean_agreement"].astype(float))
+        consensus.set_property(
+            "sorters", [" ".join(row.index[row]) for _, row in found_by.iterrows()]
+        )
     consensus.save(folder=folder, format="numpy_folder", overwrite=True)
     return len(agreed)
 
@@ -149,11 +123,7 @@ def compare_with_truth(
 ) -> dict[str, float]:
     """Write accuracy, recall and precision by true unit, and return a summary.
 
-    Returns
-    -------
-    dict
-        `mean_accuracy` over all true units (0 for one that was missed), `n_true_units`, and
-        `n_found`, those with an accuracy of 0.8 or more
+    It has the mean accuracy of all true units (0 for one that was missed), and how many there are.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     comparison = compare_sorter_to_ground_truth(ground_truth, sorting, exhaustive_gt=True)

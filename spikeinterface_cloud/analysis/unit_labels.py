@@ -58,15 +58,7 @@ COLUMNS = ("label", "decided_by", "bombcell", "bombcell_decided_by")
 def label_units(analyzer: si.SortingAnalyzer, file: Path) -> dict[str, int]:
     """Label every unit, in the table `file` and as properties of the analyzer's sorting.
 
-    Parameters
-    ----------
-    analyzer
-        with quality metrics and, where amplitudes are in microvolts, template metrics
-
-    Returns
-    -------
-    dict
-        how many units there are by label, 0 included
+    Return the number of units by label, 0 included.
     """
     metrics = analyzer.get_metrics_extension_data()
     labels = label_by_metrics(metrics, in_microvolts=analyzer.return_in_uV)

@@ -29,15 +29,7 @@ DESCRIPTION = re.compile(r"_desc-(?P<text>[A-Za-z0-9+-]+)(?=[_.])")
 def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
     """Return the path of a sorter's units in a dandiset.
 
-    Parameters
-    ----------
-    source
-        as in `run.json`; other entities of its file name are kept
-
-    Raises
-    ------
-    TargetError
-        there is no subject to name it by
+    Entities of the source's file name are kept; `source` is as in `run.json`.
     """
     subject = session.subject.get("subject_id")
     if not subject:
@@ -56,13 +48,7 @@ def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
 
 
 def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
-    """Check the session against the archive's rules before sorting, with a file without units.
-
-    Raises
-    ------
-    TargetError
-        the archive would not take any units of this session
-    """
+    """Check the session against the archive's rules before sorting, with a file without units."""
     assert plan.session is not None
     if reason := why_not_for_archives(plan.session):
         raise TargetError(
@@ -83,17 +69,9 @@ def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
 def upload_units(
     plan: ExportPlan, dandiset: str, api_key: SecretStr, written: Iterable[ExportRun]
 ) -> tuple[list[ExportRun], CloudJobError | None]:
-    """Upload every NWB file; one failure does not stop the others.
+    """Upload every NWB file of the exports in `plan.results`; one failure does not stop the others.
 
-    Parameters
-    ----------
-    written
-        the exports so far, in `plan.results`
-
-    Returns
-    -------
-    tuple
-        how each upload ended, and the first error
+    Return how each upload ended, and the first error.
     """
     assert plan.session is not None
     runs, first_error = [], None

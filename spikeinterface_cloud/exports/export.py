@@ -52,19 +52,7 @@ class Sorted:
 def plan_exports(
     formats: Sequence[str], recording: si.BaseRecording, source: Mapping[str, Any], results: Path
 ) -> ExportPlan:
-    """Read what the exports need of the source.
-
-    Parameters
-    ----------
-    formats
-        any of `nwb`, `phy`
-    recording
-        as opened
-    source
-        location and version, as in `run.json`
-    results
-        the results folder
-    """
+    """Read what the exports (`nwb`, `phy`) need of the source; `source` is as in `run.json`."""
     session = find_session(recording) if "nwb" in formats else None
     if session is not None and (reason := why_not_for_archives(session)):
         logger.warning("units.nwb will be valid, but no archive will take it: %s", reason)

@@ -18,13 +18,7 @@ FLOATS = frozenset({"x", "y", "z", "imp", "rel_x", "rel_y", "rel_z"})
 
 
 def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
-    """Return the NWB file without units, in memory.
-
-    Parameters
-    ----------
-    generated_by
-        the version of each program that made the units
-    """
+    """Return the NWB file without units, in memory; `generated_by` has versions of programs."""
     nwbfile = NWBFile(
         identifier=str(uuid.uuid4()),
         session_description=session.description,
@@ -60,14 +54,9 @@ def write_nwbfile(nwbfile: NWBFile, file: Path) -> None:
 def _add_device(nwbfile: NWBFile, facts: DeviceFacts) -> Device:
     model = None
     if facts.model is not None:
-        model = nwbfile.device_models.get(facts.model.name)
+        model = nwbfile.device_models.get(facts.model["name"])
         if model is None:
-            model = DeviceModel(
-                name=facts.model.name,
-                manufacturer=facts.model.manufacturer,
-                model_number=facts.model.model_number,
-                description=facts.model.description,
-            )
+            model = DeviceModel(**facts.model)
             nwbfile.add_device_model(model)
     with warnings.catch_warnings():  # fields of older files are copied to where they were
         warnings.filterwarnings("ignore", "The '.*' field is deprecated", DeprecationWarning)

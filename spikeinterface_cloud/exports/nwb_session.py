@@ -20,23 +20,14 @@ UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceModelFacts:
-    """The model of a device."""
-
-    name: str
-    manufacturer: str
-    model_number: str | None = None
-    description: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceFacts:
     """A device: a probe, an amplifier."""
 
     name: str
     #: `description`, `manufacturer`, ... as far as they are known
     fields: Mapping[str, str] = field(default_factory=dict)
-    model: DeviceModelFacts | None = None
+    #: arguments of `pynwb.device.DeviceModel`
+    model: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,7 @@ these groups in the same place, and one that is streamed is not read whole for t
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,6 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.exports.nwb_session import (
     UNKNOWN,
     DeviceFacts,
-    DeviceModelFacts,
     ElectrodeColumn,
     ElectrodeFacts,
     GroupFacts,
@@ -63,17 +62,12 @@ SUBJECT_TEXTS = (
     "strain",
 )
 
-DEVICE_TEXTS = ("description", "manufacturer", "model_number", "model_name", "serial_number")
+DEVICE_MODEL_TEXTS = ("description", "manufacturer", "model_number")
+DEVICE_TEXTS = (*DEVICE_MODEL_TEXTS, "model_name", "serial_number")
 
 
 def find_session(recording: si.BaseRecording) -> Session:
-    """Return the session of the source's NWB file, or what the recording itself provides.
-
-    Raises
-    ------
-    RecordingError
-        the file's session cannot be read
-    """
+    """Return the session of the source's NWB file, or what the recording itself provides."""
     source: Any = recording
     channel_ids = None
     while source.get_parent() is not None:
@@ -98,15 +92,7 @@ def find_session(recording: si.BaseRecording) -> Session:
 
 
 def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> Session:
-    """Read the session of an open NWB file.
-
-    Parameters
-    ----------
-    series_path
-        of the electrical series that is sorted
-    channel_ids
-        the names of its channels, in its order
-    """
+    """Read the session of an open NWB file, whose electrical series has these channels."""
     devices = [_device(group) for group in _children(file, "general/devices")]
     return Session(
         description=_text(file, "session_description") or UNKNOWN,
@@ -153,22 +139,15 @@ def _children(file: h5py.File, place: str) -> Iterator[h5py.Group]:
 
 
 def _device(group: h5py.Group) -> DeviceFacts:
-    texts = {name: _attribute(group, name) for name in DEVICE_TEXTS}
     model = group.get("model")
-    return DeviceFacts(
-        name=_name(group),
-        fields={name: text for name, text in texts.items() if text},
-        model=None if model is None else _device_model(model),
-    )
+    if model is not None:
+        texts = {"manufacturer": UNKNOWN} | _attributes(model, DEVICE_MODEL_TEXTS)
+        model = {"name": _name(model)} | texts
+    return DeviceFacts(name=_name(group), fields=_attributes(group, DEVICE_TEXTS), model=model)
 
 
-def _device_model(model: h5py.Group) -> DeviceModelFacts:
-    return DeviceModelFacts(
-        name=_name(model),
-        manufacturer=_attribute(model, "manufacturer") or UNKNOWN,
-        model_number=_attribute(model, "model_number"),
-        description=_attribute(model, "description"),
-    )
+def _attributes(group: h5py.Group, names: Iterable[str]) -> dict[str, str]:
+    return {name: text for name in names if (text := _attribute(group, name))}
 
 
 def _group(file: h5py.File, group: h5py.Group) -> GroupFacts:

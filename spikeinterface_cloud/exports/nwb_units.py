@@ -166,10 +166,9 @@ def _locations(analyzer: si.SortingAnalyzer) -> Iterator[VectorData]:
 def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[VectorData]:
     if labels.empty:
         return
-    ordered = labels.reindex([str(name) for name in analyzer.unit_ids])
-    for name in ordered.columns:
-        texts = ["" if pd.isna(text) else str(text) for text in ordered[name]]
-        yield _column(str(name), LABEL_DESCRIPTIONS.get(str(name), str(name)), texts)
+    ordered = labels.reindex([str(name) for name in analyzer.unit_ids], fill_value="")
+    for name, texts in ordered.items():
+        yield _column(str(name), LABEL_DESCRIPTIONS.get(str(name), str(name)), list(texts))
 
 
 def _column(name: str, description: str, data: Sequence[Any] | npt.NDArray[Any]) -> VectorData:

@@ -40,20 +40,14 @@ def export_phy(
     folder: Path,
     largest_traces_bytes: int = LARGEST_TRACES_BYTES,
 ) -> None:
-    """Write the folder; segments are concatenated, as in the traces.
+    """Write the folder, which is emptied before; segments are concatenated, as in the traces.
 
     Parameters
     ----------
-    analyzer
-        with templates, sampled waveforms, amplitudes and similarity
     recording
         what was sorted: one segment in one binary file
     labels
         a row for each unit, by its name as text, with a column `label`; empty where there are none
-    folder
-        is emptied before
-    largest_traces_bytes
-        larger ones are left out
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -176,8 +170,7 @@ def write_tables(analyzer: si.SortingAnalyzer, labels: pd.DataFrame, folder: Pat
     names = [str(name) for name in analyzer.unit_ids]
     groups = ["unsorted"] * len(names)
     if "label" in labels.columns:
-        known = labels["label"].reindex(names)
-        groups = ["unsorted" if pd.isna(label) else str(label) for label in known]
+        groups = [label or "unsorted" for label in labels["label"].reindex(names, fill_value="")]
     _write_column(folder, "group", groups)
     # SpikeInterface's reader takes this column for the names of the units, if they are numbers
     numbered = all(name.isdecimal() for name in names)

@@ -84,13 +84,7 @@ class RecordingSample:
 def take_sample(
     recording: si.BaseRecording, preprocessed: PreprocessedRecording
 ) -> RecordingSample | None:
-    """Sample the recording before and after preprocessing.
-
-    Returns
-    -------
-    RecordingSample or None
-        None where that failed: a job is not lost for its report
-    """
+    """Sample the recording before and after preprocessing; None if that fails."""
     try:
         return _take(recording, preprocessed)
     except Exception as error:  # whatever a reader raises, the sorters have to run

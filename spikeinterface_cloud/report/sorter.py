@@ -63,17 +63,7 @@ def unread_section(sorter: str, run: SorterRun | None) -> SorterSection:
 def sorter_section(
     folder: Path, sorter: str, run: SorterRun | None, accuracy: Mapping[str, float] | None = None
 ) -> SorterSection:
-    """Read the results folder of a sorter, as far as it got.
-
-    Parameters
-    ----------
-    folder
-        of this sorter, in the results
-    run
-        None where the job ended before the sorter did
-    accuracy
-        where the true spikes are known
-    """
+    """Read the results folder of a sorter, as far as it got; `accuracy` if the truth is known."""
     if run is None:
         return SorterSection(sorter=sorter, run=None, notes=(UNFINISHED,))
     if run.n_units == 0:

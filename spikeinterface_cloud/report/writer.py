@@ -29,10 +29,7 @@ class Report:
     sample: RecordingSample | None = None
 
     def write(self) -> None:
-        """Write `report.html`; a failure is only logged.
-
-        The results are complete without it.
-        """
+        """Write `report.html`; a failure is only logged, as the results are complete without."""
         file = self.folder / REPORT
         try:
             with room_for_results(file), step("write the report", self.record.steps) as writing:

@@ -51,15 +51,20 @@ def disk_errors(file: Path) -> Iterator[None]:
 @contextmanager
 def room_for_results(path: Path) -> Iterator[None]:
     """Turn a full disk into UnavailableError while `path` in the results is written."""
+    remedy = "give RESULTS_FOLDER a disk with more space"
+    with full_disk(path, f"the disk of the results is full: {path} could not be written; {remedy}"):
+        yield
+
+
+@contextmanager
+def full_disk(path: Path, message: str) -> Iterator[None]:
+    """Turn a full disk into UnavailableError with this message while `path` is written."""
     try:
         yield
     except OSError as error:
         if not _is_full(error, path):
             raise
-        raise UnavailableError(
-            f"the disk of the results is full: {path} could not be written; give RESULTS_FOLDER "
-            "a disk with more space"
-        ) from error
+        raise UnavailableError(message) from error
 
 
 def _is_full(error: OSError, path: Path) -> bool:

@@ -52,10 +52,6 @@ class UnknownInstance:
     reason: str
 
 
-class _MetadataError(Exception):
-    """The service gave no usable answer."""
-
-
 def find_instance(
     environ: Mapping[str, str],
     machine_vendor: Path = MACHINE_VENDOR,
@@ -63,14 +59,7 @@ def find_instance(
 ) -> Instance | UnknownInstance:
     """Query the metadata service for this instance, if there is a sign of AWS.
 
-    Parameters
-    ----------
-    environ
-        AWS's own variables, which show that this is AWS and where the service is
-    machine_vendor
-        the file that names the maker of the machine
-    timeout_s
-        how long each of the three answers may take
+    Each of its three answers may take `timeout_s`.
     """
     if environ.get(DISABLED_VARIABLE, "").strip().lower() == "true":
         return UnknownInstance(reason=f"{DISABLED_VARIABLE} is set")
@@ -79,7 +68,7 @@ def find_instance(
     endpoint = _endpoint(environ)
     try:
         return _ask(endpoint, timeout_s)
-    except (OSError, HTTPException, ValueError, _MetadataError) as error:
+    except (OSError, HTTPException, ValueError) as error:
         return UnknownInstance(
             reason=f"the instance's metadata at {endpoint} cannot be read "
             f"({error or type(error).__name__}); a container reaches them where the instance's "
@@ -94,7 +83,7 @@ def read_metadata(
     endpoint = _endpoint(environ)
     try:
         return _request(endpoint, "GET", path, _token(endpoint, timeout_s), timeout_s)
-    except (OSError, HTTPException, ValueError, _MetadataError):
+    except (OSError, HTTPException, ValueError):
         return None
 
 
@@ -125,7 +114,7 @@ def _ask(endpoint: str, timeout_s: float) -> Instance:
             identifier=identity["instanceId"],
         )
     except (KeyError, TypeError) as error:
-        raise _MetadataError(f"no {error} in the identity document") from error
+        raise ValueError(f"no {error} in the identity document") from error
 
 
 def _token(endpoint: str, timeout_s: float) -> dict[str, str]:
@@ -141,7 +130,7 @@ def _request(
     """Return the answer's text, without proxies or redirects, because the token is secret."""
     address = urlsplit(endpoint)
     if address.scheme != "http" or address.hostname is None:
-        raise _MetadataError(f"{endpoint} is not an address like {ENDPOINT}")
+        raise ValueError(f"{endpoint} is not an address like {ENDPOINT}")
     connection = HTTPConnection(address.hostname, address.port, timeout=timeout_s)
     try:
         connection.request(method, f"{address.path.rstrip('/')}{path}", headers=dict(headers))
@@ -150,5 +139,5 @@ def _request(
     finally:
         connection.close()
     if reply.status != 200:
-        raise _MetadataError(f"{method} {path} was answered with {reply.status}")
+        raise ValueError(f"{method} {path} was answered with {reply.status}")
     return text

@@ -24,13 +24,7 @@ LOCKED = frozenset({errno.EACCES, errno.EAGAIN})
 
 
 def open_results_folder(chosen: Path | None) -> Path:
-    """Make the results folder: the chosen one, `/results` in the container, else `./results`.
-
-    Raises
-    ------
-    TargetError
-        it cannot be made or written
-    """
+    """Make the results folder: the chosen one, `/results` in the container, else `./results`."""
     folder = chosen or (CONTAINER_RESULTS if CONTAINER_RESULTS.is_dir() else Path("results"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,13 +39,7 @@ def open_results_folder(chosen: Path | None) -> Path:
 
 
 def check_apart(results_folder: Path, source: Source) -> None:
-    """Make sure that the results are not written among the files of the source.
-
-    Raises
-    ------
-    SettingsError
-        they would be
-    """
+    """Refuse a results folder among the files of the source (78)."""
     if not isinstance(source, LocalFolder):
         return
     path = source.path.resolve()
@@ -72,13 +60,7 @@ def chosen_scratch(chosen: Path | None) -> Path | None:
 
 
 def open_scratch(chosen: Path | None) -> Path | None:
-    """Make the folder that jobs have their scratch in; None where there is none.
-
-    Raises
-    ------
-    UnavailableError
-        it cannot be made or written
-    """
+    """Make the folder that jobs have their scratch in; None where there is none."""
     parent = chosen_scratch(chosen)
     try:
         if parent is not None:
@@ -95,13 +77,7 @@ def open_scratch(chosen: Path | None) -> Path | None:
 
 @contextmanager
 def for_one_job(results_folder: Path) -> Iterator[None]:
-    """Keep every other job out of the results folder while the block runs.
-
-    Raises
-    ------
-    TargetError
-        another job is in it
-    """
+    """Keep every other job out of the results folder while the block runs (else 73)."""
     file = results_folder / LOCK
     try:
         with room_for_results(file):
@@ -135,7 +111,7 @@ def _lock_of_another_user(file: Path) -> int | None:
 
 
 def _is_locked(file: Path) -> bool:
-    """Whether a process has the file; asking takes no right to write it."""
+    """Return whether a process has the file; asking takes no right to write it."""
     with file.open("rb") as stream:
         try:
             fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Self
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ class Heartbeat(logging.Handler):
         self._name = name
         self._interval_s = interval_s
         self._started = self._last_line = time.monotonic()
-        self._activities: list[_Activity] = []
+        #: named in every line
+        self.activities: list[_Activity] = []
         self._outer: Heartbeat | None = None
         #: whether a step within this one speaks for both
         self._silenced = False
@@ -62,18 +64,10 @@ class Heartbeat(logging.Handler):
         """Note the time of a line."""
         self._last_line = time.monotonic()
 
-    def push(self, activity: "_Activity") -> None:
-        """Name the activity in every line from now on."""
-        self._activities.append(activity)
-
-    def pop(self, activity: "_Activity") -> None:
-        """Stop naming the activity."""
-        self._activities.remove(activity)
-
     def line(self) -> str:
         """Return what is running, and for how long."""
         parts = [f"{self._name}: running for {_seconds_since(self._started)}"]
-        return ", ".join([*parts, *(activity.text() for activity in tuple(self._activities))])
+        return ", ".join([*parts, *(activity.text() for activity in tuple(self.activities))])
 
     def _beat(self) -> None:
         while not self._stopped.wait(self._last_line + self._interval_s - time.monotonic()):
@@ -83,18 +77,18 @@ class Heartbeat(logging.Handler):
                     logger.info("%s", self.line())
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Activity:
     """A part of a step."""
 
-    def __init__(self, name: str, detail: Detail | None) -> None:
-        self._name = name
-        self._detail = detail
-        self._started = time.monotonic()
+    name: str
+    detail: Detail | None
+    started: float = field(default_factory=time.monotonic)
 
     def text(self) -> str:
         """Return its name, its duration and its detail."""
-        text = f"{self._name} for {_seconds_since(self._started)}"
-        detail = self._detail() if self._detail else None
+        text = f"{self.name} for {_seconds_since(self.started)}"
+        detail = self.detail() if self.detail else None
         return f"{text} ({detail[:LONGEST_DETAIL]})" if detail else text
 
 
@@ -111,15 +105,15 @@ def activity(name: str, detail: Detail | None = None) -> Iterator[None]:
         called from another thread for each line; returns the progress, or None
     """
     heartbeat = _current.get()
-    current = _Activity(name, detail)
     if heartbeat is None:
         yield
         return
-    heartbeat.push(current)
+    current = _Activity(name=name, detail=detail)
+    heartbeat.activities.append(current)
     try:
         yield
     finally:
-        heartbeat.pop(current)
+        heartbeat.activities.remove(current)
 
 
 def _seconds_since(moment: float) -> str:

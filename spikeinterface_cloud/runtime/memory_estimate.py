@@ -98,10 +98,7 @@ def check_memory(
 ) -> list[str]:
     """Return a warning for each part of the job that is likely to need more memory.
 
-    Raises
-    ------
-    UnavailableError
-        A part needs more, however wrong the estimate is.
+    A part that needs more however wrong the estimate is, is refused (69).
     """
     larger = "use an instance with more memory and request it (submit_job.py --memory)"
     needs = [

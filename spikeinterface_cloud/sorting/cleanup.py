@@ -19,15 +19,7 @@ def remove_impossible_spikes(
 ) -> tuple[si.BaseSorting, int]:
     """Remove spikes outside the recording, duplicate spikes, and units without spikes.
 
-    Parameters
-    ----------
-    sorting
-        in the segments of `recording`
-
-    Returns
-    -------
-    tuple
-        the sorting, in memory, and how many spikes were left out
+    Return the sorting, in memory, and how many spikes were left out.
     """
     n_found = _n_spikes(sorting)
     sorting = remove_excess_spikes(sorting, recording)

@@ -47,13 +47,7 @@ class ProcessResult:
 def run_in_subprocess(
     recording: si.BaseRecording, request: SorterRequest, logs: Path
 ) -> ProcessResult:
-    """Run the sorter in its own process, and copy its output to the folder `logs`.
-
-    Raises
-    ------
-    UnavailableError
-        a disk is full
-    """
+    """Run the sorter in its own process, and copy its output to the folder `logs`."""
     folder = Path(request.folder)
     with disk_errors(folder):
         request_file = _write_request(recording, request)

@@ -66,13 +66,7 @@ def fitting_workers(sorter: str, recording: si.BaseRecording, size_bytes: int) -
 
 
 def check_shared_memory(sorters: Sequence[str], recording: si.BaseRecording) -> None:
-    """Refuse sorters of which not even one worker fits into `/dev/shm`.
-
-    Raises
-    ------
-    UnavailableError
-        `/dev/shm` is too small
-    """
+    """Refuse sorters of which not even one worker fits into `/dev/shm` (69)."""
     size = shared_memory_bytes()
     too_large = [sorter for sorter in sorters if fitting_workers(sorter, recording, size) < 1]
     if too_large and not shared_memory_suffices():

@@ -77,9 +77,7 @@ def test_exports_are_at_the_target(uploaded: Job, rclone_s3: S3Server) -> None:
         assert f"{sorter}/phy/params.py" in keys
 
 
-def test_the_archive_has_the_units_under_its_own_kind_of_name(
-    uploaded: Job, dandi: DandiStandIn
-) -> None:
+def test_archive_has_the_units_at_their_path(uploaded: Job, dandi: DandiStandIn) -> None:
     found = {asset.path: asset for asset in dandi.assets if asset.dandiset == TARGET}
     assert sorted(found) == [
         f"sub-M1/sub-M1_ses-day1_desc-{sorter}_ecephys.nwb" for sorter in SORTERS
@@ -93,9 +91,7 @@ def test_the_archive_has_the_units_under_its_own_kind_of_name(
 
 
 @pytest.mark.parametrize("sorter", SORTERS)
-def test_the_units_keep_the_time_of_the_session_and_their_labels(
-    uploaded: Job, sorter: str
-) -> None:
+def test_uploaded_units_keep_session_times_and_labels(uploaded: Job, sorter: str) -> None:
     folder = uploaded.results / sorter
     sorting = si.load(folder / "sorting")
     with NWBHDF5IO(str(folder / "units.nwb"), "r") as io:
@@ -108,7 +104,7 @@ def test_the_units_keep_the_time_of_the_session_and_their_labels(
 
 
 @pytest.mark.parametrize("sorter", SORTERS)
-def test_phy_opens_what_was_published(uploaded: Job, sorter: str) -> None:
+def test_phylib_opens_the_published_folder(uploaded: Job, sorter: str) -> None:
     model = load_model(uploaded.results / sorter / "phy" / "params.py")
     run = next(run for run in uploaded.record["sorters"] if run["sorter"] == sorter)
     assert model.n_templates == run["n_units"]
@@ -123,12 +119,12 @@ def test_exports_take_less_time_than_the_sorter(uploaded: Job, sorter: str) -> N
     assert written < run["seconds"]
 
 
-def test_the_key_leaves_no_trace(uploaded: Job) -> None:
+def test_api_key_leaves_no_trace(uploaded: Job) -> None:
     assert files_with(uploaded.results, OWNER_KEY) == []
     assert OWNER_KEY not in uploaded.log + uploaded.output
 
 
-def test_an_upload_that_is_refused_loses_nothing(tmp_path: Path, dandi: DandiStandIn) -> None:
+def test_refused_upload_keeps_the_results(tmp_path: Path, dandi: DandiStandIn) -> None:
     dandi.locked.add(LOCKED)
     job = run_job(tmp_path, variables(dandi, LOCKED) | {"SORTERS": "simple"})
     assert job.exit_code == 73
@@ -153,7 +149,7 @@ def test_an_upload_that_is_refused_loses_nothing(tmp_path: Path, dandi: DandiSta
     ],
     ids=["another's", "missing"],
 )
-def test_a_dandiset_that_cannot_be_written_stops_the_job_before_it_begins(
+def test_unwritable_dandiset_is_refused_before_any_work(
     tmp_path: Path, dandi: DandiStandIn, target: str, key: str, pattern: str
 ) -> None:
     job = run_job(tmp_path, variables(dandi, target, key) | {"SORTERS": "simple"})
@@ -161,7 +157,7 @@ def test_a_dandiset_that_cannot_be_written_stops_the_job_before_it_begins(
     assert "fetch" not in [step["name"] for step in job.record["steps"]]
 
 
-def test_an_upload_without_a_key_is_refused(tmp_path: Path, dandi: DandiStandIn) -> None:
+def test_upload_without_key_is_refused(tmp_path: Path, dandi: DandiStandIn) -> None:
     settings = variables(dandi, TARGET) | {"SORTERS": "simple", "DANDI_API_KEY": ""}
     assert_refused(
         run_job(tmp_path, settings), 78, "DANDI_API_KEY: missing, though TARGET_DANDISET"
@@ -191,14 +187,14 @@ class Refused:
     ],
     ids=["no NWB", "no session", "a publication"],
 )
-def test_what_cannot_go_to_dandi_is_refused_at_once(
+def test_sources_that_dandi_cannot_accept_are_refused_early(
     tmp_path: Path, dandi: DandiStandIn, case: Refused
 ) -> None:
     settings = variables(dandi, TARGET) | {"SORTERS": "simple"} | case.changed
     assert_refused(run_job(tmp_path, settings), 78, case.pattern)
 
 
-def test_a_session_that_the_archive_would_not_take_is_refused_before_sorting(
+def test_session_that_the_archive_refuses_is_refused_before_sorting(
     tmp_path: Path, dandi: DandiStandIn, simulated: Simulated
 ) -> None:
     layout = NwbLayout(subject={"subject_id": "M1", "sex": "F"}, session=DAY)

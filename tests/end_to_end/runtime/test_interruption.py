@@ -112,7 +112,7 @@ def test_a_sorter_is_stopped_in_time(while_sorting: Interrupted) -> None:
     assert_left_in_time(while_sorting)
 
 
-def test_what_the_first_sorter_found_is_at_the_target(
+def test_results_of_the_first_sorter_are_at_the_target(
     while_sorting: Interrupted,
     moto_s3: S3Server,
     s3_proxy: FaultProxy,
@@ -136,7 +136,7 @@ def test_what_the_first_sorter_found_is_at_the_target(
     assert written[-1].partition("?")[0] == f"/{BUCKET}/while-sorting/run.json"
 
 
-def test_the_record_says_interrupted(while_sorting: Interrupted) -> None:
+def test_record_is_marked_interrupted(while_sorting: Interrupted) -> None:
     record = while_sorting.job.record
     assert (record["status"], record["exit_code"]) == ("interrupted", 75)
     assert while_sorting.job.outcomes() == {"simple": "sorted"}
@@ -186,7 +186,7 @@ def test_a_stalled_download_is_stopped_in_time(
     assert interrupted.job.record["status"] == "interrupted"
 
 
-def test_a_server_that_is_gone_does_not_hold_up_the_way_out(
+def test_unreachable_server_does_not_delay_the_exit(
     tmp_path: Path, s3_proxy: FaultProxy, source: Path
 ) -> None:
     s3_proxy.clear()

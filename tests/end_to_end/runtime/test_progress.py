@@ -73,13 +73,13 @@ def silent() -> list[str]:
     return run(SILENT)[0]
 
 
-def test_a_silent_step_tells_what_it_does_and_for_how_long(silent: list[str]) -> None:
+def test_silent_step_logs_activity_and_duration(silent: list[str]) -> None:
     assert silent[0] == "analyze simple ..."
     for line in silent[1:3]:
         assert re.fullmatch(r"analyze simple: running for [01] s, waveforms for [01] s", line)
 
 
-def test_a_part_that_has_ended_is_not_named_any_more(silent: list[str]) -> None:
+def test_finished_part_is_no_longer_named(silent: list[str]) -> None:
     assert re.fullmatch(r"waveforms took 1\.\d s", silent[3])
     assert silent[4] == "analyze simple: running for 2 s"
 
@@ -89,19 +89,19 @@ def test_the_heartbeat_ends_with_its_step(silent: list[str]) -> None:
     assert re.fullmatch(r"analyze simple done in [12]\.\d s, 4\.0 KiB", silent[5])
 
 
-def test_who_logs_by_itself_is_not_interrupted() -> None:
+def test_step_that_logs_has_no_heartbeat() -> None:
     lines, _ = run(TALKATIVE)
     assert lines[1:-1] == [f"line {number}" for number in range(8)]
 
 
-def test_a_step_within_a_step_speaks_for_both() -> None:
+def test_nested_step_logs_for_both() -> None:
     lines, _ = run(NESTED)
     beats = [line for line in lines if "running for" in line]
     assert len(beats) == 2
     assert all(line.startswith("inner: ") for line in beats)
 
 
-def test_a_step_that_fails_leaves_no_thread_behind() -> None:
+def test_failed_step_leaves_no_thread() -> None:
     lines, output = run(FAILING)
     assert output.strip() == "['MainThread']"
     assert re.fullmatch(r"fetch stopped after 0\.\d s", lines[-1])

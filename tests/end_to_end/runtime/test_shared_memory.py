@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 
-def test_a_sorter_keeps_a_large_recording_out_of_shared_memory(tmp_path: Path) -> None:
+def test_large_recording_stays_out_of_shared_memory(tmp_path: Path) -> None:
     """By default, spykingcircus2 shares the filtered recording: here 92 MB of floats."""
     recording, truth = simulate(duration_s=48.0, n_channels=16, n_units=3, seed=1)
     job = run_job(
@@ -55,7 +55,7 @@ def test_a_sorter_keeps_a_large_recording_out_of_shared_memory(tmp_path: Path) -
     assert n_true_units_found(job.results, "spykingcircus2", truth) == 3
 
 
-def test_a_sorter_that_does_not_fit_into_shared_memory_is_refused(tmp_path: Path) -> None:
+def test_sorter_too_large_for_shared_memory_is_refused(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=1.0, n_channels=16, n_units=1, seed=1)
     job = run_job(
         tmp_path / "job",

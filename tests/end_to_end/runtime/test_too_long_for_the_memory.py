@@ -33,7 +33,7 @@ def write_long_recording(folder: Path, hours: float) -> Path:
     return folder
 
 
-def test_a_recording_that_cannot_fit_is_refused_with_the_figures(tmp_path: Path) -> None:
+def test_recording_far_beyond_the_memory_ends_with_69(tmp_path: Path) -> None:
     pytest.importorskip("kilosort", reason="Kilosort4 is not installed", exc_type=ImportError)
     too_many = 1.2 * ERROR_FACTOR * usable_memory_bytes() / KILOSORT4_BYTES_PER_CHANNEL_HOUR
     job = run_job(

@@ -58,13 +58,13 @@ def test_the_true_units_are_found(sorted_job: Job) -> None:
     assert accuracy["mean_accuracy"] > 0.9
 
 
-def test_the_record_tells_what_it_was_run_with(sorted_job: Job) -> None:
+def test_record_has_the_parameters(sorted_job: Job) -> None:
     [run] = sorted_job.record["sorters"]
     assert run["parameters"] == PARAMETERS
     assert run["version"]
     assert run["peak_gpu_memory_bytes"] is None
 
 
-def test_its_own_log_is_kept(sorted_job: Job) -> None:
+def test_sorter_log_is_kept(sorted_job: Job) -> None:
     log: Path = sorted_job.results / "kilosort4" / "kilosort4.log"
     assert "Total runtime" in log.read_text()

@@ -50,9 +50,7 @@ def write(file: Path, subject: Mapping[str, Any] = MOUSE, notes: str = "") -> Pa
     return file
 
 
-def test_a_file_of_the_owner_lies_in_the_draft_byte_for_byte(
-    tmp_path: Path, archive: DandiStandIn
-) -> None:
+def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStandIn) -> None:
     file = write(tmp_path / "units.nwb")
     upload(find_draft(address(archive), SecretStr(OWNER_KEY)), file, PATH)
     [asset] = archive.assets
@@ -63,7 +61,7 @@ def test_a_file_of_the_owner_lies_in_the_draft_byte_for_byte(
     assert hashlib.sha256(reply.content).digest() == hashlib.sha256(file.read_bytes()).digest()
 
 
-def test_a_second_run_replaces_the_file_of_the_first(tmp_path: Path, archive: DandiStandIn) -> None:
+def test_second_run_replaces_the_asset(tmp_path: Path, archive: DandiStandIn) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
     upload(draft, write(tmp_path / "units.nwb"), PATH)
     second = write(tmp_path / "again.nwb", notes="2")
@@ -72,7 +70,7 @@ def test_a_second_run_replaces_the_file_of_the_first(tmp_path: Path, archive: Da
     assert requests.get(archive.blob_url(asset), timeout=10).content == second.read_bytes()
 
 
-def test_the_same_bytes_are_not_sent_twice(tmp_path: Path, archive: DandiStandIn) -> None:
+def test_identical_bytes_are_not_sent_twice(tmp_path: Path, archive: DandiStandIn) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
     file = write(tmp_path / "units.nwb")
     upload(draft, file, PATH)
@@ -90,14 +88,14 @@ def test_the_same_bytes_are_not_sent_twice(tmp_path: Path, archive: DandiStandIn
     ],
     ids=["another's", "bad key", "missing"],
 )
-def test_a_dandiset_that_cannot_be_written_is_refused(
+def test_unwritable_dandiset_is_refused(
     archive: DandiStandIn, key: str, dandiset: str, message: str
 ) -> None:
     with pytest.raises(TargetError, match=message):
         find_draft(address(archive, dandiset), SecretStr(key))
 
 
-def test_what_the_archive_refuses_later_is_said(tmp_path: Path, archive: DandiStandIn) -> None:
+def test_late_refusal_of_the_archive_is_reported(tmp_path: Path, archive: DandiStandIn) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
     archive.locked.add(DANDISET)
     with pytest.raises(TargetError, match=r"with 400: .*unembargoed"):
@@ -105,7 +103,7 @@ def test_what_the_archive_refuses_later_is_said(tmp_path: Path, archive: DandiSt
     assert archive.assets == []
 
 
-def test_a_busy_archive_is_asked_again(archive: DandiStandIn) -> None:
+def test_busy_archive_is_retried(archive: DandiStandIn) -> None:
     archive.inject("api", Fault.UNAVAILABLE, after=2, times=1)
     find_draft(address(archive), SecretStr(OWNER_KEY))
     assert archive.count("api", status=503) == 1
@@ -120,7 +118,7 @@ def test_a_busy_archive_is_asked_again(archive: DandiStandIn) -> None:
     ],
     ids=["no subject", "species", "no age"],
 )
-def test_a_file_that_the_archive_would_not_take_does_not_leave(
+def test_invalid_file_is_not_uploaded(
     tmp_path: Path, archive: DandiStandIn, subject: Mapping[str, Any], message: str
 ) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
@@ -129,7 +127,7 @@ def test_a_file_that_the_archive_would_not_take_does_not_leave(
     assert archive.count("api", "POST") == 0
 
 
-def test_a_file_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
+def test_misplaced_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="NON_DANDI_FOLDERNAME"):
         validate(write(tmp_path / "units.nwb"), "units/sub-M1_ecephys.nwb")
 
@@ -138,7 +136,7 @@ def test_a_file_in_the_wrong_place_is_refused(tmp_path: Path) -> None:
     "name",
     ["000200", "dandi://dandi-sandbox/000200", "https://dandiarchive.org/dandiset/000200/draft"],
 )
-def test_a_draft_has_many_names(name: str) -> None:
+def test_draft_is_accepted_by_every_name(name: str) -> None:
     assert "000200" in parse_dandiset_name(name).url
 
 
@@ -151,7 +149,7 @@ def test_a_draft_has_many_names(name: str) -> None:
         ("my dandiset", "does not name a dandiset; give its number"),
     ],
 )
-def test_what_is_no_draft_is_refused(name: str, message: str) -> None:
+def test_anything_but_a_draft_is_refused(name: str, message: str) -> None:
     with pytest.raises(SettingsError, match=f"TARGET_DANDISET .*{message}"):
         parse_dandiset_name(name)
 
@@ -170,7 +168,7 @@ def test_what_is_no_draft_is_refused(name: str, message: str) -> None:
     ],
     ids=["alone", "a probe", "a description", "a series of several"],
 )
-def test_recordings_of_one_session_do_not_replace_each_other(
+def test_recordings_of_one_session_have_different_paths(
     tmp_path: Path, source: Mapping[str, Any], series: str | None, description: str
 ) -> None:
     session = Session(
@@ -195,7 +193,7 @@ def test_recordings_of_one_session_do_not_replace_each_other(
         ({"location": "s3://lab/a.nwb"}, "ses-20240501T093000"),
     ],
 )
-def test_sessions_without_a_name_of_their_own_do_not_replace_each_other(
+def test_sessions_without_session_id_have_different_paths(
     tmp_path: Path, source: Mapping[str, Any], session_part: str
 ) -> None:
     session = Session(

@@ -89,11 +89,11 @@ def test_no_export_fails(exported: Exported) -> None:
     assert exported.errors == {"nwb": None}
 
 
-def test_it_follows_the_schema(exported: Exported) -> None:
+def test_file_is_valid_nwb(exported: Exported) -> None:
     assert validate(path=str(units_of(exported))) == []
 
 
-def test_the_inspector_has_nothing_against_it(exported: Exported) -> None:
+def test_inspector_finds_no_errors(exported: Exported) -> None:
     serious = [
         each
         for each in findings(units_of(exported))
@@ -102,7 +102,7 @@ def test_the_inspector_has_nothing_against_it(exported: Exported) -> None:
     assert serious == []
 
 
-def test_spikes_are_at_the_time_of_the_session(exported: Exported) -> None:
+def test_spike_times_are_on_the_session_clock(exported: Exported) -> None:
     io, nwbfile = read(units_of(exported))
     with io:
         for row, unit in enumerate(exported.sorting.unit_ids):
@@ -123,7 +123,7 @@ def test_spikeinterface_reads_it_back(exported: Exported) -> None:
     assert list(sorting.get_property("label")) == ["good", "mua", "noise", "good"]
 
 
-def test_each_unit_has_its_own_electrodes_and_its_waveform_there(exported: Exported) -> None:
+def test_units_have_their_electrodes_and_waveforms(exported: Exported) -> None:
     analyzer = exported.analyzer
     means = analyzer.get_extension("templates").get_data(operator="average")
     io, nwbfile = read(units_of(exported))
@@ -149,7 +149,7 @@ def _bounds(ends: np.ndarray, row: int) -> tuple[int, int]:
     return (int(ends[row - 1]) if row else 0), int(ends[row])
 
 
-def test_the_session_is_the_sources(exported: Exported) -> None:
+def test_session_is_copied_from_the_source(exported: Exported) -> None:
     io, nwbfile = read(units_of(exported))
     with io:
         assert nwbfile.session_start_time.isoformat() == "2024-05-01T10:00:00+00:00"
@@ -164,7 +164,7 @@ def test_the_session_is_the_sources(exported: Exported) -> None:
         assert nwbfile.electrode_groups["probe0"].device is nwbfile.devices["probe"]
 
 
-def test_electrodes_are_the_sources_in_its_order(exported: Exported) -> None:
+def test_electrodes_are_copied_in_their_order(exported: Exported) -> None:
     io, nwbfile = read(units_of(exported))
     with io:
         positions = np.stack([nwbfile.electrodes[name][:] for name in ("rel_x", "rel_y")], axis=1)
@@ -172,7 +172,7 @@ def test_electrodes_are_the_sources_in_its_order(exported: Exported) -> None:
         assert set(nwbfile.electrodes["location"][:]) == {"CA1"}
 
 
-def test_metrics_are_described_and_labels_say_what_decided(exported: Exported) -> None:
+def test_metrics_and_labels_are_described(exported: Exported) -> None:
     io, nwbfile = read(units_of(exported))
     with io:
         assert nwbfile.units["snr"].description.startswith("quality metrics: ")
@@ -183,7 +183,7 @@ def test_metrics_are_described_and_labels_say_what_decided(exported: Exported) -
         assert "s3://lab/a.nwb" in nwbfile.units.description
 
 
-def test_the_session_of_a_streamed_file_is_read_without_its_traces(tmp_path: Path) -> None:
+def test_session_of_a_streamed_file_is_read_without_its_traces(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=20.0, n_channels=16)
     layout = NwbLayout(subject=MOUSE, session=SESSION, compression=None)
     file = write_nwb(tmp_path / "source.nwb", recording, layout)
@@ -199,7 +199,7 @@ def test_the_session_of_a_streamed_file_is_read_without_its_traces(tmp_path: Pat
     assert n_requests < 12
 
 
-def test_what_older_and_newer_files_say_of_devices_and_electrodes_is_kept(tmp_path: Path) -> None:
+def test_devices_and_electrodes_of_old_and_new_files_are_kept(tmp_path: Path) -> None:
     recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
     file = write_nwb(tmp_path / "source.nwb", recording, NwbLayout(subject=MOUSE))
     with NWBHDF5IO(str(file), "a") as io:
@@ -223,7 +223,7 @@ def test_what_older_and_newer_files_say_of_devices_and_electrodes_is_kept(tmp_pa
         assert "notes" not in nwbfile.electrodes.colnames
 
 
-def test_channels_in_another_order_keep_their_rows(tmp_path: Path) -> None:
+def test_reordered_channels_keep_their_rows(tmp_path: Path) -> None:
     """The series names electrodes 7..0 of 12, and the sorter saw six of them."""
     recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
     file = write_nwb(tmp_path / "source.nwb", recording, NwbLayout(subject=MOUSE))
@@ -245,7 +245,7 @@ def test_channels_in_another_order_keep_their_rows(tmp_path: Path) -> None:
         assert firsts == list(main)
 
 
-def test_a_recording_that_is_no_nwb_gives_a_valid_file_that_invents_nothing(
+def test_source_other_than_nwb_gives_a_valid_file_without_invented_metadata(
     tmp_path: Path,
 ) -> None:
     recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
@@ -268,7 +268,7 @@ def test_a_recording_that_is_no_nwb_gives_a_valid_file_that_invents_nothing(
     assert "only an NWB source has" in reason
 
 
-def test_several_segments_lie_one_after_the_other(tmp_path: Path) -> None:
+def test_segments_are_consecutive(tmp_path: Path) -> None:
     recording, truth = simulate(duration_s=(3.0, 2.0), n_channels=8, n_units=2)
     exported = export_truth(["nwb"], recording, truth, tmp_path / "results")
     assert exported.errors == {"nwb": None}
@@ -283,7 +283,7 @@ def test_several_segments_lie_one_after_the_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("load_time_vector", [False, True])
-def test_the_files_own_times_are_followed(tmp_path: Path, load_time_vector: bool) -> None:
+def test_times_follow_the_clock_of_the_file(tmp_path: Path, load_time_vector: bool) -> None:
     """A second is missing in the middle."""
     recording, truth = simulate(duration_s=4.0, n_channels=8, n_units=2)
     times = 5.0 + np.arange(120_000) / 30000.0
@@ -301,7 +301,7 @@ def test_the_files_own_times_are_followed(tmp_path: Path, load_time_vector: bool
         np.testing.assert_allclose(nwbfile.units["obs_intervals"][0], [[5.0, 7.0], [8.0, 10.0]])
 
 
-def test_spikes_in_overlapping_triggers_are_there_once_and_on_the_clock_of_the_run(
+def test_spikes_in_overlapping_triggers_are_exported_once(
     tmp_path: Path,
 ) -> None:
     """Three files of 2 s, each of which begins half a second before the last one's end."""
@@ -329,7 +329,7 @@ def test_spikes_in_overlapping_triggers_are_there_once_and_on_the_clock_of_the_r
     np.testing.assert_array_equal(np.sort(frames.ravel()), truth.to_spike_vector()["sample_index"])
 
 
-def test_a_source_without_a_session_is_refused_before_sorting(tmp_path: Path) -> None:
+def test_source_without_session_is_refused_before_sorting(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=1.0, n_channels=8)
     file = write_nwb(tmp_path / "source.nwb", recording)
     with h5py.File(file, "r+") as source:
@@ -338,7 +338,7 @@ def test_a_source_without_a_session_is_refused_before_sorting(tmp_path: Path) ->
         find_session(se.read_nwb_recording(file))
 
 
-def test_a_session_with_half_a_subject_says_what_is_missing(tmp_path: Path) -> None:
+def test_incomplete_subject_is_reported(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=1.0, n_channels=8)
     layout = NwbLayout(subject={"subject_id": "M1", "sex": "F"})
     session = find_session(se.read_nwb_recording(write_nwb(tmp_path / "a.nwb", recording, layout)))
@@ -346,7 +346,7 @@ def test_a_session_with_half_a_subject_says_what_is_missing(tmp_path: Path) -> N
     assert reason == "the source lacks the subject's species, age or date_of_birth"
 
 
-def test_an_export_that_fails_is_a_value(tmp_path: Path) -> None:
+def test_failed_export_is_returned(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=1.0, n_channels=8)
     plan = plan_exports(["nwb", "phy"], recording, {}, tmp_path)
     runs = export(plan, Sorted(sorter="simple", version=None, recording=recording))
@@ -355,7 +355,7 @@ def test_an_export_that_fails_is_a_value(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "series"), [(["A"], None), (["A", "B"], "B")])
-def test_a_series_is_named_where_there_are_several(
+def test_series_is_named_if_there_are_several(
     tmp_path: Path, names: list[str], series: str | None
 ) -> None:
     recording, _ = simulate(duration_s=1.0, n_channels=8)

@@ -70,7 +70,7 @@ def test_units_keep_their_numbers(exported: Exported, tmp_path: Path) -> None:
     assert table["si_unit_id"].tolist() == [3, 1]
 
 
-def test_units_with_other_names_can_be_read(tmp_path: Path) -> None:
+def test_units_with_text_names_are_read_back(tmp_path: Path) -> None:
     recording, truth = simulate(duration_s=2.0, n_channels=8, n_units=2)
     named = truth.rename_units(["left", "right"])
     exported = export_truth(["phy"], recording, named, tmp_path / "results")
@@ -79,7 +79,7 @@ def test_units_with_other_names_can_be_read(tmp_path: Path) -> None:
     assert "unit_name" in opened(folder_of(exported)).metadata
 
 
-def test_noise_can_be_left_out_when_it_is_read(exported: Exported) -> None:
+def test_noise_can_be_excluded_when_reading(exported: Exported) -> None:
     sorting = se.read_phy(folder_of(exported), exclude_cluster_groups=["noise"])
     assert list(sorting.unit_ids) == [0, 1, 3]
 
@@ -101,7 +101,7 @@ def test_noise_can_be_left_out_when_it_is_read(exported: Exported) -> None:
         "_phy_spikes_subset.waveforms",
     ],
 )
-def test_the_arrays_are_those_of_spikeinterface(
+def test_arrays_equal_those_of_spikeinterface(
     exported: Exported, tmp_path: Path, name: str
 ) -> None:
     analyzer = exported.analyzer
@@ -119,7 +119,7 @@ def test_the_arrays_are_those_of_spikeinterface(
     np.testing.assert_allclose(np.squeeze(ours), np.squeeze(expected), rtol=1e-5, atol=1e-5)
 
 
-def test_phys_own_library_opens_it(exported: Exported) -> None:
+def test_phylib_opens_the_folder(exported: Exported) -> None:
     model = opened(folder_of(exported))
     assert model.n_spikes == len(exported.sorting.to_spike_vector())
     assert model.n_templates == 4
@@ -129,12 +129,12 @@ def test_phys_own_library_opens_it(exported: Exported) -> None:
     np.testing.assert_array_equal(model.traces[:1000], exported.source.get_traces(0, 0, 1000))
 
 
-def test_it_opens_wherever_it_lies(exported: Exported, tmp_path: Path) -> None:
+def test_folder_opens_after_moving(exported: Exported, tmp_path: Path) -> None:
     moved = shutil.copytree(folder_of(exported), tmp_path / "elsewhere" / "phy")
     assert opened(moved).traces.shape == (300_000, 16)
 
 
-def test_features_of_the_sampled_spikes_are_there(exported: Exported) -> None:
+def test_sampled_spikes_have_features(exported: Exported) -> None:
     model = opened(folder_of(exported))
     sampled = np.load(folder_of(exported) / "_phy_spikes_subset.spikes.npy")
     unit = model.spike_clusters[sampled] == 1
@@ -145,9 +145,7 @@ def test_features_of_the_sampled_spikes_are_there(exported: Exported) -> None:
     assert np.ptp(features) > 0
 
 
-def test_traces_that_are_too_large_are_left_out_and_nothing_else(
-    exported: Exported, tmp_path: Path
-) -> None:
+def test_only_large_traces_are_left_out(exported: Exported, tmp_path: Path) -> None:
     recording = exported.source.save(folder=tmp_path / "recording", format="binary")
     phy.export_phy(exported.analyzer, recording, pd.DataFrame(), tmp_path / "phy", 1000)
     assert not (tmp_path / "phy" / phy.TRACES).exists()
@@ -160,7 +158,7 @@ def test_traces_that_are_too_large_are_left_out_and_nothing_else(
     assert np.ptp(waveforms) > 50  # microvolts
 
 
-def test_segments_are_one_after_the_other_as_in_the_traces(segmented: Exported) -> None:
+def test_segments_are_concatenated_as_in_the_traces(segmented: Exported) -> None:
     model = opened(folder_of(segmented))
     spikes = segmented.sorting.to_spike_vector(concatenated=False)
     expected = np.concatenate([spikes[0]["sample_index"], spikes[1]["sample_index"] + 90_000])

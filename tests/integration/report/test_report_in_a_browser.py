@@ -136,17 +136,17 @@ def on_a_desk(browser: Browser, report: Path) -> Opened:
     return opened(browser, report, DESK)
 
 
-def test_it_is_light(report: Path) -> None:
+def test_page_is_small(report: Path) -> None:
     assert report.stat().st_size < LARGEST_BYTES
 
 
-def test_it_asks_for_nothing_and_complains_of_nothing(on_a_desk: Opened, report: Path) -> None:
+def test_page_makes_no_requests_and_logs_no_errors(on_a_desk: Opened, report: Path) -> None:
     on_a_desk.page.wait_for_timeout(200)
     assert on_a_desk.requested == [report.as_uri()]
     assert on_a_desk.said == []
 
 
-def test_everything_is_drawn(on_a_desk: Opened) -> None:
+def test_every_figure_is_drawn(on_a_desk: Opened) -> None:
     page = on_a_desk.page
     titles = page.locator("figure:not(.missing) h4").all_inner_texts()
     assert titles == [
@@ -173,7 +173,7 @@ def test_everything_is_drawn(on_a_desk: Opened) -> None:
     )
 
 
-def test_what_users_write_stays_text(on_a_desk: Opened) -> None:
+def test_user_texts_are_not_interpreted_as_html(on_a_desk: Opened) -> None:
     page = on_a_desk.page
     assert page.title() == f"{HOSTILE}: spike sorting"
     assert page.locator("h1").inner_text() == HOSTILE
@@ -185,7 +185,7 @@ def test_what_users_write_stays_text(on_a_desk: Opened) -> None:
     assert page.locator("script").count() == 1
 
 
-def test_a_click_sorts_by_number_with_what_is_missing_last(on_a_desk: Opened) -> None:
+def test_click_sorts_numerically_with_missing_values_last(on_a_desk: Opened) -> None:
     page = on_a_desk.page
     button = page.locator("table.sortable").first.get_by_role("button", name="SNR")
     known = sorted((index * 37) % 101 / 10 for index in range(N_UNITS) if index != 2)
@@ -200,7 +200,7 @@ def test_a_click_sorts_by_number_with_what_is_missing_last(on_a_desk: Opened) ->
     assert heading.count() == 1
 
 
-def test_unit_ids_are_sorted_as_people_count(on_a_desk: Opened) -> None:
+def test_unit_ids_are_sorted_naturally(on_a_desk: Opened) -> None:
     on_a_desk.page.locator("table.sortable").first.get_by_role("button", name="unit").click()
     assert on_a_desk.column("unit")[:12] == [str(number) for number in range(12)]
 
@@ -215,7 +215,7 @@ def test_labels_can_be_hidden(on_a_desk: Opened) -> None:
     assert rows.count() == N_UNITS
 
 
-def test_a_phone_shows_it_without_scrolling_sideways(browser: Browser, report: Path) -> None:
+def test_phone_needs_no_horizontal_scrolling(browser: Browser, report: Path) -> None:
     phone = opened(browser, report, PHONE)
     width = phone.page.evaluate("document.documentElement.scrollWidth")
     assert width == phone.page.evaluate("window.innerWidth") == PHONE["viewport"]["width"]
@@ -236,7 +236,7 @@ def test_screenshots(browser: Browser, report: Path, tmp_path: Path) -> None:
         assert len(file.read_bytes()) > 20_000  # more than a blank page
 
 
-def test_writing_takes_seconds(report: Path) -> None:
+def test_report_is_written_within_seconds(report: Path) -> None:
     started = time.monotonic()
     write_report(report.parent, record_of(run_of("kilosort4", N_UNITS)), ["kilosort4"], sample_of())
     assert time.monotonic() - started < 60

@@ -47,7 +47,7 @@ def sampled(recording: BaseRecording, folder: Path) -> RecordingSample:
     return sample
 
 
-def test_the_spectrum_shows_what_preprocessing_took(tmp_path: Path) -> None:
+def test_spectrum_shows_the_filtered_band(tmp_path: Path) -> None:
     sample = sampled(humming(), tmp_path)
     at_hum = int(np.argmin(np.abs(sample.before.frequency_hz - HUM_HZ)))
     assert sample.before.power_median[at_hum] > 1000 * sample.after.power_median[at_hum]
@@ -56,7 +56,7 @@ def test_the_spectrum_shows_what_preprocessing_took(tmp_path: Path) -> None:
     assert sample.excerpt_start_s == pytest.approx(1.475)
 
 
-def test_the_peaks_are_where_the_spikes_are(tmp_path: Path) -> None:
+def test_peaks_match_spikes_in_time_and_depth(tmp_path: Path) -> None:
     recording = humming()
     peaks = sampled(recording, tmp_path).peaks
     assert peaks is not None
@@ -68,7 +68,7 @@ def test_the_peaks_are_where_the_spikes_are(tmp_path: Path) -> None:
     assert peaks.unit == "µV"
 
 
-def test_without_gain_everything_is_in_counts(tmp_path: Path) -> None:
+def test_recording_without_gain_is_in_counts(tmp_path: Path) -> None:
     sample = sampled(humming(gain_uv=None), tmp_path)
     assert sample.peaks is not None
     assert {sample.before.unit, sample.after.unit, sample.peaks.unit} == {"counts"}
@@ -83,7 +83,7 @@ def test_noise_has_no_peaks() -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [10_000.0, 12_500.0, 20_000.0, 25_000.0, 40_000.0])
-def test_channels_without_a_noise_level_are_no_reason_to_fail(rate_hz: float) -> None:
+def test_constant_channels_are_tolerated(rate_hz: float) -> None:
     """Constant channels, and noise that is mostly below one step of the converter."""
     samples = np.random.default_rng(0).normal(0, 0.4, (int(3 * rate_hz), 16))
     samples[:, 5] = 0
@@ -98,14 +98,14 @@ def test_channels_without_a_noise_level_are_no_reason_to_fail(rate_hz: float) ->
     assert np.median(peaks.depth_um) == pytest.approx(depth, abs=20)
 
 
-def test_segments_of_a_few_samples_are_looked_at_too() -> None:
+def test_segments_of_a_few_samples_are_sampled() -> None:
     whole = simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
     stub = whole.frame_slice(start_frame=0, end_frame=3)
     together, alone = find_peaks(append_recordings([stub, whole, stub])), find_peaks(whole)
     assert together.n_found == pytest.approx(alone.n_found, rel=0.1)
 
 
-def test_a_long_recording_is_looked_at_in_slices() -> None:
+def test_long_recording_is_sampled_in_slices() -> None:
     quick = simulate(duration_s=2.0, n_channels=8, n_units=2)[0]
     long = NumpyRecording([np.tile(quick.get_traces(), (60, 1))], 30_000.0)
     long.set_probegroup(quick.get_probegroup())
@@ -115,7 +115,7 @@ def test_a_long_recording_is_looked_at_in_slices() -> None:
     assert np.histogram(peaks.time_s, bins=10, range=(0, 120))[0].min() > 0
 
 
-def test_a_recording_that_cannot_be_read_is_no_reason_to_fail(
+def test_unreadable_recording_is_tolerated(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     recording = humming()

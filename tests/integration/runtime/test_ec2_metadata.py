@@ -31,7 +31,7 @@ def reason(environ: Mapping[str, str], vendor: Path = NOWHERE) -> str:
     return found.reason
 
 
-def test_the_type_the_region_and_the_life_cycle(metadata: MetadataStandIn) -> None:
+def test_instance_has_type_region_and_life_cycle(metadata: MetadataStandIn) -> None:
     assert find(metadata.environ) == Instance(
         instance_type="g4dn.2xlarge",
         region="us-east-1",
@@ -41,31 +41,29 @@ def test_the_type_the_region_and_the_life_cycle(metadata: MetadataStandIn) -> No
     )
 
 
-def test_the_token_comes_first(metadata: MetadataStandIn) -> None:
+def test_token_is_requested_first(metadata: MetadataStandIn) -> None:
     find(metadata.environ)
     assert [method for method, _ in metadata.requests] == ["PUT", "GET", "GET"]
 
 
-def test_no_proxy_sees_the_token(
-    metadata: MetadataStandIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_token_bypasses_proxies(metadata: MetadataStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
     assert isinstance(find(metadata.environ), Instance)
 
 
-def test_a_laptop_does_not_wait() -> None:
+def test_laptop_does_not_wait() -> None:
     started = time.monotonic()
     assert reason({"HOME": "/home/me"}) == "this machine is not an EC2 instance"
     assert time.monotonic() - started < 0.1
 
 
-def test_who_switched_it_off_is_not_asked(metadata: MetadataStandIn) -> None:
+def test_disabled_metadata_service_is_not_queried(metadata: MetadataStandIn) -> None:
     switched_off = {**metadata.environ, "AWS_EC2_METADATA_DISABLED": "True"}
     assert reason(switched_off) == "AWS_EC2_METADATA_DISABLED is set"
     assert metadata.requests == []
 
 
-def test_a_hop_limit_of_1_costs_the_job_no_time(metadata: MetadataStandIn) -> None:
+def test_hop_limit_of_1_does_not_delay_the_job(metadata: MetadataStandIn) -> None:
     """The answer to the request for a token then never reaches the container."""
     metadata.token_delay_s = 2.0
     started = time.monotonic()
@@ -75,18 +73,18 @@ def test_a_hop_limit_of_1_costs_the_job_no_time(metadata: MetadataStandIn) -> No
     assert "HttpPutResponseHopLimit is 2 or more" in told
 
 
-def test_nobody_answers() -> None:
+def test_silent_service_is_tolerated() -> None:
     address = f"http://127.0.0.1:{free_port()}"
     assert "refused" in reason({"AWS_EC2_METADATA_SERVICE_ENDPOINT": address})
 
 
 @pytest.mark.parametrize("sign", ["AWS_BATCH_JOB_ID", "ECS_CONTAINER_METADATA_URI_V4"])
-def test_what_batch_sets_is_a_sign_of_aws(metadata: MetadataStandIn, sign: str) -> None:
+def test_batch_variables_indicate_aws(metadata: MetadataStandIn, sign: str) -> None:
     assert isinstance(find({**metadata.environ, sign: "x"}), Instance)
     assert reason({sign: "", "HOME": "/"}) == "this machine is not an EC2 instance"
 
 
-def test_the_maker_of_the_machine_is_a_sign_of_aws(tmp_path: Path) -> None:
+def test_machine_vendor_indicates_aws(tmp_path: Path) -> None:
     vendor = tmp_path / "sys_vendor"
     vendor.write_text("QEMU\n")
     assert reason({}, vendor) == "this machine is not an EC2 instance"
@@ -104,7 +102,7 @@ def test_the_maker_of_the_machine_is_a_sign_of_aws(tmp_path: Path) -> None:
         ("/latest/meta-data/instance-life-cycle", None, "answered with 404"),
     ],
 )
-def test_an_answer_that_cannot_be_used(
+def test_unusable_answer_is_tolerated(
     metadata: MetadataStandIn, document: str, content: bytes | None, told: str
 ) -> None:
     metadata.documents.pop(document)
@@ -116,5 +114,5 @@ def test_an_answer_that_cannot_be_used(
 @pytest.mark.parametrize(
     "address", ["169.254.169.254", "https://127.0.0.1", "http://", "http://x:y"]
 )
-def test_an_address_that_is_none(address: str) -> None:
+def test_invalid_endpoint_is_tolerated(address: str) -> None:
     assert "cannot be read" in reason({"AWS_EC2_METADATA_SERVICE_ENDPOINT": address})

@@ -64,7 +64,7 @@ def tetrode_recording(n_tetrodes: int, rate_hz: float) -> tuple[BaseRecording, N
         (1, 10_000.0, {"nblocks": 0, "do_CAR": False, "nt": 21}),
     ],
 )
-def test_every_neuron_of_tetrodes_is_found(
+def test_all_neurons_on_tetrodes_are_found(
     tmp_path: Path, n_tetrodes: int, rate_hz: float, chosen: dict[str, object]
 ) -> None:
     if not os.environ.get("CI"):

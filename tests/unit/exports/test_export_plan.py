@@ -17,7 +17,7 @@ def record(*exports: ExportRun) -> RunRecord:
     return found
 
 
-def test_an_export_that_failed_fails_the_job_in_the_end() -> None:
+def test_failed_export_fails_the_job_at_the_end() -> None:
     failed = ExportRun(sorter="simple", export="phy", path="simple/phy", error="OSError: full")
     written = ExportRun(sorter="simple", export="nwb", path="simple/units.nwb")
     with pytest.raises(SortingError, match=r"1 of 2 exports failed \(simple/phy: OSError: full\)"):
@@ -25,13 +25,13 @@ def test_an_export_that_failed_fails_the_job_in_the_end() -> None:
     assert SortingError.exit_code == os.EX_SOFTWARE
 
 
-def test_an_upload_that_failed_is_not_an_export_that_failed() -> None:
+def test_failed_upload_is_not_a_failed_export() -> None:
     record(
         ExportRun(sorter="simple", export="dandi", path="sub-1/a.nwb", error="refused")
     ).raise_for_failures()
 
 
-def test_each_unit_has_as_many_channels_largest_first() -> None:
+def test_units_have_equally_many_channels_largest_first() -> None:
     sizes = np.array([[3.0, 1.0, 2.0, 0.0], [0.0, 5.0, 4.0, 6.0]])
     templates = np.stack([np.zeros_like(sizes), sizes], axis=1)  # units x samples x channels
     masks = np.array([[True, True, True, False], [False, True, False, True]])

@@ -47,7 +47,7 @@ def written(folder: Path, record: RunRecord, *sorters: str) -> Links:
     return Links(page)
 
 
-def test_a_job_that_ended_before_its_recording_was_open_has_a_report(tmp_path: Path) -> None:
+def test_job_without_open_recording_has_a_report(tmp_path: Path) -> None:
     record = RunRecord(settings={}, run_identifier=None, error="s3://lab/raw: there is nothing")
     text = written(tmp_path, record, "simple").text
     assert "s3://lab/raw: there is nothing" in text
@@ -64,13 +64,13 @@ def test_a_job_that_ended_before_its_recording_was_open_has_a_report(tmp_path: P
         ({"n_units": 3}, "The units were not analyzed"),
     ],
 )
-def test_a_sorter_without_results_says_why(
+def test_sorter_without_results_is_explained(
     changes: dict[str, Any], expected: str, tmp_path: Path
 ) -> None:
     assert expected in written(tmp_path, record_of(run_of("simple", **changes)), "simple").text
 
 
-def test_an_analyzer_that_cannot_be_read_leaves_the_rest(
+def test_unreadable_analyzer_affects_only_its_section(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "simple" / "analyzer.zarr").mkdir(parents=True)
@@ -80,7 +80,7 @@ def test_an_analyzer_that_cannot_be_read_leaves_the_rest(
     assert "its analyzer cannot be read" in caplog.text
 
 
-def test_a_job_that_is_stopped_does_not_take_its_time(tmp_path: Path) -> None:
+def test_interrupted_job_reads_no_units(tmp_path: Path) -> None:
     (tmp_path / "simple" / "analyzer.zarr").mkdir(parents=True)
     record = record_of(run_of("simple", 3), status="interrupted", error="stopped by SIGTERM")
     text = written(tmp_path, record, "simple", "lupin").text
@@ -90,25 +90,25 @@ def test_a_job_that_is_stopped_does_not_take_its_time(tmp_path: Path) -> None:
     assert "cannot be read" not in text
 
 
-def test_nothing_leads_out_of_the_page(tmp_path: Path) -> None:
+def test_page_has_no_external_links(tmp_path: Path) -> None:
     addresses = written(tmp_path, record_of(run_of("simple")), "simple").addresses
     assert addresses
     assert all(address.startswith(("#", "data:")) for address in addresses)
 
 
-def test_a_recording_that_was_sorted_as_it_is_is_said_to_be(tmp_path: Path) -> None:
+def test_missing_preprocessing_is_reported(tmp_path: Path) -> None:
     record = record_of(preprocessing={"steps": [], "bad_channels": {}})
     assert "The recording was sorted without preprocessing." in written(tmp_path, record).text
     record.preprocessing = {"steps": [{"name": "phase_shift", "params": {}}]}
     assert "phase_shift" in written(tmp_path, record).text
 
 
-def test_secrets_are_masked_as_in_the_record(tmp_path: Path) -> None:
+def test_secrets_are_masked(tmp_path: Path) -> None:
     text = written(tmp_path, record_of()).text
     assert re.search(r"DANDI_API_KEY\s*\*\*\*", text)
 
 
-def test_a_page_that_cannot_be_written_does_not_lose_the_job(
+def test_failed_report_does_not_fail_the_job(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     record = record_of()
@@ -117,7 +117,7 @@ def test_a_page_that_cannot_be_written_does_not_lose_the_job(
     assert record.steps[-1].name == "write the report"
 
 
-def test_a_probe_at_one_depth_has_no_drift_map() -> None:
+def test_probe_at_a_single_depth_has_no_drift_map() -> None:
     flat = sample_of(contacts=contacts_of(np.zeros(4)))
     assert {figure.caption for figure in drift_figures(flat)} == {
         "All channels lie at the same depth."
@@ -125,14 +125,14 @@ def test_a_probe_at_one_depth_has_no_drift_map() -> None:
     assert all(figure.plot for figure in recorded_figures(flat))
 
 
-def test_a_recording_without_peaks_or_probe_says_so() -> None:
+def test_recording_without_peaks_or_probe_is_explained() -> None:
     quiet = sample_of(n_peaks=0)
     assert {figure.caption for figure in drift_figures(quiet)} == {
         "There are no peaks in this recording."
     }
 
 
-def test_counts_are_not_called_microvolts() -> None:
+def test_unscaled_values_are_labeled_counts() -> None:
     figures = recorded_figures(sample_of(unit="counts")) + drift_figures(sample_of(unit="counts"))
     drawn = " ".join(f"{f.plot}{f.caption}{[entry.text for entry in f.legend]}" for f in figures)
     assert "counts" in drawn
@@ -146,14 +146,14 @@ def test_bad_channels_are_marked_and_named() -> None:
     assert [entry.text for entry in probe.legend] == ["63 good channels", "dead: AP3"]
 
 
-def test_agreement_is_a_part_of_the_units_of_the_row(tmp_path: Path) -> None:
+def test_agreement_counts_units_of_the_row(tmp_path: Path) -> None:
     write_agreement(tmp_path, [("a", "1", "b", "7"), ("a", "2", "b", "8")])
     matrix = read_agreement(tmp_path, {"a": 2, "b": 8, "c": 0})
     assert matrix is not None
     assert matrix.rows == {"a": {"a": 2, "b": 2}, "b": {"a": 2, "b": 8}}
 
 
-def test_dots_on_the_same_place_are_drawn_once() -> None:
+def test_overlapping_dots_are_drawn_once() -> None:
     unit = Axis(label="", lower=0.0, upper=1.0)
     plot = Plot(unit, unit)
     plot.dots([0.5] * 1000, [0.5] * 1000, "#000000")
@@ -170,7 +170,7 @@ def test_names_in_a_plot_are_escaped() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [3.0], [0.0, 0.0], [-1e-9, 1e-9], [np.nan, 5.0, 1e6]])
-def test_an_axis_has_a_few_ticks_whatever_the_values(values: list[float]) -> None:
+def test_axis_has_a_few_ticks_for_any_values(values: list[float]) -> None:
     axis = spanning("", values)
     assert axis.lower < axis.upper
     assert 1 <= len(axis.ticks()) <= 8
@@ -183,13 +183,13 @@ def test_sparklines_are_drawn_for_silent_units() -> None:
         assert "nan" not in drawing
 
 
-def test_labels_have_marks_of_their_own() -> None:
+def test_labels_have_distinct_marks() -> None:
     styles = [*LABELS.values(), OTHER]
     assert len({color for color, _ in styles}) == len({mark for _, mark in styles}) == 4
     assert {mark for _, mark in styles} == MARKS.keys()
 
 
-def test_thinning_keeps_the_order_and_is_the_same_again() -> None:
+def test_thinning_is_ordered_and_reproducible() -> None:
     chosen = thinned(1000, 10)
     assert len(chosen) == 10
     assert (np.diff(chosen) > 0).all()

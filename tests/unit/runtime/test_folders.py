@@ -25,7 +25,7 @@ def test_results_in_the_source_are_refused(tmp_path: Path, session: Path, result
         check_apart(tmp_path / results, LocalFolder(path=session))
 
 
-def test_results_right_beside_a_file_would_be_taken_for_its_neighbors(session: Path) -> None:
+def test_results_beside_the_source_file_are_refused(session: Path) -> None:
     source = LocalFolder(path=session / "recording.nwb")
     with pytest.raises(SettingsError, match="is in the source itself"):
         check_apart(session, source)

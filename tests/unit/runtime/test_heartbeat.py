@@ -21,9 +21,7 @@ from spikeinterface_cloud.sorting.process import last_output_line
         (b"x\n" * 10_000 + b"the end\n", "the end"),
     ],
 )
-def test_the_last_words_of_a_running_program(
-    tmp_path: Path, output: bytes, words: str | None
-) -> None:
+def test_last_line_of_the_output_is_found(tmp_path: Path, output: bytes, words: str | None) -> None:
     log = tmp_path / "output.log"
     log.write_bytes(output)
     assert last_output_line(log) == words
@@ -35,12 +33,12 @@ def test_a_long_detail_is_cut() -> None:
     assert line.endswith(f"simple for 0 s ({'x' * LONGEST_DETAIL})")
 
 
-def test_an_activity_without_a_detail_is_just_named() -> None:
+def test_activity_without_detail_is_named() -> None:
     with Heartbeat("sort") as heartbeat, activity("simple", detail=lambda: None):
         assert heartbeat.line() == "sort: running for 0 s, simple for 0 s"
 
 
-def test_outside_of_a_step_an_activity_is_just_done() -> None:
+def test_activity_outside_a_step_has_no_effect() -> None:
     with activity("simple"):
         pass
 

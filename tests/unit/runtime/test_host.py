@@ -11,7 +11,7 @@ from spikeinterface_cloud.runtime.host import (
 )
 
 
-def test_without_limits_it_is_the_whole_machine(tmp_path: Path) -> None:
+def test_without_limits_the_whole_machine_is_used(tmp_path: Path) -> None:
     assert usable_cpus(tmp_path) >= 1
     assert usable_memory_bytes(tmp_path) > 2**30
 
@@ -23,7 +23,7 @@ def test_the_quota_of_a_unified_control_group(tmp_path: Path) -> None:
     assert usable_memory_bytes(tmp_path) == 512 * 2**20
 
 
-def test_less_than_a_cpu_is_still_one(tmp_path: Path) -> None:
+def test_less_than_a_cpu_counts_as_one(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("20000 100000\n")
     assert usable_cpus(tmp_path) == 1
 
@@ -45,7 +45,7 @@ def test_the_quota_of_a_legacy_control_group(tmp_path: Path) -> None:
     assert usable_memory_bytes(tmp_path) == 2**30
 
 
-def test_workers_are_those_asked_for_or_the_cpus_as_far_as_memory_goes(tmp_path: Path) -> None:
+def test_workers_are_the_requested_or_as_many_as_cpus_and_memory_allow(tmp_path: Path) -> None:
     assert workers(None, tmp_path) >= 1
     assert workers(10**6, tmp_path) == 10**6
     (tmp_path / "cpu.max").write_text("100000 100000\n")
@@ -56,11 +56,11 @@ def test_workers_are_those_asked_for_or_the_cpus_as_far_as_memory_goes(tmp_path:
     assert workers(2, tmp_path) == 2
 
 
-def test_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_free_space_of_a_missing_folder_is_that_of_its_disk(tmp_path: Path) -> None:
     assert free_disk_bytes(tmp_path / "a" / "b") > 0
 
 
-def test_the_peak_grows_with_what_is_held() -> None:
+def test_peak_memory_grows_with_allocations() -> None:
     before = peak_memory_bytes()
     held = bytearray(before + 64 * 2**20)
     assert peak_memory_bytes() >= len(held)

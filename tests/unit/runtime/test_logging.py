@@ -28,16 +28,16 @@ def test_the_exit_codes_of_the_contract(error: type[errors.CloudJobError], code:
     assert error.exit_code == code
 
 
-def test_a_transfer_error_says_what_was_moved_where() -> None:
+def test_transfer_error_names_file_and_location() -> None:
     error = errors.TransferError("download", "s3://b/k", "/scratch/k", "connection reset")
     assert str(error).startswith("download s3://b/k -> /scratch/k: connection reset")
 
 
-def test_no_library_that_catches_every_exception_swallows_an_interruption() -> None:
+def test_interruption_passes_handlers_of_every_exception() -> None:
     assert not issubclass(errors.Interrupted, Exception)
 
 
-def test_a_step_leaves_its_seconds_and_bytes(caplog: pytest.LogCaptureFixture) -> None:
+def test_step_records_seconds_and_bytes(caplog: pytest.LogCaptureFixture) -> None:
     steps: list[Step] = []
     with caplog.at_level(logging.INFO), step("fetch", steps) as fetching:
         fetching.size_bytes = 2048
@@ -46,7 +46,7 @@ def test_a_step_leaves_its_seconds_and_bytes(caplog: pytest.LogCaptureFixture) -
     assert re.search(r"fetch done in \d+\.\d s, 2\.0 KiB", caplog.text)
 
 
-def test_a_step_that_fails_leaves_its_seconds_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_step_records_seconds(caplog: pytest.LogCaptureFixture) -> None:
     steps: list[Step] = []
     with caplog.at_level(logging.INFO), pytest.raises(ValueError, match="no"), step("x", steps):
         raise ValueError("no")
@@ -54,14 +54,14 @@ def test_a_step_that_fails_leaves_its_seconds_too(caplog: pytest.LogCaptureFixtu
     assert "x stopped after" in caplog.text
 
 
-def test_a_line_has_its_time_in_utc_and_no_module(tmp_path: Path) -> None:
+def test_line_has_utc_time_and_no_module(tmp_path: Path) -> None:
     configure_logging(tmp_path / "folder" / "run.log")
     logging.getLogger("spikeinterface_cloud.test").info("a line")
     text = (tmp_path / "folder" / "run.log").read_text()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ INFO    a line\n", text)
 
 
-def test_warnings_of_libraries_are_in_the_log_file_only_once_and_without_paths(
+def test_library_warnings_are_logged_once_to_the_file_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logging(tmp_path / "run.log")
@@ -75,7 +75,7 @@ def test_warnings_of_libraries_are_in_the_log_file_only_once_and_without_paths(
     assert capsys.readouterr().err == ""
 
 
-def test_errors_of_libraries_and_own_warnings_are_on_standard_error(
+def test_library_errors_and_own_warnings_are_on_standard_error(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging()
@@ -85,7 +85,7 @@ def test_errors_of_libraries_and_own_warnings_are_on_standard_error(
     assert lines == ["ERROR   broken", "WARNING unusual"]
 
 
-def test_no_log_holds_a_signed_url(tmp_path: Path) -> None:
+def test_logs_contain_no_signed_urls(tmp_path: Path) -> None:
     configure_logging(tmp_path / "run.log")
     url = "https://bucket/x.nwb?X-Amz-Date=1&X-Amz-Signature=SECRET"
     try:
@@ -101,5 +101,5 @@ def test_no_log_holds_a_signed_url(tmp_path: Path) -> None:
     ("size_bytes", "text"),
     [(0, "0 Bytes"), (1023, "1023 Bytes"), (1024, "1.0 KiB"), (5 * 1024**4, "5.0 TiB")],
 )
-def test_bytes_for_people(size_bytes: int, text: str) -> None:
+def test_bytes_are_formatted_in_binary_units(size_bytes: int, text: str) -> None:
     assert format_bytes(size_bytes) == text

@@ -19,17 +19,17 @@ def neuropixels(hours: float) -> Extent:
     return extent_of_recording(384, hours * 3600, 30_000.0)
 
 
-def test_the_published_figure_comes_out() -> None:
+def test_estimate_matches_the_published_figure() -> None:
     needed = sorting_bytes("kilosort4", neuropixels(13))
     assert needed is not None
     assert 300e9 < needed < 305e9
 
 
-def test_an_hour_fits_where_it_is_known_to() -> None:
+def test_one_hour_fits_into_known_sufficient_memory() -> None:
     assert check_memory(["kilosort4"], neuropixels(1), n_workers=4, usable_bytes=32 * GIB) == []
 
 
-def test_a_long_recording_is_warned_of_with_the_figures_and_the_remedy() -> None:
+def test_long_recording_gives_a_warning_with_figures_and_remedy() -> None:
     [concern] = check_memory(["kilosort4"], neuropixels(4), n_workers=4, usable_bytes=30 * GIB)
     assert concern == (
         "kilosort4 needs about 89.0 GiB of memory for 1,536.0 channel-hours (estimated to within a "
@@ -38,7 +38,7 @@ def test_a_long_recording_is_warned_of_with_the_figures_and_the_remedy() -> None
     )
 
 
-def test_what_cannot_fit_however_wrong_the_estimate_is_refused() -> None:
+def test_recording_far_beyond_the_memory_is_refused() -> None:
     with pytest.raises(UnavailableError, match="too little in any case") as raised:
         check_memory(["simple", "kilosort4"], neuropixels(13), n_workers=4, usable_bytes=30 * GIB)
     assert raised.value.exit_code == 69
@@ -46,24 +46,24 @@ def test_what_cannot_fit_however_wrong_the_estimate_is_refused() -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_workers_of_the_analysis_are_a_remedy() -> None:
+def test_fewer_workers_are_offered_as_a_remedy() -> None:
     [concern] = check_memory(["simple"], neuropixels(0.5), n_workers=16, usable_bytes=10 * GIB)
     assert concern.startswith("the analysis needs about 12.8 GiB")
     assert concern.endswith("or set N_JOBS below 16")
 
 
-def test_of_other_sorters_only_the_analysis_is_known() -> None:
+def test_other_sorters_are_estimated_by_the_analysis_only() -> None:
     assert sorting_bytes("spykingcircus2", neuropixels(13)) is None
     assert check_memory(["spykingcircus2"], neuropixels(1), n_workers=1, usable_bytes=8 * GIB) == []
 
 
-def test_the_size_of_files_is_an_hour_of_neuropixels() -> None:
+def test_file_size_gives_the_hours_of_neuropixels() -> None:
     extent = extent_of_files(384 * 2 * 30_000 * 3600)
     assert extent.channel_hours == pytest.approx(384.0)
     assert extent.error_factor > neuropixels(1).error_factor
 
 
-def test_compressed_or_wide_samples_are_no_reason_to_refuse() -> None:
+def test_compressed_or_wide_samples_are_not_refused() -> None:
     """A size that would be refused as an open recording is not yet, as little is known of it."""
     files = extent_of_files(13 * 384 * 2 * 30_000 * 3600)
     assert len(check_memory(["kilosort4"], files, n_workers=1, usable_bytes=60 * GIB)) == 1

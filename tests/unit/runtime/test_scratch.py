@@ -48,26 +48,26 @@ def left_by(parent: Path, job: str, age_s: float) -> Path:
 
 
 @pytest.mark.parametrize("error", [Interrupted(), TransferError("read", "a", "b", "gone")])
-def test_it_stays_for_the_next_attempt(tmp_path: Path, error: BaseException) -> None:
+def test_scratch_stays_for_the_next_attempt(tmp_path: Path, error: BaseException) -> None:
     end_with(error, tmp_path)
     with job_scratch(tmp_path, JOB) as again:
         assert (again / "file").read_bytes() == b"kept"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_goes_where_the_job_ends_for_good(tmp_path: Path) -> None:
+def test_scratch_is_removed_when_the_job_ends(tmp_path: Path) -> None:
     end_with(RecordingError(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_job_has_another(tmp_path: Path) -> None:
+def test_different_jobs_have_different_folders(tmp_path: Path) -> None:
     left = left_by(tmp_path, JOB, 0)
     with job_scratch(tmp_path, JOB[::-1]) as folder:
         assert folder != left
     assert left.exists()
 
 
-def test_one_process_at_a_time(tmp_path: Path) -> None:
+def test_folder_is_used_by_one_process_at_a_time(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(tmp_path), JOB]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -84,7 +84,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         assert (folder / "file").read_bytes() == b"kept"
 
 
-def test_old_leftovers_go_and_young_ones_are_told(
+def test_old_leftovers_are_removed_and_young_ones_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -101,7 +101,7 @@ def test_old_leftovers_go_and_young_ones_are_told(
     assert f"{young} is left of a job that was interrupted or killed" in caplog.text
 
 
-def test_room_is_made_where_it_is_needed_the_oldest_first(tmp_path: Path) -> None:
+def test_oldest_leftovers_are_removed_first(tmp_path: Path) -> None:
     older, newer = (left_by(tmp_path, name * 20, age) for name, age in (("a", 900), ("b", 90)))
     make_room(tmp_path, 0)
     assert older.exists()
@@ -111,7 +111,7 @@ def test_room_is_made_where_it_is_needed_the_oldest_first(tmp_path: Path) -> Non
     assert not newer.exists()
 
 
-def test_room_is_never_made_of_what_this_job_can_use_again(tmp_path: Path) -> None:
+def test_reusable_leftovers_are_kept(tmp_path: Path) -> None:
     mine, another = (left_by(tmp_path, name * 20, 900) for name in ("a", "b"))
     assert left_bytes(tmp_path, "a" * 20) == 4
     assert left_bytes(tmp_path, "c" * 20) == 0
@@ -120,7 +120,7 @@ def test_room_is_never_made_of_what_this_job_can_use_again(tmp_path: Path) -> No
     assert not another.exists()
 
 
-def test_a_folder_that_is_about_to_be_locked_is_let_be(tmp_path: Path) -> None:
+def test_young_unlocked_folder_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / f"spikeinterface-cloud-job-{JOB[:16]}"
     folder.mkdir()
     make_room(tmp_path, 10**18)
@@ -130,7 +130,7 @@ def test_a_folder_that_is_about_to_be_locked_is_let_be(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-def test_without_a_place_to_survive_it_is_temporary() -> None:
+def test_without_scratch_folder_a_temporary_one_is_used() -> None:
     folder = end_with(Interrupted(), None)
     assert folder.name.startswith("spikeinterface-cloud-job-")
     assert not folder.exists()

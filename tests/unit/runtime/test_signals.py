@@ -27,7 +27,7 @@ PROGRAM = """
 """
 
 
-def test_a_worker_that_nobody_knows_of_does_not_stay_behind() -> None:
+def test_forgotten_worker_is_killed() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(PROGRAM)],
         cwd=ROOT,
@@ -68,7 +68,7 @@ SWALLOWING = """
 """
 
 
-def test_a_request_that_python_swallows_is_made_again() -> None:
+def test_swallowed_interruption_is_repeated() -> None:
     """As in a finalizer, which may run at any moment and lets no exception out."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SWALLOWING)],

@@ -109,7 +109,7 @@ def test_tetrodes_have_no_drift_to_correct(n: int, by_um: tuple[float, float]) -
         (square(64, 17.5), {"nblocks": 0, "x_centers": 4}),
     ],
 )
-def test_what_a_layout_needs(layout: Layout, expected: dict[str, Any]) -> None:
+def test_layout_decides_the_parameters(layout: Layout, expected: dict[str, Any]) -> None:
     assert values(layout) == expected
 
 
@@ -123,7 +123,7 @@ def test_a_waveform_is_two_milliseconds_long(rate_hz: float, nt: int) -> None:
     assert nt % 2 == 1
 
 
-def test_what_the_user_gave_is_not_chosen() -> None:
+def test_given_parameters_are_not_replaced() -> None:
     given = {"nblocks": 1, "do_CAR": True, "nt": 61}
     assert values(tetrodes(1, (0, 0)), 10_000.0, **given) == {}
     assert values(square(32, 42.0), x_centers=8) == {"nblocks": 0}
@@ -134,7 +134,7 @@ def test_what_the_user_gave_is_not_chosen() -> None:
 
 
 @pytest.mark.parametrize(("n_tetrodes", "erased"), [(1, True), (2, True), (3, False), (8, False)])
-def test_a_median_over_tetrodes(n_tetrodes: int, erased: bool) -> None:
+def test_common_median_is_not_used_for_tetrodes(n_tetrodes: int, erased: bool) -> None:
     layout = tetrodes(n_tetrodes, (300.0, 0.0))
     assert is_erased_by_a_median(layout) is erased
     spike = np.where(np.arange(4 * n_tetrodes) < 4, -200.0, 0.0)
@@ -142,7 +142,7 @@ def test_a_median_over_tetrodes(n_tetrodes: int, erased: bool) -> None:
     assert lower_median == (-200.0 if erased else 0.0)
 
 
-def test_one_probe_in_a_group_of_probes() -> None:
+def test_groups_of_probes_are_separate() -> None:
     group = ProbeGroup()
     for probe in apart(lambda: generate_tetrode(r=15), 3, (300.0, 0.0)):
         group.add_probe(probe)

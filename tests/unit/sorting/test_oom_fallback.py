@@ -36,7 +36,7 @@ CLUSTERING = f'  File "/x/kilosort/clustering_qr.py", line 240, in kmeans_pluspl
 
 
 @pytest.mark.parametrize("error", MEMORY_ERRORS)
-def test_memory_that_ran_out_is_recognized_anywhere_in_a_traceback(error: str) -> None:
+def test_out_of_memory_is_recognized_in_tracebacks(error: str) -> None:
     trace = f"Traceback (most recent call last):\n  File ...\n  {error}\nCompile with ..."
     assert out_of_memory(trace) == error
     assert (
@@ -46,13 +46,13 @@ def test_memory_that_ran_out_is_recognized_anywhere_in_a_traceback(error: str) -
 
 
 @pytest.mark.parametrize("error", OTHER_ERRORS)
-def test_another_failure_is_not_tried_again(error: str) -> None:
+def test_other_failures_are_not_retried(error: str) -> None:
     ladder = fallbacks("kilosort4", {}, n_groups=2)
     assert out_of_memory(error) is None
     assert next_fallback(ladder, ladder[0], error) is None
 
 
-def test_each_fallback_keeps_what_the_ones_before_it_changed() -> None:
+def test_fallbacks_accumulate_changes() -> None:
     given = {"torch_device": "cuda", "Th_universal": 8}
     ladder = fallbacks("kilosort4", given, n_groups=2)
     assert [(fallback.parameters, fallback.by_group) for fallback in ladder] == [
@@ -64,7 +64,7 @@ def test_each_fallback_keeps_what_the_ones_before_it_changed() -> None:
     ]
 
 
-def test_what_the_user_gave_stays() -> None:
+def test_given_parameters_are_kept() -> None:
     given = {"clear_cache": False, "batch_size": 90_000, "bad_channels": [3]}
     ladder = fallbacks("kilosort4", given, n_groups=2)
     assert [fallback.parameters for fallback in ladder] == [given]
@@ -74,7 +74,7 @@ def test_what_the_user_gave_stays() -> None:
     assert describe_kept_parameters({"clear_cache": True}) == ""
 
 
-def test_smaller_batches_are_passed_over_where_clustering_ran_out() -> None:
+def test_smaller_batches_are_skipped_if_clustering_ran_out() -> None:
     ladder = fallbacks("kilosort4", {}, n_groups=2)
     after_cache = next_fallback(ladder, ladder[0], CLUSTERING)
     assert after_cache is ladder[1]
@@ -82,11 +82,11 @@ def test_smaller_batches_are_passed_over_where_clustering_ran_out() -> None:
     assert next_fallback(ladder, ladder[1], GPU) is ladder[2]
 
 
-def test_the_ladder_ends() -> None:
+def test_fallbacks_are_finite() -> None:
     ladder = fallbacks("kilosort4", {}, n_groups=2)
     assert next_fallback(ladder, ladder[-1], GPU) is None
 
 
-def test_other_sorters_have_none() -> None:
+def test_other_sorters_have_no_fallbacks() -> None:
     [only] = fallbacks("spykingcircus2", {}, n_groups=4)
     assert next_fallback([only], only, GPU) is None

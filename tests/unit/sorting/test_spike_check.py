@@ -10,28 +10,28 @@ from spikeinterface_cloud.sorting.spike_check import is_noise_only, noise_levels
 
 
 @pytest.mark.parametrize("n_channels", [4, 32])
-def test_noise_alone_holds_no_spikes(n_channels: int) -> None:
+def test_pure_noise_has_no_spikes(n_channels: int) -> None:
     noise = NoiseGeneratorRecording(
         num_channels=n_channels, sampling_frequency=30000.0, durations=[5.0], seed=1
     )
     assert is_noise_only(noise)
 
 
-def test_noise_of_a_few_steps_holds_no_spikes() -> None:
+def test_coarsely_digitized_noise_has_no_spikes() -> None:
     """As Neuropixels 1.0 has it, behind a median reference: 10 uV in steps of 2.3."""
     samples = np.random.default_rng(0).normal(0.0, 10.0 / 2.34, size=(300_000, 16))
     noise = si.NumpyRecording([np.round(samples).astype("int16")], sampling_frequency=30000.0)
     assert is_noise_only(spre.common_reference(spre.highpass_filter(noise, freq_min=300.0)))
 
 
-def test_a_recording_with_units_holds_spikes() -> None:
+def test_recording_with_units_has_spikes() -> None:
     recording, _ = si.generate_ground_truth_recording(
         durations=[5.0], num_channels=8, num_units=4, sampling_frequency=30000.0, seed=0
     )
     assert not is_noise_only(recording)
 
 
-def test_a_segment_of_a_few_samples_hides_no_spikes() -> None:
+def test_short_segment_hides_no_spikes() -> None:
     recording, _ = si.generate_ground_truth_recording(
         durations=[5.0], num_channels=8, num_units=4, sampling_frequency=30000.0, seed=0
     )
