@@ -51,6 +51,20 @@ EXIT_CODES: Mapping[int, ExitCode] = {
 }
 
 
+def printable(text: str) -> str:
+    r"""Return a text from outside with its control characters escaped, for a log or a terminal.
+
+    Line ends would forge lines, and escape sequences would control the terminal.
+
+    >>> printable("µV\n\x1b[31m")
+    'µV\\n\\x1b[31m'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 class CloudJobError(Exception):
     """The base of all errors that a user or a retry can resolve."""
 

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import humanize
 
 from spikeinterface_cloud.config.locations import mask_signatures
+from spikeinterface_cloud.errors import printable
 from spikeinterface_cloud.runtime.heartbeat import HEARTBEAT_S, Heartbeat, activity
 
 logger = logging.getLogger(__name__)
@@ -92,13 +94,23 @@ class _LogFile(logging.FileHandler):
 
 
 class _Formatter(logging.Formatter):
-    """Lines in UTC without signed URLs, even in tracebacks."""
+    """Lines in UTC without signed URLs or control characters, even in tracebacks."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line without signatures of URLs."""
         return mask_signatures(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line with the control characters of outside text escaped."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:
+        """Return the traceback, indented so that no line of it looks like one of the log."""
+        lines = super().formatException(ei).splitlines()
+        return "\n".join(f"  {printable(line)}" for line in lines)
 
 
 @contextmanager

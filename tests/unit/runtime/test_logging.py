@@ -103,3 +103,42 @@ def test_logs_contain_no_signed_urls(tmp_path: Path) -> None:
 )
 def test_bytes_are_formatted_in_binary_units(size_bytes: int, text: str) -> None:
     assert format_bytes(size_bytes) == text
+
+
+#: a line end, a color, the title of a terminal, a C1 control, a right-to-left override
+HOSTILE = (
+    "AP0\n2026-01-01T00:00:00Z ERROR   forged\r\x1b[31m\x1b]0;title\x07\x9b2J\u2028\u202e\udcff"
+)
+
+
+def assert_plain(text: str) -> None:
+    assert "forged" in text
+    assert not re.search(r"^\S* ERROR   forged", text, re.MULTILINE)
+    assert all(character.isprintable() for line in text.split("\n") for character in line)
+
+
+def test_outside_text_forges_no_line_and_reaches_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(tmp_path / "run.log")
+    logging.getLogger("spikeinterface_cloud.test").warning("channel %s", HOSTILE)
+    logged = (tmp_path / "run.log").read_text()
+    assert logged == capsys.readouterr().err
+    assert logged.count("\n") == 1
+    assert r"channel AP0\n2026" in logged
+    assert_plain(logged)
+
+
+def test_tracebacks_forge_no_line(tmp_path: Path) -> None:
+    configure_logging(tmp_path / "run.log")
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        logging.getLogger("spikeinterface_cloud.test").exception("failed")
+    lines = (tmp_path / "run.log").read_text().splitlines()
+    assert "Traceback (most recent call last):" in lines[1]
+    assert_plain("\n".join(lines))
+
+
+def test_printable_text_is_unchanged() -> None:
+    assert errors.printable("µV, 10⁻⁴, Größe, 日本語 'x' \\n") == "µV, 10⁻⁴, Größe, 日本語 'x' \\n"
