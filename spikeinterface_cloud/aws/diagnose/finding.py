@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+
+T = TypeVar("T")
 
 #: a part of a reply of AWS
 Reply: TypeAlias = Mapping[str, Any]
@@ -38,15 +41,21 @@ class Finding:
     command: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unavailable:
-    """Why AWS did not give a fact."""
+class Unavailable(Exception):
+    """AWS did not give a fact.
 
-    #: the action that gives it, like `ec2:DescribeSubnets`
-    permission: str
-    reason: str
-    #: whether the permission is missing
-    denied: bool
+    Parameters
+    ----------
+    permission
+        the action that gives it, like `ec2:DescribeSubnets`
+    denied
+        whether the permission is missing
+    """
+
+    def __init__(self, *, permission: str, reason: str, denied: bool) -> None:
+        super().__init__(f"{permission}: {reason}")
+        self.permission = permission
+        self.denied = denied
 
 
 def ok(evidence: str) -> Finding:
@@ -91,11 +100,11 @@ def downgrade_if_any_passes(findings: Sequence[Finding], name: str) -> list[Find
     ]
 
 
-def matching_text(reason: str, texts: Iterable[tuple[tuple[str, ...], str]], default: str) -> str:
-    """Return the first text one of whose signs occurs in a reason of AWS, or the default."""
-    lowered = reason.lower()
+def first_match(reason: str, entries: Mapping[str, T]) -> T | None:
+    """Return the first entry whose pattern occurs in a reason of AWS; None if there is none."""
     return next(
-        (text for signs, text in texts if any(sign.lower() in lowered for sign in signs)), default
+        (entry for pattern, entry in entries.items() if re.search(pattern, reason, re.IGNORECASE)),
+        None,
     )
 
 
@@ -106,5 +115,4 @@ def _unavailable(missing: Sequence[Unavailable]) -> Finding:
             evidence=f"requires {', '.join(denied)}",
             remedy="ask the account's owner for this permission, or to run this command",
         )
-    reasons = dict.fromkeys(f"{fact.permission}: {fact.reason}" for fact in missing)
-    return Finding(verdict=Verdict.UNKNOWN, evidence="; ".join(reasons))
+    return Finding(verdict=Verdict.UNKNOWN, evidence="; ".join(dict.fromkeys(map(str, missing))))

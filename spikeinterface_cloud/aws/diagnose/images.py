@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
-    Reply,
     Unavailable,
     failed,
     ok,
     warning,
 )
-from spikeinterface_cloud.aws.diagnose.query import query, query_optional
+from spikeinterface_cloud.aws.diagnose.query import fact, query, query_optional
 from spikeinterface_cloud.aws.session import AwsSession
 
 if TYPE_CHECKING:
@@ -88,52 +87,54 @@ def parse_image(image: str) -> EcrAddress | None:
     )
 
 
-def find_image(session: AwsSession, address: EcrAddress) -> EcrImage | Unavailable:
+@fact
+def find_image(session: AwsSession, address: EcrAddress) -> EcrImage:
     """Return ECR's description of an image."""
     ecr: ECRClient = session.client("ecr")
-    registry, repository = address.account, address.repository
     reply = query_optional(
         ABSENT,
         ecr.describe_images,
-        registryId=registry,
-        repositoryName=repository,
+        registryId=address.account,
+        repositoryName=address.repository,
         imageIds=[address.identifier],
     )
-    if isinstance(reply, Unavailable):
-        return reply
     if reply is None or not reply["imageDetails"]:
         return EcrImage(repository_exists=_repository_exists(ecr, address), exists=False)
-    manifests = query(
-        ecr.batch_get_image,
-        registryId=registry,
-        repositoryName=repository,
-        imageIds=[address.identifier],
-    )
     return EcrImage(
         repository_exists=True,
         exists=True,
         size_bytes=reply["imageDetails"][0].get("imageSizeInBytes", 0),
-        architectures=frozenset()
-        if isinstance(manifests, Unavailable)
-        else _architectures(manifests["images"]),
+        architectures=_architectures(ecr, address),
     )
 
 
 def _repository_exists(ecr: ECRClient, address: EcrAddress) -> bool:
     """Return whether the repository exists; True if ECR does not say."""
-    reply = query_optional(
-        (NO_REPOSITORY,),
-        ecr.describe_repositories,
-        registryId=address.account,
-        repositoryNames=[address.repository],
-    )
+    try:
+        reply = query_optional(
+            (NO_REPOSITORY,),
+            ecr.describe_repositories,
+            registryId=address.account,
+            repositoryNames=[address.repository],
+        )
+    except Unavailable:
+        return True
     return reply is not None
 
 
-def _architectures(images: Sequence[Reply]) -> frozenset[str]:
+def _architectures(ecr: ECRClient, address: EcrAddress) -> frozenset[str]:
     """Return those that an index of manifests lists; a single manifest does not name its own."""
     found: set[str] = set()
-    for image in images:
+    try:
+        reply = query(
+            ecr.batch_get_image,
+            registryId=address.account,
+            repositoryName=address.repository,
+            imageIds=[address.identifier],
+        )
+    except Unavailable:
+        return frozenset()
+    for image in reply["images"]:
         try:
             manifest = json.loads(image.get("imageManifest", "{}"))
         except json.JSONDecodeError:

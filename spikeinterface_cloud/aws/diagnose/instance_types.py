@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from spikeinterface_cloud.aws.diagnose.finding import Reply, Unavailable
-from spikeinterface_cloud.aws.diagnose.query import query_pages
+from spikeinterface_cloud.aws.diagnose.finding import Reply
+from spikeinterface_cloud.aws.diagnose.query import fact, query_pages
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
 from spikeinterface_cloud.aws.session import AwsSession
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 #: the families behind Batch's own choices (API reference, `instanceTypes`)
 BUNDLES: Mapping[str, Sequence[str]] = {
@@ -57,32 +61,27 @@ class InstanceType:
         )
 
 
-def find_instance_types(
-    session: AwsSession, environment: Reply
-) -> list[InstanceType] | Unavailable:
+@fact
+def find_instance_types(session: AwsSession, environment: Reply) -> list[InstanceType]:
     """Return the types that a compute environment may start, with all sizes of a family."""
-    ec2 = session.client("ec2")
+    ec2: EC2Client = session.client("ec2")
     replies = query_pages(
         ec2, "describe_instance_types", "InstanceTypes", Filters=_filters(environment)
     )
-    if isinstance(replies, Unavailable):
-        return replies
     return sorted(map(_type, replies), key=lambda kind: (kind.vcpus, kind.memory_mib, kind.name))
 
 
-def zones_by_type(
-    session: AwsSession, environment: Reply
-) -> dict[str, frozenset[str]] | Unavailable:
+@fact
+def zones_by_type(session: AwsSession, environment: Reply) -> dict[str, frozenset[str]]:
     """Return the availability zones that offer each type."""
+    ec2: EC2Client = session.client("ec2")
     offers = query_pages(
-        session.client("ec2"),
+        ec2,
         "describe_instance_type_offerings",
         "InstanceTypeOfferings",
         LocationType="availability-zone",
         Filters=_filters(environment),
     )
-    if isinstance(offers, Unavailable):
-        return offers
     names = {offer["InstanceType"] for offer in offers}
     return {
         name: frozenset(offer["Location"] for offer in offers if offer["InstanceType"] == name)

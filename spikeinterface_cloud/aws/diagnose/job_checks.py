@@ -6,8 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.diagnose.exit_codes import explain_exit_code
-from spikeinterface_cloud.aws.diagnose.finding import Finding, Verdict, failed, ok, warning
-from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
+from spikeinterface_cloud.aws.diagnose.finding import (
+    Finding,
+    Verdict,
+    failed,
+    first_match,
+    ok,
+    warning,
+)
+from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED
 from spikeinterface_cloud.runtime.logging import format_seconds
 
 #: seconds after its submission until a job in this state is worth a warning: a first instance takes
@@ -40,7 +47,7 @@ def _check_waiting(job: JobState, now_s: float) -> Finding:
     waited_s = max(0.0, now_s - float(job.reply.get("createdAt", now_s * 1000)) / 1000)
     attempts = f" after {len(job.attempts)} attempts" if job.attempts else ""
     state = f"{job.status}{attempts}, {format_seconds(waited_s)} after its submission"
-    known = meaning_of(job.reason, (*BLOCKED, *NOT_STARTED)) if job.reason else None
+    known = first_match(job.reason, {**BLOCKED, **NOT_STARTED})
     if known is not None:
         return failed(f"{state}: {known.meaning} ({job.reason})", known.remedy)
     if job.reason:
@@ -56,13 +63,13 @@ def check_end(job: JobState) -> Finding:
     reason = f" ({job.reason})" if job.reason else ""
     attempts = f" after {job.n_attempts} attempts" if job.n_attempts > 1 else ""
     code = job.exit_code
-    known = meaning_of(job.reason, NOT_STARTED)
+    known = first_match(job.reason, NOT_STARTED)
     if code is None:
         meaning = known.meaning if known else "its container never started"
         remedy = known.remedy if known else "see the checks below for the cause"
         return failed(f"FAILED{attempts}: {meaning}{reason}", remedy)
     meaning, remedy = explain_exit_code(code)
-    if known is not None and known.signs[0] != "Task failed to start":
+    if known is not None and known is not NOT_STARTED["Task failed to start"]:
         meaning, remedy = known.meaning, known.remedy
     return failed(f"FAILED{attempts} with exit code {code}: {meaning}{reason}", remedy)
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.diagnose.finding import Reply, Unavailable
-from spikeinterface_cloud.aws.diagnose.query import query_optional, query_pages
+from spikeinterface_cloud.aws.diagnose.query import fact, query_optional, query_pages
 from spikeinterface_cloud.aws.session import AwsSession
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import FilterTypeDef
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 
@@ -52,35 +51,40 @@ def find_network(session: AwsSession, environment: Reply) -> Network:
     ec2: EC2Client = session.client("ec2")
     subnets = _subnets(ec2, list(resources.get("subnets", ())))
     vpcs = sorted({subnet["VpcId"] for subnet in subnets}) if isinstance(subnets, list) else []
-    in_vpcs: list[FilterTypeDef] = [{"Name": "vpc-id", "Values": vpcs}]
     return Network(
         subnets=subnets,
-        route_tables=query_pages(ec2, "describe_route_tables", "RouteTables", Filters=in_vpcs)
-        if vpcs
-        else [],
-        endpoints=query_pages(ec2, "describe_vpc_endpoints", "VpcEndpoints", Filters=in_vpcs)
-        if vpcs
-        else [],
+        route_tables=_in_vpcs(ec2, "describe_route_tables", "RouteTables", vpcs),
+        endpoints=_in_vpcs(ec2, "describe_vpc_endpoints", "VpcEndpoints", vpcs),
         security_groups=_security_groups(ec2, list(resources.get("securityGroupIds", ()))),
         template=_template(ec2, resources.get("launchTemplate")),
     )
 
 
-def _subnets(ec2: EC2Client, names: list[str]) -> Sequence[Reply] | Unavailable | None:
+@fact
+def _in_vpcs(ec2: EC2Client, operation: str, key: str, vpcs: Sequence[str]) -> Sequence[Reply]:
+    if not vpcs:
+        return []
+    return query_pages(ec2, operation, key, Filters=[{"Name": "vpc-id", "Values": vpcs}])
+
+
+@fact
+def _subnets(ec2: EC2Client, names: list[str]) -> Sequence[Reply] | None:
     if not names:
         return None
     reply = query_optional(NO_SUBNET, ec2.describe_subnets, SubnetIds=names)
-    return reply if reply is None or isinstance(reply, Unavailable) else reply["Subnets"]
+    return reply["Subnets"] if reply else None
 
 
-def _security_groups(ec2: EC2Client, names: list[str]) -> Sequence[Reply] | Unavailable | None:
+@fact
+def _security_groups(ec2: EC2Client, names: list[str]) -> Sequence[Reply] | None:
     if not names:
         return []
     reply = query_optional(NO_GROUP, ec2.describe_security_groups, GroupIds=names)
-    return reply if reply is None or isinstance(reply, Unavailable) else reply["SecurityGroups"]
+    return reply["SecurityGroups"] if reply else None
 
 
-def _template(ec2: EC2Client, named: Reply | None) -> Reply | Unavailable | None:
+@fact
+def _template(ec2: EC2Client, named: Reply | None) -> Reply | None:
     """Return the launch template's data; None if there is no such template or version."""
     if named is None:
         return None
@@ -95,7 +99,5 @@ def _template(ec2: EC2Client, named: Reply | None) -> Reply | Unavailable | None
         Versions=[named.get("version") or "$Default"],
         **name,
     )
-    if reply is None or isinstance(reply, Unavailable):
-        return reply
-    versions = reply["LaunchTemplateVersions"]
+    versions = reply["LaunchTemplateVersions"] if reply else []
     return versions[0].get("LaunchTemplateData", {}) if versions else None

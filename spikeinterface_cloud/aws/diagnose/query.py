@@ -1,17 +1,24 @@
-"""Calls to AWS that this user may not be allowed to make, or that a server does not support."""
+"""Calls to AWS that this user may not be allowed to make, or that a server does not support.
+
+A `query` raises Unavailable if AWS gives no reply, and AwsError if credentials or region are
+missing or refused.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import partial
+from functools import partial, wraps
 from types import MethodType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from spikeinterface_cloud.aws.diagnose.finding import Unavailable
 from spikeinterface_cloud.aws_errors import CREDENTIALS, DENIED, error_code, explain
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -20,11 +27,21 @@ T = TypeVar("T")
 REASON_LENGTH = 160
 
 
-def query(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Unavailable:
-    """Return AWS's reply to a client's method, or why there is none.
+def fact(find: Callable[P, T]) -> Callable[P, T | Unavailable]:
+    """Make a function of queries return Unavailable, rather than raise it."""
 
-    Raises AwsError (credentials or region are missing, or refused).
-    """
+    @wraps(find)
+    def found(*args: P.args, **kwargs: P.kwargs) -> T | Unavailable:
+        try:
+            return find(*args, **kwargs)
+        except Unavailable as unavailable:
+            return unavailable
+
+    return found
+
+
+def query(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Return AWS's reply to a client's method."""
     reply = query_optional((), method, *args, **kwargs)
     assert reply is not None
     return reply
@@ -32,15 +49,16 @@ def query(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Unav
 
 def query_optional(
     absent: Collection[str], method: Callable[P, T], *args: P.args, **kwargs: P.kwargs
-) -> T | Unavailable | None:
+) -> T | None:
     """Return AWS's reply, or None if AWS answers with one of the error codes `absent`."""
     bound = cast(MethodType, method)
-    return _call(bound.__self__, bound.__name__, partial(method, *args, **kwargs), absent)
+    client = cast("BaseClient", bound.__self__)
+    return _call(client, bound.__name__, partial(method, *args, **kwargs), absent)
 
 
 def query_pages(
-    client: Any, operation: str, key: str, absent: Collection[str] = (), **kwargs: Any
-) -> list[Any] | Unavailable:
+    client: BaseClient, operation: str, key: str, absent: Collection[str] = (), **kwargs: Any
+) -> list[Any]:
     """Return the entries of all pages under `key`; none for one of the error codes `absent`."""
     pages = client.get_paginator(operation).paginate
 
@@ -51,8 +69,8 @@ def query_pages(
 
 
 def _call(
-    client: Any, operation: str, call: Callable[[], T], absent: Collection[str]
-) -> T | Unavailable | None:
+    client: BaseClient, operation: str, call: Callable[[], T], absent: Collection[str]
+) -> T | None:
     """Call a method; its permission is named as in IAM, like `ec2:DescribeSubnets`."""
     service, action = client.meta.service_model.signing_name, client.meta.method_to_api_mapping
     permission = f"{service}:{action[operation]}"
@@ -67,6 +85,7 @@ def _call(
         reason = " ".join(str(error).split())
         if len(reason) > REASON_LENGTH:
             reason = f"{reason[:REASON_LENGTH]}..."
-        return Unavailable(permission=permission, reason=reason, denied=code in DENIED.codes)
+        denied = code in DENIED.codes
+        raise Unavailable(permission=permission, reason=reason, denied=denied) from error
     except BotoCoreError as error:
         raise explain(error, f"call {permission}") from error

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Reply,
     failed,
-    matching_text,
+    first_match,
     ok,
     warning,
 )
 from spikeinterface_cloud.aws.diagnose.quotas import is_spot
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
-from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, meaning_of
+from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED
 
 #: the number of waiting jobs whose order AWS gives
 LISTED = 100
 
-#: remedies for an invalid compute environment, by signs in its reason
-INVALID = (
-    (
-        ("none of the instances joined",),
-        "check the subnets, the security groups and the instance role below",
+#: remedies for an invalid compute environment, by patterns of its reason
+INVALID: Mapping[str, str] = {
+    "none of the instances joined": (
+        "check the subnets, the security groups and the instance role below"
     ),
-    (
-        ("not authorized", "AccessDenied", "service role", "sts:AssumeRole", "assume role"),
-        "check the roles below: the service role must be trusted by Batch",
+    "not authorized|AccessDenied|service role|sts:AssumeRole|assume role": (
+        "check the roles below: the service role must be trusted by Batch"
     ),
-    (("instance profile", "instanceProfile"), "check the instance role below"),
-    (("launch template", "LaunchTemplate"), "check the launch template below"),
-    (("subnet", "security group"), "check the subnets and security groups below"),
-)
+    "instance profile|instanceProfile": "check the instance role below",
+    "launch template|LaunchTemplate": "check the launch template below",
+    "subnet|security group": "check the subnets and security groups below",
+}
 
 
 def check_queue(queue: Reply | None) -> Iterator[Finding]:
@@ -81,7 +79,7 @@ def check_front(
         the job at the front
     """
     arn = job.reply.get("jobArn") if job is not None else None
-    known = meaning_of(first.reason, BLOCKED) if first is not None else None
+    known = first_match(first.reason, BLOCKED) if first is not None else None
     is_first = bool(front) and front[0] == arn
     place = f"{front.index(arn) + 1}. in the queue" if arn in front else ""
     if first is not None and known is not None and not is_first:
@@ -134,7 +132,7 @@ def _state_problem(environment: Reply) -> Finding | None:
     reason = str(environment.get("statusReason") or "no reason is given")
     status = environment.get("status")
     if status == "INVALID":
-        remedy = matching_text(reason, INVALID, "correct the cause that the reason names")
+        remedy = first_match(reason, INVALID) or "correct the cause that the reason names"
         return failed(f"INVALID: {reason}", f"{remedy}; then disable and enable it", enable)
     if status in ("DELETING", "DELETED"):
         return failed(f"{status}: {reason}", "add another compute environment to the queue")

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Reply,
-    Unavailable,
     failed,
     ok,
     warning,
 )
 from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType, family_of
-from spikeinterface_cloud.aws.diagnose.query import query, query_optional
+from spikeinterface_cloud.aws.diagnose.query import fact, query, query_optional
 from spikeinterface_cloud.aws.session import AwsSession
 
 if TYPE_CHECKING:
@@ -85,19 +84,15 @@ def types_by_kind(types: Iterable[InstanceType], spot: bool) -> dict[str, list[I
     return kinds
 
 
-def find_quota(session: AwsSession, kind: str, spot: bool) -> Quota | Unavailable:
+@fact
+def find_quota(session: AwsSession, kind: str, spot: bool) -> Quota:
     """Return the quota of a kind; AWS's default if it was never raised."""
     client: ServiceQuotasClient = session.client("service-quotas")
     code = (SPOT_CODES if spot else ON_DEMAND_CODES)[kind]
     absent = ("NoSuchResourceException",)
-    reply: Reply | Unavailable | None = query_optional(
+    reply = query_optional(
         absent, client.get_service_quota, ServiceCode="ec2", QuotaCode=code
-    )
-    if reply is None:
-        default = query(client.get_aws_default_service_quota, ServiceCode="ec2", QuotaCode=code)
-        reply = default
-    if isinstance(reply, Unavailable):
-        return reply
+    ) or query(client.get_aws_default_service_quota, ServiceCode="ec2", QuotaCode=code)
     return Quota(
         kind=kind,
         is_spot=spot,

@@ -13,7 +13,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     ok,
     warning,
 )
-from spikeinterface_cloud.aws.diagnose.query import query_optional, query_pages
+from spikeinterface_cloud.aws.diagnose.query import fact, query_optional, query_pages
 from spikeinterface_cloud.aws.session import AwsSession
 
 if TYPE_CHECKING:
@@ -52,32 +52,37 @@ class InstanceProfile:
     roles: tuple[Role | Unavailable | None, ...]
 
 
-def find_role(session: AwsSession, arn: str) -> Role | Unavailable | None:
+@fact
+def find_role(session: AwsSession, arn: str) -> Role | None:
     """Return the role with this ARN or name; None if there is none."""
     iam: IAMClient = session.client("iam")
     name = arn.rpartition("/")[2]
     reply = query_optional(ABSENT, iam.get_role, RoleName=name)
-    if reply is None or isinstance(reply, Unavailable):
-        return reply
-    policies = query_pages(
-        iam, "list_attached_role_policies", "AttachedPolicies", ABSENT, RoleName=name
-    )
+    if reply is None:
+        return None
     return Role(
         name=name,
         trusted=trusted_services(reply["Role"].get("AssumeRolePolicyDocument", {})),
-        policies=policies
-        if isinstance(policies, Unavailable)
-        else frozenset(policy["PolicyName"] for policy in policies),
+        policies=_policies(iam, name),
     )
 
 
-def find_profile(session: AwsSession, arn: str) -> InstanceProfile | Unavailable | None:
+@fact
+def _policies(iam: IAMClient, role: str) -> frozenset[str]:
+    policies = query_pages(
+        iam, "list_attached_role_policies", "AttachedPolicies", ABSENT, RoleName=role
+    )
+    return frozenset(policy["PolicyName"] for policy in policies)
+
+
+@fact
+def find_profile(session: AwsSession, arn: str) -> InstanceProfile | None:
     """Return the instance profile with this ARN or name; None if there is none."""
     iam: IAMClient = session.client("iam")
     name = arn.rpartition("/")[2]
     reply = query_optional(ABSENT, iam.get_instance_profile, InstanceProfileName=name)
-    if reply is None or isinstance(reply, Unavailable):
-        return reply
+    if reply is None:
+        return None
     names = [role["RoleName"] for role in reply["InstanceProfile"].get("Roles", ())]
     return InstanceProfile(name=name, roles=tuple(find_role(session, role) for role in names))
 

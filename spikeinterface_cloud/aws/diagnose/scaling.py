@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.diagnose.finding import Reply, Unavailable
-from spikeinterface_cloud.aws.diagnose.query import query, query_pages
+from spikeinterface_cloud.aws.diagnose.query import fact, query, query_pages
 from spikeinterface_cloud.aws.session import AwsSession
 
 if TYPE_CHECKING:
@@ -41,18 +41,17 @@ def find_scaling(session: AwsSession, environment: Reply) -> Scaling:
     )
 
 
-def _groups(session: AwsSession, environment: str) -> list[Reply] | Unavailable:
+@fact
+def _groups(session: AwsSession, environment: str) -> list[Reply]:
     """Return the groups that Batch named after the compute environment."""
     prefixes = (f"AWSBatch-{environment}-asg-", f"{environment}-asg-")
-    groups = query_pages(
-        session.client("autoscaling"), "describe_auto_scaling_groups", "AutoScalingGroups"
-    )
-    if isinstance(groups, Unavailable):
-        return groups
+    client: AutoScalingClient = session.client("autoscaling")
+    groups = query_pages(client, "describe_auto_scaling_groups", "AutoScalingGroups")
     return [group for group in groups if group["AutoScalingGroupName"].startswith(prefixes)]
 
 
-def _activities(session: AwsSession, groups: Sequence[Reply]) -> list[Reply] | Unavailable:
+@fact
+def _activities(session: AwsSession, groups: Sequence[Reply]) -> list[Reply]:
     client: AutoScalingClient = session.client("autoscaling")
     activities: list[Reply] = []
     for group in groups:
@@ -61,13 +60,12 @@ def _activities(session: AwsSession, groups: Sequence[Reply]) -> list[Reply] | U
             AutoScalingGroupName=group["AutoScalingGroupName"],
             MaxRecords=ACTIVITIES,
         )
-        if isinstance(reply, Unavailable):
-            return reply
         activities += reply["Activities"]
     return sorted(activities, key=lambda activity: activity["StartTime"], reverse=True)
 
 
-def _instances(session: AwsSession, cluster: str | None) -> list[Reply] | Unavailable:
+@fact
+def _instances(session: AwsSession, cluster: str | None) -> list[Reply]:
     if not cluster:
         return []
     ecs = session.client("ecs")
@@ -75,14 +73,10 @@ def _instances(session: AwsSession, cluster: str | None) -> list[Reply] | Unavai
     arns = query_pages(
         ecs, "list_container_instances", "containerInstanceArns", absent, cluster=cluster
     )
-    if isinstance(arns, Unavailable):
-        return arns
     instances: list[Reply] = []
     for start in range(0, len(arns), MOST_DESCRIBED):
         some = arns[start : start + MOST_DESCRIBED]
         reply = query(ecs.describe_container_instances, cluster=cluster, containerInstances=some)
-        if isinstance(reply, Unavailable):
-            return reply
         instances += reply["containerInstances"]
     return instances
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Reply,
     failed,
-    matching_text,
+    first_match,
     ok,
     warning,
 )
@@ -19,51 +19,39 @@ from spikeinterface_cloud.aws.diagnose.scaling import amount
 #: an instance that has not joined the cluster after this time never will
 JOINING = timedelta(minutes=10)
 
-#: remedies for a failed start, by signs in AWS's words
-START_FAILURES = (
-    (
-        ("VcpuLimitExceeded", "more vCPU capacity than your current vCPU limit"),
-        "the quota of On-Demand vCPUs is used up: request an increase (see the quota above)",
+#: remedies for a failed start, by patterns of AWS's words
+START_FAILURES: Mapping[str, str] = {
+    "VcpuLimitExceeded|more vCPU capacity than your current vCPU limit": (
+        "the quota of On-Demand vCPUs is used up: request an increase (see the quota above)"
     ),
-    (
-        ("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded"),
+    "MaxSpotInstanceCountExceeded|Max spot instance count exceeded": (
         "the quota of Spot vCPUs is used up: request an increase (see the quota above); it is "
-        "separate from the On-Demand quota",
+        "separate from the On-Demand quota"
     ),
-    (
-        ("InsufficientInstanceCapacity", "do not have sufficient", "UnfulfillableCapacity"),
+    "InsufficientInstanceCapacity|do not have sufficient|UnfulfillableCapacity": (
         "AWS has no capacity: add types and zones to the compute environment, submit to an "
-        "On-Demand queue, or wait",
+        "On-Demand queue, or wait"
     ),
-    (
-        ("SpotMaxPriceTooLow", "Spot request price", "price is lower"),
-        "Spot costs more than the compute environment offers: remove bidPercentage",
+    "SpotMaxPriceTooLow|Spot request price|price is lower": (
+        "Spot costs more than the compute environment offers: remove bidPercentage"
     ),
-    (
-        ("InvalidLaunchTemplate", "launch template"),
-        "correct the launch template of the compute environment",
+    "InvalidLaunchTemplate|launch template": (
+        "correct the launch template of the compute environment"
     ),
-    (
-        ("InstanceProfile", "instance profile"),
-        "name an existing instance profile in the compute environment",
+    "InstanceProfile|instance profile": (
+        "name an existing instance profile in the compute environment"
     ),
-    (
-        ("KMS", "Client.InternalError", "InvalidKmsKey"),
-        "allow the service-linked role of Auto Scaling to use the key that encrypts the disk",
+    "KMS|Client.InternalError|InvalidKmsKey": (
+        "allow the service-linked role of Auto Scaling to use the key that encrypts the disk"
     ),
-    (
-        ("not supported in your requested Availability Zone", "Unsupported"),
-        "remove the zones that lack the type, or add other types",
+    "not supported in your requested Availability Zone|Unsupported": (
+        "remove the zones that lack the type, or add other types"
     ),
-    (
-        ("InvalidAMIID", "InvalidAmi"),
-        "name an existing AMI, or leave the choice to Batch",
+    "InvalidAMIID|InvalidAmi": "name an existing AMI, or leave the choice to Batch",
+    "UnauthorizedOperation|not authorized|AuthFailure": (
+        "allow the service-linked role of Auto Scaling, and its Spot role, to start instances"
     ),
-    (
-        ("UnauthorizedOperation", "not authorized", "AuthFailure"),
-        "allow the service-linked role of Auto Scaling, and its Spot role, to start instances",
-    ),
-)
+}
 
 
 def check_activities(groups: Sequence[Reply], activities: Sequence[Reply]) -> Iterator[Finding]:
@@ -81,7 +69,7 @@ def check_activities(groups: Sequence[Reply], activities: Sequence[Reply]) -> It
     count = f"{len(bad)} of the last {len(activities)} starts failed; " if len(bad) > 1 else ""
     evidence = f"{count}{_words(bad[0])}"
     otherwise = "correct the cause that it names; AWS tries again by itself"
-    remedy = matching_text(_words(bad[0]), START_FAILURES, otherwise)
+    remedy = first_match(_words(bad[0]), START_FAILURES) or otherwise
     if bad[0] is activities[0]:
         yield failed(evidence, remedy)
     else:

@@ -18,6 +18,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     Verdict,
     downgrade_if_any_passes,
     failed,
+    first_match,
     ok,
     run_check,
 )
@@ -45,7 +46,7 @@ from spikeinterface_cloud.aws.diagnose.size_checks import (
     check_gpu_system,
     check_sizes,
 )
-from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED, meaning_of
+from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED
 from spikeinterface_cloud.aws.diagnose.table import findings_table, summary
 from spikeinterface_cloud.errors import EXIT_CODES
 
@@ -422,9 +423,12 @@ REASONS = [
 ]  # fmt: skip
 
 
+REASONS_OF_AWS = {**NOT_STARTED, **BLOCKED}
+
+
 @pytest.mark.parametrize(("reason", "meaning"), REASONS)
 def test_the_reasons_of_aws_are_known(reason: str, meaning: str) -> None:
-    known = meaning_of(reason, (*NOT_STARTED, *BLOCKED))
+    known = first_match(reason, REASONS_OF_AWS)
     assert known is not None
     assert meaning in known.meaning
     [waiting] = check_job(state("RUNNABLE", statusReason=reason), 0)
@@ -433,8 +437,8 @@ def test_the_reasons_of_aws_are_known(reason: str, meaning: str) -> None:
 
 
 def test_every_known_reason_is_one_that_was_seen() -> None:
-    named = {id(meaning_of(reason, (*NOT_STARTED, *BLOCKED))) for reason, _ in REASONS}
-    assert named == {id(known) for known in (*NOT_STARTED, *BLOCKED)}
+    named = {id(first_match(reason, REASONS_OF_AWS)) for reason, _ in REASONS}
+    assert named == {id(known) for known in REASONS_OF_AWS.values()}
 
 
 def test_exit_codes_of_program_and_system_do_not_overlap() -> None:

@@ -146,10 +146,10 @@ def test_a_refusal_is_a_fact_that_is_not_seen(session: AwsSession, code: str, de
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", code, "no " * 200)
-        seen = query(ec2.describe_subnets)
-    assert isinstance(seen, Unavailable)
-    assert (seen.permission, seen.denied) == ("ec2:DescribeSubnets", denied)
-    assert len(seen.reason) < 200
+        with pytest.raises(Unavailable) as raised:
+            query(ec2.describe_subnets)
+    assert (raised.value.permission, raised.value.denied) == ("ec2:DescribeSubnets", denied)
+    assert len(str(raised.value)) < 200
 
 
 def test_credentials_that_nobody_takes_end_it(session: AwsSession) -> None:
