@@ -291,14 +291,15 @@ def estimate(session: AwsSession, as_json: bool, **given: Any) -> None:
     """Estimate hours and USD of sorting on each instance type."""
     from spikeinterface_cloud.aws.cli.values import EstimateOptions
     from spikeinterface_cloud.aws.estimate.command import estimate_jobs
+    from spikeinterface_cloud.aws.estimate.table import estimate_text, estimate_values
 
     estimate_options.check_options(given)
     region = click.get_current_context().params["region"]
     estimated = estimate_jobs(EstimateOptions(**given, region=region), os.environ, session)
     if as_json:
-        echo_json(estimated.values())
+        echo_json(estimate_values(*estimated))
     else:
-        click.echo(estimated.text())
+        click.echo(estimate_text(*estimated))
 
 
 program.add_command(infra)

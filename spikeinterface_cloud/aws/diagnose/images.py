@@ -76,15 +76,7 @@ def parse_image(image: str) -> EcrAddress | None:
     True
     """
     match = ECR.fullmatch(image)
-    if match is None:
-        return None
-    return EcrAddress(
-        account=match["account"],
-        region=match["region"],
-        repository=match["repository"],
-        tag=match["tag"],
-        digest=match["digest"],
-    )
+    return EcrAddress(**match.groupdict()) if match else None
 
 
 @fact

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.diagnose.exit_codes import explain_exit_code
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Verdict,
@@ -14,7 +13,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     ok,
     warning,
 )
-from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED
+from spikeinterface_cloud.aws.diagnose.meanings import BLOCKED, NOT_STARTED, explain_exit_code
 from spikeinterface_cloud.runtime.logging import format_seconds
 
 #: seconds after its submission until a job in this state is worth a warning: a first instance takes

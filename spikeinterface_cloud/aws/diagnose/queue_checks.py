@@ -13,9 +13,9 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     ok,
     warning,
 )
+from spikeinterface_cloud.aws.diagnose.meanings import BLOCKED
 from spikeinterface_cloud.aws.diagnose.quotas import is_spot
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
-from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED
 
 #: the number of waiting jobs whose order AWS gives
 LISTED = 100

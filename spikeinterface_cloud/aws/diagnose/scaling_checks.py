@@ -15,6 +15,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
 )
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
 from spikeinterface_cloud.aws.diagnose.scaling import amount
+from spikeinterface_cloud.aws.table import counted
 
 #: an instance that has not joined the cluster after this time never will
 JOINING = timedelta(minutes=10)
@@ -91,15 +92,15 @@ def check_instances(
     lost = len(instances) - len(connected)
     if not connected:
         yield failed(
-            f"{_count(len(instances))} in the cluster, but none is connected to ECS: the agent has "
-            "stopped",
+            f"{counted(len(instances), 'instance')} in the cluster, but none is connected to ECS: "
+            "the agent has stopped",
             "terminate them in the EC2 console, and Batch starts others; if it happens again, "
             "check the memory and the disk of the instance, which a job can fill",
         )
         return
-    lost_words = f"; not connected: {_count(lost)}" if lost else ""
+    words = f"{counted(len(connected), 'instance')} in the cluster; {_most_room(connected)}"
+    words += f"; not connected: {counted(lost, 'instance')}" if lost else ""
     room = [instance for instance in connected if _has_room(instance, request)]
-    words = f"{_count(len(connected))} in the cluster; {_most_room(connected)}{lost_words}"
     if request is not None and not room:
         yield warning(
             f"{words}: not enough for this job",
@@ -125,9 +126,9 @@ def _check_none_joined(
     ]
     last: datetime | None = max(started, default=None)
     if last is not None and now - last < JOINING:
-        return warning(f"{_count(len(running))} just started", "wait a few minutes")
+        return warning(f"{counted(len(running), 'instance')} just started", "wait a few minutes")
     return failed(
-        f"{_count(len(running))} in service, but none has joined the ECS cluster",
+        f"{counted(len(running), 'instance')} in service, but none has joined the ECS cluster",
         "check the subnets, the security groups and the instance role above; otherwise the AMI "
         "lacks the ECS agent, or the user data fails",
     )
@@ -158,7 +159,3 @@ def _most_room(instances: Sequence[Reply]) -> str:
 def _words(activity: Reply) -> str:
     words = activity.get("StatusMessage") or activity.get("Description") or activity["StatusCode"]
     return " ".join(str(words).split())
-
-
-def _count(number: int) -> str:
-    return "1 instance" if number == 1 else f"{number} instances"

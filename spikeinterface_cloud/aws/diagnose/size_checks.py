@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from spikeinterface_cloud.aws.diagnose.finding import Finding, Reply, failed, ok, warning
 from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType, names_of
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
+from spikeinterface_cloud.aws.table import counted
 
 
 def check_sizes(request: JobRequirements, types: Sequence[InstanceType]) -> Iterator[Finding]:
@@ -40,7 +41,7 @@ def check_gpu_request(request: JobRequirements) -> Iterator[Finding]:
             "submit with --gpus 1, or add the requirement GPU 1 to the job definition",
         )
     elif request.gpus:
-        yield ok(f"the job requests {_gpus(request.gpus)}")
+        yield ok(f"the job requests {counted(request.gpus, 'GPU')}")
     elif request.sorters_are_known:
         yield ok("none of its sorters needs one, and the job requests none")
     else:
@@ -80,7 +81,7 @@ def check_gpu_system(request: JobRequirements | None, environment: Reply) -> Ite
 
 def describe(request: JobRequirements) -> str:
     """Return the resources that a job requests, in words."""
-    gpus = f", {_gpus(request.gpus)}" if request.gpus else ""
+    gpus = f", {counted(request.gpus, 'GPU')}" if request.gpus else ""
     return f"{request.vcpus:g} vCPUs, {request.memory_mib:,} MiB{gpus}"
 
 
@@ -90,7 +91,7 @@ def _why_none(request: JobRequirements, types: Sequence[InstanceType]) -> Findin
         most = max(instance.gpus for instance in types)
         has = f"has more than {most}" if most else "has one"
         return failed(
-            f"the job requests {_gpus(request.gpus)}, but none of {names_of(types)} {has}",
+            f"the job requests {counted(request.gpus, 'GPU')}, but none of {names_of(types)} {has}",
             "submit to a queue with GPU instances, or add types like g4dn.2xlarge or g5.2xlarge "
             "to the compute environment",
         )
@@ -130,7 +131,3 @@ def _too_little_memory(request: JobRequirements, instance: InstanceType) -> Find
 
 def _any_nvidia(image_types: Sequence[str]) -> bool:
     return any(name.endswith("NVIDIA") for name in image_types)
-
-
-def _gpus(count: int) -> str:
-    return "1 GPU" if count == 1 else f"{count} GPUs"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from spikeinterface_cloud.aws.cli.estimate_options import typed_prices
 from spikeinterface_cloud.aws.cli.values import EstimateOptions
-from spikeinterface_cloud.aws.estimate import table
 from spikeinterface_cloud.aws.estimate.cost import Estimate, EstimateRequest, estimate
 from spikeinterface_cloud.aws.estimate.price_list import (
     PriceList,
@@ -32,26 +30,9 @@ from spikeinterface_cloud.prices import INSTANCE_SPECS, InstanceSpec
 DEFAULT_SORTERS = "kilosort4"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EstimateReport:
-    """The estimates, with their request and prices."""
-
-    request: EstimateRequest
-    prices: PriceList
-    estimates: list[Estimate]
-
-    def text(self) -> str:
-        """Return the estimates for people."""
-        return table.estimate_text(self.estimates, self.request, self.prices)
-
-    def values(self) -> dict[str, Any]:
-        """Return the estimates for programs."""
-        return table.estimate_values(self.estimates, self.request, self.prices)
-
-
 def estimate_jobs(
     options: EstimateOptions, environ: Mapping[str, str], session: AwsSession
-) -> EstimateReport:
+) -> tuple[list[Estimate], EstimateRequest, PriceList]:
     """Estimate the jobs that the options describe.
 
     Parameters
@@ -68,11 +49,8 @@ def estimate_jobs(
     prices = _prices(options)
     workloads, notes = _workloads(options, environ, session)
     request = EstimateRequest(workloads=workloads, sorters=sorters, scratch=options.scratch)
-    return EstimateReport(
-        request=request,
-        prices=replace(prices, notes=(*notes, *prices.notes)),
-        estimates=estimate(request, instances, prices),
-    )
+    estimates = estimate(request, instances, prices)
+    return estimates, request, replace(prices, notes=(*notes, *prices.notes))
 
 
 def _instances(options: EstimateOptions) -> list[InstanceSpec]:

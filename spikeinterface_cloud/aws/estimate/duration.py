@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikeinterface_cloud.aws.estimate import rates
@@ -21,7 +21,7 @@ MB_S_PER_GBPS = 125.0
 PASSES = {"preprocess": 2, "sort": 3, "analyze": 2}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class PartTime:
     """The duration of one part of a job."""
 
@@ -36,30 +36,24 @@ def job_times(
     instance: InstanceSpec, workload: Workload, sorters: Sequence[str], scratch: Scratch
 ) -> list[PartTime]:
     """Return the parts of one recording's job in their order, separately for each sorter."""
-    return list(_parts(instance, workload, sorters, scratch))
-
-
-def _parts(
-    instance: InstanceSpec, workload: Workload, sorters: Sequence[str], scratch: Scratch
-) -> Iterator[PartTime]:
     speeds = _Speeds.of(instance, scratch)
-    start = rates.START_S["gpu" if instance.gpu else "cpu"]
-    yield PartTime(name="start", seconds=start.value, rate=start)
-    fetched_mb = exactly(workload.fetched_gb * MB_PER_GB)
-    yield PartTime(
-        name="fetch",
-        seconds=(fetched_mb / speeds.network_mb_s).at_least(fetched_mb / speeds.disk_mb_s),
-        rate=rates.TRANSFER,
-    )
     samples = workload.samples_gb
-    yield speeds.on_cpu("preprocess", rates.PREPROCESSING, samples, PASSES["preprocess"])
+    fetched_mb = exactly(workload.fetched_gb * MB_PER_GB)
+    fetch_s = (fetched_mb / speeds.network_mb_s).at_least(fetched_mb / speeds.disk_mb_s)
+    publish_s = rates.RESULTS.value * samples * MB_PER_GB / speeds.network_mb_s
+    start = rates.START_S["gpu" if instance.gpu else "cpu"]
+    parts = [
+        PartTime("start", start.value, start),
+        PartTime("fetch", fetch_s, rates.TRANSFER),
+        speeds.on_cpu("preprocess", rates.PREPROCESSING, samples, PASSES["preprocess"]),
+    ]
     for sorter in sorters:
-        yield _sorting(speeds, samples, sorter)
-        yield speeds.on_cpu(f"analyze {sorter}", rates.ANALYSIS, samples, PASSES["analyze"])
-        results_mb = rates.RESULTS.value * samples * MB_PER_GB
-        yield PartTime(
-            name=f"publish {sorter}", seconds=results_mb / speeds.network_mb_s, rate=rates.RESULTS
-        )
+        parts += [
+            _sorting(speeds, samples, sorter),
+            speeds.on_cpu(f"analyze {sorter}", rates.ANALYSIS, samples, PASSES["analyze"]),
+            PartTime(f"publish {sorter}", publish_s, rates.RESULTS),
+        ]
+    return parts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +82,7 @@ class _Speeds:
         fixed, per_gb = figures
         computing = (fixed.value + per_gb.value * samples) / self.busy_cpus
         seconds = computing.at_least(self.reading(samples, passes))
-        return PartTime(name=name, seconds=seconds, rate=per_gb)
+        return PartTime(name, seconds, per_gb)
 
     def reading(self, samples: Interval, passes: int) -> Interval:
         """Return the time to read all samples so many times."""
@@ -112,4 +106,4 @@ def _sorting(speeds: _Speeds, samples: Interval, sorter: str) -> PartTime:
     rate = rates.KILOSORT4[speeds.gpu or rates.SLOWEST_GPU]
     computing = rates.KILOSORT4_FIXED.value + rate.value * samples
     seconds = computing.at_least(speeds.reading(samples, PASSES["sort"]))
-    return PartTime(name=name, seconds=seconds, rate=rate)
+    return PartTime(name, seconds, rate)

@@ -5,22 +5,85 @@ Modules that call AWS are imported where needed, so that `--help` starts at once
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeinterface_cloud.aws.cli.click_sections import SectionCommand
+from spikeinterface_cloud.aws.cli.click_sections import (
+    Pair,
+    SectionCommand,
+    option,
+    option_group,
+    poll_interval_option,
+)
 from spikeinterface_cloud.aws.cli.options import json_option, session_options
-from spikeinterface_cloud.aws.infra import options
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.aws.session import AwsSession
 
 #: the exit code after Ctrl-C, as shells have it
 INTERRUPTED = 130
+
+
+#: also read by a submission's `--stack`
+STACK_VARIABLE = "SPIKEINTERFACE_CLOUD_STACK"
+DEFAULT_STACK = "spikeinterface-cloud"
+
+#: the results bucket is named after the stack, the account and the region, in 63 characters
+STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+
+
+class StackName(click.ParamType[Any, Any]):
+    """The name of a stack, which is valid in the name of a bucket."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; refuse an invalid one."""
+        if not STACK_NAME.fullmatch(value) or value.endswith("-"):
+            self.fail(
+                f"{value!r} is not a valid name; begin with a lowercase letter, use lowercase "
+                "letters, digits and -, at most 30 in all.",
+                param,
+                ctx,
+            )
+        return str(value)
+
+
+stack_option = option_group(
+    "Stack",
+    option(
+        "--stack",
+        type=StackName(),
+        envvar=STACK_VARIABLE,
+        default=DEFAULT_STACK,
+        help=f"CloudFormation stack  [default: {DEFAULT_STACK}; variable: {STACK_VARIABLE}]",
+    ),
+)
+
+parameter_options = option_group(
+    "Stack",
+    option(
+        "--parameter",
+        "parameters",
+        type=Pair(),
+        multiple=True,
+        help="a parameter of the template (README), as often as needed; the others stay as they "
+        "are",
+    ),
+)
+
+acting_options = option_group(
+    "Acting",
+    option("--dry-run", is_flag=True, help="show what would change, and change nothing"),
+    option("--yes", is_flag=True, help="do not ask"),
+)
+
+watching_option = option_group("Acting", poll_interval_option(3.0))
 
 
 @click.group()
@@ -33,10 +96,10 @@ def infra() -> None:
 
 
 @infra.command(cls=SectionCommand)
-@options.stack_option
-@options.parameter_options
-@options.acting_options
-@options.watching_option
+@stack_option
+@parameter_options
+@acting_options
+@watching_option
 @session_options
 @json_option
 def up(
@@ -74,14 +137,12 @@ def up(
             raise
         with _continuing_on_aws(stack):
             up.carry_out(session, plan, poll_interval, lambda line: _echo_err([line]))
-        _echo_err(
-            [f"submit to it with --stack {stack}, or {options.STACK_VARIABLE}={stack} in .env"]
-        )
+        _echo_err([f"submit to it with --stack {stack}, or {STACK_VARIABLE}={stack} in .env"])
     _show_status(session, stack, as_json)
 
 
 @infra.command(cls=SectionCommand)
-@options.stack_option
+@stack_option
 @session_options
 @json_option
 def status(session: AwsSession, stack: str, as_json: bool) -> None:
@@ -90,9 +151,9 @@ def status(session: AwsSession, stack: str, as_json: bool) -> None:
 
 
 @infra.command(cls=SectionCommand)
-@options.stack_option
-@options.acting_options
-@options.watching_option
+@stack_option
+@acting_options
+@watching_option
 @session_options
 def down(session: AwsSession, stack: str, dry_run: bool, yes: bool, poll_interval: float) -> None:
     """Delete the stack; results, images and logs stay."""

@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.batch.jobs import recent_jobs
-from spikeinterface_cloud.aws.infra.stack import check_settled, our_stack, resources_of
-from spikeinterface_cloud.aws.infra.wait import check_outcome, event_ids, wait
+from spikeinterface_cloud.aws.infra.stack import (
+    check_outcome,
+    check_settled,
+    event_ids,
+    our_stack,
+    resources_of,
+    wait,
+)
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError, translate_stack_errors

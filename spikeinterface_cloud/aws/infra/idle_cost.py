@@ -41,14 +41,7 @@ USD_PER_MONTH: Mapping[str, float] = {
     "AWS::IAM::Policy": 0,
     "AWS::IAM::Role": 0,
     "AWS::S3::BucketPolicy": 0,
-    # types that the template may get
-    "AWS::CloudWatch::Alarm": 0.10,
-    "AWS::EC2::EIP": 0.005 * HOURS_PER_MONTH,
-    "AWS::EC2::NatGateway": 0.045 * HOURS_PER_MONTH,
-    "AWS::Events::Rule": 0,
-    "AWS::KMS::Key": 1.00,
-    "AWS::SNS::Topic": 0,
-    "AWS::SecretsManager::Secret": 0.40,
+    "AWS::EC2::NatGateway": 0.045 * HOURS_PER_MONTH,  # in templates that were changed
 }
 
 #: USD per GB-month of the stored data

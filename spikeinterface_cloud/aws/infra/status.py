@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from spikeinterface_cloud.aws.infra.events import first_failure
 from spikeinterface_cloud.aws.infra.idle_cost import USD_PER_GB_MONTH, describe_idle_cost, idle_cost
-from spikeinterface_cloud.aws.infra.stack import our_stack, parameters_of, resources_of
+from spikeinterface_cloud.aws.infra.stack import (
+    first_failure,
+    our_stack,
+    parameters_of,
+    resources_of,
+)
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_stack_errors

@@ -11,10 +11,13 @@ from spikeinterface_cloud.aws.infra.change_set import ChangeSet
 from spikeinterface_cloud.aws.infra.idle_cost import describe_idle_cost, idle_cost
 from spikeinterface_cloud.aws.infra.stack import (
     UNDER_REVIEW,
+    check_outcome,
     check_updatable,
+    event_ids,
     our_stack,
     parameters_of,
     resources_of,
+    wait,
 )
 from spikeinterface_cloud.aws.infra.template import (
     choose_values,
@@ -23,9 +26,9 @@ from spikeinterface_cloud.aws.infra.template import (
     read_template,
     with_static_names,
 )
-from spikeinterface_cloud.aws.infra.wait import check_outcome, event_ids, wait
 from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.aws.table import counted
 from spikeinterface_cloud.aws_errors import translate_stack_errors
 
 if TYPE_CHECKING:
@@ -148,12 +151,3 @@ def carry_out(
         )
     check_outcome(cloudformation, stack, MADE, again)
     return stack
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "change"), counted(34, "change")
-    ('1 change', '34 changes')
-    """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

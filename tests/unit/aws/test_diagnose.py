@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.diagnose.exit_codes import SYSTEM_EXIT_CODES, explain_exit_code
 from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Unavailable,
@@ -25,6 +24,12 @@ from spikeinterface_cloud.aws.diagnose.finding import (
 from spikeinterface_cloud.aws.diagnose.images import EcrImage, check_image, parse_image
 from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType
 from spikeinterface_cloud.aws.diagnose.job_checks import check_job
+from spikeinterface_cloud.aws.diagnose.meanings import (
+    BLOCKED,
+    NOT_STARTED,
+    SYSTEM_EXIT_CODES,
+    explain_exit_code,
+)
 from spikeinterface_cloud.aws.diagnose.network_checks import (
     NEEDED_ENDPOINTS,
     check_security_groups,
@@ -46,7 +51,6 @@ from spikeinterface_cloud.aws.diagnose.size_checks import (
     check_gpu_system,
     check_sizes,
 )
-from spikeinterface_cloud.aws.diagnose.status_reasons import BLOCKED, NOT_STARTED
 from spikeinterface_cloud.aws.diagnose.table import findings_table, summary
 from spikeinterface_cloud.errors import EXIT_CODES
 

@@ -1,10 +1,12 @@
-"""The meaning of AWS's reasons for a job's state, and the remedies, by patterns of the reasons."""
+"""The meaning of AWS's reasons for a job's state and of exit codes, and the remedies."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from spikeinterface_cloud.errors import EXIT_CODES, ExitCode
 from spikeinterface_cloud.runtime.disk import DISK_FACTOR
 
 
@@ -15,7 +17,8 @@ class Meaning(NamedTuple):
     remedy: str
 
 
-#: of a job that waits at the front of its queue (AWS Batch user guide, "Jobs stuck in RUNNABLE")
+#: of a job that waits at the front of its queue, by patterns of the reason (AWS Batch user guide,
+#: "Jobs stuck in RUNNABLE")
 BLOCKED: Mapping[str, Meaning] = {
     "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": Meaning(
         "AWS has no capacity for the instance types of the queue",
@@ -47,7 +50,7 @@ BLOCKED: Mapping[str, Meaning] = {
     ),
 }
 
-#: of a job that did not start, or was stopped from outside
+#: of a job that did not start, or was stopped from outside, by patterns of the reason
 NOT_STARTED: Mapping[str, Meaning] = {
     "Canceled by JobStateTimeLimit": Meaning(
         "the queue canceled it because it was blocked for too long",
@@ -112,3 +115,35 @@ NOT_STARTED: Mapping[str, Meaning] = {
         "check the image, the roles and the log group below",
     ),
 }
+
+#: the exit codes of Docker and the shell
+SYSTEM_EXIT_CODES: Mapping[int, ExitCode] = {
+    125: ExitCode("Docker could not run the container", "compare the job definition to its image"),
+    126: ExitCode("the command cannot be executed", "set it to `python run_script.py`"),
+    127: ExitCode("the image has no such command", "set it to `python run_script.py`"),
+    128 + signal.SIGKILL: ExitCode(
+        "it was killed: usually for using more memory than the job requested, otherwise at its "
+        "timeout or with its instance",
+        "submit with more --memory, or a lower N_JOBS",
+    ),
+    128 + signal.SIGSEGV: ExitCode(
+        "a library of a sorter crashed", "read the end of the log; more --memory may help"
+    ),
+    128 + signal.SIGTERM: ExitCode(
+        "it was stopped before the program had started: canceled, at its timeout, or with its "
+        "instance",
+        "submit again",
+    ),
+}
+
+
+def explain_exit_code(code: int) -> ExitCode:
+    """Return the meaning of an exit code, and what to do.
+
+    >>> explain_exit_code(66).meaning
+    'the source is missing or forbidden'
+    """
+    unknown = ExitCode(
+        "not an exit code of this program", "read the log; is it this project's image?"
+    )
+    return EXIT_CODES.get(code) or SYSTEM_EXIT_CODES.get(code) or unknown
