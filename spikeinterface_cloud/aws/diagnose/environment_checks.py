@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from spikeinterface_cloud.aws.diagnose import (
@@ -32,22 +32,16 @@ from spikeinterface_cloud.aws.diagnose.scaling import Scaling, find_scaling, reg
 from spikeinterface_cloud.aws.session import AwsSession
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InstancePool:
-    """The instances that a compute environment may start, and those that run."""
-
-    types: list[InstanceType] | Unavailable
-    scaling: Scaling
-
-
-def find_instances(session: AwsSession, environment: Reply) -> InstancePool:
-    """Return the instance types, with the memory that running instances have registered."""
+def find_instances(
+    session: AwsSession, environment: Reply
+) -> tuple[list[InstanceType] | Unavailable, Scaling]:
+    """Return the instance types that may start, with the memory that running ones registered."""
     scaling = find_scaling(session, environment)
     types = find_instance_types(session, environment) if starts_instances(environment) else []
     if isinstance(types, list) and isinstance(scaling.instances, list):
         registered = registered_memory(scaling.instances)
         types = [replace(kind, registered_mib=registered.get(kind.name)) for kind in types]
-    return InstancePool(types=types, scaling=scaling)
+    return types, scaling
 
 
 def starts_instances(environment: Reply) -> bool:
@@ -59,7 +53,8 @@ def starts_instances(environment: Reply) -> bool:
 def diagnose_environment(
     session: AwsSession,
     environment: Reply,
-    pool: InstancePool,
+    types: list[InstanceType] | Unavailable,
+    scaling: Scaling,
     job: JobRequirements | None,
     now: datetime,
 ) -> list[Finding]:
@@ -67,18 +62,18 @@ def diagnose_environment(
     findings = run_check("environment", queue_checks.check_environment, environment, job)
     if starts_instances(environment):
         if job is not None:
-            findings += run_check("instance size", size_checks.check_sizes, job, pool.types)
+            findings += run_check("instance size", size_checks.check_sizes, job, types)
         findings += run_check("system", size_checks.check_gpu_system, job, environment)
-        fitting = _fitting(pool.types, job)
+        fitting = _fitting(types, job)
         findings += _check_quotas(session, environment, fitting)
         findings += _check_network(session, environment, fitting)
         findings += _check_roles(session, environment)
-    groups, activities = pool.scaling.groups, pool.scaling.activities
+    groups, activities = scaling.groups, scaling.activities
     findings += run_check("scaling", scaling_checks.check_activities, groups, activities)
     findings += run_check(
         "instances",
         scaling_checks.check_instances,
-        pool.scaling.instances,
+        scaling.instances,
         groups,
         activities,
         job,

@@ -139,15 +139,7 @@ def _architectures(ecr: ECRClient, address: EcrAddress) -> frozenset[str]:
 def check_image(
     address: EcrAddress, image: EcrImage, architectures: frozenset[str], region: str
 ) -> Iterator[Finding]:
-    """Check whether an instance can pull the image and run it.
-
-    Parameters
-    ----------
-    architectures
-        of the instances, in EC2's names; empty if unknown
-    region
-        of the instances
-    """
+    """Check whether instances of the architectures, none if unknown, can pull and run an image."""
     where = f"{address.repository}, account {address.account}, {address.region}"
     if not image.repository_exists:
         yield failed(

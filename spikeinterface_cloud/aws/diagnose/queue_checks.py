@@ -67,16 +67,9 @@ def names_in_order(queue: Reply) -> list[str]:
 def check_front(
     front: Sequence[str], job: JobState | None, first: JobState | None
 ) -> Iterator[Finding]:
-    """Check the jobs before a job in its queue; AWS gives a reason only for the first.
+    """Check the jobs before a waiting job, given the ARNs and the first of those at the front.
 
-    Parameters
-    ----------
-    front
-        the ARNs of the jobs at the front of the queue, in order
-    job
-        the waiting job; None to check the queue alone
-    first
-        the job at the front
+    AWS gives a reason only for the first. Without a job, the queue alone is checked.
     """
     arn = job.reply.get("jobArn") if job is not None else None
     known = first_match(first.reason, BLOCKED) if first is not None else None
@@ -84,8 +77,8 @@ def check_front(
     place = f"{front.index(arn) + 1}. in the queue" if arn in front else ""
     if first is not None and known is not None and not is_first:
         yield failed(
-            f"{_joined(place, f'{first.job_id} at the front is blocked')}: {known.meaning} "
-            f"({first.reason})",
+            f"{f'{place}; ' if place else ''}{first.job_id} at the front is blocked: "
+            f"{known.meaning} ({first.reason})",
             f"{known.remedy}; or cancel that job, because it blocks those behind it",
             f"python submit_job.py cancel {first.job_id}",
         )
@@ -196,7 +189,3 @@ def _limits(queue: Reply) -> str:
         for action in queue.get("jobStateTimeLimitActions", ())
     ]
     return f"; it cancels jobs that are blocked by {', '.join(actions)}" if actions else ""
-
-
-def _joined(*parts: str) -> str:
-    return "; ".join(part for part in parts if part)

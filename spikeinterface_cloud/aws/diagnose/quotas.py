@@ -105,15 +105,7 @@ def find_quota(session: AwsSession, kind: str, spot: bool) -> Quota:
 def check_quota(
     quota: Quota, instances: list[InstanceType], max_vcpus: int | None
 ) -> Iterator[Finding]:
-    """Check whether the quota allows the smallest instance type.
-
-    Parameters
-    ----------
-    instances
-        the types that the quota applies to
-    max_vcpus
-        the maximum of the compute environment
-    """
+    """Check whether the quota allows the smallest type, and the environment's maximum of vCPUs."""
     smallest = min(instances, key=lambda instance: instance.vcpus)
     allowed = f"{quota.vcpus:g} vCPUs of {quota.market} {quota.kind} instances ({quota.code})"
     other = "On-Demand" if quota.is_spot else "Spot"

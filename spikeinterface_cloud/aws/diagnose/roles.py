@@ -131,13 +131,7 @@ def check_profile(named: str, profile: InstanceProfile | None) -> Iterator[Findi
 def check_role(
     role: Role | None, named: str, service: str, policy: str | None
 ) -> Iterator[Finding]:
-    """Check whether a role exists, and the service may assume it.
-
-    Parameters
-    ----------
-    policy
-        the managed policy that it usually has
-    """
+    """Check whether a role exists, the service may assume it, and it has its usual policy."""
     if role is None:
         yield failed(
             f"there is no role {named}",

@@ -50,12 +50,8 @@ class Diagnosis:
 def diagnose_job(session: AwsSession, job_id: str, queue: str | None) -> Diagnosis:
     """Find out why a job does not start, or why it failed.
 
-    Parameters
-    ----------
-    queue
-        the queue to check if this user may not see the job
-
-    Raises AwsError (there is no such job, or AWS does not answer).
+    `queue` is checked if this user may not see the job. Raises AwsError (there is no such job, or
+    AWS does not answer).
     """
     job = batch_facts.find_job(session, job_id)
     if isinstance(job, Unavailable):
@@ -134,14 +130,14 @@ def _check_environments(
     pools = [find_instances(session, environment) for environment in environments]
     findings = [
         finding
-        for environment, pool in zip(environments, pools, strict=True)
-        for finding in diagnose_environment(session, environment, pool, needs, now)
+        for environment, (types, scaling) in zip(environments, pools, strict=True)
+        for finding in diagnose_environment(session, environment, types, scaling, needs, now)
     ]
     architectures = frozenset(
         name
-        for pool in pools
-        if isinstance(pool.types, list)
-        for kind in pool.types
+        for types, _ in pools
+        if isinstance(types, list)
+        for kind in types
         for name in kind.architectures
         if name != "i386"
     )

@@ -19,11 +19,6 @@ def findings_table(diagnosis: Diagnosis, width: int) -> str:
     """Return a row for each finding: check, verdict, and evidence with the remedy below.
 
     Commands are never wrapped, so that they can be copied.
-
-    Parameters
-    ----------
-    width
-        characters of a line
     """
     findings, names = diagnosis.findings, _names(diagnosis.findings)
     verdicts = [str(finding.verdict) for finding in findings]

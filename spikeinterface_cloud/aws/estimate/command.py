@@ -33,12 +33,7 @@ DEFAULT_SORTERS = "kilosort4"
 def estimate_jobs(
     options: EstimateOptions, environ: Mapping[str, str], session: AwsSession
 ) -> tuple[list[Estimate], EstimateRequest, PriceList]:
-    """Estimate the jobs that the options describe.
-
-    Parameters
-    ----------
-    options
-        the command's options by parameter; they are checked before any request to AWS
+    """Estimate the jobs that the options describe, which are checked before any request to AWS.
 
     Raises click.UsageError (options are missing, or exclude each other) and SettingsError,
     SourceError, AwsError, TransferError, UnavailableError (a sorter or price is wrong, or a size

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from spikeinterface_cloud.aws.estimate import rates
 from spikeinterface_cloud.aws.estimate.duration import PartTime, job_times
-from spikeinterface_cloud.aws.estimate.fit import Fit, Scratch, fit, has_nvme_scratch, scratch_gb
+from spikeinterface_cloud.aws.estimate.fit import Scratch, fit, has_nvme_scratch, scratch_gb
 from spikeinterface_cloud.aws.estimate.interval import Interval, total
 from spikeinterface_cloud.aws.estimate.price_list import PriceList
 from spikeinterface_cloud.aws.estimate.workload import Workload
@@ -26,7 +26,10 @@ class Estimate:
     """All recordings on one instance type, each as a job with its own instance."""
 
     instance: InstanceSpec
-    fit: Fit
+    #: why the jobs cannot run there; empty if they can
+    obstacles: tuple[str, ...]
+    #: what may still go wrong, and what is paid for without use
+    remarks: tuple[str, ...]
     #: of all jobs together, part by part
     parts: tuple[PartTime, ...]
     #: of all jobs together
@@ -40,7 +43,7 @@ class Estimate:
     @property
     def possible(self) -> bool:
         """Whether the jobs can run there."""
-        return not self.fit.obstacles
+        return not self.obstacles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,9 +80,11 @@ def _on(instance: InstanceSpec, request: EstimateRequest, prices: PriceList) -> 
         each * _volume_usd_per_hour(instance, workload, request.scratch)
         for each, workload in zip(job_hours, request.workloads, strict=True)
     )
+    obstacles, remarks = fit(instance, request.workloads, request.sorters, request.scratch)
     return Estimate(
         instance=instance,
-        fit=fit(instance, request.workloads, request.sorters, request.scratch),
+        obstacles=obstacles,
+        remarks=remarks,
         parts=tuple(
             replace(same[0], seconds=total(part.seconds for part in same))
             for same in zip(*jobs, strict=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from spikeinterface_cloud.aws.estimate.interval import Interval
@@ -20,31 +19,17 @@ from spikeinterface_cloud.runtime.memory_estimate import (
     job_bytes,
 )
 
+#: where the job works: on the instance store disks if there are any, or on a volume as large as
+#: needed
 Scratch = Literal["nvme", "ebs"]
 
 GIB = 1024**3
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fit:
-    """Whether a job and an instance type go together."""
-
-    #: why it cannot run there; empty if it can
-    obstacles: tuple[str, ...]
-    #: what may still go wrong, and what is paid for without use
-    remarks: tuple[str, ...]
-
-
 def fit(
     instance: InstanceSpec, workloads: Sequence[Workload], sorters: Sequence[str], scratch: Scratch
-) -> Fit:
-    """Compare the recordings and sorters with the instance type.
-
-    Parameters
-    ----------
-    scratch
-        `nvme`: the instance store disks, if there are any; `ebs`: a volume as large as needed
-    """
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the obstacles and remarks of `Estimate`."""
     usable = usable_memory_gib(instance)
     needed = [memory_gib(instance, each, sorters) for each in workloads]
     on_gpu = [name for name in sorters if needs_gpu(name, {})]
@@ -61,7 +46,7 @@ def fit(
         remarks.append("its GPU is paid for but not used")
     elif instance.n_gpus > 1:
         remarks.append(f"one of its {instance.n_gpus} GPUs is used")
-    return Fit(obstacles=obstacles, remarks=tuple(remarks))
+    return obstacles, tuple(remarks)
 
 
 def scratch_gb(workload: Workload) -> float:

@@ -78,7 +78,7 @@ def _row(estimate: Estimate) -> tuple[str, ...]:
     instance = estimate.instance
     gpu = instance.gpu or "-"
     if not estimate.possible:
-        why = f"{IMPOSSIBLE}: {'; '.join(estimate.fit.obstacles)}"
+        why = f"{IMPOSSIBLE}: {'; '.join(estimate.obstacles)}"
         return instance.name, gpu, "-", "-", "-", why
     return (
         instance.name,
@@ -86,7 +86,7 @@ def _row(estimate: Estimate) -> tuple[str, ...]:
         _format(estimate.hours),
         _format(estimate.on_demand_usd, _usd),
         _format(estimate.spot_usd, _usd),
-        "; ".join(estimate.fit.remarks),
+        "; ".join(estimate.remarks),
     )
 
 
@@ -129,8 +129,8 @@ def _estimate_values(estimate: Estimate, prices: PriceList) -> dict[str, Any]:
         "instanceType": name,
         "gpu": estimate.instance.gpu,
         "possible": estimate.possible,
-        "obstacles": list(estimate.fit.obstacles),
-        "remarks": list(estimate.fit.remarks),
+        "obstacles": list(estimate.obstacles),
+        "remarks": list(estimate.remarks),
         "hours": _interval_values(estimate.hours),
         "longestJobHours": _interval_values(estimate.longest_hours),
         "onDemandUsd": _interval_values(estimate.on_demand_usd),

@@ -47,13 +47,7 @@ class Workload:
         name: str = "",
         label: str = "",
     ) -> Workload:
-        """Return a recording of this size.
-
-        Parameters
-        ----------
-        name
-            of the file or folder; its extension decides whether the samples may be compressed
-        """
+        """Return a recording of this size; a file's extension tells if it may be compressed."""
         size_gb = size_bytes / GB
         compressed = name.rstrip("/").lower().endswith(COMPRESSED)
         return cls(

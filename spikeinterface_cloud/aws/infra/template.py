@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws_errors import translate_stack_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_stack_errors
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import CloudJobError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_ec2 import EC2Client
 
 TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.yaml"
 
@@ -23,6 +25,9 @@ IMAGE_TAG = "ImageTag"
 #: the zones of the stack's own subnets, which cannot move later
 ZONES = ("FirstZone", "SecondZone", "ThirdZone")
 SUBNETS = "SubnetIds"
+#: the template needs two or three subnets
+FEWEST = 2
+
 INSTANCE_TYPES = ("GpuInstanceTypes", "CpuInstanceTypes")
 
 
@@ -59,15 +64,8 @@ def choose_values(
     """Return the value of every parameter: the given one, the previous one, or the default.
 
     The image tag is this program's version unless given, so that `infra up` after an update of the
-    program moves the job definitions to the new images.
-
-    Parameters
-    ----------
-    previous
-        the values of the existing stack; empty for a new one
-
-    Raises ParameterError (the template has no parameter of that name; with every such name, a line
-    each).
+    program moves the job definitions to the new images. Raises ParameterError (with a line for each
+    name that the template lacks).
     """
     unknown = [name for name in given if name not in template.defaults]
     if unknown:
@@ -117,3 +115,43 @@ def instance_types(values: Mapping[str, str]) -> Sequence[str]:
     """Return the instance types of all compute environments."""
     listed = ",".join(values[name] for name in INSTANCE_TYPES)
     return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def choose_zones(ec2: EC2Client, types: Sequence[str]) -> Mapping[str, str]:
+    """Return the zones that offer most of these types, as the template's parameters.
+
+    Raises AwsError (the region offers a type in no zone, offers them in fewer than two, or AWS does
+    not answer).
+    """
+    offered = _offers(ec2, types)
+    region = ec2.meta.region_name
+    offered_types = {kind for kinds in offered.values() for kind in kinds}
+    if missing := sorted(set(types) - offered_types):
+        raise AwsError(
+            f"{region} does not offer {', '.join(missing)}; choose others with "
+            "--parameter GpuInstanceTypes=... and --parameter CpuInstanceTypes=..., or "
+            "another --region"
+        )
+    counts = Counter({zone: len(kinds) for zone, kinds in offered.items()})
+    best = sorted(sorted(counts), key=lambda zone: -counts[zone])[: len(ZONES)]
+    if len(best) < FEWEST:
+        raise AwsError(
+            f"{region} offers these instance types in {', '.join(best)} only, but the stack needs "
+            "two zones; choose another --region, or give --parameter VpcId=... and "
+            "--parameter SubnetIds=..."
+        )
+    return dict(zip(ZONES, [*sorted(best), *[""] * len(ZONES)], strict=False))
+
+
+def _offers(ec2: EC2Client, types: Sequence[str]) -> dict[str, set[str]]:
+    """Return the types that each zone offers."""
+    pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": list(types)}],
+    )
+    found: dict[str, set[str]] = {}
+    with translate_stack_errors("list the zones that offer the instance types"):
+        for page in pages:
+            for offer in page["InstanceTypeOfferings"]:
+                found.setdefault(offer["Location"], set()).add(offer["InstanceType"])
+    return found

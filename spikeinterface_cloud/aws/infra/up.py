@@ -21,12 +21,12 @@ from spikeinterface_cloud.aws.infra.stack import (
 )
 from spikeinterface_cloud.aws.infra.template import (
     choose_values,
+    choose_zones,
     instance_types,
     needs_zones,
     read_template,
     with_static_names,
 )
-from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.table import counted
 from spikeinterface_cloud.aws_errors import translate_stack_errors

@@ -89,7 +89,7 @@ def of_check(findings: list[dict[str, Any]], check: str) -> dict[str, Any]:
     return min(found, key=lambda finding: order.index(finding["verdict"]))
 
 
-def test_nothing_is_found_where_nothing_is_wrong(laptop: Laptop, server: AwsServer) -> None:
+def test_healthy_account_passes_every_check(laptop: Laptop, server: AwsServer) -> None:
     lab = Lab(server=server).build()
     job_id = lab.submit()
     server.front_of_queue = [arn_of(lab, job_id)]
@@ -310,7 +310,7 @@ CAUSES = [
     [cause[1:] for cause in CAUSES],
     ids=[cause[0] for cause in CAUSES],
 )
-def test_the_cause_is_named(
+def test_diagnosis_names_the_cause(
     session: AwsSession,
     server: AwsServer,
     different: Mapping[str, Any],
@@ -339,7 +339,7 @@ def run_table(
     return done
 
 
-def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsServer) -> None:
+def test_table_has_evidence_and_command(laptop: Laptop, server: AwsServer) -> None:
     lab = Lab(server=server, public=False).build()
     done = run_table(laptop, lab.submit())
     lines = done.stdout.splitlines()
@@ -384,7 +384,7 @@ def test_the_table_has_the_evidence_and_the_command(laptop: Laptop, server: AwsS
          "--attempts"),
     ],
 )  # fmt: skip
-def test_the_state_of_the_job_is_explained(
+def test_job_state_is_explained(
     session: AwsSession,
     server: AwsServer,
     healthy: Lab,
@@ -412,7 +412,7 @@ def healthy(built: Lab, server: AwsServer) -> Lab:
     return built
 
 
-def test_a_job_that_has_run_is_not_looked_at_any_further(
+def test_job_that_has_run_gets_no_further_checks(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     job_id = healthy.submit("FAILED", container={"exitCode": 70})
@@ -426,9 +426,7 @@ def test_a_job_that_has_run_is_not_looked_at_any_further(
     assert code == 0
 
 
-def test_a_job_waits_for_one_that_has_failed(
-    laptop: Laptop, server: AwsServer, healthy: Lab
-) -> None:
+def test_failed_dependency_is_named(laptop: Laptop, server: AwsServer, healthy: Lab) -> None:
     first = healthy.submit("FAILED", container={"exitCode": 66})
     waiting = healthy.submit("PENDING", dependsOn=[{"jobId": first}, {"jobId": "forgotten"}])
     findings, code = diagnosed(laptop, waiting)
@@ -469,9 +467,7 @@ def test_array_is_diagnosed_by_its_waiting_or_failed_child(
     assert code == 1
 
 
-def test_a_queue_is_looked_at_without_a_job(
-    laptop: Laptop, server: AwsServer, healthy: Lab
-) -> None:
+def test_queue_is_checked_without_a_job(laptop: Laptop, server: AwsServer, healthy: Lab) -> None:
     allow(server, 4)
     findings, code = diagnosed(laptop, "--queue", healthy.name)
     assert of_check(findings, "quota")["verdict"] == "failed"
@@ -482,7 +478,7 @@ def test_a_queue_is_looked_at_without_a_job(
     assert diagnosed(laptop, "--job-queue", healthy.name)[0] == findings
 
 
-def test_the_queue_may_be_the_stack_s_or_the_environment_s(
+def test_queue_comes_from_the_stack_or_the_environment(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     template = {
@@ -516,7 +512,7 @@ def test_the_queue_may_be_the_stack_s_or_the_environment_s(
         (["--stack", "nowhere"], 1, "check --stack and --region"),
     ],
 )  # fmt: skip
-def test_what_is_not_there_is_one_line(
+def test_unknown_job_or_queue_is_refused_on_one_line(
     laptop: Laptop, server: AwsServer, arguments: list[str], code: int, message: str
 ) -> None:
     done = laptop.run("diagnose", *arguments)
@@ -526,7 +522,7 @@ def test_what_is_not_there_is_one_line(
     assert "Traceback" not in done.stderr
 
 
-def test_a_job_of_another_region_is_not_found_in_this_one(
+def test_job_of_another_region_is_not_found(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     done = laptop.run("diagnose", healthy.submit(), "--region", "eu-west-1")
@@ -535,7 +531,7 @@ def test_a_job_of_another_region_is_not_found_in_this_one(
     assert done.stdout == ""
 
 
-def test_without_credentials_nothing_is_looked_at(
+def test_missing_credentials_end_the_diagnosis(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     no_keys = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
@@ -549,9 +545,7 @@ def test_without_credentials_nothing_is_looked_at(
     assert done.returncode == 1
 
 
-def test_a_call_that_the_server_does_not_have_is_no_failure(
-    laptop: Laptop, server: AwsServer, healthy: Lab
-) -> None:
+def test_unsupported_call_is_no_failure(laptop: Laptop, server: AwsServer, healthy: Lab) -> None:
     server.answers.clear()  # and moto knows no quota of EC2
     findings, code = diagnosed(laptop, healthy.submit())
     quota = of_check(findings, "quota")
@@ -587,7 +581,7 @@ PERMISSIONS = {
 
 
 @pytest.mark.parametrize("action", PERMISSIONS)
-def test_what_may_not_be_looked_at_is_named_and_the_rest_is(
+def test_missing_permission_is_named_and_other_checks_run(
     session: AwsSession, server: AwsServer, healthy: Lab, action: str
 ) -> None:
     permission, checks = PERMISSIONS[action]
@@ -602,7 +596,7 @@ def test_what_may_not_be_looked_at_is_named_and_the_rest_is(
     assert code == 0
 
 
-def test_where_the_job_may_not_be_seen_the_queue_of_the_settings_is_looked_at(
+def test_configured_queue_is_checked_if_the_job_may_not_be_seen(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     job_id = healthy.submit()
@@ -614,7 +608,7 @@ def test_where_the_job_may_not_be_seen_the_queue_of_the_settings_is_looked_at(
     assert done.stderr.strip() == "no permission: job"
 
 
-def test_a_user_who_may_only_see_batch_still_gets_a_table(
+def test_user_with_batch_permissions_only_gets_a_table(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:
     """Every other service refuses every call."""

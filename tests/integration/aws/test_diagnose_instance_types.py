@@ -127,7 +127,7 @@ STARTED = activity("Launching a new EC2 instance: i-0", "Successful", 30)
          ""),
     ],
 )  # fmt: skip
-def test_the_instances_of_a_job_are_looked_at(
+def test_running_instances_are_checked(
     lab: Lab,
     session: AwsSession,
     activities: list[dict[str, Any]],
@@ -151,7 +151,7 @@ def test_the_instances_of_a_job_are_looked_at(
 @pytest.mark.parametrize(
     ("memory_mib", "verdict"), [(31_612, Verdict.OK), (31_613, Verdict.FAILED)]
 )
-def test_what_an_instance_has_registered_counts_more_than_an_estimate(
+def test_registered_memory_overrides_the_estimate(
     lab: Lab, session: AwsSession, memory_mib: int, verdict: Verdict
 ) -> None:
     wanted = [
@@ -165,9 +165,7 @@ def test_what_an_instance_has_registered_counts_more_than_an_estimate(
     assert finding(diagnosis, "instance size").verdict is verdict
 
 
-def test_a_queue_of_spot_and_on_demand_instances_is_looked_at_twice(
-    lab: Lab, session: AwsSession
-) -> None:
+def test_both_environments_of_a_queue_are_checked(lab: Lab, session: AwsSession) -> None:
     """The quotas count apart, and a job has to fit on one of the two only."""
     other = Lab(server=lab.server, market="EC2", instance_types=("m5.2xlarge",)).build()
     order = [other.environment_arn, lab.environment_arn]

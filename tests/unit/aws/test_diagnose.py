@@ -1,4 +1,4 @@
-"""What a diagnosis makes of the answers of AWS, also of those that no stand-in for AWS gives."""
+"""Checks of AWS's replies, also of those that no stand-in for AWS gives."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ CAUSES = [
     [cause[1:] for cause in CAUSES],
     ids=[cause[0] for cause in CAUSES],
 )
-def test_a_cause_is_named(
+def test_check_names_the_cause(
     findings: Iterable[Finding], verdict: str, evidence: str, remedy: str
 ) -> None:
     last = list(findings)[-1]
@@ -431,7 +431,7 @@ REASONS_OF_AWS = {**NOT_STARTED, **BLOCKED}
 
 
 @pytest.mark.parametrize(("reason", "meaning"), REASONS)
-def test_the_reasons_of_aws_are_known(reason: str, meaning: str) -> None:
+def test_reasons_of_aws_are_explained(reason: str, meaning: str) -> None:
     known = first_match(reason, REASONS_OF_AWS)
     assert known is not None
     assert meaning in known.meaning
@@ -440,7 +440,7 @@ def test_the_reasons_of_aws_are_known(reason: str, meaning: str) -> None:
     assert reason in waiting.evidence
 
 
-def test_every_known_reason_is_one_that_was_seen() -> None:
+def test_every_pattern_matches_an_observed_reason() -> None:
     named = {id(first_match(reason, REASONS_OF_AWS)) for reason, _ in REASONS}
     assert named == {id(known) for known in REASONS_OF_AWS.values()}
 
@@ -452,7 +452,7 @@ def test_exit_codes_of_program_and_system_do_not_overlap() -> None:
     assert explain_exit_code(99).meaning == "not an exit code of this program"
 
 
-def test_what_a_job_asks_for_is_read_off_what_aws_says() -> None:
+def test_requirements_are_read_from_the_job_description() -> None:
     job = state(
         "RUNNABLE",
         container={
@@ -490,7 +490,7 @@ def test_what_a_job_asks_for_is_read_off_what_aws_says() -> None:
         ("json-file", {"awslogs-group": "/lab"}, None),
     ],
 )
-def test_a_log_group_has_to_be_there_unless_it_is_made(
+def test_log_group_is_required_unless_created_with_the_container(
     driver: str, options: dict[str, str], group: str | None
 ) -> None:
     configuration = {"logDriver": driver, "options": options}
@@ -498,7 +498,7 @@ def test_a_log_group_has_to_be_there_unless_it_is_made(
     assert requirements_of(job).log_group == group
 
 
-def test_a_trust_policy_may_be_of_any_form() -> None:
+def test_trust_policies_of_any_form_are_read() -> None:
     service = {"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com", "x"]}}
     assert trusted_services({"Statement": [service]}) == {"ec2.amazonaws.com", "x"}
     assert trusted_services({"Statement": [service | {"Effect": "Deny"}]}) == frozenset()
@@ -506,7 +506,7 @@ def test_a_trust_policy_may_be_of_any_form() -> None:
     assert trusted_services({}) == trusted_services("{}") == frozenset()
 
 
-def test_what_one_of_several_can_do_is_no_failure_of_the_others() -> None:
+def test_failure_is_a_warning_if_another_environment_passes() -> None:
     def sizes(*verdicts: Verdict) -> list[Verdict]:
         findings = [Finding(check="instance size", verdict=one, evidence="e") for one in verdicts]
         other = Finding(check="quota", verdict=Verdict.FAILED, evidence="e")
@@ -523,7 +523,7 @@ DENIED = Unavailable(permission="ec2:DescribeSubnets", reason="no", denied=True)
 LACKING = Unavailable(permission="batch:GetJobQueueSnapshot", reason="An error (404)", denied=False)
 
 
-def test_a_judge_is_asked_only_where_its_facts_are_seen() -> None:
+def test_check_runs_only_if_its_facts_are_available() -> None:
     def check_facts(*_: object) -> Iterable[Finding]:
         return [ok("seen")]
 
@@ -541,7 +541,7 @@ def found(*findings: Finding) -> Diagnosis:
     return Diagnosis(job_id="1", queue="q", findings=findings)
 
 
-def test_the_table_wraps_words_and_never_commands() -> None:
+def test_table_wraps_text_but_not_commands() -> None:
     command = "aws ec2 modify-subnet-attribute --subnet-id subnet-1 --map-public-ip-on-launch"
     [bad] = run_check("subnets", lambda: [failed("word " * 30, "correct it", command)])
     lines = findings_table(found(bad), 60).splitlines()
@@ -552,7 +552,7 @@ def test_the_table_wraps_words_and_never_commands() -> None:
     assert findings_table(found(), 60) == ""
 
 
-def test_compute_environments_are_named_where_there_are_several() -> None:
+def test_table_names_compute_environments_if_several() -> None:
     def quota_of(name: str, verdict: Verdict) -> Finding:
         return Finding(check="quota", environment=name, verdict=verdict, evidence="e")
 
@@ -565,7 +565,7 @@ def test_compute_environments_are_named_where_there_are_several() -> None:
     assert (both.exit_code, found(quota_of("a", Verdict.NO_PERMISSION)).exit_code) == (1, 0)
 
 
-def test_the_readme_names_every_check() -> None:
+def test_readme_names_every_check() -> None:
     section = (ROOT / "README.md").read_text().partition("\n## A job that does not start\n")[2]
     table = section.partition("\n## ")[0].partition("| check |")[2]
     named = {

@@ -1,5 +1,4 @@
-"""What is asked of AWS for a diagnosis, and how its answers are read: where moto has no such call,
-from botocore's Stubber."""
+"""The queries of a diagnosis that moto lacks, answered by botocore's Stubber."""
 
 from __future__ import annotations
 
@@ -77,7 +76,7 @@ INSTANCE = {
 }
 
 
-def test_the_instances_of_an_environment_are_those_of_its_group_and_cluster(
+def test_instances_are_those_of_the_scaling_group_and_cluster(
     session: AwsSession,
 ) -> None:
     described = {"computeEnvironmentName": "spot", "ecsClusterArn": "cluster"}
@@ -108,7 +107,7 @@ def test_the_instances_of_an_environment_are_those_of_its_group_and_cluster(
     assert registered_memory(looked.instances) == {"g4dn.2xlarge": 31_612}
 
 
-def test_an_index_of_manifests_tells_the_processors(session: AwsSession) -> None:
+def test_manifest_index_gives_the_architectures(session: AwsSession) -> None:
     address = parse_image("123456789012.dkr.ecr.us-east-1.amazonaws.com/lab:1")
     assert address is not None
     wanted = {
@@ -142,7 +141,7 @@ def test_an_index_of_manifests_tells_the_processors(session: AwsSession) -> None
         ("UnknownOperationException", False),
     ],
 )
-def test_a_refusal_is_a_fact_that_is_not_seen(session: AwsSession, code: str, denied: bool) -> None:
+def test_refused_query_raises_unavailable(session: AwsSession, code: str, denied: bool) -> None:
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", code, "no " * 200)
@@ -152,7 +151,7 @@ def test_a_refusal_is_a_fact_that_is_not_seen(session: AwsSession, code: str, de
     assert len(str(raised.value)) < 200
 
 
-def test_credentials_that_nobody_takes_end_it(session: AwsSession) -> None:
+def test_refused_credentials_raise_an_aws_error(session: AwsSession) -> None:
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", "ExpiredToken", "expired")
@@ -160,7 +159,7 @@ def test_credentials_that_nobody_takes_end_it(session: AwsSession) -> None:
             query(ec2.describe_subnets)
 
 
-def test_a_thing_that_is_not_there_is_none(session: AwsSession) -> None:
+def test_absent_resource_is_none(session: AwsSession) -> None:
     ec2 = session.client("ec2")
     with Stubber(ec2) as stub:
         stub.add_client_error("describe_subnets", "InvalidSubnetID.NotFound")

@@ -181,22 +181,22 @@ def test_the_disk_is_what_the_job_asks_for_itself() -> None:
 def test_obstacles_are_reported(name: str, sorter: str, obstacle: str) -> None:
     found = estimate_on(name, work(ORIGINAL, sorters=(sorter,)))
     assert not found.possible
-    assert any(each.startswith(obstacle) for each in found.fit.obstacles)
+    assert any(each.startswith(obstacle) for each in found.obstacles)
 
 
 def test_remarks_are_reported() -> None:
-    [remark] = estimate_on("g5.2xlarge", work(ORIGINAL)).fit.remarks
+    [remark] = estimate_on("g5.2xlarge", work(ORIGINAL)).remarks
     assert remark.startswith("memory may be short (up to ")
     idle = estimate_on("g5.8xlarge", work(ORIGINAL, sorters=("simple",)))
-    assert idle.fit.remarks == ("its GPU is paid for but not used",)
+    assert idle.remarks == ("its GPU is paid for but not used",)
     several = estimate_on("g5.12xlarge", work(ORIGINAL))
-    assert several.fit.remarks == ("one of its 4 GPUs is used",)
+    assert several.remarks == ("one of its 4 GPUs is used",)
 
 
 def test_of_many_recordings_those_that_do_not_fit_are_counted() -> None:
     short = Workload.from_duration(600, 384, 30_000)
     found = estimate_on("g4dn.2xlarge", work(short, ORIGINAL, short))
-    assert found.fit.obstacles == (
+    assert found.obstacles == (
         "disk of 225 GB, 248 GB needed (--scratch ebs), for 1 of 3 recordings",
     )
 

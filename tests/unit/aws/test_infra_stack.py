@@ -21,9 +21,9 @@ from spikeinterface_cloud.aws.infra.template import (
     ParameterError,
     Template,
     choose_values,
+    choose_zones,
     with_static_names,
 )
-from spikeinterface_cloud.aws.infra.zones import choose_zones
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError
 from tests.support.template import FILE
