@@ -34,11 +34,6 @@ def write_once(
         of preprocessing, which identify the recording together with its shape
     folder
         in the scratch folder of this job, so that the source is the same
-
-    Raises
-    ------
-    UnavailableError
-        the disk is too small
     """
     mark = folder.with_name(f"{folder.name}.json")
     content = _describe(recording, steps)

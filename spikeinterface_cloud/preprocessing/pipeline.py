@@ -136,13 +136,6 @@ def preprocess(
         parameters of each sorter that will read the result, by its name
     folder
         for the binary file, on scratch
-
-    Raises
-    ------
-    RecordingError
-        a step cannot be applied to this recording
-    UnavailableError
-        scratch is too small
     """
     checks = ChannelChecks()
     if choice == "default":

@@ -49,11 +49,6 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     Unsigned samples become signed, floating-point samples microvolts, channels named as analog
     inputs are left out, impossible gains are removed, probes that share positions are moved apart,
     and samples that are in two segments are cut off one of them.
-
-    Raises
-    ------
-    RecordingError
-        the recording cannot be sorted
     """
     recording = at_rate_of_timestamps(recording)
     _check_shape(recording)

@@ -48,15 +48,7 @@ logger = logging.getLogger(__name__)
 def open_recording(
     path: Path, data_type: str, kwargs: Mapping[str, Any], probe_file: Path | None = None
 ) -> BaseRecording:
-    """Open a file or folder, and attach the probe of `probe_file`.
-
-    Raises
-    ------
-    RecordingError
-        the data cannot be read as a recording
-    SettingsError
-        a reader, parameter or stream does not exist, or a stream has to be chosen
-    """
+    """Open a file or folder, and attach the probe of `probe_file`."""
     reader = check_reader(data_type, kwargs)
     is_spikeglx = reader.name == "spikeglx"
     with _explain_errors(reader, path):
@@ -81,14 +73,8 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
 
     Messages never contain the query of a signed URL.
 
-    Raises
-    ------
-    SourceError
-        the server refuses the file
-    TransferError
-        the server cannot be reached
-    RecordingError, SettingsError
-        see `open_recording`
+    A server that refuses the file raises `SourceError`, one that cannot be reached
+    `TransferError`.
     """
     check_reader("nwb", kwargs)
     with _explain_streaming_errors(url):

@@ -44,13 +44,6 @@ def open_source(
         for the reader, or for the generator of a simulated recording
     n_frames
         number of frames to keep; None for all
-
-    Raises
-    ------
-    RecordingError
-        it cannot be read, or cannot be sorted as it is
-    SettingsError
-        the requested stream is not there, or one has to be chosen
     """
     recording, ground_truth = _open(source, data_type, kwargs)
     if n_frames is not None:

@@ -32,11 +32,6 @@ def attach_probe(recording: BaseRecording, probe_file: Path) -> BaseRecording:
 
     Channels without a contact are left out, with a note. A probe without wiring is expected to
     list its contacts in the order of the channels.
-
-    Raises
-    ------
-    RecordingError
-        the file is not a probeinterface JSON, or its wiring does not fit the recording
     """
     probegroup, wiring = read_probe_file(probe_file)
     with _naming_file(probe_file):
@@ -67,11 +62,6 @@ def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]
     ProbeGroup
     list of ndarray, or None
         channel indices of each probe, of shape (contacts,); None without wiring
-
-    Raises
-    ------
-    RecordingError
-        the file fits no recording
     """
     name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
     try:

@@ -26,11 +26,6 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
     """Refuse channels without a position of their own, and move probes apart that share positions.
 
     Replaces the probe group of `recording` and appends to `notes`.
-
-    Raises
-    ------
-    RecordingError
-        a probe has to be given
     """
     remedy = (
         "give the probe as PROBE_FILE, a probeinterface JSON whose device_channel_indices map "
@@ -135,10 +130,7 @@ def in_micrometers(probe: Mapping[str, Any]) -> dict[str, Any]:
 
     SpikeInterface ignores `si_units`.
 
-    Raises
-    ------
-    ValueError
-        the unit is none of probeinterface's
+    A unit that is none of probeinterface's raises `ValueError`.
     """
     unit = probe["si_units"]
     if unit not in MICROMETERS:

@@ -112,11 +112,6 @@ def simulate(kwargs: Mapping[str, Any]) -> tuple[si.BaseRecording, si.BaseSortin
     kwargs
         of `spikeinterface.generate_ground_truth_recording`, with `DEFAULTS`; if `drifting` is
         true, of `spikeinterface.generation.generate_drifting_recording`, with `DRIFTING_DEFAULTS`
-
-    Raises
-    ------
-    SettingsError
-        it cannot be generated with these values
     """
     generator, defaults, parameters = _choose(kwargs)
     values = {**defaults, **parameters}

@@ -98,17 +98,7 @@ class FetchedSource:
 def find_source(
     request: SourceRequest, aws: AwsSettings, dandi_api_key: SecretStr | None
 ) -> FoundSource:
-    """Find the source without fetching any of it.
-
-    Raises
-    ------
-    SourceError
-        it is missing, empty or forbidden
-    RecordingError
-        its files are none of the reader's
-    SettingsError
-        the requested stream is not there, or one has to be chosen
-    """
+    """Find the source without fetching any of it."""
     match request.location:
         case S3Location():
             found = _find_on_s3(request.location, request, Storage(aws))
@@ -129,13 +119,7 @@ def find_source(
 
 
 def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
-    """Download the source to `folder` and verify it; a local source stays where it is.
-
-    Raises
-    ------
-    SourceError, TransferError, RecordingError, UnavailableError
-        see `spikeinterface_cloud.storage.download.download`
-    """
+    """Download the source to `folder` and verify it; a local source stays where it is."""
     probe_file = found.probe_path
     if found.probe is not None:
         probe_file = download([found.probe], folder / "probe").files[0]

@@ -30,17 +30,14 @@ class WiringError(ValueError):
 def read_wiring(values: Sequence[object], n_contacts: Sequence[int]) -> list[Indices] | None:
     """Return the channels of the contacts of each probe, of shape (contacts,); None without wiring.
 
+    Wiring that is incomplete, or gives a channel to several contacts, raises `WiringError`.
+
     Parameters
     ----------
     values
         `device_channel_indices` of each probe in the file; None where missing
     n_contacts
         of each probe
-
-    Raises
-    ------
-    WiringError
-        the wiring is incomplete, or gives a channel to several contacts
     """
     if 0 in n_contacts:
         raise WiringError(f"has no contacts for probe {list(n_contacts).index(0)}; leave it out")
@@ -69,10 +66,7 @@ def check_wiring(wiring: Sequence[Indices], recording: BaseRecording) -> None:
 def wire_in_order(n_contacts: Sequence[int], recording: BaseRecording) -> list[Indices]:
     """Wire contact n to electrode n, for probes without wiring.
 
-    Raises
-    ------
-    WiringError
-        the numbers of contacts and electrodes differ
+    Different numbers of contacts and electrodes raise `WiringError`.
     """
     analog = analog_inputs(recording)
     neural: Indices = np.flatnonzero(~analog)

@@ -64,11 +64,6 @@ def clock_of(recording: BaseRecording) -> Clock:
     """Return the clock of a recording; overlapping segments are shifted one after the other.
 
     Timestamps are read once per recording object.
-
-    Raises
-    ------
-    RecordingError
-        the timestamps cannot be read, or are NaN or infinite
     """
     if recording not in _clocks:
         rate_hz = float(recording.sampling_frequency)

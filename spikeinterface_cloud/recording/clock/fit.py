@@ -44,6 +44,8 @@ def fit_timestamps(
 ) -> SampleTimes | None:
     """Fit the timestamp of every sample.
 
+    Timestamps that are NaN or infinite raise `ValueError`.
+
     Parameters
     ----------
     chunks
@@ -59,11 +61,6 @@ def fit_timestamps(
     -------
     SampleTimes or None
         None where there are no timestamps, or all are the same
-
-    Raises
-    ------
-    ValueError
-        some timestamps are NaN or infinite
     """
     knots: list[tuple[Frames, Floats]] = []
     blocks: list[Blocks] = []

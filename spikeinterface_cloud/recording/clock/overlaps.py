@@ -33,10 +33,8 @@ def without_repeated_samples(recording: si.BaseRecording) -> tuple[si.BaseRecord
 
     Segments whose times overlap but whose samples differ are kept: their clocks may have restarted.
 
-    Raises
-    ------
-    RecordingError
-        two SpikeGLX files overlap according to their headers, and their samples differ
+    SpikeGLX files that overlap according to their headers, but hold different samples, are
+    refused.
     """
     if recording.get_num_segments() == 1:
         return recording, []

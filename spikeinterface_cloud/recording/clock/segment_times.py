@@ -31,11 +31,6 @@ def sample_times(
         of a recording that is read from one file, or cut from such a recording
     start, stop
         first frame and end frame
-
-    Raises
-    ------
-    RecordingError
-        some timestamps are NaN or infinite
     """
     stop = segment.get_num_samples() if stop is None else stop
     match segment:

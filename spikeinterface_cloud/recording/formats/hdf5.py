@@ -29,13 +29,7 @@ OTHER_FILTERS = {
 
 
 def install_maxwell_plugin() -> None:
-    """Download Maxwell's own filter, which nobody else may distribute.
-
-    Raises
-    ------
-    UnavailableError
-        it cannot be downloaded
-    """
+    """Download Maxwell's own filter, which nobody else may distribute."""
     try:
         auto_install_maxwell_hdf5_compression_plugin(force_download=False)
     except OSError as error:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from neo.rawio import NeuralynxRawIO
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD
 from spikeinterface_cloud.recording.formats.intan_session import check_session
 from spikeinterface_cloud.recording.formats.readers import Reader
 from spikeinterface_cloud.runtime.logging import format_bytes
@@ -25,18 +27,9 @@ SPIKEGLX_RATES = ("imSampRate", "niSampRate", "obSampRate")
 #: durations are written with few digits
 ROUNDING_S = 0.05
 
-#: Neuralynx's records: the time of the first sample in microseconds, and up to 512 samples
+#: Neuralynx's records, and how many of a file are compared
 NCS_HEADER_BYTES = 16384
-NCS_SAMPLES = 512
-NCS_RECORD = np.dtype(
-    [
-        ("time", "<u8"),
-        ("channel", "<u4"),
-        ("rate", "<u4"),
-        ("n", "<u4"),
-        ("samples", "<i2", (NCS_SAMPLES,)),
-    ]
-)
+NCS_RECORD = np.dtype(NeuralynxRawIO._ncs_dtype)
 N_RECORDS = 10_000
 
 #: places at which timestamps of Open Ephys are compared, and the samples between two of them
@@ -50,15 +43,7 @@ def rates_differ(rate_hz: float, expected_hz: float) -> bool:
 
 
 def check_headers(reader: Reader, recording: Any) -> None:
-    """Compare the files of a recording with their headers.
-
-    Raises
-    ------
-    RecordingError
-        a file is shorter than its header says, or its timestamps imply another rate
-    SettingsError
-        files are joined that do not continue each other
-    """
+    """Compare the files of a recording with their headers."""
     match reader.name:
         case "spikeglx":
             stream = str(recording.stream_id)
@@ -91,13 +76,7 @@ def check_headers(reader: Reader, recording: Any) -> None:
 
 
 def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) -> None:
-    """Compare a SpikeGLX binary file with its meta file.
-
-    Raises
-    ------
-    RecordingError
-        the file is truncated, or size, rate and duration in the meta file contradict each other
-    """
+    """Compare a SpikeGLX binary file with its meta file."""
     if "fileSizeBytes" not in meta:
         return
     size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
@@ -210,9 +189,9 @@ def _rate_of_records(file: Path) -> float | None:
     records = np.memmap(
         file, NCS_RECORD, mode="r", offset=NCS_HEADER_BYTES, shape=(min(n_records, N_RECORDS),)
     )
-    steps_us = np.diff(records["time"].astype("int64"))
-    full = steps_us[(steps_us > 0) & (records["n"][:-1] == NCS_SAMPLES)]
-    return float(NCS_SAMPLES / np.median(full) * 1e6) if full.size else None
+    steps_us = np.diff(records["timestamp"].astype("int64"))
+    full = steps_us[(steps_us > 0) & (records["nb_valid"][:-1] == NEURALYNX_RECORD)]
+    return float(NEURALYNX_RECORD / np.median(full) * 1e6) if full.size else None
 
 
 def _check_zarr(recording: Any) -> None:

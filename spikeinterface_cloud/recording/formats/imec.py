@@ -94,11 +94,6 @@ def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseR
     """Read the AP stream that `kwargs` name, or the only one; return None if neo can read `folder`.
 
     neo reads the header of every stream in a folder, whichever is requested.
-
-    Raises
-    ------
-    RecordingError
-        a header is of a probe that neither neo nor probeinterface knows
     """
     present = sorted(file for file in folder.rglob("*.meta") if file.with_suffix(".bin").is_file())
     metas = {file: parse_spikeglx_meta(file) for file in present}
@@ -224,10 +219,8 @@ def follow_neo_headers(recording: Any) -> None:
 def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> None:
     """Set the gains of an imec recording from the headers of its files, and note unused channels.
 
-    Raises
-    ------
-    RecordingError
-        the headers describe different channels, or another number of them than was read
+    Headers that describe different channels, or another number of them than was read, are
+    refused.
     """
     first = headers[0]
     for header in headers[1:]:

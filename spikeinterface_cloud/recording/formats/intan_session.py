@@ -12,10 +12,7 @@ def check_session(recording: Any, mode: str) -> None:
     Joined files (`concatenate`) have to continue each other. Segments (`append`) get their start
     times, where the clock runs through all files.
 
-    Raises
-    ------
-    SettingsError
-        joined files do not continue each other
+    Joined files that do not continue each other raise `SettingsError`.
     """
     segments = recording.segments
     if mode == "concatenate":

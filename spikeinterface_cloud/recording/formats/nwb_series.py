@@ -48,15 +48,7 @@ class RenamedChannels(BaseRecording):  # type: ignore[misc]
 def check_series(
     path: Path | str, series_path: str, stream_mode: str | None = None
 ) -> ElectrodeIds:
-    """Check the series at `series_path`, and return the ids of its electrodes.
-
-    Raises
-    ------
-    RecordingError
-        its data are transposed, or its rate contradicts its timestamps
-    UnavailableError
-        it is compressed by a filter that is not in this image
-    """
+    """Check the series at `series_path`, and return the ids of its electrodes."""
     file = read_file_from_backend(file_path=path, stream_mode=stream_mode)
     try:
         series = file[series_path]

@@ -17,10 +17,7 @@ from spikeinterface_cloud.recording.clock.segment_times import source_segment
 def readable_part(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     """Cut off the end that neo misreads, and return a note of it.
 
-    Raises
-    ------
-    RecordingError
-        neo shifts samples within the file
+    Files of which neo shifts samples are refused.
     """
     source = source_segment(recording.segments[0])
     if not isinstance(source, NeoRecordingSegment) or not isinstance(

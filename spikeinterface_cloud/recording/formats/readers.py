@@ -107,15 +107,7 @@ def find_reader(data_type: str) -> Reader:
 
 
 def check_reader(data_type: str, kwargs: Mapping[str, object]) -> Reader:
-    """Return the reader of `data_type` if READ_RECORDING_KWARGS fits its signature.
-
-    Raises
-    ------
-    SettingsError
-        the reader is unknown, lacks a parameter, or does not take one of `kwargs`
-    UnavailableError
-        it needs a package that is not installed
-    """
+    """Return the reader of `data_type` if READ_RECORDING_KWARGS fits its signature."""
     reader = find_reader(data_type)
     check_reader_parameters(reader, kwargs)
     check_packages(reader.name)

@@ -61,10 +61,7 @@ def saved_folders(path: Path) -> list[Path]:
 def open_saved_folder(folder: Path) -> BaseRecording:
     """Open a binary folder of any version.
 
-    Raises
-    ------
-    RecordingError
-        it names a class other than SpikeInterface's, or points to files outside itself
+    Classes other than SpikeInterface's, and traces outside the folder, are refused.
     """
     description = next(folder / name for name in DESCRIPTIONS if (folder / name).is_file())
     described = json.loads(description.read_text())

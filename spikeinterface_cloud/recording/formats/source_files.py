@@ -27,15 +27,7 @@ IBL_BAND = re.compile(r".+\.(?P<stream>ap|lf|nidq)\.(?:[\w-]+\.)?(?:cbin|ch|meta
 
 
 def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Return what `reader` opens of the source at `path`, and `kwargs` that name the stream.
-
-    Raises
-    ------
-    RecordingError
-        the files are none of this reader's
-    SettingsError
-        a recording or a stream is not there, or has to be chosen
-    """
+    """Return what `reader` opens of the source at `path`, and `kwargs` that name the stream."""
     location = _find_path(reader, path)
     names = list_files(location) if location.is_dir() else [PurePosixPath(path.name)]
     kwargs = dict(kwargs)
@@ -56,15 +48,7 @@ def list_files(folder: Path) -> list[PurePosixPath]:
 
 
 def pick_file(reader: Reader, names: Sequence[PurePosixPath]) -> PurePosixPath:
-    """Return the one of several files that a reader of files opens.
-
-    Raises
-    ------
-    RecordingError
-        it reads none of them
-    SettingsError
-        there are several recordings
-    """
+    """Return the one of several files that a reader of files opens."""
     for extension in reader.extensions:
         matches = [name for name in names if name.name.lower().endswith(extension)]
         if matches:
@@ -157,17 +141,12 @@ def with_file_stream(
 ) -> dict[str, Any]:
     """Return `kwargs` that name the stream in `file`, which is the source.
 
+    Another stream in READ_RECORDING_KWARGS, and a file that is read with others, are refused.
+
     Parameters
     ----------
     names
         the files that the reader would find, `file` among them
-
-    Raises
-    ------
-    RecordingError
-        the file is none of this reader's, or is an LFP
-    SettingsError
-        READ_RECORDING_KWARGS names another stream, or more than this file would be read
     """
     refuse_lfp_file(file)
     if not reader.takes_a_file:

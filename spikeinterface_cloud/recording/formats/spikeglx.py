@@ -50,15 +50,7 @@ def parse_name(path: PurePosixPath) -> SpikeGlxFile | None:
 def stream_files(
     names: Sequence[PurePosixPath], kwargs: Mapping[str, object]
 ) -> list[PurePosixPath]:
-    """Return the binary and meta files of the stream that `kwargs` name, or of the only AP band.
-
-    Raises
-    ------
-    RecordingError
-        there is nothing to sort
-    SettingsError
-        no stream has that name, or one of several has to be chosen
-    """
+    """Return the binary and meta files of the stream that `kwargs` name, or of the only AP band."""
     files = [file for name in names if (file := parse_name(name)) is not None]
     if not files and any(name.suffix == ".meta" for name in names):
         return list(names)  # renamed beyond recognition: neo reads the meta files themselves
@@ -149,15 +141,7 @@ def _require_meta(files: Sequence[SpikeGlxFile]) -> None:
 
 
 def ibl_files(names: Sequence[PurePosixPath], kwargs: Mapping[str, object]) -> list[PurePosixPath]:
-    """Return the .cbin, .ch and .meta of the AP band of the one probe among `names`.
-
-    Raises
-    ------
-    RecordingError
-        there is no AP band, a part of it is missing, or `kwargs` name the LFP band
-    SettingsError
-        there are several probes
-    """
+    """Return the .cbin, .ch and .meta of the AP band of the one probe among `names`."""
     band = str(kwargs.get("stream_name") or "ap")
     if band in IBL_LFP_BANDS:
         raise RecordingError(

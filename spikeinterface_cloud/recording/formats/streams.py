@@ -75,13 +75,6 @@ def needed_files(
     """Return the files of a source that the chosen stream is read from.
 
     SpikeGLX and IBL keep each stream in files of its own; other formats need every file.
-
-    Raises
-    ------
-    RecordingError
-        the files are of another format, lack a part or are LFP
-    SettingsError
-        a stream is not there, or has to be chosen
     """
     reader = find_reader(data_type)
     if kwargs.get("xml_file_path") is None:
@@ -102,15 +95,7 @@ def needed_files(
 
 
 def choose_stream(streams: Sequence[Stream], requested: Mapping[str, object]) -> Stream:
-    """Return the stream that is `requested` by parameter, or the only one that can be sorted.
-
-    Raises
-    ------
-    RecordingError
-        no stream can be sorted
-    SettingsError
-        the requested stream is not there, or one of several has to be chosen
-    """
+    """Return the stream that is `requested` by parameter, or the only one that can be sorted."""
     listing = "; ".join(str(stream) for stream in streams)
     for parameter, value in requested.items():
         by_name = parameter == "stream_name"

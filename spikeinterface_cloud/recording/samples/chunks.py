@@ -39,13 +39,7 @@ class Chunk:
 
 
 def sample_chunks(recording: BaseRecording) -> list[Chunk]:
-    """Return chunks that are spread evenly over each segment, or some of very many segments.
-
-    Raises
-    ------
-    RecordingError
-        a chunk cannot be read
-    """
+    """Return chunks that are spread evenly over each segment, or some of very many segments."""
     chunks = []
     n_frames = int(SAMPLED_CHUNK_S * recording.sampling_frequency)
     n_segments = recording.get_num_segments()
@@ -68,11 +62,6 @@ def map_all_chunks(
     ----------
     searched
         what the function looks for, for the log
-
-    Raises
-    ------
-    RecordingError
-        a chunk cannot be read
     """
     logger.info("checking every sample for %s", searched)
     executor = TimeSeriesChunkExecutor(

@@ -46,10 +46,7 @@ def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None
 
     The gains of a recording that was whitened or normalized are removed too.
 
-    Raises
-    ------
-    RecordingError
-        only some of the segments are aligned
+    Recordings of which only some segments are aligned are refused.
     """
     source = source_recording(recording)
     match source:

@@ -132,11 +132,6 @@ def in_sortable_unit(
 
     Without gains, values that sorters cannot work with (Kilosort4 finds nothing in volts) are
     multiplied by a power of 1000. Integers are kept.
-
-    Raises
-    ------
-    RecordingError
-        the values cannot be voltages
     """
     if recording.dtype.kind != "f":
         return recording

@@ -22,10 +22,9 @@ SORTERS = ("spykingcircus2", "tridesclous2", "simple")
 #: of the true units of the recording
 N_TRUE_UNITS = 20
 
-#: so many of them each sorter finds at least, with an accuracy of 0.8 or more; and on average over
-#: all of them its accuracy is at least this
-LEAST_FOUND = {"spykingcircus2": 18, "tridesclous2": 13, "simple": 5}
-LEAST_ACCURACY = {"spykingcircus2": 0.95, "tridesclous2": 0.8, "simple": 0.35}
+#: true units that each sorter finds with an accuracy of 0.8 or more, and its mean accuracy over all
+FEWEST_FOUND = {"spykingcircus2": 18, "tridesclous2": 13, "simple": 5}
+LOWEST_ACCURACY = {"spykingcircus2": 0.95, "tridesclous2": 0.8, "simple": 0.35}
 
 #: what `README.md` promises
 LONGEST_SILENCE_S = 30
@@ -57,7 +56,7 @@ def truth() -> si.BaseSorting:
     return sorting
 
 
-def test_all_three_sort_it(job: Job) -> None:
+def test_three_sorters_sort_a_drifting_probe(job: Job) -> None:
     assert_succeeded(job)
     assert job.outcomes() == dict.fromkeys(SORTERS, "sorted")
     facts = job.record["recording"]
@@ -67,12 +66,12 @@ def test_all_three_sort_it(job: Job) -> None:
 
 
 @each_sorter
-def test_the_accuracy(job: Job, truth: si.BaseSorting, sorter: str) -> None:
+def test_each_sorter_finds_its_share_of_the_true_units(job: Job, truth: si.BaseSorting, sorter: str) -> None:
     truth_record = job.record["ground_truth"][sorter]
     assert truth_record["n_true_units"] == truth.get_num_units() == N_TRUE_UNITS
     assert truth_record["n_found"] == n_true_units_found(job.results, sorter, truth)
-    assert truth_record["n_found"] >= LEAST_FOUND[sorter]
-    assert truth_record["mean_accuracy"] >= LEAST_ACCURACY[sorter]
+    assert truth_record["n_found"] >= FEWEST_FOUND[sorter]
+    assert truth_record["mean_accuracy"] >= LOWEST_ACCURACY[sorter]
     accuracies = pd.read_csv(job.results / "comparison" / f"{sorter}_accuracy.csv")
     assert len(accuracies) == N_TRUE_UNITS
 
@@ -89,7 +88,7 @@ def test_every_unit_is_labeled(job: Job, sorter: str) -> None:
     assert list(analyzer.get_sorting_property("label")) == list(labels["label"])
 
 
-def test_how_the_sorters_agree(job: Job) -> None:
+def test_agreement_and_consensus_cover_all_sorters(job: Job) -> None:
     folder = job.results / "comparison"
     pairs = pd.read_csv(folder / "agreement.csv")
     assert {*zip(pairs["sorter_1"], pairs["sorter_2"], strict=True)} == {
@@ -108,7 +107,7 @@ def test_how_the_sorters_agree(job: Job) -> None:
 
 
 @each_sorter
-def test_the_nwb_file(job: Job, sorter: str) -> None:
+def test_units_nwb_holds_every_unit_and_is_valid(job: Job, sorter: str) -> None:
     file = job.results / sorter / "units.nwb"
     sorting = si.load(job.results / sorter / "sorting")
     with NWBHDF5IO(file, "r") as reader:
@@ -124,14 +123,14 @@ def test_the_nwb_file(job: Job, sorter: str) -> None:
 
 
 @each_sorter
-def test_the_phy_folder(job: Job, sorter: str) -> None:
+def test_the_phy_folder_holds_every_spike(job: Job, sorter: str) -> None:
     sorting = si.load(job.results / sorter / "sorting")
     in_phy = read_phy(job.results / sorter / "phy")
     assert in_phy.get_num_units() == sorting.get_num_units()
     assert in_phy.count_total_num_spikes() == sorting.count_total_num_spikes()
 
 
-def test_the_report_is_one_file(job: Job) -> None:
+def test_the_report_loads_nothing_from_elsewhere(job: Job) -> None:
     file = job.results / "report.html"
     page = file.read_text()
     assert file.stat().st_size < LARGEST_REPORT_BYTES

@@ -51,7 +51,7 @@ def assert_within_segments(sorting: si.BaseSorting) -> None:
         assert (seconds - 1.0) * 30_000 < spikes.max() < seconds * 30_000
 
 
-def test_two_probes_that_share_positions(tmp_path: Path) -> None:
+def test_no_unit_spans_two_probes_that_share_positions(tmp_path: Path) -> None:
     """As in NWB files whose positions are relative to each electrode group."""
     left, left_truth = simulate(duration_s=10.0, n_channels=16, n_units=3, seed=1)
     right, right_truth = simulate(duration_s=10.0, n_channels=16, n_units=3, seed=3)
