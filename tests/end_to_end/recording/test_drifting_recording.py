@@ -66,7 +66,9 @@ def test_three_sorters_sort_a_drifting_probe(job: Job) -> None:
 
 
 @each_sorter
-def test_each_sorter_finds_its_share_of_the_true_units(job: Job, truth: si.BaseSorting, sorter: str) -> None:
+def test_each_sorter_finds_its_share_of_the_true_units(
+    job: Job, truth: si.BaseSorting, sorter: str
+) -> None:
     truth_record = job.record["ground_truth"][sorter]
     assert truth_record["n_true_units"] == truth.get_num_units() == N_TRUE_UNITS
     assert truth_record["n_found"] == n_true_units_found(job.results, sorter, truth)

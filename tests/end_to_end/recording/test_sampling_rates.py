@@ -74,7 +74,7 @@ def test_every_sorter_finds_the_units(job: Job, slow: Simulated) -> None:
         assert n_true_units_found(job.results, sorter, slow.truth) == 3
 
 
-def test_chosen_bands_are_recorded(job: Job) -> None:
+def test_default_bands_fit_the_rate_and_are_recorded(job: Job) -> None:
     parameters = {run["sorter"]: run["parameters"] for run in job.record["sorters"]}
     assert parameters["spykingcircus2"]["filtering"]["freq_max"] == 4500.0
     assert parameters["simple"]["freq_max"] == 4500.0
@@ -96,7 +96,7 @@ def test_amplitudes_are_those_of_the_recording(job: Job, slow: Simulated, sorter
         assert template.min() == pytest.approx(true, rel=0.1)
 
 
-def test_the_report_has_its_drift_map(job: Job) -> None:
+def test_the_report_has_a_drift_map(job: Job) -> None:
     report = (job.results / "report.html").read_text()
     assert "Depth of the detected peaks over time" in report
     assert "Traceback" not in job.log
