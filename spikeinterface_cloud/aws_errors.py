@@ -201,20 +201,9 @@ def explain(
 ) -> CloudJobError:
     """Return the error to raise instead of botocore's.
 
-    Parameters
-    ----------
-    error
-        Of botocore.
-    operation
-        Begins with a verb, like `submit the job`, or `read` with a location.
-    location
-        On S3, for a call to S3; empty for any other service.
-    raises
-        `AwsError` on the laptop; in the container the error for what the user has to correct.
-    hints
-        Remedies for messages of the service.
-    unsigned
-        Whether the request carried no credentials.
+    `operation` begins with a verb, like `submit the job`; `location` is that of a call to S3.
+    `raises` is the container's error for what the user has to correct. A request was `unsigned` if
+    it carried no credentials.
     """
     from botocore.exceptions import ClientError
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from spikeinterface_cloud.config.locations import DandiAsset, parse_dandi
 from spikeinterface_cloud.errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -73,8 +74,6 @@ class AssetName:
 def parse_asset_name(text: str) -> AssetName:
     """Read any form of naming an asset.
 
-    Raises SettingsError (when `text` is none of them).
-
     >>> parse_asset_name("dandi://dandi/000006@draft/sub-1/a.nwb")
     AssetName(url='dandi://dandi/000006@draft', selects='path', pattern='sub-1/a.nwb')
     >>> parse_asset_name("https://dandiarchive.org/dandiset/000006?location=a.nwb&page=1").pattern
@@ -92,9 +91,6 @@ def parse_asset_name(text: str) -> AssetName:
 def parse_dandiset_name(text: str) -> AssetName:
     """Read the name of a draft dandiset, which units are uploaded to.
 
-    Raises SettingsError (when `text` names something else: a file, an asset, or a publication,
-    which stays as it is).
-
     >>> parse_dandiset_name("000123").url
     'dandi://dandi/000123'
     """
@@ -110,6 +106,19 @@ def parse_dandiset_name(text: str) -> AssetName:
             "dandiset without a version"
         )
     return found
+
+
+def check_dandi(url: str) -> str:
+    """Refuse a text that does not name an asset."""
+    if isinstance(parse_dandi(url), DandiAsset):
+        parse_asset_name(url)
+    return url
+
+
+def check_dandiset(name: str) -> str:
+    """Refuse a text that does not name a dandiset."""
+    parse_dandiset_name(name)
+    return name
 
 
 def _find_name(text: str) -> AssetName | None:

@@ -15,10 +15,7 @@ NAME = re.compile(r"[\w.-]+")
 
 
 def load_env_file(path: Path) -> None:
-    """Add the file's variables to the environment, which takes precedence.
-
-    Raises SettingsError (with every line that cannot be read).
-    """
+    """Add the file's variables to the environment, which takes precedence."""
     if path.is_file() or path.is_fifo():
         dotenv.load_dotenv(stream=io.StringIO(_checked_text(path)))
 
@@ -45,15 +42,12 @@ def _checked_text(path: Path) -> str:
 def _unread_lines(text: str) -> Iterator[str]:
     """Yield a line for each unreadable line, without its content, which may be secret."""
     for binding in parse_stream(io.StringIO(text)):
-        if binding.error or not _is_assignment(binding):
+        named = binding.key is None or NAME.fullmatch(binding.key)
+        if binding.error or not named:
             yield (
                 f"line {_line(binding)} cannot be read; write NAME=value, and JSON in single "
                 "quotes: NAME='{\"name\": 1}'"
             )
-
-
-def _is_assignment(binding: Binding) -> bool:
-    return binding.key is None or NAME.fullmatch(binding.key) is not None
 
 
 def _line(binding: Binding) -> int:

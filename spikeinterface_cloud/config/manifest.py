@@ -52,11 +52,7 @@ def manifest_location(target: S3Location, data: bytes) -> S3Location:
 
 
 def select_line(data: bytes, environ: Mapping[str, str]) -> dict[str, str]:
-    """Read the variables of this job's line.
-
-    Raises SettingsError (the list or the line cannot be read, or the environment does not say which
-    line).
-    """
+    """Read the variables of this job's line."""
     try:
         lines = data.decode("utf-8-sig").rstrip().split("\n")
     except UnicodeDecodeError as error:

@@ -93,6 +93,43 @@ def parse_count(value: object) -> object:
     raise ValueError(f"{value!r} is not a whole number of 1 or more; write {meant}")
 
 
+def parse_preprocessing(value: object) -> object:
+    """Read `default`, `none`, or the JSON of a pipeline, in either of its forms."""
+    if not isinstance(value, str) or value in ("default", "none"):
+        return value
+    if value.lower() in ("default", "none"):
+        return value.lower()
+    if not value.lstrip().startswith(("{", "[")):
+        raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
+    steps = load_json(value)
+    if isinstance(steps, list) and not all(
+        isinstance(step, dict) and "name" in step for step in steps
+    ):
+        raise ValueError(
+            'each step of a list is an object with a name: [{"name": "highpass_filter", '
+            '"params": {"freq_min": 300}}]'
+        )
+    return steps
+
+
+def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse an empty list, and duplicates."""
+    if not sorters:
+        raise ValueError("names no sorter; write at least one, like kilosort4")
+    return reject_duplicates(sorters)
+
+
+def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Refuse values that are not objects of parameters."""
+    for name, parameters in kwargs.items():
+        if not isinstance(parameters, dict):
+            raise ValueError(
+                f"{name} has {json.dumps(parameters)} for parameters; "
+                f'write {{"{name}": {{"parameter": value}}}}'
+            )
+    return kwargs
+
+
 def load_json(text: str) -> Any:
     """Parse strict JSON (no NaN); the error corrects a Python literal."""
     try:

@@ -18,6 +18,7 @@ from spikeinterface_cloud.config.conflicts import (
     find_ambiguous_synonyms,
     find_contradictions,
 )
+from spikeinterface_cloud.config.dandi_urls import check_dandi, check_dandiset
 from spikeinterface_cloud.config.locations import (
     LocalFolder,
     S3Location,
@@ -32,19 +33,15 @@ from spikeinterface_cloud.config.parsing import (
     Count,
     JsonObject,
     Names,
+    check_sorters,
+    check_sorters_kwargs,
     nearest,
     parse_lowercase_names,
+    parse_preprocessing,
     reject_duplicates,
 )
 from spikeinterface_cloud.config.quoting import find_text_problems, unquote
 from spikeinterface_cloud.config.typos import find_misspelled
-from spikeinterface_cloud.config.validators import (
-    check_dandi,
-    check_dandiset,
-    check_sorters,
-    check_sorters_kwargs,
-    parse_preprocessing,
-)
 from spikeinterface_cloud.errors import SettingsError
 
 
@@ -61,10 +58,7 @@ class AwsSettings(BaseModel):
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "AwsSettings":
-        """Read these variables alone, for what has to be fetched before a job is known.
-
-        Raises SettingsError (with each problem of these variables, a line each).
-        """
+        """Read these variables alone, for what has to be fetched before a job is known."""
         names = [*(f"AWS_{name.upper()}" for name in cls.model_fields), "AWS_ENDPOINT_URL_S3"]
         texts = {name: environ[name] for name in names if environ.get(name, "").strip()}
         given = unquote(texts)

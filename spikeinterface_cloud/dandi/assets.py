@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
 from spikeinterface_cloud.dandi.client import (
+    NWB_SUFFIX,
     asset_address,
     download_url,
     parse_archive_url,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 #: how many of several candidates an error lists
 LISTED = 10
 
-NWB_SUFFIX = ".nwb"
 ZARR_SUFFIXES = (".zarr", ".ngff")
 
 
@@ -67,12 +67,7 @@ class ArchiveFile:
 
 
 def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
-    """Find the one NWB file that a name means; the key is sent only if it is needed.
-
-    Raises SettingsError (the name cannot be read, or means several files), SourceError (there is no
-    such file, or it may not be read with the key at hand), RecordingError (it is no NWB file, or
-    one in the form of a Zarr folder), TransferError (the archive did not answer).
-    """
+    """Find the one NWB file that a name means; the key is sent only if it is needed."""
     name = parse_asset_name(asset.url)
     if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):
         raise _zarr_refusal(asset.url)

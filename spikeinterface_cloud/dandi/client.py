@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+NWB_SUFFIX = ".nwb"
+
 #: seconds to open a connection to the archive, and to wait for a byte of its answer
 REQUEST_TIMEOUT_S = (10, 60)
 
@@ -43,11 +45,7 @@ LOGGED_CHARACTERS = 300
 
 
 def parse_archive_url(url: str) -> ParsedDandiURL:
-    """Find out which archive `url` is on, and which dandiset or asset it names.
-
-    Raises SettingsError for an archive that is not known or that is none, UnavailableError for one
-    that needs a newer client, and TransferError when it does not answer.
-    """
+    """Find out which archive `url` is on, and which dandiset or asset it names."""
     from dandi.dandiarchive import parse_dandi_url
     from dandi.exceptions import CliVersionError, UnknownURLError
 
@@ -100,10 +98,7 @@ def with_key_if_needed(
     api_key: SecretStr | None,
     action: Callable[[DandiAPIClient, SecretStr | None], Result],
 ) -> Result:
-    """Call `action` without the key, and again with it where the archive requires one.
-
-    Raises SourceError where the key is missing or not sufficient, TransferError without an answer.
-    """
+    """Call `action` without the key, and again with it where the archive requires one."""
     with translate_errors(url), connect(parsed.instance) as client:
         try:
             return action(client, None)
@@ -118,10 +113,7 @@ def with_key_if_needed(
 
 
 def download_url(instance: DandiInstance, api_key: SecretStr | None, identifier: str) -> str:
-    """Return a URL of an asset's bytes, signed for some hours; a secret where it is embargoed.
-
-    Raises SourceError when it may not be read, and TransferError when the archive does not answer.
-    """
+    """Return a URL of an asset's bytes, signed for some hours; a secret where it is embargoed."""
     with translate_errors(f"asset {identifier}"), connect(instance) as client:
         if api_key is not None:
             client.authenticate(api_key.get_secret_value())

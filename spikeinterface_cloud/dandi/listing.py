@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
 from spikeinterface_cloud.dandi.client import (
+    NWB_SUFFIX,
     asset_address,
     parse_archive_url,
     with_key_if_needed,
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from dandi.dandiapi import DandiAPIClient
     from dandi.dandiarchive import ParsedDandiURL
     from pydantic import SecretStr
-
-NWB_SUFFIX = ".nwb"
 
 #: the most assets that the archive puts on a page
 PAGE_SIZE = 1000
@@ -52,17 +51,8 @@ class DandisetFiles:
 def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> DandisetFiles:
     """List the files whose path matches; the key is sent only if it is needed.
 
-    Parameters
-    ----------
-    dandiset
-        like `000003`, `000003@0.230629.1955`, `dandi://dandi-sandbox/000003@draft`, or its page;
-        without a version it is the latest publication, or else the draft
-    pattern
-        of paths, as the archive understands it: `*` stands for any characters, `/` among them
-
-    Raises SettingsError (the dandiset's name cannot be read), SourceError (there is no such
-    dandiset or version, or it may not be read with the key at hand), TransferError (the archive did
-    not answer).
+    Without a version, `dandiset` is the latest publication, or else the draft. In the pattern, `*`
+    stands for any characters, `/` among them.
     """
     name = _parse(dandiset)
     if name.selects != "whole":

@@ -51,11 +51,7 @@ class Draft:
 
 
 def find_draft(name: str, api_key: SecretStr) -> Draft:
-    """Check that there is such a dandiset, and that the key's owner may write its draft.
-
-    Raises SettingsError (the name is not that of a draft dandiset), TargetError (it is not there,
-    or not the key's to write), TransferError (the archive did not answer).
-    """
+    """Check that there is such a dandiset, and that the key's owner may write its draft."""
     parsed = parse_archive_url(parse_dandiset_name(name).url)
     assert parsed.dandiset_id is not None
     draft = Draft(instance=parsed.instance, dandiset=parsed.dandiset_id, api_key=api_key)
@@ -65,10 +61,7 @@ def find_draft(name: str, api_key: SecretStr) -> Draft:
 
 
 def validate(file: Path, asset_path: str) -> None:
-    """Validate a file by the archive's own rules, as if it were at `asset_path` there.
-
-    Raises TargetError (the archive would refuse it; the message has what is wrong).
-    """
+    """Validate a file by the archive's own rules, as if it were at `asset_path` there."""
     from dandi.validate import Severity
 
     with _local_asset(file, asset_path) as asset:
@@ -86,11 +79,7 @@ def validate(file: Path, asset_path: str) -> None:
 
 
 def upload(draft: Draft, file: Path, asset_path: str) -> None:
-    """Validate a file and put it into the draft, in place of what an earlier run has put there.
-
-    Raises TargetError (the file does not pass, or the archive refuses it), TransferError (the
-    network gave out).
-    """
+    """Validate a file and put it into the draft, in place of what an earlier run has put there."""
     validate(file, asset_path)
     with _local_asset(file, asset_path) as asset, _connected(draft, file) as (_, dandiset):
         metadata = asset.get_metadata(digest=asset.get_digest())

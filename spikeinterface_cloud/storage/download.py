@@ -43,12 +43,7 @@ class Downloaded:
 def download(
     files: Sequence[RemoteFile], folder: Path, *, timeouts: NetworkTimeouts | None = None
 ) -> Downloaded:
-    """Fetch `files` into `folder`, which is made when it is not there.
-
-    Raises SourceError (a name that escapes the folder, a file that is missing, forbidden, or
-    changed since it was listed), UnavailableError (the disk), RecordingError (a digest that does
-    not match, twice), TransferError (the network).
-    """
+    """Fetch `files` into `folder`, which is made when it is not there."""
     check_names(files)
     with disk_errors(folder):
         for parent in {(folder / file.name).parent for file in files} | {folder}:

@@ -22,10 +22,7 @@ START_BYTES = 2048 + len(SIGNATURE)
 
 
 def check_remote_hdf5(file: RemoteFile, timeouts: NetworkTimeouts | None = None) -> None:
-    """Read the start of `file`, on S3 or DANDI, by one request, and check that it is HDF5.
-
-    Raises RecordingError when it is not, SourceError and TransferError as a download does.
-    """
+    """Read the start of `file`, on S3 or DANDI, by one request, and check that it is HDF5."""
     reader = ObjectReader(file, "the start of the file", timeouts or NetworkTimeouts())
     start = bytearray(min(START_BYTES, file.size_bytes))
 

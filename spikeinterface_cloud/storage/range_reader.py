@@ -80,10 +80,7 @@ class ObjectReader:
         self._renewal = threading.Lock()
 
     def read_whole(self) -> Bytes:
-        """Return all of a small object.
-
-        Raises ObjectChanged, SourceError, TransferError when the network gave out, or Stopped.
-        """
+        """Return all of a small object; raise ObjectChanged, or Stopped when told to stop."""
 
         def once() -> Bytes:
             data = self._open(0, self._file.size_bytes).bytes()
@@ -96,7 +93,7 @@ class ObjectReader:
         """Pass the bytes from `start` to before `end` to `write`, block by block.
 
         After a failure of the network it starts again with the first block. The whole object is
-        requested without a range. Raises what `read_whole` raises.
+        requested without a range.
         """
         self._persist(lambda: self._read(start, end, write))
 

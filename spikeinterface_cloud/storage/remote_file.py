@@ -58,10 +58,7 @@ class RemoteFile:
 def s3_files(
     storage: Storage, objects: Sequence[StoredObject], folder: S3Location
 ) -> list[RemoteFile]:
-    """Return the objects of a listing as files, named by their place below `folder`.
-
-    Raises SourceError for a name that no file can have.
-    """
+    """Return the objects of a listing as files, named by their place below `folder`."""
     prefix = f"{folder.key}/" if folder.key else ""
     files = []
     for stored in objects:
@@ -110,10 +107,7 @@ def http_file(
     digest: Digest | None = None,
     timeouts: NetworkTimeouts | None = None,
 ) -> RemoteFile:
-    """Return a file behind an HTTP URL; `url` is called again when its signature has expired.
-
-    Raises SourceError for a name that no file can have.
-    """
+    """Return a file behind an HTTP URL; `url` is called again when its signature has expired."""
     first = url()
     shown = urlunsplit(urlsplit(first)._replace(query="", fragment=""))
     unused = [first]
@@ -138,11 +132,7 @@ def http_file(
 
 
 def file_name(text: str, url: str) -> PurePosixPath:
-    """Read the name that a file is to have below a folder.
-
-    Raises SourceError for one that would lie outside it, or that is no name of a file; `url` is for
-    the message.
-    """
+    """Read the name that a file is to have below a folder; `url` is for the message."""
     if not is_path(text) or "\\" in text or DRIVE.match(text):
         raise SourceError(
             f"{url} would be written as {text!r}, outside of its folder or under no file's name; "

@@ -66,7 +66,11 @@ class ConditionRefused(Exception):
 
 
 class S3Objects:
-    """The objects that a boto3 client of S3 can reach."""
+    """The objects that a boto3 client of S3 can reach.
+
+    In the container, what cannot be read or looked up is a SourceError, what cannot be written or
+    deleted a TargetError; on the laptop each is an AwsError.
+    """
 
     def __init__(
         self,
@@ -75,10 +79,7 @@ class S3Objects:
         unsigned: bool = False,
         raises: type[CloudJobError] | None = None,
     ) -> None:
-        """Open no connection yet; `unsigned` says that the client sends no credentials.
-
-        On the laptop, `raises` is `AwsError`, in place of the errors that the methods name.
-        """
+        """Open no connection yet; `unsigned` says that the client sends no credentials."""
         self._client = client
         self._unsigned = unsigned
         self._raises = raises
@@ -86,7 +87,7 @@ class S3Objects:
     def list_objects(self, folder: S3Location) -> list[StoredObject]:
         """Return the objects inside `folder`, at any depth, or the one object of that name.
 
-        Raises SourceError when there is nothing, or when it may not be listed.
+        Nothing is a SourceError.
         """
         try:
             objects = list(self.objects_below(folder).values())
@@ -105,14 +106,14 @@ class S3Objects:
     def objects_below(self, folder: S3Location, start: str = "") -> dict[str, StoredObject]:
         """Return the objects inside `folder`, at any depth, by path below it; there may be none.
 
-        Only those whose paths begin with `start`. Raises SourceError.
+        Only those whose paths begin with `start`.
         """
         prefix = f"{folder.key}/" if folder.key else ""
         listed = self._list(folder, prefix + start)
         return {each.location.key.removeprefix(prefix): each for each in listed}
 
     def folders_in(self, folder: S3Location) -> set[str]:
-        """Return the names of the folders directly inside `folder`. Raises SourceError."""
+        """Return the names of the folders directly inside `folder`."""
         prefix = f"{folder.key}/" if folder.key else ""
         paginator = self._client.get_paginator("list_objects_v2")
         with self._translate_errors("list", folder, SourceError):
@@ -121,7 +122,7 @@ class S3Objects:
         return {each.removeprefix(prefix).rstrip("/") for each in found}
 
     def head(self, location: S3Location) -> StoredObject:
-        """Return what S3 states of one object. Raises SourceError."""
+        """Return what S3 states of one object."""
         head = self._head(location)
         return StoredObject(
             location=location,
@@ -131,10 +132,7 @@ class S3Objects:
         )
 
     def object_exists(self, location: S3Location) -> bool:
-        """Return whether there is an object; a folder is none.
-
-        Raises SourceError where that may not be known.
-        """
+        """Return whether there is an object; a folder is none."""
         with self._translate_errors("look up", location, SourceError):
             try:
                 self._client.head_object(Bucket=location.bucket, Key=location.key)
@@ -145,16 +143,13 @@ class S3Objects:
         return True
 
     def read_object(self, location: S3Location) -> bytes:
-        """Return the whole of a small object. Raises SourceError."""
+        """Return the whole of a small object."""
         with self._translate_errors("read", location, SourceError):
             content, _ = self._version(location)
         return content
 
     def read_version(self, location: S3Location) -> tuple[bytes, str] | None:
-        """Return a small object and the ETag of just these bytes; None where there is none.
-
-        Raises SourceError.
-        """
+        """Return a small object and the ETag of just these bytes; None where there is none."""
         with self._translate_errors("read", location, SourceError):
             try:
                 return self._version(location)
@@ -164,14 +159,14 @@ class S3Objects:
                 raise
 
     def read_if_exists(self, location: S3Location) -> bytes | None:
-        """Return the whole of a small object; None where there is none. Raises SourceError."""
+        """Return the whole of a small object; None where there is none."""
         version = self.read_version(location)
         return None if version is None else version[0]
 
     def write_object(
         self, location: S3Location, body: bytes, content_type: str | None = None
     ) -> None:
-        """Write a small object, over an older one. Raises TargetError."""
+        """Write a small object, over an older one."""
         described: dict[str, Any] = {} if content_type is None else {"ContentType": content_type}
         with self._translate_errors("write", location, TargetError):
             self._put(location, body, **described)
@@ -179,10 +174,8 @@ class S3Objects:
     def write_object_if(self, location: S3Location, body: bytes, etag: str | None) -> str:
         """Write a small object if it still has that ETag, or, for None, if there is none.
 
-        Returns the new ETag.
-        Raises ObjectDiffers (the condition does not hold), ConditionRefused (the server says that
-        it has no conditional writes; one that ignores them does not say), TargetError (the object
-        cannot be written).
+        Returns the new ETag. Raises ObjectDiffers if the condition does not hold, ConditionRefused
+        if the server says that it has no conditional writes; one that ignores them does not say.
         """
         condition: dict[str, Any] = (
             {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
@@ -199,13 +192,13 @@ class S3Objects:
                 raise
 
     def remove_objects(self, locations: Sequence[S3Location]) -> None:
-        """Delete many objects, some at a time. Raises TargetError."""
+        """Delete many objects, some at a time."""
         with ThreadPoolExecutor(PARALLEL_REQUESTS) as threads:
             for _ in threads.map(self.remove_object, locations):
                 pass
 
     def remove_object(self, location: S3Location) -> None:
-        """Delete an object; one that is not there is no error. Raises TargetError."""
+        """Delete an object; one that is not there is no error."""
         with self._translate_errors("delete", location, TargetError):
             self._client.delete_object(Bucket=location.bucket, Key=location.key)
 
@@ -213,7 +206,6 @@ class S3Objects:
         """Fetch objects into files, several at a time, on a machine without obstore.
 
         Each file has its own name only once it is whole; each path is yielded then, in order.
-        Raises SourceError, and OSError where a file cannot be written.
         """
         from boto3.exceptions import Boto3Error
         from boto3.s3.transfer import TransferConfig, create_transfer_manager
@@ -235,10 +227,7 @@ class S3Objects:
                 yield path
 
     def bucket_region(self, bucket: str) -> str | None:
-        """Return the region that AWS states of a bucket, even where it denies access to it.
-
-        Raises SourceError.
-        """
+        """Return the region that AWS states of a bucket, even where it denies access to it."""
         with self._translate_errors(
             "look up the region of", S3Location(bucket=bucket), SourceError
         ):

@@ -50,11 +50,7 @@ class Storage(S3Objects):
         unsigned: bool = False,
         timeouts: NetworkTimeouts | None = None,
     ) -> None:
-        """Open no connection yet; `unsigned` sends no credentials, as to strangers' public buckets.
-
-        Raises SettingsError for what boto3 cannot begin with, TransferError where the machine's own
-        service does not give credentials.
-        """
+        """Open no connection yet; `unsigned` sends no credentials, as to public buckets."""
         self._access = access
         self.timeouts = timeouts or NetworkTimeouts()
         try:
@@ -98,7 +94,7 @@ class Storage(S3Objects):
         """Write a tiny object into `target`, by both clients that will, and delete it again.
 
         A role that may write but not delete passes, with a warning that names what it leaves
-        behind. Raises TargetError or TransferError.
+        behind.
         """
         trial = target.child(f".write-test-{uuid.uuid4()}")
         with self._translate_errors("write", target, TargetError):

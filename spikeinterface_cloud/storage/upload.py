@@ -62,9 +62,6 @@ def upload(files: Sequence[tuple[Path, S3Location]], storage: Storage) -> int:
     """Send each file to its location and return the bytes sent.
 
     The first file that cannot be sent ends the others.
-
-    Raises TargetError (there is no bucket, or it may not be written), TransferError (the network
-    gave out, or an object does not match its file twice).
     """
     sizes = [file.stat().st_size for file, _ in files]
     small, large = Threads(SMALL_AT_ONCE, "send"), Threads(LARGE_AT_ONCE, "send")
