@@ -13,12 +13,14 @@ import spikeinterface as si
 
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.analysis.unit_labels import read_unit_table
+from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.exports.nwb_session import Session
 from spikeinterface_cloud.exports.nwb_source import find_session, missing_for_archives
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, PHY, UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
@@ -74,14 +76,18 @@ def why_not_for_archives(session: Session) -> str | None:
 
 
 def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
-    """Write every export of one sorter; failures are part of the result."""
+    """Write every export of one sorter; failures but a full disk are part of the result."""
     runs = []
     for name in plan.formats:
         path = plan.results / found.sorter / (UNITS if name == "nwb" else PHY)
         run = ExportRun(sorter=found.sorter, export=name, path=f"{found.sorter}/{path.name}")
         started = time.monotonic()
         try:
-            _export(name, plan, found, path)
+            with room_for_results(path):
+                _export(name, plan, found, path)
+        except UnavailableError:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
         except Exception as error:  # whatever a library raises, the other exports have to be made
             logger.exception("%s of %s failed", name, found.sorter)
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

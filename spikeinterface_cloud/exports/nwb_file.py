@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import h5py
 from hdmf.common import VectorData
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.device import Device, DeviceModel
@@ -41,14 +42,19 @@ def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
 
 
 def write_nwbfile(nwbfile: NWBFile, file: Path) -> None:
-    """Write the file, complete or not at all."""
+    """Write the file, complete or not at all.
+
+    It is made in memory, as HDF5 crashes when it closes a file on a full disk.
+    """
     unfinished = file.with_name(f".{file.stem}.part.nwb")
-    try:
-        with NWBHDF5IO(str(unfinished), "w") as io:
-            io.write(nwbfile)
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with h5py.File(file.name, "w", driver="core", backing_store=False) as image:
+        NWBHDF5IO(file=image, mode="w").write(nwbfile)
+        image.flush()
+        try:
+            unfinished.write_bytes(image.id.get_file_image())
+            unfinished.replace(file)
+        finally:
+            unfinished.unlink(missing_ok=True)
 
 
 def _add_device(nwbfile: NWBFile, facts: DeviceFacts) -> Device:

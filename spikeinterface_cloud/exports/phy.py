@@ -140,16 +140,15 @@ def _write_waveforms(
     order = np.argsort(sampled, kind="stable")
     spike_channels = channels[units[order]]
     n_channels = channels.shape[1]
-    written = np.lib.format.open_memmap(
-        folder / "_phy_spikes_subset.waveforms.npy",
-        mode="w+",
-        dtype="float32",
-        shape=(len(order), waveforms.shape[1], n_channels),
-    )
-    for rows in np.array_split(np.arange(len(order)), max(1, len(order) // 2000)):
-        chosen = waveforms[order[rows]][:, :, :n_channels]
-        written[rows] = np.where(spike_channels[rows][:, np.newaxis, :] == NO_CHANNEL, 0, chosen)
-    written.flush()
+    header = np.lib.format.header_data_from_array_1_0(np.empty(0, dtype="float32"))
+    header["shape"] = (len(order), waveforms.shape[1], n_channels)
+    # not mapped: a full disk would kill this process by SIGBUS
+    with (folder / "_phy_spikes_subset.waveforms.npy").open("wb") as written:
+        np.lib.format.write_array_header_1_0(written, header)
+        for rows in np.array_split(np.arange(len(order)), max(1, len(order) // 2000)):
+            chosen = waveforms[order[rows]][:, :, :n_channels]
+            unused = spike_channels[rows][:, np.newaxis, :] == NO_CHANNEL
+            written.write(np.where(unused, 0, chosen).astype("float32").tobytes())
     np.save(folder / "_phy_spikes_subset.spikes.npy", sampled[order].astype("int64"))
     np.save(folder / "_phy_spikes_subset.channels.npy", spike_channels.astype("int32"))
 
