@@ -96,7 +96,7 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
     search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # closes when this process ends, see `exit_with_parent`
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -108,7 +108,7 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
         # its workers too, which outlive one that the kernel has killed for its memory
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
 
 def last_output_line(output_log: Path) -> str | None:

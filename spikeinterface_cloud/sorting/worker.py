@@ -8,17 +8,12 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
-
-#: between two looks at whether the job is there
-PARENT_POLL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +41,14 @@ class SorterUsage:
 
 
 def exit_with_parent() -> None:
-    """Kill this process and its children when the job is killed."""
-    watch = threading.Thread(target=_watch, args=(os.getppid(),), name="job", daemon=True)
-    watch.start()
+    """Kill this process group when the job is killed, whose end of standard input closes then.
 
-
-def _watch(job: int) -> None:
-    while os.getppid() == job:
-        time.sleep(PARENT_POLL_S)
-    os.killpg(os.getpgrp(), signal.SIGKILL)
+    A process watches it: a thread would wait for a sorter whose compiled code keeps the GIL.
+    """
+    if os.fork() == 0:
+        sys.stdin.buffer.read()
+        os.killpg(0, signal.SIGKILL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
 
 
 def main(request_file: Path) -> None:

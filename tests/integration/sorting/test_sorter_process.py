@@ -1,0 +1,74 @@
+"""The process of a sorter ends with its job, whatever the sorter is doing."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.integration
+
+#: in place of SpikeInterface in the sorter's process: compiled code that keeps the GIL, in it and
+#: in a worker of it
+SORTER = """
+import ctypes, os
+os.fork()
+with open("pids", "a") as pids:
+    print(os.getpid(), file=pids)
+ctypes.PyDLL(None).sleep(600)
+"""
+
+JOB = """
+import os
+from pathlib import Path
+import spikeinterface as si
+from spikeinterface_cloud.sorting.process import run_in_subprocess
+from spikeinterface_cloud.sorting.worker import SorterRequest
+
+recording = si.generate_recording(num_channels=4, durations=[1.0])
+os.environ["PYTHONPATH"] = os.path.abspath("fake")
+request = SorterRequest(
+    sorter="simple", recording_file="scratch/recording.json", folder="scratch/sorter",
+    parameters={}, n_jobs=1, usage_file="scratch/usage.json",
+)
+run_in_subprocess(recording, request, Path("logs"))
+"""
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_sorter_that_keeps_the_gil_ends_with_its_killed_job(tmp_path: Path) -> None:
+    fake = tmp_path / "fake" / "spikeinterface"
+    fake.mkdir(parents=True)
+    (fake / "__init__.py").write_text(SORTER)
+    pids = tmp_path / "pids"
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    job = subprocess.Popen([sys.executable, "-c", JOB], cwd=tmp_path, env=environ)
+    try:
+        assert wait_until(lambda: pids.is_file() and pids.read_text().count("\n") == 2, 60)
+    finally:
+        job.kill()
+        job.wait()
+    sorter = [int(pid) for pid in pids.read_text().split()]
+    ended = wait_until(lambda: not any(map(is_running, sorter)), 10)
+    for pid in filter(is_running, sorter):
+        psutil.Process(pid).kill()
+    assert ended, "the sorter outlived its job"
