@@ -4,7 +4,6 @@ A message is one line: what happened, why, and what to do about it. Anything tha
 `CloudJobError` is a bug in this program: it ends the job with code 1 and a traceback.
 """
 
-import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -16,34 +15,35 @@ class ExitCode(NamedTuple):
     remedy: str
 
 
-#: the exit codes of the container: `diagnose` explains them so, and the README lists them
+#: the exit codes of the container: `diagnose` explains them so, and the README lists them. They are
+#: those of sysexits.h, written as numbers because Windows lacks their names
 EXIT_CODES: Mapping[int, ExitCode] = {
-    os.EX_OK: ExitCode("every sorter finished; the report names those that found no units", ""),
-    os.EX_CONFIG: ExitCode(
+    0: ExitCode("every sorter finished; the report names those that found no units", ""),
+    78: ExitCode(
         "a variable is missing, malformed or contradictory, or names something that does not exist",
         "correct it and submit again",
     ),
-    os.EX_NOINPUT: ExitCode(
+    66: ExitCode(
         "the source is missing or forbidden", "check the source and the job role's access to it"
     ),
-    os.EX_DATAERR: ExitCode(
+    65: ExitCode(
         "the source cannot be read as a recording, or cannot be preprocessed",
         "check DATA_TYPE, READ_RECORDING_KWARGS and PREPROCESSING",
     ),
-    os.EX_UNAVAILABLE: ExitCode(
+    69: ExitCode(
         "the host lacks a sorter, the GPU, disk space or memory that the job needs",
         "use the image that has the sorter, `--gpus 1` for Kilosort4, or a larger instance",
     ),
-    os.EX_SOFTWARE: ExitCode(
+    70: ExitCode(
         "one or more sorters failed; the results of the others are at the target",
         "read the sorters' logs and run.json",
     ),
-    os.EX_CANTCREAT: ExitCode(
+    73: ExitCode(
         "the target cannot be written, another job is writing to it, or it holds another job's "
         "results",
         "allow the job role s3:PutObject there, or choose another target",
     ),
-    os.EX_TEMPFAIL: ExitCode(
+    75: ExitCode(
         "the network failed after all retries, or AWS reclaimed the instance",
         "submit again, with more `--attempts` or to an On-Demand queue",
     ),
@@ -68,49 +68,49 @@ def printable(text: str) -> str:
 class CloudJobError(Exception):
     """The base of all errors that a user or a retry can resolve."""
 
-    exit_code: int = os.EX_SOFTWARE
+    exit_code: int = 70
 
 
 class SettingsError(CloudJobError, ValueError):
     """A variable is missing, malformed, contradictory, or names something unknown (78)."""
 
-    exit_code = os.EX_CONFIG
+    exit_code = 78
 
 
 class SourceError(CloudJobError):
     """The source, or a file it needs, is missing or forbidden (66)."""
 
-    exit_code = os.EX_NOINPUT
+    exit_code = 66
 
 
 class RecordingError(CloudJobError):
     """The source cannot be read as a recording, or cannot be preprocessed (65)."""
 
-    exit_code = os.EX_DATAERR
+    exit_code = 65
 
 
 class UnavailableError(CloudJobError):
     """The host lacks a sorter, the GPU, disk space or memory that the job needs (69)."""
 
-    exit_code = os.EX_UNAVAILABLE
+    exit_code = 69
 
 
 class SortingError(CloudJobError):
     """One or more sorters failed; the results of the others are published (70)."""
 
-    exit_code = os.EX_SOFTWARE
+    exit_code = 70
 
 
 class TargetError(CloudJobError):
     """The target cannot be written (73)."""
 
-    exit_code = os.EX_CANTCREAT
+    exit_code = 73
 
 
 class TransferError(CloudJobError, OSError):
     """The network failed after all retries (75); Batch runs the job again."""
 
-    exit_code = os.EX_TEMPFAIL
+    exit_code = 75
 
     def __init__(self, operation: str, source: str, destination: str, reason: str) -> None:
         super().__init__(
@@ -128,10 +128,10 @@ class Interrupted(KeyboardInterrupt):
     A `KeyboardInterrupt`, so that no library that catches every `Exception` can swallow it.
     """
 
-    exit_code = os.EX_TEMPFAIL
+    exit_code = 75
 
 
 class ClaimLost(Interrupted):
     """Another attempt writes to the target now, so that this one must not (73)."""
 
-    exit_code = os.EX_CANTCREAT
+    exit_code = 73

@@ -17,7 +17,7 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from spikeinterface_cloud.aws_errors import AwsError, translate_errors
+from spikeinterface_cloud.aws_errors import AwsError, refuse_foreign_replies, translate_errors
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.storage.s3 import S3Objects
@@ -82,7 +82,9 @@ class AwsSession:
         retries: Any = {"mode": "adaptive", "max_attempts": self._max_attempts}
         config = Config(retries=retries, max_pool_connections=32)
         session = self._botocore_session()
-        return session.create_client(service, region_name=self._region, config=config)
+        client = session.create_client(service, region_name=self._region, config=config)
+        refuse_foreign_replies(client)
+        return client
 
     def _botocore_session(self) -> Any:
         if self._session is None:

@@ -5,7 +5,6 @@ Inside a container the host's figures are wrong; the control group's are right.
 
 import ctypes
 import os
-import resource
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,6 +107,8 @@ def describe_machine() -> dict[str, Any]:
 
 def peak_memory_bytes() -> int:
     """Return the peak memory of this process."""
+    import resource  # not on Windows, where `estimate` imports this module
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -21,7 +21,7 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from spikeinterface_cloud.aws_errors import explain_session
+from spikeinterface_cloud.aws_errors import explain_session, refuse_foreign_replies
 from spikeinterface_cloud.errors import CloudJobError, SourceError, TargetError, TransferError
 from spikeinterface_cloud.storage.retries import final_status, first_line
 from spikeinterface_cloud.storage.s3 import S3Objects
@@ -68,6 +68,7 @@ class Storage(S3Objects):
             )
         except (BotoCoreError, ValueError) as error:
             raise explain_session(error) from error
+        refuse_foreign_replies(client)
         super().__init__(client, unsigned=unsigned)
         self._stores: dict[str, S3Store] = {}
         self._lock = threading.Lock()

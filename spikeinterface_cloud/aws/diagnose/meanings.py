@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -116,20 +115,20 @@ NOT_STARTED: Mapping[str, Meaning] = {
     ),
 }
 
-#: the exit codes of Docker and the shell
+#: the exit codes of Docker and the shell; above 128, signals, whose names Windows lacks
 SYSTEM_EXIT_CODES: Mapping[int, ExitCode] = {
     125: ExitCode("Docker could not run the container", "compare the job definition to its image"),
     126: ExitCode("the command cannot be executed", "set it to `python run_script.py`"),
     127: ExitCode("the image has no such command", "set it to `python run_script.py`"),
-    128 + signal.SIGKILL: ExitCode(
+    137: ExitCode(
         "it was killed: usually for using more memory than the job requested, otherwise at its "
         "timeout or with its instance",
         "submit with more --memory, or a lower N_JOBS",
     ),
-    128 + signal.SIGSEGV: ExitCode(
+    139: ExitCode(
         "a library of a sorter crashed", "read the end of the log; more --memory may help"
     ),
-    128 + signal.SIGTERM: ExitCode(
+    143: ExitCode(
         "it was stopped before the program had started: canceled, at its timeout, or with its "
         "instance",
         "submit again",

@@ -48,7 +48,7 @@ class Template:
 
 def read_template(cloudformation: CloudFormationClient) -> Template:
     """Return the project's template with its parameters."""
-    body = TEMPLATE_FILE.read_text()
+    body = TEMPLATE_FILE.read_text(encoding="utf-8")
     with translate_stack_errors("read the template"):
         summary = cloudformation.get_template_summary(TemplateBody=body)
     defaults = {

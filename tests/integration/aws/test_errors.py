@@ -330,26 +330,61 @@ def test_botocore_errors_are_translated(error: Exception, message: str, retryabl
     assert refusal.exit_code == 1
 
 
-def test_a_login_page_in_the_way_is_no_bug(laptop: Laptop) -> None:
-    with page_for_everything() as url:
-        done = laptop.run("infra", "status", env={"AWS_ENDPOINT_URL": url})
-    assert done.returncode == 1
-    assert "a proxy or a login page may be in the way" in done.stderr
+#: answers with the status 200 that are not from AWS; the first is no XML, the second is
+PAGES = {
+    "HTML": b"<html><body>Please log in<br></body></html>",
+    "XHTML": b"<!DOCTYPE html><html><body><p>Access blocked</p></body></html>",
+    "text": b"Access blocked",
+    "JSON": b'{"blocked": true}',
+}
+COMMANDS = {
+    "submit": [*JOB, *PLACE],
+    "submit to a stack": [*JOB, "--stack", "lab"],
+    "submit a prefix": [*JOB[2:], *PLACE, "--source-prefix", "s3://lab-data/raw/", "--yes"],
+    "status": ["status", "a-job"],
+    "list": ["list", *PLACE[:2]],
+    "wait": ["wait", "a-job", "--poll-interval", "0.05"],
+    "logs": ["logs", "a-job"],
+    "cancel": ["cancel", "a-job"],
+    "results": ["results", "a-job"],
+    "diagnose a job": ["diagnose", "a-job"],
+    "diagnose a queue": ["diagnose", "--queue", "sorting"],
+    "infra status": ["infra", "status"],
+    "infra up": ["infra", "up", "--yes"],
+    "infra down": ["infra", "down", "--yes"],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "page"),
+    [
+        *((command, "XHTML") for command in COMMANDS),
+        *((command, page) for command in ("status", "infra status") for page in PAGES),
+    ],
+)
+def test_reply_that_is_not_from_aws_is_refused(laptop: Laptop, command: str, page: str) -> None:
+    with page_for_everything(PAGES[page]) as url:
+        done = laptop.run(*COMMANDS[command], env={"AWS_ENDPOINT_URL": url})
     assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+    [line] = refusals(done)
+    assert line.startswith("Error: cannot ")
+    assert "the response is not from AWS; check the network: a proxy or a login page may be" in line
 
 
 @contextmanager
-def page_for_everything() -> Iterator[str]:
+def page_for_everything(body: bytes) -> Iterator[str]:
     """A server that answers whatever it is asked with a page for people."""
 
     class Page(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            body = b"<html><body>Please log in<br></body></html>"
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_GET = do_POST
 
         def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
