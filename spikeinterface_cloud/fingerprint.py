@@ -13,7 +13,7 @@ from typing import Any
 
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.preprocessing.pipeline import filters_itself
-from spikeinterface_cloud.recording.formats.hdf5 import linked_files
+from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.source import FoundSource
 from spikeinterface_cloud.results.resume import Fingerprints

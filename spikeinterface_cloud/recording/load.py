@@ -17,11 +17,8 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
-from spikeinterface_cloud.recording.formats.hdf5 import (
-    check_codecs,
-    install_maxwell_plugin,
-    refuse_foreign_links,
-)
+from spikeinterface_cloud.recording.formats.hdf5 import check_codecs, install_maxwell_plugin
+from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.header_checks import check_headers
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
 from spikeinterface_cloud.recording.formats.nwb_series import check_series, with_unique_ids

@@ -1,14 +1,13 @@
-"""HDF5 files: the compression filters that this image reads, and links to other files."""
+"""The compression filters of HDF5 that this image reads."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import h5py
 import hdf5plugin
 from neo.rawio.maxwellrawio import auto_install_maxwell_hdf5_compression_plugin
 
-from spikeinterface_cloud.errors import RecordingError, UnavailableError
+from spikeinterface_cloud.errors import UnavailableError
 
 #: importing hdf5plugin adds these filters to HDF5
 CODECS = tuple(sorted(hdf5plugin.FILTERS))
@@ -86,46 +85,3 @@ def _remedy(file: h5py.File) -> str:
             '(READ_RECORDING_KWARGS={"install_maxwell_plugin": true} downloads it in the job)'
         )
     return "use an image that has the filter's plugin in the folder that HDF5_PLUGIN_PATH names"
-
-
-def refuse_foreign_links(file: h5py.File, folder: Path | None) -> None:
-    """Raise `RecordingError` if an open file keeps something in a file outside `folder`.
-
-    Through such a link, any file of the host could be read, sorted and published as traces. With
-    `folder` None (a streamed file), no link to another file is accepted.
-    """
-    for name, other in _links(file):
-        if folder is None or not (folder / other).resolve().is_relative_to(folder.resolve()):
-            raise RecordingError(
-                f"{name} is kept in another file, {other}, which is not part of the source; "
-                "export the recording with its traces inside"
-            )
-
-
-def linked_files(path: Path) -> set[Path]:
-    """Return the other files that an HDF5 file links to; none for other or damaged files."""
-    try:
-        with h5py.File(path) as file:
-            return {path.parent / other for _, other in _links(file)}
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return set()
-
-
-def _links(file: h5py.File) -> list[tuple[str, str]]:
-    """Return the name of each linked item, and of the file that it is kept in."""
-    links: list[tuple[str, str]] = []  # h5py garbles exceptions raised in a visitor
-
-    def note_link(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            links.append((name, link.filename))
-
-    def note_storage(name: str, item: Any) -> None:
-        if not isinstance(item, h5py.Dataset):
-            return
-        links.extend((name, other) for other, *_ in item.external or ())
-        sources = item.virtual_sources() if item.is_virtual else ()
-        links.extend((name, source.file_name) for source in sources if source.file_name != ".")
-
-    file.visititems_links(note_link)
-    file.visititems(note_storage)
-    return links

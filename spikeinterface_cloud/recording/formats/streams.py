@@ -16,7 +16,7 @@ from typing import Any
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.formats.hdf5 import refuse_foreign_links
+from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_alone
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader, likely_data_type
 from spikeinterface_cloud.recording.formats.spikeglx import ibl_files, stream_files

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 import spikeinterface as si
@@ -222,57 +221,3 @@ def test_a_whole_job_refuses_a_pickle(tmp_path: Path, simulated: BaseRecording) 
     )
     assert_refused(job, 65, "quality.npy among the properties of saved holds pickled Python")
     assert not (tmp_path / "witness").exists()
-
-
-# ----- files that are not the source's own -------------------------------------------------------
-
-
-def link_the_traces(file: h5py.File, other: Path) -> None:
-    del file["acquisition/ElectricalSeries/data"]
-    file["acquisition/ElectricalSeries/data"] = h5py.ExternalLink(str(other), "/data")
-
-
-def store_the_traces_outside(file: h5py.File, other: Path) -> None:
-    del file["acquisition/ElectricalSeries/data"]
-    size = other.stat().st_size
-    file["acquisition/ElectricalSeries"].create_dataset(
-        "data", (size // 16, 8), dtype="int16", external=[(str(other), 0, size)]
-    )
-
-
-def map_the_traces(file: h5py.File, other: Path) -> None:
-    del file["acquisition/ElectricalSeries/data"]
-    layout = h5py.VirtualLayout((60000, 8), dtype="int16")
-    layout[:] = h5py.VirtualSource(str(other), "/data", (60000, 8))
-    file["acquisition/ElectricalSeries"].create_virtual_dataset("data", layout)
-
-
-@pytest.mark.parametrize("outside", ["absolute", "relative"])
-@pytest.mark.parametrize("link", [link_the_traces, store_the_traces_outside, map_the_traces])
-def test_links_to_files_outside_the_source_are_refused(
-    tmp_path: Path,
-    simulated: BaseRecording,
-    link: Callable[[h5py.File, Path], None],
-    outside: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    nwb = write_nwb(tmp_path / "source" / "recording.nwb", simulated)
-    other = tmp_path / "secret.h5"
-    with h5py.File(other, "w") as secret:
-        secret["data"] = simulated.get_traces()
-    monkeypatch.chdir(nwb.parent)
-    with h5py.File(nwb, "a") as file:
-        link(file, other if outside == "absolute" else Path("../secret.h5"))
-    with pytest.raises(RecordingError, match=r"is kept in another file, .*secret\.h5") as caught:
-        opened(nwb, "nwb")
-    assert caught.value.exit_code == 65
-
-
-def test_links_to_files_inside_the_source_are_read(
-    tmp_path: Path, simulated: BaseRecording
-) -> None:
-    nwb = write_nwb(tmp_path / "recording.nwb", simulated)
-    with h5py.File(nwb, "a") as file, h5py.File(tmp_path / "traces.h5", "w") as beside:
-        file.copy("acquisition/ElectricalSeries/data", beside, "data")
-        link_the_traces(file, Path("traces.h5"))
-    np.testing.assert_array_equal(opened(nwb, "nwb").get_traces(), simulated.get_traces())
