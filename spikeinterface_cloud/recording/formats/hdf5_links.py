@@ -114,7 +114,7 @@ def _walk(file: h5py.File) -> Iterator[tuple[str, Any]]:
         path, depth, group = waiting.pop()
         if depth > DEEPEST:
             raise RecordingError(
-                f"groups are nested more than {DEEPEST} deep in the file; export the recording again"
+                f"groups are nested more than {DEEPEST} deep in it; export the recording again"
             )
         for name in group:
             item, link = f"{path}{name}", group.get(name, getlink=True)
