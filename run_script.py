@@ -29,7 +29,7 @@ from spikeinterface_cloud.array_job import manifest_entry, resolve_environment
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
-from spikeinterface_cloud.exports.dandi_upload import check_session, upload_units
+from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
@@ -43,7 +43,7 @@ from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, 
 from spikeinterface_cloud.results.other_jobs import check_other_jobs, remove_other_jobs
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.publish import publishing
-from spikeinterface_cloud.results.resume import PreviousRun, find_previous, reuse
+from spikeinterface_cloud.results.resume import Fingerprints, PreviousRun, find_previous, reuse
 from spikeinterface_cloud.results.run_record import RunRecord
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_lock import exclusive_target
@@ -81,9 +81,23 @@ class Job:
     settings: JobSettings
     tasks: Sequence[SortingTask]
     source: FoundSource
+    fingerprints: Fingerprints
     results: Results
     report: Report
     scratch: Path
+
+    @property
+    def dandi_target(self) -> DandiTarget | None:
+        """The draft dandiset that the units go to, if the settings name one."""
+        settings = self.settings
+        if settings.target_dandiset is None or settings.dandi_api_key is None:
+            return None
+        return DandiTarget(
+            dandiset=settings.target_dandiset,
+            api_key=settings.dandi_api_key,
+            fingerprints=self.fingerprints.sorters,
+            overwrite=settings.overwrite,
+        )
 
     @property
     def record(self) -> RunRecord:
@@ -208,7 +222,7 @@ def check_and_run(settings: JobSettings, results: Results, environ: Mapping[str,
             log_summary(record, str(results))
             return
         scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
-        run_pipeline(Job(settings, tasks, source, results, report, scratch), previous)
+        run_pipeline(Job(settings, tasks, source, this_job, results, report, scratch), previous)
 
 
 def run_pipeline(job: Job, previous: PreviousRun) -> None:
@@ -333,9 +347,9 @@ def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
     """Read what the exports need of the source, and refuse what an archive would not take."""
     settings, record = job.settings, job.record
     plan = plan_exports(settings.exports, opened.recording, record.source, job.results.folder)
-    if settings.target_dandiset:
+    if (target := job.dandi_target) is not None:
         with step("check the session for DANDI", record.steps):
-            check_session(plan, settings.sorters[0], job.scratch)
+            check_session(plan, target, job.scratch)
     return plan
 
 
@@ -354,7 +368,12 @@ def export_sorter(
     missing = [name for name in plan.formats if name not in {each.export for each in earlier}]
     if not missing:
         return
-    found = Sorted(sorter=run.sorter, version=run.version, recording=preprocessed.for_sorting)
+    found = Sorted(
+        sorter=run.sorter,
+        version=run.version,
+        recording=preprocessed.for_sorting,
+        waveform_processing=preprocessed.describe_analyzed(),
+    )
     with step(f"export {run.sorter}", record.steps) as exporting:
         written = export(replace(plan, formats=missing), found)
         exporting.size_bytes = sum(each.size_bytes for each in written)
@@ -363,11 +382,11 @@ def export_sorter(
 
 def upload_to_dandi(job: Job, plan: ExportPlan) -> CloudJobError | None:
     """Upload the units of each sorter if the settings ask for it; return the first error."""
-    dandiset, key = job.settings.target_dandiset, job.settings.dandi_api_key
-    if dandiset is None or key is None:
+    target = job.dandi_target
+    if target is None:
         return None
     with step("upload to DANDI", job.record.steps) as uploading:
-        runs, failure = upload_units(plan, dandiset, key, job.record.exports)
+        runs, failure = upload_units(plan, target, job.record.exports)
         uploading.size_bytes = sum(run.size_bytes for run in runs)
     job.record.exports += runs
     return failure

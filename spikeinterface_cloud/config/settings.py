@@ -259,6 +259,11 @@ class JobSettings(BaseModel):
                 "TARGET_DANDISET: needs an NWB source, which has the subject and session; "
                 "leave it out"
             )
+        if self.test_with_sub_recording:
+            problems.append(
+                "TARGET_DANDISET: units of the first frames only are not for an archive; leave "
+                "TEST_WITH_SUB_RECORDING or TARGET_DANDISET out"
+            )
         return problems
 
     @property

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: an asset's metadata has it with the job's fingerprint
+ACTIVITY = "spike sorting by SpikeInterface Cloud"
+
 #: how many of a file's faults an error lists
 LISTED = 5
 
@@ -78,17 +81,30 @@ def validate(file: Path, asset_path: str) -> None:
         )
 
 
-def upload(draft: Draft, file: Path, asset_path: str) -> None:
-    """Validate a file and put it into the draft, in place of what an earlier run has put there."""
+def check_replaceable(draft: Draft, job: str, asset_path: str) -> None:
+    """Refuse a path where the draft has an asset that is not of this job (TargetError)."""
+    with _connected(draft) as (_, dandiset):
+        _replaceable(dandiset, draft, asset_path, job)
+
+
+def upload(draft: Draft, file: Path, asset_path: str, job: str, *, overwrite: bool) -> None:
+    """Validate a file and put it into the draft, in place of what an earlier run has put there.
+
+    An asset of another job that is there is refused without `overwrite`.
+
+    Parameters
+    ----------
+    job
+        the fingerprint of what the units are made of, which the asset is marked with
+    """
     validate(file, asset_path)
     with _local_asset(file, asset_path) as asset, _connected(draft, file) as (_, dandiset):
-        metadata = asset.get_metadata(digest=asset.get_digest())
-        statuses = asset.iter_upload(
-            dandiset,
-            metadata.model_dump(mode="json", exclude_none=True),
-            replacing=_present(dandiset, asset_path),
-        )
-        _log(statuses, asset_path)
+        replacing = _replaceable(dandiset, draft, asset_path, None if overwrite else job)
+        described = asset.get_metadata(digest=asset.get_digest())
+        metadata = described.model_dump(mode="json", exclude_none=True)
+        activity = {"schemaKey": "Activity", "name": ACTIVITY, "identifier": job}
+        metadata["wasGeneratedBy"] = [*metadata.get("wasGeneratedBy", []), activity]
+        _log(asset.iter_upload(dandiset, metadata, replacing=replacing), asset_path)
     logger.info("%s is in the draft of %s", asset_path, draft)
 
 
@@ -116,14 +132,24 @@ def _log(statuses: Iterator[dict[str, Any]], asset_path: str) -> None:
             logger.info("%s: %.0f %% uploaded", asset_path, percent)
 
 
-def _present(dandiset: RemoteDandiset, asset_path: str) -> Any:
-    """Return the asset that is at that path already, or None."""
+def _replaceable(dandiset: RemoteDandiset, draft: Draft, asset_path: str, job: str | None) -> Any:
+    """Return the asset that is at that path already, or None; refuse one of another job.
+
+    Every asset may be replaced where `job` is None.
+    """
     from dandi.exceptions import NotFoundError
 
     try:
-        return dandiset.get_asset_by_path(asset_path)
+        asset = dandiset.get_asset_by_path(asset_path)
     except NotFoundError:
         return None
+    activities = asset.get_raw_metadata().get("wasGeneratedBy") or []
+    if job is not None and job not in [each.get("identifier") for each in activities]:
+        raise TargetError(
+            f"TARGET_DANDISET: {draft} has {asset_path} already, which is not of this job; name "
+            "another dandiset, or set OVERWRITE=true to replace it"
+        )
+    return asset
 
 
 @contextmanager

@@ -1,73 +1,118 @@
 """The units on DANDI: whether the archive would take them, and their upload to a draft dandiset."""
 
+import hashlib
 import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
+from spikeinterface_cloud.dandi.upload import check_replaceable, find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.export import ExportPlan, why_not_for_archives
 from spikeinterface_cloud.exports.nwb_session import Session, sanitized
 from spikeinterface_cloud.results.layout import UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.runtime.disk import disk_errors
 
 logger = logging.getLogger(__name__)
 
-#: entities that distinguish recordings of one session in the file names of DANDI
-KEPT_ENTITIES = re.compile(r"(?<=_)(?:tis|slice|cell|probe|obj)-[A-Za-z0-9+-]+(?=[_.])")
-SESSION = re.compile(r"(?<=_)ses-[A-Za-z0-9+-]+(?=[_.])")
-DESCRIPTION = re.compile(r"_desc-(?P<text>[A-Za-z0-9+-]+)(?=[_.])")
+#: entities of a file name in the order of BIDS, such as `_run-01`
+ENTITY = re.compile(r"(?<=_)(?P<key>[a-z]+)-(?P<value>[A-Za-z0-9+-]+)(?=[_.])")
+
+#: those that the file names of DANDI may have; others become part of the description
+KEPT_ENTITIES = ("tis", "slice", "cell", "probe", "obj")
+NAMED_ENTITIES = (*KEPT_ENTITIES, "ses", "desc")
+
+#: the characters that the archive takes in the path of an asset
+ARCHIVE_CHARACTERS = re.compile(r"[A-Za-z0-9(),&#+~_=./\[\]^`\\ -]")
+
+#: hexadecimal digits that stand for a source whose name says nothing
+SOURCE_DIGITS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DandiTarget:
+    """The draft dandiset for the units of a job."""
+
+    dandiset: str
+    api_key: SecretStr
+    #: of what the units of each sorter are made of, by sorter
+    fingerprints: Mapping[str, str]
+    #: whether assets of other jobs are replaced
+    overwrite: bool
 
 
 def asset_path(session: Session, source: Mapping[str, Any], sorter: str) -> str:
-    """Return the path of a sorter's units in a dandiset.
+    """Return the path of a sorter's units in a dandiset, a different one for each recording.
 
-    Entities of the source's file name are kept; `source` is as in `run.json`.
+    Entities of the source's file name are kept. A name without any, such as that of a blob or of a
+    file of one's own, is replaced by a digest of the source's location. `source` is as in
+    `run.json`.
     """
     subject = session.subject.get("subject_id")
     if not subject:
         raise TargetError("TARGET_DANDISET: the source has no subject_id; add it to the NWB file")
-    name = str(source.get("path") or source.get("location") or "").rpartition("/")[2]
-    subject_and_session = session.archive_name
+    location = str(source.get("path") or source.get("location") or "").partition("?")[0]
+    name = location.rpartition("/")[2]
+    entities = ENTITY.findall(name) if name.startswith("sub-") else []
+    start = session.archive_name
     if not session.fields.get("session_id"):  # sessions of one subject must not replace each other
-        named = SESSION.search(name)
-        subject_and_session += f"_{named[0] if named else f'ses-{session.start:%Y%m%dT%H%M%S}'}"
-    entities = "".join(f"_{kept[0]}" for kept in KEPT_ENTITIES.finditer(name))
-    described = DESCRIPTION.search(name)
-    parts = [described["text"] if described else None, session.series, sorter]
+        named = dict(entities).get("ses", f"{session.start:%Y%m%dT%H%M%S}")
+        start += f"_ses-{named}"
+    kept = "".join(f"_{key}-{value}" for key, value in entities if key in KEPT_ENTITIES)
+    described = [value for key, value in entities if key == "desc"]
+    described += [f"{key}-{value}" for key, value in entities if key not in NAMED_ENTITIES]
+    if not name.startswith("sub-"):
+        described.append(hashlib.sha256(location.encode()).hexdigest()[:SOURCE_DIGITS])
+    parts = [*described, session.series, sorter]
     description = "-".join(sanitized(part) for part in parts if part)
-    folder = f"sub-{sanitized(str(subject))}"
-    return f"{folder}/{subject_and_session}{entities}_desc-{description}_ecephys.nwb"
+    path = f"sub-{sanitized(str(subject))}/{start}{kept}_desc-{description}_ecephys.nwb"
+    refused = sorted(set(ARCHIVE_CHARACTERS.sub("", path)))
+    if refused:
+        raise TargetError(
+            f"TARGET_DANDISET: the archive takes no {' '.join(refused)} in a path such as {path}; "
+            "rename the subject, the session or the series in the source's NWB file"
+        )
+    return path
 
 
-def check_session(plan: ExportPlan, sorter: str, scratch: Path) -> None:
-    """Check the session against the archive's rules before sorting, with a file without units."""
+def check_session(plan: ExportPlan, target: DandiTarget, scratch: Path) -> None:
+    """Check before sorting that the archive would take the units of this session.
+
+    The rules are tried on a file without units, and the draft must not have another job's units.
+    """
     assert plan.session is not None
     if reason := why_not_for_archives(plan.session):
         raise TargetError(
             f"TARGET_DANDISET: the archive would not take the units: {reason}; complete the "
             "source's metadata, or leave TARGET_DANDISET out"
         )
+    paths = {name: asset_path(plan.session, plan.source, name) for name in target.fingerprints}
     # imported here, as pynwb takes half a second, which a job that is refused would wait for
     from spikeinterface_cloud.exports.nwb_file import make_nwbfile, write_nwbfile
 
     file = scratch / "session.nwb"
-    write_nwbfile(make_nwbfile(plan.session, {"spikeinterface_cloud": __version__}), file)
+    with disk_errors(file):
+        trial = make_nwbfile(plan.session, {"spikeinterface_cloud": __version__})
+        write_nwbfile(trial, plan.session, file)
     try:
-        validate(file, asset_path(plan.session, plan.source, sorter))
+        validate(file, next(iter(paths.values())))
     finally:
         file.unlink()
+    if not target.overwrite:
+        draft = find_draft(target.dandiset, target.api_key)
+        for sorter, fingerprint in target.fingerprints.items():
+            check_replaceable(draft, fingerprint, paths[sorter])
 
 
 def upload_units(
-    plan: ExportPlan, dandiset: str, api_key: SecretStr, written: Iterable[ExportRun]
+    plan: ExportPlan, target: DandiTarget, written: Iterable[ExportRun]
 ) -> tuple[list[ExportRun], CloudJobError | None]:
     """Upload every NWB file of the exports in `plan.results`; one failure does not stop the others.
 
@@ -82,7 +127,13 @@ def upload_units(
         run = ExportRun(sorter=units.sorter, export="dandi", path=path)
         started = time.monotonic()
         try:
-            upload(find_draft(dandiset, api_key), plan.results / units.sorter / UNITS, path)
+            upload(
+                find_draft(target.dandiset, target.api_key),
+                plan.results / units.sorter / UNITS,
+                path,
+                target.fingerprints[units.sorter],
+                overwrite=target.overwrite,
+            )
             run = replace(run, size_bytes=units.size_bytes)
         except CloudJobError as error:
             logger.error("%s", error)

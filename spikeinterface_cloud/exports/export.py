@@ -49,6 +49,8 @@ class Sorted:
     version: str | None
     #: one segment in one binary file
     recording: si.BaseRecording
+    #: the steps, in words, after which the waveforms were taken
+    waveform_processing: str = ""
 
 
 def plan_exports(
@@ -57,7 +59,7 @@ def plan_exports(
     """Read what the exports (`nwb`, `phy`) need of the source; `source` is as in `run.json`."""
     session = find_session(recording) if "nwb" in formats else None
     if session is not None and (reason := why_not_for_archives(session)):
-        logger.warning("units.nwb will be valid, but no archive will take it: %s", reason)
+        logger.warning("no archive will take units.nwb: %s", reason)
     return ExportPlan(
         formats=formats,
         results=results,
@@ -71,8 +73,11 @@ def why_not_for_archives(session: Session) -> str | None:
     """Return why DANDI would refuse the units of this session, or None."""
     if session.not_for_archives is not None:
         return session.not_for_archives
-    missing = missing_for_archives(session)
-    return f"the source lacks the subject's {', '.join(missing)}" if missing else None
+    if missing := missing_for_archives(session):
+        return f"the source lacks the subject's {', '.join(missing)}"
+    if session.dates_without_zone:
+        return f"{' and '.join(session.dates_without_zone)} of the source has no time zone"
+    return None
 
 
 def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
@@ -128,9 +133,10 @@ def _export_nwb(
             clock=plan.clock,
             electrode_rows=plan.session.electrodes.rows,
             description=_describe(plan, found),
+            waveform_processing=found.waveform_processing,
         ),
     )
-    write_nwbfile(nwbfile, path)
+    write_nwbfile(nwbfile, plan.session, path)
 
 
 def _programs(found: Sorted) -> dict[str, str]:

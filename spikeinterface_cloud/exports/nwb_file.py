@@ -3,7 +3,9 @@
 import uuid
 import warnings
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import h5py
 from hdmf.common import VectorData
@@ -23,9 +25,9 @@ def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
     nwbfile = NWBFile(
         identifier=str(uuid.uuid4()),
         session_description=session.description,
-        session_start_time=session.start,
-        timestamps_reference_time=session.timestamps_reference,
-        subject=Subject(**session.subject) if session.subject else None,
+        session_start_time=_with_zone(session.start),
+        timestamps_reference_time=_with_zone(session.timestamps_reference or session.start),
+        subject=_subject(session.subject) if session.subject else None,
         was_generated_by=[list(each) for each in generated_by.items()],
         **session.fields,
     )
@@ -41,20 +43,34 @@ def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
     return nwbfile
 
 
-def write_nwbfile(nwbfile: NWBFile, file: Path) -> None:
-    """Write the file, complete or not at all.
+def write_nwbfile(nwbfile: NWBFile, session: Session, file: Path) -> None:
+    """Write the file of this session, complete or not at all.
 
-    It is made in memory, as HDF5 crashes when it closes a file on a full disk.
+    It is made in memory, as HDF5 crashes when it closes a file on a full disk. Dates without a time
+    zone stay without one, where pynwb would add that of the machine.
     """
     unfinished = file.with_name(f".{file.stem}.part.nwb")
     with h5py.File(file.name, "w", driver="core", backing_store=False) as image:
         NWBHDF5IO(file=image, mode="w").write(nwbfile)
+        for place, date in session.dates_without_zone.items():
+            image[place][()] = date.isoformat()
         image.flush()
         try:
             unfinished.write_bytes(image.id.get_file_image())
             unfinished.replace(file)
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def _subject(known: Mapping[str, Any]) -> Subject:
+    known = dict(known)
+    if "date_of_birth" in known:
+        known["date_of_birth"] = _with_zone(known["date_of_birth"])
+    return Subject(**known)
+
+
+def _with_zone(date: datetime) -> datetime:
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _add_device(nwbfile: NWBFile, facts: DeviceFacts) -> Device:

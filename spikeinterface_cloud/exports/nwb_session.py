@@ -83,6 +83,16 @@ class Session:
     not_for_archives: str | None = None
 
     @property
+    def dates_without_zone(self) -> dict[str, datetime]:
+        """Return the dates whose time zone is not known, by their place in an NWB file."""
+        dates = {
+            "session_start_time": self.start,
+            "timestamps_reference_time": self.timestamps_reference or self.start,
+            "general/subject/date_of_birth": self.subject.get("date_of_birth"),
+        }
+        return {place: date for place, date in dates.items() if date and date.tzinfo is None}
+
+    @property
     def archive_name(self) -> str:
         """Return `sub-<subject>_ses-<session>`, as far as both are known."""
         parts = [("sub", self.subject.get("subject_id")), ("ses", self.fields.get("session_id"))]

@@ -35,6 +35,8 @@ class UnitsSource:
     #: the row in the electrodes table of each channel, by channel id
     electrode_rows: Mapping[Any, int]
     description: str
+    #: the steps after which the waveforms were taken; empty for the recording as it is
+    waveform_processing: str
 
 
 def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
@@ -116,10 +118,12 @@ def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
             [nwbfile.electrodes["group"].data[row] for row in rows[channels[:, 0]]],
         ),
     ]
-    columns.append(_column("waveform_mean", "mean waveform", _on_channels(means, channels)))
+    after = source.waveform_processing
+    processed = f"waveforms after {after}" if after else "waveforms of the recording as it is"
+    columns.append(_column("waveform_mean", f"mean of {processed}", _on_channels(means, channels)))
     if "std" in templates.params["operators"]:
         spread = _on_channels(templates.get_data(operator="std"), channels)
-        columns.append(_column("waveform_sd", "standard deviation of the waveforms", spread))
+        columns.append(_column("waveform_sd", f"standard deviation of {processed}", spread))
     return columns
 
 

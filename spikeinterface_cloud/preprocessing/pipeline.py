@@ -70,6 +70,8 @@ class PreprocessedRecording:
     filtered_recording: si.BaseRecording
     #: applied steps, in the form of SpikeInterface's `PreprocessingPipeline`
     steps: Sequence[Step]
+    #: further steps of `filtered_recording`
+    analysis_steps: Sequence[Step]
     #: labels of the removed channels, by channel id
     bad_channels: Mapping[str, str]
     #: by channel id; empty if channels were not checked
@@ -78,6 +80,18 @@ class PreprocessedRecording:
     notes: Sequence[str]
     #: bytes written to scratch; 0 if the sorters read the input itself
     size_bytes: int
+
+    def describe_analyzed(self) -> str:
+        """Return in words how the samples of the analysis were processed."""
+        words = []
+        for step in [*self.steps, *self.analysis_steps]:
+            values = [
+                f"{name}={value}"
+                for name, value in step.get("params", {}).items()
+                if isinstance(value, str | int | float)
+            ]
+            words.append(f"{step['name']}({', '.join(values)})")
+        return ", ".join(words)
 
     def describe(self) -> dict[str, Any]:
         """Return the entries of `run.json`."""
@@ -153,10 +167,12 @@ def preprocess(
     n_samples = [processed.get_num_samples(n) for n in range(processed.get_num_segments())]
     join_probes(processed)
     for_sorting, size_bytes = _in_one_file(processed, steps, folder)
+    filtered, analysis_steps = _view_for_analysis(for_sorting, n_samples)
     return PreprocessedRecording(
         for_sorting=for_sorting,
-        filtered_recording=_view_for_analysis(for_sorting, n_samples),
+        filtered_recording=filtered,
         steps=steps,
+        analysis_steps=analysis_steps,
         bad_channels=checks.bad or _removed(recording, processed),
         channel_checks=checks.by_channel,
         notes=checks.notes,
@@ -264,18 +280,21 @@ def _in_one_file(
         return write_once(whole, steps, folder), whole.get_total_memory_size()
 
 
-def _view_for_analysis(written: si.BaseRecording, n_samples: Sequence[int]) -> si.BaseRecording:
-    """Return the written samples in their original segments, high-pass filtered."""
+def _view_for_analysis(
+    written: si.BaseRecording, n_samples: Sequence[int]
+) -> tuple[si.BaseRecording, list[Step]]:
+    """Return the written samples in their original segments, high-pass filtered, and the steps."""
     view = written
     if len(n_samples) > 1:
         edges = pairwise([0, *np.cumsum(n_samples).tolist()])
         view = si.append_recordings([written.frame_slice(start, end) for start, end in edges])
     if written.is_filtered():
-        return view
+        return view, []
     if not have_one_gain(view):
         view = spre.scale_to_uV(view)
     # as floats: rounding again would change the median of noise of two or three steps
-    return _apply(view, high_pass(view, "float32"))
+    steps = high_pass(view, "float32")
+    return _apply(view, steps), steps
 
 
 def _describe(steps: Sequence[Step]) -> str:

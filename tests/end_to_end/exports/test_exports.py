@@ -97,6 +97,8 @@ def test_uploaded_units_keep_session_times_and_labels(uploaded: Job, sorter: str
     with NWBHDF5IO(str(folder / "units.nwb"), "r") as io:
         nwbfile = io.read()
         assert nwbfile.subject.subject_id == "M1"
+        [waveforms] = [each for each in nwbfile.units.columns if each.name == "waveform_mean"]
+        assert waveforms.description.startswith("mean of waveforms after highpass_filter(freq_min=")
         assert set(nwbfile.units["label"][:]) <= {"good", "mua", "noise"}
         for row, name in enumerate(sorting.unit_ids):
             expected = 50.0 + sorting.get_unit_spike_train(name) / 30000.0
@@ -157,6 +159,18 @@ def test_unwritable_dandiset_is_refused_before_any_work(
     assert "fetch" not in [step["name"] for step in job.record["steps"]]
 
 
+def test_units_of_another_job_are_refused_before_sorting(
+    tmp_path: Path, uploaded: Job, dandi: DandiStandIn
+) -> None:
+    assert_succeeded(uploaded)
+    before = [asset.file for asset in dandi.assets]
+    parameters = {"SORTERS": "simple", "SORTERS_KWARGS": '{"simple": {"detect_threshold": 6.5}}'}
+    job = run_job(tmp_path, variables(dandi, TARGET) | parameters)
+    assert_refused(job, 73, "which is not of this job; .* set OVERWRITE=true to replace it")
+    assert "sort with simple" not in [step["name"] for step in job.record["steps"]]
+    assert [asset.file for asset in dandi.assets] == before
+
+
 def test_upload_without_key_is_refused(tmp_path: Path, dandi: DandiStandIn) -> None:
     settings = variables(dandi, TARGET) | {"SORTERS": "simple", "DANDI_API_KEY": ""}
     assert_refused(
@@ -184,8 +198,12 @@ class Refused:
             changed={"TARGET_DANDISET": "dandi://dandi/000301@0.230629.1955"},
             pattern="TARGET_DANDISET: .*names a publication",
         ),
+        Refused(
+            changed={"TEST_WITH_SUB_RECORDING": "true"},
+            pattern="TARGET_DANDISET: units of the first frames only are not for an archive; leave",
+        ),
     ],
-    ids=["no NWB", "no session", "a publication"],
+    ids=["no NWB", "no session", "a publication", "first frames"],
 )
 def test_sources_that_dandi_cannot_accept_are_refused_early(
     tmp_path: Path, dandi: DandiStandIn, case: Refused
@@ -194,10 +212,25 @@ def test_sources_that_dandi_cannot_accept_are_refused_early(
     assert_refused(run_job(tmp_path, settings), 78, case.pattern)
 
 
+@pytest.mark.parametrize(
+    ("subject", "pattern"),
+    [
+        (
+            {"subject_id": "M1", "sex": "F"},
+            "lacks the subject.s species, age or date_of_birth; complete",
+        ),
+        (MOUSE | {"subject_id": "Mäuschen"}, "the archive takes no ä in a path such as sub-Mä"),
+    ],
+    ids=["half a subject", "a name"],
+)
 def test_session_that_the_archive_refuses_is_refused_before_sorting(
-    tmp_path: Path, dandi: DandiStandIn, simulated: Simulated
+    tmp_path: Path,
+    dandi: DandiStandIn,
+    simulated: Simulated,
+    subject: dict[str, str],
+    pattern: str,
 ) -> None:
-    layout = NwbLayout(subject={"subject_id": "M1", "sex": "F"}, session=DAY)
+    layout = NwbLayout(subject=subject, session=DAY)
     file = write_nwb(tmp_path / "source" / "recording.nwb", simulated.recording, layout)
     settings = variables(dandi, TARGET) | {
         "DANDISET_S3_FILE_URL": "",
@@ -206,4 +239,5 @@ def test_session_that_the_archive_refuses_is_refused_before_sorting(
         "SORTERS": "simple",
     }
     job = run_job(tmp_path / "job", settings)
-    assert_refused(job, 73, "lacks the subject.s species, age or date_of_birth; complete")
+    assert_refused(job, 73, pattern)
+    assert "sort with simple" not in [step["name"] for step in job.record["steps"]]

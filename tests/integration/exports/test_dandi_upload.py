@@ -1,6 +1,7 @@
 """Units go to a draft dandiset: whose key may write it, what the archive takes, what it refuses."""
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import Subject
 
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
-from spikeinterface_cloud.dandi.upload import find_draft, upload, validate
+from spikeinterface_cloud.dandi.upload import check_replaceable, find_draft, upload, validate
 from spikeinterface_cloud.errors import SettingsError, TargetError
 from spikeinterface_cloud.exports.dandi_upload import asset_path
 from spikeinterface_cloud.exports.nwb_session import ElectrodeFacts, Session
@@ -52,7 +53,7 @@ def write(file: Path, subject: Mapping[str, Any] = MOUSE, notes: str = "") -> Pa
 
 def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStandIn) -> None:
     file = write(tmp_path / "units.nwb")
-    upload(find_draft(address(archive), SecretStr(OWNER_KEY)), file, PATH)
+    upload(find_draft(address(archive), SecretStr(OWNER_KEY)), file, PATH, "job", overwrite=False)
     [asset] = archive.assets
     assert (asset.dandiset, asset.version, asset.path) == (DANDISET, "draft", PATH)
     assert asset.described["schemaKey"] == "Asset"
@@ -63,9 +64,9 @@ def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStan
 
 def test_second_run_replaces_the_asset(tmp_path: Path, archive: DandiStandIn) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
-    upload(draft, write(tmp_path / "units.nwb"), PATH)
+    upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)
     second = write(tmp_path / "again.nwb", notes="2")
-    upload(draft, second, PATH)
+    upload(draft, second, PATH, "job", overwrite=False)
     [asset] = archive.assets
     assert requests.get(archive.blob_url(asset), timeout=10).content == second.read_bytes()
 
@@ -73,8 +74,8 @@ def test_second_run_replaces_the_asset(tmp_path: Path, archive: DandiStandIn) ->
 def test_identical_bytes_are_not_sent_twice(tmp_path: Path, archive: DandiStandIn) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
     file = write(tmp_path / "units.nwb")
-    upload(draft, file, PATH)
-    upload(draft, file, PATH)
+    upload(draft, file, PATH, "job", overwrite=False)
+    upload(draft, file, PATH, "job", overwrite=False)
     assert archive.count("store", "PUT") == 1
     assert len(archive.assets) == 1
 
@@ -99,7 +100,7 @@ def test_late_refusal_of_the_archive_is_reported(tmp_path: Path, archive: DandiS
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
     archive.locked.add(DANDISET)
     with pytest.raises(TargetError, match=r"with 400: .*unembargoed"):
-        upload(draft, write(tmp_path / "units.nwb"), PATH)
+        upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)
     assert archive.assets == []
 
 
@@ -123,7 +124,7 @@ def test_invalid_file_is_not_uploaded(
 ) -> None:
     draft = find_draft(address(archive), SecretStr(OWNER_KEY))
     with pytest.raises(TargetError, match=rf"does not pass DANDI's validation: .*{message}"):
-        upload(draft, write(tmp_path / "units.nwb", subject), PATH)
+        upload(draft, write(tmp_path / "units.nwb", subject), PATH, "job", overwrite=False)
     assert archive.count("api", "POST") == 0
 
 
@@ -154,56 +155,113 @@ def test_anything_but_a_draft_is_refused(name: str, message: str) -> None:
         parse_dandiset_name(name)
 
 
-@pytest.mark.parametrize(
-    ("source", "series", "description"),
-    [
-        ({"path": "sub-M1/sub-M1_ses-day1_ecephys.nwb"}, None, "_desc-simple"),
-        (
-            {"path": "sub-M1/sub-M1_ses-day1_probe-2_ecephys.nwb"},
-            None,
-            "_probe-2_desc-simple",
-        ),
-        ({"path": "sub-M1/sub-M1_ses-day1_desc-raw_ecephys.nwb"}, None, "_desc-raw-simple"),
-        ({"location": "s3://lab/a.nwb"}, "Probe_B", "_desc-Probe-B-simple"),
-    ],
-    ids=["alone", "a probe", "a description", "a series of several"],
-)
-def test_recordings_of_one_session_have_different_paths(
-    tmp_path: Path, source: Mapping[str, Any], series: str | None, description: str
-) -> None:
-    session = Session(
+def session_of(session_id: str | None = "day1", series: str | None = None) -> Session:
+    return Session(
         description="a session",
-        start=datetime(2024, 5, 1, tzinfo=UTC),
-        fields={"session_id": "day1"},
+        start=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
+        fields={"session_id": session_id} if session_id else {},
         subject=MOUSE,
         devices=[],
         groups=[],
         electrodes=ElectrodeFacts(ids=[], groups=[], columns=[], rows={}),
         series=series,
     )
-    path = asset_path(session, source, "simple")
-    assert path == f"sub-M1/sub-M1_ses-day1{description}_ecephys.nwb"
+
+
+#: sources of one session by the description in their units' path, without the sorter
+SOURCES = {
+    "sub-M1_ses-day1_ecephys.nwb": "_desc",
+    "sub-M1_ses-day1_probe-2_ecephys.nwb": "_probe-2_desc",
+    "sub-M1_ses-day1_probe-2_probe-3_ecephys.nwb": "_probe-2_probe-3_desc",
+    "sub-M1_ses-day1_desc-raw_ecephys.nwb": "_desc-raw",
+    "sub-M1_ses-day1_acq-A_run-01_ecephys.nwb": "_desc-acq-A-run-01",
+    "sub-M1_ses-day1_acq-A_run-02_ecephys.nwb": "_desc-acq-A-run-02",
+    "sub-M1_ses-day1_acq-B_run-02_desc-raw_ecephys.nwb": "_desc-raw-acq-B-run-02",
+}
+
+
+@pytest.mark.parametrize(("name", "description"), SOURCES.items())
+def test_entities_of_the_source_are_in_the_path(
+    tmp_path: Path, name: str, description: str
+) -> None:
+    path = asset_path(session_of(), {"path": f"sub-M1/{name}"}, "simple")
+    assert path == f"sub-M1/sub-M1_ses-day1{description}-simple_ecephys.nwb"
     validate(write(tmp_path / "units.nwb"), path)
+
+
+def test_recordings_of_one_session_have_different_paths(tmp_path: Path) -> None:
+    """Blobs, files with names of one's own, and series of one file."""
+    blobs = "https://dandiarchive.s3.amazonaws.com/blobs"
+    locations = [
+        f"{blobs}/0a7/1d0/0a71d09a-5b2e-4b5a-9d1d-0d2a3c1f7e55",
+        f"{blobs}/0a7/1d0/0a71d09a-5b2e-4b5a-9d1d-0d2a3c1f7e56",
+        "s3://lab/day1/imec0.nwb",
+        "s3://lab/day1/imec1.nwb",
+        "s3://lab/copy/imec1.nwb",
+    ]
+    paths = {
+        asset_path(session_of(series=series), {"location": location}, "simple")
+        for location in locations
+        for series in (None, "Probe_A", "Probe_B")
+    }
+    assert len(paths) == 15
+    for path in paths:
+        validate(write(tmp_path / "units.nwb"), path)
+
+
+def test_signature_of_an_url_does_not_change_the_path() -> None:
+    first, second = (
+        asset_path(session_of(), {"location": f"https://lab/a.nwb?X-Amz-Signature={key}"}, "simple")
+        for key in "12"
+    )
+    assert first == second
 
 
 @pytest.mark.parametrize(
     ("source", "session_part"),
     [
         ({"path": "sub-M1/sub-M1_ses-20240501_ecephys.nwb"}, "ses-20240501"),
-        ({"location": "s3://lab/a.nwb"}, "ses-20240501T093000"),
+        ({"path": "sub-M1/sub-M1_ecephys.nwb"}, "ses-20240501T093000"),
     ],
 )
 def test_sessions_without_session_id_have_different_paths(
     tmp_path: Path, source: Mapping[str, Any], session_part: str
 ) -> None:
-    session = Session(
-        description="a session",
-        start=datetime(2024, 5, 1, 9, 30, tzinfo=UTC),
-        subject=MOUSE,
-        devices=[],
-        groups=[],
-        electrodes=ElectrodeFacts(ids=[], groups=[], columns=[], rows={}),
-    )
-    path = asset_path(session, source, "simple")
+    path = asset_path(session_of(session_id=None), source, "simple")
     assert path == f"sub-M1/sub-M1_{session_part}_desc-simple_ecephys.nwb"
     validate(write(tmp_path / "units.nwb"), path)
+
+
+@pytest.mark.parametrize("character", "äµ!${}日")
+def test_names_that_the_archive_refuses_are_refused(character: str) -> None:
+    source = {"path": "sub-M1/sub-M1_ses-day1_ecephys.nwb"}
+    expected = re.escape(f"the archive takes no {character} in a path such as sub-M1/")
+    with pytest.raises(TargetError, match=f"{expected}.*; rename the subject, the session"):
+        asset_path(session_of(f"day{character}1"), source, "simple")
+
+
+def test_asset_of_another_job_is_refused_without_overwrite(
+    tmp_path: Path, archive: DandiStandIn
+) -> None:
+    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    first = write(tmp_path / "units.nwb")
+    upload(draft, first, PATH, "first job", overwrite=False)
+    second = write(tmp_path / "again.nwb", notes="2")
+    refusal = f"has {PATH} already, which is not of this job; .*set OVERWRITE=true to replace it"
+    with pytest.raises(TargetError, match=refusal):
+        upload(draft, second, PATH, "second job", overwrite=False)
+    with pytest.raises(TargetError, match=refusal):
+        check_replaceable(draft, "second job", PATH)
+    check_replaceable(draft, "first job", PATH)
+    [asset] = archive.assets
+    assert requests.get(archive.blob_url(asset), timeout=10).content == first.read_bytes()
+    upload(draft, second, PATH, "second job", overwrite=True)
+    [asset] = archive.assets
+    assert requests.get(archive.blob_url(asset), timeout=10).content == second.read_bytes()
+
+
+def test_asset_of_unknown_origin_is_refused(tmp_path: Path, archive: DandiStandIn) -> None:
+    archive.add_asset(DANDISET, PATH, write(tmp_path / "by_hand.nwb"), version="draft")
+    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    with pytest.raises(TargetError, match="not of this job"):
+        upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)

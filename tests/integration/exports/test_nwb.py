@@ -1,5 +1,6 @@
 """The units as NWB: whose they are, when their spikes were, and where on the probe."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,38 @@ def test_session_is_copied_from_the_source(exported: Exported) -> None:
             assert getattr(nwbfile.subject, name) == value
         assert nwbfile.devices["probe"].description == "simulated"
         assert nwbfile.electrode_groups["probe0"].device is nwbfile.devices["probe"]
+
+
+DATES = ("session_start_time", "timestamps_reference_time", "general/subject/date_of_birth")
+
+
+@pytest.mark.parametrize("zone", ["", "+09:00"])
+def test_dates_keep_their_zone_or_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    recording, truth = simulate(duration_s=3.0, n_channels=8, n_units=2)
+    born = {key: value for key, value in MOUSE.items() if not key.startswith("age")}
+    layout = NwbLayout(
+        subject=born | {"date_of_birth": datetime(2024, 1, 1, tzinfo=UTC)}, session=SESSION
+    )
+    file = write_nwb(tmp_path / "source.nwb", recording, layout)
+    with h5py.File(file, "r+") as source:
+        for place in DATES:
+            source[place][()] = f"2024-02-01T10:00:00.250000{zone}"
+    exported = export_truth(["nwb"], se.read_nwb_recording(file), truth, tmp_path / "results")
+    assert exported.errors == {"nwb": None}
+    with h5py.File(units_of(exported)) as written:
+        for place in DATES:
+            assert written[place][()] == f"2024-02-01T10:00:00.250000{zone}".encode()
+    faults = [each.reason for each in validate(path=str(units_of(exported)))]
+    assert (
+        faults == []
+        if zone
+        else set(faults) == {"Datetime is missing required timezone information."}
+    )
+    reason = why_not_for_archives(find_session(se.read_nwb_recording(file)))
+    assert reason is None if zone else reason and "session_start_time" in reason
 
 
 def test_electrodes_are_copied_in_their_order(exported: Exported) -> None:
