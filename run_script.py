@@ -90,11 +90,11 @@ class Job:
     def dandi_target(self) -> DandiTarget | None:
         """The draft dandiset that the units go to, if the settings name one."""
         settings = self.settings
-        if settings.target_dandiset is None or settings.dandi_api_key is None:
+        if settings.target_dandiset is None:
             return None
         return DandiTarget(
             dandiset=settings.target_dandiset,
-            api_key=settings.dandi_api_key,
+            access=settings.dandi,
             fingerprints=self.fingerprints.sorters,
             overwrite=settings.overwrite,
         )

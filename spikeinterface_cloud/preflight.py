@@ -133,7 +133,7 @@ class Preflight:
                 "DANDI_API_KEY: missing, though TARGET_DANDISET is given; set it to the key of an "
                 "account that owns the dandiset"
             )
-        return f"{formats} to {find_draft(name, self._settings.dandi_api_key)}"
+        return f"{formats} to {find_draft(name, self._settings.dandi)}"
 
     def _target(self, check_target: Callable[[], None]) -> str:
         check_target()
@@ -150,7 +150,7 @@ class Preflight:
 
     def _source(self) -> str:
         request = source_request(self._settings)
-        self._found = find_source(request, self._settings.aws, self._settings.dandi_api_key)
+        self._found = find_source(request, self._settings.aws, self._settings.dandi)
         return f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
 
     def _disk(self) -> str:

@@ -1,7 +1,7 @@
-"""Checks of the AWS variables by their text alone."""
+"""Checks of the variables of AWS and DANDI by their text alone."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 #: a region of AWS
@@ -10,6 +10,11 @@ AWS_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 #: what boto3 takes for a region: other servers have names of their own
 REGION = re.compile(r"(?!\d+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 
+#: characters of a key, as a header of a request holds it
+SENDABLE = re.compile(r"[\x21-\x7e]+")
+
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+
 #: a host, and its port, without a scheme
 HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?/?")
 
@@ -17,11 +22,30 @@ HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?/?")
 def find_aws_problems(given: Mapping[str, str]) -> Iterator[str]:
     """Yield a line for each variable that keeps boto3 from reaching S3."""
     yield from _partial_credentials(given)
+    yield from _unsendable(given, CREDENTIALS)
     if "AWS_REGION_NAME" in given:
         yield from _no_region(given["AWS_REGION_NAME"])
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         if name in given and not _is_server(given[name]):
             yield f"{name}: {_what_it_is(given[name])}"
+
+
+def find_dandi_problems(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each variable that keeps DANDI's client from reaching an archive."""
+    yield from _unsendable(given, ("DANDI_API_KEY",))
+    name = "DANDI_INSTANCE_URL"
+    if name in given and not _is_server(given[name]):
+        yield f"{name}: {_what_it_is(given[name])}"
+
+
+def _unsendable(given: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    """Yield secrets that no header of a request can hold, without showing them."""
+    for name in names:
+        if name in given and not SENDABLE.fullmatch(given[name]):
+            yield (
+                f"{name}: holds a line end, a space or a letter that is not ASCII, which no key "
+                "has; copy it again"
+            )
 
 
 def _partial_credentials(given: Mapping[str, str]) -> Iterator[str]:

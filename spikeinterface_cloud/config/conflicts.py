@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from spikeinterface_cloud.config.aws import find_aws_problems
+from spikeinterface_cloud.config.aws import find_aws_problems, find_dandi_problems
 from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.parsing import parse_boolean
 
@@ -82,6 +82,7 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
         if folder in given and bucket not in given:
             yield f"{folder}: given without {bucket}; name the bucket as well"
     yield from find_aws_problems(given)
+    yield from find_dandi_problems(given)
     if "PROBE_FILE" in given:
         yield from _no_probe(given["PROBE_FILE"], *sources[:1])
     if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:

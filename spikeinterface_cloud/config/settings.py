@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic import ValidationError as PydanticValidationError
 
-from spikeinterface_cloud.config.aws import find_aws_problems
+from spikeinterface_cloud.config.aws import find_aws_problems, find_dandi_problems
 from spikeinterface_cloud.config.conflicts import (
     SYNONYMS,
     find_ambiguous_synonyms,
@@ -67,6 +67,27 @@ class AwsSettings(BaseModel):
         values = {name: given.get(f"AWS_{name.upper()}") for name in cls.model_fields}
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or values["endpoint_url"]
         return cls.model_validate(values | {"endpoint_url": endpoint})
+
+
+class DandiAccess(BaseModel):
+    """The key of a DANDI account, and the archive besides DANDI's own that may get it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: SecretStr | None = None
+    instance_url: str | None = None
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "DandiAccess":
+        """Read these variables alone, for listing a dandiset before a job is known."""
+        names = ("DANDI_API_KEY", "DANDI_INSTANCE_URL")
+        texts = {name: environ[name] for name in names if environ.get(name, "").strip()}
+        given = unquote(texts)
+        if problems := [*find_text_problems(texts, SECRETS), *find_dandi_problems(given)]:
+            raise SettingsError("\n".join(problems))
+        return cls.model_validate(
+            {name: given.get(f"DANDI_{name.upper()}") for name in cls.model_fields}
+        )
 
 
 class JobSettings(BaseModel):
@@ -179,6 +200,11 @@ class JobSettings(BaseModel):
     dandi_api_key: SecretStr | None = Field(
         default=None, description="for embargoed dandisets, and for `TARGET_DANDISET`"
     )
+    dandi_instance_url: str | None = Field(
+        default=None,
+        description="the API of an archive other than DANDI's own, which may get `DANDI_API_KEY`, "
+        "like `https://api.dandi.my-lab.org/api`",
+    )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "JobSettings":
@@ -288,6 +314,11 @@ class JobSettings(BaseModel):
     def reader(self) -> str:
         """Return the SpikeInterface reader; assets of DANDI are NWB."""
         return self.data_type or "nwb"
+
+    @property
+    def dandi(self) -> DandiAccess:
+        """Return the access to the archive."""
+        return DandiAccess(api_key=self.dandi_api_key, instance_url=self.dandi_instance_url)
 
     @property
     def sorter_parameters(self) -> dict[str, dict[str, Any]]:

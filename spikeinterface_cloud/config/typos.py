@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-#: what AWS, boto3 and Batch call their own variables: near to ours, and never a misspelling of them
+#: what AWS, boto3, Batch and DANDI's client call their own variables: near to ours, and never a
+#: misspelling of them
 FOREIGN_NAMES = frozenset(
     {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CA_BUNDLE"}
+    | {"DANDI_INSTANCE", "DANDI_INSTANCEHOST", "DANDI_SANDBOX_API_KEY"}
 )
 
 #: what such names begin with, where there is one for each service, or many

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import PurePosixPath
@@ -14,20 +15,20 @@ from spikeinterface_cloud.dandi.client import (
     NWB_SUFFIX,
     asset_address,
     download_url,
-    parse_archive_url,
     with_key_if_needed,
 )
+from spikeinterface_cloud.dandi.instances import ArchivePlace, locate
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
 from spikeinterface_cloud.storage.digests import Digest, etag_digest
 from spikeinterface_cloud.storage.remote_file import http_file
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
-    from dandi.dandiapi import BaseRemoteAsset, DandiAPIClient
-    from dandi.dandiarchive import ParsedDandiURL
+    from dandi.dandiapi import BaseRemoteAsset, DandiAPIClient, RemoteDandiset
     from pydantic import SecretStr
 
     from spikeinterface_cloud.config.locations import DandiAsset
+    from spikeinterface_cloud.config.settings import DandiAccess
     from spikeinterface_cloud.storage.remote_file import RemoteFile
     from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
@@ -66,14 +67,17 @@ class ArchiveFile:
         return self.address
 
 
-def resolve(asset: DandiAsset, api_key: SecretStr | None) -> ArchiveFile:
+def resolve(asset: DandiAsset, access: DandiAccess) -> ArchiveFile:
     """Find the one NWB file that a name means; the key is sent only if it is needed."""
     name = parse_asset_name(asset.url)
     if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):
         raise _zarr_refusal(asset.url)
-    parsed = parse_archive_url(name.url)
+    place = locate(name.url, access.instance_url)
     return with_key_if_needed(
-        asset.url, parsed, api_key, lambda client, key: _find(name, parsed, client, key)
+        asset.url,
+        place.instance,
+        access.api_key,
+        lambda client, key: _find(name, place, client, key),
     )
 
 
@@ -99,26 +103,43 @@ def streaming_url(file: ArchiveFile) -> str:
 
 def _find(
     name: AssetName,
-    parsed: ParsedDandiURL,
+    place: ArchivePlace,
     client: DandiAPIClient,
     api_key: SecretStr | None,
 ) -> ArchiveFile:
     """Find the file by a client, which carries the key if there is one."""
-    from dandi.dandiarchive import DandisetURL
-
-    if isinstance(parsed, DandisetURL):
-        asset = _choose(name, _candidates(name, parsed, client), parsed.instance)
+    asset: BaseRemoteAsset
+    if place.asset is None:
+        asset = _choose(name, _candidates(name, place, client), place.instance)
+    elif place.dandiset is None:
+        asset = client.get_asset(place.asset)
     else:
-        asset = next(iter(parsed.get_assets(client, strict=True)))
+        dandiset = client.get_dandiset(place.dandiset, place.version, lazy=False)
+        asset = dandiset.get_asset(place.asset)
+        _check_membership(asset, dandiset)
     _check_form(asset)
-    return _describe(asset, parsed.instance, api_key)
+    return _describe(asset, place.instance, api_key)
+
+
+def _check_membership(asset: BaseRemoteAsset, dandiset: RemoteDandiset) -> None:
+    """Refuse an asset of another dandiset or version: the archive ignores both in its address."""
+    from dandi.exceptions import NotFoundError
+
+    with suppress(NotFoundError):
+        if dandiset.get_asset_by_path(asset.path).identifier == asset.identifier:
+            return
+    raise SourceError(
+        f"{dandiset.identifier}, version {dandiset.version_id}, does not hold the asset "
+        f"{asset.identifier}; check the dandiset, its version, and the asset's identifier"
+    )
 
 
 def _candidates(
-    name: AssetName, parsed: ParsedDandiURL, client: DandiAPIClient
+    name: AssetName, place: ArchivePlace, client: DandiAPIClient
 ) -> Iterable[BaseRemoteAsset]:
     """Return what the archive finds: for a path, all that begin like it."""
-    dandiset = client.get_dandiset(parsed.dandiset_id, parsed.version_id, lazy=False)
+    assert place.dandiset is not None
+    dandiset = client.get_dandiset(place.dandiset, place.version, lazy=False)
     found: Iterable[BaseRemoteAsset]
     match name.selects:
         case "whole":

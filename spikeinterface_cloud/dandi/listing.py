@@ -9,15 +9,16 @@ from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
 from spikeinterface_cloud.dandi.client import (
     NWB_SUFFIX,
     asset_address,
-    parse_archive_url,
     with_key_if_needed,
 )
+from spikeinterface_cloud.dandi.instances import ArchivePlace, locate
 from spikeinterface_cloud.errors import SettingsError
 
 if TYPE_CHECKING:
     from dandi.dandiapi import DandiAPIClient
-    from dandi.dandiarchive import ParsedDandiURL
     from pydantic import SecretStr
+
+    from spikeinterface_cloud.config.settings import DandiAccess
 
 #: the most assets that the archive puts on a page
 PAGE_SIZE = 1000
@@ -48,7 +49,7 @@ class DandisetFiles:
     embargoed: bool
 
 
-def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> DandisetFiles:
+def list_dandiset(dandiset: str, pattern: str, access: DandiAccess) -> DandisetFiles:
     """List the files whose path matches; the key is sent only if it is needed.
 
     Without a version, `dandiset` is the latest publication, or else the draft. In the pattern, `*`
@@ -60,11 +61,14 @@ def list_dandiset(dandiset: str, pattern: str, api_key: SecretStr | None) -> Dan
             f"{dandiset!r} names a file, not a dandiset; give it as --source, or name the "
             "dandiset alone, like 000003@0.230629.1955"
         )
-    parsed = parse_archive_url(name.url)
-    if parsed.dandiset_id is None:
+    place = locate(name.url, access.instance_url)
+    if place.dandiset is None:
         raise SettingsError(f"{dandiset!r} names no dandiset; write one like 000003")
     return with_key_if_needed(
-        dandiset, parsed, api_key, lambda client, key: _list(parsed, pattern, client, key)
+        dandiset,
+        place.instance,
+        access.api_key,
+        lambda client, key: _list(place, pattern, client, key),
     )
 
 
@@ -79,20 +83,20 @@ def _parse(dandiset: str) -> AssetName:
 
 
 def _list(
-    parsed: ParsedDandiURL, pattern: str, client: DandiAPIClient, api_key: SecretStr | None
+    place: ArchivePlace, pattern: str, client: DandiAPIClient, api_key: SecretStr | None
 ) -> DandisetFiles:
-    assert parsed.dandiset_id is not None
+    assert place.dandiset is not None
     client.page_size = PAGE_SIZE
-    dandiset = client.get_dandiset(parsed.dandiset_id, parsed.version_id, lazy=False)
+    dandiset = client.get_dandiset(place.dandiset, place.version, lazy=False)
     assets, others = [], []
     for asset in dandiset.get_assets_by_glob(pattern):
         if not asset.path.endswith(NWB_SUFFIX):
             others.append(asset.path)
             continue
-        address = asset_address(asset, parsed.instance)
+        address = asset_address(asset, place.instance)
         assets.append(ListedAsset(path=asset.path, address=address, size_bytes=asset.size))
     return DandisetFiles(
-        dandiset=parsed.dandiset_id,
+        dandiset=place.dandiset,
         assets=tuple(sorted(assets, key=lambda asset: asset.path)),
         others=tuple(sorted(others)),
         embargoed=api_key is not None,

@@ -14,12 +14,15 @@ import requests
 
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
 from spikeinterface_cloud.dandi.client import (
+    BROKEN_ANSWER,
+    authenticate,
+    broken_answer,
     connect,
     describe_failure,
     is_retryable,
-    parse_archive_url,
     quiet_client,
 )
+from spikeinterface_cloud.dandi.instances import locate
 from spikeinterface_cloud.errors import CloudJobError, TargetError, TransferError
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from dandi.dandiapi import DandiAPIClient, RemoteDandiset
     from dandi.files import LocalFileAsset
     from pydantic import SecretStr
+
+    from spikeinterface_cloud.config.settings import DandiAccess
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +58,12 @@ class Draft:
         return f"dandiset {self.dandiset} on {self.instance.name}"
 
 
-def find_draft(name: str, api_key: SecretStr) -> Draft:
+def find_draft(name: str, access: DandiAccess) -> Draft:
     """Check that there is such a dandiset, and that the key's owner may write its draft."""
-    parsed = parse_archive_url(parse_dandiset_name(name).url)
-    assert parsed.dandiset_id is not None
-    draft = Draft(instance=parsed.instance, dandiset=parsed.dandiset_id, api_key=api_key)
+    place = locate(parse_dandiset_name(name).url, access.instance_url)
+    assert place.dandiset is not None
+    assert access.api_key is not None
+    draft = Draft(instance=place.instance, dandiset=place.dandiset, api_key=access.api_key)
     with _connected(draft) as (client, dandiset):
         _check_owner(client, dandiset, draft)
     return draft
@@ -162,7 +168,7 @@ def _connected(
 
     try:
         with quiet_client(), connect(draft.instance) as client:
-            client.authenticate(draft.api_key.get_secret_value())
+            authenticate(client, draft.api_key, f"TARGET_DANDISET: {draft}", TargetError)
             yield client, client.get_dandiset(draft.dandiset, "draft", lazy=False)
     except NotFoundError as error:
         raise TargetError(
@@ -170,6 +176,8 @@ def _connected(
         ) from error
     except requests.HTTPError as error:
         raise _refusal(draft, what, error) from error
+    except BROKEN_ANSWER as error:
+        raise broken_answer(what) from error
     except requests.RequestException as error:
         raise TransferError("upload", what, "DANDI", describe_failure(error)) from error
     except RuntimeError as error:  # what arrived there is not what was sent

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.dandi.upload import check_replaceable, find_draft, upload, validate
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.export import ExportPlan, why_not_for_archives
@@ -41,7 +40,7 @@ class DandiTarget:
     """The draft dandiset for the units of a job."""
 
     dandiset: str
-    api_key: SecretStr
+    access: DandiAccess
     #: of what the units of each sorter are made of, by sorter
     fingerprints: Mapping[str, str]
     #: whether assets of other jobs are replaced
@@ -106,7 +105,7 @@ def check_session(plan: ExportPlan, target: DandiTarget, scratch: Path) -> None:
     finally:
         file.unlink()
     if not target.overwrite:
-        draft = find_draft(target.dandiset, target.api_key)
+        draft = find_draft(target.dandiset, target.access)
         for sorter, fingerprint in target.fingerprints.items():
             check_replaceable(draft, fingerprint, paths[sorter])
 
@@ -128,7 +127,7 @@ def upload_units(
         started = time.monotonic()
         try:
             upload(
-                find_draft(target.dandiset, target.api_key),
+                find_draft(target.dandiset, target.access),
                 plan.results / units.sorter / UNITS,
                 path,
                 target.fingerprints[units.sorter],

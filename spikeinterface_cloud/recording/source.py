@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, assert_never
 
-from pydantic import SecretStr
-
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
@@ -22,7 +20,7 @@ from spikeinterface_cloud.config.locations import (
     Source,
     parse_s3,
 )
-from spikeinterface_cloud.config.settings import AwsSettings
+from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
 from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
@@ -95,9 +93,7 @@ class FetchedSource:
     size_bytes: int = 0
 
 
-def find_source(
-    request: SourceRequest, aws: AwsSettings, dandi_api_key: SecretStr | None
-) -> FoundSource:
+def find_source(request: SourceRequest, aws: AwsSettings, dandi: DandiAccess) -> FoundSource:
     """Find the source without fetching any of it."""
     match request.location:
         case S3Location():
@@ -105,7 +101,7 @@ def find_source(
         case DandiBlob():
             found = _find_blob(request.location, request, Storage(aws, unsigned=True))
         case DandiAsset():
-            found = _find_asset(request.location, request, dandi_api_key)
+            found = _find_asset(request.location, request, dandi)
         case LocalFolder():
             found = _find_locally(request.location, request)
         case SimulatedRecording():
@@ -194,10 +190,8 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
     )
 
 
-def _find_asset(
-    location: DandiAsset, request: SourceRequest, api_key: SecretStr | None
-) -> FoundSource:
-    asset = resolve(location, api_key)
+def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAccess) -> FoundSource:
+    asset = resolve(location, access)
     file = remote_file(asset)
     check_remote_hdf5(file)
     return FoundSource(

@@ -127,7 +127,7 @@ def test_a_whole_dandiset_and_what_is_left_of_it(aws: AwsServer, tmp_path: Path)
             f"{archive.api_url}/dandisets/000003/versions/draft/",
             "s3://my-lab-results/000003",
         )
-        done = run(aws, tmp_path, *example)
+        done = run(aws, tmp_path, *example, DANDI_INSTANCE_URL=archive.api_url)
         assert done.returncode == 0, done.stderr
         assert "SUCCEEDED" in done.stdout
         targets = [job.target for job in lines_of(aws)]
@@ -140,7 +140,7 @@ def test_a_whole_dandiset_and_what_is_left_of_it(aws: AwsServer, tmp_path: Path)
             aws.client("s3").put_object(
                 Bucket=target.bucket, Key=f"{target.key}/run.json", Body=b'{"status": "succeeded"}'
             )
-        again = run(aws, tmp_path, *example)
+        again = run(aws, tmp_path, *example, DANDI_INSTANCE_URL=archive.api_url)
     assert (again.returncode, again.stdout) == (0, ""), again.stderr
     assert len(aws.named("submitjob")) == 1
 

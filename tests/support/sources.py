@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
-from spikeinterface_cloud.config.settings import AwsSettings
+from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
 from spikeinterface_cloud.errors import CloudJobError
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 
@@ -25,7 +25,7 @@ def find(
         probe_file=None,
         only_first_frames=False,
     )
-    return find_source(request, aws or AwsSettings(), None)
+    return find_source(request, aws or AwsSettings(), DandiAccess())
 
 
 def refusal(error: type[CloudJobError], run: Callable[[], object]) -> str:

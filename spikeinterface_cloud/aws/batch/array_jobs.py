@@ -17,13 +17,14 @@ from spikeinterface_cloud.aws.batch.request import build_request
 from spikeinterface_cloud.aws.batch.results import RECORD
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
-from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
+from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.table import table
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
+from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
     """List the recordings that the options name, and make a validated job of each."""
     common = job_variables(options, environ)
     target = common_target(common)  # before the list, which may take a while
-    listing = listed_recordings(options, session, dandi_api_key(environ), target)
+    listing = listed_recordings(options, session, DandiAccess.from_env(environ), target)
     jobs = jobs_of(listing, common)
     notes = (*listing.notes, *endpoint_warnings(common))
     if options.skip_completed:

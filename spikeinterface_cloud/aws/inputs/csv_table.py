@@ -64,6 +64,11 @@ def _column_problems(columns: list[str]) -> Iterator[str]:
                 f"column {name}: secrets are not sent with jobs; give the job definition a role, "
                 "or a secret of AWS Secrets Manager"
             )
+        elif name == "DANDI_INSTANCE_URL":
+            yield (
+                f"column {name}: names the server that gets DANDI_API_KEY, which no list may; "
+                "set it in the environment"
+            )
         elif name == MANIFEST_URL:
             yield f"column {name}: the list is made from this file; leave the column out"
 

@@ -9,13 +9,13 @@ from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, List
 from spikeinterface_cloud.errors import SourceError, UnavailableError
 
 if TYPE_CHECKING:
-    from pydantic import SecretStr
+    from spikeinterface_cloud.config.settings import DandiAccess
 
 #: every NWB file
 DEFAULT_PATTERN = "*.nwb"
 
 
-def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr | None) -> Listing:
+def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess) -> Listing:
     """Return the NWB files of `dandiset` whose path matches, which also names their results.
 
     Raises UnavailableError if DANDI's client is not installed.
@@ -24,7 +24,7 @@ def dandiset_recordings(dandiset: str, pattern: str | None, api_key: SecretStr |
     try:
         from spikeinterface_cloud.dandi.listing import list_dandiset
 
-        found = list_dandiset(dandiset, pattern, api_key)
+        found = list_dandiset(dandiset, pattern, access)
     except ImportError as error:
         raise UnavailableError(
             f"listing a dandiset needs DANDI's client ({error}); "

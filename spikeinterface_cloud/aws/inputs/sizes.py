@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import assert_never
 
-from pydantic import SecretStr
-
 from spikeinterface_cloud.aws.cli.values import ListOptions
-from spikeinterface_cloud.aws.inputs.dispatch import dandi_api_key, listed_recordings
+from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import source_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.aws.session import AwsSession
@@ -21,6 +19,7 @@ from spikeinterface_cloud.config.locations import (
     parse_dandi,
     parse_s3,
 )
+from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
 
 #: requests at once: as many as boto3 keeps connections
@@ -47,11 +46,11 @@ def find_sizes(
     source: str | None, lists: ListOptions, environ: Mapping[str, str], session: AwsSession
 ) -> tuple[tuple[FoundSize, ...], tuple[str, ...]]:
     """Return the size of `--source`, or of everything that an option lists, and notes."""
-    key = dandi_api_key(environ)
-    finder = SizeFinder(session, key)
+    dandi = DandiAccess.from_env(environ)
+    finder = SizeFinder(session, dandi)
     if source:
         return (finder.find(source_variables(source), source),), tuple(finder.notes)
-    listing = listed_recordings(lists, session, key, None)
+    listing = listed_recordings(lists, session, dandi, None)
     if any("SORTERS" in each.variables for each in listing.recordings):
         finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
     found = finder.find_all(listing)
@@ -67,9 +66,9 @@ def _first_of(notes: list[str]) -> list[str]:
 class SizeFinder:
     """Looks up sizes on S3 and DANDI."""
 
-    def __init__(self, session: AwsSession, dandi_api_key: SecretStr | None) -> None:
+    def __init__(self, session: AwsSession, dandi: DandiAccess) -> None:
         self._session = session
-        self._dandi_api_key = dandi_api_key
+        self._dandi = dandi
         self.notes: list[str] = []
 
     def find_all(self, listing: Listing) -> tuple[FoundSize, ...]:
@@ -147,7 +146,7 @@ class SizeFinder:
                 f"{asset}: the size of a file is looked up by its path, like "
                 "dandi://dandi/000006@draft/sub-1/a.nwb; or give it as --size"
             )
-        listing = dandiset_recordings(name.url, name.pattern, self._dandi_api_key)
+        listing = dandiset_recordings(name.url, name.pattern, self._dandi)
         [recording, *others] = listing.recordings
         if others or recording.size_bytes is None:
             raise SettingsError(

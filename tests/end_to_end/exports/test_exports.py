@@ -43,7 +43,7 @@ def dandi(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Ite
 def variables(dandi: DandiStandIn, target: str, key: str = OWNER_KEY) -> dict[str, str]:
     [source] = [asset for asset in dandi.assets if asset.dandiset == SOURCE]
     return {
-        "DANDISET_S3_FILE_URL": dandi.asset_url(source),
+        **dandi.variables(source),
         "EXPORTS": "nwb,phy",
         "TARGET_DANDISET": f"{dandi.api_url}/dandisets/{target}/",
         "DANDI_API_KEY": key,

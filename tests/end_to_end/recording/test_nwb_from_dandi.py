@@ -63,6 +63,7 @@ def published(
         | {
             "DANDISET_S3_FILE_URL": f"{archive.nested_asset_url(embargoed)}download/",
             "DANDI_API_KEY": OWNER_KEY,
+            "DANDI_INSTANCE_URL": archive.api_url,
             "SORTERS": '["simple", "spykingcircus2"]',
             "TARGET_AWS_S3_BUCKET": BUCKET,
             "TARGET_AWS_S3_BUCKET_FOLDER": TARGET,
@@ -116,7 +117,7 @@ def test_neither_key_nor_signature_leaves_the_job(
 def test_an_embargoed_asset_without_its_key_is_refused(
     tmp_path: Path, archive: DandiStandIn, embargoed: Asset
 ) -> None:
-    variables = {"DANDISET_S3_FILE_URL": archive.asset_url(embargoed), "SORTERS": "simple"}
+    variables = {"SORTERS": "simple", **archive.variables(embargoed)}
     assert_refused(run_job(tmp_path, variables), 66, "embargo.*DANDI_API_KEY")
 
 

@@ -279,7 +279,7 @@ def test_a_source_larger_than_the_disk_is_refused(
     # 5 TiB, the largest that S3 holds, in its 10,000 parts
     digests = {"dandi:dandi-etag": f"{'0' * 32}-10000"}
     archive.assets[-1] = huge = replace(asset, size_bytes=5 * 1024**4, digests=digests)
-    variables = {"DANDISET_S3_FILE_URL": archive.asset_url(huge), "SORTERS": "simple"}
+    variables = {"SORTERS": "simple", **archive.variables(huge)}
     job = run_job(tmp_path, variables)
     assert_refused(
         job, 69, r"free, the job needs about 11.5 TiB; give it more scratch space \(SCRATCH_FOLDER"

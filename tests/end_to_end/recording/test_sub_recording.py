@@ -75,7 +75,7 @@ def test_first_frames_are_streamed_from_dandi(
     tmp_path: Path, archive: DandiStandIn, nwb_file: Path
 ) -> None:
     asset = archive.add_asset("000126", "sub-1/long.nwb", nwb_file, embargoed=True)
-    variables = {"DANDISET_S3_FILE_URL": archive.asset_url(asset), "DANDI_API_KEY": OWNER_KEY}
+    variables = {"DANDI_API_KEY": OWNER_KEY, **archive.variables(asset)}
     job = run_job(tmp_path, {**FIRST_FRAMES, **variables})
     assert_streamed(job)
     served = [

@@ -175,10 +175,11 @@ def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Pat
             file.write_bytes(bytes(size_bytes))
             archive.add_asset("000003", name, file)
         dandiset = f"{archive.api_url}/dandisets/000003/versions/draft/"
-        every = estimate(laptop, "--dandiset", dandiset, "--instance-type", "g5.xlarge")
-        some = estimate(laptop, "--dandiset", dandiset, "--glob", "sub-2/*")
-        one = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-1/a.nwb")
-        nothing = laptop.run("estimate", "--source", f"{dandiset}assets/?path=sub-3/a.nwb")
+        env = {"DANDI_INSTANCE_URL": archive.api_url}
+        every = estimate(laptop, "--dandiset", dandiset, "--instance-type", "g5.xlarge", **env)
+        some = estimate(laptop, "--dandiset", dandiset, "--glob", "sub-2/*", **env)
+        one = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-1/a.nwb", **env)
+        nothing = laptop.run("estimate", "--source", f"{dandiset}assets/?path=sub-3/a.nwb", env=env)
     labels = [(each["label"], each["fetchedGb"]) for each in every["recordings"]]
     assert labels == [("sub-1/a.nwb", 1e-7), ("sub-2/b.nwb", 7e-9)]
     assert [each["label"] for each in some["recordings"]] == ["sub-2/b.nwb"]

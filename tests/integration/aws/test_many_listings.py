@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from spikeinterface_cloud.aws.batch.array_jobs import unfinished
 from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
@@ -21,6 +20,7 @@ from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, List
 from spikeinterface_cloud.aws.inputs.s3_prefix import prefix_recordings
 from spikeinterface_cloud.aws_errors import AwsError
 from spikeinterface_cloud.config.locations import S3Location, parse_dandi
+from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.storage.s3 import S3Objects
@@ -57,7 +57,7 @@ def dandiset(archive: DandiStandIn, version: str = "draft") -> str:
 
 
 def test_a_dandiset_is_listed_by_pattern(archive: DandiStandIn) -> None:
-    found = dandiset_recordings(dandiset(archive), "sub-*/*_ecephys.nwb", None)
+    found = dandiset_recordings(dandiset(archive), "sub-*/*_ecephys.nwb", archive.access())
     assert found.title == "dandiset-000003"
     assert [(each.label, each.name, each.size_bytes) for each in found.recordings] == [
         ("sub-1/sub-1_ecephys.nwb", "sub-1/sub-1_ecephys", 100),
@@ -67,17 +67,17 @@ def test_a_dandiset_is_listed_by_pattern(archive: DandiStandIn) -> None:
 
 
 def test_listing_without_pattern_has_all_nwb_files(archive: DandiStandIn) -> None:
-    assert len(dandiset_recordings(dandiset(archive), None, None).recordings) == 3
-    found = dandiset_recordings(dandiset(archive), "sub-1/*", None)
+    assert len(dandiset_recordings(dandiset(archive), None, archive.access()).recordings) == 3
+    found = dandiset_recordings(dandiset(archive), "sub-1/*", archive.access())
     assert len(found.recordings) == 2
     assert found.notes == ("left out files other than NWB: 1, like sub-1/sub-1_ecephys.mp4",)
 
 
 def test_listed_addresses_resolve_in_the_container(archive: DandiStandIn) -> None:
-    found = dandiset_recordings(dandiset(archive, "0.2.1"), None, None)
+    found = dandiset_recordings(dandiset(archive, "0.2.1"), None, archive.access())
     [recording] = found.recordings
     asset = parse_dandi(recording.variables["DANDISET_S3_FILE_URL"])
-    file = resolve(asset, None)  # type: ignore[arg-type]
+    file = resolve(asset, archive.access())  # type: ignore[arg-type]
     assert (file.path, file.version, file.size_bytes) == ("sub-1/sub-1_ecephys.nwb", "0.2.1", 7)
 
 
@@ -88,7 +88,7 @@ def test_thousands_of_files_are_listed_in_a_few_requests(
     file.write_bytes(b"nwb")
     for index in range(2_500):
         archive.add_asset("000004", f"sub-{index}/sub-{index}.nwb", file)
-    found = dandiset_recordings(f"{archive.api_url}/dandisets/000004/", None, None)
+    found = dandiset_recordings(f"{archive.api_url}/dandisets/000004/", None, archive.access())
     assert len(found.recordings) == 2_500
     assert len(archive.requests) <= 8
 
@@ -101,10 +101,10 @@ def test_an_embargoed_dandiset_is_listed_with_the_owner_s_key(
     archive.add_asset("000009", "sub-1/sub-1.nwb", file, embargoed=True)
     url = f"{archive.api_url}/dandisets/000009/versions/draft/"
     with pytest.raises(SourceError, match="is embargoed: set DANDI_API_KEY"):
-        dandiset_recordings(url, None, None)
+        dandiset_recordings(url, None, archive.access())
     with pytest.raises(SourceError, match="may not be read by the owner of DANDI_API_KEY"):
-        dandiset_recordings(url, None, SecretStr(STRANGER_KEY))
-    found = dandiset_recordings(url, None, SecretStr(OWNER_KEY))
+        dandiset_recordings(url, None, archive.access(STRANGER_KEY))
+    found = dandiset_recordings(url, None, archive.access(OWNER_KEY))
     assert len(found.recordings) == 1
     assert "need DANDI_API_KEY as a secret of the job definition" in found.notes[0]
 
@@ -133,14 +133,14 @@ def test_unlistable_dandiset_is_refused(
     archive: DandiStandIn, suffix: str, pattern: str | None, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message) as refusal:
-        dandiset_recordings(f"{archive.api_url}/{suffix}", pattern, None)
+        dandiset_recordings(f"{archive.api_url}/{suffix}", pattern, archive.access())
     assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["banana", "3", "000003@latest", "s3://lab/raw"])
 def test_invalid_dandiset_name_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="does not name a dandiset; write 000003, 000003@"):
-        dandiset_recordings(name, None, None)
+        dandiset_recordings(name, None, DandiAccess())
 
 
 def test_dandi_client_is_optional() -> None:
@@ -290,7 +290,8 @@ def test_csv_with_semicolons_is_read(tmp_path: Path, delimiter: str) -> None:
 
 def test_all_bad_columns_and_rows_are_reported_at_once(tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
-    file.write_text("SORTER,N_JOBS,N_JOBS,DANDI_API_KEY,MANIFEST_URL\na,1,1,k,m\na,1,1,k,m,more\n")
+    names = "SORTER,N_JOBS,N_JOBS,DANDI_API_KEY,DANDI_INSTANCE_URL,MANIFEST_URL"
+    file.write_text(f"{names}\na,1,1,k,u,m\na,1,1,k,u,m,more\n")
     with pytest.raises(SettingsError) as refusal:
         csv_recordings(file)
     problems = [line.partition("jobs.csv: ")[2] for line in str(refusal.value).splitlines()]
@@ -298,8 +299,9 @@ def test_all_bad_columns_and_rows_are_reported_at_once(tmp_path: Path) -> None:
         "column SORTER is not a variable",
         "2 columns N_JOBS",
         "column DANDI_API_KEY: secrets are not sent with jobs",
+        "column DANDI_INSTANCE_URL: names the server that gets DANDI_API_KEY, which no list may",
         "column MANIFEST_URL: the list is made from this file",
-        "line 3 has 6 cells for 5 columns",
+        "line 3 has 7 cells for 6 columns",
     ]
     assert "did you mean SORTERS?" in problems[0]
 

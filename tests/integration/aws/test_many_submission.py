@@ -178,6 +178,7 @@ def test_embargoed_dandiset_is_submitted(aws: AwsServer, tmp_path: Path) -> None
             tmp_path,
             *("--dandiset", url, "--glob", "sub-*", "--yes"),
             DANDI_API_KEY=OWNER_KEY,
+            DANDI_INSTANCE_URL=archive.api_url,
         )
     assert done.returncode == 0, done.stderr
     assert "left out files other than NWB: 1, like sub-2/video.mp4" in done.stderr

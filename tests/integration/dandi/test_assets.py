@@ -2,11 +2,16 @@
 
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
 
 import h5py
 import numpy as np
@@ -16,9 +21,10 @@ import requests
 from pydantic import SecretStr
 
 from spikeinterface_cloud.config.locations import DandiAsset, S3Location
-from spikeinterface_cloud.config.settings import AwsSettings
+from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
 from spikeinterface_cloud.dandi.assets import ArchiveFile, remote_file, resolve, streaming_url
 from spikeinterface_cloud.dandi.client import translate_errors
+from spikeinterface_cloud.dandi.instances import locate
 from spikeinterface_cloud.errors import (
     CloudJobError,
     RecordingError,
@@ -50,6 +56,12 @@ PATH = "sub-1/sub-1_ecephys.nwb"
 SHORT_TIMEOUTS = NetworkTimeouts(connect_s=5, stall_s=5, give_up_s=2, longest_wait_s=0.1)
 ALWAYS = 10**6
 
+HOST = "host"
+NOBODY = "0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f"
+
+#: where the client looks for a local archive
+LOCAL = "http://localhost:8000/api"
+
 
 @pytest.fixture
 def archive() -> Iterator[DandiStandIn]:
@@ -75,7 +87,14 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def find(url: str, key: str | None = None) -> ArchiveFile:
-    return resolve(DandiAsset(url=url), SecretStr(key) if key else None)
+    """Find an asset of an archive that the settings name."""
+    parts = urlsplit(url)
+    instance_url = f"{parts.scheme}://{parts.netloc}/api" if parts.scheme != "dandi" else LOCAL
+    return resolve(DandiAsset(url=url), access(key, instance_url))
+
+
+def access(key: str | None, instance_url: str | None = None) -> DandiAccess:
+    return DandiAccess(api_key=SecretStr(key) if key else None, instance_url=instance_url)
 
 
 def refusal(url: str, key: str | None = None) -> CloudJobError:
@@ -190,8 +209,8 @@ def test_no_more_than_ten_files_are_listed(archive: DandiStandIn, nwb_file: Path
         lambda archive: f"{archive.assets_url(OPEN)}?path=sub-2",
         lambda archive: f"{archive.assets_url(OPEN)}?glob=*.nwc",
         lambda archive: archive.assets_url(OPEN, "0.240102.0304"),
-        lambda archive: f"{archive.api_url}/assets/0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f/",
-        lambda archive: f"{archive.assets_url(OPEN)}0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f/",
+        lambda archive: f"{archive.api_url}/assets/{NOBODY}/",
+        lambda archive: f"{archive.assets_url(OPEN)}{NOBODY}/",
     ],
 )
 def test_missing_asset_is_refused(
@@ -273,6 +292,7 @@ import keyring, keyring.backend
 from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.config.locations import DandiAsset
+from spikeinterface_cloud.config.settings import DandiAccess
 
 class Willing(keyring.backend.KeyringBackend):
     priority = 1
@@ -288,7 +308,7 @@ if sys.argv[3] == "client":
     with navigate_url(sys.argv[1], strict=True):
         sys.exit(0)
 try:
-    resolve(DandiAsset(url=sys.argv[1]), None)
+    resolve(DandiAsset(url=sys.argv[1]), DandiAccess(instance_url=sys.argv[4]))
 except SourceError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -299,7 +319,7 @@ def ask(
     url: str, who: str, stdin: int, environ: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", ASK, url, OWNER_KEY, who],
+        [sys.executable, "-c", ASK, url, OWNER_KEY, who, url.partition("/assets/")[0]],
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -336,17 +356,105 @@ def test_client_by_default_searches_the_keyring(archive: DandiStandIn, nwb_file:
     assert "the keyring was asked" in asked.stdout
 
 
-def test_a_server_that_is_no_archive_is_refused(archive: DandiStandIn) -> None:
-    url = f"{archive.store_url}/api/assets/0d3e8a1c-5d2b-4f6a-8c7e-9b1a2c3d4e5f/"
-    error = refusal(url)
+@pytest.mark.parametrize("form", NAMES)
+def test_unknown_server_gets_neither_key_nor_request(
+    form: str, archive: DandiStandIn, nwb_file: Path
+) -> None:
+    asset = archive.add_asset(OPEN, PATH, nwb_file, embargoed=True)
+    url = NAMES[form](archive, asset)
+    for instance_url in (None, "https://api.dandi.my-lab.org/api"):
+        with pytest.raises(SettingsError) as refused:
+            resolve(DandiAsset(url=url), access(OWNER_KEY, instance_url))
+        assert "is not on a known DANDI archive" in str(refused.value)
+        assert f"set DANDI_INSTANCE_URL to the URL of its API, like https://{HOST}" in re.sub(
+            r"127\.0\.0\.1:\d+", HOST, str(refused.value)
+        )
+    assert archive.requests == []
+
+
+@pytest.mark.parametrize(
+    "url", ["{web}/dandiset/{0}", "{api}/api/dandisets/{0}/", "dandi://{1}/{0}"]
+)
+def test_known_archives_are_reached_over_https_alone(url: str) -> None:
+    from dandi.consts import known_instances
+
+    for name, instance in known_instances.items():
+        given = url.format(OPEN, name, web=instance.gui, api=instance.api.removesuffix("/api"))
+        if name == "dandi-api-local-docker-tests":
+            with pytest.raises(SettingsError, match="known"):
+                locate(given, None)
+        else:
+            assert locate(given, None).instance == instance
+            assert locate(given.replace("https://", "http://"), None).instance == instance
+            assert instance.api.startswith("https://")
+
+
+def test_key_is_not_sent_to_another_server_that_the_archive_names(
+    archive: DandiStandIn, nwb_file: Path
+) -> None:
+    with DandiStandIn() as other:
+        for running in (archive, other):
+            for number in range(120):  # more than a page
+                running.add_asset(EMBARGOED, f"sub-1/{number}.json", nwb_file, embargoed=True)
+        archive.next_pages_at = other.url
+        with pytest.raises(CloudJobError):
+            find(archive.web_url(EMBARGOED), OWNER_KEY)
+        assert any(request.authorised for request in archive.requests)
+        assert other.requests
+        assert not any(request.authorised for request in other.requests)
+
+
+class Pretender(BaseHTTPRequestHandler):
+    """A server that gives the same answer to everything."""
+
+    body: ClassVar[bytes]
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+#: answers that no archive gives, which the client takes for the archive's
+BROKEN_ANSWERS = {
+    "empty": b"",
+    "empty object": b"{}",
+    "empty list": b"[]",
+    "null": b"null",
+    "text": b'"text"',
+    "number": b"1",
+    "page": b"<html>",
+    "bytes": b"\xff\xfe",
+    "other object": b'{"results": [], "next": null}',
+    "values of other types": b'{"identifier": 5, "draft_version": null}',
+    "nested": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_ANSWERS.values(), ids=BROKEN_ANSWERS)
+@pytest.mark.parametrize("form", ["api/assets/{0}/", "dandiset/000006", "api/dandisets/000006/"])
+def test_server_that_does_not_answer_like_an_archive_is_refused(form: str, body: bytes) -> None:
+    handler = type("Handler", (Pretender,), {"body": body})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+        try:
+            error = refusal(
+                f"http://127.0.0.1:{server.server_port}/{form.format(NOBODY)}", OWNER_KEY
+            )
+        finally:
+            server.shutdown()
     assert isinstance(error, SettingsError)
-    assert "is not on a DANDI archive" in str(error)
+    assert "the server does not answer like a DANDI archive" in str(error)
 
 
 def test_an_archive_without_that_name_is_refused() -> None:
     error = refusal("dandi://dandy/000006/a.nwb")
     assert isinstance(error, SettingsError)
-    assert "Unknown instance 'dandy'" in str(error)
+    assert "the known ones are dandi, dandi-sandbox, ember-dandi" in str(error)
 
 
 def test_unreachable_archive_is_a_transfer_error() -> None:

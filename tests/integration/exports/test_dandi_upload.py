@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import requests
-from pydantic import SecretStr
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import Subject
 
@@ -53,7 +52,9 @@ def write(file: Path, subject: Mapping[str, Any] = MOUSE, notes: str = "") -> Pa
 
 def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStandIn) -> None:
     file = write(tmp_path / "units.nwb")
-    upload(find_draft(address(archive), SecretStr(OWNER_KEY)), file, PATH, "job", overwrite=False)
+    upload(
+        find_draft(address(archive), archive.access(OWNER_KEY)), file, PATH, "job", overwrite=False
+    )
     [asset] = archive.assets
     assert (asset.dandiset, asset.version, asset.path) == (DANDISET, "draft", PATH)
     assert asset.described["schemaKey"] == "Asset"
@@ -63,7 +64,7 @@ def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStan
 
 
 def test_second_run_replaces_the_asset(tmp_path: Path, archive: DandiStandIn) -> None:
-    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
     upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)
     second = write(tmp_path / "again.nwb", notes="2")
     upload(draft, second, PATH, "job", overwrite=False)
@@ -72,7 +73,7 @@ def test_second_run_replaces_the_asset(tmp_path: Path, archive: DandiStandIn) ->
 
 
 def test_identical_bytes_are_not_sent_twice(tmp_path: Path, archive: DandiStandIn) -> None:
-    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
     file = write(tmp_path / "units.nwb")
     upload(draft, file, PATH, "job", overwrite=False)
     upload(draft, file, PATH, "job", overwrite=False)
@@ -93,11 +94,11 @@ def test_unwritable_dandiset_is_refused(
     archive: DandiStandIn, key: str, dandiset: str, message: str
 ) -> None:
     with pytest.raises(TargetError, match=message):
-        find_draft(address(archive, dandiset), SecretStr(key))
+        find_draft(address(archive, dandiset), archive.access(key))
 
 
 def test_late_refusal_of_the_archive_is_reported(tmp_path: Path, archive: DandiStandIn) -> None:
-    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
     archive.locked.add(DANDISET)
     with pytest.raises(TargetError, match=r"with 400: .*unembargoed"):
         upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)
@@ -106,7 +107,7 @@ def test_late_refusal_of_the_archive_is_reported(tmp_path: Path, archive: DandiS
 
 def test_busy_archive_is_retried(archive: DandiStandIn) -> None:
     archive.inject("api", Fault.UNAVAILABLE, after=2, times=1)
-    find_draft(address(archive), SecretStr(OWNER_KEY))
+    find_draft(address(archive), archive.access(OWNER_KEY))
     assert archive.count("api", status=503) == 1
 
 
@@ -122,7 +123,7 @@ def test_busy_archive_is_retried(archive: DandiStandIn) -> None:
 def test_invalid_file_is_not_uploaded(
     tmp_path: Path, archive: DandiStandIn, subject: Mapping[str, Any], message: str
 ) -> None:
-    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
     with pytest.raises(TargetError, match=rf"does not pass DANDI's validation: .*{message}"):
         upload(draft, write(tmp_path / "units.nwb", subject), PATH, "job", overwrite=False)
     assert archive.count("api", "POST") == 0
@@ -243,7 +244,7 @@ def test_names_that_the_archive_refuses_are_refused(character: str) -> None:
 def test_asset_of_another_job_is_refused_without_overwrite(
     tmp_path: Path, archive: DandiStandIn
 ) -> None:
-    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
     first = write(tmp_path / "units.nwb")
     upload(draft, first, PATH, "first job", overwrite=False)
     second = write(tmp_path / "again.nwb", notes="2")
@@ -262,6 +263,6 @@ def test_asset_of_another_job_is_refused_without_overwrite(
 
 def test_asset_of_unknown_origin_is_refused(tmp_path: Path, archive: DandiStandIn) -> None:
     archive.add_asset(DANDISET, PATH, write(tmp_path / "by_hand.nwb"), version="draft")
-    draft = find_draft(address(archive), SecretStr(OWNER_KEY))
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
     with pytest.raises(TargetError, match="not of this job"):
         upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)

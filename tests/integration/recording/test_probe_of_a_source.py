@@ -9,7 +9,7 @@ import pytest
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.config.locations import DandiAsset, LocalFolder, S3Location, Source
-from spikeinterface_cloud.config.settings import AwsSettings
+from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
 from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.recording.source import (
     FoundSource,
@@ -47,7 +47,11 @@ def stored(folder: Path, moto_s3: S3Server, bucket: str) -> S3Location:
 
 
 def find(
-    location: Source, probe: str, aws: AwsSettings, only_first_frames: bool = False
+    location: Source,
+    probe: str,
+    aws: AwsSettings,
+    only_first_frames: bool = False,
+    dandi: DandiAccess | None = None,
 ) -> FoundSource:
     request = SourceRequest(
         location=location,
@@ -56,7 +60,7 @@ def find(
         probe_file=probe,
         only_first_frames=only_first_frames,
     )
-    return find_source(request, aws, None)
+    return find_source(request, aws, dandi or DandiAccess())
 
 
 def fetched_probe(found: FoundSource, folder: Path) -> bytes:
@@ -132,6 +136,9 @@ def test_a_probe_on_s3_for_a_dandi_asset_is_fetched(
     with DandiStandIn() as archive:
         asset = archive.add_asset("000123", "sub-1/sub-1_ecephys.nwb", folder / "a.nwb")
         found = find(
-            DandiAsset(url=archive.asset_url(asset)), f"{stored}/probe.json", moto_s3.access
+            DandiAsset(url=archive.asset_url(asset)),
+            f"{stored}/probe.json",
+            moto_s3.access,
+            dandi=archive.access(),
         )
         assert fetched_probe(found, tmp_path / "here") == (folder / "probe.json").read_bytes()

@@ -12,6 +12,7 @@ from probeinterface import write_probeinterface
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import (
     RecordingError,
     SettingsError,
@@ -164,7 +165,7 @@ def test_split_files_on_s3_are_refused_before_they_are_fetched(
         probe_file=None,
         only_first_frames=False,
     )
-    message = refusal(SettingsError, lambda: find_source(request, moto_s3.access, None))
+    message = refusal(SettingsError, lambda: find_source(request, moto_s3.access, DandiAccess()))
     assert "set DATA_TYPE=split_intan_files" in message
 
 

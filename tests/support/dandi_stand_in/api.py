@@ -127,7 +127,7 @@ class ApiHandler(Handler):
         found = _search(_in_version(self.archive.assets, dandiset, version), query)
         page, size = int(query.get("page", 1)), min(int(query.get("page_size", 100)), 1000)
         more = len(found) > page * size
-        address = f"{self.archive.url}{urlsplit(self.path).path}"
+        address = f"{self.archive.next_pages_at or self.archive.url}{urlsplit(self.path).path}"
         body = {
             "count": len(found) if page == 1 else None,
             "next": f"{address}?{urlencode(query | {'page': page + 1})}" if more else None,

@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dandischema.digests.dandietag import DandiETag
+from pydantic import SecretStr
 
+from spikeinterface_cloud.config.settings import DandiAccess
 from tests.support.dandi_stand_in.api import ApiHandler
 from tests.support.dandi_stand_in.records import BUCKET, Asset, Fault, Request, ServerName
 from tests.support.dandi_stand_in.store import StoreHandler
@@ -38,6 +40,8 @@ class DandiStandIn:
         #: dandisets being unembargoed, which nobody may change
         self.locked: set[str] = set()
         self.requests: list[Request] = []
+        #: the server that further pages of lists are said to be at; None: this one
+        self.next_pages_at: str | None = None
         #: valid signatures, each with the key of its blob
         self.signatures: dict[str, str] = {}
         self._folder = tempfile.TemporaryDirectory()
@@ -75,6 +79,17 @@ class DandiStandIn:
     def api_url(self) -> str:
         """URL of the API."""
         return f"{self.url}/api"
+
+    def access(self, key: str | None = None) -> DandiAccess:
+        """Return the settings that name this archive as one that gets the key."""
+        return DandiAccess(api_key=SecretStr(key) if key else None, instance_url=self.api_url)
+
+    def variables(self, asset: Asset) -> dict[str, str]:
+        """Return the variables of a job whose source is the asset."""
+        return {
+            "DANDISET_S3_FILE_URL": self.asset_url(asset),
+            "DANDI_INSTANCE_URL": self.api_url,
+        }
 
     @property
     def store_url(self) -> str:

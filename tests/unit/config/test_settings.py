@@ -15,7 +15,9 @@ from spikeinterface_cloud.config.locations import (
     SimulatedRecording,
 )
 from spikeinterface_cloud.config.settings import (
+    SECRETS,
     AwsSettings,
+    DandiAccess,
     JobSettings,
     settings_table,
     variable_names,
@@ -389,6 +391,7 @@ def test_misspelled_variable_error_names_the_intended_one(name: str, meant: str)
     "name",
     [
         *("AWS_REGION", "AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_BATCH_JOB_ID", "AWS_ROLE_ARN"),
+        *("DANDI_INSTANCE", "DANDI_INSTANCEHOST", "DANDI_SANDBOX_API_KEY"),
         *("AWS_ENDPOINT_URL_STS", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EXECUTION_ENV"),
         *("AWS_SDK_LOAD_CONFIG", "AWS_SECURITY_TOKEN", "ECS_CONTAINER_METADATA_URI_V4"),
         *("PATH", "HOME", "PYTHONPATH", "LD_LIBRARY_PATH", "http_proxy", "NVIDIA_VISIBLE_DEVICES"),
@@ -444,6 +447,29 @@ def test_run_identifier_may_have_quotes() -> None:
 def test_undecodable_value_is_refused(name: str, text: str) -> None:
     message = f"{name}: is not UTF-8 text; write it in UTF-8, or with plain letters"
     assert refusal(**{name: text}) == message
+
+
+@pytest.mark.parametrize("text", ["a\n", "a b", " a", "é", "Ω", "a\tb", "\u00a0a"])
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_secret_that_no_request_can_hold_is_refused(name: str, text: str) -> None:
+    pair = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "x"} if "AWS" in name else {}
+    message = refusal(**{**pair, name: f"key-{text}-key"})
+    assert message == (
+        f"{name}: holds a line end, a space or a letter that is not ASCII, which no key has; copy "
+        "it again"
+    )
+    if name == "DANDI_API_KEY":
+        with pytest.raises(SettingsError, match=r"^DANDI_API_KEY: holds a line end"):
+            DandiAccess.from_env({name: f"key-{text}-key"})
+
+
+@pytest.mark.parametrize(
+    "url", ["api.my-lab.org", "ftp://my-lab.org/api", "https://", "http://h:x"]
+)
+def test_archive_that_is_no_server_is_refused(url: str) -> None:
+    assert refusal(DANDI_INSTANCE_URL=url).startswith("DANDI_INSTANCE_URL: ")
+    with pytest.raises(SettingsError, match=r"^DANDI_INSTANCE_URL: .* is not the URL of a server"):
+        DandiAccess.from_env({"DANDI_INSTANCE_URL": url})
 
 
 def test_undecodable_value_of_other_program_is_ignored() -> None:
