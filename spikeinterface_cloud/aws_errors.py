@@ -92,13 +92,28 @@ DENIED = ErrorKind(
 CREDENTIALS = ErrorKind(
     codes=frozenset(
         {"ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidAccessKeyId"}
-        | {"InvalidClientTokenId", "InvalidSignatureException", "InvalidToken"}
-        | {"MissingAuthenticationToken", "SignatureDoesNotMatch", "TokenRefreshRequired"}
-        | {"UnrecognizedClientException"}
+        | {"InvalidSignatureException", "MissingAuthenticationToken", "SignatureDoesNotMatch"}
+        | {"TokenRefreshRequired"}
     ),
-    reason="AWS refused the credentials ({code})",
+    reason="AWS refused the credentials ({answer})",
     remedy=LAPTOP_CREDENTIALS,
     job_remedy=JOB_CREDENTIALS,
+)
+UNKNOWN_HERE = ErrorKind(
+    codes=frozenset(
+        {"AuthFailure", "InvalidClientTokenId", "InvalidToken", "OptInRequired"}
+        | {"UnrecognizedClientException"}
+    ),
+    reason="AWS refused the credentials ({answer})",
+    remedy=f"{LAPTOP_CREDENTIALS}; a region that the account has not enabled answers the same: "
+    "check --region",
+    job_remedy=f"{JOB_CREDENTIALS}; a region that the account has not enabled answers the same: "
+    "check AWS_REGION_NAME",
+)
+WRONG_CLOCK = ErrorKind(
+    codes=frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"}),
+    reason="AWS refused the time of the request ({answer})",
+    remedy="set the clock of this machine, best by letting its system keep the time",
 )
 NO_BUCKET = ErrorKind(
     codes=frozenset({"NoSuchBucket"}),
@@ -127,7 +142,15 @@ UNSIGNED_DENIED = ErrorKind(
     job_remedy=JOB_CREDENTIALS,
 )
 
-KINDS = (THROTTLED, FAILING, DENIED, CREDENTIALS)
+#: AWS's words for a signature with a wrong time, whose code is that of a wrong key
+WRONG_TIME = re.compile("signature (expired|not yet current)", re.IGNORECASE)
+
+#: begins AWS's copy of the request, with the session token, in its answer to a wrong signature
+CANONICAL_STRING = " The Canonical String"
+
+#: no call will succeed with these credentials
+CREDENTIAL_KINDS = (WRONG_CLOCK, CREDENTIALS, UNKNOWN_HERE)
+KINDS = (THROTTLED, FAILING, DENIED, *CREDENTIAL_KINDS)
 S3_KINDS = (*KINDS, NO_BUCKET, NO_OBJECT, OTHER_REGION)
 
 #: Remedies for errors whose code says little, by words in AWS's message; the first match counts.
@@ -148,7 +171,6 @@ BATCH_HINTS: Hints = (
         ("share identifier", "shareidentifier"),
         "give --share-identifier on a fair-share queue, and leave it out on others",
     ),
-    (("",), "see the page of this call in the AWS Batch API reference"),
 )
 RESOURCE_HINTS: Hints = (
     (
@@ -217,9 +239,11 @@ def explain(
     if isinstance(error, ClientError):
         code = error_code(error)
         message = one_line(error.response.get("Error", {}).get("Message"))
-        kind = _kind(code, str(location), unsigned=unsigned)
+        message = message.partition(CANONICAL_STRING)[0].rstrip(".")
+        kind = _kind(code, message, str(location), unsigned=unsigned)
         if kind is None:
-            reason, remedy, retryable = message or code, hint(message, hints), False
+            reason, retryable = message or code, False
+            remedy = hint(message, hints) or f"see {error.operation_name} in AWS's API reference"
             if location:
                 reason, remedy = f"S3 answered {code}: {message or 'no reason given'}", ""
         else:
@@ -316,7 +340,9 @@ def one_line(text: object) -> str:
     return " ".join(str(text or "").split()).rstrip(".")
 
 
-def _kind(code: str, location: str, *, unsigned: bool) -> ErrorKind | None:
+def _kind(code: str, message: str, location: str, *, unsigned: bool) -> ErrorKind | None:
+    if WRONG_TIME.search(message):
+        return WRONG_CLOCK
     if code in DENIED.codes and unsigned:
         return UNSIGNED_DENIED
     if code in NO_OBJECT.codes and location and not _key(location):

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTT
 from botocore.parsers import ResponseParserError
 
 from spikeinterface_cloud.aws.diagnose.finding import Unavailable
-from spikeinterface_cloud.aws_errors import CREDENTIALS, DENIED, error_code, explain
+from spikeinterface_cloud.aws_errors import CREDENTIAL_KINDS, DENIED, error_code, explain
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -80,7 +80,7 @@ def _call(
         code = error_code(error)
         if code and code in absent:
             return None
-        if code in CREDENTIALS.codes:
+        if any(code in kind.codes for kind in CREDENTIAL_KINDS):
             raise explain(error, f"call {permission}") from error
         reason = " ".join(str(error).split())
         if len(reason) > REASON_LENGTH:

@@ -17,7 +17,7 @@ from spikeinterface_cloud.aws.infra.stack import (
 )
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
-from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_stack_errors
+from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -84,7 +84,7 @@ def _stored(session: AwsSession, uri: str) -> tuple[frozenset[str] | None, int |
     ecr: ECRClient = session.client("ecr")
     pages = ecr.get_paginator("describe_images")
     try:
-        with translate_stack_errors("list the images"):
+        with translate_errors("list the images"):
             found = [
                 image
                 for page in pages.paginate(repositoryName=uri.partition("/")[2] or "-")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws_errors import AwsError, translate_stack_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors, translate_stack_errors
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import CloudJobError
 
@@ -150,7 +150,7 @@ def _offers(ec2: EC2Client, types: Sequence[str]) -> dict[str, set[str]]:
         Filters=[{"Name": "instance-type", "Values": list(types)}],
     )
     found: dict[str, set[str]] = {}
-    with translate_stack_errors("list the zones that offer the instance types"):
+    with translate_errors("list the zones that offer the instance types"):
         for page in pages:
             for offer in page["InstanceTypeOfferings"]:
                 found.setdefault(offer["Location"], set()).add(offer["InstanceType"])

@@ -29,7 +29,7 @@ from spikeinterface_cloud.aws.infra.template import (
 )
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.table import counted
-from spikeinterface_cloud.aws_errors import translate_stack_errors
+from spikeinterface_cloud.aws_errors import translate_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -85,7 +85,7 @@ def account_of(session: AwsSession, stack: StackTypeDef | None) -> str:
     if stack is not None:
         return stack["StackId"].split(":")[4]
     sts: STSClient = session.client("sts")
-    with translate_stack_errors("ask whose account it is"):
+    with translate_errors("ask whose account it is"):
         return sts.get_caller_identity()["Account"]
 
 

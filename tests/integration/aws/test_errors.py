@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 
 from spikeinterface_cloud.aws_errors import AwsError, explain
+from spikeinterface_cloud.errors import SourceError
 from tests.support.batch_server import AwsServer
 from tests.support.laptop import JOB, PLACE, Laptop
 
@@ -167,7 +168,7 @@ def test_what_aws_or_its_tools_refuse_is_one_line_and_ends_with_1(
             "Share identifier has to be specified",
             "give --share-identifier on a fair-share queue, and leave it out on others",
         ),
-        ("ClientException", 400, "Something new.", "Something new; see the page of this call"),
+        ("ClientException", 400, "Something new.", "Something new; see SubmitJob in AWS's API ref"),
     ],
 )
 def test_refused_submission_names_the_remedy(
@@ -328,6 +329,57 @@ def test_botocore_errors_are_translated(error: Exception, message: str, retryabl
     assert message in str(refusal)
     assert refusal.retryable is retryable
     assert refusal.exit_code == 1
+
+
+EXPIRED = "Signature expired: 20261127T101500Z is now earlier than 20261128T091500Z"
+EARLY = "Signature not yet current: 20261128T101500Z is still later than 20261128T092000Z"
+SKEWED = "The difference between the request time and the current time is too large."
+UNKNOWN_TOKEN = "The security token included in the request is invalid."
+ANY_REGION = "a region that the account has not enabled answers the same: check --region"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "remedy"),
+    [
+        ("InvalidSignatureException", EXPIRED, "set the clock of this machine"),
+        ("SignatureDoesNotMatch", EARLY, "set the clock of this machine"),
+        ("RequestTimeTooSkewed", SKEWED, "set the clock of this machine"),
+        ("RequestExpired", "Request has expired.", "set the clock of this machine"),
+        ("SignatureDoesNotMatch", "The signatures differ.", "`aws sso login`"),
+        ("UnrecognizedClientException", UNKNOWN_TOKEN, ANY_REGION),
+        ("InvalidClientTokenId", UNKNOWN_TOKEN, ANY_REGION),
+        ("InvalidToken", "The provided token is malformed.", ANY_REGION),
+        ("AuthFailure", "AWS was not able to validate the credentials.", ANY_REGION),
+        ("OptInRequired", "You are not subscribed to this service.", ANY_REGION),
+    ],
+)
+@pytest.mark.parametrize("location", ["", "s3://lab-data/raw"])
+def test_refused_credentials_show_the_sentence_of_aws_and_their_cause(
+    location: str, code: str, said: str, remedy: str
+) -> None:
+    message = str(explain(client_error(code, said), "read" if location else "ask", location))
+    assert f"({code}: {said.rstrip('.')})" in message
+    assert remedy in message
+    in_job = str(explain(client_error(code, said), "read", "s3://b/k", raises=SourceError))
+    assert said.rstrip(".") in in_job
+    assert "--region" not in in_job
+
+
+def test_session_token_in_the_answer_of_aws_is_not_shown() -> None:
+    said = (
+        "The signatures differ.\n\nThe Canonical String for this request should have been\n"
+        "'POST\n/\n\nhost:logs\nx-amz-security-token:IQoJb3Jp\n'"
+    )
+    message = str(explain(client_error("InvalidSignatureException", said), "ask"))
+    assert "(InvalidSignatureException: The signatures differ); run" in message
+    assert "IQoJb3Jp" not in message
+
+
+@pytest.mark.parametrize("operation", ["GetLogEvents", "GetCallerIdentity", "GetSecretValue"])
+def test_remedy_of_an_unknown_error_names_its_own_call(operation: str) -> None:
+    error = ClientError({"Error": {"Code": "NewException", "Message": "Something new."}}, operation)
+    message = str(explain(error, "ask"))
+    assert message == f"cannot ask: Something new; see {operation} in AWS's API reference"
 
 
 #: answers with the status 200 that are not from AWS; the first is no XML, the second is

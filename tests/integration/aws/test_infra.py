@@ -335,7 +335,8 @@ def test_a_stack_of_somebody_else_is_left_alone(lab: Account, command: list[str]
             "DescribeStacks",
             "ExpiredToken",
             "The security token included in the request is expired",
-            "AWS refused the credentials (ExpiredToken); run `aws configure` or `aws sso login`",
+            "AWS refused the credentials (ExpiredToken: The security token included in the request "
+            "is expired); run `aws configure` or `aws sso login`",
         ),
         (
             "GetTemplateSummary",

@@ -244,8 +244,8 @@ GUARDED = S3Location(bucket="guarded", key="raw")
     ("user", "message"),
     [
         ("nobody", "cannot list s3://guarded/raw: access denied .*s3:ListBucket"),
-        ("unknown", "refused the credentials .InvalidAccessKeyId.; check AWS_ACCESS_KEY_ID"),
-        ("mistyped", "refused the credentials .SignatureDoesNotMatch.; .*give the job a role"),
+        ("unknown", "refused the credentials .InvalidAccessKeyId.*; check AWS_ACCESS_KEY_ID"),
+        ("mistyped", "refused the credentials .SignatureDoesNotMatch.*; .*give the job a role"),
     ],
 )
 def test_a_forbidden_source_names_the_remedy(
@@ -260,7 +260,7 @@ def test_a_forbidden_source_names_the_remedy(
     ("user", "message"),
     [
         ("reader", "cannot write s3://guarded/results: access denied .*s3:PutObject"),
-        ("unknown", "refused the credentials .InvalidAccessKeyId."),
+        ("unknown", "refused the credentials .InvalidAccessKeyId"),
     ],
 )
 def test_a_forbidden_target_names_the_remedy(
