@@ -17,7 +17,8 @@ from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from spikeinterface_cloud.aws_errors import AwsError, refuse_foreign_replies, translate_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors
+from spikeinterface_cloud.aws_replies import refuse_foreign_replies
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.storage.s3 import S3Objects

@@ -21,7 +21,8 @@ from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from spikeinterface_cloud.aws_errors import explain_session, refuse_foreign_replies
+from spikeinterface_cloud.aws_errors import explain_session
+from spikeinterface_cloud.aws_replies import refuse_foreign_replies
 from spikeinterface_cloud.errors import CloudJobError, SourceError, TargetError, TransferError
 from spikeinterface_cloud.storage.retries import final_status, first_line
 from spikeinterface_cloud.storage.s3 import S3Objects

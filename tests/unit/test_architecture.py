@@ -17,6 +17,7 @@ ROOMS = (
     "errors",
     "prices",
     "aws_errors",
+    "aws_replies",
     "config",
     "runtime",
     "storage",
