@@ -13,17 +13,20 @@ import spikeinterface as si
 
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.analysis.unit_labels import read_unit_table
-from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.errors import RecordingError, UnavailableError
 from spikeinterface_cloud.exports.nwb_session import Session
 from spikeinterface_cloud.exports.nwb_source import find_session, missing_for_archives
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
+from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, PHY, UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
+
+_PROGRAMS = {"spikeinterface_cloud": __version__, "spikeinterface": si.__version__}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +61,10 @@ def plan_exports(
 ) -> ExportPlan:
     """Read what the exports (`nwb`, `phy`) need of the source; `source` is as in `run.json`."""
     session = find_session(recording) if "nwb" in formats else None
-    if session is not None and (reason := why_not_for_archives(session)):
-        logger.warning("no archive will take units.nwb: %s", reason)
+    if session is not None:
+        _check_writable(session)
+        if reason := why_not_for_archives(session):
+            logger.warning("no archive will take units.nwb: %s", reason)
     return ExportPlan(
         formats=formats,
         results=results,
@@ -67,6 +72,20 @@ def plan_exports(
         session=session,
         source=source,
     )
+
+
+def _check_writable(session: Session) -> None:
+    """Refuse a session that NWB cannot hold before the recording is sorted."""
+    # imported here, as pynwb takes half a second, which a job that is refused would wait for
+    from spikeinterface_cloud.exports.nwb_file import file_content, make_nwbfile
+
+    try:
+        file_content(make_nwbfile(session, _PROGRAMS), session)
+    except Exception as error:  # pynwb raises anything
+        raise RecordingError(
+            f"EXPORTS=nwb: the source's session or electrodes cannot be written "
+            f"({one_line(error)}); repair the file, or leave nwb out of EXPORTS"
+        ) from error
 
 
 def why_not_for_archives(session: Session) -> str | None:
@@ -140,8 +159,7 @@ def _export_nwb(
 
 
 def _programs(found: Sorted) -> dict[str, str]:
-    programs = {"spikeinterface_cloud": __version__, "spikeinterface": si.__version__}
-    return programs | {found.sorter: found.version or "unknown"}
+    return _PROGRAMS | {found.sorter: found.version or "unknown"}
 
 
 def _describe(plan: ExportPlan, found: Sorted) -> str:

@@ -46,20 +46,29 @@ def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
 def write_nwbfile(nwbfile: NWBFile, session: Session, file: Path) -> None:
     """Write the file of this session, complete or not at all.
 
-    It is made in memory, as HDF5 crashes when it closes a file on a full disk. Dates without a time
-    zone stay without one, where pynwb would add that of the machine.
+    It is made in memory, as HDF5 crashes when it closes a file on a full disk.
     """
+    content = file_content(nwbfile, session)
     unfinished = file.with_name(f".{file.stem}.part.nwb")
-    with h5py.File(file.name, "w", driver="core", backing_store=False) as image:
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def file_content(nwbfile: NWBFile, session: Session) -> bytes:
+    """Return the content of the file of this session.
+
+    Dates without a time zone stay without one, where pynwb would add that of the machine.
+    """
+    with h5py.File("units.nwb", "w", driver="core", backing_store=False) as image:
         NWBHDF5IO(file=image, mode="w").write(nwbfile)
         for place, date in session.dates_without_zone.items():
             image[place][()] = date.isoformat()
         image.flush()
-        try:
-            unfinished.write_bytes(image.id.get_file_image())
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        content: bytes = image.id.get_file_image()
+    return content
 
 
 def _subject(known: Mapping[str, Any]) -> Subject:

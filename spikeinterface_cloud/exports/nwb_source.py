@@ -25,6 +25,7 @@ from spikeinterface_cloud.exports.nwb_session import (
     session_of_recording,
 )
 from spikeinterface_cloud.recording.formats.nwb_series import RenamedChannels
+from spikeinterface_cloud.recording.messages import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -84,10 +85,10 @@ def find_session(recording: si.BaseRecording) -> Session:
         with file:
             ids = channel_ids or list(source.channel_ids)
             return read_session(file, source.electrical_series_path, ids)
-    except (KeyError, ValueError, OSError) as error:
+    except Exception as error:  # what is where metadata should be raises anything
         raise RecordingError(
-            f"EXPORTS=nwb: the source's session or electrodes cannot be read "
-            f"({' '.join(str(error).split())}); repair the file, or leave nwb out of EXPORTS"
+            f"EXPORTS=nwb: the source's session or electrodes cannot be read ({one_line(error)}); "
+            "repair the file, or leave nwb out of EXPORTS"
         ) from error
 
 
@@ -164,6 +165,9 @@ def _group(file: h5py.File, group: h5py.Group) -> GroupFacts:
 
 def _electrodes(file: h5py.File, region: list[int], channel_ids: list[Any]) -> ElectrodeFacts:
     table = file[ELECTRODES]
+    n_electrodes = len(table["id"])
+    if not all(0 <= row < n_electrodes for row in region):
+        raise ValueError(f"the series names electrodes that are not among the {n_electrodes}")
     names = [str(name) for name in table.attrs["colnames"] if name not in ("group", "group_name")]
     columns = [_column(table, name) for name in names]
     kept = [column for column in columns if column is not None]
