@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,9 +17,13 @@ from typing import Any
 
 import spikeinterface as si
 
+from spikeinterface_cloud.config.locations import mask_signatures
 from spikeinterface_cloud.runtime.disk import disk_errors, room_for_results
 from spikeinterface_cloud.runtime.heartbeat import activity
 from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
+
+#: what the names of secrets look like, all of AWS's included
+SECRET_NAME = re.compile(r"^AWS_|^DANDI_|KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
 #: searched for the last line of a sorter's output
 OUTPUT_TAIL_BYTES = 2048
@@ -92,15 +97,13 @@ def _watch(command: list[str], sorter: str, output_log: Path) -> int:
 @contextmanager
 def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command, and kill it with all its children when this block is left."""
-    package_parent = str(Path(__file__).parents[2])
-    search_path = os.pathsep.join(filter(None, [package_parent, os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,  # closes when this process ends, see `exit_with_parent`
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": search_path},
+        env=sorter_environment(os.environ),
     )
     try:
         yield process
@@ -109,6 +112,21 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def sorter_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a sorter's process: none that is a secret, and this package's path.
+
+    >>> sorter_environment({"DANDI_API_KEY": "abc", "HOME": "/home/me"})["HOME"]
+    '/home/me'
+    """
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not SECRET_NAME.search(name) and mask_signatures(value) == value
+    }
+    folders = [str(Path(__file__).parents[2]), environ.get("PYTHONPATH")]
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def last_output_line(output_log: Path) -> str | None:

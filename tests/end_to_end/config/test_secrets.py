@@ -1,13 +1,15 @@
 """No secret of a job is in anything that it writes, however it ends."""
 
 import json
+import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import Job, run_job
+from tests.support.job import Job, run_job, sorter_processes, start_job, wait_for_log
 from tests.support.planted_secrets import PLANTED, leaking_files, leaking_objects, leaks
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import REGION, S3Server
@@ -115,3 +117,32 @@ def test_password_in_endpoint_url_is_hidden_in_job(
         assert PASSWORD not in ended.output + ended.log
         for file in ended.folder.rglob("*"):
             assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+
+
+@pytest.mark.sorting
+def test_sorters_get_no_secret(tmp_path: Path, simulated: Simulated) -> None:
+    """Neither those of this program nor those that others have put into the environment."""
+    source = write_spikeglx(tmp_path / "source", simulated.recording)
+    others = {
+        "GITHUB_TOKEN": "planted-token",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/planted",
+        "HTTPS_PROXY": f"http://user:{PASSWORD}@proxy:3128",
+    }
+    variables = {
+        **PLANTED,
+        **others,
+        "SOURCE_FOLDER": str(source),
+        "DATA_TYPE": "spikeglx",
+        "SORTERS": "simple",
+        "RUN_IDENTIFIER": str(uuid.uuid4()),
+        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
+    }
+    with start_job(tmp_path / "job", variables) as process:
+        wait_for_log(process, "sort with simple ...")
+        time.sleep(1.0)  # until it has started
+        sorter = sorter_processes(variables["RUN_IDENTIFIER"])[0]
+        environment = Path(f"/proc/{sorter}/environ").read_bytes()
+    assert leaks(environment) == []
+    names = {entry.partition(b"=")[0].decode() for entry in environment.split(b"\0")}
+    assert not names & {*PLANTED, *others}
+    assert {"PATH", "HOME", "NUMBA_CACHE_DIR"} <= names
