@@ -33,6 +33,7 @@ from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
+from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
 from spikeinterface_cloud.report.sample import take_sample
@@ -320,7 +321,12 @@ def load_previous(
         if earlier is None:
             return None, None, False
         name = earlier.sorting_folder()
-        sorting = load_sorting(folder.path / name) if name else None
+        try:
+            sorting = load_sorting(folder.path / name) if name else None
+        except Exception as error:  # others may have written there, and then it raises anything
+            reason = one_line(error)
+            logger.warning("%s: an earlier attempt cannot be used: %s", folder.sorter, reason)
+            return None, None, False
     return earlier.sorter_run(), sorting, earlier.analyzed
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
+from spikeinterface.core.sortingfolder import NumpyFolderSorting
 
 from spikeinterface_cloud.analysis.extensions import compute_extensions, compute_templates
 from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.recording.formats.saved_folder import refuse_pickles
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, SORTING
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
@@ -86,8 +88,21 @@ def save_sorting(sorting: si.BaseSorting, folder: Path) -> None:
 
 
 def load_sorting(folder: Path) -> si.BaseSorting:
-    """Read a saved sorting into memory, so that its folder may be written to."""
-    return si.NumpySorting.from_sorting(si.load(folder), with_metadata=True, copy_spike_vector=True)
+    """Read a saved sorting into memory, so that its folder may be written to.
+
+    Others may be able to write there: no class that a file names is imported, as
+    `spikeinterface.load` would.
+    """
+    refuse_pickles(folder)
+    saved = NumpyFolderSorting(folder)
+    return si.NumpySorting.from_sorting(saved, with_metadata=True, copy_spike_vector=True)
+
+
+def load_analyzer(folder: Path, *, load_extensions: bool = True) -> si.SortingAnalyzer:
+    """Open a saved analyzer without its recording, whose class is named by a file in it."""
+    refuse_pickles(folder)
+    nothing = si.NumpyRecording([np.zeros((1, 1))], sampling_frequency=1.0)  # in its place
+    return si.SortingAnalyzer.load(folder, recording=nothing, load_extensions=load_extensions)
 
 
 def _compute(

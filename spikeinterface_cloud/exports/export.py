@@ -12,6 +12,7 @@ import pandas as pd
 import spikeinterface as si
 
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.analysis.analyzer import load_analyzer
 from spikeinterface_cloud.analysis.unit_labels import read_unit_table
 from spikeinterface_cloud.errors import RecordingError, UnavailableError
 from spikeinterface_cloud.exports.nwb_session import Session
@@ -127,7 +128,7 @@ def export(plan: ExportPlan, found: Sorted) -> list[ExportRun]:
 
 def _export(name: str, plan: ExportPlan, found: Sorted, path: Path) -> None:
     folder = plan.results / found.sorter
-    analyzer = si.load_sorting_analyzer(folder / ANALYZER)
+    analyzer = load_analyzer(folder / ANALYZER)
     labels = read_unit_table(folder / LABELS)
     if name == "phy":
         export_phy(analyzer, found.recording, labels, path)

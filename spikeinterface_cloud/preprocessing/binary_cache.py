@@ -13,6 +13,8 @@ from typing import Any
 import spikeinterface as si
 
 from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.recording.formats.saved_folder import open_saved_folder, refuse_pickles
+from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.results.run_record import json_of
 from spikeinterface_cloud.runtime.disk import disk_errors
 from spikeinterface_cloud.runtime.host import boot_id, free_disk_bytes
@@ -38,8 +40,14 @@ def write_once(
     mark = folder.with_name(f"{folder.name}.json")
     content = _describe(recording, steps)
     if mark.is_file() and mark.read_text() == content and folder.is_dir():
-        logger.info("the preprocessed recording of an earlier attempt is reused")
-        return si.load(folder)
+        try:
+            refuse_pickles(folder)
+            earlier = open_saved_folder(folder)
+        except Exception as error:  # it is damaged, and for that SpikeInterface raises anything
+            logger.info("%s is written again, as it cannot be read: %s", folder, one_line(error))
+        else:
+            logger.info("the preprocessed recording of an earlier attempt is reused")
+            return earlier
     mark.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     size_bytes = recording.get_total_memory_size()

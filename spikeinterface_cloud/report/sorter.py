@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import spikeinterface as si
 
+from spikeinterface_cloud.analysis.analyzer import load_analyzer
 from spikeinterface_cloud.recording.messages import counted
 from spikeinterface_cloud.report.axis import Axis, spanning
 from spikeinterface_cloud.report.colors import VERMILLION, label_style
@@ -80,7 +81,7 @@ def sorter_section(
 
 
 def _analyzed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
-    analyzer = si.load_sorting_analyzer(folder / ANALYZER, load_extensions=False)
+    analyzer = load_analyzer(folder / ANALYZER, load_extensions=False)
     table = read_units(folder, analyzer)
     labeled = (folder / LABELS).is_file()
     return SorterSection(

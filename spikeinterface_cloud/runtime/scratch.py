@@ -1,13 +1,15 @@
 """The folder of a job on scratch, which the next attempt at the same job finds again.
 
-It is named by the job's fingerprint. It stays where the job is interrupted, or killed, and goes
-where the job ends for good. A lock keeps two processes out of one folder; what nobody has locked
-was left by a job that was killed, and is removed when it is old or its space is needed.
+It is named by the job's fingerprint, and private to the job's user. It stays where the job is
+interrupted, or killed, and goes where the job ends for good. A lock keeps two processes out of one
+folder; what nobody has locked was left by a job that was killed, and is removed when it is old or
+its space is needed.
 """
 
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -60,9 +62,10 @@ def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
     folder, lock = None, None
     if parent is not None:
         folder = parent / _name(fingerprint)
-        folder.mkdir(exist_ok=True)
-        lock = _lock(folder)
-        if lock is None:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not _is_private(folder):
+            logger.warning("%s is not used, as other users may write there", folder)
+        elif (lock := _lock(folder)) is None:
             logger.info("another process has this job's folder on scratch: this one has its own")
     if folder is None or lock is None:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
@@ -102,11 +105,22 @@ def make_room(parent: Path, needed_bytes: int, kept: str = "") -> int:
 
 def left_bytes(parent: Path, fingerprint: str) -> int:
     """Return the bytes that an earlier attempt at the job left, which need no download."""
-    return _size_bytes(parent / _name(fingerprint))
+    folder = parent / _name(fingerprint)
+    return _size_bytes(folder) if _is_private(folder) else 0
 
 
 def _name(fingerprint: str) -> str:
     return f"{PREFIX}{fingerprint[:NAME_LENGTH]}"
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether this is a folder of this user's, and no link to one."""
+    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == os.geteuid()
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether only this user can have written there: what is found there is trusted."""
+    return _is_own(folder) and not folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
 
 def _size_bytes(folder: Path) -> int:
@@ -118,7 +132,7 @@ def _leftovers(parent: Path) -> list[Path]:
     ages_s = {
         path: _age_s(path)
         for path in parent.glob(f"{PREFIX}*")
-        if path.is_dir() and not _in_use(path)
+        if _is_own(path) and not _in_use(path)
     }
     return sorted(ages_s, key=lambda folder: -ages_s[folder])
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,54 @@ def test_young_unlocked_folder_is_kept(tmp_path: Path) -> None:
     os.utime(folder, (time.time() - YOUNG_S - 1,) * 2)
     make_room(tmp_path, 10**18)
     assert not folder.exists()
+
+
+def shared_by_mode(folder: Path) -> None:
+    folder.mkdir()
+    folder.chmod(0o777)
+
+
+def link_to_another_folder(folder: Path) -> None:
+    target = folder.parent / "of-a-victim"
+    target.mkdir(mode=0o700)
+    folder.symlink_to(target)
+
+
+def of_another_user(folder: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a folder to somebody else")
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 65534, 65534)
+
+
+@pytest.mark.parametrize("prepare", [shared_by_mode, link_to_another_folder, of_another_user])
+def test_folder_that_others_can_prepare_is_not_used(
+    tmp_path: Path, prepare: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    prepared = tmp_path / f"spikeinterface-cloud-job-{JOB[:16]}"
+    prepare(prepared)
+    (prepared / "planted").write_bytes(b"planted")
+    assert left_bytes(tmp_path, JOB) == 0
+    with job_scratch(tmp_path, JOB) as folder:
+        assert [path.name for path in folder.iterdir()] == [".lock"]
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert "is not used, as other users may write there" in caplog.text
+    assert [path.name for path in prepared.iterdir()] == ["planted"]
+
+
+def test_folder_is_private(tmp_path: Path) -> None:
+    with job_scratch(tmp_path, JOB) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_old_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "of-a-victim"
+    victim.mkdir()
+    (victim / "file").write_bytes(b"kept")
+    os.utime(victim, (0, 0))
+    (tmp_path / f"spikeinterface-cloud-job-{JOB[:16]}").symlink_to(victim)
+    make_room(tmp_path, 10**18)
+    assert [path.name for path in victim.iterdir()] == ["file"]
 
 
 def test_without_scratch_folder_a_temporary_one_is_used() -> None:
