@@ -1,5 +1,6 @@
 """Contradictions between variables, by their text alone."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -122,9 +123,10 @@ def _is_object(url: str) -> bool:
 
 
 def _lies_within(inner: str | None, outer: str | None) -> bool:
-    return bool(inner and outer) and Path(str(inner)).resolve().is_relative_to(
-        Path(str(outer)).resolve()
-    )
+    if not inner or not outer:
+        return False
+    # unlike Path.resolve, this takes circular links, which the check of the source refuses
+    return Path(os.path.realpath(inner)).is_relative_to(os.path.realpath(outer))
 
 
 def _folders_elsewhere(given: Mapping[str, str]) -> Iterator[str]:

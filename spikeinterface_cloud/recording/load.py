@@ -17,6 +17,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.extractors import read_nwb_recording
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
+from spikeinterface_cloud.recording.access import forbidden, permission_error
 from spikeinterface_cloud.recording.formats.hdf5 import check_codecs, install_maxwell_plugin
 from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.header_checks import check_headers
@@ -141,6 +142,8 @@ def _explain_errors(reader: Reader, path: Path) -> Iterator[None]:
     except CloudJobError:
         raise
     except Exception as error:  # readers raise anything, bare Exception and AssertionError included
+        if (refusal := permission_error(error)) is not None:
+            raise forbidden("SOURCE_FOLDER", refusal.filename or path) from error
         names = list_files(path) if path.is_dir() else [PurePosixPath(path.name)]
         is_own_format = any(name.name.lower().endswith(reader.extensions) for name in names)
         likely = None if is_own_format else likely_data_type(names)

@@ -5,6 +5,7 @@ Everything that can be checked by names and sizes is checked before the first by
 
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +24,7 @@ from spikeinterface_cloud.config.locations import (
 from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
 from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
 from spikeinterface_cloud.errors import SettingsError, SourceError
+from spikeinterface_cloud.recording.access import check_readable, forbidden
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
 from spikeinterface_cloud.recording.formats.source_files import (
@@ -211,21 +213,19 @@ def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAcces
 
 
 def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
-    path = location.path
-    if not path.exists():
-        raise SourceError(
-            f"SOURCE_FOLDER: {path} does not exist; mount it into the container "
-            f"(docker run -v <folder on the host>:{path} ...)"
-        )
+    path, reader = location.path, _reader(request)
+    check_readable(path, reader.extensions if reader else ())
     if path.is_dir() and not any(path.iterdir()):
         raise SourceError(f"SOURCE_FOLDER: {path} is empty; name the folder of the recording")
     probe = _probe_in_source(request)
     folder = path if path.is_dir() else path.parent
-    if probe and not (folder / probe).is_file():
+    if probe and not os.path.isfile(folder / probe):  # noqa: PTH113 (Path.is_file may raise)
         raise SourceError(
             f"PROBE_FILE: there is no {probe} in {folder}; give its path relative to that folder"
         )
-    if (reader := _reader(request)) is not None:
+    if probe and not os.access(folder / probe, os.R_OK):
+        raise forbidden("PROBE_FILE", folder / probe)
+    if reader is not None:
         locate(reader, path, request.read_recording_kwargs)
     return FoundSource(
         location=location,

@@ -42,9 +42,10 @@ def check_apart(results_folder: Path, source: Source) -> None:
     """Refuse a results folder among the files of the source (78)."""
     if not isinstance(source, LocalFolder):
         return
-    path = source.path.resolve()
-    inside = results_folder.resolve().is_relative_to(path)
-    if inside or (path.is_file() and results_folder.resolve() == path.parent):
+    # unlike those of pathlib, these functions never raise: the check of the source says more
+    path, results = (Path(os.path.realpath(each)) for each in (source.path, results_folder))
+    is_beside = os.path.isfile(path) and results == path.parent  # noqa: PTH113
+    if is_beside or results.is_relative_to(path):
         raise SettingsError(
             f"RESULTS_FOLDER: {results_folder} is in the source itself, which results must not be "
             "mixed with; name another folder"
