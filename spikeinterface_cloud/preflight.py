@@ -17,7 +17,7 @@ from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.locations import SimulatedRecording
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
-from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError
+from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError, printable
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
 from spikeinterface_cloud.recording.formats.readers import check_reader
@@ -49,7 +49,10 @@ from spikeinterface_cloud.sorting.availability import (
     check_parameters,
 )
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
-from spikeinterface_cloud.sorting.shared_memory import shared_memory_suffices
+from spikeinterface_cloud.sorting.shared_memory import (
+    check_shared_memory_is_writable,
+    shared_memory_suffices,
+)
 from spikeinterface_cloud.sorting.task import SortingTask
 
 logger = logging.getLogger(__name__)
@@ -186,6 +189,7 @@ class Preflight:
         return "; ".join([f"{format_bytes(usable)} usable", *concerns])
 
     def _shared_memory(self) -> str:
+        check_shared_memory_is_writable()
         size = f"{format_bytes(shared_memory_bytes())} in {SHARED_MEMORY}"
         if shared_memory_suffices():
             return size
@@ -265,7 +269,7 @@ def table(results: Sequence[CheckResult]) -> str:
         for line in str(result.error or result.detail).splitlines()
     ]
     return "\n".join(
-        f"{result.name:<{width}}  {'failed' if result.error else 'ok':<6}  {line}"
+        f"{result.name:<{width}}  {'failed' if result.error else 'ok':<6}  {printable(line)}"
         for result, line in rows
     )
 

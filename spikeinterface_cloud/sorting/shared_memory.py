@@ -6,6 +6,7 @@ without `docker run --shm-size`, is killed by SIGBUS.
 """
 
 import logging
+import multiprocessing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ import spikeinterface as si
 from scipy.spatial import KDTree
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.runtime.host import shared_memory_bytes, usable_memory_bytes
+from spikeinterface_cloud.runtime.host import (
+    SHARED_MEMORY,
+    shared_memory_bytes,
+    usable_memory_bytes,
+)
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
@@ -41,6 +46,17 @@ BASE_BYTES = 16 * 1024**2
 
 #: lupin's matching convolves each two units that overlap, shifted within a sample in 8 ways
 LUPIN_SHIFTS = 8
+
+
+def check_shared_memory_is_writable() -> None:
+    """Refuse a machine whose processes cannot share memory (69)."""
+    try:
+        multiprocessing.get_context("fork").Lock()
+    except OSError as error:
+        raise UnavailableError(
+            f"{SHARED_MEMORY}, where workers share memory, cannot be written ({error.strerror}); "
+            f"mount it writable (docker run --tmpfs {SHARED_MEMORY}:rw,size=4g)"
+        ) from error
 
 
 def shared_memory_suffices() -> bool:

@@ -67,3 +67,11 @@ def test_sorter_too_large_for_shared_memory_is_refused(tmp_path: Path) -> None:
         launcher=with_shared_memory("16m"),
     )
     assert_refused(job, 69, "tridesclous2: /dev/shm has 16.0 MiB, .*docker run --shm-size")
+
+
+def test_read_only_shared_memory_is_refused(tmp_path: Path) -> None:
+    variables = {"TEST_WITH_TOY_RECORDING": "true", "SORTERS": "simple", "N_JOBS": "1"}
+    job = run_job(tmp_path / "job", variables, launcher=with_shared_memory("64m,ro"))
+    assert_refused(
+        job, 69, r"^/dev/shm, .* cannot be written \(Read-only file system\); mount it writable"
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud import errors
+from spikeinterface_cloud.preflight import CheckResult, table
 from spikeinterface_cloud.runtime.logging import Step, configure_logging, format_bytes, step
 
 
@@ -138,6 +139,13 @@ def test_tracebacks_forge_no_line(tmp_path: Path) -> None:
     lines = (tmp_path / "run.log").read_text().splitlines()
     assert "Traceback (most recent call last):" in lines[1]
     assert_plain("\n".join(lines))
+
+
+def test_table_of_checks_controls_no_terminal() -> None:
+    result = CheckResult(
+        name="source", error=errors.SourceError("s3://lab/\x1b[31m\x9b2J: missing")
+    )
+    assert r"failed  s3://lab/\x1b[31m\x9b2J: missing" in table([result])
 
 
 def test_printable_text_is_unchanged() -> None:
