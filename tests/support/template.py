@@ -27,7 +27,13 @@ def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> dict[str, Any]:
 
 _Loader.add_multi_constructor("!", _long_form)
 
-TEMPLATE: dict[str, Any] = yaml.load(FILE.read_text(), Loader=_Loader)  # noqa: S506 -- a safe one
+
+def load(body: str) -> dict[str, Any]:
+    """Return a template as a mapping."""
+    return dict(yaml.load(body, Loader=_Loader))  # noqa: S506 -- a safe one
+
+
+TEMPLATE = load(FILE.read_text())
 
 
 def default(name: str) -> Any:

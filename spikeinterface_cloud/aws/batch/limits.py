@@ -54,7 +54,7 @@ def check_request(request: Mapping[str, Any]) -> None:
     problems = [
         *_number_problems(request),
         *_request_problems(request),
-        *_tag_problems(request["tags"]),
+        *tag_problems(request["tags"]),
         *_override_problems(request["containerOverrides"]),
     ]
     size_bytes = len(json.dumps(request).encode())
@@ -101,7 +101,8 @@ def _request_problems(request: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
+def tag_problems(tags: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each tag that AWS does not take."""
     if len(tags) > MOST_TAGS:
         yield (
             f"--tag: {len(tags)} tags, one of them this program's own; "

@@ -110,7 +110,7 @@ def check_profile(named: str, profile: InstanceProfile | None) -> Iterator[Findi
         yield failed(
             f"{named} is a role, not an instance profile: no instance starts",
             "name the instance profile of the role in the compute environment, "
-            "arn:aws:iam::ACCOUNT:instance-profile/NAME",
+            f"arn:{_partition(named)}:iam::ACCOUNT:instance-profile/NAME",
         )
     elif profile is None:
         yield failed(
@@ -154,7 +154,7 @@ def check_role(
         f"{role.name} lacks the policy {policy}",
         "attach it, unless your own policies allow the same",
         f"aws iam attach-role-policy --role-name {role.name} "
-        f"--policy-arn arn:aws:iam::aws:policy/service-role/{policy}",
+        f"--policy-arn arn:{_partition(named)}:iam::aws:policy/service-role/{policy}",
     )
 
 
@@ -185,6 +185,10 @@ def check_missing_execution_role() -> Iterator[Finding]:
         "the job definition has secrets, but no execution role to read them",
         "name an executionRoleArn in the job definition that may secretsmanager:GetSecretValue",
     )
+
+
+def _partition(arn: str) -> str:
+    return arn.split(":")[1] if arn.startswith("arn:") else "aws"
 
 
 def _as_list(value: Any) -> Sequence[Any]:

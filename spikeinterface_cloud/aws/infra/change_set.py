@@ -51,11 +51,13 @@ def prepare(
     stack: StackTypeDef | None,
     template: Template,
     values: Mapping[str, str],
+    tags: Mapping[str, str],
 ) -> ChangeSet | None:
     """Create a change set; return None if nothing would change.
 
     Resources that an earlier stack of this name retained (results, images, logs) are imported.
     """
+    users: list[TagTypeDef] = [{"Key": name, "Value": tag} for name, tag in tags.items()]
     creates = stack is None or stack["StackStatus"] == UNDER_REVIEW
     with translate_stack_errors(f"prepare the stack {name}"):
         try:
@@ -69,7 +71,7 @@ def prepare(
                     for name, value in values.items()
                 ],
                 Capabilities=["CAPABILITY_IAM"],
-                Tags=list(TAGS),
+                Tags=[*TAGS, *users],
                 ImportExistingResources=True,
             )
         except ClientError as error:

@@ -75,6 +75,13 @@ parameter_options = option_group(
         help="a parameter of the template (README), as often as needed; the others stay as they "
         "are",
     ),
+    option(
+        "--tag",
+        "tags",
+        type=Pair(),
+        multiple=True,
+        help="tag of every resource, instance and job, as often as needed; earlier ones stay",
+    ),
 )
 
 acting_options = option_group(
@@ -106,6 +113,7 @@ def up(
     session: AwsSession,
     stack: str,
     parameters: tuple[tuple[str, str], ...],
+    tags: tuple[tuple[str, str], ...],
     dry_run: bool,
     yes: bool,
     poll_interval: float,
@@ -118,7 +126,7 @@ def up(
     from spikeinterface_cloud.aws.infra import up
 
     _check_terminal(yes or dry_run)
-    plan = up.plan(session, stack, dict(parameters))
+    plan = up.plan(session, stack, dict(parameters), dict(tags))
     if plan.change_set is None:
         _echo_err([f"the stack {stack} is up to date; nothing was changed"])
     else:

@@ -17,9 +17,10 @@ from spikeinterface_cloud.aws.infra.stack import (
 )
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
-from spikeinterface_cloud.aws_errors import AwsError, translate_stack_errors
+from spikeinterface_cloud.aws_errors import AwsError, translate_errors, translate_stack_errors
 
 if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
 
@@ -35,6 +36,9 @@ KEPT: Mapping[str, tuple[str, str]] = {
 
 #: the outputs that name queues
 QUEUES = ("JobQueue", "OnDemandJobQueue", "CpuJobQueue")
+
+#: the states of a queue that ends, with its jobs
+GOING = ("DELETING", "DELETED")
 
 #: AWS keeps no older job that is still running
 OLDEST_JOB_S = 60 * 24 * 3600
@@ -71,8 +75,15 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
 def _check_idle(session: AwsSession, stack: StackTypeDef) -> None:
     """Refuse while there are unfinished jobs, which would end with their queue."""
     outputs = outputs_of(stack)
-    for queue in [outputs[key] for key in QUEUES if key in outputs]:
-        jobs = recent_jobs(session.client("batch"), queue, OLDEST_JOB_S)
+    names = [outputs[key] for key in QUEUES if key in outputs]
+    if not names:
+        return
+    batch: BatchClient = session.client("batch")
+    with translate_errors("look up the queues of the stack"):
+        found = batch.describe_job_queues(jobQueues=names)["jobQueues"]
+    # a queue that is gone has no jobs: it was deleted by hand, or by a deletion that failed later
+    for queue in (each["jobQueueArn"] for each in found if each.get("status") not in GOING):
+        jobs = recent_jobs(batch, queue, OLDEST_JOB_S)
         if waiting := [job.job_id for job in jobs if not job.is_over]:
             raise AwsError(
                 f"{queue.rpartition('/')[2]} has unfinished jobs ({len(waiting)}), which would be "

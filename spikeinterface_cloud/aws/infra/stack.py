@@ -79,6 +79,11 @@ def parameters_of(stack: StackTypeDef) -> dict[str, str]:
     return {each["ParameterKey"]: each.get("ParameterValue", "") for each in given}
 
 
+def tags_of(stack: StackTypeDef) -> dict[str, str]:
+    """Return the tags."""
+    return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
+
+
 def is_changing(stack: StackTypeDef) -> bool:
     """Return whether AWS is changing the stack."""
     return stack["StackStatus"].endswith("_IN_PROGRESS") and stack["StackStatus"] != UNDER_REVIEW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.aws.batch.limits import tag_problems
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors, translate_stack_errors
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import CloudJobError
@@ -22,9 +24,15 @@ TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.y
 #: the parameter that follows this program's version, like `make push`
 IMAGE_TAG = "ImageTag"
 
+#: the tags that the template and `change_set` set
+OWN_TAGS = ("Project", "Stack", "Name")
+
 #: the zones of the stack's own subnets, which cannot move later
 ZONES = ("FirstZone", "SecondZone", "ThirdZone")
 SUBNETS = "SubnetIds"
+#: the type of a zone that is neither a Local nor a Wavelength Zone
+REGIONAL = "availability-zone"
+
 #: the template needs two or three subnets
 FEWEST = 2
 
@@ -106,6 +114,48 @@ def with_static_names(
     return replace(template, body=body)
 
 
+def choose_tags(previous: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the user's tags: those of the existing stack, and the given ones.
+
+    Raises ParameterError (AWS or this program does not take a tag; with every one, a line each).
+    """
+    problems = list(tag_problems(given))
+    own = {name.lower() for name in OWN_TAGS}
+    problems += [
+        f"--tag: {name} is this program's own tag; choose another name"
+        for name in given
+        if name.lower() in own
+    ]
+    if problems:
+        raise ParameterError("\n".join(problems))
+    return {**{name: tag for name, tag in previous.items() if name not in OWN_TAGS}, **given}
+
+
+def with_tags(template: Template, tags: Mapping[str, str]) -> Template:
+    """Return the template with tags where a stack's own do not reach: instances, volumes, jobs."""
+    mapping = "".join(f", {json.dumps(name)}: {json.dumps(tag)}" for name, tag in tags.items())
+    items = "".join(
+        f"\n              - {{Key: {json.dumps(name)}, Value: {json.dumps(tag)}}}"
+        for name, tag in tags.items()
+    )
+    body = template.body
+    for own, more in (
+        ("{Project: spikeinterface-cloud", mapping),
+        ("- {Key: Project, Value: spikeinterface-cloud}", items),
+    ):
+        assert own in body, f"the template has no tags like {own}"
+        body = body.replace(own, own + more)
+    return replace(template, body=body)
+
+
+def with_partition(template: Template, partition: str) -> Template:
+    """Return the template with the ARNs of buckets in the partition, like `aws-us-gov`.
+
+    `!Join` takes no function as its delimiter, so the template cannot do this itself.
+    """
+    return replace(template, body=template.body.replace("arn:aws:s3:::", f"arn:{partition}:s3:::"))
+
+
 def needs_zones(values: Mapping[str, str]) -> bool:
     """Return whether zones for the stack's own subnets have to be chosen."""
     return not values[SUBNETS] and not any(values[zone] for zone in ZONES)
@@ -144,14 +194,18 @@ def choose_zones(ec2: EC2Client, types: Sequence[str]) -> Mapping[str, str]:
 
 
 def _offers(ec2: EC2Client, types: Sequence[str]) -> dict[str, set[str]]:
-    """Return the types that each zone offers."""
+    """Return the types that each zone offers, without Local and Wavelength Zones."""
     pages = ec2.get_paginator("describe_instance_type_offerings").paginate(
         LocationType="availability-zone",
         Filters=[{"Name": "instance-type", "Values": list(types)}],
     )
     found: dict[str, set[str]] = {}
     with translate_errors("list the zones that offer the instance types"):
+        zones = ec2.describe_availability_zones()["AvailabilityZones"]
+        local = {zone["ZoneName"] for zone in zones if zone.get("ZoneType", REGIONAL) != REGIONAL}
         for page in pages:
             for offer in page["InstanceTypeOfferings"]:
+                if offer["Location"] in local:
+                    continue
                 found.setdefault(offer["Location"], set()).add(offer["InstanceType"])
     return found

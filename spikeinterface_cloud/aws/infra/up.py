@@ -17,15 +17,19 @@ from spikeinterface_cloud.aws.infra.stack import (
     our_stack,
     parameters_of,
     resources_of,
+    tags_of,
     wait,
 )
 from spikeinterface_cloud.aws.infra.template import (
+    choose_tags,
     choose_values,
     choose_zones,
     instance_types,
     needs_zones,
     read_template,
+    with_partition,
     with_static_names,
+    with_tags,
 )
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.table import counted
@@ -53,10 +57,10 @@ class Plan:
     kinds: Sequence[str]
 
 
-def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
+def plan(session: AwsSession, name: str, given: Mapping[str, str], tags: Mapping[str, str]) -> Plan:
     """Query AWS for the changes that the template would make, without making them.
 
-    Raises ParameterError (the template has no such parameter) and AwsError (the stack cannot be
+    Raises ParameterError (there can be no such parameter or tag) and AwsError (the stack cannot be
     changed, or AWS refuses).
     """
     cloudformation: CloudFormationClient = session.client("cloudformation")
@@ -64,13 +68,16 @@ def plan(session: AwsSession, name: str, given: Mapping[str, str]) -> Plan:
     existing = stack if stack and stack["StackStatus"] != UNDER_REVIEW else None
     if existing:
         check_updatable(cloudformation, existing)
+    tags = choose_tags(tags_of(existing) if existing else {}, tags)
     template = read_template(cloudformation)
     values = choose_values(template, given, parameters_of(existing) if existing else {})
     if not existing and needs_zones(values):
         values |= choose_zones(session.client("ec2"), instance_types(values))
-    region = cloudformation.meta.region_name
-    template = with_static_names(template, values, name, account_of(session, stack), region)
-    change_set = change_sets.prepare(cloudformation, name, stack, template, values)
+    meta = cloudformation.meta
+    account = account_of(session, stack)
+    template = with_static_names(template, values, name, account, meta.region_name)
+    template = with_partition(with_tags(template, tags), meta.partition)
+    change_set = change_sets.prepare(cloudformation, name, stack, template, values, tags)
     there = resources_of(cloudformation, existing) if existing else []
     kinds = {resource["LogicalResourceId"]: resource["ResourceType"] for resource in there}
     for change in change_set.changes if change_set else ():

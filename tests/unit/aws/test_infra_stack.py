@@ -20,13 +20,16 @@ from spikeinterface_cloud.aws.infra.status import describe_status, find_status
 from spikeinterface_cloud.aws.infra.template import (
     ParameterError,
     Template,
+    choose_tags,
     choose_values,
     choose_zones,
+    with_partition,
     with_static_names,
+    with_tags,
 )
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError
-from tests.support.template import FILE
+from tests.support.template import FILE, load, of_type
 
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/lab/1"
 ACCOUNT = "123456789012"
@@ -194,7 +197,7 @@ def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> up.P
     )
     aws.change_set("CREATE_COMPLETE", *changes)
     aws.resources(JobQueue="AWS::Batch::JobQueue", Old="AWS::EC2::NatGateway")
-    return up.plan(aws, "lab", given)
+    return up.plan(aws, "lab", given, {})
 
 
 def test_update_keeps_parameters_and_uses_images_of_this_version(aws: Session) -> None:
@@ -260,7 +263,7 @@ def test_all_pages_of_changes_are_read(aws: Session) -> None:
         "describe_change_set", page, ChangeSetName=CHANGE_SET, StackName=STACK_ID, NextToken="more"
     )
     aws.resources()
-    plan = up.plan(aws, "lab", {})
+    plan = up.plan(aws, "lab", {}, {})
     assert plan.change_set is not None
     assert len(plan.change_set.changes) == 2
 
@@ -276,7 +279,7 @@ def test_a_change_set_without_changes_is_no_error_and_leaves_nothing(aws: Sessio
     aws.change_set("FAILED", reason=reason)
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
     aws.resources()
-    assert up.plan(aws, "lab", {}).change_set is None
+    assert up.plan(aws, "lab", {}, {}).change_set is None
 
 
 def test_taken_name_is_refused_before_any_change(aws: Session) -> None:
@@ -287,7 +290,7 @@ def test_taken_name_is_refused_before_any_change(aws: Session) -> None:
     aws.change_set("FAILED", reason=reason)
     aws.answers("delete_change_set", {}, ChangeSetName=CHANGE_SET)
     with pytest.raises(AwsError) as refused:
-        up.plan(aws, "lab", {})
+        up.plan(aws, "lab", {}, {})
     assert str(refused.value) == (
         "cannot prepare the stack lab: Resource spikeinterface-cloud already exists in stack "
         "arn:aws:.../stack/other/2; that name is taken by something else: choose another with "
@@ -324,7 +327,7 @@ def planned_creation(aws: Session) -> up.Plan:
     aws.summary()
     aws.answers("create_change_set", CREATED)
     aws.change_set("CREATE_COMPLETE", change("Add", "Repository", "AWS::ECR::Repository"))
-    return up.plan(aws, "lab", {"SubnetIds": "subnet-1"})
+    return up.plan(aws, "lab", {"SubnetIds": "subnet-1"}, {})
 
 
 DENIED = "User: arn:aws:iam::1:user/me is not authorized to perform: ecr:CreateRepository on x"
@@ -398,7 +401,7 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
         ("lab", "ROLLBACK_COMPLETE"),
     )
     with pytest.raises(AwsError) as refused:
-        up.plan(aws, "lab", {})
+        up.plan(aws, "lab", {}, {})
     assert str(refused.value) == (
         "the stack lab is ROLLBACK_COMPLETE, which AWS cannot update: SpotMachines "
         "(AWS::Some::SpotMachines) CREATE_FAILED: no such role; "
@@ -416,7 +419,7 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
 def test_unchangeable_stack_is_refused_with_remedy(aws: Session, status: str, message: str) -> None:
     aws.stack(status)
     with pytest.raises(AwsError) as refused:
-        up.plan(aws, "lab", {})
+        up.plan(aws, "lab", {}, {})
     assert message in str(refused.value)
 
 
@@ -516,9 +519,31 @@ def test_failed_deletion_names_the_blocking_resource(aws: Session) -> None:
     )
 
 
+def describe_queues(aws: Session, arn: str, *statuses: str) -> None:
+    """Let Batch describe a queue in each of these states."""
+    described = {"jobQueueName": "q", "jobQueueArn": arn, "state": "ENABLED", "priority": 1}
+    queues = [{**described, "computeEnvironmentOrder": [], "status": status} for status in statuses]
+    aws.stub("batch").add_response("describe_job_queues", {"jobQueues": queues})
+
+
+@pytest.mark.parametrize("stack_status", ["CREATE_COMPLETE", "DELETE_FAILED", "ROLLBACK_FAILED"])
+@pytest.mark.parametrize("queue_statuses", [(), ("DELETING",), ("DELETED",)])
+def test_stack_whose_queue_is_gone_can_be_deleted(
+    aws: Session, queue_statuses: tuple[str, ...], stack_status: str
+) -> None:
+    queue = "arn:aws:batch:us-east-1:123456789012:job-queue/lab-spot"
+    aws.stack(stack_status, Outputs=[{"OutputKey": "JobQueue", "OutputValue": queue}])
+    describe_queues(aws, queue, *queue_statuses)
+    aws.resources(JobQueue="AWS::Batch::JobQueue")
+    plan = down.plan(aws, "lab")
+    assert plan is not None
+    assert [resource["LogicalResourceId"] for resource in plan.deleted] == ["JobQueue"]
+
+
 def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
     queue = "arn:aws:batch:us-east-1:123456789012:job-queue/lab-spot"
     aws.stack("CREATE_COMPLETE", Outputs=[{"OutputKey": "JobQueue", "OutputValue": queue}])
+    describe_queues(aws, queue, "VALID")
     jobs = [
         {"jobId": "a", "jobName": "a", "status": "SUCCEEDED"},
         {"jobId": "b", "jobName": "b", "status": "RUNNABLE"},
@@ -547,6 +572,11 @@ def test_every_unknown_parameter_is_named_at_once() -> None:
 
 def offers(aws: Session, *offered: str) -> None:
     """Let zones offer types, each as `zone type`."""
+    zones = [
+        {"ZoneName": zone, "ZoneType": "local-zone" if "-lax-" in zone else "availability-zone"}
+        for zone in sorted({offer.split()[0] for offer in offered})
+    ]
+    aws.stub("ec2").add_response("describe_availability_zones", {"AvailabilityZones": zones})
     replies = [
         {"LocationType": "availability-zone", "Location": zone, "InstanceType": kind}
         for zone, kind in (offer.split() for offer in offered)
@@ -562,6 +592,13 @@ def test_the_zones_with_most_of_the_machines_are_chosen(aws: Session) -> None:
     assert zones == {"FirstZone": "a", "SecondZone": "b", "ThirdZone": "d"}
 
 
+def test_local_zones_are_not_chosen(aws: Session) -> None:
+    local = ("us-west-2-lax-1a g5", "us-west-2-lax-1b g5")
+    offers(aws, *local, "us-west-2a g5", "us-west-2b g5")
+    zones = choose_zones(aws.client("ec2"), ["g5"])
+    assert zones == {"FirstZone": "us-west-2a", "SecondZone": "us-west-2b", "ThirdZone": ""}
+
+
 def test_two_zones_are_enough(aws: Session) -> None:
     offers(aws, "b g5", "a g5")
     zones = choose_zones(aws.client("ec2"), ["g5"])
@@ -574,6 +611,86 @@ def test_one_zone_is_not(aws: Session) -> None:
         AwsError, match="offers these instance types in a only, but the stack needs"
     ):
         choose_zones(aws.client("ec2"), ["g5"])
+
+
+# ----- tags, partition and boundary --------------------------------------------------------------
+
+OWNER = {"Owner": "Ada's lab", "CostCenter": "4:2"}
+
+
+def test_tags_reach_instances_volumes_and_jobs() -> None:
+    template = with_tags(Template(body=FILE.read_text(), defaults=DEFAULTS), OWNER)
+    resources = load(template.body)["Resources"]
+    environments = [name for name in resources if name.endswith("Machines")]
+    assert len(environments) == 3
+    for name in environments:
+        tags = resources[name]["Properties"]["ComputeResources"]["Tags"]
+        assert OWNER.items() <= tags.items()
+        assert tags["Project"] == "spikeinterface-cloud"
+    for name in ("JobDefinition", "CpuJobDefinition"):
+        assert OWNER.items() <= resources[name]["Properties"]["Tags"].items()
+    [volumes] = resources["LaunchTemplate"]["Properties"]["LaunchTemplateData"]["TagSpecifications"]
+    assert {"Key": "Owner", "Value": "Ada's lab"} in volumes["Tags"]
+
+
+def test_update_keeps_earlier_tags_and_adds_new_ones(aws: Session) -> None:
+    earlier = [{"Key": "Project", "Value": "spikeinterface-cloud"}, {"Key": "Owner", "Value": "a"}]
+    aws.stack("UPDATE_COMPLETE", Tags=earlier)
+    aws.summary()
+    bodies: list[str] = []
+    aws.client("cloudformation").meta.events.register(
+        "provide-client-params.cloudformation.CreateChangeSet",
+        lambda params, **_: bodies.append(params["TemplateBody"]),
+    )
+    aws.stub("cloudformation").add_response(
+        "create_change_set",
+        CREATED,
+        {
+            **dict.fromkeys(
+                ("StackName", "ChangeSetName", "ChangeSetType", "TemplateBody", "Parameters"), ANY
+            ),
+            "Capabilities": ANY,
+            "ImportExistingResources": True,
+            "Tags": [*earlier, {"Key": "CostCenter", "Value": "42"}],
+        },
+    )
+    aws.change_set("CREATE_COMPLETE")
+    aws.resources()
+    up.plan(aws, "lab", {}, {"CostCenter": "42"})
+    assert 'spikeinterface-cloud, "Owner": "a", "CostCenter": "42", Stack:' in bodies[0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "problem"),
+    [
+        ({"stack": "x"}, "--tag: stack is this program's own tag; choose another name"),
+        ({"aws:owner": "x"}, "begins with aws:, which only AWS may use"),
+        ({"Owner": "x" * 300}, "is too long"),
+    ],
+)
+def test_tags_that_cannot_be_set_are_refused(tags: dict[str, str], problem: str) -> None:
+    with pytest.raises(ParameterError, match=problem) as refused:
+        choose_tags({}, tags)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("partition", ["aws-us-gov", "aws-cn"])
+def test_every_arn_is_of_the_partition_of_the_region(partition: str) -> None:
+    template = Template(body=FILE.read_text(), defaults=DEFAULTS)
+    assert "arn:aws:s3:::" in template.body
+    body = with_partition(template, partition).body
+    assert "arn:aws:" not in body
+    assert body.count(f"arn:{partition}:s3:::") == template.body.count("arn:aws:s3:::")
+    assert with_partition(template, "aws") == template
+
+
+def test_every_role_has_the_permissions_boundary() -> None:
+    roles = of_type("AWS::IAM::Role")
+    assert len(roles) == 3
+    for role in roles.values():
+        condition, boundary, none = role["Properties"]["PermissionsBoundary"]["Fn::If"]
+        assert (condition, boundary) == ("HasBoundary", {"Ref": "PermissionsBoundaryArn"})
+        assert none == {"Ref": "AWS::NoValue"}
 
 
 # ----- names -------------------------------------------------------------------------------------
