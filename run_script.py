@@ -4,10 +4,17 @@ python run_script.py            run the job
 python run_script.py --check    check everything that needs no download, and print a table
 """
 
+import os
+import signal
+
+if __name__ == "__main__":
+    # the imports take seconds; a job that is stopped meanwhile ends with 75, and Batch retries it
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(os.EX_TEMPFAIL))
+
 import argparse
 import gc
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence

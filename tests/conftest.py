@@ -8,7 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.fault_proxy import FaultProxy
-from tests.support.servers import S3Server, moto_server, rclone_server, seaweedfs_server
+from tests.support.servers import (
+    S3Server,
+    moto_server,
+    rclone_server,
+    rgw_stand_in,
+    seaweedfs_server,
+)
 
 #: programs that write an input of a test
 collect_ignore_glob = ["cases/*.py"]
@@ -18,6 +24,13 @@ collect_ignore_glob = ["cases/*.py"]
 def moto_s3() -> Iterator[S3Server]:
     """moto's S3 server, which allows everything."""
     with moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rgw_s3(moto_s3: S3Server) -> Iterator[S3Server]:
+    """The server of `moto_s3` with the conditional writes of Ceph's S3 gateway."""
+    with rgw_stand_in(moto_s3) as server:
         yield server
 
 

@@ -7,15 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from spikeinterface_cloud.results.layout import (
     COMPLETED,
     FOR_PEOPLE,
     RAW_SORTING,
     SORTING,
+    is_managed,
     managed_files,
 )
 from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun, SorterTry
@@ -25,6 +33,9 @@ from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.storage.digests import Digest, digest_of_file
 from spikeinterface_cloud.storage.s3 import StoredObject
 
+#: seconds, spikes and bytes beyond it are no figures of a run
+MAX_FIGURE = 2**53
+
 
 class CompletedFile(BaseModel):
     """One file of the folder."""
@@ -32,9 +43,16 @@ class CompletedFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field(description="below the folder")
-    size_bytes: int
+    size_bytes: int = Field(ge=0)
     sha256: str
     etag: str | None = Field(default=None, description="of the object at the target")
+
+    @field_validator("path")
+    @classmethod
+    def _is_of_this_program(cls, path: str) -> str:
+        if not is_managed(path) or not {"", ".", ".."}.isdisjoint(path.split("/")):
+            raise ValueError("not a file that this program writes")
+        return path
 
 
 class Completion(BaseModel):
@@ -51,6 +69,18 @@ class Completion(BaseModel):
     run: SorterEntry
     exports: tuple[ExportEntry, ...] = ()
     files: tuple[CompletedFile, ...]
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        run = self.run
+        counts = [run.n_units, run.n_redundant_units, run.n_removed_spikes, *run.labels.values()]
+        memory = [run.peak_memory_bytes or 0, run.peak_gpu_memory_bytes or 0]
+        figures = [run.seconds, *counts, *memory]
+        if not all(0 <= figure <= MAX_FIGURE for figure in figures):
+            raise ValueError("figures that no run has")
+        if any(export.sorter != run.sorter for export in self.exports):
+            raise ValueError("exports of another sorter")
+        return self
 
     def sorter_run(self) -> SorterRun:
         """Return the outcome for the record of a job that resumes from this result."""
@@ -93,12 +123,13 @@ def completion_of(
     )
 
 
-def read_completion(content: bytes) -> Completion | None:
-    """Parse the file; None if it is invalid or of another version of this program."""
+def read_completion(content: bytes, sorter: str) -> Completion | None:
+    """Parse the file; None if it is invalid, of another sorter or version of this program."""
     try:
-        return Completion.model_validate_json(content)
+        completion = Completion.model_validate_json(content)
     except ValidationError:
         return None
+    return completion if completion.run.sorter == sorter else None
 
 
 def write_completion(completion: Completion, folder: Path) -> None:

@@ -60,6 +60,8 @@ class Results:
         self.log_file = folder / NEW_LOG
         #: publishes finished results again whose upload was interrupted
         self.waiting: Callable[[], None] | None = None
+        #: raises ClaimLost if another job has had the target since this job locked it
+        self.confirm_lock: Callable[[], None] = lambda: None
         self._storage = storage
 
     def __str__(self) -> str:
@@ -134,7 +136,7 @@ class Results:
             return True
         try:
             content = json.loads((self.folder / RECORD).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
         return isinstance(content, dict) and bool(content.get("sorters"))
 
@@ -165,6 +167,7 @@ class Results:
         """Write `run.json` to the target, even if the results folder has no room for it."""
         if self.storage is None:
             return
+        self.confirm_lock()
         file, location = self.folder / RECORD, self.target_location(RECORD)
         body = self.record.text().encode()
         with step(f"publish {RECORD}", self.record.steps):
@@ -176,6 +179,7 @@ class Results:
     def publish_log(self) -> None:
         """Upload the log of this run, under its final name."""
         if self.storage is not None and self.log_file.exists():
+            self.confirm_lock()
             with step(f"publish {LOG}", self.record.steps) as publishing_step:
                 pairs = [(self.log_file, self.target_location(LOG))]
                 publishing_step.size_bytes = upload(pairs, self.storage)
@@ -198,6 +202,7 @@ class Results:
         """Upload files of the results, as the step `publish name`."""
         if self.storage is None:
             return
+        self.confirm_lock()
         pairs = [
             (file, self.target_location(file.relative_to(self.folder).as_posix()))
             for file in files

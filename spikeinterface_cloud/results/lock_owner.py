@@ -6,8 +6,14 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from spikeinterface_cloud.runtime.host import boot_id
+
+#: what a lock may say of its owner; anybody who may write to the target can write one
+_Text = Annotated[str, Field(max_length=300)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,16 +21,16 @@ class LockOwner:
     """The process that has locked a target."""
 
     #: of this lock alone
-    token: str
+    token: _Text
     #: the Batch job's identifier, and which attempt it is; None elsewhere
-    batch_job: str | None
-    attempt: str | None
-    host: str
+    batch_job: _Text | None
+    attempt: _Text | None
+    host: _Text
     #: the boot of the host and the PID namespace that `process` belongs to
-    processes: str
-    process: int
+    processes: _Text
+    process: Annotated[int, Field(strict=True, gt=0, lt=2**31)]
     #: its start, in clock ticks since boot, which no change of the clock affects
-    started: int
+    started: Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 
     def __str__(self) -> str:
         if self.batch_job is None:

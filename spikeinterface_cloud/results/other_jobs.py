@@ -94,7 +94,7 @@ def _is_of_another_job(
 ) -> bool:
     content = tree.read(f"{sorter}/{COMPLETED}")
     if content is not None:
-        completion = read_completion(content)
+        completion = read_completion(content, sorter)
         return completion is None or completion.fingerprint != job.sorters.get(sorter)
     if record is None or record.fingerprint in (None, job.job):
         return False

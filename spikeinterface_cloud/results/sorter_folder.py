@@ -160,7 +160,7 @@ class SorterFolder:
 
     def _read(self) -> Completion | None:
         file = self.path / COMPLETED
-        return read_completion(file.read_bytes()) if file.is_file() else None
+        return read_completion(file.read_bytes(), self.sorter) if file.is_file() else None
 
     def _remove_others(self, keep: AbstractSet[str]) -> None:
         """Remove this program's files except those in `keep`, as after a killed analysis.

@@ -57,7 +57,8 @@ class TargetFolder:
         if COMPLETED not in self._objects:
             return None
         try:
-            return read_completion(self._storage.read_object(self._location.child(COMPLETED)))
+            content = self._storage.read_object(self._location.child(COMPLETED))
+            return read_completion(content, self._sorter)
         except SourceError as error:
             logger.warning("%s", error)
             return None
@@ -145,6 +146,7 @@ class TargetFolder:
         return entry.model_copy(update={"etag": stored.etag}) if stored else entry
 
     def _publish_record(self, completion: Completion) -> None:
+        self._results.confirm_lock()
         location = self._location.child(COMPLETED)
         try:
             write_completion(completion, self._folder)

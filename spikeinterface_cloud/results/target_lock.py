@@ -5,21 +5,24 @@ a job on a host where the owner's process is gone; all others once the lease has
 job holds the lock, this job exits without touching the target.
 """
 
-import json
 import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+
+from pydantic import BaseModel, ValidationError
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, SourceError, TargetError
 from spikeinterface_cloud.results.folder import Results, ResultsState
 from spikeinterface_cloud.results.layout import CLAIM
 from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
+from spikeinterface_cloud.results.unfinished_uploads import abort_unfinished_uploads
 from spikeinterface_cloud.runtime.signals import request_stop
+from spikeinterface_cloud.storage.conditional_writes import find_etag_quotes
 from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import SHUTDOWN_TIMEOUTS
@@ -32,8 +35,11 @@ LEASE_S = 60.0
 #: between two renewals of the lock
 RENEW_INTERVAL_S = 5.0
 
-#: between two reads of another job's lock
+#: between two reads of another job's lock, and between two looks at the clock
 POLL_INTERVAL_S = 1.0
+
+#: writes of a lock that nobody renews, before the job gives up
+MAX_REFUSED_WRITES = 3
 
 
 @contextmanager
@@ -60,59 +66,101 @@ def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[N
         logger.warning("nothing keeps two jobs from writing to %s at once", results)
         yield
         return
+    results.confirm_lock = partial(_confirm, lock, results)
     lock.use_short_timeouts()
     renewal = _Renewal(lock, results)
     renewal.start()
     try:
+        abort_unfinished_uploads(results)
         yield
     finally:
         renewal.end()
 
 
+def _confirm(lock: "TargetLock", results: Results) -> None:
+    """Renew the lock, which fails if another job has had the target; then raise ClaimLost."""
+    try:
+        lock.renew(results.storage)
+    except ObjectDiffers as error:
+        if not lock.report_loss():  # the stop that the renewal has requested arrives here
+            time.sleep(RENEW_INTERVAL_S)
+        results.stop_publishing()
+        raise _lost(results) from error
+
+
+def _lost(results: Results) -> ClaimLost:
+    return ClaimLost(
+        f"{results.target} is written by another attempt, which found this one silent for too "
+        "long; unless that is the same job, run this one again with a target of its own "
+        "(TARGET_AWS_S3_BUCKET_FOLDER)"
+    )
+
+
 class TargetLock:
-    """The object at the target, as this job has written it."""
+    """The object at the target, as this job has written it.
+
+    Only the owner of the lock can replace it by its ETag. A renewal that succeeds proves that no
+    other job has had the target meanwhile, even if this job was frozen for hours; one that fails
+    means that the lock is lost for good, even if the other job has ended and removed it.
+    """
 
     def __init__(self, storage: Storage, location: S3Location, owner: LockOwner) -> None:
         self._storage = storage
         self._location = location
         self._owner = owner
         self._etag: str | None = None
+        self._quoted = True
         self._renewals = 0
+        self._lost = False
+        self._loss_reported = False
+        self._mutex = threading.Lock()
 
     def take(self, lease_s: float = LEASE_S) -> bool:
         """Lock the target; return False, with the reason in the log, if the server has no locks.
 
         Raises TargetError if another job has locked it.
         """
+        trial = replace(self._location, key=f"{self._location.key}.test-{self._owner.token}")
         try:
-            return self._create() or self._take_over(lease_s)
-        except ConditionRefused:
-            logger.warning("the server of %s has no conditional writes", self._location)
+            quoted = find_etag_quotes(self._storage, trial)
+            if quoted is None:
+                logger.warning("the server of %s has no conditional writes", self._location)
+                return False
+            self._quoted = quoted
+            self._acquire(lease_s)
         except SourceError as error:
             logger.warning("the lock of the target cannot be read: %s", error)
-        return False
+            return False
+        return True
 
     def use_short_timeouts(self) -> None:
         """Wait no longer for the network than until the next renewal."""
         self._storage = self._storage.with_timeouts(SHUTDOWN_TIMEOUTS)
 
-    def renew(self) -> None:
-        """Renew the lock. Raises ObjectDiffers if another job owns it now."""
-        self._renewals += 1
-        try:
-            self._write(self._etag)
-        except ObjectDiffers:
+    def renew(self, storage: Storage | None = None) -> None:
+        """Renew the lock. Raises ObjectDiffers if another job has had it."""
+        with self._mutex:
+            self._renewals += 1
+            if self._lost:
+                raise ObjectDiffers(str(self._location))
+            if self._write(self._etag, storage):
+                return
             found = self._read()
-            if found is not None and found.owner != self._owner:
-                raise
-            # the response to a renewal was lost, or somebody has emptied the folder
-            self._etag = None if found is None else found.etag
-            with suppress(ObjectDiffers):  # lost again: the next renewal reads the owner
-                self._write(self._etag)
+            if found is None or found.owner != self._owner:
+                self._lost = True
+                raise ObjectDiffers(str(self._location))
+            self._etag = found.etag  # the response to a renewal was lost
+            self._write(self._etag, storage)
+
+    def report_loss(self) -> bool:
+        """Return whether the loss of the lock is reported for the first time."""
+        with self._mutex:
+            first, self._loss_reported = not self._loss_reported, True
+        return first
 
     def release(self) -> None:
         """Remove the lock, unless another job owns it."""
-        with suppress(CloudJobError, ObjectDiffers, ConditionRefused):
+        with suppress(CloudJobError):
             found = self._read()
             if found is None or found.owner != self._owner:
                 return
@@ -121,53 +169,58 @@ class TargetLock:
             except TargetError:  # a role that may not delete
                 self._write(found.etag, released=True)
 
-    def _create(self) -> bool:
-        """Create the lock; return False if there is one.
-
-        A second write shows whether the server ignores the condition: ConditionRefused.
-        """
-        try:
-            self._write(None)
-        except ObjectDiffers:
-            return False
-        kept = self._etag
-        try:
-            self._write(None)
-        except ObjectDiffers:
-            self._etag = kept
-            return True
-        with suppress(TargetError):  # a role that may not delete
-            self._storage.remove_object(self._location)
-        raise ConditionRefused(str(self._location))
-
-    def _take_over(self, lease_s: float) -> bool:
-        """Replace the lock of another job once that job is known to be gone."""
-        first = self._read()
+    def _acquire(self, lease_s: float) -> None:
+        """Create the lock, or replace that of a job that is known to be gone."""
+        if self._write(None):
+            return
+        first = found = self._read()
         deadline = time.monotonic() + lease_s
-        found = first
-        while found is not None and found.owner != self._owner:
-            if found.etag != (first.etag if first else None):
+        n_refused = 0
+        while n_refused < MAX_REFUSED_WRITES:
+            first = first or found
+            if found is not None and found.owner == self._owner:
+                self._etag = found.etag  # the response to our own write was lost
+                return
+            if found is None:  # it was released meanwhile
+                if self._write(None):
+                    return
+                n_refused += 1
+            elif first is not None and found.etag != first.etag:
                 raise TargetError(
                     f"the target is being written by {found.owner or 'another job'} "
                     f"({self._location}); wait until that has ended, or give this job a target of "
                     "its own (TARGET_AWS_S3_BUCKET_FOLDER)"
                 )
-            if found.is_free_for(self._owner) or time.monotonic() > deadline:
+            elif found.is_free_for(self._owner) or time.monotonic() > deadline:
                 logger.info("taking over the lock of the target from %s", found.owner)
-                with suppress(ObjectDiffers):  # another job was faster
-                    self._write(found.etag)
-                    return True
+                if self._write(found.etag):
+                    return
+                n_refused += 1
             time.sleep(POLL_INTERVAL_S)
             found = self._read()
-        if found is None:  # it was released meanwhile
-            return self._create() or self._take_over(lease_s)
-        self._etag = found.etag  # the response to our own write was lost
-        return True
+        raise TargetError(
+            f"{self._location} of a job that is gone cannot be replaced: the server refuses each "
+            "write; delete it and run the job again"
+        )
 
-    def _write(self, etag: str | None, *, released: bool = False) -> None:
-        content = {"owner": asdict(self._owner), "renewals": self._renewals, "released": released}
-        body = json.dumps(content, indent=2).encode()
-        self._etag = self._storage.write_object_if(self._location, body, etag)
+    def _write(
+        self, etag: str | None, storage: Storage | None = None, *, released: bool = False
+    ) -> bool:
+        """Write the lock if it still has that ETag; return whether it had."""
+        content = _LockFile(owner=self._owner, renewals=self._renewals, released=released)
+        body = content.model_dump_json(indent=2).encode()
+        try:
+            self._etag = (storage or self._storage).write_object_if(
+                self._location, body, etag, quoted=self._quoted
+            )
+        except ObjectDiffers:
+            return False
+        except ConditionRefused as error:
+            raise TargetError(
+                f"{self._location}: the server of the target refuses conditional writes, which it "
+                "took before; run the job again"
+            ) from error
+        return True
 
     def _read(self) -> "_Found | None":
         """Return the lock at the target, or None if there is none. Raises SourceError."""
@@ -176,11 +229,18 @@ class TargetLock:
             return None
         body, etag = there
         try:
-            content: dict[str, Any] = json.loads(body)
-            owner, released = LockOwner(**content["owner"]), bool(content["released"])
-        except (ValueError, KeyError, TypeError):  # of another version of this program
-            owner, released = None, False
-        return _Found(owner=owner, released=released, etag=etag)
+            lock = _LockFile.model_validate_json(body)
+        except ValidationError:  # of another version of this program, or not its file
+            return _Found(owner=None, released=False, etag=etag)
+        return _Found(owner=lock.owner, released=lock.released, etag=etag)
+
+
+class _LockFile(BaseModel):
+    """The content of `claim.json`."""
+
+    owner: LockOwner
+    renewals: int
+    released: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,26 +265,24 @@ class _Renewal(threading.Thread):
         self._lock = lock
         self._results = results
         self._ended = threading.Event()
-        self._lost = False
 
     def run(self) -> None:
         """Renew; if the network fails, try again at the next interval."""
         warned = False
-        while not self._ended.wait(RENEW_INTERVAL_S):
+        renewed_at = _seconds_since_boot()
+        while not self._ended.wait(POLL_INTERVAL_S):
+            if _seconds_since_boot() - renewed_at < RENEW_INTERVAL_S:
+                continue
+            renewed_at = _seconds_since_boot()
             try:
                 self._lock.renew()
                 warned = False
             except ObjectDiffers:
-                self._lost = True
-                self._results.stop_publishing()
-                request_stop(
-                    ClaimLost(
-                        f"{self._results} is written by another attempt, which found this one "
-                        "silent for too long; it has what was finished"
-                    )
-                )
+                if self._lock.report_loss():
+                    self._results.stop_publishing()
+                    request_stop(_lost(self._results))
                 return
-            except (CloudJobError, ConditionRefused) as error:
+            except CloudJobError as error:
                 if not warned:
                     logger.warning("the lock of the target could not be renewed: %s", error)
                 warned = True
@@ -233,5 +291,9 @@ class _Renewal(threading.Thread):
         """Stop renewing, and release the lock."""
         self._ended.set()
         self.join()
-        if not self._lost:
-            self._lock.release()
+        self._lock.release()
+
+
+def _seconds_since_boot() -> float:
+    """Return a time that also goes on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

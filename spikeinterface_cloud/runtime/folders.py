@@ -5,7 +5,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spikeinterface_cloud.config.locations import LocalFolder, Source
@@ -82,7 +82,7 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
     file = results_folder / LOCK
     try:
         with room_for_results(file):
-            lock = lock_file(file)
+            lock = _lock_current(file)
     except PermissionError:  # of a job of another user
         lock = _lock_of_another_user(file)
     if lock is None:
@@ -97,28 +97,34 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def _lock_current(file: Path) -> int | None:
+    """Lock the file of this name; one that another job has removed since it was opened is none."""
+    while True:
+        lock = lock_file(file)
+        if lock is None:
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), file.stat()):
+                return lock
+        os.close(lock)
+
+
 def _lock_of_another_user(file: Path) -> int | None:
     """Lock a file in the place of one that a killed job has left; None where that job runs."""
-    if _is_locked(file):
-        return None
     try:
-        file.unlink()
+        with suppress(FileNotFoundError), file.open("rb") as stream:
+            try:  # takes no right to write; nobody else locks the file until it is removed
+                fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in LOCKED:
+                    return None
+            file.unlink()
     except OSError as error:
         raise TargetError(
             f"RESULTS_FOLDER: {file} is another user's; remove it, or give this job a folder of "
             "its own"
         ) from error
-    return lock_file(file)
-
-
-def _is_locked(file: Path) -> bool:
-    """Return whether a process has the file; asking takes no right to write it."""
-    with file.open("rb") as stream:
-        try:
-            fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError as error:
-            return error.errno in LOCKED
-    return False
+    return _lock_current(file)
 
 
 def lock_file(file: Path, *, needed: bool = False) -> int | None:

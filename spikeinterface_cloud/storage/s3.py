@@ -7,7 +7,7 @@ recordings and results move through obstore (download.py, upload.py), over the s
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -171,14 +171,16 @@ class S3Objects:
         with self._translate_errors("write", location, TargetError):
             self._put(location, body, **described)
 
-    def write_object_if(self, location: S3Location, body: bytes, etag: str | None) -> str:
+    def write_object_if(
+        self, location: S3Location, body: bytes, etag: str | None, *, quoted: bool = True
+    ) -> str:
         """Write a small object if it still has that ETag, or, for None, if there is none.
 
         Returns the new ETag. Raises ObjectDiffers if the condition does not hold, ConditionRefused
         if the server says that it has no conditional writes; one that ignores them does not say.
         """
         condition: dict[str, Any] = (
-            {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"'}
+            {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{etag}"' if quoted else etag}
         )
         with self._translate_errors("write", location, TargetError):
             try:
@@ -201,6 +203,24 @@ class S3Objects:
         """Delete an object; one that is not there is no error."""
         with self._translate_errors("delete", location, TargetError):
             self._client.delete_object(Bucket=location.bucket, Key=location.key)
+
+    def abort_uploads(self, folder: S3Location, is_own: Callable[[str], bool]) -> int:
+        """Abort unfinished uploads in parts of objects whose path in `folder` is of our own.
+
+        Returns their number. Raises TargetError.
+        """
+        prefix = f"{folder.key}/" if folder.key else ""
+        paginator = self._client.get_paginator("list_multipart_uploads")
+        n_aborted = 0
+        with self._translate_errors("abort unfinished uploads in", folder, TargetError):
+            for page in paginator.paginate(Bucket=folder.bucket, Prefix=prefix):
+                for upload in page.get("Uploads", []):
+                    if is_own(upload["Key"].removeprefix(prefix)):
+                        self._client.abort_multipart_upload(
+                            Bucket=folder.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
+                        n_aborted += 1
+        return n_aborted
 
     def fetch_files(self, files: Sequence[tuple[S3Location, Path]]) -> Iterator[Path]:
         """Fetch objects into files, several at a time, on a machine without obstore.

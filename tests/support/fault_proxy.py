@@ -110,6 +110,8 @@ class FaultProxy(ThreadingHTTPServer):
         self.answer_headers: dict[str, str] = {}
         #: whether requests for ranges are passed on as such, or as requests for the whole
         self.knows_ranges = True
+        #: request headers that are not passed on; names in lower case
+        self.drop_headers: frozenset[str] = frozenset()
         self.requests_under_way = 0
         self.closing = threading.Event()
         self._faults: list[Fault] = []
@@ -196,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if not self.server.knows_ranges:
             headers.pop("range", None)
+        headers = {name: headers[name] for name in headers.keys() - self.server.drop_headers}
         if fault is not None and fault.kind == "damage" and body:
             self.server.count_fault(fault)
             body = bytes([body[0] ^ 0xFF]) + body[1:]

@@ -25,6 +25,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from spikeinterface_cloud.config.settings import AwsSettings
+from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
 
 ACCESS_KEY = "AKIATESTTESTTESTTEST"
 SECRET_KEY = "a-secret-of-the-tests"
@@ -156,6 +157,20 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
         server = S3Server(url=url)
         _wait_until_stores(server)
         yield server
+
+
+@contextmanager
+def rgw_stand_in(server: S3Server) -> Iterator[S3Server]:
+    """Answer for `server` as Ceph's S3 gateway does: 412 to every write with a quoted If-Match."""
+    with FaultProxy(server.url) as proxy:
+        proxy.weather = _refuse_quoted_condition
+        yield S3Server(url=proxy.url)
+
+
+def _refuse_quoted_condition(request: Request) -> Fault | None:
+    if is_write(request) and request.headers.get("if-match", "").startswith('"'):
+        return Fault(kind="status", status=412, code="PreconditionFailed")
+    return None
 
 
 def upload_folder(server: S3Server, folder: Path, bucket: str) -> None:

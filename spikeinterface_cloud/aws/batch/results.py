@@ -86,7 +86,7 @@ def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None
 
 def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
     """Return every file at the target; AwsError for a name that would leave the folder here."""
-    return [
+    files = [
         ResultFile(
             name=_checked_name(path, target),
             location=stored.location,
@@ -96,6 +96,15 @@ def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
         for path, stored in storage.objects_below(target).items()
         if not stored.location.key.endswith("/")
     ]
+    by_name: dict[PurePosixPath, ResultFile] = {}
+    for file in files:
+        other = by_name.setdefault(file.name, file)
+        if other is not file:
+            raise AwsError(
+                f"{other.location} and {file.location} would be one file here ({file.name}); "
+                "rename or remove one of them"
+            )
+    return files
 
 
 def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> Iterator[ResultFile]:

@@ -96,15 +96,21 @@ def source(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Pa
     return write_binary_folder(tmp_path_factory.mktemp("source") / "source", simulated.recording)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["moto_s3", "rgw_s3"])
 def killed(
-    tmp_path_factory: pytest.TempPathFactory, moto_s3: S3Server, source: Path
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    moto_s3: S3Server,
+    source: Path,
 ) -> tuple[Attempts, list[str]]:
     """A job that is killed in the first sorter's analysis, in the second sorter, and while it
     publishes the last results, having done what was left; the logs of these attempts."""
+    server: S3Server = request.getfixturevalue(request.param)
     moto_s3.client.create_bucket(Bucket=BUCKET)
+    for key in keys_below(moto_s3.client, BUCKET, TARGET):  # of the series on the other server
+        moto_s3.client.delete_object(Bucket=BUCKET, Key=key)
     upload_folder(moto_s3.client, source, BUCKET, "source")
-    variables = s3_access(moto_s3.url) | {
+    variables = s3_access(server.url) | {
         "AWS_S3_BUCKET": BUCKET,
         "AWS_S3_BUCKET_FOLDER": "source",
         "DATA_TYPE": "binary",

@@ -167,6 +167,19 @@ def test_object_name_outside_folder_is_refused(laptop: Laptop, aws: AwsServer, n
     assert tree(laptop.folder) == {}
 
 
+@pytest.mark.parametrize("name", ["simple//a.csv", "./simple/a.csv", "simple/./a.csv"])
+def test_objects_that_would_be_one_file_are_refused(
+    laptop: Laptop, aws: AwsServer, name: str
+) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"simple/a.csv": b"one", name: b"the other"})
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    assert done.returncode == 1
+    assert "would be one file here (simple/a.csv); rename or remove one of them" in done.stderr
+    assert f"{folder}/{name}" in done.stderr
+    assert tree(laptop.folder) == {}
+
+
 def test_partial_download_does_not_get_final_name(
     laptop: Laptop, aws: AwsServer, folder: str
 ) -> None:

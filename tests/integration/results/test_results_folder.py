@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud.errors import TransferError
+from spikeinterface_cloud.results.other_jobs import remove_other_jobs
 from spikeinterface_cloud.results.publish import publishing
 from spikeinterface_cloud.results.resume import Fingerprints, find_previous
+from spikeinterface_cloud.results.target_lock import exclusive_target
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
 from tests.support.hosts import Host, analyze, sort
 from tests.support.servers import S3Server
@@ -122,6 +124,42 @@ def test_sorting_whose_upload_failed_is_published_when_the_job_ends(
     kept = Host(tmp_path / "later", moto_s3, bucket).kept()
     assert kept["raw_sorting/spikes"] == b"a unit"
     assert "completed.json" in kept
+
+
+def test_unfinished_uploads_of_a_killed_job_are_aborted(
+    moto_s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """Only those of this program's own files."""
+    own = [f"results/{name}" for name in ("simple/phy/recording.dat", "run.log")]
+    others = ["results/day-2/run.log", "results/mine/x.log", "results/a.dat", "simple/units.nwb"]
+    for key in (*own, *others):
+        moto_s3.client.create_multipart_upload(Bucket=bucket, Key=key)
+    with exclusive_target(Host(tmp_path, moto_s3, bucket).results, {}):
+        left = moto_s3.client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert sorted(upload["Key"] for upload in left) == sorted(others)
+
+
+@pytest.mark.parametrize("content", ["units", None])
+def test_sorter_folder_on_another_file_system_is_replaced(
+    tmp_path: Path, small_disk: Path, content: str | None
+) -> None:
+    """Like a volume that is mounted at `/results/kilosort4`, or a link to one."""
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "simple").symlink_to(small_disk)
+    first = Host(tmp_path / "results", None, "")
+    sort(first.attempt("a"), "old")
+    analyze(first.attempt("a"), "old")
+    results = Host(tmp_path / "results", None, "").results
+    remove_other_jobs(results, Fingerprints(job="job b", sorters={"simple": "b"}))
+    second = Host(tmp_path / "results", None, "").attempt("b")
+    assert second.earlier is None
+    if content is not None:
+        sort(second, content)
+        analyze(second, content)
+        assert (small_disk / "sorting" / "spikes").read_text() == f"curated {content}"
+        assert Host(tmp_path / "results", None, "").attempt("b").earlier is not None
+    else:
+        assert list(small_disk.iterdir()) == []
 
 
 def _writes(name: str, request: Request) -> bool:

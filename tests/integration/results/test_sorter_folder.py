@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,53 @@ def test_changed_file_is_not_resumed_from(
     host("one").put(name, COMPLETE[name][::-1])
     assert host("two").attempt().earlier is None
     assert f"simple: an earlier attempt cannot be used: {name} was changed" in caplog.text
+
+
+def change_run(content: dict[str, Any], **changes: object) -> None:
+    content["run"] |= changes
+
+
+HOSTILE_COMPLETIONS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another sorter": lambda content: change_run(content, sorter="kilosort4"),
+    "NaN seconds": lambda content: change_run(content, seconds=float("nan")),
+    "seconds without end": lambda content: change_run(content, seconds=1e40),
+    "negative units": lambda content: change_run(content, n_units=-5),
+    "more units than there can be": lambda content: change_run(content, n_units=10**40),
+    "negative labels": lambda content: change_run(content, labels={"good": -1}),
+    "a file above the folder": lambda content: content["files"][0].update(path="sorting/../../x"),
+    "a file elsewhere": lambda content: content["files"][0].update(path="/etc/passwd"),
+    "a file of the user": lambda content: content["files"][0].update(path="my_notes.txt"),
+    "a negative size": lambda content: content["files"][0].update(size_bytes=-1),
+    "exports of another sorter": lambda content: content["exports"][0].update(sorter="lupin"),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE_COMPLETIONS.values(), ids=HOSTILE_COMPLETIONS)
+def test_completed_json_with_impossible_content_is_not_resumed_from(
+    host: Callable[[str], Host], change: Callable[[dict[str, Any]], object]
+) -> None:
+    first = host("one").attempt()
+    sort(first, "units")
+    analyze(first, "units")
+    assert host("two").attempt().earlier is not None
+    content = json.loads(host("one").kept()["completed.json"])
+    change(content)
+    host("one").put("completed.json", json.dumps(content).encode())
+    assert host("two").attempt().earlier is None
+
+
+@pytest.mark.parametrize("content", [b"[" * 200_000, b"null", b"1", b'"\\ud800"', b"\xff"])
+def test_completed_json_and_run_json_that_are_no_records_are_not_resumed_from(
+    host: Callable[[str], Host], content: bytes
+) -> None:
+    sort(host("one").attempt(), "units")
+    host("one").put("completed.json", content)
+    host("one").put("run.json", content, folder="")
+    second = host("two")
+    assert second.attempt().earlier is None
+    (second.results.folder / "run.json").write_bytes(content)
+    (second.results.folder / "simple" / "completed.json").unlink(missing_ok=True)
+    assert not second.results.folder_keeps_earlier_run()
 
 
 def test_decisions_in_phy_are_kept(host: Callable[[str], Host]) -> None:

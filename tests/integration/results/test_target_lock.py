@@ -1,12 +1,14 @@
 """One job at a time at a target, held against servers that can keep a claim and one that cannot."""
 
 import json
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,12 +18,13 @@ import pytest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
 from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
+from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_lock import TargetLock, exclusive_target
 from spikeinterface_cloud.storage.s3 import ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
-from tests.support.hosts import Host
+from tests.support.hosts import RUN, Host, write
 from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration
@@ -36,7 +39,7 @@ HOLDING = """
     from spikeinterface_cloud.results.target_lock import exclusive_target
     from spikeinterface_cloud.errors import Interrupted
     from spikeinterface_cloud.runtime.signals import interruptible
-    from tests.support.hosts import Host
+    from tests.support.hosts import RUN, Host, write
     from tests.support.servers import S3Server
 
     url, bucket, folder = sys.argv[1:]
@@ -51,7 +54,7 @@ HOLDING = """
 """
 
 
-@pytest.fixture(params=["moto_s3", "seaweedfs_s3"])
+@pytest.fixture(params=["moto_s3", "seaweedfs_s3", "rgw_s3"])
 def keeping(request: pytest.FixtureRequest) -> S3Server:
     """A server that has conditional writes."""
     server: S3Server = request.getfixturevalue(request.param)
@@ -178,18 +181,119 @@ def ticks_of_this_process() -> int:
     return int(Path("/proc/self/stat").read_text().rpartition(") ")[2].split()[19])
 
 
-def test_removed_lock_is_written_again(moto_s3: S3Server) -> None:
+def test_lock_that_another_job_took_over_and_released_is_lost(keeping: S3Server) -> None:
+    """Its owner was frozen for longer than the lease, like a laptop that was closed."""
+    place = new_place(keeping)
+    frozen = claim_of(keeping, place, batch_job("a"))
+    assert frozen.take()
+    other = claim_of(keeping, place, batch_job("b"))
+    assert other.take(lease_s=0.5)
+    other.release()
+    for _ in range(2):
+        with pytest.raises(ObjectDiffers):
+            frozen.renew()
+    assert not Storage(keeping.access).object_exists(place)
+
+
+@pytest.mark.parametrize("publish", ["record", "report", "log", "sorter"])
+def test_nothing_is_written_to_a_target_that_another_job_has_had(
+    moto_s3: S3Server, bucket: str, tmp_path: Path, publish: str
+) -> None:
+    host = Host(tmp_path, moto_s3, bucket)
+    results = host.results
+    results.log_file.write_text("log")
+    (results.folder / "report.html").write_text("<html>")
+    write(SorterFolder("simple", "a", results), raw_sorting__spikes="units")
+    actions: dict[str, Callable[[], None]] = {
+        "record": results.publish_record,
+        "report": lambda: results.publish_files("report", [results.folder / "report.html"]),
+        "log": results.publish_log,
+        "sorter": lambda: SorterFolder("simple", "a", results).finish_sorting(RUN),
+    }
+
+    def publish_after_another_job() -> None:
+        other = claim_of(moto_s3, results.target_location("claim.json"), batch_job("b"))
+        assert other.take(lease_s=0.5)
+        other.release()
+        actions[publish]()
+
+    with exclusive_target(results, {}), pytest.raises(ClaimLost):
+        publish_after_another_job()
+    assert "Contents" not in moto_s3.client.list_objects_v2(Bucket=bucket)
+    assert results.storage is None, "nor later"
+
+
+def test_lock_that_cannot_be_replaced_ends_the_wait(
+    moto_s3: S3Server, proxied_s3: FaultProxy
+) -> None:
+    """Conditional writes work elsewhere, but not on this one object."""
     place = new_place(moto_s3)
-    claim = claim_of(moto_s3, place, batch_job("a"))
-    assert claim.take()
-    moto_s3.client.delete_object(Bucket=place.bucket, Key=place.key)
-    claim.renew()
-    assert Storage(moto_s3.access).object_exists(place)
+    assert claim_of(moto_s3, place, batch_job("a")).take()
+
+    def is_replacement(request: Request) -> bool:
+        replaces = is_write(request) and "if-match" in request.headers
+        return replaces and request.path.endswith("/claim.json")
+
+    refused = Fault(kind="status", status=412, code="PreconditionFailed", times=1000)
+    proxied_s3.inject(replace(refused, matches=is_replacement))
+    proxied = replace(moto_s3, url=proxied_s3.url)
+    with pytest.raises(TargetError, match=r"claim\.json.* delete it"):
+        claim_of(proxied, place, batch_job("b")).take(lease_s=0.5)
+
+
+@pytest.mark.parametrize("answer", ["create", "replace"])
+def test_server_that_ignores_one_condition_is_recognized(
+    moto_s3: S3Server, answer: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lock that is only created conditionally cannot be taken over, nor renewed."""
+    place = new_place(moto_s3)
+    ignored = {"create": "if-none-match", "replace": "if-match"}[answer]
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.drop_headers = frozenset({ignored})
+        server = replace(moto_s3, url=proxy.url)
+        assert not claim_of(server, place, batch_job("a")).take()
+    assert "has no conditional writes" in caplog.text
+    keys = moto_s3.client.list_objects_v2(Bucket=BUCKET, Prefix=place.key.partition("/")[0])
+    assert "Contents" not in keys
 
 
 def test_unreadable_lock_is_taken_over_after_the_lease(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
     moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=b"{}")
+    assert claim_of(moto_s3, place, batch_job("a")).take(lease_s=0.5)
+
+
+HOSTILE_OWNERS: dict[str, object] = {
+    "a path": "../self/environ\0",
+    "a long text": "1" * 5000,
+    "a float": 0.5,
+    "a list": [1],
+    "nothing": None,
+    "no number": float("nan"),
+    "a number that no process has": 10**300,
+}
+
+
+@pytest.mark.parametrize("process", HOSTILE_OWNERS.values(), ids=HOSTILE_OWNERS)
+def test_lock_with_a_hostile_owner_is_taken_over_after_the_lease(
+    moto_s3: S3Server, process: object
+) -> None:
+    """It says that it is of a process on this host, which is looked up in /proc."""
+    place = new_place(moto_s3)
+    owner = asdict(this_job({})) | {"process": process}
+    body = json.dumps({"owner": owner, "renewals": 0, "released": False}).encode()
+    moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=body)
+    assert claim_of(moto_s3, place, this_job({})).take(lease_s=0.5)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"owner": "\\ud800"}', b"\xff", b"", b"null", b'{"owner": null}'],
+    ids=["brackets", "surrogate", "bytes", "empty", "null", "no owner"],
+)
+def test_hostile_lock_is_taken_over_after_the_lease(moto_s3: S3Server, body: bytes) -> None:
+    place = new_place(moto_s3)
+    moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=body)
     assert claim_of(moto_s3, place, batch_job("a")).take(lease_s=0.5)
 
 
@@ -205,35 +309,51 @@ def test_server_that_ignores_conditions_is_recognized(
 def test_failed_locking_leaves_no_lock_behind(
     moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
 ) -> None:
-    claims: list[Request] = []
+    def is_lock(request: Request) -> bool:
+        return is_write(request) and request.path.endswith("/claim.json")
 
-    def is_second_write(request: Request) -> bool:
-        if is_write(request) and "claim.json" in request.path:
-            claims.append(request)
-        return len(claims) == 2 and is_write(request)
-
-    proxied_s3.inject(Fault(kind="status", status=500, matches=is_second_write))
+    proxied_s3.inject(Fault(kind="reset", matches=is_lock))
     server = replace(moto_s3, url=proxied_s3.url)
     host = Host(tmp_path, server, bucket, timeouts=NetworkTimeouts(attempts=1))
     with pytest.raises(CloudJobError), exclusive_target(host.results, {}):
         pytest.fail("the target is not this job's")
-    assert len(claims) == 2
+    assert proxied_s3.counts.faults == {"reset": 1}
     assert not Storage(moto_s3.access).object_exists(host.results.target_location("claim.json"))
+
+
+def start_holding(server: S3Server, bucket: str, folder: Path) -> subprocess.Popen[str]:
+    """Start a job that has locked its target."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDING), server.url, bucket, folder],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_frozen_job_stops_when_it_goes_on_after_another_job(
+    moto_s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    with start_holding(moto_s3, bucket, tmp_path) as process:
+        process.send_signal(signal.SIGSTOP)
+        other = claim_of(moto_s3, S3Location(bucket=bucket, key="results/claim.json"), this_job({}))
+        assert other.take(lease_s=1.0)
+        other.release()
+        process.send_signal(signal.SIGCONT)
+        output, _ = process.communicate(timeout=60)
+    assert output.startswith(f"left s3://{bucket}/results is written by another attempt")
+    assert process.returncode == 73
+    assert "Contents" not in moto_s3.client.list_objects_v2(Bucket=bucket)
 
 
 def test_job_that_lost_its_lock_stops_writing_to_the_target(
     moto_s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
     place = S3Location(bucket=bucket, key="results/claim.json")
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDING), moto_s3.url, bucket, tmp_path],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    with process:
-        assert process.stdout.readline() == "ready\n"
+    with start_holding(moto_s3, bucket, tmp_path) as process:
         content = {"owner": asdict(batch_job("b")), "renewals": 0, "released": False}
         body = json.dumps(content).encode()
         moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=body)

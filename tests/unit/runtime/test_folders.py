@@ -1,5 +1,8 @@
 """Where results may not be: among the files of the source."""
 
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,41 @@ import pytest
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.runtime.folders import check_apart, open_results_folder
+
+#: enters a folder again and again, and counts how often it was alone there and how often not
+ENTERING = """
+    import sys, time
+    from pathlib import Path
+    from spikeinterface_cloud.errors import TargetError
+    from spikeinterface_cloud.runtime.folders import for_one_job
+
+    folder = Path(sys.argv[1])
+    alone = together = 0
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        try:
+            with for_one_job(folder):
+                try:
+                    (folder / "inside").touch(exist_ok=False)
+                except FileExistsError:
+                    together += 1
+                    continue
+                alone += 1
+                time.sleep(0.0002)
+                (folder / "inside").unlink()
+        except TargetError:
+            pass
+    print(alone, together)
+"""
+
+
+def test_results_folder_is_locked_by_one_job_at_a_time(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(ENTERING), str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    counts = [process.communicate(timeout=60)[0].split() for process in processes]
+    assert sum(int(alone) for alone, _ in counts) > 100
+    assert [together for _, together in counts] == ["0", "0", "0"]
+    assert list(tmp_path.iterdir()) == [], "nor is the lock left behind"
 
 
 @pytest.fixture
