@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -32,8 +33,11 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command; an expected error becomes lines on standard error and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a file on Windows may lack characters
     try:
-        program.main()
+        program.main(windows_expand_args=False)  # patterns are of S3 and DANDI, not of this folder
     except CloudJobError as error:
         for line in str(error).splitlines():
             echo_err(f"Error: {line}")
@@ -106,7 +110,7 @@ def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob
     if wanted.follow and len(prepared) > 1:
         raise click.UsageError(f"--follow is for one array, not {len(prepared)}; leave it out.")
     if not wanted.yes and not wanted.dry_run:
-        confirm(found)
+        confirm(found, session)
     return prepared
 
 
@@ -138,9 +142,12 @@ def send(session: AwsSession, job: PreparedJob) -> str:
     """Submit the job, and return its id."""
     from spikeinterface_cloud.aws.batch import submission
 
-    job_id = submission.send(session, job)
-    echo_err(f"submitted {job.name}; its results go to {job.target}")
-    return job_id
+    sent = submission.send(session, job)
+    echo_err(
+        f"submitted {job.name} to account {sent.account} in {sent.region}; "
+        f"its results go to {job.target}"
+    )
+    return sent.job_id
 
 
 @program.command(cls=SectionCommand)
@@ -294,8 +301,8 @@ def estimate(session: AwsSession, as_json: bool, **given: Any) -> None:
     from spikeinterface_cloud.aws.estimate.table import estimate_text, estimate_values
 
     estimate_options.check_options(given)
-    region = click.get_current_context().params["region"]
-    estimated = estimate_jobs(EstimateOptions(**given, region=region), os.environ, session)
+    wanted = EstimateOptions(**given, region=session.named_region)
+    estimated = estimate_jobs(wanted, os.environ, session)
     if as_json:
         echo_json(estimate_values(*estimated))
     else:

@@ -187,6 +187,9 @@ STACK_HINTS: Hints = (
     (("",), "the console of CloudFormation shows the events of the stack"),
 )
 
+#: in OpenSSL's words on a server whose certificate is not trusted
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+
 #: the action in AWS's own sentence, like `... is not authorized to perform: batch:SubmitJob on ...`
 ACTION = re.compile(r"perform: (?P<action>[\w-]+:\w+)")
 
@@ -347,6 +350,12 @@ def _explain_local(error: Exception, *, in_job: bool) -> tuple[str, str, bool]:
         | exceptions.UnauthorizedSSOTokenError,
     ):
         return sentence, credentials, in_job and _is_late(error)
+    if isinstance(error, exceptions.SSLError) and UNTRUSTED in sentence and not in_job:
+        remedy = (
+            "on a network that inspects TLS, set AWS_CA_BUNDLE to a file with its certificates; "
+            "anywhere else, do not go on"
+        )
+        return sentence, remedy, False
     if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
         return sentence, "check the network, and --region", True
     return sentence, "", in_job

@@ -6,18 +6,22 @@ and endpoints. What AWS or that chain refuses is an AwsError.
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.configprovider import ConfiguredEndpointProvider
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import HTTPClientError, SSLError
 from botocore.httpsession import URLLib3Session
 from botocore.utils import get_environ_proxies
 
-from spikeinterface_cloud.aws_errors import AwsError, translate_errors
+from spikeinterface_cloud.aws.credentials import load_credentials
+from spikeinterface_cloud.aws.regions import check_region
+from spikeinterface_cloud.aws_errors import UNTRUSTED, AwsError, translate_errors
 from spikeinterface_cloud.aws_replies import refuse_foreign_replies
 
 if TYPE_CHECKING:
@@ -31,20 +35,40 @@ class AwsSession:
     """
 
     def __init__(
-        self, profile: str | None = None, region: str | None = None, max_attempts: int = 10
+        self,
+        profile: str | None = None,
+        region: str | None = None,
+        *,
+        fallback_region: str | None = None,
+        max_attempts: int = 10,
     ) -> None:
+        """Open no connection yet; `fallback_region` is for a profile without a region."""
         self._profile = profile
         self._region = region
+        self._fallback_region = fallback_region
         self._max_attempts = max_attempts
         self._session: Any = None
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str | None], Any] = {}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str | None = None) -> Any:
         """Return the client of the service, like `batch`; the same one each time."""
-        if service not in self._clients:
+        if (service, region) not in self._clients:
             with translate_errors(f"connect to AWS ({service})"):
-                self._clients[service] = self._new_client(service)
-        return self._clients[service]
+                self._clients[service, region] = self._new_client(service, region)
+        return self._clients[service, region]
+
+    @property
+    def named_region(self) -> str | None:
+        """The region that options and variables name, whatever the profile says."""
+        return self._region or self._fallback_region
+
+    def account(self) -> str | None:
+        """Return the number of the account; None if AWS does not say."""
+        try:
+            with translate_errors("look up the account"):
+                return str(self.client("sts").get_caller_identity()["Account"])
+        except AwsError:
+            return None
 
     @property
     def storage(self) -> S3Objects:
@@ -64,9 +88,7 @@ class AwsSession:
         configured = ConfiguredEndpointProvider(
             session.full_config, session.get_scoped_config(), "s3"
         ).provide()
-        resolver = session.get_component("endpoint_resolver")
-        hostname = resolver.construct_endpoint("s3", self.client("batch").meta.region_name)
-        server = (endpoint_url or configured or f"https://{hostname['hostname']}").rstrip("/")
+        server = (endpoint_url or configured or self._s3_of_aws()).rstrip("/")
         http = URLLib3Session(
             verify=session.get_config_variable("ca_bundle") or True,
             proxies=get_environ_proxies(server),
@@ -78,16 +100,44 @@ class AwsSession:
             return False
         return bool(reply.status_code == HTTPStatus.NOT_FOUND)
 
-    def _new_client(self, service: str) -> Any:
+    def _s3_of_aws(self) -> str:
+        resolver = self._botocore_session().get_component("endpoint_resolver")
+        endpoint = resolver.construct_endpoint("s3", self.client("batch").meta.region_name)
+        return f"https://{endpoint['hostname'] if endpoint else 's3.amazonaws.com'}"
+
+    def _new_client(self, service: str, region: str | None) -> Any:
         # adaptive: it slows down as a whole while AWS throttles
         retries: Any = {"mode": "adaptive", "max_attempts": self._max_attempts}
         config = Config(retries=retries, max_pool_connections=32)
         session = self._botocore_session()
-        client = session.create_client(service, region_name=self._region, config=config)
+        client = session.create_client(service, region_name=region or self._region, config=config)
         refuse_foreign_replies(client)
         return client
 
     def _botocore_session(self) -> Any:
         if self._session is None:
-            self._session = botocore.session.Session(profile=self._profile)
+            session = botocore.session.Session(profile=self._profile)
+            _check_ca_bundle(session)
+            session.register("needs-retry", _raise_untrusted)
+            of_profile = session.get_scoped_config().get("region")
+            self._region = self._region or of_profile or self._fallback_region
+            if self._region:
+                check_region(session, self._region)
+            load_credentials(session)
+            self._session = session
         return self._session
+
+
+def _check_ca_bundle(session: Any) -> None:
+    bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
+    if bundle and not Path(bundle).exists():
+        raise AwsError(
+            f"there is no file {bundle} with the certificates of servers; "
+            "correct AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle in ~/.aws/config"
+        )
+
+
+def _raise_untrusted(caught_exception: Exception | None = None, **_: Any) -> None:
+    """End botocore's retries of a server that will not be trusted the next time either."""
+    if isinstance(caught_exception, SSLError) and UNTRUSTED in str(caught_exception):
+        raise caught_exception

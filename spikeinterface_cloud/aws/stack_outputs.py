@@ -1,6 +1,6 @@
 """The outputs of a CloudFormation stack, among them its job queues and job definitions.
 
-Functions raise MissingOption if the options name neither, and AwsError if the stack has none.
+Functions raise OptionError if the options name neither, and AwsError if the stack has none.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from spikeinterface_cloud.aws.regions import OptionError
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors
-from spikeinterface_cloud.errors import CloudJobError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -22,12 +22,6 @@ OUTPUTS = {
     "on-demand": ("OnDemandJobQueue", "JobDefinition"),
     "cpu": ("CpuJobQueue", "CpuJobDefinition"),
 }
-
-
-class MissingOption(CloudJobError, ValueError):
-    """An option is missing (2)."""
-
-    exit_code = 2
 
 
 def find_queue(
@@ -65,7 +59,7 @@ def outputs_of(stack: StackTypeDef) -> dict[str, str]:
 
 def _output(outputs: Mapping[str, str], key: str, stack: str | None, option: str) -> str:
     if stack is None:
-        raise MissingOption(f"{option}: missing; give it, or a --stack with that output")
+        raise OptionError(f"{option}: missing; give it, or a --stack with that output")
     if key not in outputs:
         raise AwsError(
             f"the stack {stack} has no output {key}, only {', '.join(sorted(outputs)) or 'none'}; "

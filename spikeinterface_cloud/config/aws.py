@@ -23,8 +23,9 @@ def find_aws_problems(given: Mapping[str, str]) -> Iterator[str]:
     """Yield a line for each variable that keeps boto3 from reaching S3."""
     yield from _partial_credentials(given)
     yield from _unsendable(given, CREDENTIALS)
-    if "AWS_REGION_NAME" in given:
-        yield from _no_region(given["AWS_REGION_NAME"])
+    region = given.get("AWS_REGION_NAME")
+    if region is not None and (problem := find_region_problem(region)):
+        yield f"AWS_REGION_NAME: {problem}"
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         if name in given and not _is_server(given[name]):
             yield f"{name}: {_what_it_is(given[name])}"
@@ -62,15 +63,16 @@ def _partial_credentials(given: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def _no_region(text: str) -> Iterator[str]:
+def find_region_problem(text: str) -> str | None:
+    """Return why a text is not the name of a region; None if it may be one."""
     meant = re.sub(r"[_\s]+", "-", text.strip().lower())
     if AWS_REGION.fullmatch(zone := meant[:-1]) and meant[-1:].isalpha():
         meant = zone
     is_of_aws = AWS_REGION.fullmatch(meant) is not None
     if text == meant if is_of_aws else REGION.fullmatch(text):
-        return
+        return None
     example = meant if is_of_aws else "us-east-1"
-    yield f"AWS_REGION_NAME: {text!r} is not the name of a region; write it like {example}"
+    return f"{text!r} is not the name of a region; write it like {example}"
 
 
 def _is_server(url: str) -> bool:

@@ -1,6 +1,7 @@
 """A `.env` file: what python-dotenv makes of it, refused where that would leave out a line."""
 
 import io
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,34 @@ from spikeinterface_cloud.errors import SettingsError
 NAME = re.compile(r"[\w.-]+")
 
 
-def load_env_file(path: Path) -> None:
-    """Add the file's variables to the environment, which takes precedence."""
-    if path.is_file() or path.is_fifo():
-        dotenv.load_dotenv(stream=io.StringIO(_checked_text(path)))
+#: variables that mean one thing together, so that either the environment or the file gives them
+TOGETHER = (
+    frozenset(
+        {"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+        | {"AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"}
+    ),
+    frozenset({"AWS_REGION", "AWS_DEFAULT_REGION"}),
+)
+
+
+def load_env_file(path: Path) -> dict[str, str]:
+    """Add the file's variables to the environment, which takes precedence; return those added.
+
+    An empty variable of the environment counts as unset.
+    """
+    if not (path.is_file() or path.is_fifo()):
+        return {}
+    text = _checked_text(path)
+    given = {name for name, value in os.environ.items() if value.strip()}
+    in_file = dotenv.dotenv_values(stream=io.StringIO(text)).keys() - given
+    for name in in_file:
+        os.environ.pop(name, None)
+    dotenv.load_dotenv(stream=io.StringIO(text))
+    overridden = {name for group in TOGETHER if group & given for name in group}
+    added = {name: os.environ[name] for name in in_file if os.environ.get(name, "").strip()}
+    for name in in_file - (added.keys() - overridden):
+        os.environ.pop(name, None)
+    return {name: value for name, value in added.items() if name not in overridden}
 
 
 def env_file_values(path: Path) -> dict[str, str | None]:

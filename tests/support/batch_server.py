@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.support.servers import access_to, client_of
@@ -36,7 +36,7 @@ XML_ERRORS = {
     "autoscaling": "<ErrorResponse>{}</ErrorResponse>",
 }
 
-SERVICE = re.compile(r"/\d{8}/[\w-]+/([\w-]+)/aws4_request")
+SIGNATURE = re.compile(r"Credential=([^/]+)/\d{8}/([\w-]+)/([\w-]+)/aws4_request")
 
 Answer = tuple[int, Mapping[str, str], bytes]
 
@@ -49,6 +49,10 @@ class Call:
     #: like `submitjob`, `Logs_20140328.GetLogEvents`, or the method and path
     action: str
     body: Any
+    #: who signed it, for which region
+    access_key: str = ""
+    session_token: str = ""
+    region: str = ""
 
 
 @dataclass(kw_only=True)
@@ -136,8 +140,8 @@ class AwsServer:
     def _received(self, environ: dict[str, Any]) -> Call:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
-        service = SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        name = service[1] if service else ""
+        signature = SIGNATURE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        access_key, region, name = signature.groups() if signature else ("", "", "")
         path = environ["PATH_INFO"]
         if name == "batch":
             call = Call(
@@ -150,6 +154,8 @@ class AwsServer:
         else:
             target = environ.get("HTTP_X_AMZ_TARGET", path).rpartition(".")[2]
             call = Call(service=name, action=target, body=body)
+        token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN", "")
+        call = replace(call, access_key=access_key, session_token=token, region=region)
         with self._lock:
             self.calls.append(call)
         self.on_call(call)

@@ -77,13 +77,15 @@ class Laptop:
             preexec_fn=_restore_sigint,
         )
 
-    def answer(self, reply: str, *arguments: str) -> tuple[int, str]:
+    def answer(
+        self, reply: str, *arguments: str, env: Mapping[str, str | None] | None = None
+    ) -> tuple[int, str]:
         """Run a command on a terminal and answer its question; return exit code and output."""
         ours, theirs = pty.openpty()
         with subprocess.Popen(
             self._command(arguments),
             cwd=self.folder,
-            env=self._environment({}),
+            env=self._environment(env or {}),
             stdin=theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -85,3 +85,8 @@ def test_what_the_listed_packages_bring_is_pinned_and_installed_as_pinned() -> N
     assert len(names) > 100
     for name in names - {LEFT_OUT}:
         assert Version(version(name)) == Version(pins[name]), name
+
+
+def test_laptop_has_what_profiles_of_aws_login_need() -> None:
+    named = {requirement.name for requirement in read(ROOT / "requirements" / "submit.txt")}
+    assert "awscrt" in named

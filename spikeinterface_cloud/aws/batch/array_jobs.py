@@ -128,14 +128,15 @@ def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob
         return tuple(job for job, done in zip(jobs, succeeded, strict=True) if not done)
 
 
-def confirm(jobs: ManyJobs) -> None:
+def confirm(jobs: ManyJobs, session: AwsSession) -> None:
     """Ask on the terminal whether to submit the jobs; click.Abort if not."""
     if not sys.stdin.isatty():
         raise click.UsageError(
             f"{len(jobs.jobs):,} jobs wait for a yes, and there is no terminal to ask on; "
             "add --yes to submit them."
         )
-    click.confirm("Submit them?", err=True, abort=True)
+    place = f"account {session.account() or 'unknown'}, {session.client('batch').meta.region_name}"
+    click.confirm(f"Submit them in {place}?", err=True, abort=True)
 
 
 def _shared(lines: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
@@ -86,25 +86,25 @@ def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None
 
 def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
     """Return every file at the target; AwsError for a name that would leave the folder here."""
-    files = [
-        ResultFile(
-            name=_checked_name(path, target),
+    files: dict[PurePosixPath, ResultFile] = {}
+    for key, stored in storage.objects_below(target).items():
+        if key.endswith("/"):
+            continue
+        name = PurePosixPath(key)
+        if not is_inside(key):
+            raise _bad_name(target, key, "would be written outside the folder it is fetched to")
+        if name in files:
+            raise AwsError(
+                f"{files[name].location} and {stored.location} would be one file here ({name}); "
+                "rename or remove one of them"
+            )
+        files[name] = ResultFile(
+            name=name,
             location=stored.location,
             size_bytes=stored.size_bytes,
             modified=stored.modified,
         )
-        for path, stored in storage.objects_below(target).items()
-        if not stored.location.key.endswith("/")
-    ]
-    by_name: dict[PurePosixPath, ResultFile] = {}
-    for file in files:
-        other = by_name.setdefault(file.name, file)
-        if other is not file:
-            raise AwsError(
-                f"{other.location} and {file.location} would be one file here ({file.name}); "
-                "rename or remove one of them"
-            )
-    return files
+    return list(files.values())
 
 
 def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> Iterator[ResultFile]:
@@ -143,14 +143,22 @@ def _write_errors(path: Path) -> Iterator[None]:
         raise AwsError(f"cannot write {path}: {error.strerror}; name another folder") from error
 
 
-def _checked_name(name: str, target: S3Location) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in name:
-        raise AwsError(
-            f"{target} holds an object named {name!r}, which would be written outside the folder "
-            "it is fetched to; rename or remove it"
-        )
-    return path
+def is_inside(name: str, system: type[PurePath] = PurePath) -> bool:
+    r"""Return whether the name of an object is that of a file in a folder of this system.
+
+    >>> is_inside("a/b.json"), is_inside("../b"), is_inside("12:00.log", PureWindowsPath)
+    (True, False, False)
+    """
+    path = system(name)
+    is_windows = issubclass(system, PureWindowsPath)
+    is_special = is_windows and (":" in name or path.is_reserved())  # a drive, a stream, a device
+    return bool(path.parts) and not (
+        path.anchor or ".." in path.parts or "\\" in name or is_special
+    )
+
+
+def _bad_name(target: S3Location, name: str, why: str) -> AwsError:
+    return AwsError(f"{target} holds an object named {name!a}, which {why}; rename or remove it")
 
 
 def describe_results(

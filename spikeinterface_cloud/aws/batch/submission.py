@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError
 
@@ -83,15 +83,25 @@ def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
     return find_same_job(session.client("batch"), job.request["jobQueue"], job.name)
 
 
-def send(session: AwsSession, job: PreparedJob) -> str:
-    """Send a job, after its manifest if it has one, and return its id."""
+class SentJob(NamedTuple):
+    """A job that AWS has taken."""
+
+    job_id: str
+    account: str
+    region: str
+
+
+def send(session: AwsSession, job: PreparedJob) -> SentJob:
+    """Send a job, after its manifest if it has one."""
     if job.target is not None and job.manifest is not None:
         location = manifest.manifest_location(job.target, job.manifest)
         session.storage.write_object(location, job.manifest, manifest.CONTENT_TYPE)
     elif job.target is not None:
         _check_target_bucket(session, job, job.target.bucket)
     with translate_errors("submit the job"):
-        return str(session.client("batch").submit_job(**job.request)["jobId"])
+        reply = session.client("batch").submit_job(**job.request)
+    _, _, _, region, account, _ = reply["jobArn"].split(":", maxsplit=5)
+    return SentJob(reply["jobId"], account, region)
 
 
 def _check_target_bucket(session: AwsSession, job: PreparedJob, bucket: str) -> None:

@@ -34,6 +34,9 @@ ENV_FILE = ".env"
 #: where a refused value came from
 FROM_FILE = f"set in {ENV_FILE} or --env-file"
 
+#: the strongest first
+REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
+
 #: of the variables that give defaults of options
 PREFIX = "SPIKEINTERFACE_CLOUD_"
 
@@ -52,24 +55,26 @@ def option_name(parameter: str) -> str:
     return f"--{parameter.replace('_', '-')}"
 
 
-def load_env_file(
+def read_env_file(
     _context: click.Context, _parameter: click.Parameter, path: str | None
 ) -> dict[str, str]:
     """Add the variables of the file that the environment lacks to it, and return them.
 
-    This happens before the other options are read, as some of them are variables too.
+    This happens before the other options are read, as some of them are variables too. Spaces and
+    line ends around a variable of AWS are left out: no name or key has any.
     """
     from pathlib import Path  # not for `--help`
 
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        os.environ[name] = os.environ[name].strip()
+        if not os.environ[name]:
+            del os.environ[name]
     if path is None and not Path(ENV_FILE).is_file():
         return {}
     # most folders have no such file
-    from spikeinterface_cloud.config.dotenv import env_file_values
+    from spikeinterface_cloud.config.dotenv import load_env_file
 
-    values = env_file_values(Path(path or ENV_FILE))
-    new = {name: text for name, text in values.items() if text and not os.environ.get(name)}
-    os.environ.update(new)
-    return new
+    return load_env_file(Path(path or ENV_FILE))
 
 
 def check_variables(context: click.Context) -> None:
@@ -317,16 +322,17 @@ diagnosis_options = option_group(
 
 _session_options = option_group(
     "AWS account",
-    option("--profile", envvar="AWS_PROFILE", help="profile of ~/.aws  [variable: AWS_PROFILE]"),
+    # botocore reads the variables of both, by its own precedence
+    option("--profile", help="profile of ~/.aws  [variable: AWS_PROFILE]"),
     option(
         "--region",
-        envvar=["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"],
-        help="default: the profile's  [variables: AWS_REGION, AWS_DEFAULT_REGION, AWS_REGION_NAME]",
+        help="default: the profile's, or AWS_REGION_NAME  [variables: AWS_REGION, "
+        "AWS_DEFAULT_REGION]",
     ),
     option(
         "--env-file",
         type=click.Path(exists=True, dir_okay=False),
-        callback=load_env_file,
+        callback=read_env_file,
         is_eager=True,
         metavar="FILE",
         help=f"file with variables, which the environment overrides  [default: {ENV_FILE}]",
@@ -334,15 +340,37 @@ _session_options = option_group(
 )
 
 
+def choose_region(
+    profile: str | None, region: str | None, env_file: Mapping[str, str]
+) -> tuple[str | None, str | None]:
+    """Return the region to use, if it is certain, and one for a profile that has none.
+
+    A profile named by a flag or the environment takes precedence over a region of the file.
+    AWS_REGION_NAME is the region of the job's buckets, so that any other comes first.
+    """
+    buckets = os.environ.get("AWS_REGION_NAME")
+    variable = next((name for name in REGION_VARIABLES if os.environ.get(name)), None)
+    if region or variable is None:
+        return region, buckets
+    has_profile = profile or ("AWS_PROFILE" in os.environ and "AWS_PROFILE" not in env_file)
+    if has_profile and variable in env_file:
+        return None, os.environ[variable]
+    return os.environ[variable], buckets
+
+
 def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Callable[..., Any]:
     """Add the options of the AWS account to a command, which gets its `session`."""
 
     @wraps(command)
-    def with_session(profile: str | None, region: str | None, env_file: Any, **values: Any) -> Any:  # noqa: ARG001
+    def with_session(
+        profile: str | None, region: str | None, env_file: Mapping[str, str], **values: Any
+    ) -> Any:
         from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
 
         check_variables(click.get_current_context())
-        return command(session=AwsSession(profile, region, max_attempts), **values)
+        region, fallback = choose_region(profile, region, env_file)
+        session = AwsSession(profile, region, fallback_region=fallback, max_attempts=max_attempts)
+        return command(session=session, **values)
 
     return _session_options(with_session)
 

@@ -62,21 +62,21 @@ class Session(AwsSession):
 
     def __init__(self) -> None:
         super().__init__(region="us-east-1")
-        self._clients: dict[str, Any] = {}
+        self._stubbed: dict[str, Any] = {}
         self._stubs: dict[str, Stubber] = {}
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str | None = None) -> Any:  # noqa: ARG002
         """The client of a service, which reaches nobody."""
-        if service not in self._clients:
-            self._clients[service] = SESSION.create_client(
+        if service not in self._stubbed:
+            self._stubbed[service] = SESSION.create_client(
                 service,
                 region_name="us-east-1",
                 aws_access_key_id="key",
                 aws_secret_access_key="secret",
             )
-            self._stubs[service] = Stubber(self._clients[service])
+            self._stubs[service] = Stubber(self._stubbed[service])
             self._stubs[service].activate()
-        return self._clients[service]
+        return self._stubbed[service]
 
     def stub(self, service: str) -> Stubber:
         """What answers for a service."""
