@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,9 +16,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from spikeinterface_cloud.aws.cli import estimate_options, options
-from spikeinterface_cloud.aws.cli.click_sections import DefaultCommand, Program, SectionCommand
+from spikeinterface_cloud.aws.cli.click_sections import (
+    DefaultCommand,
+    JobId,
+    Program,
+    SectionCommand,
+)
 from spikeinterface_cloud.aws.infra.commands import infra
-from spikeinterface_cloud.errors import CloudJobError
+from spikeinterface_cloud.errors import CloudJobError, printable
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.aws.batch.jobs import JobState
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 #: the exit code of shells after Ctrl-C
 INTERRUPTED = 130
 
+several_jobs = click.argument("job_ids", nargs=-1, required=True, type=JobId(), metavar="JOB_ID...")
+
 
 def main() -> None:
     """Run the command; an expected error becomes lines on standard error and an exit code."""
@@ -39,8 +46,8 @@ def main() -> None:
     try:
         program.main(windows_expand_args=False)  # patterns are of S3 and DANDI, not of this folder
     except CloudJobError as error:
-        for line in str(error).splitlines():
-            echo_err(f"Error: {line}")
+        for line in str(error).split("\n"):
+            echo_err(f"Error: {printable(line)}")
         sys.exit(error.exit_code)
 
 
@@ -78,7 +85,7 @@ def submit(session: AwsSession, **given: Any) -> None:
         else:
             click.echo(job_id)
         if wanted.follow:
-            follow(session, job_id, wanted.poll_interval)
+            follow(session, job_id, wanted.poll_interval, echo_err)
 
 
 def prepare_one(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
@@ -86,11 +93,16 @@ def prepare_one(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]
     from spikeinterface_cloud.aws.batch.request import place
     from spikeinterface_cloud.aws.batch.submission import prepare_job
     from spikeinterface_cloud.aws.inputs.job_settings import forwarding_warnings, resolve_settings
+    from spikeinterface_cloud.aws.inputs.source_check import source_warnings
 
     settings = resolve_settings(wanted, os.environ)
     for warning in forwarding_warnings(settings, os.environ):
         echo_err(f"note: {warning}")
-    return [prepare_job(settings, place(session, wanted))]
+    prepared = prepare_job(settings, place(session, wanted))
+    if not wanted.dry_run:
+        for warning in source_warnings(session, settings):
+            echo_err(f"note: {printable(warning)}")
+    return [prepared]
 
 
 def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
@@ -101,7 +113,7 @@ def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob
     placed = place(session, wanted)
     found = find_jobs(wanted, os.environ, session)
     for note in found.notes:
-        echo_err(f"note: {note}")
+        echo_err(f"note: {printable(note)}")
     if not found.jobs:
         echo_err("there is nothing to submit")
         return []
@@ -151,7 +163,7 @@ def send(session: AwsSession, job: PreparedJob) -> str:
 
 
 @program.command(cls=SectionCommand)
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@several_jobs
 @options.session_options
 @options.json_option
 def status(session: AwsSession, job_ids: tuple[str, ...], as_json: bool) -> None:
@@ -159,11 +171,11 @@ def status(session: AwsSession, job_ids: tuple[str, ...], as_json: bool) -> None
 
     For an array, it shows how many of its jobs are in each state.
     """
-    from spikeinterface_cloud.aws.batch.jobs import look_up_all, queue_position
+    from spikeinterface_cloud.aws.batch.jobs import look_up_all, queue_positions
 
     batch = session.client("batch")
     jobs = look_up_all(batch, job_ids)
-    echo_jobs(jobs, as_json, [queue_position(batch, job) for job in jobs])
+    echo_jobs(jobs, as_json, queue_positions(batch, jobs))
 
 
 @program.command("list", cls=SectionCommand)
@@ -191,55 +203,64 @@ def list_(
 
 
 @program.command(cls=SectionCommand)
-@click.argument("job_id")
-@click.option("--follow", "until_end", is_flag=True, help="show new lines until the job ends")
+@several_jobs
+@click.option(
+    "--follow", "until_end", is_flag=True, help="show new lines until the job ends, and exit so"
+)
 @options.session_options
 @options.poll_option
-def logs(session: AwsSession, job_id: str, until_end: bool, poll_interval: float) -> None:
+def logs(
+    session: AwsSession, job_ids: tuple[str, ...], until_end: bool, poll_interval: float
+) -> None:
     """Show the log of a job, of all its attempts."""
-    from spikeinterface_cloud.aws.batch.logs import follow_log, show_log
+    from spikeinterface_cloud.aws.batch.logs import show_log
 
+    if until_end and len(job_ids) > 1:
+        raise click.UsageError("--follow is for one job; `wait` takes several.")
     if until_end:
-        with resumable(f"logs {job_id} --follow"):
-            echo_err(follow_log(session, job_id, poll_interval, click.echo, echo_err).describe())
-    elif why_empty := show_log(session, job_id, click.echo):
-        echo_err(why_empty)
+        follow(session, job_ids[0], poll_interval, click.echo)
+    for job_id in job_ids:
+        if len(job_ids) > 1:
+            echo_err(f"==> {job_id} <==")
+        if why_empty := show_log(session, job_id, click.echo):
+            echo_err(why_empty)
 
 
 @program.command(cls=SectionCommand)
-@click.argument("job_id")
+@several_jobs
 @options.session_options
 @options.poll_option
-def wait(session: AwsSession, job_id: str, poll_interval: float) -> None:
-    """Wait until a job ends, and exit with the exit code of its container.
+def wait(session: AwsSession, job_ids: tuple[str, ...], poll_interval: float) -> None:
+    """Wait until jobs end, and exit with the exit code of the first one that failed.
 
-    Ctrl-C stops the waiting, not the job.
+    Ctrl-C stops the waiting, not the jobs.
     """
-    from spikeinterface_cloud.aws.batch.wait import wait_for_end
+    from spikeinterface_cloud.aws.batch.wait import wait_for_ends
 
-    with resumable(f"wait {job_id}"):
-        exit_as(wait_for_end(session.client("batch"), job_id, poll_interval, echo_err))
+    with resumable(["wait", *job_ids]):
+        ended = wait_for_ends(session.client("batch"), job_ids, poll_interval, echo_err)
+        sys.exit(next((job.final_exit_code for job in ended if job.final_exit_code), 0))
 
 
 @program.command(cls=SectionCommand)
-@click.argument("job_id")
+@several_jobs
 @click.option("--reason", default="cancelled by its user", show_default=True, help="sent to AWS")
 @options.session_options
-def cancel(session: AwsSession, job_id: str, reason: str) -> None:
-    """End a job, or an array with all its jobs."""
-    from spikeinterface_cloud.aws.batch.jobs import look_up_one, terminate
+def cancel(session: AwsSession, job_ids: tuple[str, ...], reason: str) -> None:
+    """End jobs, or an array with all its jobs."""
+    from spikeinterface_cloud.aws.batch.jobs import look_up_all, terminate
 
     batch = session.client("batch")
-    job = look_up_one(batch, job_id)
-    if job.is_over:
-        echo_err(f"{job_id} has {job.status} already; there is nothing to cancel")
-    else:
-        terminate(batch, job_id, reason)
-        echo_err(f"{job_id} ends: {reason}")
+    for job in look_up_all(batch, job_ids):
+        if job.is_over:
+            echo_err(f"{job.job_id} has {job.status} already; there is nothing to cancel")
+        else:
+            terminate(batch, job.job_id, reason)
+            echo_err(f"{job.job_id} ends: {reason}")
 
 
 @program.command(cls=SectionCommand)
-@click.argument("job", metavar="JOB_ID|S3_URL")
+@click.argument("job", metavar="JOB_ID|S3_URL", type=JobId())
 @click.option("--download", "folder", metavar="FOLDER", help="download all files to this folder")
 @options.session_options
 @options.json_option
@@ -259,13 +280,13 @@ def results(session: AwsSession, job: str, folder: str | None, as_json: bool) ->
         click.echo("\n".join(found.describe_results(target, record, files)))
     if folder is not None:
         for file in found.download(storage, files, Path(folder)):
-            echo_err(f"fetched {file.name}")
-    if record is None:
+            echo_err(f"fetched {printable(str(file.name))}")
+    if record is None and (state is not None or not found.jobs_below(files)):
         raise found.no_record(target, state)
 
 
 @program.command(cls=SectionCommand)
-@click.argument("job_id", required=False)
+@click.argument("job_id", required=False, type=JobId())
 @options.diagnosis_options
 @options.impatient_session_options
 @options.json_option
@@ -312,34 +333,35 @@ def estimate(session: AwsSession, as_json: bool, **given: Any) -> None:
 program.add_command(infra)
 
 
-def follow(session: AwsSession, job_id: str, poll_interval: float) -> NoReturn:
-    """Show the log of a submitted job on standard error, and exit with its exit code."""
+def follow(
+    session: AwsSession, job_id: str, poll_interval: float, show: Callable[[str], None]
+) -> NoReturn:
+    """Show the log of a job until it ends, and exit with the exit code of its container."""
     from spikeinterface_cloud.aws.batch.logs import follow_log
 
-    with resumable(f"logs {job_id} --follow"):
-        exit_as(follow_log(session, job_id, poll_interval, echo_err, echo_err))
+    with resumable(["logs", job_id, "--follow"]):
+        job = follow_log(session, job_id, poll_interval, show, echo_err)
+        echo_err(job.describe())
+        sys.exit(job.final_exit_code)
 
 
 @contextmanager
-def resumable(command: str) -> Iterator[None]:
-    """At Ctrl-C, print the command that continues to watch the job, and exit."""
+def resumable(command: Sequence[str]) -> Iterator[None]:
+    """If the watching ends before the job, print the command that continues it, and exit."""
+    from spikeinterface_cloud.aws.batch.wait import WatchError
+
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, WatchError) as error:
         import shlex
 
-        words = ["python", sys.argv[0], *command.split()]
+        words = ["python", sys.argv[0], *command]
         given = click.get_current_context().params
         for name in ("profile", "region"):
             words += [f"--{name}", given[name]] if given[name] else []
-        echo_err(f"\nthe job goes on; to watch it again:\n  {shlex.join(words)}")
-        sys.exit(INTERRUPTED)
-
-
-def exit_as(job: JobState) -> NoReturn:
-    """Print how a job ended, and exit with the exit code of its container."""
-    echo_err(job.describe())
-    sys.exit(job.final_exit_code)
+        echo_err(f"Error: {error}" if isinstance(error, WatchError) else "")
+        echo_err(f"the job goes on; to watch it again:\n  {shlex.join(words)}")
+        sys.exit(error.exit_code if isinstance(error, WatchError) else INTERRUPTED)
 
 
 def echo_jobs(

@@ -77,6 +77,16 @@ class AwsSession:
 
         return S3Objects(self.client("s3"), raises=AwsError)
 
+    def quick_storage(self, endpoint_url: str | None) -> S3Objects:
+        """S3 at that server, or at the session's own, for questions that may stay unanswered."""
+        from spikeinterface_cloud.storage.s3 import S3Objects
+
+        retries: Any = {"mode": "standard", "total_max_attempts": 1}
+        config = Config(retries=retries, connect_timeout=3, read_timeout=5)
+        with translate_errors("connect to AWS (s3)"):
+            client = self._new_client("s3", endpoint_url=endpoint_url, config=config)
+        return S3Objects(client, raises=AwsError)
+
     def bucket_is_missing(self, bucket: str, endpoint_url: str | None) -> bool:
         """Return whether S3 says that there is no such bucket; no answer means no.
 
@@ -105,12 +115,12 @@ class AwsSession:
         endpoint = resolver.construct_endpoint("s3", self.client("batch").meta.region_name)
         return f"https://{endpoint['hostname'] if endpoint else 's3.amazonaws.com'}"
 
-    def _new_client(self, service: str, region: str | None) -> Any:
+    def _new_client(self, service: str, region: str | None = None, **options: Any) -> Any:
         # adaptive: it slows down as a whole while AWS throttles
         retries: Any = {"mode": "adaptive", "max_attempts": self._max_attempts}
-        config = Config(retries=retries, max_pool_connections=32)
+        options = {"config": Config(retries=retries, max_pool_connections=32), **options}
         session = self._botocore_session()
-        client = session.create_client(service, region_name=region or self._region, config=config)
+        client = session.create_client(service, region_name=region or self._region, **options)
         refuse_foreign_replies(client)
         return client
 

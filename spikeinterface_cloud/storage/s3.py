@@ -46,6 +46,10 @@ NO_CONDITIONS = frozenset({"501", "NotImplemented"})
 KEYED_ENCRYPTION = frozenset({"aws:kms", "aws:kms:dsse"})
 
 
+#: the storage classes that nobody can read at once
+ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredObject:
     """One object as S3 lists it."""
@@ -55,6 +59,12 @@ class StoredObject:
     #: without quotes
     etag: str | None
     modified: datetime
+    storage_class: str = "STANDARD"
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether it has to be restored before it can be read, if it has not been yet."""
+        return self.storage_class in ARCHIVES
 
 
 class ObjectDiffers(Exception):
@@ -84,13 +94,13 @@ class S3Objects:
         self._unsigned = unsigned
         self._raises = raises
 
-    def list_objects(self, folder: S3Location) -> list[StoredObject]:
+    def list_objects(self, folder: S3Location, pages: int | None = None) -> list[StoredObject]:
         """Return the objects inside `folder`, at any depth, or the one object of that name.
 
-        Nothing is a SourceError.
+        With `pages`, only the first ones. Nothing is a SourceError.
         """
         try:
-            objects = list(self.objects_below(folder).values())
+            objects = list(self.objects_below(folder, pages=pages).values())
         except (SourceError, AwsError):
             if folder.key:  # a role may be allowed to read one object and not to list its bucket
                 with suppress(CloudJobError):
@@ -103,13 +113,15 @@ class S3Objects:
             raise SourceError(f"{folder} holds no objects{self._similar(folder)}")
         return objects
 
-    def objects_below(self, folder: S3Location, start: str = "") -> dict[str, StoredObject]:
+    def objects_below(
+        self, folder: S3Location, start: str = "", pages: int | None = None
+    ) -> dict[str, StoredObject]:
         """Return the objects inside `folder`, at any depth, by path below it; there may be none.
 
         Only those whose paths begin with `start`.
         """
         prefix = f"{folder.key}/" if folder.key else ""
-        listed = self._list(folder, prefix + start)
+        listed = self._list(folder, prefix + start, pages)
         return {each.location.key.removeprefix(prefix): each for each in listed}
 
     def folders_in(self, folder: S3Location) -> set[str]:
@@ -129,6 +141,7 @@ class S3Objects:
             size_bytes=int(head["ContentLength"]),
             etag=plain_etag(head.get("ETag")),
             modified=head["LastModified"],
+            storage_class=head.get("StorageClass", "STANDARD"),
         )
 
     def object_exists(self, location: S3Location) -> bool:
@@ -312,6 +325,7 @@ class S3Objects:
                         size_bytes=int(entry["Size"]),
                         etag=plain_etag(entry.get("ETag")),
                         modified=entry["LastModified"],
+                        storage_class=entry.get("StorageClass", "STANDARD"),
                     )
 
     def _put(self, location: S3Location, body: bytes, **options: Any) -> str:

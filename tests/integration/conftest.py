@@ -20,7 +20,10 @@ BUCKET = "lab-results"
 def account() -> Iterator[AwsServer]:
     """An account with a queue, a job definition and a bucket for results."""
     with aws_server() as server:
-        server.client("s3").create_bucket(Bucket=BUCKET)
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket=BUCKET)
+        s3.create_bucket(Bucket="lab-data")  # of the source of tests.support.laptop.JOB
+        s3.put_object(Bucket="lab-data", Key="raw/session1/a.ap.bin", Body=b"1")
         yield server
 
 

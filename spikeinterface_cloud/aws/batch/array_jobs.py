@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import click
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.aws.batch.request import build_request
-from spikeinterface_cloud.aws.batch.results import RECORD
+from spikeinterface_cloud.aws.batch.results import RECORD, parse_record
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
@@ -25,6 +24,7 @@ from spikeinterface_cloud.aws.table import table
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import DandiAccess
+from spikeinterface_cloud.errors import printable
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class ManyJobs:
     def overview(self) -> str:
         """Return a table of the first jobs, and the number and size of all."""
         rows = [
-            (str(job.settings.source), _size(job.size_bytes), str(job.target))
+            (printable(str(job.settings.source)), _size(job.size_bytes), printable(str(job.target)))
             for job in self.jobs[:SHOWN]
         ]
         lines = [table(rows, align=("left", "right", "left"))]
@@ -119,8 +119,8 @@ def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob
     def has_succeeded(job: ListedJob) -> bool:
         content = storage.read_if_exists(job.target.child(RECORD))
         try:
-            return bool(content and json.loads(content)["status"] == "succeeded")
-        except (ValueError, KeyError, TypeError):  # not a record
+            return content is not None and parse_record(content).status == "succeeded"
+        except ValueError:  # not a record
             return False
 
     with ThreadPoolExecutor(N_THREADS) as threads:

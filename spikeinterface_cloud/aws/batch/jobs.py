@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from spikeinterface_cloud.aws.cli.options import STATUSES
@@ -88,10 +90,26 @@ class JobState:
         return len(self.attempts) + (self.status in ("STARTING", "RUNNING"))
 
     @property
+    def _log_configuration(self) -> Mapping[str, Any]:
+        configuration: Mapping[str, Any] = self._container.get("logConfiguration", {})
+        return configuration
+
+    @property
+    def log_driver(self) -> str:
+        """Where its log goes to; `awslogs` is CloudWatch."""
+        return str(self._log_configuration.get("logDriver", "awslogs"))
+
+    @property
     def log_group(self) -> str:
         """The group of its log streams."""
-        options = self._container.get("logConfiguration", {}).get("options", {})
+        options = self._log_configuration.get("options", {})
         return str(options.get("awslogs-group", DEFAULT_LOG_GROUP))
+
+    @property
+    def log_region(self) -> str | None:
+        """The region of its log, if that is not the job's."""
+        region: str | None = self._log_configuration.get("options", {}).get("awslogs-region")
+        return region
 
     @property
     def log_streams(self) -> list[str]:
@@ -122,6 +140,13 @@ class JobState:
         """The variables of its container."""
         variables = self._container.get("environment", ())
         return {variable["name"]: variable["value"] for variable in variables}
+
+    def time(self, name: str) -> str | None:
+        """Return one of the reply's times, like `startedAt`, in UTC, if it has come."""
+        milliseconds = self.reply.get(name)
+        if not milliseconds:
+            return None
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
 
     def elapsed_s(self, now_s: float) -> float | None:
         """Return the seconds since the job started, or that it took, if it has started."""
@@ -218,18 +243,15 @@ def terminate(batch: BatchClient, job_id: str, reason: str) -> None:
         batch.terminate_job(jobId=job_id, reason=reason)
 
 
-def queue_position(batch: BatchClient, job: JobState) -> int | None:
-    """Return the place of a waiting job in its queue, from 1.
+def queue_positions(batch: BatchClient, jobs: Sequence[JobState]) -> list[int | None]:
+    """Return the place of each waiting job in its queue, from 1; a queue is asked once.
 
     AWS knows the first hundred jobs only; not everyone may ask.
     """
-    if job.status != "RUNNABLE":
-        return None
-    try:
-        with translate_errors("look at the queue"):
-            reply = batch.get_job_queue_snapshot(jobQueue=job.queue)
-    except AwsError:
-        return None
-    front = [waiting["jobArn"] for waiting in reply["frontOfQueue"]["jobs"]]
-    arn = job.reply.get("jobArn")
-    return front.index(arn) + 1 if arn in front else None
+    positions: dict[str, int] = {}
+    for queue in {job.queue for job in jobs if job.status == "RUNNABLE"}:
+        with suppress(AwsError), translate_errors("look at the queue"):
+            reply = batch.get_job_queue_snapshot(jobQueue=queue)
+            front = [waiting["jobArn"] for waiting in reply["frontOfQueue"]["jobs"]]
+            positions |= {arn: place for place, arn in enumerate(front, 1)}
+    return [positions.get(str(job.reply.get("jobArn"))) for job in jobs]

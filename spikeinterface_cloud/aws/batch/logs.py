@@ -13,6 +13,7 @@ from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
 from spikeinterface_cloud.aws.batch.wait import announce_changes, watch
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_errors
+from spikeinterface_cloud.errors import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -28,14 +29,16 @@ class LogStream:
         self._logs = logs
         self._location = {"logGroupName": group, "logStreamName": name}
         self._token: str | None = None
-        #: whether it existed at a reading
+        #: whether it existed at a reading, and had lines
         self.exists = False
+        self.has_lines = False
 
     def read(self) -> Iterator[str]:
         """Yield the new lines; none while the stream does not exist yet."""
         while page := self._page():
             self.exists = True
             for event in page["events"]:
+                self.has_lines = True
                 yield _line(event)
             # a page may be empty in the middle: only the same token twice is the end
             if page["nextForwardToken"] == self._token:
@@ -56,34 +59,51 @@ class LogStream:
 class JobLog:
     """The log of a job that is no array: the streams of its attempts, as they become known."""
 
-    def __init__(self, logs: CloudWatchLogsClient) -> None:
-        self._logs = logs
+    def __init__(self, session: AwsSession) -> None:
+        self._session = session
         self._streams: dict[str, LogStream] = {}
 
     def read(self, job: JobState) -> Iterator[str]:
         """Yield the new lines, attempt by attempt."""
+        if job.log_driver != "awslogs":
+            return
+        logs = self._session.client("logs", job.log_region)
         for name in job.log_streams:
-            stream = self._streams.setdefault(name, LogStream(self._logs, job.log_group, name))
+            stream = self._streams.setdefault(name, LogStream(logs, job.log_group, name))
             try:
                 yield from stream.read()
             except AwsError as error:
                 if not error.retryable or job.is_over:
                     raise
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no stream has existed yet."""
-        return not any(stream.exists for stream in self._streams.values())
+    def why_empty(self, job: JobState) -> str | None:
+        """Return why no line has been read; None if some have."""
+        if any(stream.has_lines for stream in self._streams.values()):
+            return None
+        reason = f": {job.reason}" if job.reason else ""
+        place = f"{job.log_group} of {job.log_region}" if job.log_region else job.log_group
+        if job.log_driver != "awslogs":
+            return f"{job.job_id} logs by {job.log_driver}, which this program cannot read"
+        if not job.is_over:
+            return f"no log yet, {job.job_id} is {job.status}{reason}"
+        if job.exit_code is None and job.status == "FAILED":
+            return f"no log, as {job.job_id} never started{reason}"
+        if any(stream.exists for stream in self._streams.values()):
+            return (
+                f"no lines left in {place}, which deletes them after its retention; "
+                f"{job.job_id} is {job.status}{reason}"
+            )
+        return f"no log in {place}; {job.job_id} is {job.status}{reason}"
 
 
 def show_log(session: AwsSession, job_id: str, show: Callable[[str], None]) -> str | None:
     """Show the log that a job has now, line by line; return why there is none, if there is none."""
     job = look_up_one(session.client("batch"), job_id)
     job.check_is_no_array("a log")
-    log = JobLog(session.client("logs"))
+    log = JobLog(session)
     for line in log.read(job):
         show(line)
-    return why_empty(job) if log.is_empty else None
+    return log.why_empty(job)
 
 
 def follow_log(
@@ -95,31 +115,35 @@ def follow_log(
 ) -> JobState:
     """Pass each line of a job's log to `show` until the job ends, and return its last state.
 
-    Changes of the state go to `echo`; an array has no log, only these.
+    Changes of the state go to `echo`, as does a log that cannot be read, which does not end the
+    watching; an array has no log.
     """
-    log = JobLog(session.client("logs"))
-    for state in announce_changes(watch(session.client("batch"), job_id, poll_interval_s), echo):
-        for line in log.read(state):
-            show(line)
+    log = JobLog(session)
+    problems: set[str] = set()
+
+    def show_new_lines(state: JobState) -> None:
+        try:
+            for line in log.read(state):
+                show(line)
+        except AwsError as error:
+            if str(error) not in problems:
+                echo(f"note: {error}; the job is watched without its log")
+            problems.add(str(error))
+
+    batch = session.client("batch")
+    for state in announce_changes(watch(batch, [job_id], poll_interval_s), echo):
+        show_new_lines(state)
     time.sleep(min(poll_interval_s, DELIVERY_S))
-    for line in log.read(state):
-        show(line)
+    show_new_lines(state)
+    has_run = state.exit_code is not None and state.array_size is None
+    if has_run and not problems and (why := log.why_empty(state)):
+        echo(f"note: {why}")
     return state
-
-
-def why_empty(job: JobState) -> str:
-    """Return why a job has no log."""
-    reason = f": {job.reason}" if job.reason else ""
-    if not job.is_over:
-        return f"no log yet, {job.job_id} is {job.status}{reason}"
-    if job.exit_code is None and job.status == "FAILED":
-        return f"no log, as {job.job_id} never started{reason}"
-    return f"no log in {job.log_group}; {job.job_id} is {job.status}{reason}"
 
 
 def _line(event: Any) -> str:
     """Return a line with its time: the program's own have one, others get that of the log."""
-    message = str(event["message"]).rstrip("\n")
+    message = printable(str(event["message"]).rstrip("\r\n").expandtabs())
     logged = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
     stamp = logged.strftime("%Y-%m-%dT%H:%M:%SZ")
     return message if message[:11] == stamp[:11] else f"{stamp} {message}"

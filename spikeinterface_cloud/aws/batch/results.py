@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up_one
+from spikeinterface_cloud.aws.inputs.s3_urls import as_s3_url
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import AwsError
+from spikeinterface_cloud.aws_errors import AwsError, one_line
 from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
-from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.errors import SettingsError, printable
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class ResultFile:
 
 def locate(session: AwsSession, job: str) -> tuple[S3Location, JobState | None]:
     """Return the target of a job named by its id or its target, and for an id the job's state."""
+    job = as_s3_url("results", job)
     if not job.startswith("s3://"):
         state = look_up_one(session.client("batch"), job)
         return target_of(session.storage, state), state
@@ -72,16 +75,43 @@ def target_of(storage: S3Objects, job: JobState) -> S3Location:
     return parse_s3(variables["TARGET_AWS_S3_BUCKET"], variables.get("TARGET_AWS_S3_BUCKET_FOLDER"))
 
 
-def read_record(storage: S3Objects, target: S3Location) -> dict[str, Any] | None:
+class SorterEntry(BaseModel):
+    """What is shown of a sorter's run."""
+
+    sorter: str
+    outcome: str
+    reason: str | None = None
+    n_units: int | None = None
+
+
+class Record(BaseModel):
+    """A `run.json`; what is not shown is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: str
+    error: str | None = None
+    sorters: list[SorterEntry] = []
+
+
+def parse_record(content: bytes) -> Record:
+    """Read the content of a `run.json`; ValueError if it is none."""
+    return Record.model_validate_json(content)
+
+
+def read_record(storage: S3Objects, target: S3Location) -> Record | None:
     """Return the content of `run.json`, or None if there is none (yet)."""
-    data = storage.read_if_exists(target.child(RECORD))
-    if data is None:
+    content = storage.read_if_exists(target.child(RECORD))
+    if content is None:
         return None
     try:
-        record: dict[str, Any] = json.loads(data)
-    except ValueError as error:
-        raise AwsError(f"{target.child(RECORD)} is not JSON ({error})") from error
-    return record
+        return parse_record(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        reason = one_line(": ".join([*map(str, problem["loc"]), problem["msg"]]))
+        raise AwsError(
+            f"{target.child(RECORD)} is not the record of a job ({reason}); check the target"
+        ) from error
 
 
 def list_results(storage: S3Objects, target: S3Location) -> list[ResultFile]:
@@ -161,28 +191,37 @@ def _bad_name(target: S3Location, name: str, why: str) -> AwsError:
     return AwsError(f"{target} holds an object named {name!a}, which {why}; rename or remove it")
 
 
+def jobs_below(files: Sequence[ResultFile]) -> list[PurePosixPath]:
+    """Return the folders with a record of their own, as an array's target has them."""
+    return [
+        file.name.parent for file in files if file.name.name == RECORD and file.name.parent.name
+    ]
+
+
 def describe_results(
-    target: S3Location, record: Mapping[str, Any] | None, files: Sequence[ResultFile]
+    target: S3Location, record: Record | None, files: Sequence[ResultFile]
 ) -> Iterator[str]:
     """Yield lines on the run, its sorters, and its files."""
     if record is not None:
-        error = f": {record['error']}" if record.get("error") else ""
-        yield f"{target}: {record.get('status')}{error}"
-        for run in record.get("sorters", ()):
-            why = f": {run['reason']}" if run.get("reason") else f", {run.get('n_units')} units"
-            yield f"{run.get('sorter')}: {run.get('outcome')}{why}"
+        error = f": {record.error}" if record.error else ""
+        yield printable(f"{target}: {record.status}{error}")
+        for run in record.sorters:
+            why = f": {run.reason}" if run.reason else f", {run.n_units} units"
+            yield printable(f"{run.sorter}: {run.outcome}{why}")
+    elif below := jobs_below(files):
+        yield f"{target}: the results of {len(below)} jobs, each in a folder of its own"
     for file in files:
-        yield f"{format_bytes(file.size_bytes):>10}  {file.name}"
+        yield f"{format_bytes(file.size_bytes):>10}  {printable(str(file.name))}"
     total = format_bytes(sum(file.size_bytes for file in files))
     yield f"{total:>10}  in {len(files)} files"
 
 
 def result_values(
-    target: S3Location, record: Mapping[str, Any] | None, files: Sequence[ResultFile]
+    target: S3Location, record: Record | None, files: Sequence[ResultFile]
 ) -> dict[str, Any]:
     """Return what `--json` prints about results."""
     return {
         "target": str(target),
-        "run": record,
+        "run": record and record.model_dump(exclude_unset=True),
         "files": [{"name": str(file.name), "sizeBytes": file.size_bytes} for file in files],
     }

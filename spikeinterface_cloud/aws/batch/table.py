@@ -36,6 +36,12 @@ def _values(job: JobState, position: int | None) -> dict[str, Any]:
         "queuePosition": position,
         "arraySize": job.array_size,
         "arrayCounts": job.array_counts or None,
+        "createdAt": job.time("createdAt"),
+        "startedAt": job.time("startedAt"),
+        "stoppedAt": job.time("stoppedAt"),
+        "jobQueue": job.queue or None,
+        "logGroup": job.log_group if job.log_streams else None,
+        "logStream": job.log_streams[-1] if job.log_streams else None,
     }
 
 

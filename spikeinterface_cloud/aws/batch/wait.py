@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up, no_such_job
@@ -22,21 +23,27 @@ UNKNOWN_REPLIES = 5
 LONG_WAIT_S = 600
 
 
-def watch(batch: BatchClient, job_id: str, poll_interval_s: float) -> Iterator[JobState]:
-    """Yield the state of a job every `poll_interval_s` seconds, the last one when it has ended."""
-    unknown = 0
-    while True:
-        state = _query(batch, job_id, poll_interval_s)
-        if state is not None:
-            yield state
-            unknown = 0
-            if state.is_over:
-                return
-        else:
-            unknown += 1
-            if unknown == UNKNOWN_REPLIES:
+class WatchError(AwsError):
+    """AWS does not say any more how a job is (77); the job goes on."""
+
+    exit_code = 77
+
+
+def watch(batch: BatchClient, job_ids: Sequence[str], poll_interval_s: float) -> Iterator[JobState]:
+    """Yield the state of each job every `poll_interval_s` seconds, the last time at its end."""
+    unknown: Counter[str] = Counter()
+    running = list(dict.fromkeys(job_ids))
+    while running:
+        states = _query(batch, running, poll_interval_s)
+        for job_id in running:
+            unknown[job_id] = 0 if job_id in states else unknown[job_id] + 1
+            if unknown[job_id] == UNKNOWN_REPLIES:
                 raise no_such_job(job_id, batch)
-        time.sleep(poll_interval_s)
+            if job_id in states:
+                yield states[job_id]
+        running = [each for each in running if each not in states or not states[each].is_over]
+        if running:
+            time.sleep(poll_interval_s)
 
 
 def announce_changes(states: Iterable[JobState], echo: Callable[[str], None]) -> Iterator[JobState]:
@@ -44,35 +51,43 @@ def announce_changes(states: Iterable[JobState], echo: Callable[[str], None]) ->
 
     If no machine comes for long, it is suggested once to find out why.
     """
-    last_line = ""
-    since, hinted = time.monotonic(), False
+    said: dict[str, tuple[str, float]] = {}
+    hinted: set[str] = set()
     for state in states:
-        line = state.describe()
-        if line != last_line and not state.is_over:
-            echo(line)
-            last_line, since = line, time.monotonic()
-        if state.status == "RUNNABLE" and not hinted and time.monotonic() - since > LONG_WAIT_S:
-            echo(f"still no machine; find out why: python submit_job.py diagnose {state.job_id}")
-            hinted = True
+        job_id, line = state.job_id, state.describe()
+        last_line, since = said.get(job_id, ("", 0.0))
+        if line != last_line:
+            said[job_id] = line, time.monotonic()
+            if not state.is_over:
+                echo(line)
+        elif state.status == "RUNNABLE" and time.monotonic() - since > LONG_WAIT_S:
+            if job_id not in hinted:
+                echo(f"still no machine; find out why: python submit_job.py diagnose {job_id}")
+            hinted.add(job_id)
         yield state
 
 
-def wait_for_end(
-    batch: BatchClient, job_id: str, poll_interval_s: float, echo: Callable[[str], None]
-) -> JobState:
-    """Return the state in which a job ended."""
-    for state in announce_changes(watch(batch, job_id, poll_interval_s), echo):
-        last = state
-    return last
+def wait_for_ends(
+    batch: BatchClient, job_ids: Sequence[str], poll_interval_s: float, echo: Callable[[str], None]
+) -> list[JobState]:
+    """Return the states in which jobs ended, in their order, and print each as it comes."""
+    ended: dict[str, JobState] = {}
+    for state in announce_changes(watch(batch, job_ids, poll_interval_s), echo):
+        if state.is_over:
+            ended[state.job_id] = state
+            echo(state.describe())
+    return [ended[job_id] for job_id in job_ids]
 
 
-def _query(batch: BatchClient, job_id: str, poll_interval_s: float) -> JobState | None:
-    """Return the state, or None if AWS does not know the job."""
+def _query(
+    batch: BatchClient, job_ids: Sequence[str], poll_interval_s: float
+) -> dict[str, JobState]:
+    """Return the states of the jobs that AWS knows."""
     while True:
         try:
-            return look_up(batch, [job_id]).get(job_id)
+            return look_up(batch, job_ids)
         except AwsError as error:
             if not error.retryable:
-                raise
+                raise WatchError(str(error)) from error
             logger.warning("%s; the job goes on, and is still watched", error)
             time.sleep(poll_interval_s)

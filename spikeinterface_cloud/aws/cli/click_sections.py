@@ -20,6 +20,18 @@ DEFAULT_COMMAND = "submit"
 #: the heading of an option without a section, like `--help`
 OTHER_SECTION = "Options"
 
+#: the id of a job, or of a child of an array
+JOB_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?::\d+)?")
+
+#: how the ARN of a job begins, and the URL of its page in the console
+PLACES = re.compile(r"arn:[^:]+:batch:|https://[^/]*console[^/]*/batch/")
+
+#: the region in the ARN of a job, and in the URL of its page
+REGION = re.compile(r"^arn:[^:]+:batch:([a-z0-9-]+):|[?&]region=([a-z0-9-]+)")
+
+#: where the context keeps it
+JOB_REGION = f"{__name__}.region"
+
 AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
 
 
@@ -136,6 +148,28 @@ class Pair(click.ParamType[Any, Any]):
         if not sign or not name.strip():
             self.fail(f"{value!r} is not of the form NAME=VALUE.", param, ctx)
         return name.strip(), text
+
+
+class JobId(click.ParamType[Any, Any]):
+    """The id of a job, or its ARN or page in the console, whose region is then the one to ask."""
+
+    name = "JOB_ID"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,
+    ) -> str:
+        """Return the id alone."""
+        text = str(value).strip()
+        found = JOB_ID.search(text.replace("%3A", ":"))
+        if found is None or not PLACES.match(text):
+            return text
+        region = REGION.search(text)
+        if region is not None and ctx is not None:
+            ctx.meta[JOB_REGION] = region[1] or region[2]
+        return found[0]
 
 
 class Quantity(click.ParamType[Any, Any]):

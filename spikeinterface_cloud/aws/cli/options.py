@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from spikeinterface_cloud.aws.cli.click_sections import (
+    JOB_REGION,
+    JobId,
     Pair,
     Quantity,
     duration,
@@ -265,8 +267,8 @@ job_options = option_group(
     ),
     option(
         "--depends-on",
+        type=JobId(),
         multiple=True,
-        metavar="JOB_ID",
         help="a job that must succeed first; repeatable",
     ),
 )
@@ -367,7 +369,9 @@ def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Call
     ) -> Any:
         from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
 
-        check_variables(click.get_current_context())
+        context = click.get_current_context()
+        check_variables(context)
+        region = context.params["region"] = region or context.meta.get(JOB_REGION)
         region, fallback = choose_region(profile, region, env_file)
         session = AwsSession(profile, region, fallback_region=fallback, max_attempts=max_attempts)
         return command(session=session, **values)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from spikeinterface_cloud.aws.cli.options import FROM_FILE, VARIABLES, option_name
 from spikeinterface_cloud.aws.cli.values import SubmitOptions
+from spikeinterface_cloud.aws.inputs.s3_urls import as_s3_url
 from spikeinterface_cloud.aws.inputs.secrets import check_no_secret, is_secret
 from spikeinterface_cloud.config.catalog.snapshot import find_unknown_names
 from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, merge_environments
@@ -111,6 +112,7 @@ def source_variables(url: str) -> dict[str, str]:
     >>> source_variables("dandi://dandi/000006@draft/sub-1/a.nwb")
     {'DANDISET_S3_FILE_URL': 'dandi://dandi/000006@draft/sub-1/a.nwb'}
     """
+    url = as_s3_url("--source", url)
     if url.startswith(("dandi://", "https://", "http://", "DANDI:")):
         return {"DANDISET_S3_FILE_URL": url}
     if not url.startswith("s3://"):
@@ -130,6 +132,7 @@ def target_variables(url: str) -> dict[str, str]:
     >>> target_variables("s3://lab-results/session1/")
     {'TARGET_AWS_S3_BUCKET': 'lab-results', 'TARGET_AWS_S3_BUCKET_FOLDER': 'session1'}
     """
+    url = as_s3_url("--target", url)
     if not url.startswith("s3://"):
         raise SettingsError(
             f"--target: {url!r} is not on S3, and the job's machine is deleted with its files; "

@@ -7,11 +7,13 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
+from spikeinterface_cloud.aws.inputs.s3_urls import as_s3_url
+from spikeinterface_cloud.aws.inputs.source_check import archive_warnings
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
-    from spikeinterface_cloud.storage.s3 import S3Objects
+    from spikeinterface_cloud.storage.s3 import S3Objects, StoredObject
 
 #: every folder
 DEFAULT_PATTERN = "*/"
@@ -31,11 +33,12 @@ def prefix_recordings(
     folders in folders, `*.nwb` for objects. A folder that holds the target is no recording.
     """
     try:
-        folder = parse_s3(prefix, None)
+        folder = parse_s3(as_s3_url("--source-prefix", prefix), None)
     except ValueError as error:
         raise SettingsError(f"--source-prefix: {error}") from error
     pattern = (pattern or DEFAULT_PATTERN).lstrip("/")
-    sizes, others = _find(storage, folder, pattern)
+    found, others = _find(storage, folder, pattern)
+    sizes = {name: sum(each.size_bytes for each in objects) for name, objects in found.items()}
     results = [name for name in sizes if target and target.is_within(folder.child(name))]
     for name in results:
         del sizes[name]
@@ -56,14 +59,19 @@ def prefix_recordings(
             )
             for name, size_bytes in sizes.items()
         ),
-        notes=tuple(f"left out {name}, where the results go" for name in results),
+        notes=(
+            *(f"left out {name}, where the results go" for name in results),
+            *archive_warnings(each for name in sizes for each in found[name]),
+        ),
     )
 
 
-def _find(storage: S3Objects, folder: S3Location, pattern: str) -> tuple[dict[str, int], set[str]]:
-    """Return the bytes of each match, and some names of the first level that do not match."""
+def _find(
+    storage: S3Objects, folder: S3Location, pattern: str
+) -> tuple[dict[str, list[StoredObject]], set[str]]:
+    """Return the objects of each match, and some names of the first level that do not match."""
     levels = pattern.rstrip("/").split("/")
-    sizes: dict[str, int] = {}
+    found: dict[str, list[StoredObject]] = {}
     others: set[str] = set()
     for path, stored in storage.objects_below(folder, _literal_start(pattern)).items():
         parts = path.split("/")
@@ -71,10 +79,10 @@ def _find(storage: S3Objects, folder: S3Location, pattern: str) -> tuple[dict[st
         is_inside = len(parts) > len(levels)
         if matches and is_inside == pattern.endswith("/"):
             name = "/".join(parts[: len(levels)])
-            sizes[name] = sizes.get(name, 0) + stored.size_bytes
+            found.setdefault(name, []).append(stored)
         elif len(others) < SHOWN:
             others.add(parts[0] + "/" * (len(parts) > 1))
-    return sizes, others
+    return found, others
 
 
 def _literal_start(pattern: str) -> str:

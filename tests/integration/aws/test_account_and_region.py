@@ -160,7 +160,16 @@ def test_submission_shows_account_and_region(laptop: Laptop) -> None:
 
 def test_question_about_a_list_shows_account_and_region(laptop: Laptop, aws: AwsServer) -> None:
     (laptop.folder / "jobs.csv").write_text("AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER\nlab,raw/1\n")
-    job = ("--csv", "jobs.csv", "--sorters", "simple", "--target", "s3://lab-results/all")
+    job = (
+        "--csv",
+        "jobs.csv",
+        "--data-type",
+        "spikeglx",
+        "--sorters",
+        "simple",
+        "--target",
+        "s3://lab-results/all",
+    )
     code, output = laptop.answer("n", *job, *PLACE)
     assert code == 1
     assert "in account 123456789012, us-east-1" in output

@@ -122,7 +122,7 @@ def test_mfa_without_terminal_is_one_line(laptop: Laptop) -> None:
     write_config(laptop, MFA)
     done = laptop.run("status", JOB_ID, "--profile", "lab", env=NO_KEYS)
     assert "the profile lab asks for an MFA code, and there is no terminal" in done.stderr
-    assert "Warning" not in done.stderr
+    assert "GetPassWarning" not in done.stderr
     assert done.returncode == 1
 
 

@@ -6,11 +6,12 @@ import json
 import os
 import time
 import uuid
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import pytest
 
+from spikeinterface_cloud.aws.batch.results import is_inside
 from tests.integration.conftest import BUCKET
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
 from tests.support.laptop import PLACE, Laptop
@@ -220,3 +221,93 @@ def test_job_of_another_program_has_no_target(laptop: Laptop, aws: AwsServer) ->
     done = laptop.run("results", job_id)
     assert done.returncode == 1
     assert f"{job_id} names no target on S3" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b'"text"',
+        b"null",
+        b"1",
+        b"{}",
+        b"not json",
+        b"",
+        b"\xff\xfe",
+        b"[" * 200_000,
+        b'{"status": "failed", "sorters": null}',
+        b'{"status": "failed", "sorters": 3}',
+        b'{"status": "failed", "sorters": ["simple"]}',
+        b'{"status": "failed", "error": {"a": 1}}',
+        b'{"status": "\\ud800"}',
+    ],
+    ids=lambda content: content[:40].decode("latin-1"),
+)
+def test_record_that_is_none_is_refused(laptop: Laptop, aws: AwsServer, content: bytes) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"run.json": content})
+    for options in ([], ["--json"]):
+        done = laptop.run("results", f"s3://{BUCKET}/{folder}", *options)
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"Error: s3://{BUCKET}/{folder}/run.json is not the record of a job")
+        assert done.returncode == 1
+
+
+def test_control_characters_of_a_bucket_are_escaped(laptop: Laptop, aws: AwsServer) -> None:
+    folder = str(uuid.uuid4())
+    evil = "x\x1b]0;title\x07\nfetched everything\x9b2J"
+    record = {"status": evil, "error": evil, "sorters": [{"sorter": evil, "outcome": evil}]}
+    put(aws, folder, {"run.json": json.dumps(record).encode(), "x\nfetched \x7f.txt": b"1"})
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    assert done.returncode == 0, done.stderr
+    for text in (done.stdout, done.stderr):
+        assert all(line.isprintable() for line in text.splitlines())
+        assert not any(line.startswith("fetched everything") for line in text.splitlines())
+    assert "x\\x1b]0;title\\x07\\nfetched everything\\x9b2J" in done.stdout
+    assert "fetched x\\nfetched \\x7f.txt" in done.stderr
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}/no\x1b]0;title\x07")
+    assert done.stderr.isprintable() or "\x1b" not in done.stderr
+
+
+def test_results_of_the_folder_of_an_array_are_no_error(laptop: Laptop, aws: AwsServer) -> None:
+    parent = f"array-{uuid.uuid4()}"
+    for child in ("mouse1/day1", "mouse2/day1"):
+        put(aws, f"{parent}/{child}", FILES)
+    put(aws, f"{parent}/manifests", {"a.jsonl": b"{}\n"})
+    url = f"s3://{BUCKET}/{parent}"
+    done = laptop.run("results", url, "--download", "here")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == (
+        f"{url}: the results of 2 jobs, each in a folder of its own"
+    )
+    assert set(tree(laptop.folder / "here")) >= {f"mouse1/day1/{name}" for name in FILES}
+
+
+def test_object_over_another_of_the_same_path_is_refused(laptop: Laptop, aws: AwsServer) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"a/b": b"1", "a//b": b"2"})
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    assert done.returncode == 1
+    assert "which would be written over another one of the same name" in done.stderr
+    assert not (laptop.folder / "here").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "on_posix", "on_windows"),
+    [
+        ("simple/a b.npy", True, True),
+        ("C:/Windows/evil.txt", True, False),
+        ("c:evil.txt", True, False),
+        ("simple/x:y", True, False),
+        ("simple/NUL", True, False),
+        ("a\\b", False, False),
+        ("../a", False, False),
+        ("/etc/a", False, False),
+        ("", False, False),
+    ],
+)
+def test_names_that_leave_the_folder_are_known_for_each_system(
+    name: str, on_posix: bool, on_windows: bool
+) -> None:
+    assert is_inside(name, PurePosixPath) is on_posix
+    assert is_inside(name, PureWindowsPath) is on_windows

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from spikeinterface_cloud.aws.batch.jobs import JobState
-from spikeinterface_cloud.aws.batch.logs import why_empty
+from spikeinterface_cloud.aws.batch.logs import JobLog
 from spikeinterface_cloud.aws.batch.table import jobs_table
+from spikeinterface_cloud.aws.session import AwsSession
 from submit_job import program
 
 ROOT = Path(__file__).parents[3]
@@ -80,7 +81,7 @@ def test_job_state_accepts_minimal_reply() -> None:
     assert (job.n_attempts, job.array_counts, job.environment, job.queue) == (0, {}, {}, "")
     assert job.final_exit_code == 1
     assert job.describe() == "1 is FAILED"
-    assert why_empty(job) == "no log, as 1 never started"
+    assert JobLog(AwsSession()).why_empty(job) == "no log, as 1 never started"
     assert jobs_table([job]).splitlines()[1].split() == ["1", "mine", "FAILED"]
 
 
