@@ -86,6 +86,33 @@ def test_environment_overrides_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     load_env_file(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("environment", "content", "added"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "a"}, b"AWS_PROFILE=lab\nB_OF_TEST=1\n", {"B_OF_TEST"}),
+        ({"AWS_PROFILE": "lab"}, b"AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\n", set()),
+        ({"AWS_ACCESS_KEY_ID": "a"}, b"AWS_SESSION_TOKEN=of-others\n", set()),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, b"AWS_REGION=us-east-1\n", set()),
+        ({"AWS_PROFILE": ""}, b"AWS_ACCESS_KEY_ID=a\n", {"AWS_ACCESS_KEY_ID"}),
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, b"AWS_REGION_NAME=us-east-1\n", {"AWS_REGION_NAME"}),
+        ({"B_OF_TEST": " "}, b"B_OF_TEST=1\nC_OF_TEST=\n", {"B_OF_TEST"}),
+    ],
+)
+def test_credentials_and_region_are_not_mixed_from_both(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    content: bytes,
+    added: set[str],
+) -> None:
+    others = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+    monkeypatch.setattr(os, "environ", others | environment)
+    assert load_env_file(written(tmp_path, content)).keys() == added
+    assert {name for name in os.environ if os.environ[name].strip()} == (
+        {name for name, text in (others | environment).items() if text.strip()} | added
+    )
+
+
 def test_laptop_refuses_the_same_file(tmp_path: Path) -> None:
     file = written(tmp_path, b'SORTERS_KWARGS="{"simple": {}}"\n')
     shown = CliRunner().invoke(program, ["--env-file", str(file), "--dry-run"])
