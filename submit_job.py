@@ -85,7 +85,7 @@ def submit(session: AwsSession, **given: Any) -> None:
         else:
             click.echo(job_id)
         if wanted.follow:
-            follow(session, job_id, wanted.poll_interval, echo_err)
+            follow(session, job_id, wanted.poll_interval, echo_err, is_known=True)
 
 
 def prepare_one(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
@@ -218,7 +218,7 @@ def logs(
     if until_end and len(job_ids) > 1:
         raise click.UsageError("--follow is for one job; `wait` takes several.")
     if until_end:
-        follow(session, job_ids[0], poll_interval, click.echo)
+        follow(session, job_ids[0], poll_interval, click.echo, is_known=False)
     for job_id in job_ids:
         if len(job_ids) > 1:
             echo_err(f"==> {job_id} <==")
@@ -334,13 +334,18 @@ program.add_command(infra)
 
 
 def follow(
-    session: AwsSession, job_id: str, poll_interval: float, show: Callable[[str], None]
+    session: AwsSession,
+    job_id: str,
+    poll_interval: float,
+    show: Callable[[str], None],
+    *,
+    is_known: bool,
 ) -> NoReturn:
     """Show the log of a job until it ends, and exit with the exit code of its container."""
     from spikeinterface_cloud.aws.batch.logs import follow_log
 
     with resumable(["logs", job_id, "--follow"]):
-        job = follow_log(session, job_id, poll_interval, show, echo_err)
+        job = follow_log(session, job_id, poll_interval, show, echo_err, is_known=is_known)
         echo_err(job.describe())
         sys.exit(job.final_exit_code)
 

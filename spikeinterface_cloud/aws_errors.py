@@ -7,6 +7,7 @@ exit code that Batch's retry rules use, and `TransferError` (75) for whatever ma
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,6 +130,11 @@ OTHER_REGION = ErrorKind(
     remedy="give that region as --region",
     job_remedy="set AWS_REGION_NAME to the bucket's region",
 )
+ARCHIVED = ErrorKind(
+    codes=frozenset({"InvalidObjectState"}),
+    reason="the object is archived, and cannot be read before it is restored, which takes hours",
+    remedy="aws s3api restore-object --bucket {bucket} --key {key} --restore-request Days=14",
+)
 UNSIGNED_DENIED = ErrorKind(
     codes=frozenset(),
     reason="access denied to a request without credentials, and none were found here",
@@ -145,7 +151,7 @@ CANONICAL_STRING = " The Canonical String"
 #: no call will succeed with these credentials
 CREDENTIAL_KINDS = (WRONG_CLOCK, CREDENTIALS, UNKNOWN_HERE)
 KINDS = (THROTTLED, FAILING, DENIED, *CREDENTIAL_KINDS)
-S3_KINDS = (*KINDS, NO_BUCKET, NO_OBJECT, OTHER_REGION)
+S3_KINDS = (*KINDS, NO_BUCKET, NO_OBJECT, OTHER_REGION, ARCHIVED)
 
 #: Remedies for errors whose code says little, by words in AWS's message; the first match counts.
 Hints = Sequence[tuple[tuple[str, ...], str]]
@@ -321,6 +327,7 @@ def _fill(text: str, code: str, message: str, location: object, operation_name: 
         answer=f"{code}: {message}" if message else code,
         action=action["action"] if action else f"the call {operation_name}",
         bucket=str(location).removeprefix("s3://").partition("/")[0],
+        key=shlex.quote(_key(str(location))),
     )
 
 

@@ -39,7 +39,7 @@ ROOMS = (
 AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate")
 
 #: of `aws/`: modules that every room of it may import
-AWS_BASE = ("session", "stack_outputs", "table")
+AWS_BASE = ("credentials", "regions", "session", "stack_outputs", "table")
 
 #: they need neither boto3 nor numpy either
 LIGHT = (

@@ -112,6 +112,8 @@ def follow_log(
     poll_interval_s: float,
     show: Callable[[str], None],
     echo: Callable[[str], None],
+    *,
+    is_known: bool,
 ) -> JobState:
     """Pass each line of a job's log to `show` until the job ends, and return its last state.
 
@@ -130,8 +132,8 @@ def follow_log(
                 echo(f"note: {error}; the job is watched without its log")
             problems.add(str(error))
 
-    batch = session.client("batch")
-    for state in announce_changes(watch(batch, [job_id], poll_interval_s), echo):
+    states = watch(session.client("batch"), [job_id], poll_interval_s, are_known=is_known)
+    for state in announce_changes(states, echo):
         show_new_lines(state)
     time.sleep(min(poll_interval_s, DELIVERY_S))
     show_new_lines(state)

@@ -29,12 +29,23 @@ class WatchError(AwsError):
     exit_code = 77
 
 
-def watch(batch: BatchClient, job_ids: Sequence[str], poll_interval_s: float) -> Iterator[JobState]:
-    """Yield the state of each job every `poll_interval_s` seconds, the last time at its end."""
+def watch(
+    batch: BatchClient, job_ids: Sequence[str], poll_interval_s: float, *, are_known: bool = False
+) -> Iterator[JobState]:
+    """Yield the state of each job every `poll_interval_s` seconds, the last time at its end.
+
+    A refusal is a WatchError once a job has been seen, or if they `are_known`: it goes on.
+    """
     unknown: Counter[str] = Counter()
     running = list(dict.fromkeys(job_ids))
     while running:
-        states = _query(batch, running, poll_interval_s)
+        try:
+            states = _query(batch, running, poll_interval_s)
+        except AwsError as error:
+            if not are_known:
+                raise
+            raise WatchError(str(error)) from error
+        are_known = are_known or bool(states)
         for job_id in running:
             unknown[job_id] = 0 if job_id in states else unknown[job_id] + 1
             if unknown[job_id] == UNKNOWN_REPLIES:
@@ -88,6 +99,6 @@ def _query(
             return look_up(batch, job_ids)
         except AwsError as error:
             if not error.retryable:
-                raise WatchError(str(error)) from error
+                raise
             logger.warning("%s; the job goes on, and is still watched", error)
             time.sleep(poll_interval_s)

@@ -69,7 +69,7 @@ def test_a_fault_of_the_command_line_ends_with_2(
         (["statsu", "a-job"], "No such command 'statsu'. Did you mean 'status'?"),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["status"], "Missing argument 'JOB_ID...'."),
-        (["wait"], "Missing argument 'JOB_ID'."),
+        (["wait"], "Missing argument 'JOB_ID...'."),
         (["list"], "--job-queue: missing; give it, or a --stack with that output"),
         ([*JOB], "--job-queue: missing; give it, or a --stack"),
         ([*JOB, "--job-queue", "gpu"], "--job-definition: missing; give it, or a --stack"),

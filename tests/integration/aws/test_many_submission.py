@@ -233,7 +233,7 @@ def test_confirmation_is_requested_on_a_terminal(
     aws: AwsServer, tmp_path: Path, typed: str, n_submitted: int
 ) -> None:
     done = submit(aws, tmp_path, "--csv", str(table_of(tmp_path, 2)), terminal=typed)
-    assert "Submit them? [y/N]" in done.stderr
+    assert "Submit them in account 123456789012, us-east-1? [y/N]" in done.stderr
     assert done.returncode == 1 - n_submitted, done.stderr
     assert len(aws.named("submitjob")) == n_submitted
     assert len(done.stdout.split()) == n_submitted

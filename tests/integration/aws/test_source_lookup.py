@@ -97,10 +97,12 @@ def environment_of(laptop: Laptop, *arguments: str) -> dict[str, str]:
 )
 def test_locations_on_s3_are_accepted_as_they_were_copied(laptop: Laptop, url: str) -> None:
     sorting = SORTING[:4]
-    environment = environment_of(laptop, "--source", url, *sorting, "--target", url + "-results")
+    target = url.replace("raw/", "results/")
+    environment = environment_of(laptop, "--source", url, *sorting, "--target", target)
     assert environment["AWS_S3_BUCKET"] == "lab-data"
     assert environment["AWS_S3_BUCKET_FOLDER"] == "raw/session 1"
     assert environment["TARGET_AWS_S3_BUCKET"] == "lab-data"
+    assert environment["TARGET_AWS_S3_BUCKET_FOLDER"] == "results/session 1"
 
 
 @pytest.mark.parametrize(
@@ -130,3 +132,18 @@ def test_other_locations_on_s3_have_their_own_remedy(
     [line] = [line for line in done.stderr.splitlines() if line.startswith("Error")]
     assert message in line
     assert "X-Amz-Signature" not in line
+
+
+def test_archived_results_have_the_command_that_restores_them(
+    laptop: Laptop, aws: AwsServer, bucket: str
+) -> None:
+    aws.client("s3").put_object(
+        Bucket=bucket, Key="old/run.json", Body=b"{}", StorageClass="DEEP_ARCHIVE"
+    )
+    done = laptop.run("results", f"s3://{bucket}/old")
+    assert done.returncode == 1
+    assert "the object is archived" in done.stderr
+    assert (
+        f"aws s3api restore-object --bucket {bucket} --key old/run.json --restore-request Days=14"
+        in done.stderr
+    )

@@ -39,7 +39,8 @@ def test_submission_prints_only_the_job_id(laptop: Laptop, aws: AwsServer) -> No
     request = sent(aws)
     assert job["jobName"] == request["jobName"]
     assert done.stderr.splitlines()[1:] == [
-        f"submitted {request['jobName']}; its results go to s3://lab-results/session1"
+        f"submitted {request['jobName']} to account 123456789012 in us-east-1; its results go to "
+        "s3://lab-results/session1"
     ], "after the note that the server is this machine"
     environment = environment_of(request)
     del environment["RUN_IDENTIFIER"]

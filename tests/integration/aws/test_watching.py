@@ -64,6 +64,17 @@ def test_login_that_expires_ends_the_watching_only(
     assert done.stderr.splitlines()[-1].endswith(f"submit_job.py {resumed}")
 
 
+def test_refused_first_look_at_a_submitted_job_ends_the_watching_only(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    aws.refuse("describejobs", "AccessDeniedException", "not for you", status=403, times=100)
+    run = ("--env", f"RUN_IDENTIFIER={uuid.uuid4()}")
+    done = laptop.run(*JOB, *PLACE, *run, "--follow", *QUICK)
+    assert done.returncode == 77
+    assert f"submit_job.py logs {done.stdout.strip()} --follow" in done.stderr
+    assert laptop.run("wait", done.stdout.strip(), *QUICK).returncode == 1
+
+
 @pytest.mark.parametrize(
     ("fate", "exit_code"),
     [
