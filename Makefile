@@ -75,7 +75,7 @@ image-gpu: ## build the image with Kilosort4 and CUDA and print its size
 	@$(SIZES) $(IMAGE):gpu
 
 push: $(VENV)/.submit ## push the images built here to ECR; PUSH=--dry-run only prints the commands
-	$(RUN) container/push.py --image $(IMAGE) --version $(VERSION) $(PUSH)
+	$(RUN) -m container.push --image $(IMAGE) --version $(VERSION) $(PUSH)
 
 clean: ## remove what the other targets created
 	rm -rf $(VENV) $(VENV)-audit demo-results .pytest_cache .mypy_cache .ruff_cache

@@ -1,6 +1,7 @@
 """Push the local images to one ECR repository, with the tags `VERSION` and `VERSION-gpu`.
 
-boto3 finds the credentials. The repository is created if it does not exist.
+Account and region are those of `submit_job.py infra`, `.env` included. The repository is created if
+it does not exist.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+
+from spikeinterface_cloud.aws.cli.options import open_session, read_env_file
+from spikeinterface_cloud.errors import CloudJobError
 
 #: local tag of each image, and suffix of its tag in the registry
 VARIANTS = {"latest": "", "gpu": "-gpu"}
@@ -40,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         push(options.image, options.version, dry_run=options.dry_run)
-    except (BotoCoreError, ClientError, subprocess.CalledProcessError, LookupError) as error:
+    except (
+        *(BotoCoreError, ClientError, CloudJobError),
+        *(subprocess.CalledProcessError, LookupError),
+    ) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
@@ -57,7 +63,7 @@ def push(image: str, version: str, *, dry_run: bool) -> None:
     built = [variant for variant in VARIANTS if _exists(f"{image}:{variant}")]
     if not built:
         raise LookupError(f"there is no image {image}; build it first (make image, make image-gpu)")
-    ecr = boto3.client("ecr")
+    ecr = open_session(read_env_file()).client("ecr")
     registry = find_registry(ecr)
     if not dry_run:
         create_repository(ecr, image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     option_group,
     poll_interval_option,
 )
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.aws.session import AwsSession
 
 #: the parameters of options that set a variable of the job
 VARIABLES = {
@@ -57,9 +60,7 @@ def option_name(parameter: str) -> str:
     return f"--{parameter.replace('_', '-')}"
 
 
-def read_env_file(
-    _context: click.Context, _parameter: click.Parameter, path: str | None
-) -> dict[str, str]:
+def read_env_file(path: str | None = None) -> dict[str, str]:
     """Add the variables of the file that the environment lacks to it, and return them.
 
     This happens before the other options are read, as some of them are variables too. Spaces and
@@ -334,12 +335,25 @@ _session_options = option_group(
     option(
         "--env-file",
         type=click.Path(exists=True, dir_okay=False),
-        callback=read_env_file,
+        callback=lambda _context, _parameter, path: read_env_file(path),
         is_eager=True,
         metavar="FILE",
         help=f"file with variables, which the environment overrides  [default: {ENV_FILE}]",
     ),
 )
+
+
+def open_session(
+    env_file: Mapping[str, str],
+    profile: str | None = None,
+    region: str | None = None,
+    max_attempts: int = 10,
+) -> AwsSession:
+    """Return the session that the options, the environment and the file's variables mean."""
+    from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
+
+    region, fallback = choose_region(profile, region, env_file)
+    return AwsSession(profile, region, fallback_region=fallback, max_attempts=max_attempts)
 
 
 def choose_region(
@@ -367,13 +381,10 @@ def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Call
     def with_session(
         profile: str | None, region: str | None, env_file: Mapping[str, str], **values: Any
     ) -> Any:
-        from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
-
         context = click.get_current_context()
         check_variables(context)
         region = context.params["region"] = region or context.meta.get(JOB_REGION)
-        region, fallback = choose_region(profile, region, env_file)
-        session = AwsSession(profile, region, fallback_region=fallback, max_attempts=max_attempts)
+        session = open_session(env_file, profile, region, max_attempts=max_attempts)
         return command(session=session, **values)
 
     return _session_options(with_session)

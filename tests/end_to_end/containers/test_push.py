@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.docker]
 def push(cloud: Cloud, *arguments: str) -> subprocess.CompletedProcess[str]:
     access = s3_access(cloud.server.url)
     return subprocess.run(
-        [sys.executable, f"{REPOSITORY}/container/push.py", "--version", "1.2.3", *arguments],
+        [sys.executable, "-m", "container.push", "--version", "1.2.3", *arguments],
+        cwd=REPOSITORY,
         env={"PATH": os.environ["PATH"], "DOCKER": CLIENT, "AWS_DEFAULT_REGION": "us-east-1"}
         | access,
         capture_output=True,

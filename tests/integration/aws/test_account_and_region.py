@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.batch_server import AwsServer
-from tests.support.laptop import JOB, PLACE, Laptop
+from tests.support.laptop import JOB, PLACE, PROGRAM, Laptop
 
 pytestmark = pytest.mark.integration
 
@@ -148,6 +150,18 @@ def test_every_command_has_the_same_account_and_region(laptop: Laptop, aws: AwsS
     signed = {(call.access_key, call.region) for call in aws.calls if call.access_key}
     assert signed == {("AKIASHELL", "eu-west-1")}
     assert {call.service for call in aws.calls} >= {"cloudformation", "batch"}
+
+
+@pytest.mark.usefixtures("profiles")
+def test_images_are_pushed_to_the_account_of_the_stack(laptop: Laptop, aws: AwsServer) -> None:
+    write_env_file(laptop.folder, "AWS_PROFILE=lab\nAWS_REGION=us-east-2\n")
+    program = (sys.executable, "-m", "container.push")
+    shell = {**NO_KEYS, **NO_REGION, "DOCKER": "true", "PYTHONPATH": str(PROGRAM.parent)}
+    done = replace(laptop, program=program).run("--version", "1", "--dry-run", env=shell)
+    assert done.returncode == 0, done.stderr
+    laptop.run("infra", "status", env={**NO_KEYS, **NO_REGION})
+    signed = {(call.service, call.access_key, call.region) for call in aws.calls}
+    assert signed == {(name, "AKIALAB", "us-east-2") for name in ("ecr", "cloudformation")}
 
 
 def test_submission_shows_account_and_region(laptop: Laptop) -> None:
