@@ -284,15 +284,6 @@ def test_results_of_the_folder_of_an_array_are_no_error(laptop: Laptop, aws: Aws
     assert set(tree(laptop.folder / "here")) >= {f"mouse1/day1/{name}" for name in FILES}
 
 
-def test_object_over_another_of_the_same_path_is_refused(laptop: Laptop, aws: AwsServer) -> None:
-    folder = str(uuid.uuid4())
-    put(aws, folder, {"a/b": b"1", "a//b": b"2"})
-    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
-    assert done.returncode == 1
-    assert "which would be written over another one of the same name" in done.stderr
-    assert not (laptop.folder / "here").exists()
-
-
 @pytest.mark.parametrize(
     ("name", "on_posix", "on_windows"),
     [
