@@ -50,6 +50,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     inputs are left out, impossible gains are removed, probes that share positions are moved apart,
     and samples that are in two segments are cut off one of them.
     """
+    _check_not_empty(recording)
     recording = at_rate_of_timestamps(recording)
     _check_shape(recording)
     notes = opening_notes(recording)
@@ -73,12 +74,15 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     return recording, notes
 
 
-def _check_shape(recording: BaseRecording) -> None:
+def _check_not_empty(recording: BaseRecording) -> None:
     if recording.get_num_channels() == 0 or recording.get_total_samples() == 0:
         raise RecordingError(
             f"the recording is empty: {recording.get_num_channels()} channels, "
             f"{recording.get_total_samples()} samples; check that the source is the right one"
         )
+
+
+def _check_shape(recording: BaseRecording) -> None:
     names = [str(name) for name in recording.channel_ids]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise RecordingError(

@@ -10,7 +10,7 @@ from probeinterface import Probe, ProbeGroup
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.messages import list_channels
+from spikeinterface_cloud.recording.messages import list_channels, one_line
 
 #: distance between probes that are moved apart, far beyond any sorter's radius
 PROBE_SPACING_UM = 2000.0
@@ -33,7 +33,12 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
     )
     if not recording.has_probe():
         raise RecordingError(f"the recording has no channel positions; {remedy}")
-    positions = recording.get_channel_locations()
+    try:
+        positions = np.asarray(recording.get_channel_locations(), dtype="float64")
+    except Exception as error:  # readers take a probe as it is, and it raises anything here
+        raise RecordingError(
+            f"the channel positions cannot be read: {one_line(error)}; {remedy}"
+        ) from error
     unplaced = ~np.isfinite(positions).all(axis=1)
     if unplaced.any():
         channels = list_channels(recording.channel_ids[unplaced])

@@ -21,6 +21,11 @@ from spikeinterface.core.core_tools import (
 )
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.formats.saved_schema import (
+    BinaryDescription,
+    ProbeGroupDescription,
+    read_json,
+)
 
 #: files that describe the traces, the newest version first
 DESCRIPTIONS = ("binary.json", "si_folder.json", "cached.json")
@@ -71,6 +76,10 @@ def open_saved_folder(folder: Path) -> BaseRecording:
             f"{folder.name}/{description.name} names the class {name[:100]!r}, which is no "
             "recording of SpikeInterface; save the recording again with recording.save(folder=...)"
         )
+    read_json(description, BinaryDescription)
+    for file in (folder / "probegroup.json", folder / "probe.json"):
+        if file.is_file():
+            read_json(file, ProbeGroupDescription)
     if description.name == "binary.json" and "num_chan" not in described.get("kwargs", {}):
         recording = BinaryFolderRecording(folder)
     else:

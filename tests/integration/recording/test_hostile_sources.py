@@ -116,7 +116,7 @@ def plant_extractor_as_file(folder: Path, witness: Path) -> None:
         (plant_property, "quality.npy .*pickled Python objects.*save the recording without them"),
         (plant_class, "names the class 'planted.module.BinaryRecordingExtractor'.*save the"),
         (plant_extractor_as_description, "names the class 'subprocess.check_call'"),
-        (plant_extractor_as_file, "cannot be read with DATA_TYPE=binary"),
+        (plant_extractor_as_file, "saved/binary.json: kwargs.file_paths.0: .*save the recording"),
     ],
 )
 def test_a_saved_folder_that_would_run_a_program_is_refused(
