@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.errors import CloudJobError
+from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.storage.s3 import ConditionRefused, ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
 
@@ -28,8 +28,8 @@ def find_etag_quotes(storage: Storage, trial: S3Location) -> bool | None:
             if _write(storage, trial, b"3", first, quoted=quoted) is not None:
                 old_is_refused = _write(storage, trial, b"4", first, quoted=quoted) is None
                 return quoted if old_is_refused else None
-    except ConditionRefused:
-        pass
+    except (ConditionRefused, TargetError):  # some servers call the condition a bad request
+        return None
     finally:
         with suppress(CloudJobError):  # a role that may not delete
             storage.remove_object(trial)

@@ -263,6 +263,27 @@ def test_unreadable_lock_is_taken_over_after_the_lease(moto_s3: S3Server) -> Non
     assert claim_of(moto_s3, place, batch_job("a")).take(lease_s=0.5)
 
 
+@pytest.mark.parametrize("header", ["if-none-match", "if-match"])
+@pytest.mark.parametrize(
+    ("status", "code"), [(501, "NotImplemented"), (400, "InvalidArgument"), (403, "AccessDenied")]
+)
+def test_server_that_rejects_conditions_is_recognized(
+    moto_s3: S3Server, header: str, status: int, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = new_place(moto_s3)
+
+    def reject(request: Request) -> Fault | None:
+        rejected = is_write(request) and header in request.headers
+        return Fault(kind="status", status=status, code=code) if rejected else None
+
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.weather = reject
+        assert not claim_of(replace(moto_s3, url=proxy.url), place, batch_job("a")).take()
+    assert "has no conditional writes" in caplog.text
+    keys = moto_s3.client.list_objects_v2(Bucket=BUCKET, Prefix=place.key.partition("/")[0])
+    assert "Contents" not in keys
+
+
 HOSTILE_OWNERS: dict[str, object] = {
     "a path": "../self/environ\0",
     "a long text": "1" * 5000,
