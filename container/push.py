@@ -13,15 +13,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.cli.options import open_session, read_env_file
+from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.errors import CloudJobError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecr import ECRClient
 
 #: local tag of each image, and suffix of its tag in the registry
 VARIANTS = {"latest": "", "gpu": "-gpu"}
+
+
+class PushError(CloudJobError):
+    """Docker cannot push the images (1)."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,27 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         push(options.image, options.version, dry_run=options.dry_run)
-    except (
-        *(BotoCoreError, ClientError, CloudJobError),
-        *(subprocess.CalledProcessError, LookupError),
-    ) as error:
+    except CloudJobError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
 def push(image: str, version: str, *, dry_run: bool) -> None:
-    """Log in, then tag and push each image; with `dry_run`, only print the commands.
-
-    Raises
-    ------
-    LookupError
-        If neither image has been built.
-    """
+    """Log in, then tag and push each image; with `dry_run`, only print the commands."""
+    _check_docker()
     built = [variant for variant in VARIANTS if _exists(f"{image}:{variant}")]
     if not built:
-        raise LookupError(f"there is no image {image}; build it first (make image, make image-gpu)")
-    ecr = open_session(read_env_file()).client("ecr")
+        raise PushError(f"there is no image {image}; build it first (make image, make image-gpu)")
+    ecr: ECRClient = open_session(read_env_file()).client("ecr")
     registry = find_registry(ecr)
     if not dry_run:
         create_repository(ecr, image)
@@ -75,20 +75,38 @@ def push(image: str, version: str, *, dry_run: bool) -> None:
         run(["push", target], registry)
 
 
-def find_registry(ecr: Any) -> Registry:
+def find_registry(ecr: ECRClient) -> Registry:
     """Return the registry of this account and region, with a password valid for twelve hours."""
-    [grant] = ecr.get_authorization_token()["authorizationData"]
+    with translate_errors("log in to the image registry"):
+        [grant] = ecr.get_authorization_token()["authorizationData"]
     user, _, password = base64.b64decode(grant["authorizationToken"]).decode().partition(":")
     host = grant["proxyEndpoint"].removeprefix("https://")
     return Registry(host=host, user=user, password=password)
 
 
-def create_repository(ecr: Any, name: str) -> None:
+def create_repository(ecr: ECRClient, name: str) -> None:
     """Create a repository that scans pushed images, unless it exists."""
+    with translate_errors(f"create the image repository {name}"):
+        try:
+            ecr.create_repository(
+                repositoryName=name, imageScanningConfiguration={"scanOnPush": True}
+            )
+        except ecr.exceptions.RepositoryAlreadyExistsException:
+            return
+
+
+def _check_docker() -> None:
+    """Refuse if the client is not installed, or its daemon does not answer."""
     try:
-        ecr.create_repository(repositoryName=name, imageScanningConfiguration={"scanOnPush": True})
-    except ecr.exceptions.RepositoryAlreadyExistsException:
-        return
+        done = subprocess.run([_client(), "info"], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise PushError(
+            f"{_client()} cannot be run: {error.strerror}; install Docker, or name another client, "
+            "like DOCKER=podman"
+        ) from error
+    if done.returncode:
+        reason = " ".join(done.stderr.split()).rstrip(".") or f"exit code {done.returncode}"
+        raise PushError(f"{_client()} does not answer: {reason}; start Docker, then push again")
 
 
 def _exists(image: str) -> bool:
@@ -98,7 +116,12 @@ def _exists(image: str) -> bool:
 
 def _run(arguments: Sequence[str], registry: Registry) -> None:
     password = registry.password if "--password-stdin" in arguments else None
-    subprocess.run([_client(), *arguments], input=password, text=True, check=True)
+    done = subprocess.run([_client(), *arguments], input=password, text=True, check=False)
+    if done.returncode:
+        raise PushError(
+            f"{_client()} {arguments[0]} failed with exit code {done.returncode}; see its message "
+            "above"
+        )
 
 
 def _print_command(arguments: Sequence[str], _registry: Registry) -> None:

@@ -36,8 +36,19 @@ class JobState:
 
     @property
     def _container(self) -> Mapping[str, Any]:
-        container: Mapping[str, Any] = self.reply.get("container", {})
-        return container
+        """The job's container; of several, the first that failed, or else the first."""
+        containers = _containers(self.reply)
+        failed = (container for container in containers if container.get("exitCode"))
+        return next(failed, containers[0] if containers else {})
+
+    @property
+    def foreign_kind(self) -> str | None:
+        """How the job runs, if not in one container as this program submits it."""
+        if "eksProperties" in self.reply:
+            return "runs on EKS"
+        if "nodeProperties" in self.reply:
+            return "runs on several nodes"
+        return "runs in ECS tasks (taskProperties)" if "ecsProperties" in self.reply else None
 
     @property
     def job_id(self) -> str:
@@ -114,8 +125,8 @@ class JobState:
     @property
     def log_streams(self) -> list[str]:
         """The log stream of each attempt, in order; a stream may not exist yet."""
-        containers = [*(attempt.get("container", {}) for attempt in self.attempts), self._container]
-        names = (container.get("logStreamName") for container in containers)
+        replies = (*self.attempts, self.reply)
+        names = (each.get("logStreamName") for reply in replies for each in _containers(reply))
         return list(dict.fromkeys(filter(None, names)))
 
     @property
@@ -175,6 +186,17 @@ class JobState:
                 f"{self.job_id} is an array, whose {self.array_size} jobs have {noun} each; "
                 f"name one, from {self.job_id}:0 to {self.job_id}:{self.array_size - 1}"
             )
+
+
+def _containers(reply: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the containers of a job or an attempt: its own, or those of its tasks or its pod."""
+    if "container" in reply:
+        return [reply["container"]]
+    tasks = reply.get("ecsProperties", reply).get("taskProperties", ())
+    pod = reply.get("eksProperties", {}).get("podProperties", {})
+    return [each for task in tasks for each in task.get("containers", ())] or list(
+        pod.get("containers", ())
+    )
 
 
 def look_up(batch: BatchClient, job_ids: Sequence[str]) -> dict[str, JobState]:

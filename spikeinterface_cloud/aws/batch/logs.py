@@ -82,6 +82,11 @@ class JobLog:
             return None
         reason = f": {job.reason}" if job.reason else ""
         place = f"{job.log_group} of {job.log_region}" if job.log_region else job.log_group
+        if job.foreign_kind and not job.log_streams:
+            return (
+                f"{job.job_id} {job.foreign_kind}, whose log this program does not find; the "
+                "console of AWS Batch links to it"
+            )
         if job.log_driver != "awslogs":
             return f"{job.job_id} logs by {job.log_driver}, which this program cannot read"
         if not job.is_over:

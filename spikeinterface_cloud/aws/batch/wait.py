@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 #: replies in a row that do not know the job: AWS needs a moment after the submission
 UNKNOWN_REPLIES = 5
 
-#: seconds without a machine after which `diagnose` is suggested
+#: seconds without a change after which `diagnose` is suggested, and what is missing in each state
 LONG_WAIT_S = 600
+STILL = {"RUNNABLE": "no machine", "STARTING": "no container, though there is a machine"}
 
 
 class WatchError(AwsError):
@@ -57,10 +58,12 @@ def watch(
             time.sleep(poll_interval_s)
 
 
-def announce_changes(states: Iterable[JobState], echo: Callable[[str], None]) -> Iterator[JobState]:
+def announce_changes(
+    states: Iterable[JobState], echo: Callable[[str], None], long_wait_s: float = LONG_WAIT_S
+) -> Iterator[JobState]:
     """Pass states on, and print each change before the end.
 
-    If no machine comes for long, it is suggested once to find out why.
+    If no machine comes or no container starts for long, it is suggested once to find out why.
     """
     said: dict[str, tuple[str, float]] = {}
     hinted: set[str] = set()
@@ -71,9 +74,10 @@ def announce_changes(states: Iterable[JobState], echo: Callable[[str], None]) ->
             said[job_id] = line, time.monotonic()
             if not state.is_over:
                 echo(line)
-        elif state.status == "RUNNABLE" and time.monotonic() - since > LONG_WAIT_S:
+        elif state.status in STILL and time.monotonic() - since > long_wait_s:
             if job_id not in hinted:
-                echo(f"still no machine; find out why: python submit_job.py diagnose {job_id}")
+                still = STILL[state.status]
+                echo(f"still {still}; find out why: python submit_job.py diagnose {job_id}")
             hinted.add(job_id)
         yield state
 

@@ -42,6 +42,16 @@ def check_job(job: JobState, now_s: float) -> Iterator[Finding]:
         yield _check_waiting(job, now_s)
 
 
+def check_kind(job: JobState) -> Iterator[Finding]:
+    """Warn about a job that does not run in one container."""
+    if job.foreign_kind:
+        yield warning(
+            f"it {job.foreign_kind}, as no job of this program does: its size, GPU, roles, image "
+            "and log group cannot be checked",
+            "see the job in the console of AWS Batch",
+        )
+
+
 def _check_waiting(job: JobState, now_s: float) -> Finding:
     waited_s = max(0.0, now_s - float(job.reply.get("createdAt", now_s * 1000)) / 1000)
     attempts = f" after {len(job.attempts)} attempts" if job.attempts else ""
@@ -65,6 +75,8 @@ def check_end(job: JobState) -> Finding:
     known = first_match(job.reason, NOT_STARTED)
     if code is None:
         meaning = known.meaning if known else "its container never started"
+        if job.foreign_kind and not known:
+            meaning = f"it {job.foreign_kind}, and AWS gives no exit code"
         remedy = known.remedy if known else "see the checks below for the cause"
         return failed(f"FAILED{attempts}: {meaning}{reason}", remedy)
     meaning, remedy = explain_exit_code(code)

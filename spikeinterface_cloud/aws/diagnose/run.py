@@ -82,6 +82,7 @@ def diagnose_queue(session: AwsSession, queue: str) -> Diagnosis:
 def _check_job(session: AwsSession, job: JobState) -> list[Finding]:
     """Check the job's own state, and all possible causes if it has not started."""
     findings = run_check("job", job_checks.check_job, job, time.time())
+    findings += run_check("kind of job", job_checks.check_kind, job)
     has_ended = job.is_over and job.exit_code is not None  # else it is of an earlier attempt
     if job.status in ("RUNNING", "SUCCEEDED") or has_ended:
         return [*findings, *run_check("log", job_checks.check_log, job)]
@@ -96,7 +97,8 @@ def _check_queue(
     session: AwsSession, queue: Reply | Unavailable | None, job: JobState | None
 ) -> list[Finding]:
     """Check the queue, its front, its compute environments, and what else the job needs."""
-    needs = requirements_of(job) if job is not None else None
+    is_foreign = job is not None and job.foreign_kind is not None
+    needs = requirements_of(job) if job is not None and not is_foreign else None
     findings = run_check("job queue", queue_checks.check_queue, queue)
     environments: list[Reply] | Unavailable = []
     if isinstance(queue, Unavailable):
