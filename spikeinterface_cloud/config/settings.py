@@ -171,7 +171,8 @@ class JobSettings(BaseModel):
     )
     overwrite: Boolean = Field(
         default=False,
-        description="replace the results of another job at the target and in the results folder; "
+        description="replace the results of another job at the target, in the results folder and "
+        "in the draft dandiset; "
         "else the job is refused (exit code 73)",
     )
     run_identifier: str | None = Field(
