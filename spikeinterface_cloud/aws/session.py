@@ -7,17 +7,12 @@ and endpoints. What AWS or that chain refuses is an AwsError.
 from __future__ import annotations
 
 import os
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
-from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.configprovider import ConfiguredEndpointProvider
-from botocore.exceptions import HTTPClientError, SSLError
-from botocore.httpsession import URLLib3Session
-from botocore.utils import get_environ_proxies
+from botocore.exceptions import SSLError
 
 from spikeinterface_cloud.aws.credentials import load_credentials
 from spikeinterface_cloud.aws.regions import check_region
@@ -49,6 +44,7 @@ class AwsSession:
         self._max_attempts = max_attempts
         self._session: Any = None
         self._clients: dict[tuple[str, str | None], Any] = {}
+        self._quick_storage: dict[str | None, S3Objects] = {}
 
     def client(self, service: str, region: str | None = None) -> Any:
         """Return the client of the service, like `batch`; the same one each time."""
@@ -81,39 +77,13 @@ class AwsSession:
         """S3 at that server, or at the session's own, for questions that may stay unanswered."""
         from spikeinterface_cloud.storage.s3 import S3Objects
 
-        retries: Any = {"mode": "standard", "total_max_attempts": 1}
-        config = Config(retries=retries, connect_timeout=3, read_timeout=5)
-        with translate_errors("connect to AWS (s3)"):
-            client = self._new_client("s3", endpoint_url=endpoint_url, config=config)
-        return S3Objects(client, raises=AwsError)
-
-    def bucket_is_missing(self, bucket: str, endpoint_url: str | None) -> bool:
-        """Return whether S3 says that there is no such bucket; no answer means no.
-
-        S3 says so without credentials. One plain request, tried once for a few seconds, as a client
-        of S3 takes longer to make than all the rest of a submission's requests; without an
-        `endpoint_url`, to the server that botocore is configured for, or else AWS.
-        """
-        session = self._botocore_session()
-        configured = ConfiguredEndpointProvider(
-            session.full_config, session.get_scoped_config(), "s3"
-        ).provide()
-        server = (endpoint_url or configured or self._s3_of_aws()).rstrip("/")
-        http = URLLib3Session(
-            verify=session.get_config_variable("ca_bundle") or True,
-            proxies=get_environ_proxies(server),
-            timeout=(3, 5),  # type: ignore[arg-type]  # the stubs know one number only
-        )
-        try:
-            reply = http.send(AWSRequest("HEAD", f"{server}/{bucket}").prepare())
-        except HTTPClientError:
-            return False
-        return bool(reply.status_code == HTTPStatus.NOT_FOUND)
-
-    def _s3_of_aws(self) -> str:
-        resolver = self._botocore_session().get_component("endpoint_resolver")
-        endpoint = resolver.construct_endpoint("s3", self.client("batch").meta.region_name)
-        return f"https://{endpoint['hostname'] if endpoint else 's3.amazonaws.com'}"
+        if endpoint_url not in self._quick_storage:
+            retries: Any = {"mode": "standard", "total_max_attempts": 1}
+            config = Config(retries=retries, connect_timeout=3, read_timeout=5)
+            with translate_errors("connect to AWS (s3)"):
+                client = self._new_client("s3", endpoint_url=endpoint_url, config=config)
+            self._quick_storage[endpoint_url] = S3Objects(client, raises=AwsError)
+        return self._quick_storage[endpoint_url]
 
     def _new_client(self, service: str, region: str | None = None, **options: Any) -> Any:
         # adaptive: it slows down as a whole while AWS throttles

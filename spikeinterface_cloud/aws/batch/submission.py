@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.jobs import JobState, find_same_job
@@ -14,7 +14,7 @@ from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_le
 from spikeinterface_cloud.aws.batch.request import build_request, container_overrides
 from spikeinterface_cloud.aws.cli.values import JobOptions
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws_errors import AwsError, translate_errors
+from spikeinterface_cloud.aws_errors import NO_OBJECT, AwsError, error_code, translate_errors
 from spikeinterface_cloud.config import manifest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import JobSettings
@@ -113,11 +113,11 @@ def _check_target_bucket(session: AwsSession, job: PreparedJob, bucket: str) -> 
     environment = {variable["name"]: variable["value"] for variable in overrides}
     endpoint_url = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
     try:
-        is_missing = session.bucket_is_missing(bucket, endpoint_url)
-    except (BotoCoreError, AwsError):
-        return
-    if is_missing:
-        raise AwsError(
-            f"cannot submit the job: there is no bucket {bucket}, where its results are to go; "
-            "check --target, or make the bucket first"
-        )
+        session.quick_storage(endpoint_url).bucket_region(bucket)
+    except AwsError as error:
+        cause = error.__cause__
+        if isinstance(cause, ClientError) and error_code(cause) in NO_OBJECT.codes:
+            raise AwsError(
+                f"cannot submit the job: there is no bucket {bucket}, where its results are to go; "
+                "check --target, or make the bucket first"
+            ) from error
