@@ -76,7 +76,9 @@ def target_of(storage: S3Objects, job: JobState) -> S3Location:
 
 
 class SorterEntry(BaseModel):
-    """What is shown of a sorter's run."""
+    """What is shown of a sorter's run; all else is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
 
     sorter: str
     outcome: str

@@ -100,8 +100,9 @@ def send(session: AwsSession, job: PreparedJob) -> SentJob:
         _check_target_bucket(session, job, job.target.bucket)
     with translate_errors("submit the job"):
         reply = session.client("batch").submit_job(**job.request)
-    _, _, _, region, account, _ = reply["jobArn"].split(":", maxsplit=5)
-    return SentJob(reply["jobId"], account, region)
+    parts = str(reply.get("jobArn", "")).split(":")
+    region, account = parts[3:5] if len(parts) > 4 else ("unknown", "unknown")
+    return SentJob(str(reply["jobId"]), account, region)
 
 
 def _check_target_bucket(session: AwsSession, job: PreparedJob, bucket: str) -> None:

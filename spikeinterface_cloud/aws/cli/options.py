@@ -39,6 +39,8 @@ ENV_FILE = ".env"
 #: where a refused value came from
 FROM_FILE = f"set in {ENV_FILE} or --env-file"
 
+PROFILE_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+
 #: the strongest first
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
@@ -368,7 +370,9 @@ def choose_region(
     variable = next((name for name in REGION_VARIABLES if os.environ.get(name)), None)
     if region or variable is None:
         return region, buckets
-    has_profile = profile or ("AWS_PROFILE" in os.environ and "AWS_PROFILE" not in env_file)
+    has_profile = profile or any(
+        name in os.environ and name not in env_file for name in PROFILE_VARIABLES
+    )
     if has_profile and variable in env_file:
         return None, os.environ[variable]
     return os.environ[variable], buckets

@@ -21,8 +21,9 @@ pytestmark = pytest.mark.integration
 RECORD: dict[str, Any] = {
     "status": "failed",
     "error": "1 of 2 sorters failed",
+    "schema_version": 4,
     "sorters": [
-        {"sorter": "simple", "outcome": "sorted", "n_units": 12, "reason": None},
+        {"sorter": "simple", "outcome": "sorted", "n_units": 12, "reason": None, "seconds": 1.5},
         {"sorter": "lupin", "outcome": "failed", "n_units": 0, "reason": "out of memory"},
     ],
 }
