@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spikeinterface_cloud.aws.cli.options import open_session, read_env_file
+from spikeinterface_cloud.aws.cli.account import open_session, read_env_file
 from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.errors import CloudJobError
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from spikeinterface_cloud.aws.cli.account import ENV_FILE, open_session, read_env_file
 from spikeinterface_cloud.aws.cli.click_sections import (
     JOB_REGION,
     JobId,
@@ -19,9 +20,6 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     option_group,
     poll_interval_option,
 )
-
-if TYPE_CHECKING:
-    from spikeinterface_cloud.aws.session import AwsSession
 
 #: the parameters of options that set a variable of the job
 VARIABLES = {
@@ -34,15 +32,8 @@ VARIABLES = {
     "overwrite": "OVERWRITE",
 }
 
-ENV_FILE = ".env"
-
 #: where a refused value came from
 FROM_FILE = f"set in {ENV_FILE} or --env-file"
-
-PROFILE_VARIABLES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
-
-#: the strongest first
-REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 #: of the variables that give defaults of options
 PREFIX = "SPIKEINTERFACE_CLOUD_"
@@ -60,26 +51,6 @@ LISTS = {"dandiset": "glob", "source_prefix": "match", "csv": None}
 def option_name(parameter: str) -> str:
     """Return the option of a parameter."""
     return f"--{parameter.replace('_', '-')}"
-
-
-def read_env_file(path: str | None = None) -> dict[str, str]:
-    """Add the variables of the file that the environment lacks to it, and return them.
-
-    This happens before the other options are read, as some of them are variables too. Spaces and
-    line ends around a variable of AWS are left out: no name or key has any.
-    """
-    from pathlib import Path  # not for `--help`
-
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        os.environ[name] = os.environ[name].strip()
-        if not os.environ[name]:
-            del os.environ[name]
-    if path is None and not Path(ENV_FILE).is_file():
-        return {}
-    # most folders have no such file
-    from spikeinterface_cloud.config.dotenv import load_env_file
-
-    return load_env_file(Path(path or ENV_FILE))
 
 
 def check_variables(context: click.Context) -> None:
@@ -343,39 +314,6 @@ _session_options = option_group(
         help=f"file with variables, which the environment overrides  [default: {ENV_FILE}]",
     ),
 )
-
-
-def open_session(
-    env_file: Mapping[str, str],
-    profile: str | None = None,
-    region: str | None = None,
-    max_attempts: int = 10,
-) -> AwsSession:
-    """Return the session that the options, the environment and the file's variables mean."""
-    from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
-
-    region, fallback = choose_region(profile, region, env_file)
-    return AwsSession(profile, region, fallback_region=fallback, max_attempts=max_attempts)
-
-
-def choose_region(
-    profile: str | None, region: str | None, env_file: Mapping[str, str]
-) -> tuple[str | None, str | None]:
-    """Return the region to use, if it is certain, and one for a profile that has none.
-
-    A profile named by a flag or the environment takes precedence over a region of the file.
-    AWS_REGION_NAME is the region of the job's buckets, so that any other comes first.
-    """
-    buckets = os.environ.get("AWS_REGION_NAME")
-    variable = next((name for name in REGION_VARIABLES if os.environ.get(name)), None)
-    if region or variable is None:
-        return region, buckets
-    has_profile = profile or any(
-        name in os.environ and name not in env_file for name in PROFILE_VARIABLES
-    )
-    if has_profile and variable in env_file:
-        return None, os.environ[variable]
-    return os.environ[variable], buckets
 
 
 def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Callable[..., Any]:
