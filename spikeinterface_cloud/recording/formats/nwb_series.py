@@ -119,5 +119,9 @@ def _electrode_ids(file: Any, series: Any, rows: npt.NDArray[Any] | None) -> Ele
     if rows is None or "table" not in series["electrodes"].attrs:
         return None
     table = file[series["electrodes"].attrs["table"]]
+    if table.name is None:  # only this reference leads to it, so its links were not checked
+        raise RecordingError(
+            "the table of electrodes has no place in the file, only a reference; export it again"
+        )
     ids = np.asarray(table["id"][:])
     return ids[rows] if len(rows) and rows.max() < len(ids) and rows.min() >= 0 else None

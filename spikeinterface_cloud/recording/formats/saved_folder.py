@@ -24,7 +24,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.saved_schema import (
     BinaryDescription,
     ProbeGroupDescription,
-    read_json,
+    check_json,
 )
 
 #: files that describe the traces, the newest version first
@@ -76,10 +76,10 @@ def open_saved_folder(folder: Path) -> BaseRecording:
             f"{folder.name}/{description.name} names the class {name[:100]!r}, which is no "
             "recording of SpikeInterface; save the recording again with recording.save(folder=...)"
         )
-    read_json(description, BinaryDescription)
+    check_json(description, BinaryDescription)
     for file in (folder / "probegroup.json", folder / "probe.json"):
         if file.is_file():
-            read_json(file, ProbeGroupDescription)
+            check_json(file, ProbeGroupDescription)
     if description.name == "binary.json" and "num_chan" not in described.get("kwargs", {}):
         recording = BinaryFolderRecording(folder)
     else:

@@ -5,7 +5,7 @@ SpikeInterface and probeinterface validate nothing, and fail much later.
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -57,17 +57,15 @@ class ProbeGroupDescription(_Strict):
     probes: list[_Probe] = Field(min_length=1)
 
 
-def read_json(file: Path, model: type[BaseModel]) -> Any:
-    """Return the content of a saved folder's file if it is as the model says."""
+def check_json(file: Path, model: type[BaseModel]) -> None:
+    """Raise `RecordingError` unless the content of a saved folder's file is as the model says."""
     again = "save the recording again with recording.save(folder=...)"
     where = f"{file.parent.name}/{file.name}"
     try:
-        content = json.loads(file.read_text())
-        model.model_validate(content)
+        model.model_validate(json.loads(file.read_text()))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"][:4])) or "the content"
         raise RecordingError(f"{where}: {place}: {first['msg']}; {again}") from error
     except (ValueError, RecursionError) as error:
         raise RecordingError(f"{where} is not JSON; {again}") from error
-    return content

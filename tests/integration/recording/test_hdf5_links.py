@@ -207,6 +207,26 @@ def test_groups_that_contain_themselves_are_read_once(nwb: Path, simulated: Base
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
 
 
+def test_electrodes_that_only_a_reference_leads_to_are_refused(
+    nwb: Path, simulated: BaseRecording
+) -> None:
+    """A group that contains itself stays in the file when its link is deleted."""
+    electrodes = "general/extracellular_ephys/electrodes"
+    with h5py.File(nwb, "a") as opened:
+        describe(opened.create_dataset(f"{SERIES}/data", data=simulated.get_traces()))
+        opened.move(electrodes, "hidden/table")
+        opened["hidden/itself"] = opened["hidden"]
+        opened[f"{SERIES}/electrodes"].attrs["table"] = opened["hidden/table"].ref
+        del opened["hidden/table/location"]
+        external = [("/proc/self/environ", 0, 8 * N_CHANNELS)]
+        opened["hidden/table"].create_dataset(
+            "location", (N_CHANNELS,), dtype="S8", external=external
+        )
+        del opened["hidden"]
+    with pytest.raises(RecordingError, match="table of electrodes has no place in the file"):
+        open_source(FetchedSource(path=nwb), "nwb", {}, None)
+
+
 def test_a_whole_job_publishes_no_file_of_its_working_folder(
     tmp_path: Path, nwb: Path, simulated: BaseRecording
 ) -> None:

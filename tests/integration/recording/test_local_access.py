@@ -4,12 +4,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.recording.open import open_source
+from spikeinterface_cloud.recording.source import FetchedSource
 from tests.support.job import run_job
 from tests.support.nwb_files import write_nwb
-from tests.support.recordings import simulate
+from tests.support.recordings import simulate, write_spikeglx
 
 pytestmark = [
     pytest.mark.integration,
@@ -142,3 +145,17 @@ def test_broken_and_circular_links_beside_a_recording_are_ignored(
     variables["SOURCE_FOLDER"] = str(tmp_path / "source")
     job = run_job(tmp_path / "job", variables, "--check")
     assert job.exit_code == 0, job.output
+
+
+def test_symbolic_links_that_leave_a_mounted_folder_are_followed(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """As git-annex and DataLad make them of every large file."""
+    source = write_spikeglx(tmp_path / "source", simulated)
+    [traces] = source.rglob("*.ap.bin")
+    annex = tmp_path / "annex"
+    annex.mkdir()
+    traces.rename(annex / "object")
+    traces.symlink_to(annex / "object")
+    opened = open_source(FetchedSource(path=source), "spikeglx", {}, None).recording
+    np.testing.assert_array_equal(opened.get_traces(), simulated.get_traces())
