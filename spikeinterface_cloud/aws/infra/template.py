@@ -128,7 +128,12 @@ def choose_tags(previous: Mapping[str, str], given: Mapping[str, str]) -> dict[s
     ]
     if problems:
         raise ParameterError("\n".join(problems))
-    return {**{name: tag for name, tag in previous.items() if name not in OWN_TAGS}, **given}
+    kept = {
+        name: tag
+        for name, tag in previous.items()
+        if name not in OWN_TAGS and not name.startswith("aws:")
+    }
+    return {**kept, **given}
 
 
 def with_tags(template: Template, tags: Mapping[str, str]) -> Template:

@@ -43,7 +43,14 @@ from spikeinterface_cloud.aws.diagnose.queue_checks import (
 )
 from spikeinterface_cloud.aws.diagnose.quotas import Quota, check_quota
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements, requirements_of
-from spikeinterface_cloud.aws.diagnose.roles import trusted_services
+from spikeinterface_cloud.aws.diagnose.roles import (
+    EC2,
+    INSTANCE_POLICY,
+    Role,
+    check_profile,
+    check_role,
+    trusted_services,
+)
 from spikeinterface_cloud.aws.diagnose.run import Diagnosis
 from spikeinterface_cloud.aws.diagnose.scaling_checks import check_activities, check_instances
 from spikeinterface_cloud.aws.diagnose.size_checks import (
@@ -496,6 +503,15 @@ def test_log_group_is_required_unless_created_with_the_container(
     configuration = {"logDriver": driver, "options": options}
     job = state("RUNNABLE", container={"logConfiguration": configuration})
     assert requirements_of(job).log_group == group
+
+
+def test_remedies_of_roles_are_of_the_partition_of_the_region() -> None:
+    arn = "arn:aws-us-gov:iam::123456789012:role/ecs"
+    role = Role(name="ecs", trusted=frozenset({EC2}), policies=frozenset())
+    [lacking] = check_role(role, arn, EC2, INSTANCE_POLICY)
+    assert f"arn:aws-us-gov:iam::aws:policy/service-role/{INSTANCE_POLICY}" in lacking.command
+    [no_profile] = check_profile(arn, None)
+    assert "arn:aws-us-gov:iam::ACCOUNT:instance-profile/NAME" in no_profile.remedy
 
 
 def test_trust_policies_of_any_form_are_read() -> None:

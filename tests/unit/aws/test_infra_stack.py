@@ -674,6 +674,11 @@ def test_tags_that_cannot_be_set_are_refused(tags: dict[str, str], problem: str)
     assert refused.value.exit_code == 2
 
 
+def test_tags_of_aws_and_of_this_program_are_not_taken_for_the_users() -> None:
+    previous = {"aws:cloudformation:x": "1", "Project": "spikeinterface-cloud", "Owner": "a"}
+    assert choose_tags(previous, {"Owner": "b"}) == {"Owner": "b"}
+
+
 @pytest.mark.parametrize("partition", ["aws-us-gov", "aws-cn"])
 def test_every_arn_is_of_the_partition_of_the_region(partition: str) -> None:
     template = Template(body=FILE.read_text(), defaults=DEFAULTS)
