@@ -114,7 +114,8 @@ def is_path(text: str) -> bool:
 def parse_s3(bucket: str, folder: str | None) -> S3Location:
     """Read a bucket's name and a folder (or object) in it, with or without `s3://` and slashes.
 
-    Raises ValueError if a name is not a bucket's or a text is not a path.
+    Raises ValueError if a name is not a bucket's or a text is not a path. One slash around a folder
+    is a habit; more are parts of a key, which names another object without them.
 
     >>> parse_s3("lab-data", "/raw/session1/")
     S3Location(bucket='lab-data', key='raw/session1')
@@ -126,9 +127,11 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
         raise ValueError(
             f"{bucket!r} is not the name of an S3 bucket; give the name alone, like my-lab-data"
         )
-    key = (folder or "").removeprefix(f"s3://{name}/")
-    path = "/".join(part.strip("/") for part in (prefix, key) if part.strip("/"))
-    if path and not is_path(path):
+    url, key = f"s3://{name}/", folder or ""
+    key = key.removeprefix(url) if key.startswith(url) else key.removeprefix("/")
+    parts = [part.removesuffix("/") for part in (prefix, key) if part]
+    path = "/".join(parts)
+    if parts and not is_path(path):
         raise ValueError(
             f"{path!r} has an empty, '.' or '..' part or a control character, which no path of "
             "files can have; write it like raw/session1, and rename what is stored otherwise"

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: the most assets that the archive puts on a page
 PAGE_SIZE = 1000
 
+#: what the archive calls the type of a recording's samples in NWB
+RAW_DATA = "ElectricalSeries"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedAsset:
@@ -45,6 +48,8 @@ class DandisetFiles:
     assets: tuple[ListedAsset, ...]
     #: paths that the pattern matched, and that are no NWB file
     others: tuple[str, ...]
+    #: NWB files without raw data, such as the units of an earlier job
+    without_recording: tuple[str, ...]
     #: readable only with a key
     embargoed: bool
 
@@ -85,13 +90,22 @@ def _parse(dandiset: str) -> AssetName:
 def _list(
     place: ArchivePlace, pattern: str, client: DandiAPIClient, api_key: SecretStr | None
 ) -> DandisetFiles:
+    from dandi.dandiapi import RemoteAsset
+
     assert place.dandiset is not None
     client.page_size = PAGE_SIZE
     dandiset = client.get_dandiset(place.dandiset, place.version, lazy=False)
-    assets, others = [], []
-    for asset in dandiset.get_assets_by_glob(pattern):
+    assets, others, without_recording = [], [], []
+    found = {"glob": pattern, "metadata": "true"}
+    for row in client.paginate(f"{dandiset.version_api_path}assets/", params=found):
+        metadata = row.pop("metadata", None) or {}
+        asset = RemoteAsset.from_data(dandiset, row, metadata)
         if not asset.path.endswith(NWB_SUFFIX):
             others.append(asset.path)
+            continue
+        measured = metadata.get("variableMeasured") or [RAW_DATA]  # of old assets it is unknown
+        if RAW_DATA not in measured:
+            without_recording.append(asset.path)
             continue
         address = asset_address(asset, place.instance)
         assets.append(ListedAsset(path=asset.path, address=address, size_bytes=asset.size))
@@ -99,5 +113,6 @@ def _list(
         dandiset=place.dandiset,
         assets=tuple(sorted(assets, key=lambda asset: asset.path)),
         others=tuple(sorted(others)),
+        without_recording=tuple(sorted(without_recording)),
         embargoed=api_key is not None,
     )

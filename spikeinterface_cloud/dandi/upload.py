@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
+from spikeinterface_cloud.dandi.blobs import send_blob
 from spikeinterface_cloud.dandi.client import (
     BROKEN_ANSWER,
     authenticate,
@@ -21,9 +24,11 @@ from spikeinterface_cloud.dandi.client import (
     describe_failure,
     is_retryable,
     quiet_client,
+    reason_of,
 )
 from spikeinterface_cloud.dandi.instances import locate
 from spikeinterface_cloud.errors import CloudJobError, TargetError, TransferError
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
@@ -41,9 +46,6 @@ ACTIVITY = "spike sorting by SpikeInterface Cloud"
 #: how many of a file's faults an error lists
 LISTED = 5
 
-#: a line in the log at least for each of these parts of an upload
-LOGGED_PERCENT = 20
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Draft:
@@ -60,11 +62,18 @@ class Draft:
 
 def find_draft(name: str, access: DandiAccess) -> Draft:
     """Check that there is such a dandiset, and that the key's owner may write its draft."""
+    from dandi.consts import EmbargoStatus
+
     place = locate(parse_dandiset_name(name).url, access.instance_url)
     assert place.dandiset is not None
     assert access.api_key is not None
     draft = Draft(instance=place.instance, dandiset=place.dandiset, api_key=access.api_key)
     with _connected(draft) as (client, dandiset):
+        if dandiset.embargo_status is EmbargoStatus.UNEMBARGOING:
+            raise TargetError(
+                f"TARGET_DANDISET: {draft} is being released from its embargo and takes no change "
+                "until then; run the job again when its page shows it as open"
+            )
         _check_owner(client, dandiset, draft)
     return draft
 
@@ -93,7 +102,15 @@ def check_replaceable(draft: Draft, job: str, asset_path: str) -> None:
         _replaceable(dandiset, draft, asset_path, job)
 
 
-def upload(draft: Draft, file: Path, asset_path: str, job: str, *, overwrite: bool) -> None:
+def upload(
+    draft: Draft,
+    file: Path,
+    asset_path: str,
+    job: str,
+    *,
+    overwrite: bool,
+    timeouts: NetworkTimeouts | None = None,
+) -> None:
     """Validate a file and put it into the draft, in place of what an earlier run has put there.
 
     An asset of another job that is there is refused without `overwrite`.
@@ -104,14 +121,49 @@ def upload(draft: Draft, file: Path, asset_path: str, job: str, *, overwrite: bo
         the fingerprint of what the units are made of, which the asset is marked with
     """
     validate(file, asset_path)
-    with _local_asset(file, asset_path) as asset, _connected(draft, file) as (_, dandiset):
-        replacing = _replaceable(dandiset, draft, asset_path, None if overwrite else job)
-        described = asset.get_metadata(digest=asset.get_digest())
-        metadata = described.model_dump(mode="json", exclude_none=True)
-        activity = {"schemaKey": "Activity", "name": ACTIVITY, "identifier": job}
-        metadata["wasGeneratedBy"] = [*metadata.get("wasGeneratedBy", []), activity]
-        _log(asset.iter_upload(dandiset, metadata, replacing=replacing), asset_path)
+    with _local_asset(file, asset_path) as asset:
+        digest = asset.get_digest()
+        described = asset.get_metadata(digest=digest)
+    metadata = described.model_dump(mode="json", exclude_none=True)
+    activity = {"schemaKey": "Activity", "name": ACTIVITY, "identifier": job}
+    metadata["wasGeneratedBy"] = [*metadata.get("wasGeneratedBy", []), activity]
+    metadata["schemaKey"] = "Asset"
+    only_of = None if overwrite else job
+    with _connected(draft, file) as (client, dandiset):
+        _replaceable(dandiset, draft, asset_path, only_of)
+        waits = timeouts or NetworkTimeouts()
+        blob = send_blob(client, draft.dandiset, file, digest.value, waits)
+        _put_asset(
+            client,
+            dandiset,
+            partial(_replaceable, dandiset, draft, asset_path, only_of),
+            {"metadata": metadata, "blob_id": blob},
+        )
     logger.info("%s is in the draft of %s", asset_path, draft)
+
+
+def _put_asset(
+    client: DandiAPIClient,
+    dandiset: RemoteDandiset,
+    find_present: Callable[[], Any],
+    content: dict[str, Any],
+) -> None:
+    """Add the asset to the draft or replace it; once more where the draft was changed meanwhile."""
+    for is_last in (False, True):
+        present = find_present()
+        try:
+            if present is None:
+                client.post(f"{dandiset.version_api_path}assets/", json=content)
+            else:
+                client.put(present.api_path, json=content)
+        except requests.HTTPError as error:
+            status = None if error.response is None else error.response.status_code
+            if is_last or status != (
+                HTTPStatus.CONFLICT if present is None else HTTPStatus.NOT_FOUND
+            ):
+                raise
+        else:
+            return
 
 
 @contextmanager
@@ -126,16 +178,6 @@ def _local_asset(file: Path, asset_path: str) -> Iterator[LocalFileAsset]:
         asset = dandi_file(placed, dandiset_path=Path(folder))
         assert isinstance(asset, LocalFileAsset)
         yield asset
-
-
-def _log(statuses: Iterator[dict[str, Any]], asset_path: str) -> None:
-    """Do the upload, whose steps these are, and log the larger of them."""
-    logged = 0.0
-    for status in statuses:
-        percent = status.get("progress", 0.0)
-        if percent >= logged + LOGGED_PERCENT:
-            logged = percent
-            logger.info("%s: %.0f %% uploaded", asset_path, percent)
 
 
 def _replaceable(dandiset: RemoteDandiset, draft: Draft, asset_path: str, job: str | None) -> Any:
@@ -170,6 +212,8 @@ def _connected(
         with quiet_client(), connect(draft.instance) as client:
             authenticate(client, draft.api_key, f"TARGET_DANDISET: {draft}", TargetError)
             yield client, client.get_dandiset(draft.dandiset, "draft", lazy=False)
+    except CloudJobError:
+        raise
     except NotFoundError as error:
         raise TargetError(
             f"TARGET_DANDISET: there is no {draft}; create it there first, or check the number"
@@ -180,9 +224,6 @@ def _connected(
         raise broken_answer(what) from error
     except requests.RequestException as error:
         raise TransferError("upload", what, "DANDI", describe_failure(error)) from error
-    except RuntimeError as error:  # what arrived there is not what was sent
-        reason = " ".join(str(error).split())
-        raise TransferError("upload", what, "DANDI", reason) from error
 
 
 def _check_owner(client: DandiAPIClient, dandiset: RemoteDandiset, draft: Draft) -> None:
@@ -202,15 +243,15 @@ def _refusal(draft: Draft, what: str, error: requests.HTTPError) -> CloudJobErro
     status = error.response.status_code if error.response is not None else None
     if is_retryable(error):
         return TransferError("upload", what, "DANDI", f"the archive answered {status}")
-    if status == 401:
+    reason = reason_of(error)
+    if error.request is not None and not str(error.request.url).startswith(draft.instance.api):
+        return TransferError("upload", what, "DANDI", f"its store answered {status}{reason}")
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return TargetError(
-            f"TARGET_DANDISET: {draft} does not accept DANDI_API_KEY; copy the key again from your "
-            "account's menu on the archive's page (each archive has its own)"
+            f"TARGET_DANDISET: the owner of DANDI_API_KEY may not write {draft}{reason}; ask one "
+            "of its owners to add that account"
         )
-    if status == 403:
-        return TargetError(
-            f"TARGET_DANDISET: the owner of DANDI_API_KEY may not write {draft}; ask one of its "
-            "owners to add that account"
-        )
-    detail = "" if error.response is None else " ".join(error.response.text.split())[:200]
-    return TargetError(f"TARGET_DANDISET: {draft} refused {what} with {status}: {detail}")
+    return TargetError(
+        f"TARGET_DANDISET: {draft} refused {what} with {status}{reason}; correct what it names, "
+        "or name another dandiset"
+    )

@@ -31,12 +31,20 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
             "pip install -r requirements/submit-dandi.txt"
         ) from error
     if not found.assets:
-        others = f" (but {', '.join(found.others[:3])})" if found.others else ""
-        raise SourceError(f"{dandiset} has no NWB file {pattern}{others}; check --glob")
+        left_out = [*found.without_recording, *found.others]
+        others = f" (but {', '.join(left_out[:3])})" if left_out else ""
+        raise SourceError(
+            f"{dandiset} has no NWB file {pattern} with a recording{others}; check --glob"
+        )
     notes = []
     if found.others:
         notes.append(
             f"left out files other than NWB: {len(found.others):,}, like {found.others[0]}"
+        )
+    if found.without_recording:
+        notes.append(
+            f"left out NWB files without a recording: {len(found.without_recording):,}, like "
+            f"{found.without_recording[0]}"
         )
     if found.embargoed:
         notes.append(

@@ -185,7 +185,7 @@ def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Pat
     assert [each["label"] for each in some["recordings"]] == ["sub-2/b.nwb"]
     assert [each["fetchedGb"] for each in one["recordings"]] == [1e-7]
     assert nothing.returncode == 66
-    assert "has no NWB file sub-3/a.nwb" in nothing.stderr
+    assert "has no NWB file sub-3/a.nwb with a recording" in nothing.stderr
 
 
 def test_a_typed_price_wins_over_the_file_and_the_file_over_the_table(laptop: Laptop) -> None:

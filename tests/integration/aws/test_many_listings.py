@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pynwb import NWBHDF5IO, NWBFile
+from pynwb.file import Subject
 
 from spikeinterface_cloud.aws.batch.array_jobs import unfinished
 from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
@@ -22,6 +25,7 @@ from spikeinterface_cloud.aws_errors import AwsError
 from spikeinterface_cloud.config.locations import S3Location, parse_dandi
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.dandi.assets import resolve
+from spikeinterface_cloud.dandi.upload import find_draft, upload
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.storage.s3 import S3Objects
 from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
@@ -44,7 +48,7 @@ def archive(tmp_path: Path) -> Iterator[DandiStandIn]:
             file = tmp_path / Path(name).name
             file.write_bytes(bytes(size_bytes))
             running.add_asset("000003", name, file)
-        running.add_asset("000003", "sub-1/sub-1_ecephys.nwb", file, version="0.2.1")
+        running.add_asset("000003", "sub-1/sub-1_ecephys.nwb", file, version="0.230629.1955")
         running.add_asset("000003", "sub-1/sub-1_behavior.nwb", file)
         video = tmp_path / "sub-1_ecephys.mp4"
         video.write_bytes(b"video")
@@ -73,12 +77,40 @@ def test_listing_without_pattern_has_all_nwb_files(archive: DandiStandIn) -> Non
     assert found.notes == ("left out files other than NWB: 1, like sub-1/sub-1_ecephys.mp4",)
 
 
+def test_units_of_earlier_jobs_are_not_listed_as_recordings(
+    archive: DandiStandIn, tmp_path: Path
+) -> None:
+    nwbfile = NWBFile(
+        session_description="units",
+        identifier="units",
+        session_start_time=datetime(2024, 5, 1, 10, tzinfo=UTC),
+        session_id="day1",
+        subject=Subject(subject_id="1", species="Mus musculus", sex="F", age="P90D"),
+    )
+    nwbfile.add_unit(spike_times=[0.5, 1.5])
+    with NWBHDF5IO(str(tmp_path / "units.nwb"), "w") as io:
+        io.write(nwbfile)
+    before = dandiset_recordings(dandiset(archive), None, archive.access())
+    path = "sub-1/sub-1_ses-day1_desc-simple_ecephys.nwb"
+    draft = find_draft(dandiset(archive), archive.access(OWNER_KEY))
+    upload(draft, tmp_path / "units.nwb", path, "job", overwrite=False)
+    after = dandiset_recordings(dandiset(archive), None, archive.access())
+    assert after.recordings == before.recordings
+    assert after.notes == (*before.notes, f"left out NWB files without a recording: 1, like {path}")
+    with pytest.raises(SourceError, match=rf"with a recording \(but {path}\); check --glob"):
+        dandiset_recordings(dandiset(archive), "*_desc-simple_*", archive.access())
+
+
 def test_listed_addresses_resolve_in_the_container(archive: DandiStandIn) -> None:
-    found = dandiset_recordings(dandiset(archive, "0.2.1"), None, archive.access())
+    found = dandiset_recordings(dandiset(archive, "0.230629.1955"), None, archive.access())
     [recording] = found.recordings
     asset = parse_dandi(recording.variables["DANDISET_S3_FILE_URL"])
     file = resolve(asset, archive.access())  # type: ignore[arg-type]
-    assert (file.path, file.version, file.size_bytes) == ("sub-1/sub-1_ecephys.nwb", "0.2.1", 7)
+    assert (file.path, file.version, file.size_bytes) == (
+        "sub-1/sub-1_ecephys.nwb",
+        "0.230629.1955",
+        7,
+    )
 
 
 def test_thousands_of_files_are_listed_in_a_few_requests(
@@ -112,7 +144,12 @@ def test_an_embargoed_dandiset_is_listed_with_the_owner_s_key(
 @pytest.mark.parametrize(
     ("suffix", "pattern", "error", "message"),
     [
-        ("dandisets/000003/", "*.nope", SourceError, r"has no NWB file \*.nope; check --glob"),
+        (
+            "dandisets/000003/",
+            "*.nope",
+            SourceError,
+            r"\*.nope with a recording; check --glob",
+        ),
         (
             "dandisets/000003/versions/draft/",
             "*.mp4",
@@ -120,7 +157,7 @@ def test_an_embargoed_dandiset_is_listed_with_the_owner_s_key(
             r"\(but sub-1/sub-1_ecephys.mp4\)",
         ),
         ("dandisets/000099/", None, SourceError, "is not in the archive"),
-        ("dandisets/000003/versions/9.9.9/", None, SourceError, "is not in the archive"),
+        ("dandisets/000003/versions/0.999999.9999/", None, SourceError, "is not in the archive"),
         (
             "dandisets/000003/versions/draft/assets/?path=sub-1",
             None,

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import h5py
@@ -170,12 +170,33 @@ def test_a_dandiset_of_one_nwb_file_names_it(archive: DandiStandIn, nwb_file: Pa
 
 def test_the_publication_goes_before_the_draft(archive: DandiStandIn, nwb_file: Path) -> None:
     draft = archive.add_asset(OPEN, PATH, nwb_file)
-    published = archive.add_asset(OPEN, PATH, nwb_file, version="0.240102.0304")
+    [published] = archive.publish(OPEN, "0.240102.0304")
+    assert published.identifier == draft.identifier
     unversioned = f"{archive.url}/dandiset/{OPEN}/files?location={PATH}"
 
     assert find(unversioned).identifier == published.identifier
     assert find(unversioned).version == "0.240102.0304"
-    assert find(archive.web_url(OPEN, PATH)).identifier == draft.identifier
+    assert find(archive.web_url(OPEN, PATH)).version == "draft"
+
+
+def test_asset_of_another_dandiset_or_version_is_refused(
+    archive: DandiStandIn, nwb_file: Path
+) -> None:
+    """The archive answers for an asset under every dandiset and version that exist."""
+    asset = archive.add_asset(OPEN, PATH, nwb_file)
+    archive.publish(OPEN, "0.240102.0304")
+    later = archive.add_asset(OPEN, "sub-2/sub-2_ecephys.nwb", nwb_file)
+    archive.add_asset("000125", PATH, nwb_file)
+    for dandiset, version, each in (
+        ("000125", "draft", asset),
+        (OPEN, "0.240102.0304", later),
+    ):
+        url = f"{archive.assets_url(dandiset, version)}{each.identifier}/"
+        assert requests.get(url, timeout=5).status_code == 200
+        error = refusal(url)
+        assert isinstance(error, SourceError)
+        assert f"{dandiset}, version {version}, does not hold the asset" in str(error)
+    assert find(f"{archive.assets_url(OPEN, '0.240102.0304')}{asset.identifier}/").path == PATH
 
 
 def test_several_files_are_listed(archive: DandiStandIn, nwb_file: Path) -> None:
@@ -602,3 +623,45 @@ def test_the_stand_in_guards_its_blobs_like_the_archive(
     assert status("GET", archive.blob_url(public), Range="bytes=-5") == 206
     assert status("GET", archive.web_url(OPEN), Authorization="token wrong") == 401
     assert status("GET", archive.asset_url(public), Authorization="token wrong") == 401
+
+
+def test_stand_in_answers_like_the_archive(archive: DandiStandIn, nwb_file: Path) -> None:
+    """The bodies and codes of the real server, beside which the stand-in was compared."""
+    asset = archive.add_asset(OPEN, PATH, nwb_file)
+    archive.publish(OPEN, "0.240102.0304")
+
+    def ask(method: str, path: str, key: str = OWNER_KEY, **content: Any) -> tuple[int, Any]:
+        reply = requests.request(
+            method,
+            f"{archive.api_url}{path}",
+            json=content,
+            headers={"Authorization": f"token {key}"},
+            allow_redirects=False,
+            timeout=5,
+        )
+        try:
+            return reply.status_code, reply.json()
+        except ValueError:
+            return reply.status_code, reply.text[:9]
+
+    assets = f"/dandisets/{OPEN}/versions/draft/assets/"
+    digest = {"algorithm": "dandi:dandi-etag", "value": "0" * 32 + "-1"}
+    upload: dict[str, Any] = {"contentSize": 5, "digest": digest, "dandiset": OPEN}
+    begun = ask("POST", "/uploads/initialize/", **upload)[1]
+    assert isinstance(begun, dict)
+    unfinished = f"/uploads/{begun['upload_id']}"
+    missing = {"detail": "Not found."}
+    only_drafts = "Only draft versions can be modified."
+    published = assets.replace("draft", "0.240102.0304")
+    assert ask("GET", f"/assets/{asset.identifier}") == (301, "")
+    assert ask("GET", f"/dandisets/{OPEN}/versions/0.1.1/") == (404, "<!doctype")
+    forbidden = ask("POST", "/uploads/initialize/", STRANGER_KEY, **upload)
+    assert forbidden == (403, "Action not allowed")
+    assert ask("POST", assets, STRANGER_KEY) == (403, "")
+    assert ask("POST", published) == (405, only_drafts)
+    assert ask("POST", f"{unfinished}/validate/") == (400, ["Object does not exist."])
+    assert ask("POST", f"/uploads/{NOBODY}/validate/") == (404, missing)
+    assert ask("POST", f"/uploads/{NOBODY}/complete/") == (404, missing)
+    assert ask("POST", "/uploads/initialize/", **upload | {"contentSize": 0})[0] == 400
+    assert ask("POST", "/uploads/initialize/", dandiset=OPEN)[0] == 400
+    assert ask("PUT", f"{assets}{NOBODY}/", blob_id=NOBODY, metadata={"path": PATH})[0] == 404

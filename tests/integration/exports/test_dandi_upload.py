@@ -2,26 +2,39 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
+from pydantic import SecretStr
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import Subject
 
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
+from spikeinterface_cloud.config.locations import DandiAsset
+from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.dandi.upload import check_replaceable, find_draft, upload, validate
-from spikeinterface_cloud.errors import SettingsError, TargetError
+from spikeinterface_cloud.errors import SettingsError, TargetError, TransferError
 from spikeinterface_cloud.exports.dandi_upload import asset_path
 from spikeinterface_cloud.exports.nwb_session import ElectrodeFacts, Session
-from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn, Fault
+from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
+from tests.support.dandi_stand_in import (
+    OWNER_KEY,
+    PENDING_KEY,
+    STRANGER_KEY,
+    DandiStandIn,
+    Fault,
+)
 
 pytestmark = pytest.mark.integration
 
 DANDISET = "000200"
+SHORT_TIMEOUTS = NetworkTimeouts(connect_s=2, stall_s=2, give_up_s=2)
 PATH = "sub-M1/sub-M1_ses-day1_desc-simple_ecephys.nwb"
 MOUSE = {"subject_id": "M1", "species": "Mus musculus", "sex": "F", "age": "P90D"}
 
@@ -58,6 +71,10 @@ def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStan
     [asset] = archive.assets
     assert (asset.dandiset, asset.version, asset.path) == (DANDISET, "draft", PATH)
     assert asset.described["schemaKey"] == "Asset"
+    url = DandiAsset(url=archive.asset_url(asset))
+    assert resolve(url, archive.access()).sha256 is None  # the archive computes it later
+    archive.compute_sha256()
+    assert resolve(url, archive.access()).sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert asset.described["wasAttributedTo"][0]["identifier"] == "M1"
     reply = requests.get(archive.blob_url(asset), timeout=10)
     assert hashlib.sha256(reply.content).digest() == hashlib.sha256(file.read_bytes()).digest()
@@ -100,7 +117,7 @@ def test_unwritable_dandiset_is_refused(
 def test_late_refusal_of_the_archive_is_reported(tmp_path: Path, archive: DandiStandIn) -> None:
     draft = find_draft(address(archive), archive.access(OWNER_KEY))
     archive.locked.add(DANDISET)
-    with pytest.raises(TargetError, match=r"with 400: .*unembargoed"):
+    with pytest.raises(TargetError, match=r"with 400 \(Dandiset modification not allowed during"):
         upload(draft, write(tmp_path / "units.nwb"), PATH, "job", overwrite=False)
     assert archive.assets == []
 
@@ -109,6 +126,109 @@ def test_busy_archive_is_retried(archive: DandiStandIn) -> None:
     archive.inject("api", Fault.UNAVAILABLE, after=2, times=1)
     find_draft(address(archive), archive.access(OWNER_KEY))
     assert archive.count("api", status=503) == 1
+
+
+def send(archive: DandiStandIn, file: Path, key: str = OWNER_KEY, path: str = PATH) -> None:
+    """Upload as the key's owner, without asking first who owns the dandiset."""
+    draft = find_draft(address(archive), archive.access(OWNER_KEY))
+    theirs = replace(draft, api_key=SecretStr(key))
+    upload(theirs, file, path, "job", overwrite=False, timeouts=SHORT_TIMEOUTS)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_silent_store_ends_the_upload(tmp_path: Path, archive: DandiStandIn, method: str) -> None:
+    archive.inject("store", Fault.STALL, method, times=99)
+    started = time.monotonic()
+    with pytest.raises(TransferError, match="did not answer in time"):
+        send(archive, write(tmp_path / "units.nwb"))
+    assert time.monotonic() - started < 60
+    assert archive.assets == []
+
+
+@pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.BROKEN, Fault.LOST_ANSWER])
+@pytest.mark.parametrize(("server", "methods"), [("store", ["PUT", "POST"]), ("api", ["POST"])])
+def test_upload_survives_a_failed_request(
+    tmp_path: Path,
+    archive: DandiStandIn,
+    fault: Fault,
+    server: Literal["api", "store"],
+    methods: list[str],
+) -> None:
+    file = write(tmp_path / "units.nwb")
+    for after in range(2):
+        archive.inject(server, fault, *methods, after=after)
+    send(archive, file)
+    [asset] = archive.assets
+    assert requests.get(archive.blob_url(asset), timeout=10).content == file.read_bytes()
+
+
+def test_answer_that_validation_lost_does_not_lose_the_upload(
+    tmp_path: Path, archive: DandiStandIn
+) -> None:
+    archive.inject("api", Fault.LOST_ANSWER, "POST", after=2)  # after initialize and complete
+    send(archive, write(tmp_path / "units.nwb"))
+    assert [asset.path for asset in archive.assets] == [PATH]
+    assert archive.count("store", "PUT") == 1
+
+
+def test_bytes_that_another_job_has_sent_meanwhile_are_used(
+    tmp_path: Path, archive: DandiStandIn
+) -> None:
+    file = write(tmp_path / "units.nwb")
+    archive.uploads.before_validation = lambda: send(archive, file, path=PATH.replace("M1", "M1b"))
+    send(archive, file)
+    assert sorted(asset.path for asset in archive.assets) == sorted(
+        [PATH, PATH.replace("M1", "M1b")]
+    )
+    assert len({asset.content for asset in archive.assets}) == 1
+    assert archive.count("api", "POST", 409) == 2
+
+
+def test_damaged_bytes_end_as_a_transfer_error(tmp_path: Path, archive: DandiStandIn) -> None:
+    archive.inject("store", Fault.WRONG_BYTES, "PUT", times=2)
+    with pytest.raises(TransferError, match=r"as it was sent, twice .*does not match actual ETag"):
+        send(archive, write(tmp_path / "units.nwb"))
+    assert archive.assets == []
+
+
+def test_asset_that_was_deleted_meanwhile_is_added(tmp_path: Path, archive: DandiStandIn) -> None:
+    send(archive, write(tmp_path / "units.nwb"))
+    archive.uploads.before_validation = archive.assets.clear
+    again = write(tmp_path / "again.nwb", notes="2")
+    send(archive, again)
+    [asset] = archive.assets
+    assert requests.get(archive.blob_url(asset), timeout=10).content == again.read_bytes()
+
+
+def test_asset_that_another_job_has_added_meanwhile_is_not_replaced(
+    tmp_path: Path, archive: DandiStandIn
+) -> None:
+    other = write(tmp_path / "other.nwb", notes="2")
+    archive.uploads.before_validation = lambda: archive.add_asset(DANDISET, PATH, other)
+    with pytest.raises(TargetError, match="which is not of this job"):
+        send(archive, write(tmp_path / "units.nwb"))
+    [asset] = archive.assets
+    assert asset.file == other
+
+
+def test_account_that_is_not_approved_is_told_so(archive: DandiStandIn) -> None:
+    with pytest.raises(TargetError, match=r"may not use the archive yet \(User is not approved\)"):
+        find_draft(address(archive), archive.access(PENDING_KEY))
+
+
+def test_draft_that_is_being_unembargoed_is_refused_at_once(archive: DandiStandIn) -> None:
+    archive.locked.add(DANDISET)
+    with pytest.raises(TargetError, match=r"is being released from its embargo .*again when"):
+        find_draft(address(archive), archive.access(OWNER_KEY))
+
+
+def test_refusals_of_the_archive_are_one_sentence(tmp_path: Path, archive: DandiStandIn) -> None:
+    file = write(tmp_path / "units.nwb")
+    with pytest.raises(TargetError, match=r"may not write dandiset .* \(Action not allowed\); ask"):
+        send(archive, file, STRANGER_KEY)
+    archive.add_asset(DANDISET, PATH.partition("/")[0], file)
+    with pytest.raises(TargetError, match=r"409 \(Path of new asset .* conflicts with existing"):
+        send(archive, file)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,20 @@ from tests.support.dandi_stand_in.archive import DandiStandIn
 from tests.support.dandi_stand_in.records import (
     BUCKET,
     OWNER_KEY,
+    PENDING_KEY,
     STRANGER_KEY,
     Asset,
     Fault,
     Request,
 )
 
-__all__ = ["BUCKET", "OWNER_KEY", "STRANGER_KEY", "Asset", "DandiStandIn", "Fault", "Request"]
+__all__ = [
+    "BUCKET",
+    "OWNER_KEY",
+    "PENDING_KEY",
+    "STRANGER_KEY",
+    "Asset",
+    "DandiStandIn",
+    "Fault",
+    "Request",
+]

@@ -9,21 +9,44 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from tests.support.dandi_stand_in.handler import Handler
-from tests.support.dandi_stand_in.records import OWNER_KEY, STRANGER_KEY, USERS, Asset, Fault
+from tests.support.dandi_stand_in.records import (
+    OWNER_KEY,
+    PENDING_KEY,
+    USERS,
+    Asset,
+    Fault,
+)
 
 CREATED = "2024-01-02T03:04:05.678901Z"
 
-VERSION = r"(?P<version>draft|\d+\.\d+\.\d+)"
+VERSION = r"(?P<version>draft|0\.\d{6}\.\d{4})"
 DANDISET = r"/api/dandisets/(?P<dandiset>\d{6})/"
-ASSET = rf"(?:/api|{DANDISET}versions/{VERSION})/assets/(?P<asset>[0-9a-f-]{{36}})/"
+UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+ASSET = rf"(?:/api|{DANDISET}versions/{VERSION})/assets/(?P<asset>{UUID})/"
+
+
+#: the paths that the archive takes
+PATH = re.compile(r"(?:/?\.?[A-z0-9(),&\s#+~_=-])+")
 
 
 class Refusal(Exception):
-    """An error response of the API."""
+    """An error response of the API: an object with the detail, or any other body."""
 
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, status: int, body: object) -> None:
+        super().__init__(status)
         self.status = status
+        self.body = {"detail": body} if isinstance(body, str) else body
+
+
+class Bare:
+    """A body that is a text in JSON, not an object."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+#: bodies that are no JSON
+PAGE = "<!doctype html><html><head><title>Not Found</title></head><body></body></html>"
 
 
 class ApiHandler(Handler):
@@ -32,7 +55,7 @@ class ApiHandler(Handler):
     server_name = "api"
     routes: ClassVar[dict[str, str]] = {
         r"/api/info/": "info",
-        r"/api/auth/token/?": "token",
+        r"/api/auth/token/": "token",
         DANDISET: "dandiset",
         rf"{DANDISET}versions/{VERSION}/": "version",
         rf"{DANDISET}versions/{VERSION}/info/": "version",
@@ -45,16 +68,16 @@ class ApiHandler(Handler):
     }
     changes: ClassVar[dict[str, str]] = {
         r"/api/uploads/initialize/": "initialize_upload",
-        r"/api/uploads/(?P<upload>[0-9a-f-]{36})/complete/": "complete_upload",
-        r"/api/uploads/(?P<upload>[0-9a-f-]{36})/validate/": "validate_upload",
-        rf"{DANDISET}versions/draft/assets/": "add_asset",
-        rf"{DANDISET}versions/draft/assets/(?P<replaced>[0-9a-f-]{{36}})/": "add_asset",
+        rf"/api/uploads/(?P<upload>{UUID})/complete/": "complete_upload",
+        rf"/api/uploads/(?P<upload>{UUID})/validate/": "validate_upload",
+        rf"{DANDISET}versions/{VERSION}/assets/": "add_asset",
+        rf"{DANDISET}versions/{VERSION}/assets/(?P<replaced>{UUID})/": "add_asset",
     }
 
     def answer(self) -> None:
         """Answer with JSON or a redirect."""
         address = urlsplit(self.path)
-        if self.command == "GET" and self.archive.take_fault("api") is Fault.UNAVAILABLE:
+        if self.fault is Fault.UNAVAILABLE:
             self._send_json(503, {"detail": "Service unavailable."}, {"Retry-After": "1"})
             return
         try:
@@ -64,9 +87,17 @@ class ApiHandler(Handler):
                 if found := re.fullmatch(pattern, address.path):
                     getattr(self, name)(**found.groupdict())
                     return
-            raise Refusal(404, "Not found.")
+                if re.fullmatch(pattern, f"{address.path}/"):
+                    query = f"?{address.query}" if address.query else ""
+                    self.send(301, {"Location": f"{address.path}/{query}"})
+                    return
+            self.send(404, {"Content-Type": "text/html"}, PAGE.encode())
         except Refusal as refusal:
-            self._send_json(refusal.status, {"detail": str(refusal)})
+            if refusal.body is None:
+                self.send(refusal.status, {"Content-Type": "text/html"})
+            else:
+                body = refusal.body.text if isinstance(refusal.body, Bare) else refusal.body
+                self._send_json(refusal.status, body)
 
     def info(self) -> None:
         """Describe the archive; the client's first request."""
@@ -92,6 +123,8 @@ class ApiHandler(Handler):
         """Return the key to its owner."""
         if self.user is None:
             raise Refusal(401, "Authentication credentials were not provided.")
+        if self.user == PENDING_KEY:
+            raise Refusal(403, {"detail": "User is not approved."})
         self._send_json(200, self.user)
 
     def dandiset(self, dandiset: str) -> None:
@@ -99,6 +132,8 @@ class ApiHandler(Handler):
         versions = self._versions(dandiset)
         published = [self._version(dandiset, name) for name in versions if name != "draft"]
         embargo_status = "EMBARGOED" if dandiset in self.archive.embargoed else "OPEN"
+        if dandiset in self.archive.locked:
+            embargo_status = "UNEMBARGOING"
         body = {
             "identifier": dandiset,
             "created": CREATED,
@@ -127,12 +162,16 @@ class ApiHandler(Handler):
         found = _search(_in_version(self.archive.assets, dandiset, version), query)
         page, size = int(query.get("page", 1)), min(int(query.get("page_size", 100)), 1000)
         more = len(found) > page * size
+        with_metadata = query.get("metadata") == "true"
         address = f"{self.archive.next_pages_at or self.archive.url}{urlsplit(self.path).path}"
         body = {
             "count": len(found) if page == 1 else None,
             "next": f"{address}?{urlencode(query | {'page': page + 1})}" if more else None,
             "previous": f"{address}?{urlencode(query | {'page': page - 1})}" if page > 1 else None,
-            "results": [_row(asset) for asset in found[(page - 1) * size : page * size]],
+            "results": [
+                _row(asset) | ({"metadata": self._metadata(asset)} if with_metadata else {})
+                for asset in found[(page - 1) * size : page * size]
+            ],
         }
         self._send_json(200, body)
 
@@ -164,14 +203,26 @@ class ApiHandler(Handler):
     def owners(self, dandiset: str) -> None:
         """The accounts that may change a dandiset."""
         self._versions(dandiset)
-        self._send_json(200, [self._account(OWNER_KEY)])
+        name = USERS[OWNER_KEY]
+        self._send_json(200, [{"username": name, "name": name.title(), "email": None}])
 
     def initialize_upload(self) -> None:
         """Start an upload; the response contains the URLs for its parts."""
         request = json.loads(self.content)
-        self._check_owner(request["dandiset"])
+        missing = [name for name in ("contentSize", "digest", "dandiset") if name not in request]
+        if missing:
+            raise Refusal(400, {name: ["This field is required."] for name in missing})
+        dandiset = request["dandiset"]
+        if dandiset in self.archive.embargoed and self.user != OWNER_KEY:
+            raise Refusal(404, "Not found.")
+        self._versions(dandiset)
+        if self.user != OWNER_KEY:
+            raise Refusal(403, Bare("Action not allowed"))
+        self._check_unlocked(dandiset)
         size, etag = request["contentSize"], request["digest"]["value"]
-        status, answer = self.archive.uploads.initialize(request["dandiset"], etag, size)
+        if size < 1:
+            raise Refusal(400, {"contentSize": ["Ensure this value is at least 1."]})
+        status, answer = self.archive.uploads.initialize(dandiset, etag, size)
         if status == 409:
             self._send_json(status, "Blob already exists.", {"Location": answer})
             return
@@ -179,25 +230,42 @@ class ApiHandler(Handler):
 
     def complete_upload(self, upload: str) -> None:
         """Complete an upload."""
+        if not self.archive.uploads.is_under_way(upload):
+            raise Refusal(404, "Not found.")
         parts = json.loads(self.content)["parts"]
         self._send_json(200, self.archive.uploads.complete(upload, parts))
 
     def validate_upload(self, upload: str) -> None:
         """Turn an upload into a blob."""
-        blob = self.archive.uploads.validate(upload)
-        if blob is None:
-            raise Refusal(400, "ETag does not match actual ETag.")
-        self._send_json(200, blob)
+        if not self.archive.uploads.is_under_way(upload):
+            raise Refusal(404, "Not found.")
+        self._send_json(*self.archive.uploads.validate(upload))
 
-    def add_asset(self, dandiset: str, replaced: str | None = None) -> None:
+    def add_asset(self, dandiset: str, version: str, replaced: str | None = None) -> None:
         """Add a blob to the draft, or replace one."""
         request = json.loads(self.content)
-        self._check_owner(dandiset)
+        if version not in self._versions(dandiset):
+            raise Refusal(404, "Not found.")
+        if version != "draft":
+            raise Refusal(405, Bare("Only draft versions can be modified."))
+        if self.user != OWNER_KEY:
+            raise Refusal(403, None)
+        self._check_unlocked(dandiset)
+        if not self.archive.uploads.is_blob(request["blob_id"]):
+            raise Refusal(404, "Not found.")
         archive = self.archive
         asset = archive.uploads.asset(dandiset, request["blob_id"], request["metadata"])
-        if replaced is None and any(_same_place(each, asset) for each in archive.assets):
-            raise Refusal(409, "An asset with that path already exists")
-        archive.assets[:] = [each for each in archive.assets if each.identifier != replaced]
+        draft = _in_version(archive.assets, dandiset, "draft")
+        present = next((each for each in draft if each.identifier == replaced), None)
+        if replaced is not None and present is None:
+            raise Refusal(404, "Not found.")
+        _check_path(asset.path, [each.path for each in draft if each is not present])
+        if present is not None:
+            if (present.content, present.described) == (asset.content, asset.described):
+                asset = present
+            archive.assets[:] = [each for each in archive.assets if each is not present]
+            if asset is not present:
+                archive.replaced.append(present)
         archive.assets.append(asset)
         self._send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
 
@@ -205,15 +273,9 @@ class ApiHandler(Handler):
         name = USERS[key]
         return {"admin": False, "username": name, "name": name.title(), "status": "APPROVED"}
 
-    def _check_owner(self, dandiset: str) -> None:
-        """Refuse changes by others, and all changes of a locked dandiset."""
-        self._versions(dandiset)
-        if self.user is None:
-            raise Refusal(401, "Authentication credentials were not provided.")
-        if self.user != OWNER_KEY:
-            raise Refusal(403, "You do not have permission to perform this action.")
+    def _check_unlocked(self, dandiset: str) -> None:
         if dandiset in self.archive.locked:
-            raise Refusal(400, "The dandiset is being unembargoed and cannot be modified.")
+            raise Refusal(400, Bare("Dandiset modification not allowed during unembargo"))
 
     def _user(self) -> str | None:
         """Return the key of the request; refuse a bad one."""
@@ -221,12 +283,13 @@ class ApiHandler(Handler):
         if header is None:
             return None
         key = header.removeprefix("token ")
-        if key not in (OWNER_KEY, STRANGER_KEY):
+        if key not in USERS:
             raise Refusal(401, "Invalid token.")
         return key
 
     def _check_embargo(self, dandiset: str) -> None:
-        if dandiset not in self.archive.embargoed or self.user == OWNER_KEY:
+        closed = self.archive.embargoed | self.archive.locked
+        if dandiset not in closed or self.user == OWNER_KEY:
             return
         if self.user is None:
             raise Refusal(401, "Authentication credentials were not provided.")
@@ -255,10 +318,11 @@ class ApiHandler(Handler):
         }
 
     def _asset(self, asset: str, dandiset: str | None = None, version: str | None = None) -> Asset:
-        for found in self.archive.assets:
-            if found.identifier != asset:
-                continue
-            if dandiset is None or (found.dandiset, found.version) == (dandiset, version):
+        """Return an asset; of a dandiset and a version only whether they exist counts."""
+        if dandiset is not None and version not in self._versions(dandiset):
+            raise Refusal(404, "Not found.")
+        for found in [*self.archive.assets, *self.archive.replaced]:
+            if found.identifier == asset:
                 self._check_embargo(found.dandiset)
                 return found
         raise Refusal(404, "Not found.")
@@ -291,8 +355,16 @@ def _in_version(assets: list[Asset], dandiset: str, version: str) -> list[Asset]
     return [asset for asset in assets if (asset.dandiset, asset.version) == (dandiset, version)]
 
 
-def _same_place(one: Asset, other: Asset) -> bool:
-    return (one.dandiset, one.version, one.path) == (other.dandiset, other.version, other.path)
+def _check_path(path: str, present: list[str]) -> None:
+    """Refuse a path that is none, and one that is taken as a file or as a folder."""
+    if path.startswith("/"):
+        raise Refusal(400, {"non_field_errors": ["Path must not begin with /"]})
+    if not PATH.fullmatch(path):
+        raise Refusal(400, {"non_field_errors": ["Path improperly formatted"]})
+    if path in present:
+        raise Refusal(409, Bare("An asset with that path already exists"))
+    if any(f"{each}/".startswith(f"{path}/") or path.startswith(f"{each}/") for each in present):
+        raise Refusal(409, Bare(f"Path of new asset {path!r} conflicts with existing assets"))
 
 
 def _search(assets: list[Asset], query: dict[str, str]) -> list[Asset]:

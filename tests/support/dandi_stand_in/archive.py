@@ -4,7 +4,7 @@ import functools
 import hashlib
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +26,7 @@ class PlannedFault:
     fault: Fault
     after: int
     times: int
+    methods: tuple[str, ...]
 
 
 class DandiStandIn:
@@ -34,10 +35,14 @@ class DandiStandIn:
     def __init__(self, *, api_port: int = 0) -> None:
         """Bind free ports, or the given one, without serving yet."""
         self.assets: list[Asset] = []
+        #: those that have left a draft, and that only their identifiers still find
+        self.replaced: list[Asset] = []
         #: dandisets without an asset
         self.empty: set[str] = set()
         self.embargoed: set[str] = set()
-        #: dandisets being unembargoed, which nobody may change
+        #: set when requests that stall may end
+        self.closing = threading.Event()
+        #: dandisets being unembargoed, which their owners may read and nobody may change
         self.locked: set[str] = set()
         self.requests: list[Request] = []
         #: the server that further pages of lists are said to be at; None: this one
@@ -63,6 +68,7 @@ class DandiStandIn:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.closing.set()
         for server in self._servers.values():
             server.shutdown()
             server.server_close()
@@ -126,6 +132,22 @@ class DandiStandIn:
         )
         return self._add(asset, embargoed)
 
+    def publish(self, dandiset: str, version: str) -> list[Asset]:
+        """Publish the draft: the assets are the same ones, with the same identifiers."""
+        draft = [
+            each for each in self.assets if (each.dandiset, each.version) == (dandiset, "draft")
+        ]
+        published = [replace(each, version=version) for each in draft]
+        self.assets += published
+        return published
+
+    def compute_sha256(self) -> None:
+        """Compute the digests that uploads lack at first, as the archive does some time later."""
+        for asset in self.assets:
+            if asset.file is not None:
+                sha256 = hashlib.sha256(asset.file.read_bytes()).hexdigest()
+                asset.digests.setdefault("dandi:sha2-256", sha256)
+
     def add_zarr(self, dandiset: str, path: str) -> Asset:
         """Add a Zarr folder to a dandiset, by name only."""
         digests = {"dandi:dandi-zarr-checksum": "0123456789abcdef0123456789abcdef-1--1"}
@@ -161,15 +183,25 @@ class DandiStandIn:
         """Return the unsigned URL of the asset's blob."""
         return f"{self.store_url}/{BUCKET}/{asset.key}"
 
-    def inject(self, server: ServerName, fault: Fault, *, times: int = 1, after: int = 0) -> None:
-        """Let `after` GETs of a server pass and the next `times` fail."""
+    def inject(
+        self,
+        server: ServerName,
+        fault: Fault,
+        *methods: str,
+        times: int = 1,
+        after: int = 0,
+    ) -> None:
+        """Let `after` requests of a server pass and the next `times` fail; by default of GETs."""
+        planned = PlannedFault(fault=fault, after=after, times=times, methods=methods or ("GET",))
         with self._lock:
-            self._faults[server].append(PlannedFault(fault=fault, after=after, times=times))
+            self._faults[server].append(planned)
 
-    def take_fault(self, server: ServerName) -> Fault | None:
+    def take_fault(self, server: ServerName, method: str) -> Fault | None:
         """Return the fault of the current request, if any."""
         with self._lock:
             for planned in self._faults[server]:
+                if method not in planned.methods:
+                    continue
                 if planned.after > 0:
                     planned.after -= 1
                 elif planned.times > 0:

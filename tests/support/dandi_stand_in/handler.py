@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from tests.support.dandi_stand_in.records import Request, ServerName
+from tests.support.dandi_stand_in.records import Fault, Request, ServerName
 
 if TYPE_CHECKING:
     from tests.support.dandi_stand_in.archive import DandiStandIn
@@ -29,6 +29,13 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             #: the request body, which is always read
             self.content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            fault = self.archive.take_fault(self.server_name, self.command)
+            if fault is Fault.STALL:
+                self.archive.closing.wait()
+            if fault in (Fault.STALL, Fault.BROKEN):
+                self.close_connection = True
+                return
+            self.fault = fault
             self.answer()
 
     do_HEAD = do_POST = do_PUT = do_GET
@@ -42,6 +49,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def begin(self, status: int, headers: dict[str, str], size_bytes: int) -> None:
         """Record the request and send the response headers."""
+        if self.fault is Fault.LOST_ANSWER:
+            status, headers = 502, {}
         self.archive.record(
             Request(
                 server=self.server_name,

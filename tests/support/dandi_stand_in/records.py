@@ -7,11 +7,12 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Literal
 
-#: keys of two users: the first owns every dandiset, the second none
+#: keys of three users: the first owns every dandiset, the second none, the third is not approved
 OWNER_KEY = "0123456789abcdef0123456789abcdef01234567"
 STRANGER_KEY = "76543210fedcba9876543210fedcba9876543210"
+PENDING_KEY = "00112233445566778899aabbccddeeff00112233"
 
-USERS = {OWNER_KEY: "jane-doe", STRANGER_KEY: "john-roe"}
+USERS = {OWNER_KEY: "jane-doe", STRANGER_KEY: "john-roe", PENDING_KEY: "jim-poe"}
 
 BUCKET = "dandiarchive"
 
@@ -19,10 +20,16 @@ ServerName = Literal["api", "store"]
 
 
 class Fault(Enum):
-    """A fault of a GET."""
+    """A fault of a request."""
 
     #: 503, with Retry-After
     UNAVAILABLE = auto()
+    #: no answer until the archive is closed, while the connection stays open
+    STALL = auto()
+    #: the connection ends without an answer
+    BROKEN = auto()
+    #: the request is done, and its answer is 502
+    LOST_ANSWER = auto()
     #: the connection ends in the middle of the body
     SHORT_BODY = auto()
     #: the last byte of the body is wrong

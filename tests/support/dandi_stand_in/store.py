@@ -21,25 +21,25 @@ class StoreHandler(Handler):
     def answer(self) -> None:
         """Send a blob or part of it, or receive a part of an upload."""
         address = urlsplit(self.path)
+        if self.fault is Fault.UNAVAILABLE:
+            self._refuse(503, "SlowDown", "Reduce your request rate.", {"Retry-After": "1"})
+            return
         if self.command in ("PUT", "POST"):
             self._receive({name: values[0] for name, values in parse_qs(address.query).items()})
             return
         key = unquote(address.path).removeprefix(f"/{BUCKET}/")
         asset = next((each for each in self.archive.assets if each.key == key), None)
         signature = parse_qs(address.query).get("X-Amz-Signature", [""])[0]
-        fault = self.archive.take_fault("store") if self.command == "GET" else None
-        if fault is Fault.EXPIRED_SIGNATURE:
+        if self.fault is Fault.EXPIRED_SIGNATURE:
             self.archive.signatures.pop(signature, None)
-        if fault is Fault.UNAVAILABLE:
-            self._refuse(503, "SlowDown", "Reduce your request rate.", {"Retry-After": "1"})
-        elif asset is None or asset.file is None:
+        if asset is None or asset.file is None:
             self._refuse(404, "NoSuchKey", "The specified key does not exist.")
         elif not self._may_read(asset, signature):
             self._refuse(
                 403, "AccessDenied", "Request has expired" if signature else "Access Denied"
             )
         else:
-            self._send_blob(asset, fault)
+            self._send_blob(asset, self.fault)
 
     def _receive(self, query: dict[str, str]) -> None:
         """Receive a part or complete an upload; each URL is signed for its blob."""
@@ -47,11 +47,14 @@ class StoreHandler(Handler):
         if self.archive.signatures.get(query.get("X-Amz-Signature", "")) != key:
             self._refuse(403, "AccessDenied", "Access Denied")
         elif self.command == "PUT":
+            if self.fault is Fault.WRONG_BYTES:
+                self.content = self.content[:-1] + bytes([self.content[-1] ^ 0xFF])
             self.send(200, {"ETag": f'"{self.archive.uploads.receive(query, self.content)}"'})
         else:
             etag = self.archive.uploads.assemble(query)
             name = "CompleteMultipartUploadResult"
-            answer = f'<?xml version="1.0"?><{name}><ETag>"{etag}"</ETag></{name}>'
+            space = "http://s3.amazonaws.com/doc/2006-03-01/"
+            answer = f'<?xml version="1.0"?><{name} xmlns="{space}"><ETag>"{etag}"</ETag></{name}>'
             self.send(200, {"Content-Type": "application/xml"}, answer.encode())
 
     def _may_read(self, asset: Asset, signature: str) -> bool:

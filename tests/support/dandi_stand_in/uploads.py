@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,7 @@ class Upload:
     dandiset: str
     etag: str
     size_bytes: int
-    identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
-    #: id of the resulting blob
+    #: of the resulting blob too
     content: str = field(default_factory=lambda: str(uuid.uuid4()))
     parts: dict[int, bytes] = field(default_factory=dict)
     #: the parts joined by the store
@@ -46,6 +45,8 @@ class Uploads:
         self._folder = folder
         self._under_way: dict[str, Upload] = {}
         self._blobs: dict[str, Upload] = {}
+        #: called once, between the last byte of an upload and its validation
+        self.before_validation: Callable[[], object] | None = None
 
     def initialize(self, dandiset: str, etag: str, size_bytes: int) -> tuple[int, Any]:
         """Return the parts to send, or the blob that already exists."""
@@ -53,7 +54,7 @@ class Uploads:
             if (blob.etag, blob.size_bytes) == (etag, size_bytes):
                 return 409, blob.content
         upload = Upload(dandiset=dandiset, etag=etag, size_bytes=size_bytes)
-        self._under_way[upload.identifier] = upload
+        self._under_way[upload.content] = upload
         parts = [
             {
                 "part_number": part.number,
@@ -62,14 +63,26 @@ class Uploads:
             }
             for part in PartGenerator.for_file_size(size_bytes)
         ]
-        return 200, {"upload_id": upload.identifier, "parts": parts}
+        return 200, {"upload_id": upload.content, "parts": parts}
 
     def complete(self, identifier: str, parts: list[dict[str, Any]]) -> dict[str, str]:
         """Return URL and body of the request that completes an upload in the store."""
+        listed = "".join(
+            f"<Part><PartNumber>{part['part_number']}</PartNumber><ETag>{part['etag']}</ETag></Part>"
+            for part in parts
+        )
         return {
             "complete_url": self._signed(self._under_way[identifier]),
-            "body": json.dumps(parts),
+            "body": f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>",
         }
+
+    def is_under_way(self, identifier: str) -> bool:
+        """Return whether the upload was begun and not yet validated."""
+        return identifier in self._under_way
+
+    def is_blob(self, identifier: str) -> bool:
+        """Return whether an upload has become a blob."""
+        return identifier in self._blobs
 
     def receive(self, query: dict[str, str], body: bytes) -> str:
         """Store a part; return its ETag."""
@@ -85,13 +98,25 @@ class Uploads:
         upload.parts.clear()
         return str(DandiETag.from_file(upload.file).as_str())
 
-    def validate(self, identifier: str) -> dict[str, Any] | None:
-        """Return the resulting blob, or None if its bytes differ from those announced."""
-        upload = self._under_way.pop(identifier)
-        assert upload.file is not None
+    def validate(self, identifier: str) -> tuple[int, Any]:
+        """Return the resulting blob, or why it is none."""
+        action, self.before_validation = self.before_validation, None
+        if action is not None:
+            action()
+        upload = self._under_way[identifier]
+        if upload.file is None:
+            return 400, ["Object does not exist."]
+        if upload.file.stat().st_size != upload.size_bytes:
+            return 400, [f"Size {upload.size_bytes} does not match the object's size."]
         if DandiETag.from_file(upload.file).as_str() != upload.etag:
-            return None
+            return 400, [f"ETag {upload.etag} does not match actual ETag."]
+        del self._under_way[identifier]
+        if any(blob.etag == upload.etag for blob in self._blobs.values()):
+            return 409, "An identical blob has already been uploaded."
         self._blobs[upload.content] = upload
+        return 200, self._described(upload)
+
+    def _described(self, upload: Upload) -> dict[str, Any]:
         return {
             "blob_id": upload.content,
             "etag": upload.etag,
@@ -116,5 +141,5 @@ class Uploads:
     def _signed(self, upload: Upload, **query: Any) -> str:
         signature = uuid.uuid4().hex
         self._archive.signatures[signature] = upload.key
-        query |= {"uploadId": upload.identifier, "X-Amz-Signature": signature}
+        query |= {"uploadId": upload.content, "X-Amz-Signature": signature}
         return f"{self._archive.store_url}/{BUCKET}/{upload.key}?{urlencode(query)}"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
 
@@ -29,3 +30,22 @@ def test_valid_s3_paths_are_accepted(folder: str) -> None:
     )
     assert settings.target is not None
     assert settings.target.key == folder.removeprefix("s3://lab-data/").strip("/")
+
+
+@pytest.mark.parametrize(
+    ("bucket", "folder"),
+    [
+        ("s3://lab-data//raw/x", None),
+        ("s3://lab-data/raw//", None),
+        ("s3://lab-data//", None),
+        ("lab-data", "//raw/x"),
+        ("lab-data", "raw/x//"),
+        ("lab-data", "s3://lab-data//raw/x"),
+        ("s3://lab-data//raw", "x"),
+    ],
+)
+def test_key_with_two_slashes_is_refused_not_taken_for_another(
+    bucket: str, folder: str | None
+) -> None:
+    with pytest.raises(ValueError, match=r"has an empty, '.' or '\.\.' part"):
+        parse_s3(bucket, folder)
