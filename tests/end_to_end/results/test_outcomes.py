@@ -146,7 +146,8 @@ def test_killed_sorter_does_not_end_the_job(tmp_path: Path, silent: Path) -> Non
     with start_job(tmp_path, variables) as process:
         log = wait_for_log(process, "sort with tridesclous2 ...")
         time.sleep(1.0)  # until it has started
-        [sorter] = sorter_processes(variables["RUN_IDENTIFIER"])
+        started = sorter_processes(variables["RUN_IDENTIFIER"])
+        [sorter] = [number for number in started if os.getpgid(number) == number]
         os.kill(sorter, signal.SIGKILL)
         output, rest = process.communicate(timeout=120)
     job = Job(folder=tmp_path, exit_code=process.returncode, output=output, log=log + rest)
