@@ -1,5 +1,6 @@
 """Which steps are chosen, what is written, and how the analysis sees it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from spikeinterface_cloud.preprocessing.pipeline import (
 # recordings in memory leave no provenance behind, which SpikeInterface remarks
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
 
+HIGH_PASS_300 = {"name": "highpass_filter", "params": {"freq_min": 300.0}}
 SELF_FILTERING: dict[str, dict[str, Any]] = {"kilosort4": {}, "spykingcircus2": {}}
 
 
@@ -111,6 +113,27 @@ def test_the_analysis_always_gets_filtered_samples(tmp_path: Path) -> None:
     assert abs(done.filtered_recording.get_traces().mean()) < 10
     filtered = preprocess(lifted, {"highpass_filter": {}}, SELF_FILTERING, tmp_path / "q")
     assert filtered.filtered_recording is filtered.for_sorting
+
+
+@pytest.mark.parametrize("choice", ["default", "none", [HIGH_PASS_300]])
+def test_processing_of_the_waveforms_is_that_of_the_analyzed_samples(
+    tmp_path: Path, choice: str | list[dict[str, Any]]
+) -> None:
+    probe = recording(n_channels=32)
+    probe.annotate(is_filtered=False)
+    processed = preprocess(probe, choice, SELF_FILTERING, tmp_path / "preprocessed")
+    described = re.findall(r"(\w+)\(", processed.describe_analyzed())
+    step: si.BaseRecording | None = processed.filtered_recording
+    applied = []
+    while step is not None:
+        applied.append(type(step).__name__.removesuffix("Recording"))
+        step = step.get_parent()
+    steps = {"HighpassFilter": "highpass_filter", "CommonReference": "common_reference"}
+    of_the_analysis = [steps[name] for name in reversed(applied) if name in steps]
+    assert described == names(list(processed.steps)) + of_the_analysis
+    assert "highpass_filter" in described
+    frequency = "300.0" if isinstance(choice, list) else "150.0"
+    assert f"freq_min={frequency}" in processed.describe_analyzed()
 
 
 def test_input_that_sorters_can_read_is_not_copied(tmp_path: Path) -> None:
