@@ -31,8 +31,8 @@ class AwsError(CloudJobError):
 class ErrorKind:
     """AWS error codes that mean the same to a user.
 
-    The texts may name `{code}`, `{answer}` (the code with AWS's own words), `{action}` (what IAM
-    calls the call) and `{bucket}`.
+    The texts may name `{bucket}`, `{key}`, `{code}`, `{answer}` (the code with AWS's own words) and
+    `{action}` (what IAM calls the call).
     """
 
     #: an HTTP status where the answer has no body, as that to a HEAD request
@@ -82,7 +82,21 @@ DENIED = ErrorKind(
     reason="access denied ({answer})",
     remedy=ALLOW_ACTION,
     job_remedy="allow the job's role or user s3:ListBucket on the bucket and s3:GetObject "
-    "(for results s3:PutObject) on its objects",
+    "(for results s3:PutObject) on its objects, and kms:Decrypt (kms:GenerateDataKey) on the key "
+    "that may encrypt them; for a requester-pays bucket set AWS_REQUESTER_PAYS=true",
+)
+QUOTA = ErrorKind(
+    codes=frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"}),
+    reason="the server has no room left for this account ({code})",
+    remedy="delete what is no longer needed there, or ask its operator for a higher quota",
+)
+KMS_KEY = ErrorKind(
+    codes=frozenset(
+        {"KMS.DisabledException", "KMS.KMSInvalidStateException", "KMS.NotFoundException"}
+        | {"KMS.InvalidStateException"}
+    ),
+    reason="the KMS key that encrypts it cannot be used ({answer})",
+    remedy="ask the owner of the key to enable it again",
 )
 CREDENTIALS = ErrorKind(
     codes=frozenset(
@@ -151,7 +165,7 @@ CANONICAL_STRING = " The Canonical String"
 #: no call will succeed with these credentials
 CREDENTIAL_KINDS = (WRONG_CLOCK, CREDENTIALS, UNKNOWN_HERE)
 KINDS = (THROTTLED, FAILING, DENIED, *CREDENTIAL_KINDS)
-S3_KINDS = (*KINDS, NO_BUCKET, NO_OBJECT, OTHER_REGION, ARCHIVED)
+S3_KINDS = (*KINDS, NO_BUCKET, NO_OBJECT, OTHER_REGION, ARCHIVED, QUOTA, KMS_KEY)
 
 #: Remedies for errors whose code says little, by words in AWS's message; the first match counts.
 Hints = Sequence[tuple[tuple[str, ...], str]]
@@ -252,6 +266,8 @@ def explain(
         else:
             reason = _fill(kind.reason, code, message, location, error.operation_name)
             remedy = (in_job and kind.job_remedy) or kind.remedy
+            if in_job and kind is DENIED and ACTION.search(message):
+                remedy = "allow the job's role or user {action}"
             remedy = _fill(remedy, code, message, location, error.operation_name)
             retryable = kind.retryable
     else:
@@ -267,13 +283,14 @@ def explain(
 translate_stack_errors = partial(translate_errors, hints=STACK_HINTS)
 
 
-def refuse(code: str, operation: str, location: object, raises: type[CloudJobError]) -> Exception:
-    """Return the container's error for a code of S3 that came through another client than boto3."""
+def refuse(
+    code: str, message: str, operation: str, location: object, raises: type[CloudJobError]
+) -> CloudJobError:
+    """Return the container's error for an answer of S3 to another client than boto3."""
     from botocore.exceptions import ClientError
 
-    return explain(
-        ClientError({"Error": {"Code": code}}, operation), operation, location, raises=raises
-    )
+    answer = ClientError({"Error": {"Code": code, "Message": message}}, operation)
+    return explain(answer, operation, location, raises=raises)
 
 
 def explain_session(error: Exception) -> CloudJobError:

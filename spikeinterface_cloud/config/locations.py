@@ -99,7 +99,12 @@ UNUSUAL = re.compile(r"[\x00-\x1f\x7f]")
 
 BLOB_KEY = re.compile(r"blobs/[0-9a-f]{3}/[0-9a-f]{3}/[0-9a-f-]{36}")
 
-S3_HOST = re.compile(r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+\.)?amazonaws\.com")
+S3_HOST = re.compile(
+    r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?"
+)
+
+#: AWS's console, where a bucket or an object is looked at
+S3_CONSOLE = re.compile(r"(?:[a-z0-9-]+\.)*console\.(?:aws\.amazon|amazonaws)\.(?:com|cn)")
 
 
 def is_path(text: str) -> bool:
@@ -122,6 +127,8 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
     >>> parse_s3("s3://lab-data/raw", "session1")
     S3Location(bucket='lab-data', key='raw/session1')
     """
+    if remedy := _other_name(bucket) or _other_name(folder or ""):
+        raise ValueError(remedy)
     name, _, prefix = bucket.removeprefix("s3://").partition("/")
     if not BUCKET_NAME.fullmatch(name):
         raise ValueError(
@@ -139,6 +146,50 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
     return S3Location(bucket=name, key=path)
 
 
+def _other_name(text: str) -> str | None:
+    """Return how to write what AWS calls something on S3 by another name than s3://bucket/key.
+
+    >>> _other_name("https://lab.s3.amazonaws.com/a%20b?versionId=1")
+    "'https://lab.s3.amazonaws.com/a%20b' is a web address of S3; write it like s3://lab/a b"
+    >>> _other_name("arn:aws:s3:::lab/raw")
+    "'arn:aws:s3:::lab/raw' is an ARN; write it like s3://lab/raw"
+    """
+    arn = text.removeprefix("s3://")
+    if arn.startswith("arn:"):
+        if ":accesspoint" in arn or "-object-lambda:" in arn or "-outposts:" in arn:
+            return (
+                f"{arn!r} is the ARN of an access point; give its alias as the bucket, like "
+                "my-access-point-1a2b3c-s3alias (`aws s3control list-access-points` shows it)"
+            )
+        return f"{arn!r} is an ARN; write it like s3://{arn.rpartition(':')[2]}"
+    shown = text.partition("?")[0].partition("#")[0]  # a query may hold a signature
+    location = _web_location(text)
+    if location is None:
+        return None
+    return f"{shown!r} is a web address of S3; write it like {location}"
+
+
+def _web_location(url: str) -> S3Location | None:
+    """Return the object or folder that an https URL of S3, or a page of its console, shows."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https"):
+        return None
+    path = unquote(parts.path).lstrip("/")
+    host = parts.hostname or ""
+    if S3_CONSOLE.fullmatch(host):
+        folders = path.split("/")
+        if folders[0] != "s3" or len(folders) < 3:
+            return None
+        return S3Location(bucket=folders[2], key=parse_qs(parts.query).get("prefix", [""])[0])
+    if found := S3_HOST.fullmatch(host):
+        bucket, key = (found["bucket"], path) if found["bucket"] else path.split("/", 1)
+        return S3Location(bucket=bucket, key=key)
+    return None
+
+
 def parse_dandi(url: str) -> DandiBlob | DandiAsset:
     """Read the S3 URL of an asset's blob, or any name that DANDI's client resolves.
 
@@ -152,6 +203,8 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
     blob = _parse_blob(url)
     if blob is not None:
         return blob
+    if remedy := _other_name(url):
+        raise ValueError(f"{remedy}, which is no asset of DANDI")
     scheme = urlsplit(url).scheme
     if scheme in ("http", "https", "dandi") or re.fullmatch(
         r"DANDI:\d{6}(/\S+)?|\d{6}|[0-9a-f-]{36}", url

@@ -55,6 +55,7 @@ class AwsSettings(BaseModel):
     secret_access_key: SecretStr | None = Field(default=None, description="secret of that key")
     session_token: SecretStr | None = Field(default=None, description="of temporary credentials")
     endpoint_url: str | None = Field(default=None, description="an S3 server other than AWS")
+    requester_pays: Boolean = Field(default=False, description="pay for requests")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "AwsSettings":
@@ -64,9 +65,16 @@ class AwsSettings(BaseModel):
         given = unquote(texts)
         if problems := [*find_text_problems(texts, SECRETS), *find_aws_problems(given)]:
             raise SettingsError("\n".join(problems))
-        values = {name: given.get(f"AWS_{name.upper()}") for name in cls.model_fields}
+        values = {
+            name: given.get(f"AWS_{name.upper()}", field.default)
+            for name, field in cls.model_fields.items()
+        }
         endpoint = given.get("AWS_ENDPOINT_URL_S3") or values["endpoint_url"]
-        return cls.model_validate(values | {"endpoint_url": endpoint})
+        try:
+            return cls.model_validate(values | {"endpoint_url": endpoint})
+        except PydanticValidationError as error:
+            lines = [f"AWS_{_describe(problem)}" for problem in error.errors()]
+            raise SettingsError("\n".join(lines)) from error
 
 
 class DandiAccess(BaseModel):
@@ -197,6 +205,9 @@ class JobSettings(BaseModel):
     aws_endpoint_url: str | None = Field(default=None, description="an S3 server other than AWS")
     aws_endpoint_url_s3: str | None = Field(
         default=None, description="the same, for S3 only; takes precedence over `AWS_ENDPOINT_URL`"
+    )
+    aws_requester_pays: Boolean = Field(
+        default=False, description="read requester-pays buckets, whose charges your account pays"
     )
     dandi_api_key: SecretStr | None = Field(
         default=None, description="for embargoed dandisets, and for `TARGET_DANDISET`"
@@ -340,6 +351,7 @@ class JobSettings(BaseModel):
             secret_access_key=self.aws_secret_access_key,
             session_token=self.aws_session_token,
             endpoint_url=self.aws_endpoint_url_s3 or self.aws_endpoint_url,
+            requester_pays=self.aws_requester_pays,
         )
 
 

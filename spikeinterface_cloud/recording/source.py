@@ -35,6 +35,7 @@ from spikeinterface_cloud.recording.formats.source_files import (
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.runtime.logging import format_bytes
+from spikeinterface_cloud.storage.archived import check_restored
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
@@ -155,6 +156,8 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     probe = _probe_on_s3(folder, probe_name, storage) if probe_name else None
     kept = [file for file in files if probe is None or file.url != probe.url]
     chosen = _choose(kept, request, is_named)
+    needed = {file.url for file in chosen}
+    check_restored(storage, [stored for stored in objects if str(stored.location) in needed])
     stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])
@@ -285,7 +288,9 @@ def _probe_on_s3(folder: S3Location, name: str, storage: Storage) -> RemoteFile:
 
 
 def _probe_at(location: S3Location, storage: Storage) -> RemoteFile:
-    return s3_file(storage, storage.head(location), PurePosixPath("probe.json"))
+    stored = storage.head(location)
+    check_restored(storage, [stored])
+    return s3_file(storage, stored, PurePosixPath("probe.json"))
 
 
 def _describe(location: Source, files: Sequence[RemoteFile]) -> dict[str, Any]:

@@ -16,11 +16,13 @@ from obstore.exceptions import (
     UnauthenticatedError,
 )
 
-from spikeinterface_cloud.errors import SourceError, TransferError, UnavailableError
+from spikeinterface_cloud.aws_errors import ARCHIVED, refuse
+from spikeinterface_cloud.errors import CloudJobError, SourceError, TransferError, UnavailableError
 from spikeinterface_cloud.storage.digests import plain_etag
 from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
     TransientError,
+    error_message,
     error_name,
     final_status,
     first_line,
@@ -142,19 +144,16 @@ class ObjectReader:
         except (BaseError, FileNotFoundError) as error:
             translated = translate(error, self._file.url)
             if isinstance(translated, PermissionLost):
-                self._renew(permission)
+                self._renew(permission, error)
             raise translated from error
 
-    def _renew(self, used: int) -> None:
+    def _renew(self, used: int, denied: Exception) -> None:
         """Get a store with a fresh permission, once for all ranges that were denied the same."""
         with self._renewal:
             if used != self._permission:
                 return
             if used > 1 and not self._permission_worked:
-                raise SourceError(
-                    f"{self._file.url} may not be read: access denied; "
-                    "allow the job's role or user s3:GetObject, or give it other credentials"
-                )
+                raise _refuse(denied, self._file.url)
             self._store = self._file.store()
             self._permission += 1
             self._permission_worked = False
@@ -181,8 +180,20 @@ def translate(error: Exception, url: str) -> Exception:
             f"{url} cannot be fetched in parts: its server ignores the Range of a request; fetch "
             "the file by other means, and give its folder as SOURCE_FOLDER or another S3 server"
         )
+    if error_name(error) in ARCHIVED.codes:
+        return _refuse(error, url)
     if isinstance(error, PermissionDeniedError | UnauthenticatedError) or EXPIRED.search(text):
         return PermissionLost("access denied")
     if status is not None:
-        return SourceError(f"{url} cannot be read: the server answered {error_name(error)}")
+        return _refuse(error, url)
     return TransientError(first_line(error))
+
+
+def _refuse(error: Exception, url: str) -> CloudJobError:
+    """Return the container's error for an answer that no other attempt would change."""
+    if url.startswith("s3://"):
+        return refuse(error_name(error), error_message(error), "fetch", url, SourceError)
+    return SourceError(
+        f"{url} cannot be read: the server answered {error_name(error)}; check that it is the "
+        "right one, and that the key or signature in use may read it"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 import threading
@@ -45,7 +46,8 @@ RETRYABLE = re.compile(
 NO_CREDENTIALS = "External AWS credential provider"
 
 #: the name of S3's error in the answer's body, for messages
-CODE = re.compile(r"<Code>(?P<code>\w+)</Code>")
+CODE = re.compile(r"<Code>(?P<code>[\w.]+)</Code>")
+MESSAGE = re.compile(r"<Message>(?P<message>[^<]*)</Message>")
 
 
 class TransientError(Exception):
@@ -102,6 +104,12 @@ def error_name(error: Exception) -> str:
     """Return S3's own name of an error, or its HTTP status."""
     code, status = CODE.search(str(error)), STATUS.search(str(error))
     return code["code"] if code else status["status"] if status else type(error).__name__
+
+
+def error_message(error: Exception) -> str:
+    """Return S3's own words about an error; empty where it said none."""
+    found = MESSAGE.search(str(error))
+    return html.unescape(found["message"]) if found else ""
 
 
 def first_line(error: Exception) -> str:

@@ -30,6 +30,7 @@ from spikeinterface_cloud.storage.digests import (
 )
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
@@ -60,6 +61,8 @@ class StoredObject:
     etag: str | None
     modified: datetime
     storage_class: str = "STANDARD"
+    #: of an archived object that was looked up by itself: how far its restore is
+    restore: str = ""
 
     @property
     def is_archived(self) -> bool:
@@ -87,9 +90,16 @@ class S3Objects:
         client: S3Client,
         *,
         unsigned: bool = False,
+        requester_pays: bool = False,
         raises: type[CloudJobError] | None = None,
     ) -> None:
-        """Open no connection yet; `unsigned` says that the client sends no credentials."""
+        """Open no connection yet.
+
+        `unsigned` says that the client sends no credentials, `requester_pays` that its account
+        pays what a bucket of others charges for requests and bytes.
+        """
+        if requester_pays:
+            client.meta.events.register("provide-client-params.s3", _add_request_payer)
         self._client = client
         self._unsigned = unsigned
         self._raises = raises
@@ -142,6 +152,7 @@ class S3Objects:
             etag=plain_etag(head.get("ETag")),
             modified=head["LastModified"],
             storage_class=head.get("StorageClass", "STANDARD"),
+            restore=head.get("Restore", ""),
         )
 
     def object_exists(self, location: S3Location) -> bool:
@@ -361,3 +372,9 @@ class S3Objects:
             return self._client.head_object(
                 Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED", **options
             )
+
+
+def _add_request_payer(params: dict[str, Any], model: OperationModel, **_: object) -> None:
+    """Accept the charges of a call, if it is one that can be charged for."""
+    if model.input_shape is not None and "RequestPayer" in model.input_shape.members:
+        params["RequestPayer"] = "requester"

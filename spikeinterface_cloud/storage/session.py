@@ -70,7 +70,7 @@ class Storage(S3Objects):
         except (BotoCoreError, ValueError) as error:
             raise explain_session(error) from error
         refuse_foreign_replies(client)
-        super().__init__(client, unsigned=unsigned)
+        super().__init__(client, unsigned=unsigned, requester_pays=access.requester_pays)
         self._stores: dict[str, S3Store] = {}
         self._lock = threading.Lock()
 
@@ -118,7 +118,10 @@ class Storage(S3Objects):
         region = self._client.meta.region_name
         if region in (None, "aws-global"):
             region = "us-east-1"
-        config: S3Config = {"skip_signature": self._unsigned}
+        config: S3Config = {
+            "skip_signature": self._unsigned,
+            "request_payer": self._access.requester_pays,
+        }
         if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
             config["region"] = self.bucket_region(bucket) or region
         else:

@@ -32,6 +32,7 @@ from spikeinterface_cloud.storage.progress import FileProgress, Progress
 from spikeinterface_cloud.storage.retries import (
     NO_CREDENTIALS,
     TransientError,
+    error_message,
     error_name,
     final_status,
     first_line,
@@ -236,7 +237,7 @@ def translate(error: Exception, location: S3Location) -> Exception:
     if NO_CREDENTIALS in str(error):
         return TransientError(first_line(error))
     if isinstance(error, FileNotFoundError):
-        return refuse("NoSuchBucket", "write", location, TargetError)
+        return refuse("NoSuchBucket", "", "write", location, TargetError)
     if final_status(error) is None:
         return TransientError(first_line(error))
-    return refuse(name, "write", location, TargetError)
+    return refuse(name, error_message(error), "write", location, TargetError)

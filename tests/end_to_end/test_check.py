@@ -123,6 +123,21 @@ def test_every_problem_has_its_row_and_its_remedy(tmp_path: Path, checked_s3: S3
     assert "Traceback" not in job.log
 
 
+def test_archived_source_has_its_storage_class_and_the_command(
+    tmp_path: Path, checked_s3: S3Server
+) -> None:
+    checked_s3.client.put_object(
+        Bucket=BUCKET, Key="archived/a.nwb", Body=b"x", StorageClass="DEEP_ARCHIVE"
+    )
+    changes = {"AWS_S3_BUCKET_FOLDER": "archived", "DATA_TYPE": "nwb"}
+    job = check(tmp_path, checked_s3.url, **changes)
+    state, said = rows(job)["source"]
+    assert state == "failed"
+    assert "in the storage class DEEP_ARCHIVE" in said
+    assert f"aws s3api restore-object --bucket {BUCKET} --key archived/a.nwb" in said
+    assert job.exit_code == os.EX_NOINPUT
+
+
 def test_folders_that_cannot_be_used_are_rows_as_well(tmp_path: Path, checked_s3: S3Server) -> None:
     (tmp_path / "results" / "run.log").mkdir(parents=True)
     (tmp_path / "file").touch()

@@ -71,9 +71,10 @@ class Fault:
     #: whether it breaks, stands still or drips while the request's own body is on its way, so that
     #: the server never sees a request that was broken
     in_request: bool = False
-    #: for `status`, with S3's own name of the error where the answer has a body
+    #: for `status`, with S3's own name of the error, and its words, where the answer has a body
     status: int = 503
     code: str = ""
+    message: str = ""
     times: int = 1
     matches: Callable[[Request], bool] = is_read
 
@@ -228,7 +229,11 @@ class _Handler(BaseHTTPRequestHandler):
         return read + self.rfile.read(length - len(read))
 
     def _answer_status(self, fault: Fault) -> None:
-        body = f"<Error><Code>{fault.code}</Code></Error>".encode() if fault.code else b""
+        body = (
+            f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message></Error>".encode()
+            if fault.code
+            else b""
+        )
         self.send_response(fault.status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

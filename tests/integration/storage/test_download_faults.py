@@ -183,7 +183,7 @@ def test_a_forbidden_object_is_refused_at_once(
 ) -> None:
     put(moto_s3, bucket, "a.bin", LARGE[:size_bytes])
     proxied_s3.inject(Fault(kind="status", status=403, times=1000))
-    with pytest.raises(SourceError, match=r"access denied; .*s3:GetObject") as caught:
+    with pytest.raises(SourceError, match=r"access denied \(403\); .*s3:GetObject") as caught:
         fetch(proxied_s3.url, bucket, tmp_path)
     assert caught.value.exit_code == 66
     assert len(proxied_s3.reads()) == 2

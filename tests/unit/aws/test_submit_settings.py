@@ -114,6 +114,12 @@ def test_source_url_selects_variables(url: str, variables: dict[str, str]) -> No
     assert source_variables(url) == variables
 
 
+@pytest.mark.parametrize("option", ["source", "target"])
+def test_key_that_begins_with_a_slash_is_refused(option: str) -> None:
+    message = refused(**{**GIVEN, option: "s3://lab//raw/a.nwb"})
+    assert message.startswith(f"--{option}: '/raw/a.nwb' has an empty, '.' or '..' part")
+
+
 @pytest.mark.parametrize(
     "url", ["/data/session1", "session1", "C:\\data", "gs://lab/raw", "file:///a"]
 )
