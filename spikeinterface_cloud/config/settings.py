@@ -65,13 +65,11 @@ class AwsSettings(BaseModel):
         given = unquote(texts)
         if problems := [*find_text_problems(texts, SECRETS), *find_aws_problems(given)]:
             raise SettingsError("\n".join(problems))
-        values = {
-            name: given.get(f"AWS_{name.upper()}", field.default)
-            for name, field in cls.model_fields.items()
-        }
-        endpoint = given.get("AWS_ENDPOINT_URL_S3") or values["endpoint_url"]
+        values = {name.removeprefix("AWS_").lower(): text for name, text in given.items()}
+        if endpoint := values.pop("endpoint_url_s3", None):
+            values["endpoint_url"] = endpoint
         try:
-            return cls.model_validate(values | {"endpoint_url": endpoint})
+            return cls.model_validate(values)
         except PydanticValidationError as error:
             lines = [f"AWS_{_describe(problem)}" for problem in error.errors()]
             raise SettingsError("\n".join(lines)) from error
