@@ -12,7 +12,16 @@ from pynwb import NWBHDF5IO
 
 from tests.end_to_end.conftest import Simulated
 from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
-from tests.support.job import Job, assert_refused, assert_succeeded, run_job, s3_access
+from tests.support.job import (
+    TIMEOUT_S,
+    Job,
+    assert_refused,
+    assert_succeeded,
+    run_job,
+    s3_access,
+    start_job,
+    wait_for_log,
+)
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.servers import S3Server
 from tests.support.sorted_results import files_with, keys_below
@@ -127,16 +136,19 @@ def test_api_key_leaves_no_trace(uploaded: Job) -> None:
 
 
 def test_refused_upload_keeps_the_results(tmp_path: Path, dandi: DandiStandIn) -> None:
-    dandi.locked.add(LOCKED)
-    job = run_job(tmp_path, variables(dandi, LOCKED) | {"SORTERS": "simple"})
+    with start_job(tmp_path, variables(dandi, LOCKED) | {"SORTERS": "simple"}) as process:
+        log = wait_for_log(process, "sort with simple ...")
+        dandi.locked.add(LOCKED)  # after the checks, which would have refused the job
+        output, rest = process.communicate(timeout=TIMEOUT_S)
+    job = Job(folder=tmp_path, exit_code=process.returncode, output=output, log=log + rest)
     assert job.exit_code == 73
     assert job.outcomes() == {"simple": "sorted"}
     assert (job.results / "simple" / "units.nwb").is_file()
     assert job.record["status"] == "failed"
-    assert "unembargoed" in job.record["error"]
+    assert "released from its embargo" in job.record["error"]
     errors = {run["export"]: run["error"] for run in job.record["exports"]}
     assert errors["nwb"] is None
-    assert "unembargoed" in errors["dandi"]
+    assert "released from its embargo" in errors["dandi"]
 
 
 @pytest.mark.parametrize(
@@ -169,6 +181,15 @@ def test_units_of_another_job_are_refused_before_sorting(
     assert_refused(job, 73, "which is not of this job; .* set OVERWRITE=true to replace it")
     assert "sort with simple" not in [step["name"] for step in job.record["steps"]]
     assert [asset.file for asset in dandi.assets] == before
+
+
+def test_dandiset_being_unembargoed_is_refused_before_any_work(
+    tmp_path: Path, dandi: DandiStandIn
+) -> None:
+    dandi.locked.add(LOCKED)
+    job = run_job(tmp_path, variables(dandi, LOCKED) | {"SORTERS": "simple"})
+    assert_refused(job, 73, "is being released from its embargo")
+    assert "fetch" not in [step["name"] for step in job.record["steps"]]
 
 
 def test_upload_without_key_is_refused(tmp_path: Path, dandi: DandiStandIn) -> None:
