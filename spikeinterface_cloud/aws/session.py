@@ -36,12 +36,18 @@ class AwsSession:
         *,
         fallback_region: str | None = None,
         max_attempts: int = 10,
+        requester_pays: bool = False,
     ) -> None:
-        """Open no connection yet; `fallback_region` is for a profile without a region."""
+        """Open no connection yet.
+
+        `fallback_region` is for a profile without a region; `requester_pays` charges the account
+        for requests to buckets of others.
+        """
         self._profile = profile
         self._region = region
         self._fallback_region = fallback_region
         self._max_attempts = max_attempts
+        self._requester_pays = requester_pays
         self._session: Any = None
         self._clients: dict[tuple[str, str | None], Any] = {}
         self._quick_storage: dict[str | None, S3Objects] = {}
@@ -69,21 +75,22 @@ class AwsSession:
     @property
     def storage(self) -> S3Objects:
         """S3 as this session reaches it."""
-        from spikeinterface_cloud.storage.s3 import S3Objects
-
-        return S3Objects(self.client("s3"), raises=AwsError)
+        return self._objects(self.client("s3"))
 
     def quick_storage(self, endpoint_url: str | None) -> S3Objects:
         """S3 at that server, or at the session's own, for questions that may stay unanswered."""
-        from spikeinterface_cloud.storage.s3 import S3Objects
-
         if endpoint_url not in self._quick_storage:
             retries: Any = {"mode": "standard", "total_max_attempts": 1}
             config = Config(retries=retries, connect_timeout=3, read_timeout=5)
             with translate_errors("connect to AWS (s3)"):
                 client = self._new_client("s3", endpoint_url=endpoint_url, config=config)
-            self._quick_storage[endpoint_url] = S3Objects(client, raises=AwsError)
+            self._quick_storage[endpoint_url] = self._objects(client)
         return self._quick_storage[endpoint_url]
+
+    def _objects(self, client: Any) -> S3Objects:
+        from spikeinterface_cloud.storage.s3 import S3Objects  # not for commands without S3
+
+        return S3Objects(client, raises=AwsError, requester_pays=self._requester_pays)
 
     def _new_client(self, service: str, region: str | None = None, **options: Any) -> Any:
         # adaptive: it slows down as a whole while AWS throttles

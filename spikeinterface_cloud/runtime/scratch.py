@@ -80,7 +80,7 @@ def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
 
 
 def remove_leftovers(parent: Path, kept: str = "") -> None:
-    """Remove what other jobs have left a day ago or earlier, and tell what else they have left."""
+    """Remove what other jobs have left a day ago or earlier, and log what newer jobs have left."""
     for folder in _leftovers(parent):
         if folder.name == _name(kept):
             continue

@@ -228,7 +228,7 @@ class S3Objects:
         with self._translate_errors("delete", location, TargetError):
             self._client.delete_object(Bucket=location.bucket, Key=location.key)
 
-    def abort_uploads(self, folder: S3Location, is_own: Callable[[str], bool]) -> int:
+    def abort_uploads(self, folder: S3Location, is_managed: Callable[[str], bool]) -> int:
         """Abort unfinished uploads in parts of objects whose path in `folder` is of our own.
 
         Returns their number. Raises TargetError.
@@ -239,7 +239,7 @@ class S3Objects:
         with self._translate_errors("abort unfinished uploads in", folder, TargetError):
             for page in paginator.paginate(Bucket=folder.bucket, Prefix=prefix):
                 for upload in page.get("Uploads", []):
-                    if is_own(upload["Key"].removeprefix(prefix)):
+                    if is_managed(upload["Key"].removeprefix(prefix)):
                         self._client.abort_multipart_upload(
                             Bucket=folder.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                         )

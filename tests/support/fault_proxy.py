@@ -314,3 +314,11 @@ def _corrupted(block: bytes, position: int, fault: Fault | None) -> bytes:
     if not 0 <= at < len(block):
         return block
     return block[:at] + bytes([block[at] ^ 0xFF]) + block[at + 1 :]
+
+
+def charge_requester(request: Request) -> Fault | None:
+    """Refuse a request that does not say who pays, as a requester-pays bucket does."""
+    says = "x-amz-request-payer" in request.path.lower()
+    if says or request.headers.get("x-amz-request-payer") == "requester":
+        return None
+    return Fault(kind="status", status=403, code="AccessDenied", message="Access Denied")

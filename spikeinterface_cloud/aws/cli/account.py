@@ -47,7 +47,26 @@ def open_session(
     from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
 
     region, fallback = choose_region(profile, region, env_file)
-    return AwsSession(profile, region, fallback_region=fallback, max_attempts=max_attempts)
+    return AwsSession(
+        profile,
+        region,
+        fallback_region=fallback,
+        max_attempts=max_attempts,
+        requester_pays=_requester_pays(),
+    )
+
+
+def _requester_pays() -> bool:
+    text = os.environ.get("AWS_REQUESTER_PAYS")
+    if not text:
+        return False
+    from spikeinterface_cloud.config.parsing import parse_boolean  # needs pydantic
+    from spikeinterface_cloud.errors import SettingsError
+
+    try:
+        return bool(parse_boolean(text))
+    except ValueError as error:
+        raise SettingsError(f"AWS_REQUESTER_PAYS: {error}") from error
 
 
 def choose_region(

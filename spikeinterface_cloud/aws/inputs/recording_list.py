@@ -25,7 +25,7 @@ class ListedRecording:
     name: str
     #: the source, and what else the list says of this recording
     variables: Mapping[str, str]
-    #: None where the list does not tell
+    #: None if the list has no sizes
     size_bytes: int | None = None
 
 

@@ -14,6 +14,7 @@ import pytest
 from spikeinterface_cloud.aws.batch.results import is_inside
 from tests.integration.conftest import BUCKET
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
+from tests.support.fault_proxy import FaultProxy, charge_requester
 from tests.support.laptop import PLACE, Laptop
 
 pytestmark = pytest.mark.integration
@@ -304,3 +305,25 @@ def test_names_that_leave_the_folder_are_known_for_each_system(
 ) -> None:
     assert is_inside(name, PurePosixPath) is on_posix
     assert is_inside(name, PureWindowsPath) is on_windows
+
+
+def test_requester_pays_bucket_is_read_where_the_variable_says_so(
+    laptop: Laptop, aws: AwsServer, folder: str
+) -> None:
+    command = ("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    with FaultProxy(aws.url) as proxy:
+        proxy.weather = charge_requester
+        place = {"AWS_ENDPOINT_URL": proxy.url}
+        refused = laptop.run(*command, env=place)
+        done = laptop.run(*command, env=place | {"AWS_REQUESTER_PAYS": "true"})
+    assert refused.returncode == 1
+    assert "access denied" in refused.stderr
+    assert done.returncode == 0, done.stderr
+    assert tree(laptop.folder / "here") == FILES
+
+
+def test_variable_that_is_no_boolean_is_refused(laptop: Laptop, folder: str) -> None:
+    command = ("results", f"s3://{BUCKET}/{folder}")
+    done = laptop.run(*command, env={"AWS_REQUESTER_PAYS": "perhaps"})
+    assert done.returncode == 78
+    assert done.stderr.startswith("Error: AWS_REQUESTER_PAYS: 'perhaps' is neither true nor false")

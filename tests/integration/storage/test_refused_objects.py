@@ -15,7 +15,7 @@ from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.remote_file import s3_files
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.upload import upload
-from tests.support.fault_proxy import Fault, FaultProxy, Request, is_write
+from tests.support.fault_proxy import Fault, FaultProxy, charge_requester, is_write
 from tests.support.servers import S3Server, access_to
 from tests.support.sources import find
 from tests.support.transfers import fetch
@@ -116,14 +116,6 @@ def test_used_up_quota_is_named_with_its_remedy(
         with pytest.raises(TargetError, match=r"no room left for this account .*higher quota") as e:
             write()
         assert "s3:PutObject" not in str(e.value)
-
-
-def charge_requester(request: Request) -> Fault | None:
-    """Refuse a request that does not say who pays, as a requester-pays bucket does."""
-    says = "x-amz-request-payer" in request.path.lower()
-    if says or request.headers.get("x-amz-request-payer") == "requester":
-        return None
-    return Fault(kind="status", status=403, code="AccessDenied", message="Access Denied")
 
 
 def test_requester_pays_bucket_is_read_and_written_where_the_setting_says_so(
