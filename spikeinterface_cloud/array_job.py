@@ -14,6 +14,9 @@ from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
 
+#: the server that may get DANDI_API_KEY, which no list may name
+TRUSTED = "DANDI_INSTANCE_URL"
+
 
 def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
     """Return the variables of this job: those of its line in the manifest, over `environ`."""
@@ -22,6 +25,11 @@ def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
         return environ
     data = Storage(AwsSettings.from_env(environ)).read_object(_location(url))
     line = select_line(data, environ)
+    if line.get(TRUSTED, "") not in ("", environ.get(TRUSTED, "")):
+        raise SettingsError(
+            f"{TRUSTED}: the list of jobs names a server that is to get DANDI_API_KEY; set the "
+            "variable in the environment of the job as well, if you trust that server"
+        )
     logger.info("this job is line %d of %s", (line_index(environ) or 0) + 1, url)
     return merge_environments(environ, line)
 
