@@ -68,8 +68,11 @@ def has_nwb_timestamps(segment: Any) -> bool:
 def _nwb(segment: Any) -> Timestamps | None:
     is_series = isinstance(segment, NwbRecordingSegment)
     data = segment.electrical_series_data if is_series else segment.timeseries_data
+    opened = getattr(getattr(segment.parent_extractor, "_reader", None), "series", None)
     series: Any = {}
-    if isinstance(data, h5py.Dataset):
+    if isinstance(opened, h5py.Group):  # its traces may be linked from another file
+        series = opened
+    elif isinstance(data, h5py.Dataset):
         series = data.parent
     elif isinstance(data, zarr.Array):
         group = str(PurePosixPath(data.path).parent)

@@ -10,6 +10,8 @@ import pytest
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.clock.format_timestamps import file_times
+from spikeinterface_cloud.recording.clock.segment_times import source_segment
 from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.open import open_source
 from spikeinterface_cloud.recording.source import FetchedSource
@@ -176,6 +178,25 @@ def test_links_to_files_inside_the_source_are_read(
     recording = open_source(FetchedSource(path=nwb), "nwb", {}, None).recording
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
     assert linked_files(nwb) == {traces, beside}
+
+
+def name_by_a_soft_link(group: h5py.Group, name: str) -> None:
+    group.file["linked"] = h5py.ExternalLink(name, "/")
+    group["data"] = h5py.SoftLink("/linked/data")
+
+
+@pytest.mark.parametrize("how", [link, name_by_a_soft_link])
+def test_timestamps_beside_linked_traces_are_read(
+    nwb: Path, simulated: BaseRecording, how: Link
+) -> None:
+    write_traces(nwb.with_name("traces.h5"), simulated)
+    add(nwb, how, "traces.h5", SERIES)
+    with h5py.File(nwb, "a") as opened:
+        opened[f"{SERIES}/timestamps"] = np.arange(N_FRAMES) / 29_990.0
+        opened[SERIES].pop("starting_time", None)
+    recording = open_source(FetchedSource(path=nwb), "nwb", {}, None).recording
+    [times] = file_times(source_segment(recording.segments[0]), 30_000.0)
+    assert times.origin == "timestamps"
 
 
 def test_files_that_link_to_each_other_are_read(nwb: Path, simulated: BaseRecording) -> None:
