@@ -5,6 +5,7 @@ header, without comparing either.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,21 @@ def _check_cbin_rate(folder: Path, recording: Any) -> None:
         )
 
 
+def _refuse_files_elsewhere(recording: Any) -> None:
+    """Refuse traces outside the source: `structure.oebin` may name any folder of the machine."""
+    source = os.path.normpath(recording._kwargs["folder_path"])
+    for block in getattr(recording.neo_reader, "_buffer_descriptions", {}).values():
+        for buffer in (buffer for segment in block.values() for buffer in segment.values()):
+            file = Path(os.path.normpath(buffer["file_path"]))
+            if not file.is_relative_to(source):
+                raise RecordingError(
+                    f"structure.oebin names {file}, which is not part of the source; copy the "
+                    "recording again with all its folders"
+                )
+
+
 def _check_open_ephys(recording: Any) -> None:
+    _refuse_files_elsewhere(recording)
     for segment, folder in enumerate(getattr(recording, "_stream_folders", ())):
         _check_open_ephys_rate(Path(folder), float(recording.sampling_frequency))
         files = [Path(folder) / name for name in ("sample_numbers.npy", "timestamps.npy")]

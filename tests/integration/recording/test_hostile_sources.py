@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 from collections.abc import Callable
@@ -169,6 +170,25 @@ def test_pickled_sample_numbers_of_open_ephys_are_refused(
 ) -> None:
     folder = write_open_ephys(tmp_path / "saved", simulated)
     assert_refused_without_growth(folder, "openephys", plant_sample_numbers, "cannot be read with")
+
+
+@pytest.mark.parametrize("named", ["absolute", "relative"])
+def test_traces_of_open_ephys_outside_the_source_are_refused(
+    tmp_path: Path, simulated: BaseRecording, named: str
+) -> None:
+    folder = write_open_ephys(tmp_path / "saved", simulated)
+    description = next(folder.rglob("structure.oebin"))
+    described = json.loads(description.read_text())
+    stream = described["continuous"][0]
+    outside = tmp_path / "of-a-victim"
+    continuous = description.parent / "continuous"
+    (continuous / stream["folder_name"]).rename(outside)
+    stream["folder_name"] = f"{outside}/"
+    if named == "relative":
+        stream["folder_name"] = f"{os.path.relpath(outside, continuous)}/"
+    description.write_text(json.dumps(described))
+    with pytest.raises(RecordingError, match=r"of-a-victim/continuous\.dat, which is not part of"):
+        opened(folder, "openephys")
 
 
 def plant_pickle_in_place_of_the_file(folder: Path, witness: Path) -> None:
