@@ -85,6 +85,11 @@ def for_one_job(results_folder: Path) -> Iterator[None]:
             lock = _lock_current(file)
     except PermissionError:  # of a job of another user
         lock = _lock_of_another_user(file)
+    except OSError as error:  # a folder or a link has its name
+        raise TargetError(
+            f"RESULTS_FOLDER: {file} cannot be opened ({error.strerror}); remove it, or give this "
+            "job a folder of its own"
+        ) from error
     if lock is None:
         raise TargetError(
             f"RESULTS_FOLDER: another job is writing to {results_folder}; wait until that has "

@@ -13,7 +13,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from spikeinterface_cloud.errors import Interrupted, TransferError
@@ -62,9 +62,12 @@ def _locked_folder(parent: Path | None, fingerprint: str) -> Iterator[Path]:
     folder, lock = None, None
     if parent is not None:
         folder = parent / _name(fingerprint)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):  # raised even so where it is no folder
+            folder.mkdir(mode=0o700, exist_ok=True)
         if not _is_private(folder):
-            logger.warning("%s is not used, as other users may write there", folder)
+            logger.warning(
+                "%s is not used, as it is no folder, or other users may write there", folder
+            )
         elif (lock := _lock(folder)) is None:
             logger.info("another process has this job's folder on scratch: this one has its own")
     if folder is None or lock is None:

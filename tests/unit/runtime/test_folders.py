@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from spikeinterface_cloud.config.locations import LocalFolder, S3Location
-from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.runtime.folders import check_apart, open_results_folder
+from spikeinterface_cloud.errors import SettingsError, TargetError
+from spikeinterface_cloud.runtime.folders import check_apart, for_one_job, open_results_folder
 
 #: enters a folder again and again, and counts how often it was alone there and how often not
 ENTERING = """
@@ -45,6 +46,16 @@ def test_results_folder_is_locked_by_one_job_at_a_time(tmp_path: Path) -> None:
     assert sum(int(alone) for alone, _ in counts) > 100
     assert [together for _, together in counts] == ["0", "0", "0"]
     assert list(tmp_path.iterdir()) == [], "nor is the lock left behind"
+
+
+@pytest.mark.parametrize(
+    "prepare", [Path.mkdir, lambda path: path.symlink_to("a/b"), lambda path: path.symlink_to(path)]
+)
+def test_lock_that_is_no_file_is_refused(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
+    prepare(tmp_path / ".lock")
+    refused = pytest.raises(TargetError, match=r"\.lock cannot be opened \(.*remove it")
+    with refused, for_one_job(tmp_path):
+        pytest.fail("the folder is not this job's")
 
 
 @pytest.fixture

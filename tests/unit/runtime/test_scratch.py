@@ -160,8 +160,22 @@ def test_folder_that_others_can_prepare_is_not_used(
     with job_scratch(tmp_path, JOB) as folder:
         assert [path.name for path in folder.iterdir()] == [".lock"]
         assert folder.stat().st_mode & 0o777 == 0o700
-    assert "is not used, as other users may write there" in caplog.text
+    assert "is not used, as it is no folder, or other users may write there" in caplog.text
     assert [path.name for path in prepared.iterdir()] == ["planted"]
+
+
+@pytest.mark.parametrize(
+    "prepare", [Path.touch, os.mkfifo, lambda path: path.symlink_to("missing")]
+)
+def test_name_that_is_taken_by_no_folder_is_left_alone(
+    tmp_path: Path, prepare: Callable[[Path], None]
+) -> None:
+    prepared = tmp_path / f"spikeinterface-cloud-job-{JOB[:16]}"
+    prepare(prepared)
+    with job_scratch(tmp_path, JOB) as folder:
+        assert folder.parent == tmp_path
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == [prepared]
 
 
 def test_folder_is_private(tmp_path: Path) -> None:
