@@ -340,11 +340,11 @@ class S3Objects:
                     )
 
     def _put(self, location: S3Location, body: bytes, **options: Any) -> str:
-        """Write an object; its new ETag. Raises botocore's errors."""
+        """Write an object; its new ETag, if the server states it. Raises botocore's errors."""
         reply = self._client.put_object(
             Bucket=location.bucket, Key=location.key, Body=body, **options
         )
-        return plain_etag(reply["ETag"]) or ""
+        return plain_etag(reply.get("ETag")) or ""
 
     def _version(self, location: S3Location) -> tuple[bytes, str]:
         reply = self._client.get_object(Bucket=location.bucket, Key=location.key)

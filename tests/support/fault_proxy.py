@@ -109,6 +109,8 @@ class FaultProxy(ThreadingHTTPServer):
         self.weather: Callable[[Request], Fault | None] = lambda _: None
         #: response headers that replace the server's; names in lower case
         self.answer_headers: dict[str, str] = {}
+        #: response headers that are not passed on; names in lower case
+        self.left_out: frozenset[str] = frozenset()
         #: whether requests for ranges are passed on as such, or as requests for the whole
         self.knows_ranges = True
         #: request headers that are not passed on; names in lower case
@@ -243,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(response.status)
         changed = self.server.answer_headers
         for name, value in response.getheaders():
-            if name.lower() not in HOP_BY_HOP:
+            if name.lower() not in HOP_BY_HOP | self.server.left_out:
                 self.send_header(name, changed.get(name.lower(), value))
         whole = b"" if response.getheader("content-length") else response.read()
         if not response.getheader("content-length") and self.command != "HEAD":

@@ -257,6 +257,17 @@ def test_server_that_ignores_one_condition_is_recognized(
     assert "Contents" not in keys
 
 
+def test_server_that_states_no_etag_is_recognized(
+    moto_s3: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = new_place(moto_s3)
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.left_out = frozenset({"etag"})
+        server = replace(moto_s3, url=proxy.url)
+        assert not claim_of(server, place, batch_job("a")).take()
+    assert "has no conditional writes" in caplog.text
+
+
 def test_unreadable_lock_is_taken_over_after_the_lease(moto_s3: S3Server) -> None:
     place = new_place(moto_s3)
     moto_s3.client.put_object(Bucket=place.bucket, Key=place.key, Body=b"{}")
