@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 #: user and password before the host of a URL
-USER_INFO = re.compile(r"(?<=://)[^\s/@\"']+@")
+USER_INFO = re.compile(r"(?<=://)[^\s/?#\"']+@")
 
 #: what a signed URL carries behind its path
 SIGNED_QUERY = re.compile(r"\?[^\s\"']*(?:[Ss]ignature|[Tt]oken)=[^\s\"']*")
@@ -257,7 +257,7 @@ def mask_signatures(text: str) -> str:
 
     >>> mask_signatures("cannot read https://host/x.nwb?X-Amz-Date=1&X-Amz-Signature=abc now")
     'cannot read https://host/x.nwb?*** now'
-    >>> mask_signatures("http://user:password@minio:9000/")
+    >>> mask_signatures("http://user:p@ssword@minio:9000/")
     'http://***@minio:9000/'
     """
     return USER_INFO.sub("***@", SIGNED_QUERY.sub("?***", text))
