@@ -54,7 +54,7 @@ def load_credentials(session: Session) -> None:
             f"{_profile(session)} asks for an MFA code, and there is no terminal to ask on; "
             "run a command on a terminal first, which is good for an hour"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # JSON of another kind too
         named = session.get_scoped_config()
         culprits = [f"{name} = {named[name]}" for name in NAMED if named.get(name)]
         raise AwsError(

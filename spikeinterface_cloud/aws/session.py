@@ -7,6 +7,7 @@ and endpoints. What AWS or that chain refuses is an AwsError.
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from botocore.exceptions import SSLError
 
 from spikeinterface_cloud.aws.credentials import load_credentials
 from spikeinterface_cloud.aws.regions import check_region
-from spikeinterface_cloud.aws_errors import UNTRUSTED, AwsError, translate_errors
+from spikeinterface_cloud.aws_errors import UNTRUSTED, AwsError, one_line, translate_errors
 from spikeinterface_cloud.aws_replies import refuse_foreign_replies
 
 if TYPE_CHECKING:
@@ -116,12 +117,20 @@ class AwsSession:
 
 
 def _check_ca_bundle(session: Any) -> None:
+    """Raise AwsError for a file without certificates, which botocore takes for a bad network."""
     bundle = session.get_config_variable("ca_bundle") or os.environ.get("REQUESTS_CA_BUNDLE")
-    if bundle and not Path(bundle).exists():
+    if not bundle:
+        return
+    remedy = "correct AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle in ~/.aws/config"
+    if not Path(bundle).exists():
+        raise AwsError(f"there is no file {bundle} with the certificates of servers; {remedy}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(bundle)
+    except OSError as error:
         raise AwsError(
-            f"there is no file {bundle} with the certificates of servers; "
-            "correct AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle in ~/.aws/config"
-        )
+            f"{bundle} holds no certificates of servers that can be read: {one_line(error)}; "
+            f"{remedy}"
+        ) from error
 
 
 def _raise_untrusted(caught_exception: Exception | None = None, **_: Any) -> None:

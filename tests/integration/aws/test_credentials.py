@@ -67,6 +67,7 @@ def test_server_of_ones_own_may_name_its_region(laptop: Laptop, aws: AwsServer) 
         ("credential_process = /none/program --x", "check credential_process = /none/program --x"),
         ("credential_process = true", "check credential_process = true in ~/.aws/config"),
         ("credential_process = echo not-json", "check credential_process = echo not-json"),
+        ("credential_process = echo [1]", "check credential_process = echo [1] in"),
         ('credential_process = echo "', 'check credential_process = echo " in'),
         (
             "web_identity_token_file = /none/token\nrole_arn = arn:aws:iam::123456789012:role/lab",
@@ -148,6 +149,17 @@ def test_missing_file_of_certificates_is_named(laptop: Laptop, variable: str) ->
     assert time.monotonic() - started < AT_ONCE_S
     [line] = done.stderr.splitlines()
     assert line.startswith("Error: there is no file /none/lab.pem")
+    assert done.returncode == 1
+
+
+def test_file_without_certificates_is_named(laptop: Laptop, tmp_path: Path) -> None:
+    file = tmp_path / "lab.pem"
+    file.write_text("not a certificate")
+    started = time.monotonic()
+    done = laptop.run("wait", JOB_ID, env={"AWS_CA_BUNDLE": str(file)})
+    assert time.monotonic() - started < AT_ONCE_S
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"Error: {file} holds no certificates of servers that can be read: ")
     assert done.returncode == 1
 
 
