@@ -132,7 +132,8 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
     name, _, prefix = bucket.removeprefix("s3://").partition("/")
     if not BUCKET_NAME.fullmatch(name):
         raise ValueError(
-            f"{bucket!r} is not the name of an S3 bucket; give the name alone, like my-lab-data"
+            f"{bucket!r} is not the name of an S3 bucket; give one of lowercase letters, digits, "
+            "dots and hyphens, like my-lab-data"
         )
     url, key = f"s3://{name}/", folder or ""
     key = key.removeprefix(url) if key.startswith(url) else key.removeprefix("/")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.aws.inputs.s3_urls import as_s3_url
 from spikeinterface_cloud.aws.inputs.source_check import archive_warnings
-from spikeinterface_cloud.config.locations import S3Location, parse_s3
+from spikeinterface_cloud.config.locations import S3Location, is_path, parse_s3
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def prefix_recordings(
     One listing of all objects gives names and sizes together, 1,000 objects a request.
 
     The pattern is of names below it, level by level: `*/` for every folder, `day*/*_g0/` for
-    folders in folders, `*.nwb` for objects. A folder that holds the target is no recording.
+    folders in folders, `*.nwb` for objects. A folder that holds the target is no recording, nor is
+    what has a name that no path can have, as below a doubled slash.
     """
     try:
         folder = parse_s3(as_s3_url("--source-prefix", prefix), None)
@@ -39,12 +40,20 @@ def prefix_recordings(
     pattern = (pattern or DEFAULT_PATTERN).lstrip("/")
     found, others = _find(storage, folder, pattern)
     sizes = {name: sum(each.size_bytes for each in objects) for name, objects in found.items()}
+    unusual = [name for name in sizes if not is_path(name)]
+    for name in unusual:
+        del sizes[name]
     results = [name for name in sizes if target and target.is_within(folder.child(name))]
     for name in results:
         del sizes[name]
+    left_out = [
+        f"left out {found[name][0].location}, as no path of files can have such a name; rename it"
+        for name in unusual
+    ]
     if not sizes:
         beside = f"; there is {', '.join(sorted(others)[:SHOWN])}" if others else ""
-        raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; check --match")
+        why = left_out[0] if left_out else "check --match"
+        raise SourceError(f"{folder} holds nothing that matches {pattern}{beside}; {why}")
     return Listing(
         title=folder.key.rpartition("/")[2] or folder.bucket,
         recordings=tuple(
@@ -61,6 +70,7 @@ def prefix_recordings(
         ),
         notes=(
             *(f"left out {name}, where the results go" for name in results),
+            *left_out,
             *archive_warnings(each for name in sizes for each in found[name]),
         ),
     )

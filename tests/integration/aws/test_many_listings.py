@@ -296,6 +296,19 @@ def test_results_folder_is_not_listed_as_recording(
     assert listed.notes == ("left out day2, where the results go",)
 
 
+def test_doubled_slash_is_no_recording(moto_s3: S3Server, bucket: str) -> None:
+    storage = objects(moto_s3.client)
+    moto_s3.client.put_object(Bucket=bucket, Key="raw//m1/a.bin", Body=b"1")
+    left_out = f"left out s3://{bucket}/raw//m1/a.bin, as no path of files can have such a name"
+    with pytest.raises(SourceError, match=re.escape(left_out)):
+        prefix_recordings(storage, f"s3://{bucket}/raw", None, ELSEWHERE)
+    moto_s3.client.put_object(Bucket=bucket, Key="raw/m2/a.bin", Body=b"1")
+    target = S3Location(bucket=bucket, key="raw/results")
+    listed = prefix_recordings(storage, f"s3://{bucket}/raw", None, target)
+    assert [each.name for each in listed.recordings] == ["m2"]
+    assert listed.notes == (f"{left_out}; rename it",)
+
+
 def test_csv_columns_become_variables(tmp_path: Path) -> None:
     file = tmp_path / "jobs.csv"
     file.write_text(

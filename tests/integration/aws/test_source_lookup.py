@@ -122,6 +122,10 @@ def test_locations_on_s3_are_accepted_as_they_were_copied(laptop: Laptop, url: s
             "s3://arn:aws:s3:us-east-1:123456789012:accesspoint/raw/a.nwb",
             "give s3://ALIAS/folder",
         ),
+        (
+            "s3://My_Lab_Data/raw",
+            "is not the name of an S3 bucket; give one of lowercase letters, digits, dots and",
+        ),
     ],
 )
 def test_other_locations_on_s3_have_their_own_remedy(
