@@ -14,7 +14,7 @@ from typing import Any
 from spikeinterface_cloud.array_job import resolve_environment
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
-from spikeinterface_cloud.config.locations import SimulatedRecording
+from spikeinterface_cloud.config.locations import SimulatedRecording, mask_signatures
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError, printable
@@ -266,7 +266,7 @@ def table(results: Sequence[CheckResult]) -> str:
     rows = [
         (result, line)
         for result in results
-        for line in str(result.error or result.detail).splitlines()
+        for line in mask_signatures(str(result.error or result.detail)).splitlines()
     ]
     return "\n".join(
         f"{result.name:<{width}}  {'failed' if result.error else 'ok':<6}  {printable(line)}"

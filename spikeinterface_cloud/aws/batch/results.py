@@ -185,7 +185,7 @@ def is_inside(name: str, system: type[PurePath] = PurePath) -> bool:
     is_windows = issubclass(system, PureWindowsPath)
     is_special = is_windows and (":" in name or path.is_reserved())  # a drive, a stream, a device
     return bool(path.parts) and not (
-        path.anchor or ".." in path.parts or "\\" in name or is_special
+        path.anchor or ".." in path.parts or not {"\\", "\0"}.isdisjoint(name) or is_special
     )
 
 

@@ -295,6 +295,7 @@ def test_results_of_the_folder_of_an_array_are_no_error(laptop: Laptop, aws: Aws
         ("simple/x:y", True, False),
         ("simple/NUL", True, False),
         ("a\\b", False, False),
+        ("a\0b", False, False),
         ("../a", False, False),
         ("/etc/a", False, False),
         ("", False, False),

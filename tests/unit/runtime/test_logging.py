@@ -148,5 +148,16 @@ def test_table_of_checks_controls_no_terminal() -> None:
     assert r"failed  s3://lab/\x1b[31m\x9b2J: missing" in table([result])
 
 
+def test_table_of_checks_contains_no_password_of_a_url() -> None:
+    url = "http://user:p@ss@minio:9000/lab"
+    results = [
+        CheckResult(name="target", error=errors.TargetError(f"cannot write {url}?X-Amz-Token=abc")),
+        CheckResult(name="source", detail=url),
+    ]
+    shown = table(results)
+    assert "cannot write http://***@minio:9000/lab?***" in shown
+    assert "p@ss" not in shown
+
+
 def test_printable_text_is_unchanged() -> None:
     assert errors.printable("µV, 10⁻⁴, Größe, 日本語 'x' \\n") == "µV, 10⁻⁴, Größe, 日本語 'x' \\n"
