@@ -137,7 +137,7 @@ def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
             )
     for name in (*sorters, COMPARISON):
         folder = results_folder / name
-        if folder.exists() and not folder.is_dir():
+        if os.path.lexists(folder) and not folder.is_dir():  # a link to an unmounted disk, too
             raise TargetError(
                 f"RESULTS_FOLDER: {folder} is not a folder, where the job has to make one; move it "
                 "away, or give the job a folder of its own"

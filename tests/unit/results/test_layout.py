@@ -87,3 +87,11 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path: Path, name: str) -> None
         TargetError, match=rf"{name} is not a folder, where the job has to make one"
     ):
         check_replaceable(tmp_path, ["simple", "spykingcircus2"])
+
+
+@pytest.mark.parametrize("target", ["missing", "simple"])
+def test_broken_link_in_place_of_a_folder_is_refused(tmp_path: Path, target: str) -> None:
+    """As one to a disk that is not mounted, or to itself."""
+    (tmp_path / "simple").symlink_to(target)
+    with pytest.raises(TargetError, match="simple is not a folder, where the job has to make one"):
+        check_replaceable(tmp_path, ["simple"])
