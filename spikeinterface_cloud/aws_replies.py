@@ -27,7 +27,11 @@ def _check_reply(
     operation_model: OperationModel, response_dict: Mapping[str, Any], **_: object
 ) -> None:
     body = response_dict["body"]  # bytes, or a stream
-    if response_dict["status_code"] >= 300 or not isinstance(body, bytes) or not body.strip():
+    if response_dict["status_code"] >= 300:
+        return
+    if operation_model.name == "HeadObject" and "last-modified" not in response_dict["headers"]:
+        raise ResponseParserError("not a reply to HeadObject: it has no Last-Modified")
+    if not isinstance(body, bytes) or not body.strip():
         return
     if "json" in operation_model.service_model.resolved_protocol:
         is_from_aws = _is_json_reply(body, operation_model)
