@@ -27,7 +27,15 @@ NAMED = ("credential_process", "web_identity_token_file")
 
 
 class RoleCache(JSONFileCache):
-    """The cache of the AWS command line; a home that cannot be written is no error."""
+    """The cache of the AWS command line; a home that cannot be written is no error.
+
+    Nor is a file that another command is just writing: it counts as none.
+    """
+
+    def __contains__(self, key: Any) -> bool:
+        with suppress(KeyError, TypeError):
+            return "Expiration" in self[key]["Credentials"]
+        return False
 
     def __setitem__(self, key: str, value: Any) -> None:
         with suppress(OSError):

@@ -119,6 +119,19 @@ def test_mfa_code_is_asked_once(laptop: Laptop, aws: AwsServer) -> None:
     assert len({call.access_key for call in aws.named("describejobs")}) == 1
 
 
+@pytest.mark.parametrize("content", ["", "{}", '{"Credentials": {}}', "[]"])
+def test_half_written_cache_is_no_cache(laptop: Laptop, aws: AwsServer, content: str) -> None:
+    role = "role_arn = arn:aws:iam::123456789012:role/lab\nsource_profile = base"
+    keys = "aws_access_key_id = AKIATEST\naws_secret_access_key = x"
+    write_config(laptop, f"[profile lab]\nregion = us-east-1\n{role}\n[profile base]\n{keys}\n")
+    assert laptop.run("list", *PLACE[:2], "--profile", "lab", env=NO_KEYS).returncode == 0
+    [file] = (laptop.folder / ".aws" / "cli" / "cache").iterdir()
+    file.write_text(content)
+    done = laptop.run("list", *PLACE[:2], "--profile", "lab", env=NO_KEYS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(aws.named("AssumeRole")) == 2
+
+
 def test_mfa_without_terminal_is_one_line(laptop: Laptop) -> None:
     write_config(laptop, MFA)
     done = laptop.run("status", JOB_ID, "--profile", "lab", env=NO_KEYS)
