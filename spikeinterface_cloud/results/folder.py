@@ -99,6 +99,7 @@ class Results:
         self.show_log()
         if self.storage is None:
             return
+        self.confirm_lock()
         try:
             self.storage.remove_object(self.target_location(RECORD))
         except TargetError as error:

@@ -122,6 +122,7 @@ class TargetFolder:
             # files that the user added in phy belong to the kept phy folder
             and not (keeps_phy and path.startswith(FOR_PEOPLE))
         ]
+        self._results.confirm_lock()
         try:
             self._storage.remove_objects(superseded)
         except CloudJobError as error:

@@ -108,9 +108,10 @@ class _LocalTree(ResultsTree):
 class _TargetTree(ResultsTree):
     variable = "TARGET_AWS_S3_BUCKET_FOLDER"
 
-    def __init__(self, location: S3Location, storage: Storage) -> None:
+    def __init__(self, location: S3Location, storage: Storage, results: Results) -> None:
         self._location = location
         self._storage = storage
+        self._results = results
 
     def __str__(self) -> str:
         return str(self._location)
@@ -128,6 +129,7 @@ class _TargetTree(ResultsTree):
         return self._storage.objects_below(self._location.child(folder))
 
     def remove(self, names: Sequence[str]) -> None:
+        self._results.confirm_lock()
         self._storage.remove_objects([self._location.child(name) for name in names])
 
 
@@ -135,5 +137,5 @@ def results_trees(results: Results) -> list[ResultsTree]:
     """Return the places of the results: the target, if this job may use it, then the folder."""
     trees: list[ResultsTree] = [_LocalTree(results.folder)]
     if results.storage is not None and results.target is not None:
-        trees.insert(0, _TargetTree(results.target, results.storage))
+        trees.insert(0, _TargetTree(results.target, results.storage, results))
     return trees

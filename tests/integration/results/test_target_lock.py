@@ -19,7 +19,9 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
 from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
+from spikeinterface_cloud.results.target_folder import TargetFolder
 from spikeinterface_cloud.results.target_lock import TargetLock, exclusive_target
+from spikeinterface_cloud.results.tree import results_trees
 from spikeinterface_cloud.storage.s3 import ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
@@ -221,6 +223,34 @@ def test_nothing_is_written_to_a_target_that_another_job_has_had(
         publish_after_another_job()
     assert "Contents" not in moto_s3.client.list_objects_v2(Bucket=bucket)
     assert results.storage is None, "nor later"
+
+
+@pytest.mark.parametrize("remove", ["record", "files of a sorter", "results of another job"])
+def test_nothing_is_removed_from_a_target_that_another_job_has_had(
+    moto_s3: S3Server, bucket: str, tmp_path: Path, remove: str
+) -> None:
+    results = Host(tmp_path, moto_s3, bucket).results
+    folder = TargetFolder("simple", results)
+    actions: dict[str, Callable[[], None]] = {
+        "record": results.clear_previous_run,
+        "files of a sorter": lambda: folder.remove_others(set()),
+        "results of another job": lambda: results_trees(results)[0].remove(["run.json"]),
+    }
+    theirs = {"results/run.json", "results/simple/completed.json"}
+
+    def remove_after_another_job() -> None:
+        other = claim_of(moto_s3, results.target_location("claim.json"), batch_job("b"))
+        assert other.take(lease_s=0.5)
+        for key in theirs:
+            moto_s3.client.put_object(Bucket=bucket, Key=key, Body=b"{}")
+        folder.list_objects()
+        other.release()
+        actions[remove]()
+
+    with exclusive_target(results, {}), pytest.raises(ClaimLost):
+        remove_after_another_job()
+    listed = moto_s3.client.list_objects_v2(Bucket=bucket)
+    assert {each["Key"] for each in listed["Contents"]} == theirs
 
 
 def test_lock_that_cannot_be_replaced_ends_the_wait(
