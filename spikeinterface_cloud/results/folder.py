@@ -192,6 +192,7 @@ class Results:
         if self.storage is None:
             return
         location = self.target_location(COMPARISON)
+        self.confirm_lock()
         try:
             stored = self.storage.objects_below(location)
             superseded = [path for path in stored if is_comparison(path) and path not in files]
