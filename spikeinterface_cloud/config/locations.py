@@ -104,7 +104,9 @@ S3_HOST = re.compile(
 )
 
 #: AWS's console, where a bucket or an object is looked at
-S3_CONSOLE = re.compile(r"(?:[a-z0-9-]+\.)*console\.(?:aws\.amazon|amazonaws)\.(?:com|cn)")
+S3_CONSOLE = re.compile(
+    r"(?:[a-z0-9-]+\.)*console\.(?:aws\.amazon|amazonaws-us-gov|amazonaws)\.(?:com|cn)"
+)
 
 
 def is_path(text: str) -> bool:
@@ -164,31 +166,41 @@ def _other_name(text: str) -> str | None:
             )
         return f"{arn!r} is an ARN; write it like s3://{arn.rpartition(':')[2]}"
     shown = text.partition("?")[0].partition("#")[0]  # a query may hold a signature
-    location = _web_location(text)
+    location = web_location(text)
     if location is None:
         return None
     return f"{shown!r} is a web address of S3; write it like {location}"
 
 
-def _web_location(url: str) -> S3Location | None:
-    """Return the object or folder that an https URL of S3, or a page of its console, shows."""
+def web_location(url: str) -> S3Location | None:
+    """Return the object or folder that an https URL of S3, or a page of its console, shows.
+
+    >>> web_location("https://lab.s3.us-east-1.amazonaws.com/raw/a%20b.nwb")
+    S3Location(bucket='lab', key='raw/a b.nwb')
+    >>> web_location("https://s3.amazonaws.com/lab")
+    S3Location(bucket='lab', key='')
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
         return None
     if parts.scheme not in ("http", "https"):
         return None
-    path = unquote(parts.path).lstrip("/")
+    path = unquote(parts.path).removeprefix("/")
     host = parts.hostname or ""
     if S3_CONSOLE.fullmatch(host):
-        folders = path.split("/")
-        if folders[0] != "s3" or len(folders) < 3:
+        section, _, rest = path.partition("/")
+        page, _, bucket = rest.partition("/")
+        if section != "s3" or page not in ("buckets", "object"):
             return None
-        return S3Location(bucket=folders[2], key=parse_qs(parts.query).get("prefix", [""])[0])
-    if found := S3_HOST.fullmatch(host):
-        bucket, key = (found["bucket"], path) if found["bucket"] else path.split("/", 1)
-        return S3Location(bucket=bucket, key=key)
-    return None
+        bucket, key = bucket.partition("/")[0], parse_qs(parts.query).get("prefix", [""])[0]
+    elif found := S3_HOST.fullmatch(host):
+        bucket, key = found["bucket"], path
+        if bucket is None:
+            bucket, _, key = path.partition("/")
+    else:
+        return None
+    return S3Location(bucket=bucket, key=key) if bucket else None
 
 
 def parse_dandi(url: str) -> DandiBlob | DandiAsset:

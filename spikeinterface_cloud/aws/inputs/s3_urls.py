@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 
-from spikeinterface_cloud.config.locations import BLOB_KEY, S3_HOST
+from spikeinterface_cloud.config.locations import BLOB_KEY, web_location
 from spikeinterface_cloud.errors import SettingsError
-
-#: the host of the console, with or without a region
-CONSOLE = re.compile(r"(?:[a-z0-9-]+\.)*console\.(?:aws\.amazon|amazonaws-us-gov|amazonaws)\.\w+")
 
 #: a bucket or an object
 ARN = re.compile(r"(?:s3://)?arn:[a-z-]+:s3:::(?P<path>.+)")
@@ -35,21 +32,12 @@ def as_s3_url(option: str, url: str) -> str:
         )
     if arn := ARN.fullmatch(url):
         return f"s3://{arn['path']}"
-    parts = urlsplit(url)
-    if parts.scheme != "https":
+    location = web_location(url) if url.startswith("https://") else None
+    if location is None or BLOB_KEY.fullmatch(location.key):  # of DANDI's archive
         return url
-    path = unquote(parts.path).strip("/")
-    if host := S3_HOST.fullmatch(parts.netloc):
-        path = f"{host['bucket']}/{path}" if host["bucket"] else path
-        if BLOB_KEY.fullmatch(path.partition("/")[2]):
-            return url  # of DANDI's archive
-        if "signature=" in parts.query.lower():
-            raise SettingsError(
-                f"{option}: a signed URL would show its signature to everyone who may describe "
-                f"jobs, and ends soon; give s3://{path}, which the job's role may read"
-            )
-        return f"s3://{path}"
-    if CONSOLE.fullmatch(parts.netloc) and path.startswith(("s3/buckets/", "s3/object/")):
-        prefix = parse_qs(parts.query).get("prefix", [""])[0]
-        return f"s3://{path.split('/')[2]}/{prefix}"
-    return url
+    if "signature=" in urlsplit(url).query.lower():
+        raise SettingsError(
+            f"{option}: a signed URL would show its signature to everyone who may describe "
+            f"jobs, and ends soon; give {location}, which the job's role may read"
+        )
+    return str(location)

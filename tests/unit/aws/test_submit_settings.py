@@ -115,8 +115,9 @@ def test_source_url_selects_variables(url: str, variables: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize("option", ["source", "target"])
-def test_key_that_begins_with_a_slash_is_refused(option: str) -> None:
-    message = refused(**{**GIVEN, option: "s3://lab//raw/a.nwb"})
+@pytest.mark.parametrize("start", ["s3://lab", "https://lab.s3.us-east-1.amazonaws.com"])
+def test_key_that_begins_with_a_slash_is_refused(option: str, start: str) -> None:
+    message = refused(**{**GIVEN, option: f"{start}//raw/a.nwb"})
     assert message.startswith(f"--{option}: '/raw/a.nwb' has an empty, '.' or '..' part")
 
 
