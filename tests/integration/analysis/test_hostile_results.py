@@ -1,10 +1,8 @@
 """Results and scratch files that were made to run a program when a job reads them back."""
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numcodecs
 import numpy as np
@@ -15,6 +13,7 @@ import zarr
 from spikeinterface_cloud.analysis.analyzer import load_analyzer, load_sorting, save_sorting
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing.binary_cache import write_once
+from tests.support.planted import Toucher, toucher_extractor
 
 pytestmark = [
     pytest.mark.integration,
@@ -34,34 +33,10 @@ def simulated() -> tuple[si.BaseRecording, si.BaseSorting]:
     return recording, truth
 
 
-class Toucher:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, witness: Path) -> None:
-        self.witness = witness
-
-    def __reduce__(self) -> tuple[Any, tuple[list[str]]]:
-        """Pickle a call that touches the witness."""
-        return (subprocess.check_call, (["touch", str(self.witness)],))
-
-
-def toucher(witness: Path) -> dict[str, Any]:
-    """Describe an object whose class `spikeinterface.load` would import and call."""
-    return {
-        "class": "subprocess.check_call",
-        "module": "subprocess",
-        "version": si.__version__,
-        "relative_paths": False,
-        "annotations": {},
-        "properties": {},
-        "kwargs": {"args": ["touch", str(witness)]},
-    }
-
-
 def test_the_planted_class_would_run_a_program(tmp_path: Path) -> None:
     """Else the tests below would prove nothing."""
     with pytest.raises(AttributeError):  # of what is no recording, after it was called
-        si.load(toucher(tmp_path / "witness"))
+        si.load(toucher_extractor(tmp_path / "witness"))
     assert (tmp_path / "witness").exists()
 
 
@@ -70,7 +45,7 @@ def test_a_sorting_is_loaded_without_the_class_that_its_file_names(
 ) -> None:
     truth = simulated[1]
     save_sorting(truth, tmp_path / "sorting")
-    described = json.dumps(toucher(tmp_path / "witness"))
+    described = json.dumps(toucher_extractor(tmp_path / "witness"))
     for name in ("si_folder.json", "cached.json", "provenance.json"):
         (tmp_path / "sorting" / name).write_text(described)
     loaded = load_sorting(tmp_path / "sorting")
@@ -115,7 +90,7 @@ def test_an_analyzer_is_loaded_without_the_class_of_its_recording(
 ) -> None:
     root = zarr.open(str(analyzer), mode="a")
     content = np.empty(1, dtype=object)
-    content[0] = toucher(tmp_path / "witness")
+    content[0] = toucher_extractor(tmp_path / "witness")
     root.create_dataset(
         "recording", data=content, object_codec=numcodecs.JSON(), overwrite=True, shape=(1,)
     )
@@ -145,7 +120,9 @@ def test_a_preprocessed_recording_that_names_a_class_is_written_again(
 ) -> None:
     recording = simulated[0]
     write_once(recording, STEPS, tmp_path / "preprocessed")
-    (tmp_path / "preprocessed" / file).write_text(json.dumps(toucher(tmp_path / "witness")))
+    (tmp_path / "preprocessed" / file).write_text(
+        json.dumps(toucher_extractor(tmp_path / "witness"))
+    )
     again = write_once(recording, STEPS, tmp_path / "preprocessed")
     assert not (tmp_path / "witness").exists()
     np.testing.assert_array_equal(again.get_traces(), recording.get_traces())

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +19,7 @@ from spikeinterface_cloud.recording.open import open_source
 from spikeinterface_cloud.recording.source import FetchedSource
 from tests.support.job import assert_refused, assert_succeeded, run_job
 from tests.support.nwb_files import write_nwb
+from tests.support.planted import Toucher, toucher_extractor
 from tests.support.recordings import (
     simulate,
     write_binary_folder,
@@ -41,33 +40,9 @@ pytestmark = [
 Plant = Callable[[Path, Path], None]
 
 
-class Toucher:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, witness: Path) -> None:
-        self.witness = witness
-
-    def __reduce__(self) -> tuple[Any, tuple[list[str]]]:
-        """Pickle a call that touches the witness."""
-        return (subprocess.check_call, (["touch", str(self.witness)],))
-
-
 def objects(witness: Path) -> np.ndarray:
     """Return an array that numpy pickles."""
     return np.array([Toucher(witness)] * 8, dtype=object)
-
-
-def toucher_extractor(witness: Path) -> dict[str, Any]:
-    """Describe a recording whose class SpikeInterface's `load` would import and call."""
-    return {
-        "class": "subprocess.check_call",
-        "module": "subprocess",
-        "version": si.__version__,
-        "relative_paths": False,
-        "annotations": {},
-        "properties": {},
-        "kwargs": {"args": ["touch", str(witness)]},
-    }
 
 
 @pytest.fixture(scope="module")
