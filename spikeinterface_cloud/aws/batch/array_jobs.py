@@ -20,7 +20,7 @@ from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.table import table
+from spikeinterface_cloud.aws.table import counted, table
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import DandiAccess
@@ -62,8 +62,8 @@ class ManyJobs:
         known = format_bytes(sum(sizes))
         total = f"{known} in all" if sizes else "size unknown"
         if 0 < len(sizes) < len(self.jobs):
-            total = f"{known} in {_count(len(sizes))}, the others' size is unknown"
-        return "\n".join([*lines, f"{_count(len(self.jobs))}, {total}"])
+            total = f"{known} in {counted(len(sizes), 'recording')}, the others' size is unknown"
+        return "\n".join([*lines, f"{counted(len(self.jobs), 'recording')}, {total}"])
 
     def prepare(self, options: JobOptions) -> list[PreparedJob]:
         """Build the requests, which are not sent."""
@@ -142,10 +142,6 @@ def confirm(jobs: ManyJobs, session: AwsSession) -> None:
 def _shared(lines: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Return the variables that are the same in every line."""
     return dict(set(lines[0].items()).intersection(*(line.items() for line in lines[1:])))
-
-
-def _count(number: int) -> str:
-    return "1 recording" if number == 1 else f"{number:,} recordings"
 
 
 def _size(size_bytes: int | None) -> str:
