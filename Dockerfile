@@ -1,4 +1,4 @@
-# The job with the CPU sorters. `make image` builds it; see "Images" in README.md.
+# The job with the CPU sorters. `make image` builds it; see docs/how-to/images.md.
 
 # base of the image: Debian, or a SpikeInterface image with a compiled sorter
 ARG BASE=debian:bookworm-slim

@@ -9,7 +9,7 @@ DOCKER ?= $(firstword $(foreach client,docker /usr/bin/docker,\
 	$(shell DOCKER_BUILDKIT=1 $(client) build --help >/dev/null 2>&1 && echo $(client))) docker)
 export DOCKER
 IMAGE ?= spikeinterface-cloud
-# base of the image; see "Images" in README.md
+# base of the image; see docs/how-to/images.md
 BASE ?= debian:bookworm-slim
 # index that the GPU image takes torch from; PyPI if empty
 TORCH_INDEX ?=
@@ -18,7 +18,7 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint audit constraints bench image image-gpu push clean
+.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint docs audit constraints bench image image-gpu push clean
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -45,10 +45,14 @@ test-e2e: $(VENV)/.test ## run the tests of whole jobs and of the images
 test-gpu: $(VENV)/.test ## sort with Kilosort4 in the GPU image; needs a CUDA device
 	$(RUN) -m pytest -m gpu
 
-lint: $(VENV)/.test ## run ruff and mypy
+lint: $(VENV)/.test ## run ruff and mypy, and build the documentation
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(SITE)
+
+docs: $(VENV)/.docs ## build the documentation as a site in site/
+	$(SITE)
 
 # --strict: fail if a package cannot be looked up
 audit: $(VENV)/.test $(VENV)-audit/.audit ## look up known vulnerabilities of every pinned package on PyPI
@@ -78,7 +82,7 @@ push: $(VENV)/.submit ## push the images built here to ECR; PUSH=--dry-run only 
 	$(RUN) -m container.push --image $(IMAGE) --version $(VERSION) $(PUSH)
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(VENV)-audit demo-results .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit demo-results site .pytest_cache .mypy_cache .ruff_cache
 
 # always for x86-64, the architecture of AWS's GPU instances. Secrets exist during the build only
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \
@@ -87,6 +91,8 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BAS
 	$(if $(PIP_INDEX_URL),--secret id=index$(comma)env=PIP_INDEX_URL)
 # known vulnerabilities that do not concern this program
 EXPLAINED = $(addprefix --ignore-vuln ,$(shell sed 's/\#.*//' requirements/audit-findings.txt))
+# the variable silences an advertisement of the theme
+SITE = NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 SIZES = container/sizes $(DOCKER)
 # torch's CUDA libraries
 CUDA = cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
@@ -104,10 +110,14 @@ $(VENV)/.container: requirements.txt requirements/demo.txt requirements/constrai
 
 $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/test.txt
-	touch $@ $(VENV)/.container $(VENV)/.submit
+	touch $@ $(VENV)/.container $(VENV)/.submit $(VENV)/.docs
 
 $(VENV)/.submit: requirements/submit.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/submit.txt
+	touch $@
+
+$(VENV)/.docs: requirements/docs.txt requirements/constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet -r requirements/docs.txt
 	touch $@
 
 $(VENV)-audit/.audit: requirements/audit.txt

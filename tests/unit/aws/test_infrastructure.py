@@ -23,7 +23,7 @@ from spikeinterface_cloud.aws.stack_outputs import OUTPUTS
 from tests.support.template import FILE, TEMPLATE, default, listed, of_type, statements
 
 RESOURCES = TEMPLATE["Resources"]
-README = (FILE.parents[1] / "README.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "stack.md").read_text()
 
 #: CloudFormation takes no longer one without a bucket to put it in
 TEMPLATE_BYTES = 51_200
@@ -448,15 +448,15 @@ def test_the_machine_s_metadata_need_a_token_and_reach_containers() -> None:
     assert device["Ebs"]["Encrypted"] is device["Ebs"]["DeleteOnTermination"] is True
 
 
-# ----- the README --------------------------------------------------------------------------------
+# ----- the page about the stack ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", RESOURCES)
-def test_every_resource_has_its_row_in_the_readme(name: str) -> None:
-    rows = [line for line in README.splitlines() if line.startswith("|") and f"`{name}`" in line]
+def test_every_resource_has_its_row_in_the_reference(name: str) -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("|") and f"`{name}`" in line]
     assert len(rows) == 1
 
 
 @pytest.mark.parametrize("name", TEMPLATE["Parameters"])
-def test_every_parameter_is_in_the_readme(name: str) -> None:
-    assert f"`{name}`" in README
+def test_every_parameter_is_in_the_reference(name: str) -> None:
+    assert f"`{name}`" in PAGE

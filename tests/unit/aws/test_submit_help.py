@@ -1,4 +1,4 @@
-"""The help of `submit_job.py`: quick to show, and the same as in the README."""
+"""The help of `submit_job.py`: quick to show, and the same as in the documentation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spikeinterface_cloud.aws.session import AwsSession
 from submit_job import program
 
 ROOT = Path(__file__).parents[3]
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "cli.md").read_text()
 PRECEDENCE = "flag > environment > .env > stack outputs"
 
 #: what --help has no need of
@@ -41,21 +41,22 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_readme_shows_the_actual_help(tmp_path: Path) -> None:
-    shown = re.search(r"<!-- help:.*?-->\n```text\n(.*?)```\n<!-- /help -->", README, re.DOTALL)
-    assert shown is not None, "the README lost its marks around the help"
+def test_reference_shows_the_actual_help(tmp_path: Path) -> None:
+    shown = re.search(r"<!-- help:.*?-->\n```text\n(.*?)```\n<!-- /help -->", PAGE, re.DOTALL)
+    assert shown is not None, "the page lost its marks around the help"
     assert shown[1] == run(tmp_path, str(ROOT / "submit_job.py"), "--help").stdout
 
 
-def test_help_and_readme_state_order_of_precedence(tmp_path: Path) -> None:
+def test_help_and_reference_state_order_of_precedence(tmp_path: Path) -> None:
     shown = run(tmp_path, str(ROOT / "submit_job.py"), "--help").stdout
     assert PRECEDENCE in " ".join(shown.split())
-    assert PRECEDENCE in " ".join(README.split())
+    assert PRECEDENCE in " ".join(PAGE.split())
 
 
-def test_readme_lists_every_command() -> None:
+def test_a_guide_shows_every_command() -> None:
+    guides = "".join(page.read_text() for page in (ROOT / "docs" / "how-to").glob("*.md"))
     for name, command in program.commands.items():
-        assert command.hidden or f"submit_job.py {name} " in README
+        assert command.hidden or f"spikeinterface-cloud {name} " in guides
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in program.commands)])

@@ -1,4 +1,4 @@
-"""docs/readers.md has a row for each reader, with the right state."""
+"""docs/reference/readers.md has a row for each reader, with the right state."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from spikeinterface_cloud.recording.formats.hdf5 import CODECS
 from spikeinterface_cloud.recording.formats.packages import check_packages
 from spikeinterface_cloud.recording.formats.readers import reader_names
 
-PAGE = (Path(__file__).parents[3] / "docs" / "readers.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "readers.md").read_text()
 
 STATES = ("truth", "untried", "refused")
 
@@ -16,7 +16,7 @@ STATES = ("truth", "untried", "refused")
 def rows() -> dict[str, list[str]]:
     """Return the cells of each row, by its DATA_TYPE."""
     table = re.search(r"<!-- readers:.*?-->\n(.*?)\n<!-- /readers -->", PAGE, re.DOTALL)
-    assert table is not None, "docs/readers.md lost its marks around the table"
+    assert table is not None, "docs/reference/readers.md lost its marks around the table"
     cells = [
         [cell.strip() for cell in line.strip().strip("|").split("|")]
         for line in table[1].splitlines()[2:]
