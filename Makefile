@@ -18,7 +18,7 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint docs audit constraints bench image image-gpu push clean
+.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint docs reference audit constraints bench image image-gpu push clean
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -53,6 +53,9 @@ lint: $(VENV)/.test ## run ruff and mypy, and build the documentation
 
 docs: $(VENV)/.docs ## build the documentation as a site in site/
 	$(SITE)
+
+reference: $(VENV)/.test ## write the generated tables of docs/reference
+	$(RUN) -m tools.write_reference
 
 # --strict: fail if a package cannot be looked up
 audit: $(VENV)/.test $(VENV)-audit/.audit ## look up known vulnerabilities of every pinned package on PyPI

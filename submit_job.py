@@ -1,4 +1,4 @@
-"""Submit a sorting job to AWS Batch, and look after it, from a laptop (see README.md).
+"""Submit a sorting job to AWS Batch, and look after it, from a laptop (see docs/how-to/submit.md).
 
 Modules that talk to AWS or check settings are imported inside the functions that need them, so that
 `--help` is quick.
@@ -23,17 +23,13 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     SectionCommand,
 )
 from spikeinterface_cloud.aws.infra.commands import infra
-from spikeinterface_cloud.errors import CloudJobError, printable
+from spikeinterface_cloud.errors import INTERRUPTED, CloudJobError, printable
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.aws.batch.jobs import JobState
     from spikeinterface_cloud.aws.batch.submission import PreparedJob
     from spikeinterface_cloud.aws.cli.values import SubmitOptions
     from spikeinterface_cloud.aws.session import AwsSession
-
-
-#: the exit code of shells after Ctrl-C
-INTERRUPTED = 130
 
 several_jobs = click.argument("job_ids", nargs=-1, required=True, type=JobId(), metavar="JOB_ID...")
 

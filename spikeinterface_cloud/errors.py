@@ -15,8 +15,8 @@ class ExitCode(NamedTuple):
     remedy: str
 
 
-#: the exit codes of the container: `diagnose` explains them so, and the README lists them. They are
-#: those of sysexits.h, written as numbers because Windows lacks their names
+#: the exit codes of the container: `diagnose` explains them so, and the reference lists them. They
+#: are those of sysexits.h, written as numbers because Windows lacks their names
 EXIT_CODES: Mapping[int, ExitCode] = {
     0: ExitCode("every sorter finished; the report names those that found no units", ""),
     78: ExitCode(
@@ -48,6 +48,25 @@ EXIT_CODES: Mapping[int, ExitCode] = {
         "submit again, with more `--attempts` or to an On-Demand queue",
     ),
     1: ExitCode("a bug in this program; the log has the traceback", "report it"),
+}
+
+#: the exit code of a command that Ctrl-C ended, as shells have it
+INTERRUPTED = 130
+
+#: the exit codes of `spikeinterface-cloud`; `--follow` and `wait` add the container's
+COMMAND_EXIT_CODES: Mapping[int, str] = {
+    0: "done; `--follow`, `wait`: the container exited with 0",
+    1: "AWS refused the request, or there is no such job or bucket; `diagnose`: a check failed; "
+    "`results`: no `run.json`; you answered no; `--follow`, `wait`: the job ended without an exit "
+    "code of its container, or an array failed",
+    2: "a wrong option or variable of an option, or a limit of AWS Batch",
+    66: "the list of recordings, or the source of an estimate, is empty, missing or forbidden",
+    69: "DANDI's client, which lists a dandiset, is not installed or too old",
+    75: "the network failed while a dandiset was listed; try again",
+    77: "`--follow`, `wait`: the login expired, or AWS refused to say more about the job, which "
+    "goes on",
+    78: "a setting is missing, malformed or contradictory, as in the container",
+    INTERRUPTED: "Ctrl-C; jobs on AWS go on",
 }
 
 

@@ -367,7 +367,7 @@ def variable_names() -> list[str]:
 
 
 def settings_table() -> str:
-    """Return the variables as the Markdown table of the README."""
+    """Return the variables as a Markdown table, for the reference."""
     rows = [
         f"| `{name.upper()}` | {field.description} |"
         for name, field in JobSettings.model_fields.items()

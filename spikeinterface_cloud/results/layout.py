@@ -6,7 +6,7 @@ It may replace and remove these; all other files belong to the user and stay.
 import os
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from spikeinterface_cloud.errors import TargetError
@@ -39,7 +39,8 @@ PHY = "phy"
 OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, PHY)
 #: the logs of each try of a sorter, and of each group of channels
 OWN_LOGS = re.compile(r"(try|group)-\d+")
-OWN_FILES = (UNITS, METRICS, LABELS, "sorter_log.json")
+SORTER_LOG = "sorter_log.json"
+OWN_FILES = (UNITS, METRICS, LABELS, SORTER_LOG)
 
 #: in the folder of the comparison: the sorting that two or more sorters agree on
 CONSENSUS = "consensus"
@@ -51,6 +52,38 @@ AGREEMENT_MATRIX = "agreement_matrix.csv"
 CONSENSUS_UNITS = "consensus_units.csv"
 #: suffix of a sorter's name: one line per true unit, where the ground truth is known
 ACCURACY = "_accuracy.csv"
+
+#: what the results hold, by path: the reference lists it
+CONTENTS: Mapping[str, str] = {
+    RECORD: "status, settings (secrets masked), versions, seconds and bytes of each step, outcome "
+    "of each sorter; written last",
+    REPORT: "the recording, the units of each sorter, time and cost, on one page",
+    LOG: "the log of the job",
+    f"<sorter>/{SORTING}/": 'the units: `spikeinterface.load("<sorter>/sorting")`',
+    f"<sorter>/{ANALYZER}/": "waveforms, templates, metrics and more: "
+    '`spikeinterface.load_sorting_analyzer("<sorter>/analyzer.zarr")`',
+    f"<sorter>/{METRICS}": "quality metrics, a line for each unit",
+    f"<sorter>/{LABELS}": "good, mua or noise by thresholds and by bombcell, and the metric that "
+    "decided",
+    f"<sorter>/{UNITS}": "with `EXPORTS=nwb`; opens with pynwb or "
+    "`spikeinterface.extractors.read_nwb_sorting`",
+    f"<sorter>/{PHY}/": "with `EXPORTS=phy`: `phy template-gui <sorter>/phy/params.py`",
+    f"<sorter>/{SORTER_LOG}": "SpikeInterface's log of the sorter",
+    "<sorter>/*.log": "the sorter's own logs; those of a try that ran out of memory are in "
+    "`try-1/`, ..., those of a group of channels in `group-0/`, ...",
+    f"<sorter>/{RAW_SORTING}/": "the units until their analysis ends",
+    f"<sorter>/{COMPLETED}": "identifies the job and lists the files; written last into the folder",
+    f"{COMPARISON}/{AGREEMENT}": "pairs of units of two sorters, and the fraction of spikes that "
+    "they share",
+    f"{COMPARISON}/{AGREEMENT_MATRIX}": "fraction of the units of the row's sorter that the "
+    "column's also found",
+    f"{COMPARISON}/{CONSENSUS_UNITS}": "every neuron, the number of sorters that found it, and its "
+    "unit in each",
+    f"{COMPARISON}/{CONSENSUS}/": "units that two or more sorters found: "
+    '`spikeinterface.load("comparison/consensus")`',
+    f"{COMPARISON}/<sorter>{ACCURACY}": "where the true units are known: the accuracy of each",
+    CLAIM: "the lock of the target while a job writes to it",
+}
 
 
 def managed_files(folder: Path) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from typing import Any
 import spikeinterface as si
 
 from spikeinterface_cloud.config.locations import mask_signatures
+from spikeinterface_cloud.results.layout import SORTER_LOG
 from spikeinterface_cloud.runtime.disk import disk_errors, room_for_results
 from spikeinterface_cloud.runtime.heartbeat import activity
 from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
@@ -141,7 +142,7 @@ def last_output_line(output_log: Path) -> str | None:
 def _keep_logs(folder: Path, logs: Path) -> None:
     log_file = folder / "spikeinterface_log.json"
     if log_file.is_file():
-        shutil.copyfile(log_file, logs / "sorter_log.json")
+        shutil.copyfile(log_file, logs / SORTER_LOG)
     for file in sorted(folder.rglob("*.log")):
         shutil.copyfile(file, logs / file.name)
 

@@ -1,4 +1,4 @@
-"""README and pages: tables are the program's own, links and promised tests exist."""
+"""README and pages: links and promised tests exist."""
 
 import ast
 import re
@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from spikeinterface_cloud import errors
-from spikeinterface_cloud.config.settings import settings_table
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -59,37 +56,7 @@ def test_links_of_the_readme_lead_somewhere(target: str) -> None:
         assert anchor in anchors
 
 
-# ----- tables that are the program's own ---------------------------------------------------------
-
-
-def test_the_table_of_settings_is_the_program_s_own() -> None:
-    shown = re.search(
-        r"<!-- settings:.*?-->\n(.*?)\n<!-- /settings -->",
-        page("reference/settings.md"),
-        re.DOTALL,
-    )
-    assert shown is not None, "the page lost its marks around the table of settings"
-    assert shown[1] == settings_table(), "write settings_table() of settings.py into the page"
-
-
-def test_every_exit_code_is_explained() -> None:
-    rows = [
-        f"| {code} | {known.meaning} | {known.remedy} |".replace("|  |", "| |")
-        for code, known in errors.EXIT_CODES.items()
-    ]
-    assert "\n".join(rows) in page("reference/exit-codes.md"), "write EXIT_CODES into the page"
-    raised = {
-        error.exit_code
-        for error in vars(errors).values()
-        if isinstance(error, type) and hasattr(error, "exit_code")
-    }
-    assert errors.EXIT_CODES.keys() == raised | {0, 1}
-
-
-def test_the_exit_codes_of_the_submission_are_explained() -> None:
-    table = page("reference/exit-codes.md").partition("\n## Of `spikeinterface-cloud`")[2]
-    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
-    assert codes == {0, 1, 2, 66, 69, 75, 77, 78, 130}
+# ----- audit -------------------------------------------------------------------------------------
 
 
 def test_a_finding_that_the_audit_passes_over_has_its_reason() -> None:

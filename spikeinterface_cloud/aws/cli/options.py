@@ -157,7 +157,7 @@ recording_options = option_group(
         "--env",
         type=Pair(),
         multiple=True,
-        help="any other variable of the job (see the README); repeatable",
+        help="any other setting of the job, by its variable; repeatable",
     ),
 )
 

@@ -21,13 +21,10 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     poll_interval_option,
 )
 from spikeinterface_cloud.aws.cli.options import json_option, session_options
+from spikeinterface_cloud.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.aws.session import AwsSession
-
-#: the exit code after Ctrl-C, as shells have it
-INTERRUPTED = 130
-
 
 #: also read by a submission's `--stack`
 STACK_VARIABLE = "SPIKEINTERFACE_CLOUD_STACK"
@@ -72,8 +69,7 @@ parameter_options = option_group(
         "parameters",
         type=Pair(),
         multiple=True,
-        help="a parameter of the template (README), as often as needed; the others stay as they "
-        "are",
+        help="a parameter of the template, as often as needed; the others stay as they are",
     ),
     option(
         "--tag",

@@ -80,7 +80,7 @@ def choose_values(
         raise ParameterError(
             "\n".join(
                 f"--parameter: the template has no parameter {name}"
-                f"{nearest(name, template.defaults) or '; the README lists them'}"
+                f"{nearest(name, template.defaults) or '; docs/reference/template.md lists them'}"
                 for name in unknown
             )
         )

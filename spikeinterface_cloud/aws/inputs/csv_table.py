@@ -57,7 +57,7 @@ def _column_problems(columns: list[str]) -> Iterator[str]:
         if columns.count(name) > 1:
             yield f"{columns.count(name)} columns {name or 'without a name'}; keep one"
         elif name not in known:
-            hint = nearest(name, known) or "; the README lists them"
+            hint = nearest(name, known) or "; docs/reference/settings.md lists them"
             yield f"column {name or 'without a name'} is not a variable{hint}"
         elif is_secret(name):
             yield (

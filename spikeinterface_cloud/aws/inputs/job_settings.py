@@ -97,8 +97,8 @@ def _option_variables(options: SubmitOptions) -> dict[str, str]:
             raise SettingsError(f"--env {name}: also given by its own option; give it once")
         if name not in known and not is_secret(name):
             raise SettingsError(
-                f"--env {name}: not a variable of the job{nearest(name, known)}; the README lists "
-                "them, and the job definition takes any other"
+                f"--env {name}: not a variable of the job{nearest(name, known)}; "
+                "docs/reference/settings.md lists them, and the job definition takes any other"
             )
         variables[name] = text
     return variables

@@ -566,7 +566,7 @@ def test_every_unknown_parameter_is_named_at_once() -> None:
         choose_values(template, {"MaxVcpu": "1", "Color": "red"}, {})
     assert str(refused.value).splitlines() == [
         "--parameter: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
-        "--parameter: the template has no parameter Color; the README lists them",
+        "--parameter: the template has no parameter Color; docs/reference/template.md lists them",
     ]
 
 

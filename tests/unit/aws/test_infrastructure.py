@@ -455,8 +455,3 @@ def test_the_machine_s_metadata_need_a_token_and_reach_containers() -> None:
 def test_every_resource_has_its_row_in_the_reference(name: str) -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("|") and f"`{name}`" in line]
     assert len(rows) == 1
-
-
-@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
-def test_every_parameter_is_in_the_reference(name: str) -> None:
-    assert f"`{name}`" in PAGE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,12 +38,6 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=True,
     )
-
-
-def test_reference_shows_the_actual_help(tmp_path: Path) -> None:
-    shown = re.search(r"<!-- help:.*?-->\n```text\n(.*?)```\n<!-- /help -->", PAGE, re.DOTALL)
-    assert shown is not None, "the page lost its marks around the help"
-    assert shown[1] == run(tmp_path, str(ROOT / "submit_job.py"), "--help").stdout
 
 
 def test_help_and_reference_state_order_of_precedence(tmp_path: Path) -> None:
