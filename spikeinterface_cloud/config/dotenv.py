@@ -45,11 +45,6 @@ def load_env_file(path: Path) -> dict[str, str]:
     return {name: value for name, value in added.items() if name not in overridden}
 
 
-def env_file_values(path: Path) -> dict[str, str | None]:
-    """Return the file's variables; SettingsError names every line that cannot be read."""
-    return dotenv.dotenv_values(stream=io.StringIO(_checked_text(path)))
-
-
 def _checked_text(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")

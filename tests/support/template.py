@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-FILE = Path(__file__).parents[2] / "infrastructure" / "cloudformation.yaml"
+from spikeinterface_cloud.aws.infra.template import TEMPLATE_FILE
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
@@ -33,7 +32,7 @@ def load(body: str) -> dict[str, Any]:
     return dict(yaml.load(body, Loader=_Loader))  # noqa: S506 -- a safe one
 
 
-TEMPLATE = load(FILE.read_text())
+TEMPLATE = load(TEMPLATE_FILE.read_text())
 
 
 def default(name: str) -> Any:

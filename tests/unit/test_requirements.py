@@ -1,5 +1,6 @@
 """Every package that is installed is pinned: those that are listed, and those that they bring."""
 
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -29,6 +30,13 @@ def read(file: Path) -> Iterator[Requirement]:
         named = line.split("#")[0].strip()
         if named and not named.startswith("-"):
             yield Requirement(named)
+
+
+def declared(extra: str | None = None) -> dict[str, Requirement]:
+    """What pyproject.toml says that the program needs, or one of its extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = project["dependencies"] if extra is None else project["optional-dependencies"][extra]
+    return {needed.name: needed for needed in map(Requirement, texts)}
 
 
 def pinned(requirement: Requirement) -> str:
@@ -87,6 +95,32 @@ def test_what_the_listed_packages_bring_is_pinned_and_installed_as_pinned() -> N
         assert Version(version(name)) == Version(pins[name]), name
 
 
+@pytest.mark.parametrize(
+    ("extra", "file"), [(None, "submit.txt"), ("dandi", "submit-dandi.txt")], ids=["-", "dandi"]
+)
+def test_pinned_packages_of_the_laptop_lie_within_the_ranges_that_pip_accepts(
+    extra: str | None, file: str
+) -> None:
+    ranges = declared(extra)
+    listed = {needed.name: needed for needed in read(ROOT / "requirements" / file)}
+    brought = {needed.name for package in ranges.values() for needed in brought_along(package)}
+    assert listed.keys() - brought <= ranges.keys() <= listed.keys()
+    for name, needed in ranges.items():
+        assert {part.operator for part in needed.specifier} == {">=", "<"}, needed
+        assert pinned(listed[name]) in needed.specifier
+
+
+@pytest.mark.parametrize(
+    ("extra", "file"), [("container", "requirements.txt"), ("gpu", "requirements/gpu.txt")]
+)
+def test_extra_installs_the_versions_of_the_image(extra: str, file: str) -> None:
+    listed = {str(needed) for needed in read(ROOT / file)}
+    assert listed == {str(needed) for needed in declared(extra).values() if needed.specifier}
+
+
+def test_gpu_extra_includes_the_container() -> None:
+    assert declared("gpu")["spikeinterface-cloud"].extras == {"container"}
+
+
 def test_laptop_has_what_profiles_of_aws_login_need() -> None:
-    named = {requirement.name for requirement in read(ROOT / "requirements" / "submit.txt")}
-    assert "awscrt" in named
+    assert "awscrt" in {needed.name for needed in brought_along(declared()["boto3"])}

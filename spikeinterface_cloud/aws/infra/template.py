@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_ec2 import EC2Client
 
-TEMPLATE_FILE = Path(__file__).parents[3] / "infrastructure" / "cloudformation.yaml"
+TEMPLATE_FILE = Path(__file__).with_name("cloudformation.yaml")
 
 #: the parameter that follows this program's version, like `make push`
 IMAGE_TAG = "ImageTag"

@@ -27,8 +27,7 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
         found = list_dandiset(dandiset, pattern, access)
     except ImportError as error:
         raise UnavailableError(
-            f"listing a dandiset needs DANDI's client ({error}); "
-            "pip install -r requirements/submit-dandi.txt"
+            f"listing a dandiset needs DANDI's client ({error}); run `pip install dandi`"
         ) from error
     if not found.assets:
         left_out = [*found.without_recording, *found.others]

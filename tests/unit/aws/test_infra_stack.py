@@ -18,6 +18,7 @@ from spikeinterface_cloud.aws.infra import down, up
 from spikeinterface_cloud.aws.infra.change_set import TAGS
 from spikeinterface_cloud.aws.infra.status import describe_status, find_status
 from spikeinterface_cloud.aws.infra.template import (
+    TEMPLATE_FILE,
     ParameterError,
     Template,
     choose_tags,
@@ -29,7 +30,7 @@ from spikeinterface_cloud.aws.infra.template import (
 )
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import AwsError
-from tests.support.template import FILE, load, of_type
+from tests.support.template import load, of_type
 
 STACK_ID = "arn:aws:cloudformation:us-east-1:123456789012:stack/lab/1"
 ACCOUNT = "123456789012"
@@ -132,7 +133,7 @@ class Session(AwsSession):
             {"ParameterKey": name, "DefaultValue": value} for name, value in DEFAULTS.items()
         ]
         reply = {"Parameters": parameters}
-        self.answers("get_template_summary", reply, TemplateBody=FILE.read_text())
+        self.answers("get_template_summary", reply, TemplateBody=TEMPLATE_FILE.read_text())
 
     def change_set(self, status: str, *changes: dict[str, Any], reason: str = "") -> None:
         """What it says of the change set next."""
@@ -180,7 +181,7 @@ def planned_update(aws: Session, *changes: dict[str, Any], **given: str) -> up.P
     aws.stack("UPDATE_COMPLETE")
     aws.summary()
     values = {**DEFAULTS, "MaxVcpus": "64", "ImageTag": __version__, **given}
-    template = Template(body=FILE.read_text(), defaults=DEFAULTS)
+    template = Template(body=TEMPLATE_FILE.read_text(), defaults=DEFAULTS)
     aws.answers(
         "create_change_set",
         CREATED,
@@ -619,7 +620,7 @@ OWNER = {"Owner": "Ada's lab", "CostCenter": "4:2"}
 
 
 def test_tags_reach_instances_volumes_and_jobs() -> None:
-    template = with_tags(Template(body=FILE.read_text(), defaults=DEFAULTS), OWNER)
+    template = with_tags(Template(body=TEMPLATE_FILE.read_text(), defaults=DEFAULTS), OWNER)
     resources = load(template.body)["Resources"]
     environments = [name for name in resources if name.endswith("Machines")]
     assert len(environments) == 3
@@ -681,7 +682,7 @@ def test_tags_of_aws_and_of_this_program_are_not_taken_for_the_users() -> None:
 
 @pytest.mark.parametrize("partition", ["aws-us-gov", "aws-cn"])
 def test_every_arn_is_of_the_partition_of_the_region(partition: str) -> None:
-    template = Template(body=FILE.read_text(), defaults=DEFAULTS)
+    template = Template(body=TEMPLATE_FILE.read_text(), defaults=DEFAULTS)
     assert "arn:aws:s3:::" in template.body
     body = with_partition(template, partition).body
     assert "arn:aws:" not in body
@@ -706,7 +707,7 @@ def test_every_role_has_the_permissions_boundary() -> None:
 )
 def test_retained_resources_have_literal_names(bucket: str, name: str) -> None:
     """CloudFormation takes up nothing whose name is a function."""
-    template = Template(body=FILE.read_text(), defaults=DEFAULTS)
+    template = Template(body=TEMPLATE_FILE.read_text(), defaults=DEFAULTS)
     values = {**DEFAULTS, "RepositoryName": "sorting", "ResultsBucketName": bucket}
     body = with_static_names(template, values, "lab", "123456789012", "eu-west-1").body
     assert f"BucketName: {name}\n" in body

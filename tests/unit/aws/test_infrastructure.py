@@ -20,7 +20,7 @@ from spikeinterface_cloud.aws.infra.idle_cost import USD_PER_GB_MONTH, USD_PER_M
 from spikeinterface_cloud.aws.infra.stack import SIGNATURE
 from spikeinterface_cloud.aws.infra.template import INSTANCE_TYPES, SUBNETS, TEMPLATE_FILE, ZONES
 from spikeinterface_cloud.aws.stack_outputs import OUTPUTS
-from tests.support.template import FILE, TEMPLATE, default, listed, of_type, statements
+from tests.support.template import TEMPLATE, default, listed, of_type, statements
 
 RESOURCES = TEMPLATE["Resources"]
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "stack.md").read_text()
@@ -53,13 +53,14 @@ def test_cfn_lint_finds_nothing() -> None:
 
 def test_cfn_lint_finds_errors(tmp_path: Path) -> None:
     spoiled = tmp_path / "spoiled.yaml"
-    spoiled.write_text(FILE.read_text().replace("AllocationStrategy: BEST", "AllocationStrategy: "))
+    spoiled.write_text(
+        TEMPLATE_FILE.read_text().replace("AllocationStrategy: BEST", "AllocationStrategy: ")
+    )
     assert "_fit_progressive" in lint(spoiled).stdout
 
 
 def test_the_template_needs_no_bucket_to_be_sent_from() -> None:
-    assert FILE == TEMPLATE_FILE
-    assert len(FILE.read_bytes()) < TEMPLATE_BYTES
+    assert len(TEMPLATE_FILE.read_bytes()) < TEMPLATE_BYTES
     assert TEMPLATE["Description"].startswith(SIGNATURE)
 
 
@@ -139,7 +140,7 @@ def test_no_machine_starts_from_a_retired_image() -> None:
         "OnDemandMachines": ["ECS_AL2023_NVIDIA"],
         "CpuMachines": ["ECS_AL2023"],
     }
-    assert "ImageId" not in FILE.read_text()
+    assert "ImageId" not in TEMPLATE_FILE.read_text()
 
 
 # ----- queues and job definitions ----------------------------------------------------------------
@@ -311,7 +312,7 @@ def test_the_results_are_private_and_encrypted() -> None:
 
 
 def test_nothing_comes_in_from_the_network() -> None:
-    assert "SecurityGroupIngress" not in FILE.read_text()
+    assert "SecurityGroupIngress" not in TEMPLATE_FILE.read_text()
     assert RESOURCES["S3Endpoint"]["Properties"]["VpcEndpointType"] == "Gateway"
 
 

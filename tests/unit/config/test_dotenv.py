@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from spikeinterface_cloud.config.dotenv import env_file_values, load_env_file
+from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.errors import SettingsError
 from submit_job import program
 
@@ -21,7 +21,7 @@ def written(folder: Path, content: bytes) -> Path:
 
 def refused(file: Path) -> str:
     with pytest.raises(SettingsError) as refusal:
-        env_file_values(file)
+        load_env_file(file)
     assert refusal.value.exit_code == 78
     return str(refusal.value)
 
@@ -35,14 +35,16 @@ def refused(file: Path) -> str:
         (b'A=\'{"a": 1}\'\r\nB={"b": 2}\r\n', {"A": '{"a": 1}', "B": '{"b": 2}'}),
         (b"\xef\xbb\xbfA=1", {"A": "1"}),
         ("A=Müller\n".encode(), {"A": "Müller"}),
-        (b"A=\nB\n", {"A": "", "B": None}),
+        (b"A=\nB\n", {}),
         (b'A="1\n2"\nmy.name-2=x\n', {"A": "1\n2", "my.name-2": "x"}),
     ],
 )
 def test_dotenv_values_are_read(
-    tmp_path: Path, content: bytes, values: dict[str, str | None]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, values: dict[str, str]
 ) -> None:
-    assert env_file_values(written(tmp_path, content)) == values
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    assert load_env_file(written(tmp_path, content)) == values
+    assert values.items() <= os.environ.items()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +75,9 @@ def test_file_that_is_not_utf_8_is_refused(tmp_path: Path, encoding: str) -> Non
     assert refused(file) == f"{file} is not UTF-8; save it as UTF-8"
 
 
-def test_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
-    assert refused(tmp_path) == f"{tmp_path} cannot be read (Is a directory); check it"
+def test_file_that_cannot_be_read_is_refused() -> None:
+    file = Path("/proc/self/mem")  # even root fails to read it
+    assert refused(file) == f"{file} cannot be read (Input/output error); check it"
 
 
 def test_environment_overrides_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

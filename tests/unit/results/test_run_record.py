@@ -32,7 +32,8 @@ from spikeinterface_cloud.runtime.ec2_metadata import Instance
 from spikeinterface_cloud.runtime.host import Gpu, describe_machine
 from spikeinterface_cloud.runtime.logging import Step
 
-SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "run.schema.json"
+ROOT = Path(__file__).parents[3]
+SCHEMA_FILE = "spikeinterface_cloud/results/run.schema.json"
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -191,8 +192,8 @@ def test_schema_describes_every_field() -> None:
 
 
 def test_schema_in_the_repository_is_current() -> None:
-    assert SCHEMA_FILE.read_text() == json_schema(), (
-        "run python -m spikeinterface_cloud.results.run_schema > docs/run.schema.json"
+    assert (ROOT / SCHEMA_FILE).read_text() == json_schema(), (
+        f"run python -m spikeinterface_cloud.results.run_schema > {SCHEMA_FILE}"
     )
 
 
