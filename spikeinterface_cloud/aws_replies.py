@@ -29,8 +29,9 @@ def _check_reply(
     body = response_dict["body"]  # bytes, or a stream
     if response_dict["status_code"] >= 300:
         return
-    if operation_model.name == "HeadObject" and "last-modified" not in response_dict["headers"]:
-        raise ResponseParserError("not a reply to HeadObject: it has no Last-Modified")
+    name = operation_model.name
+    if name in ("GetObject", "HeadObject") and "last-modified" not in response_dict["headers"]:
+        raise ResponseParserError(f"not a reply to {name}: it has no Last-Modified")
     if not isinstance(body, bytes) or not body.strip():
         return
     if "json" in operation_model.service_model.resolved_protocol:

@@ -399,19 +399,22 @@ COMMANDS = {
     "logs": ["logs", "a-job"],
     "cancel": ["cancel", "a-job"],
     "results": ["results", "a-job"],
+    "results of a target": ["results", "s3://lab-results/run"],
     "diagnose a job": ["diagnose", "a-job"],
     "diagnose a queue": ["diagnose", "--queue", "sorting"],
     "infra status": ["infra", "status"],
     "infra up": ["infra", "up", "--yes"],
     "infra down": ["infra", "down", "--yes"],
 }
+#: commands that read an answer in each of the ways of AWS: JSON, XML, the bytes of an object
+READING = ("status", "infra status", "results of a target")
 
 
 @pytest.mark.parametrize(
     ("command", "page"),
     [
         *((command, "XHTML") for command in COMMANDS),
-        *((command, page) for command in ("status", "infra status") for page in PAGES),
+        *((command, page) for command in READING for page in PAGES),
     ],
 )
 def test_reply_that_is_not_from_aws_is_refused(laptop: Laptop, command: str, page: str) -> None:
