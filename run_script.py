@@ -32,9 +32,9 @@ from spikeinterface_cloud.analysis.analyzer import (
     save_sorting,
 )
 from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
-from spikeinterface_cloud.array_job import manifest_entry, resolve_environment
+from spikeinterface_cloud.array_job import manifest_entry, read_settings
 from spikeinterface_cloud.config.dotenv import load_env_file
-from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
@@ -57,6 +57,7 @@ from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_lock import exclusive_target
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.ec2_metadata import find_instance
+from spikeinterface_cloud.runtime.environment import empty_working_folder, forget_secrets
 from spikeinterface_cloud.runtime.folders import (
     check_apart,
     chosen_scratch,
@@ -166,7 +167,8 @@ def check_folders_and_machine(settings: JobSettings) -> list[preflight.CheckResu
 
 def run_job(environ: Mapping[str, str]) -> int:
     """Run the job from its settings to its results, which are published whichever way it ends."""
-    settings = JobSettings.from_env(resolve_environment(environ))
+    settings = read_settings(environ)
+    forget_secrets(SECRETS)
     results = open_results(settings)
     with for_one_job(results.folder):
         start_record(results, environ)
@@ -230,6 +232,7 @@ def check_and_run(settings: JobSettings, results: Results, environ: Mapping[str,
             log_summary(record, str(results))
             return
         scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
+        stack.enter_context(empty_working_folder(scratch))
         run_pipeline(Job(settings, tasks, source, this_job, results, report, scratch), previous)
 
 

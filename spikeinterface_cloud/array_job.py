@@ -8,7 +8,7 @@ from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, line_index, select_line
 from spikeinterface_cloud.config.quoting import find_text_problems
-from spikeinterface_cloud.config.settings import AwsSettings
+from spikeinterface_cloud.config.settings import AwsSettings, JobSettings
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.storage.session import Storage
 
@@ -16,6 +16,18 @@ logger = logging.getLogger(__name__)
 
 #: the server that may get DANDI_API_KEY, which no list may name
 TRUSTED = "DANDI_INSTANCE_URL"
+
+#: the settings that may be paths relative to where the job was started
+FOLDERS = ("source_folder", "results_folder", "scratch_folder")
+
+
+def read_settings(environ: Mapping[str, str]) -> JobSettings:
+    """Return the settings of this job, with its folders as absolute paths."""
+    settings = JobSettings.from_env(resolve_environment(environ))
+    folders = {name: getattr(settings, name) for name in FOLDERS}
+    return settings.model_copy(
+        update={name: path.absolute() for name, path in folders.items() if path is not None}
+    )
 
 
 def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:

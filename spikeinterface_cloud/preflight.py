@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.array_job import resolve_environment
+from spikeinterface_cloud.array_job import read_settings
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.locations import SimulatedRecording, mask_signatures
@@ -199,7 +199,7 @@ class Preflight:
 def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings | None]:
     """Parse the variables; the other checks need the settings, which are None if that fails."""
     try:
-        settings = JobSettings.from_env(resolve_environment(environ))
+        settings = read_settings(environ)
     except CloudJobError as error:
         return CheckResult(name="settings", error=error), None
     return CheckResult(name="settings", detail=f"{len(settings.masked())} variables"), settings

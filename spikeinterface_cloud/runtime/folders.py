@@ -26,6 +26,7 @@ LOCKED = frozenset({errno.EACCES, errno.EAGAIN})
 def open_results_folder(chosen: Path | None) -> Path:
     """Make the results folder: the chosen one, `/results` in the container, else `./results`."""
     folder = chosen or (CONTAINER_RESULTS if CONTAINER_RESULTS.is_dir() else Path("results"))
+    folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -121,8 +121,13 @@ def test_password_in_endpoint_url_is_hidden_in_job(
 
 @pytest.mark.sorting
 def test_sorters_get_no_secret(tmp_path: Path, simulated: Simulated) -> None:
-    """Neither those of this program nor those that others have put into the environment."""
-    source = write_spikeglx(tmp_path / "source", simulated.recording)
+    """Neither those of this program nor those that others have put into the environment.
+
+    Nor can they read the job's own in the environment of its process, or work where its `.env` is.
+    """
+    write_spikeglx(tmp_path / "source", simulated.recording)
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job" / ".env").write_text("N_JOBS=1\n")
     others = {
         "GITHUB_TOKEN": "planted-token",
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/planted",
@@ -131,7 +136,7 @@ def test_sorters_get_no_secret(tmp_path: Path, simulated: Simulated) -> None:
     variables = {
         **PLANTED,
         **others,
-        "SOURCE_FOLDER": str(source),
+        "SOURCE_FOLDER": "../source",
         "DATA_TYPE": "spikeglx",
         "SORTERS": "simple",
         "RUN_IDENTIFIER": str(uuid.uuid4()),
@@ -142,7 +147,12 @@ def test_sorters_get_no_secret(tmp_path: Path, simulated: Simulated) -> None:
         time.sleep(1.0)  # until it has started
         sorter = sorter_processes(variables["RUN_IDENTIFIER"])[0]
         environment = Path(f"/proc/{sorter}/environ").read_bytes()
+        of_the_job = Path(f"/proc/{process.pid}/environ").read_bytes()
+        working = [Path(f"/proc/{number}/cwd") for number in (process.pid, sorter)]
+        assert [list(folder.iterdir()) for folder in working] == [[], []]
     assert leaks(environment) == []
+    assert leaks(of_the_job) == []
+    assert variables["RUN_IDENTIFIER"].encode() in of_the_job
     names = {entry.partition(b"=")[0].decode() for entry in environment.split(b"\0")}
     assert not names & {*PLANTED, *others}
     assert {"PATH", "HOME", "NUMBA_CACHE_DIR"} <= names

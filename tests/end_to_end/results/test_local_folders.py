@@ -58,12 +58,16 @@ def test_open_ephys_without_a_probe(tmp_path: Path, simulated: Simulated) -> Non
 
 
 def test_a_saved_binary_folder_is_sorted_where_it_is(tmp_path: Path, simulated: Simulated) -> None:
+    """Relative paths count from where the job was started."""
     source = write_binary_folder(tmp_path / "source", simulated.recording)
     before = contents(source)
     job = run_job(
         tmp_path / "job",
         {
-            "SOURCE_FOLDER": str(source),
+            "SOURCE_FOLDER": "../source",
+            "RESULTS_FOLDER": "results",
+            "SCRATCH_FOLDER": "scratch",
+            "NUMBA_CACHE_DIR": "numba",
             "DATA_TYPE": "binary",
             "PREPROCESSING": "none",
             "SORTERS": "simple",
