@@ -9,6 +9,8 @@ DOCKER ?= $(firstword $(foreach client,docker /usr/bin/docker,\
 	$(shell DOCKER_BUILDKIT=1 $(client) build --help >/dev/null 2>&1 && echo $(client))) docker)
 export DOCKER
 IMAGE ?= spikeinterface-cloud
+# which of the images: latest or gpu
+VARIANT ?= latest
 # base of the image; see docs/how-to/images.md
 BASE ?= debian:bookworm-slim
 # index that the GPU image takes torch from; PyPI if empty
@@ -18,7 +20,8 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint docs reference audit constraints bench image image-gpu push clean
+.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint docs reference audit constraints bench image \
+	image-gpu push wheel sbom release-image release-notes clean
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -45,10 +48,14 @@ test-e2e: $(VENV)/.test ## run the tests of whole jobs and of the images
 test-gpu: $(VENV)/.test ## sort with Kilosort4 in the GPU image; needs a CUDA device
 	$(RUN) -m pytest -m gpu
 
-lint: $(VENV)/.test ## run ruff and mypy, and build the documentation
+lint: $(VENV)/.test ## run ruff and mypy, check what GitHub reads, and build the documentation
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
+	$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
+	$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/zizmor --quiet --offline --persona auditor .github
 	$(SITE)
 
 docs: $(VENV)/.docs ## build the documentation as a site in site/
@@ -84,8 +91,25 @@ image-gpu: ## build the image with Kilosort4 and CUDA and print its size
 push: $(VENV)/.submit ## push the images built here to ECR; PUSH=--dry-run only prints the commands
 	$(RUN) -m container.push --image $(IMAGE) --version $(VERSION) $(PUSH)
 
+wheel: $(VENV)/.release ## build the wheel in dist/
+	rm -rf build # an earlier build's files would get into the wheel
+	$(RUN) -m build --wheel --outdir dist
+
+sbom: $(VENV)/.release ## list the packages in an image (VARIANT: latest or gpu) in dist/
+	$(RUN) -m container.sbom $(IMAGE):$(VARIANT) dist/$(IMAGE)-$(VARIANT).cdx.json
+
+release-image: $(VENV)/.release ## push an image (VARIANT) to the public REPOSITORY, and print its digest
+	mkdir -p dist
+	$(RUN) -m container.release --image $(IMAGE) --variant $(VARIANT) --version $(VERSION) \
+		--repository $(REPOSITORY) >dist/$(IMAGE)-$(VARIANT).txt
+	@cat dist/$(IMAGE)-$(VARIANT).txt
+
+release-notes: ## write the changelog's section about the version that TAG names into dist/
+	mkdir -p dist
+	$(PYTHON) -m tools.release_notes $(TAG) >dist/release-notes.md
+
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(VENV)-audit demo-results site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit demo-results site build dist .pytest_cache .mypy_cache .ruff_cache
 
 # always for x86-64, the architecture of AWS's GPU instances. Secrets exist during the build only
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \
@@ -96,6 +120,8 @@ BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BAS
 EXPLAINED = $(addprefix --ignore-vuln ,$(shell sed 's/\#.*//' requirements/audit-findings.txt))
 # the variable silences an advertisement of the theme
 SITE = NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
+# validates files against a schema that the tool brings
+SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
 SIZES = container/sizes $(DOCKER)
 # torch's CUDA libraries
 CUDA = cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
@@ -113,7 +139,7 @@ $(VENV)/.container: requirements.txt requirements/demo.txt requirements/constrai
 
 $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/test.txt
-	touch $@ $(VENV)/.container $(VENV)/.submit $(VENV)/.docs
+	touch $@ $(VENV)/.container $(VENV)/.submit $(VENV)/.docs $(VENV)/.release
 
 $(VENV)/.submit: requirements/submit.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/submit.txt
@@ -121,6 +147,10 @@ $(VENV)/.submit: requirements/submit.txt requirements/constraints.txt | $(VENV)/
 
 $(VENV)/.docs: requirements/docs.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/docs.txt
+	touch $@
+
+$(VENV)/.release: requirements/release.txt requirements/constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet -r requirements/release.txt
 	touch $@
 
 $(VENV)-audit/.audit: requirements/audit.txt

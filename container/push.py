@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import base64
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from container.docker import DockerError, check_docker, client, image_exists, run_docker
 from spikeinterface_cloud.aws.cli.account import open_session, read_env_file
 from spikeinterface_cloud.aws_errors import translate_errors
 from spikeinterface_cloud.errors import CloudJobError
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
 #: local tag of each image, and suffix of its tag in the registry
 VARIANTS = {"latest": "", "gpu": "-gpu"}
-
-
-class PushError(CloudJobError):
-    """Docker cannot push the images (1)."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def push(image: str, version: str, *, dry_run: bool) -> None:
     """Log in, then tag and push each image; with `dry_run`, only print the commands."""
-    _check_docker()
-    built = [variant for variant in VARIANTS if _exists(f"{image}:{variant}")]
+    check_docker()
+    built = [variant for variant in VARIANTS if image_exists(f"{image}:{variant}")]
     if not built:
-        raise PushError(f"there is no image {image}; build it first (make image, make image-gpu)")
+        raise DockerError(f"there is no image {image}; build it first (make image, make image-gpu)")
     ecr: ECRClient = open_session(read_env_file()).client("ecr")
     registry = find_registry(ecr)
     if not dry_run:
@@ -95,41 +88,13 @@ def create_repository(ecr: ECRClient, name: str) -> None:
             return
 
 
-def _check_docker() -> None:
-    """Refuse if the client is not installed, or its daemon does not answer."""
-    try:
-        done = subprocess.run([_client(), "info"], capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise PushError(
-            f"{_client()} cannot be run: {error.strerror}; install Docker, or name another client, "
-            "like DOCKER=podman"
-        ) from error
-    if done.returncode:
-        reason = " ".join(done.stderr.split()).rstrip(".") or f"exit code {done.returncode}"
-        raise PushError(f"{_client()} does not answer: {reason}; start Docker, then push again")
-
-
-def _exists(image: str) -> bool:
-    command = [_client(), "image", "inspect", image]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
 def _run(arguments: Sequence[str], registry: Registry) -> None:
     password = registry.password if "--password-stdin" in arguments else None
-    done = subprocess.run([_client(), *arguments], input=password, text=True, check=False)
-    if done.returncode:
-        raise PushError(
-            f"{_client()} {arguments[0]} failed with exit code {done.returncode}; see its message "
-            "above"
-        )
+    run_docker(arguments, standard_input=password)
 
 
 def _print_command(arguments: Sequence[str], _registry: Registry) -> None:
-    sys.stdout.write(" ".join([_client(), *arguments]) + "\n")
-
-
-def _client() -> str:
-    return os.environ.get("DOCKER", "docker")
+    sys.stdout.write(" ".join([client(), *arguments]) + "\n")
 
 
 if __name__ == "__main__":
