@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,13 +50,14 @@ def run_container(
     options: Sequence[str] = (),
 ) -> Finished:
     """Run the image to its end; without a command it runs its own."""
-    done = subprocess.run(
-        [CLIENT, "run", "--rm", *_run_options(variables or {}, options), image, *command],
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    with _run_options(variables or {}, options) as chosen:
+        done = subprocess.run(
+            [CLIENT, "run", "--rm", *chosen, image, *command],
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
     return Finished(exit_code=done.returncode, output=done.stdout, log=done.stderr)
 
 
@@ -103,15 +105,18 @@ def started_container(
 ) -> Iterator[Running]:
     """A container that runs by itself; it is removed in the end, in whatever state."""
     name = f"test-{uuid.uuid4()}"
-    chosen = ["--detach", "--name", name, *_run_options(variables or {}, options)]
-    engine_command("run", *chosen, image, *command)
+    with _run_options(variables or {}, options) as chosen:
+        engine_command("run", "--detach", "--name", name, *chosen, image, *command)
     try:
         yield Running(name=name)
     finally:
         engine_command("rm", "--force", name)
 
 
-def _run_options(variables: Mapping[str, str], options: Sequence[str]) -> list[str]:
-    chosen = [f"--add-host={HOST}:host-gateway"]
-    chosen += [f"--env={name}={value}" for name, value in variables.items()]
-    return [*chosen, *options]
+@contextmanager
+def _run_options(variables: Mapping[str, str], options: Sequence[str]) -> Iterator[list[str]]:
+    """The variables in a file, as the documentation passes them."""
+    with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
+        file.writelines(f"{name}={value}\n" for name, value in variables.items())
+        file.flush()
+        yield [f"--add-host={HOST}:host-gateway", "--env-file", file.name, *options]
