@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command_blocks import PAGES, Block, blocks, words
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCS = ROOT / "docs"
@@ -69,13 +71,13 @@ def test_a_finding_that_the_audit_passes_over_has_its_reason() -> None:
 
 def promises() -> list[tuple[str, str]]:
     """Each row of the tables of promises: what is promised, and the tests that show it."""
-    table = re.search(
-        r"<!-- promises -->\n(.*?)\n<!-- /promises -->", page("explanation/promises.md"), re.DOTALL
-    )
-    assert table is not None, "the page lost its marks around the table of promises"
-    rows = [row.strip("| ").split(" | ") for row in table[1].splitlines()[2:]]
+    marked = page("explanation/promises.md").partition("<!-- promises -->\n")[2]
+    table = marked.partition("<!-- /promises -->")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
     assert all(len(row) == 2 for row in rows)
-    return [(promise, shown) for promise, shown in rows]
+    found = [(promise, shown) for promise, shown in rows if promise != "promise"]
+    assert len(found) > 90, "the page lost its marks around the tables of promises"
+    return found
 
 
 @pytest.mark.parametrize(("promise", "shown"), promises())
@@ -88,3 +90,34 @@ def test_each_promise_names_tests_that_are_there(promise: str, shown: str) -> No
         functions = [node.name for node in source.body if isinstance(node, ast.FunctionDef)]
         assert name in functions, promise
         assert name.startswith("test_"), promise
+
+
+# ----- command blocks ----------------------------------------------------------------------------
+
+TYPED = [block for page in PAGES for block in blocks(page) if block.is_typed]
+
+
+@pytest.mark.parametrize("block", TYPED, ids=str)
+def test_each_command_block_is_tested_or_says_why_not(block: Block) -> None:
+    kind, _, rest = block.mark.partition(": ")
+    if kind == "not run":
+        assert len(rest) > 10, "say why it cannot be run"
+    elif kind == "run" and rest:
+        assert_typed_by(rest, block)
+    else:
+        assert block.mark == "run", "mark the block: run, run: TEST, or not run: REASON"
+
+
+def assert_typed_by(test: str, block: Block) -> None:
+    """Assert that the test exists, and that it and what it imports contain the block's words."""
+    file, _, name = test.partition("::")
+    text = (ROOT / file).read_text()
+    assert re.search(rf"^def {name}\(", text, re.MULTILINE), f"there is no {test}"
+    imported = re.findall(r"^from (tests\.\S+) import", text, re.MULTILINE)
+    places = [module.replace(".", "/") for module in imported]
+    helpers = [helper for place in places for helper in ROOT.glob(f"{place}*/**/*.py")]
+    helpers += [ROOT / f"{place}.py" for place in places]
+    helpers += [folder / "conftest.py" for folder in (ROOT / file).parents if folder != ROOT]
+    text += "".join(helper.read_text() for helper in helpers if helper.is_file())
+    missing = [word for word in sorted(words(block.text)) if word not in text]
+    assert not missing, f"{test} does not type {missing}"
