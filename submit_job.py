@@ -66,6 +66,7 @@ def program() -> None:
 @options.poll_option
 def submit(session: AwsSession, **given: Any) -> None:
     """Submit a sorting job to AWS Batch, or one for each of many recordings."""
+    from spikeinterface_cloud.aws.batch.submission import find_existing
     from spikeinterface_cloud.aws.cli.values import SubmitOptions
 
     prepare = prepare_many if options.lists_recordings(given) else prepare_one
@@ -75,7 +76,8 @@ def submit(session: AwsSession, **given: Any) -> None:
         if wanted.dry_run:
             echo_json(job.request)
             continue
-        job_id = find_existing(session, job, skip=wanted.skip_existing) or send(session, job)
+        same = find_existing(session, job, echo_note, skip=wanted.skip_existing)
+        job_id = same or send(session, job)
         if wanted.as_json:
             echo_json({"jobId": job_id, "jobName": job.name}, indent=None)
         else:
@@ -86,19 +88,9 @@ def submit(session: AwsSession, **given: Any) -> None:
 
 def prepare_one(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
     """Prepare the job of one recording."""
-    from spikeinterface_cloud.aws.batch.request import place
-    from spikeinterface_cloud.aws.batch.submission import prepare_job
-    from spikeinterface_cloud.aws.inputs.job_settings import forwarding_warnings, resolve_settings
-    from spikeinterface_cloud.aws.inputs.source_check import source_warnings
+    from spikeinterface_cloud.aws.batch.submission import prepare
 
-    settings = resolve_settings(wanted, os.environ)
-    for warning in forwarding_warnings(settings, os.environ):
-        echo_err(f"note: {warning}")
-    prepared = prepare_job(settings, place(session, wanted))
-    if not wanted.dry_run:
-        for warning in source_warnings(session, settings):
-            echo_err(f"note: {printable(warning)}")
-    return [prepared]
+    return [prepare(session, wanted, os.environ, echo_note)]
 
 
 def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
@@ -109,7 +101,7 @@ def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob
     placed = place(session, wanted)
     found = find_jobs(wanted, os.environ, session)
     for note in found.notes:
-        echo_err(f"note: {printable(note)}")
+        echo_note(printable(note))
     if not found.jobs:
         echo_err("there is nothing to submit")
         return []
@@ -120,30 +112,6 @@ def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob
     if not wanted.yes and not wanted.dry_run:
         confirm(found, session)
     return prepared
-
-
-def find_existing(session: AwsSession, job: PreparedJob, *, skip: bool) -> str | None:
-    """Return the id of the same job if it replaces a submission; else only mention that job."""
-    from spikeinterface_cloud.aws.batch.submission import same_job
-    from spikeinterface_cloud.aws_errors import AwsError
-
-    try:
-        same = same_job(session, job)
-    except AwsError:
-        if skip:
-            raise
-        return None  # the submission needs no permission to list jobs
-    if same is None:
-        return None
-    if skip:
-        echo_err(f"the same job is {same.status} already; nothing was submitted")
-        return same.job_id
-    if not same.is_over:
-        echo_err(
-            f"note: the same job is {same.status} already, as {same.job_id}, and both write to "
-            f"{job.target}; use --skip-existing to avoid a second one"
-        )
-    return None
 
 
 def send(session: AwsSession, job: PreparedJob) -> str:
@@ -382,6 +350,11 @@ def echo_json(values: object, indent: int | None = 2) -> None:
     import json
 
     click.echo(json.dumps(values, indent=indent))
+
+
+def echo_note(note: str) -> None:
+    """Print on standard error what the user should know."""
+    echo_err(f"note: {note}")
 
 
 def echo_err(line: str) -> None:

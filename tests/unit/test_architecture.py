@@ -36,10 +36,13 @@ ROOMS = (
 )
 
 #: of `aws/`, from the ground up
-AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate")
+AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate", "python")
 
 #: of `aws/`: modules that every room of it may import
 AWS_BASE = ("credentials", "regions", "session", "stack_outputs", "table")
+
+#: of `aws/`: what Python gets of all this
+AWS_PYTHON = ("python_api", "python_arguments")
 
 #: they need neither boto3 nor numpy either
 LIGHT = (
@@ -97,7 +100,9 @@ def imports_of(module: str) -> set[str]:
 
 def room_of_aws(module: str) -> str:
     room = module.split(".")[1]
-    return "base" if room in AWS_BASE else room
+    if room in AWS_BASE:
+        return "base"
+    return "python" if room in AWS_PYTHON else room
 
 
 def test_every_module_has_a_room() -> None:

@@ -28,11 +28,14 @@ DEFAULT_LOG_GROUP = "/aws/batch/job"
 NO_EXIT_CODE = 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class JobState:
     """A job as one reply described it; what the reply leaves out is empty or None."""
 
     reply: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<JobState: {self.describe()}>"
 
     @property
     def _container(self) -> Mapping[str, Any]:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
-from spikeinterface_cloud.aws.batch.jobs import JobState, find_same_job
+from spikeinterface_cloud.aws.batch.jobs import find_same_job
 from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_length
-from spikeinterface_cloud.aws.batch.request import build_request, container_overrides
-from spikeinterface_cloud.aws.cli.values import JobOptions
+from spikeinterface_cloud.aws.batch.request import build_request, container_overrides, place
+from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
+from spikeinterface_cloud.aws.inputs.job_settings import forwarding_warnings, resolve_settings
+from spikeinterface_cloud.aws.inputs.source_check import source_warnings
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws_errors import NO_OBJECT, AwsError, error_code, translate_errors
 from spikeinterface_cloud.config import manifest
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.settings import JobSettings
-from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.errors import SettingsError, printable
 
 #: what is said beside the URL of a list: how to reach it, and what people look for in a job
 BESIDE_MANIFEST = (
@@ -52,6 +54,23 @@ class PreparedJob:
         return str(self.request["jobName"])
 
 
+def prepare(
+    session: AwsSession,
+    options: SubmitOptions,
+    environ: Mapping[str, str],
+    note: Callable[[str], None],
+) -> PreparedJob:
+    """Check and build the job of one recording; what the user should know goes to `note`."""
+    settings = resolve_settings(options, environ)
+    for warning in forwarding_warnings(settings, environ):
+        note(warning)
+    prepared = prepare_job(settings, place(session, options))
+    if not options.dry_run:
+        for warning in source_warnings(session, settings):
+            note(printable(warning))
+    return prepared
+
+
 def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     """Build the request of one job, and its manifest if the settings are too long for a request."""
     environment = settings.to_env()
@@ -80,9 +99,30 @@ def manifest_environment(environment: Mapping[str, str], location: S3Location) -
     return {**beside, manifest.MANIFEST_URL: str(location)}
 
 
-def same_job(session: AwsSession, job: PreparedJob) -> JobState | None:
-    """Return the job that does the same, and runs or has succeeded."""
-    return find_same_job(session.client("batch"), job.request["jobQueue"], job.name)
+def find_existing(
+    session: AwsSession, job: PreparedJob, note: Callable[[str], None], *, skip: bool
+) -> str | None:
+    """Return the id of the same job if it replaces a submission; else only mention that job.
+
+    The same job is one that does the same, and runs or has succeeded.
+    """
+    try:
+        same = find_same_job(session.client("batch"), job.request["jobQueue"], job.name)
+    except AwsError:
+        if skip:
+            raise
+        return None  # the submission needs no permission to list jobs
+    if same is None:
+        return None
+    if skip:
+        note(f"the same job is {same.status} already; nothing was submitted")
+        return same.job_id
+    if not same.is_over:
+        note(
+            f"the same job is {same.status} already, as {same.job_id}, and both write to "
+            f"{job.target}; use --skip-existing to avoid a second one"
+        )
+    return None
 
 
 class SentJob(NamedTuple):
