@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.cli import estimate_options, options
 from spikeinterface_cloud.aws.cli.click_sections import (
     DefaultCommand,
@@ -23,6 +24,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     SectionCommand,
 )
 from spikeinterface_cloud.aws.infra.commands import infra
+from spikeinterface_cloud.aws.program_name import COMMAND, command_line
 from spikeinterface_cloud.errors import INTERRUPTED, CloudJobError, printable
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def main() -> None:
 
 
 @click.group(cls=Program)
+@click.version_option(__version__, prog_name=COMMAND, message="%(prog)s %(version)s")
 def program() -> None:
     """Submit a sorting job to AWS Batch, or run a command on submitted jobs.
 
@@ -225,7 +228,13 @@ def cancel(session: AwsSession, job_ids: tuple[str, ...], reason: str) -> None:
 
 @program.command(cls=SectionCommand)
 @click.argument("job", metavar="JOB_ID|S3_URL", type=JobId())
-@click.option("--download", "folder", metavar="FOLDER", help="download all files to this folder")
+@click.option(
+    "--download",
+    "folder",
+    type=click.Path(file_okay=False),
+    metavar="FOLDER",
+    help="download all files to this folder",
+)
 @options.session_options
 @options.json_option
 def results(session: AwsSession, job: str, folder: str | None, as_json: bool) -> None:
@@ -322,14 +331,12 @@ def resumable(command: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, WatchError) as error:
-        import shlex
-
-        words = ["python", sys.argv[0], *command]
+        words = [*command]
         given = click.get_current_context().params
         for name in ("profile", "region"):
             words += [f"--{name}", given[name]] if given[name] else []
         echo_err(f"Error: {error}" if isinstance(error, WatchError) else "")
-        echo_err(f"the job goes on; to watch it again:\n  {shlex.join(words)}")
+        echo_err(f"the job goes on; to watch it again:\n  {command_line(*words)}")
         sys.exit(error.exit_code if isinstance(error, WatchError) else INTERRUPTED)
 
 

@@ -1,7 +1,7 @@
 """Push the local images to one ECR repository, with the tags `VERSION` and `VERSION-gpu`.
 
-Account and region are those of `submit_job.py infra`, `.env` included. The repository is created if
-it does not exist.
+Account and region are those of `spikeinterface-cloud infra`, `.env` included. The repository is
+created if it does not exist.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ copies, except m5d and m6id, for which no copy was at hand. The hardware figures
 DescribeInstanceTypes, in the copy that moto 5.2.5 carries.
 
 On-demand prices only: the Spot price changes by the hour and the zone, and a job cannot read it.
-`submit_job.py estimate --price` or `--prices` overrides the table.
+`spikeinterface-cloud estimate --price` or `--prices` overrides the table.
 """
 
 import json

@@ -41,7 +41,7 @@ def check_other_jobs(results: Results, job: Fingerprints, *, overwrite: bool) ->
         raise TargetError(
             f"{tree} holds the results of another job ({description}); give this job another "
             f"folder ({tree.variable}), or replace those results: OVERWRITE=true "
-            "(submit_job.py --overwrite)"
+            "(spikeinterface-cloud --overwrite)"
         )
     removed = (
         f"{tree}: {description} will be removed" for tree, description in descriptions.items()

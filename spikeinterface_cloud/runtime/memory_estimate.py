@@ -100,7 +100,7 @@ def check_memory(
 
     A part that needs more however wrong the estimate is, is refused (69).
     """
-    larger = "use an instance with more memory and request it (submit_job.py --memory)"
+    larger = "use an instance with more memory and request it (spikeinterface-cloud --memory)"
     needs = [
         (sorter, needed, larger)
         for sorter in sorters

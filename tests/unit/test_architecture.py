@@ -39,7 +39,7 @@ ROOMS = (
 AWS_ROOMS = ("base", "cli", "inputs", "batch", "infra", "diagnose", "estimate", "python")
 
 #: of `aws/`: modules that every room of it may import
-AWS_BASE = ("credentials", "regions", "session", "stack_outputs", "table")
+AWS_BASE = ("credentials", "program_name", "regions", "session", "stack_outputs", "table")
 
 #: of `aws/`: what Python gets of all this
 AWS_PYTHON = ("python_api", "python_arguments")

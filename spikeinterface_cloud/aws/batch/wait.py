@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.batch.jobs import JobState, look_up, no_such_job
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws_errors import AwsError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def announce_changes(
         elif state.status in STILL and time.monotonic() - since > long_wait_s:
             if job_id not in hinted:
                 still = STILL[state.status]
-                echo(f"still {still}; find out why: python submit_job.py diagnose {job_id}")
+                find_out = command_line("diagnose", job_id)
+                echo(f"still {still}; find out why: {find_out}")
             hinted.add(job_id)
         yield state
 

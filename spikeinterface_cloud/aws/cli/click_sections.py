@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DEFAULT_COMMAND = "submit"
 
@@ -52,19 +55,26 @@ class SectionOption(click.Option):
         return f"'{self.opts[0]}' ({variable}{', from .env or --env-file' if in_file else ''})"
 
 
+def write_sections(
+    parameters: Iterable[click.Parameter], ctx: click.Context, formatter: click.HelpFormatter
+) -> None:
+    """Write the help of options, section by section."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for parameter in parameters:
+        if record := parameter.get_help_record(ctx):
+            section = getattr(parameter, "section", OTHER_SECTION)
+            sections.setdefault(section, []).append(record)
+    for section, records in sections.items():
+        with formatter.section(section):
+            formatter.write_dl(records)
+
+
 class SectionCommand(click.Command):
     """A command whose help lists its options by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
-                section = getattr(parameter, "section", OTHER_SECTION)
-                sections.setdefault(section, []).append(record)
-        for section, records in sections.items():
-            with formatter.section(section):
-                formatter.write_dl(records)
+        write_sections(self.get_params(ctx), ctx, formatter)
 
 
 class DefaultContext(click.Context):
@@ -87,19 +97,28 @@ class Program(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the default command in front of options."""
+        own = {name for parameter in self.get_params(ctx) for name in parameter.opts}
         first = args[0] if args else ""
-        if not first or (first.startswith("-") and first not in ctx.help_option_names):
+        # the shell completes the names of commands where there are no arguments yet
+        is_default = first.startswith("-") if first else not ctx.resilient_parsing
+        if is_default and first not in own:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, and the options of the default one, that begin so."""
+        default = self.commands[DEFAULT_COMMAND].shell_complete(ctx, incomplete)
+        found = {item.value: item for item in [*super().shell_complete(ctx, incomplete), *default]}
+        return list(found.values())
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Return the usage line behind the program's name."""
         return ["[OPTIONS] | COMMAND [OPTIONS]"]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options of the default command, and the commands."""
+        """Write the options of the default command, those of the program, and the commands."""
         default = self.commands[DEFAULT_COMMAND]
-        default.format_options(click.Context(default, info_name=ctx.info_name), formatter)
+        write_sections([*default.params, *self.get_params(ctx)], ctx, formatter)
         self.format_commands(ctx, formatter)
 
 

@@ -14,6 +14,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     warning,
 )
 from spikeinterface_cloud.aws.diagnose.meanings import BLOCKED, NOT_STARTED, explain_exit_code
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.runtime.logging import format_seconds
 
 #: seconds after its submission until a job in this state is worth a warning: a first instance takes
@@ -92,7 +93,7 @@ def check_log(job: JobState) -> Iterator[Finding]:
             verdict=Verdict.OK,
             evidence=f"{job.log_group}, stream {streams[-1]}",
             remedy="read it" if job.status == "FAILED" else "",
-            command=f"python submit_job.py logs {job.job_id}",
+            command=command_line("logs", job.job_id),
         )
     else:
         yield warning("there is none, because no container has started")

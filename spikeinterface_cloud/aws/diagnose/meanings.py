@@ -57,7 +57,7 @@ NOT_STARTED: Mapping[str, Meaning] = {
     ),
     "Container Overrides length must be at most": Meaning(
         "the variables of the job are longer than AWS accepts",
-        "submit with fewer, or as a list on S3; submit_job.py stores long settings there",
+        "submit with fewer, or as a list on S3; the list stores long settings there",
     ),
     "CannotPullContainerError|CannotPullImage": Meaning(
         "the instance could not pull the image",

@@ -16,6 +16,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
 from spikeinterface_cloud.aws.diagnose.meanings import BLOCKED
 from spikeinterface_cloud.aws.diagnose.quotas import is_spot
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
+from spikeinterface_cloud.aws.program_name import command_line
 
 #: the number of waiting jobs whose order AWS gives
 LISTED = 100
@@ -80,7 +81,7 @@ def check_front(
             f"{f'{place}; ' if place else ''}{first.job_id} at the front is blocked: "
             f"{known.meaning} ({first.reason})",
             f"{known.remedy}; or cancel that job, because it blocks those behind it",
-            f"python submit_job.py cancel {first.job_id}",
+            command_line("cancel", first.job_id),
         )
     elif job is not None and not place and len(front) < LISTED:
         yield ok("AWS does not list the job yet")

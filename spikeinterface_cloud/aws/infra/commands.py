@@ -1,4 +1,4 @@
-"""`submit_job.py infra`: create, show and delete the AWS resources that jobs need.
+"""`spikeinterface-cloud infra`: create, show and delete the AWS resources that jobs need.
 
 Modules that call AWS are imported where needed, so that `--help` starts at once.
 """
@@ -94,7 +94,7 @@ def infra() -> None:
     """Create, show and delete the AWS resources that jobs need.
 
     One CloudFormation stack: queues, instances from zero, job definitions, roles, image repository,
-    results bucket, logs and network. `submit_job.py --stack NAME` submits to it.
+    results bucket, logs and network. `spikeinterface-cloud --stack NAME` submits to it.
     """
 
 

@@ -15,6 +15,7 @@ from spikeinterface_cloud.aws.infra.stack import (
     resources_of,
     wait,
 )
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors, translate_stack_errors
@@ -88,7 +89,7 @@ def _check_idle(session: AwsSession, stack: StackTypeDef) -> None:
             raise AwsError(
                 f"{queue.rpartition('/')[2]} has unfinished jobs ({len(waiting)}), which would be "
                 "lost; wait until they end, or cancel each with "
-                f"`submit_job.py cancel {waiting[0]}`, then run `infra down` again"
+                f"`{command_line('cancel', waiting[0])}`, then run `infra down` again"
             )
 
 

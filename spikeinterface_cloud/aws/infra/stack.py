@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws_errors import (
     AwsError,
     error_code,
@@ -95,7 +96,7 @@ def check_settled(stack: StackTypeDef) -> None:
         name = stack["StackName"]
         raise AwsError(
             f"AWS is still changing the stack {name} ({stack['StackStatus']}); "
-            f"wait until `submit_job.py infra status --stack {name}` says COMPLETE"
+            f"wait until `{command_line('infra', 'status', '--stack', name)}` says COMPLETE"
         )
 
 
@@ -108,7 +109,7 @@ def check_updatable(cloudformation: CloudFormationClient, stack: StackTypeDef) -
         raise AwsError(
             f"the stack {name} is {status}, which AWS cannot update"
             f"{f': {failure}' if failure else ''}; "
-            f"run `submit_job.py infra down --stack {name}`, then `infra up` again"
+            f"run `{command_line('infra', 'down', '--stack', name)}`, then `infra up` again"
         )
     if status == "UPDATE_ROLLBACK_FAILED":
         raise AwsError(

@@ -15,6 +15,7 @@ from spikeinterface_cloud.aws.infra.stack import (
     parameters_of,
     resources_of,
 )
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError, error_code, translate_errors
@@ -57,9 +58,10 @@ def find_status(session: AwsSession, name: str) -> StackStatus:
     stack = our_stack(cloudformation, name)
     if stack is None:
         region = cloudformation.meta.region_name
+        create = command_line("infra", "up", "--stack", name)
         raise AwsError(
             f"there is no stack {name} in {region}; create it with "
-            f"`submit_job.py infra up --stack {name}`, or check --stack, --region and --profile"
+            f"`{create}`, or check --stack, --region and --profile"
         )
     outputs, repository_uri = outputs_of(stack), outputs_of(stack).get("RepositoryUri", "")
     failed = "ROLLBACK" in stack["StackStatus"] or stack["StackStatus"].endswith("_FAILED")

@@ -31,6 +31,7 @@ from spikeinterface_cloud.aws.infra.template import (
     with_static_names,
     with_tags,
 )
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.table import counted
 from spikeinterface_cloud.aws_errors import translate_errors
@@ -151,10 +152,10 @@ def carry_out(
     seen = event_ids(cloudformation, stack_id)
     change_sets.execute(cloudformation, planned.change_set)
     stack = wait(cloudformation, stack_id, seen, interval_s, report)
-    again = f"run `submit_job.py infra up --stack {stack['StackName']}` again"
+    name = stack["StackName"]
+    again = f"run `{command_line('infra', 'up', '--stack', name)}` again"
     if stack["StackStatus"].startswith(("CREATE", "ROLLBACK")):
-        again = (
-            f"run `submit_job.py infra down --stack {stack['StackName']}`, then `infra up` again"
-        )
+        remove = command_line("infra", "down", "--stack", name)
+        again = f"run `{remove}`, then `infra up` again"
     check_outcome(cloudformation, stack, MADE, again)
     return stack

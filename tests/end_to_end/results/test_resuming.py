@@ -246,7 +246,8 @@ def test_results_of_another_job_at_the_target_are_refused(
         rf"s3://{BUCKET}/{TARGET} holds the results of another job "
         rf"\(simple/, spykingcircus2/; run.json: succeeded {killed[0].identifier} 20.*, "
         rf"fingerprint {resumed.record['fingerprint'][:16]}\); give this job another folder "
-        r"\(TARGET_AWS_S3_BUCKET_FOLDER\), or .*OVERWRITE=true \(submit_job.py --overwrite\)",
+        r"\(TARGET_AWS_S3_BUCKET_FOLDER\), or .*OVERWRITE=true "
+        r"\(spikeinterface-cloud --overwrite\)",
     )
     assert "fetch" not in steps_of(job.log)
     assert stored(moto_s3.client, TARGET) == before

@@ -51,7 +51,8 @@ def test_recording_far_beyond_the_memory_ends_with_69(tmp_path: Path) -> None:
         job,
         69,
         r"kilosort4 needs about .* GiB of memory for .* channel-hours .* are available, too little "
-        r"in any case; use an instance with more memory and request it \(submit_job.py --memory\)$",
+        r"in any case; use an instance with more memory and request it "
+        r"\(spikeinterface-cloud --memory\)$",
     )
     assert job.record["recording"] is None
     assert "preprocess ..." not in job.log

@@ -301,7 +301,7 @@ CAUSES = [
     ("log group gone", {}, delete_log_group, "log group", "failed",
      "instances may not create it", "create-log-group"),
     ("another job blocks the queue", {}, block_the_queue, "front of the queue", "failed",
-     "at the front is blocked: the job requests more", "submit_job.py cancel"),
+     "at the front is blocked: the job requests more", "spikeinterface-cloud cancel"),
 ]  # fmt: skip
 
 
@@ -369,7 +369,7 @@ def test_table_has_evidence_and_command(laptop: Laptop, server: AwsServer) -> No
         ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
          "job", "failed", "exit code 66: the source is missing or forbidden", "access to it"),
         ({"status": "FAILED", "container": {"exitCode": 66, "logStreamName": "sorting/default/1"}},
-         "log", "ok", "stream sorting/default/1", "submit_job.py logs"),
+         "log", "ok", "stream sorting/default/1", "spikeinterface-cloud logs"),
         ({"status": "FAILED", "container": {"exitCode": 137, "reason":
           "OutOfMemoryError: Container killed due to memory usage"}}, "job", "failed",
          "used more memory than the job requested", "--memory"),

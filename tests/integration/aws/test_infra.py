@@ -15,7 +15,7 @@ import pytest
 from spikeinterface_cloud import __version__
 from tests.support.account_server import ROLE, WITHOUT_CONTAINERS, account_server
 from tests.support.batch_server import AwsServer
-from tests.support.laptop import Laptop
+from tests.support.laptop import PROGRAM, Laptop
 from tests.support.servers import S3Server, access_to, client_of
 from tests.support.template import TEMPLATE
 
@@ -119,7 +119,7 @@ def test_missing_stack_is_reported_with_remedy(lab: Account, dry: object) -> Non
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "Error: there is no stack nowhere in us-east-1; create it with "
-        "`submit_job.py infra up --stack nowhere`, or check --stack, --region and --profile\n"
+        f"`python {PROGRAM} infra up --stack nowhere`, or check --stack, --region and --profile\n"
     )
     done = lab.infra("down", "--stack", "nowhere", "--yes")
     assert (done.returncode, done.stderr) == (

@@ -195,7 +195,7 @@ def test_partial_download_does_not_get_final_name(
 
 def test_unwritable_folder_is_named_in_error(laptop: Laptop, folder: str) -> None:
     (laptop.folder / "here").write_text("a file")
-    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here")
+    done = laptop.run("results", f"s3://{BUCKET}/{folder}", "--download", "here/below")
     assert done.returncode == 1
     assert "cannot write here/" in done.stderr
     assert "name another folder" in done.stderr

@@ -61,7 +61,7 @@ def test_results_of_another_job_are_refused_by_name(host: Callable[[str], Host])
     assert "succeeded 2026-05-01 12:30:00Z, fingerprint job a)" in message
     variable = "TARGET_AWS_S3_BUCKET_FOLDER" if second.results.target else "RESULTS_FOLDER"
     assert f"another folder ({variable})" in message
-    assert "OVERWRITE=true (submit_job.py --overwrite)" in message
+    assert "OVERWRITE=true (spikeinterface-cloud --overwrite)" in message
     assert everything(host("one")) == before
 
 

@@ -265,7 +265,7 @@ CAUSES = [
      check_front(["a", "c"], state("RUNNABLE", jobArn="c"),
                  state("RUNNABLE", statusReason="UNDETERMINED - Batch job is blocked, root cause "
                        "is undetermined.")),
-     "failed", "2. in the queue; 1 at the front is blocked", "submit_job.py cancel 1"),
+     "failed", "2. in the queue; 1 at the front is blocked", "spikeinterface-cloud cancel 1"),
     ("blocked queue", check_front(["a"], None, state("RUNNABLE", statusReason="ACTION_REQUIRED - "
                                                      "CE(s) associated with the job queue are "
                                                      "invalid.")),

@@ -369,7 +369,9 @@ def test_the_first_failure_is_named_with_its_remedy(aws: Session, reason: str, a
         "the stack lab ended in ROLLBACK_COMPLETE: the first failure was Repository "
         f"(AWS::Some::Repository) CREATE_FAILED: {reason.rstrip('.')}; {advice}"
     )
-    assert message.endswith("run `submit_job.py infra down --stack lab`, then `infra up` again")
+    assert message.endswith(
+        "run `spikeinterface-cloud infra down --stack lab`, then `infra up` again"
+    )
     assert "\n" not in message
 
 
@@ -390,7 +392,7 @@ def test_an_update_that_was_rolled_back_is_an_error(aws: Session) -> None:
     assert str(refused.value) == (
         "the stack lab ended in UPDATE_ROLLBACK_COMPLETE: the first failure was JobQueue "
         "(AWS::Some::JobQueue) UPDATE_FAILED: it is in use; "
-        "run `submit_job.py infra up --stack lab` again"
+        "run `spikeinterface-cloud infra up --stack lab` again"
     )
 
 
@@ -406,7 +408,7 @@ def test_a_stack_that_was_rolled_back_has_to_go_first(aws: Session) -> None:
     assert str(refused.value) == (
         "the stack lab is ROLLBACK_COMPLETE, which AWS cannot update: SpotMachines "
         "(AWS::Some::SpotMachines) CREATE_FAILED: no such role; "
-        "run `submit_job.py infra down --stack lab`, then `infra up` again"
+        "run `spikeinterface-cloud infra down --stack lab`, then `infra up` again"
     )
 
 
@@ -554,7 +556,7 @@ def test_a_stack_with_jobs_under_way_is_not_deleted(aws: Session) -> None:
         down.plan(aws, "lab")
     assert str(refused.value) == (
         "lab-spot has unfinished jobs (1), which would be lost; wait until they end, or cancel "
-        "each with `submit_job.py cancel b`, then run `infra down` again"
+        "each with `spikeinterface-cloud cancel b`, then run `infra down` again"
     )
 
 

@@ -134,8 +134,8 @@ def test_log_of_another_kind_of_job_is_not_said_to_be_missing(
 @pytest.mark.parametrize(
     ("status", "hint"),
     [
-        ("RUNNABLE", "still no machine; find out why: python submit_job.py diagnose 1"),
-        ("STARTING", "still no container, though there is a machine; find out why: python submit"),
+        ("RUNNABLE", "still no machine; find out why: spikeinterface-cloud diagnose 1"),
+        ("STARTING", "still no container, though there is a machine; find out why: spikeinterface"),
         ("RUNNING", ""),
     ],
 )

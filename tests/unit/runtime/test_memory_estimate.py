@@ -34,7 +34,7 @@ def test_long_recording_gives_a_warning_with_figures_and_remedy() -> None:
     assert concern == (
         "kilosort4 needs about 89.0 GiB of memory for 1,536.0 channel-hours (estimated to within a "
         "factor of 4), but only 30.0 GiB are available; if it is killed, use an instance with "
-        "more memory and request it (submit_job.py --memory)"
+        "more memory and request it (spikeinterface-cloud --memory)"
     )
 
 
