@@ -6,6 +6,7 @@ A part stands between `<!-- generated: NAME -->` and `<!-- /generated -->`; all 
 written by hand. A test fails while a part is not what this program writes.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ import yaml
 
 from spikeinterface_cloud.aws.cli.click_sections import DEFAULT_COMMAND, OTHER_SECTION
 from spikeinterface_cloud.aws.infra.template import TEMPLATE_FILE
+from spikeinterface_cloud.aws.python_api import Job, submit
 from spikeinterface_cloud.config.catalog.snapshot import Snapshot, load_snapshot
 from spikeinterface_cloud.config.settings import settings_table
 from spikeinterface_cloud.errors import COMMAND_EXIT_CODES, EXIT_CODES
@@ -347,8 +349,39 @@ def _json(value: object) -> str:
     return code(json.dumps(value))
 
 
+# ----- Python -------------------------------------------------------------------------------------
+
+
+def python_arguments() -> str:
+    """Return the arguments of `submit`, from its docstring."""
+    documented = inspect.getdoc(submit) or ""
+    section = documented.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    rows = [
+        (code(name), kind, " ".join(meaning.split()))
+        for name, kind, meaning in re.findall(
+            r"^(\w+) : (.*)\n((?: +.*(?:\n|$))+)", section, re.MULTILINE
+        )
+    ]
+    if [row[0] for row in rows] != [code(name) for name in inspect.signature(submit).parameters]:
+        raise ValueError("the docstring of submit lists other arguments than its signature")
+    return table(("argument", "type", "meaning"), rows)
+
+
+def python_job() -> str:
+    """Return the methods of a job, with the first sentence of their docstrings."""
+    rows = []
+    for name, method in vars(Job).items():
+        if name.startswith("_") or not inspect.isfunction(method):
+            continue
+        arguments = list(inspect.signature(method).parameters.values())[1:]
+        given = ", ".join(f"{each.name}={each.default!r}" for each in arguments)
+        rows.append((code(f"{name}({given})"), (inspect.getdoc(method) or "").partition("\n\n")[0]))
+    return table(("method", "meaning"), rows)
+
+
 #: by page, then by name, what writes a generated part
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "python.md": {"python-arguments": python_arguments, "python-job": python_job},
     "settings.md": {"settings": settings_table},
     "exit-codes.md": {"exit-codes": exit_codes, "command-exit-codes": command_exit_codes},
     "results.md": {"results-tree": results_tree},

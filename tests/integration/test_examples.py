@@ -15,6 +15,7 @@ from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.manifest import select_line
 from spikeinterface_cloud.config.settings import JobSettings
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer, aws_server
+from tests.support.command_blocks import blocks
 from tests.support.dandi_stand_in import DandiStandIn
 from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY
 
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+
+SORTED = {"sorter": "kilosort4", "outcome": "sorted", "reason": None}
 
 #: run by tests of their own, or by hand
 OTHERS = {"demo.py"}
@@ -61,11 +64,18 @@ def run(
     )
 
 
+def environments_of(aws: AwsServer) -> list[dict[str, str]]:
+    """The variables of each job that was submitted."""
+    return [
+        {each["name"]: each["value"] for each in call.body["containerOverrides"]["environment"]}
+        for call in aws.named("submitjob")
+    ]
+
+
 def environment_of(aws: AwsServer) -> dict[str, str]:
     """The variables of the one job that was submitted."""
-    [call] = aws.named("submitjob")
-    overrides = call.body["containerOverrides"]
-    return {each["name"]: each["value"] for each in overrides["environment"]}
+    [environment] = environments_of(aws)
+    return environment
 
 
 def lines_of(aws: AwsServer) -> list[JobSettings]:
@@ -145,19 +155,44 @@ def test_a_whole_dandiset_and_what_is_left_of_it(aws: AwsServer, tmp_path: Path)
     assert len(aws.named("submitjob")) == 1
 
 
-def test_submitting_from_python(aws: AwsServer, tmp_path: Path) -> None:
-    done = run(
-        aws,
-        tmp_path,
-        *(sys.executable, str(EXAMPLES / "submit_from_python.py")),
-        *("s3://my-lab-data/raw/session1", "s3://my-lab-results/thresholds"),
-    )
+def put_results(aws: AwsServer, *folders: str) -> None:
+    """Put the record of a success into each folder of the results' bucket."""
+    for n_units, folder in enumerate(folders, 12):
+        record = {"status": "succeeded", "sorters": [{**SORTED, "n_units": n_units}]}
+        aws.client("s3").put_object(
+            Bucket="my-lab-results", Key=f"{folder}/run.json", Body=json.dumps(record).encode()
+        )
+
+
+def run_python(aws: AwsServer, folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in an empty folder."""
+    return run(aws, folder, sys.executable, "-c", f"import os; os.chdir({str(folder)!r})\n{code}")
+
+
+def test_notebook_runs_cell_by_cell(aws: AwsServer, tmp_path: Path) -> None:
+    notebook = json.loads((EXAMPLES / "submit_from_python.ipynb").read_text())
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    put_results(aws, *(f"thresholds/{threshold}" for threshold in (7, 9, 11)))
+    shown = "\nprint(results[11].record['sorters'][0]['n_units'], jobs[9].status().status)"
+    done = run_python(aws, tmp_path, "\n".join("".join(cell["source"]) for cell in cells) + shown)
     assert done.returncode == 0, done.stderr
-    assert [job.sorters_kwargs for job in lines_of(aws)] == [
+    assert done.stdout == "14 SUCCEEDED\n"
+    assert (tmp_path / "threshold-9" / "run.json").is_file()
+    sent = [JobSettings.from_env(environment) for environment in environments_of(aws)]
+    assert [job.sorters_kwargs for job in sent] == [
         {"kilosort4": {"Th_universal": threshold}} for threshold in (7, 9, 11)
     ]
-    [array] = aws.client("batch").describe_jobs(jobs=[done.stdout.strip()])["jobs"]
-    assert array["arrayProperties"]["size"] == 3
+
+
+def test_page_of_the_python_interface_runs_as_it_stands(aws: AwsServer, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "reference" / "python.md"
+    code = "".join(block.text for block in blocks(page) if block.language == "python")
+    put_results(aws, "session1")
+    done = run_python(aws, tmp_path, code)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert (tmp_path / "session1" / "run.json").is_file()
+    assert environment_of(aws)["SORTERS"] == "kilosort4"
 
 
 @pytest.mark.parametrize(
@@ -189,32 +224,3 @@ def test_a_recording_that_left_no_record_ends_its_script_badly(
     assert done.returncode == 1
     assert "s3://my-lab-results/without-record has no run.json: " in done.stderr
     assert " is SUCCEEDED" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("arguments", "env", "message"),
-    [
-        ([], {}, "usage: submit_from_python.py s3://bucket/recording s3://bucket/results"),
-        (["s3://my-lab-data/a", "s3://No"], {}, "Error: 's3://No' is not the name of an S3 bucket"),
-        (
-            ["s3://my-lab-data/a", "s3://my-lab-results/x"],
-            {"SPIKEINTERFACE_CLOUD_JOB_QUEUE": "", "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": ""},
-            "Error: SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION: ",
-        ),
-        (
-            ["s3://my-lab-data/a", "s3://my-lab-results/x"],
-            {"SPIKEINTERFACE_CLOUD_JOB_DEFINITION": "no-such"},
-            "Error: SPIKEINTERFACE_CLOUD_JOB_DEFINITION: there is no no-such; register it first",
-        ),
-    ],
-)
-def test_what_goes_wrong_from_python_is_one_line_and_stores_nothing(
-    aws: AwsServer, tmp_path: Path, arguments: list[str], env: dict[str, str], message: str
-) -> None:
-    aws.calls.clear()
-    example = str(EXAMPLES / "submit_from_python.py")
-    done = run(aws, tmp_path, sys.executable, example, *arguments, **env)
-    assert done.returncode == 1
-    [line] = done.stderr.splitlines()
-    assert line.startswith(message)
-    assert not [call for call in aws.calls if call.service == "s3"]
