@@ -57,6 +57,15 @@ INSTANCE_SPECS: Mapping[str, InstanceSpec] = {
 }
 
 
+#: USD per minute of a build on Linux, by CodeBuild's compute type and region
+BUILD_USD_PER_MINUTE: Mapping[str, Mapping[str, float]] = _TABLE["build_usd_per_minute"]
+
+
+def build_usd_per_minute(compute_type: str, region: str) -> float | None:
+    """Return the price of a minute of CodeBuild, or None if the table has none."""
+    return BUILD_USD_PER_MINUTE.get(compute_type, {}).get(region)
+
+
 def on_demand_usd_per_hour(instance_type: str, region: str) -> float | None:
     """Return the price of an hour, or None if the table has none."""
     spec = INSTANCE_SPECS.get(instance_type)

@@ -1,5 +1,7 @@
 """Renew prices.json from AWS: the hardware and on-demand prices of the instance types it lists.
 
+The prices of CodeBuild's compute types are renewed, too.
+
     python -m tools.update_prices [--region us-east-1] ...
 
 To add an instance type, add its name with an empty object to `instance_types` first. Requires
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,16 +59,44 @@ def usd_per_hour(pricing: PricingClient, instance_type: str, region: str) -> flo
     ]
     reply = pricing.get_products(ServiceCode="AmazonEC2", Filters=filters)
     prices = {price for product in reply["PriceList"] for price in prices_of(json.loads(product))}
+    return _only(prices, f"{instance_type} in {region}")
+
+
+def usd_per_minute(pricing: PricingClient, compute_type: str, region: str) -> float:
+    """Return the price of a minute of CodeBuild on Linux.
+
+    Raises
+    ------
+    ValueError
+        AWS lists no price, or several different ones.
+    """
+    pages = pricing.get_paginator("get_products").paginate(
+        ServiceCode="CodeBuild",
+        Filters=[{"Type": "TERM_MATCH", "Field": "regionCode", "Value": region}],
+    )
+    # like USE1-Build-Min:Linux:g1.medium for BUILD_GENERAL1_MEDIUM
+    wanted = f"Build-Min:Linux:g1.{compute_type.rpartition('_')[2].lower()}"
+    prices = {
+        price
+        for page in pages
+        for product in map(json.loads, page["PriceList"])
+        if product["product"]["attributes"].get("usagetype", "").endswith(wanted)
+        for price in prices_of(product, "minutes")
+    }
+    return _only(prices, f"{compute_type} in {region}")
+
+
+def _only(prices: Collection[float], what: str) -> float:
     if len(prices) != 1:
-        raise ValueError(f"{instance_type} in {region}: AWS lists the prices {sorted(prices)}")
-    return prices.pop()
+        raise ValueError(f"{what}: AWS lists the prices {sorted(prices)}")
+    return next(iter(prices))
 
 
-def prices_of(product: Mapping[str, Any]) -> Iterable[float]:
-    """Yield the hourly on-demand prices in USD of a product of the price list."""
+def prices_of(product: Mapping[str, Any], unit: str = "Hrs") -> Iterable[float]:
+    """Yield the on-demand prices in USD per unit of a product of the price list."""
     for offer in product["terms"].get("OnDemand", {}).values():
         for dimension in offer["priceDimensions"].values():
-            if dimension["unit"] == "Hrs":
+            if dimension["unit"].lower() == unit.lower():
                 yield float(dimension["pricePerUnit"]["USD"])
 
 
@@ -99,6 +129,13 @@ def updated_table(
     return {
         "as_of": datetime.now(UTC).date().isoformat(),
         "source": SOURCE,
+        "build_usd_per_minute": {
+            name: {
+                **prices,
+                **{region: usd_per_minute(pricing, name, region) for region in regions},
+            }
+            for name, prices in table["build_usd_per_minute"].items()
+        },
         "instance_types": {
             name: {
                 **hardware(described[name]),
@@ -118,6 +155,7 @@ def file_text(table: Mapping[str, Any]) -> str:
     rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(spec)}" for name, spec in specs)
     return (
         f'{{\n "as_of": {json.dumps(table["as_of"])},\n "source": {json.dumps(table["source"])},\n'
+        f' "build_usd_per_minute": {json.dumps(table["build_usd_per_minute"])},\n'
         f' "instance_types": {{\n{rows}\n }}\n}}\n'
     )
 

@@ -1,8 +1,9 @@
 """An empty AWS account over HTTP: moto's server in its own process.
 
 Unlike `batch_server`'s it has nothing in it, and its warnings of what moto's CloudFormation leaves
-out are not the tests' errors. Two things that moto forgets of a stack that came of a change set,
-its outputs and its description, are as on AWS.
+out are not the tests' errors. What moto forgets of a stack that came of a change set, its outputs
+and its description, is as on AWS, and so is the stack's project of CodeBuild, which moto's
+CloudFormation does not make.
 """
 
 from __future__ import annotations
@@ -54,8 +55,34 @@ def complete_stacks() -> None:
             for stack in backend.stacks.values():
                 if stack.status.endswith("_COMPLETE"):
                     stack._parse_template()
+                    make_project(stack)
                     stack.description = stack.template_dict.get("Description")
                     stack.output_map = stack._create_output_map()
+
+
+def make_project(stack: Any) -> None:
+    """Make the stack's project of CodeBuild, and its output."""
+    from moto.codebuild.models import codebuild_backends
+
+    if "BuildProject" not in stack.template_dict["Resources"]:
+        return
+    properties = stack.template_dict["Resources"]["BuildProject"]["Properties"]
+    name = properties["Name"]["Fn::Sub"].replace("${AWS::StackName}", stack.name)
+    environment = {
+        key[0].lower() + key[1:]: each for key, each in properties["Environment"].items()
+    }
+    unset = ("description", "tags", "cache", "queued_timeout", "source_version", "vpc_config")
+    codebuild_backends[stack.account_id][stack.region_name].create_project(
+        project_name=name,
+        project_source={"type": "S3"},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment=environment,
+        service_role=f"arn:aws:iam::{stack.account_id}:role/build",
+        timeout=properties["TimeoutInMinutes"],
+        logs_config={},
+        **dict.fromkeys(unset),
+    )
+    stack.template_dict["Outputs"]["BuildProject"]["Value"] = name
 
 
 def main(address: str, port: str, *arguments: str) -> None:

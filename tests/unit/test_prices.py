@@ -11,10 +11,16 @@ import moto
 import pytest
 from botocore.stub import Stubber
 
-from spikeinterface_cloud.prices import AS_OF, FILE, on_demand_prices, on_demand_usd_per_hour
+from spikeinterface_cloud.prices import (
+    AS_OF,
+    FILE,
+    build_usd_per_minute,
+    on_demand_prices,
+    on_demand_usd_per_hour,
+)
 from spikeinterface_cloud.results.cost import cost_of
 from spikeinterface_cloud.runtime.ec2_metadata import Instance, UnknownInstance
-from tools.update_prices import file_text, updated_table, usd_per_hour
+from tools.update_prices import file_text, updated_table, usd_per_hour, usd_per_minute
 
 
 def instance(
@@ -134,6 +140,38 @@ def described(name: str) -> dict[str, Any]:
     return types[name]
 
 
+def build_product(usage: str, usd: str) -> str:
+    """Return an entry of CodeBuild's price list, cut to what names and prices it."""
+    dimension = {"unit": "minutes", "pricePerUnit": {"USD": usd}}
+    return json.dumps(
+        {
+            "product": {"attributes": {"regionCode": "us-east-1", "usagetype": usage}},
+            "terms": {"OnDemand": {"A.B": {"priceDimensions": {"A.B.C": dimension}}}},
+        }
+    )
+
+
+#: one of two pages
+BUILD_PRODUCTS = [
+    build_product("USE1-Build-Min:ARM:g1.medium", "0.0075"),
+    build_product("USE1-Build-Min:Linux:g1.medium", "0.0110000000"),
+    build_product("USE1-Build-Min:Linux:g1.large", "0.02"),
+]
+
+
+def test_a_minute_of_a_build_has_a_price() -> None:
+    assert build_usd_per_minute("BUILD_GENERAL1_MEDIUM", "us-east-1") == 0.01
+    assert build_usd_per_minute("BUILD_GENERAL1_MEDIUM", "mars-1") is None
+
+
+def test_a_build_without_one_price_is_not_written() -> None:
+    pricing = SESSION.client("pricing")
+    with Stubber(pricing) as prices:
+        prices.add_response("get_products", {"PriceList": BUILD_PRODUCTS[::2]})
+        with pytest.raises(ValueError, match="BUILD_GENERAL1_MEDIUM in us-east-1: AWS lists the"):
+            usd_per_minute(pricing, "BUILD_GENERAL1_MEDIUM", "us-east-1")
+
+
 def test_the_table_is_renewed_from_the_price_list() -> None:
     table = json.loads(FILE.read_text())
     spec = table["instance_types"]["g4dn.xlarge"]
@@ -141,8 +179,11 @@ def test_the_table_is_renewed_from_the_price_list() -> None:
     ec2, pricing = SESSION.client("ec2"), SESSION.client("pricing")
     with Stubber(ec2) as types, Stubber(pricing) as prices:
         types.add_response("describe_instance_types", {"InstanceTypes": [described("g4dn.xlarge")]})
+        prices.add_response("get_products", {"PriceList": BUILD_PRODUCTS[:1], "NextToken": "2"})
+        prices.add_response("get_products", {"PriceList": BUILD_PRODUCTS[1:]})
         prices.add_response("get_products", {"PriceList": [product("0.5260000000")]})
         renewed = updated_table(table, ec2, pricing, ["us-east-1"])
+    assert renewed["build_usd_per_minute"] == {"BUILD_GENERAL1_MEDIUM": {"us-east-1": 0.011}}
     [new] = renewed["instance_types"].values()
     assert new == {**spec, "usd_per_hour": {"us-east-1": 0.526, "eu-west-1": 2}}
     assert renewed["as_of"] == datetime.now(UTC).date().isoformat()

@@ -24,6 +24,7 @@ from spikeinterface_cloud.aws.cli.options import json_option, session_options
 from spikeinterface_cloud.errors import INTERRUPTED
 
 if TYPE_CHECKING:
+    from spikeinterface_cloud.aws.infra.build import BuildPlan
     from spikeinterface_cloud.aws.session import AwsSession
 
 #: also read by a submission's `--stack`
@@ -145,6 +146,48 @@ def up(
     _show_status(session, stack, as_json)
 
 
+build_options = option_group(
+    "Build",
+    option("--gpu", is_flag=True, help="the image with Kilosort4 and CUDA, not that of the CPU"),
+    option("--dry-run", is_flag=True, help="show what would be sent and built, and do nothing"),
+    option("--watch", metavar="BUILD_ID", help="show the log of a build that was started before"),
+    option("--stop", metavar="BUILD_ID", help="stop a build"),
+)
+
+
+@infra.command(cls=SectionCommand)
+@stack_option
+@build_options
+@watching_option
+@session_options
+@json_option
+def build(session: AwsSession, stack: str, gpu: bool, as_json: bool, **given: Any) -> None:
+    """Build an image in the account, without Docker here, and push it to the stack's repository.
+
+    CodeBuild runs the build; it costs by the minute. The address of the image goes to standard
+    output, the log to standard error.
+    """
+    from spikeinterface_cloud.aws.infra import build, codebuild
+
+    if sum(bool(each) for each in (gpu, given["watch"], given["stop"])) > 1:
+        raise click.UsageError("--gpu, --watch and --stop exclude each other; give one.")
+    if given["stop"]:
+        codebuild.stop(session, given["stop"])
+        _echo_err([f"the build {given['stop']} ends"])
+        return
+    if given["watch"]:
+        _watch_build(session, given["watch"], given["poll_interval"], None, as_json)
+        return
+    planned = build.plan(session, stack, gpu=gpu)
+    _echo_err(build.describe_plan(planned))
+    if given["dry_run"]:
+        _echo_err(["this was a dry run; nothing was sent"])
+        if as_json:
+            _show_values(build.plan_values(planned))
+        return
+    _build(session, planned, given["poll_interval"], as_json)
+
+
 @infra.command(cls=SectionCommand)
 @stack_option
 @session_options
@@ -176,6 +219,46 @@ def down(session: AwsSession, stack: str, dry_run: bool, yes: bool, poll_interva
     with _continuing_on_aws(stack):
         down.carry_out(session, plan, poll_interval, lambda line: _echo_err([line]))
     _echo_err([f"the stack {stack} is deleted", *down.describe_kept(plan)])
+
+
+def _build(
+    session: AwsSession, planned: BuildPlan, poll_interval: float, as_json: bool = False
+) -> None:
+    """Start a build and watch it until its end."""
+    from spikeinterface_cloud.aws.infra import build
+
+    build_id = build.start(session, planned)
+    _watch_build(session, build_id, poll_interval, planned.image, as_json)
+    _echo_err([build.next_step(planned)])
+
+
+def _watch_build(
+    session: AwsSession, build_id: str, poll_interval: float, image: str | None, as_json: bool
+) -> None:
+    """Show the log of a build until its end, then its cost; the image goes to standard output."""
+    from spikeinterface_cloud.aws.batch.wait import WatchError
+    from spikeinterface_cloud.aws.infra import build
+
+    def show(line: str) -> None:
+        _echo_err([line])
+
+    try:
+        values = build.follow(session, build_id, poll_interval, image, show)
+    except (KeyboardInterrupt, WatchError) as error:
+        failure = f"Error: {error}" if isinstance(error, WatchError) else ""
+        _echo_err(
+            [
+                failure,
+                "the build goes on; to watch it again, or to stop it:",
+                f"  {_command_line('build', '--watch', build_id)}",
+                f"  {_command_line('build', '--stop', build_id)}",
+            ]
+        )
+        sys.exit(error.exit_code if isinstance(error, WatchError) else INTERRUPTED)
+    if as_json:
+        _show_values(values)
+    elif image:
+        click.echo(image)
 
 
 def _show_status(session: AwsSession, stack: str, as_json: bool) -> None:
@@ -213,10 +296,25 @@ def _continuing_on_aws(stack: str) -> Iterator[None]:
             [
                 "",
                 "AWS continues; to see its progress:",
-                f"  python {sys.argv[0]} infra status --stack {stack}",
+                f"  {_command_line('status', '--stack', stack)}",
             ]
         )
         sys.exit(INTERRUPTED)
+
+
+def _command_line(*words: str) -> str:
+    """Return a command of `infra` as the user can type it, in the same account and region."""
+    import shlex
+
+    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["spikeinterface-cloud"]
+    given = click.get_current_context().params
+    account = [
+        word
+        for name in ("profile", "region")
+        if given.get(name)
+        for word in (f"--{name}", given[name])
+    ]
+    return shlex.join([*program, "infra", *words, *account])
 
 
 def _echo_err(lines: Iterable[str]) -> None:

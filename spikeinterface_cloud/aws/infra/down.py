@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudformation.type_defs import StackResourceSummaryTypeDef, StackTypeDef
 
-#: the resource types that the template retains, and the command to delete each
+#: the resources that the template retains, by logical id, and the command to delete each
 KEPT: Mapping[str, tuple[str, str]] = {
-    "AWS::S3::Bucket": ("the results", "aws s3 rb --force s3://{name}"),
-    "AWS::ECR::Repository": (
+    "ResultsBucket": ("the results", "aws s3 rb --force s3://{name}"),
+    "Repository": (
         "the images",
         "aws ecr delete-repository --force --repository-name {name}",
     ),
-    "AWS::Logs::LogGroup": ("the logs", "aws logs delete-log-group --log-group-name {name}"),
+    "LogGroup": ("the logs", "aws logs delete-log-group --log-group-name {name}"),
 }
 
 #: the outputs that name queues
@@ -68,8 +68,8 @@ def plan(session: AwsSession, name: str) -> RemovalPlan | None:
     resources = resources_of(cloudformation, stack)
     return RemovalPlan(
         stack=stack,
-        deleted=[resource for resource in resources if resource["ResourceType"] not in KEPT],
-        kept=[resource for resource in resources if resource["ResourceType"] in KEPT],
+        deleted=[each for each in resources if each["LogicalResourceId"] not in KEPT],
+        kept=[each for each in resources if each["LogicalResourceId"] in KEPT],
     )
 
 
@@ -110,7 +110,7 @@ def describe_kept(removal: RemovalPlan) -> list[str]:
         return []
     lines = ["kept until you delete them yourself (`infra up` uses them again):"]
     for resource in removal.kept:
-        what, command = KEPT[resource["ResourceType"]]
+        what, command = KEPT[resource["LogicalResourceId"]]
         name = resource.get("PhysicalResourceId", "")
         lines.append(f"  {what} in {name}: {command.format(name=name)}")
     return lines

@@ -26,6 +26,7 @@ USD_PER_MONTH: Mapping[str, float] = {
     "AWS::Batch::JobDefinition": 0,
     "AWS::Batch::JobQueue": 0,
     "AWS::Budgets::Budget": 0,  # without actions
+    "AWS::CodeBuild::Project": 0,
     "AWS::EC2::InternetGateway": 0,
     "AWS::EC2::LaunchTemplate": 0,
     "AWS::EC2::Route": 0,

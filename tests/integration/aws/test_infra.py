@@ -140,6 +140,15 @@ def test_up_creates_the_stack_and_prints_its_outputs(made: dict[str, Any]) -> No
     }
 
 
+def test_an_image_can_be_built_in_the_stack(made: dict[str, Any], lab: Account) -> None:
+    done = lab.infra("build", *STACK, "--gpu", "--json", "--poll-interval", "0.05")
+    assert done.returncode == 0, done.stderr
+    built = json.loads(done.stdout)
+    assert built["image"] == f"{made['outputs']['RepositoryUri']}:{__version__}-gpu"
+    assert built["buildId"].startswith(f"{made['outputs']['BuildProject']}:")
+    assert done.stderr.splitlines()[-1] == "jobs run it from now on; submit them with --stack lab"
+
+
 def test_the_subnets_are_in_zones_that_offer_every_machine(
     made: dict[str, Any], lab: Account
 ) -> None:

@@ -694,7 +694,7 @@ def test_every_arn_is_of_the_partition_of_the_region(partition: str) -> None:
 
 def test_every_role_has_the_permissions_boundary() -> None:
     roles = of_type("AWS::IAM::Role")
-    assert len(roles) == 3
+    assert len(roles) == 4
     for role in roles.values():
         condition, boundary, none = role["Properties"]["PermissionsBoundary"]["Fn::If"]
         assert (condition, boundary) == ("HasBoundary", {"Ref": "PermissionsBoundaryArn"})

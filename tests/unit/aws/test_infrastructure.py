@@ -15,11 +15,14 @@ import pytest
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.batch.request import RETRY_RULES
 from spikeinterface_cloud.aws.cli.options import COMPUTE
+from spikeinterface_cloud.aws.infra.build import NEEDED, PREFIX
+from spikeinterface_cloud.aws.infra.build_context import FILES
 from spikeinterface_cloud.aws.infra.down import KEPT, QUEUES
 from spikeinterface_cloud.aws.infra.idle_cost import USD_PER_GB_MONTH, USD_PER_MONTH, idle_cost
 from spikeinterface_cloud.aws.infra.stack import SIGNATURE
 from spikeinterface_cloud.aws.infra.template import INSTANCE_TYPES, SUBNETS, TEMPLATE_FILE, ZONES
 from spikeinterface_cloud.aws.stack_outputs import OUTPUTS
+from spikeinterface_cloud.prices import build_usd_per_minute
 from tests.support.template import TEMPLATE, default, listed, of_type, statements
 
 RESOURCES = TEMPLATE["Resources"]
@@ -243,7 +246,7 @@ def test_roles_have_least_privilege(name: str, statement: dict[str, Any]) -> Non
     actions = listed(statement["Action"])
     assert all("*" not in action for action in actions)
     if "*" in listed(statement["Resource"]):
-        assert (name, statement["Sid"]) == ("SubmitterPolicy", "Look")
+        assert (name, statement["Sid"]) in {("SubmitterPolicy", "Look"), ("BuildRole", "LogIn")}
         assert all(LOOKING.fullmatch(action) for action in actions)
     assert statement["Effect"] == "Allow"
 
@@ -298,6 +301,50 @@ def test_submitter_policy_covers_the_program_s_calls() -> None:
     }
 
 
+# ----- builds ------------------------------------------------------------------------------------
+
+PROJECT = RESOURCES["BuildProject"]["Properties"]
+
+
+def test_a_build_reads_its_context_and_pushes_to_the_repository_alone() -> None:
+    prefix = {"Fn::Sub": f"${{ResultsBucket.Arn}}/{PREFIX}/*"}
+    resources = {
+        "Log": {"Fn::GetAtt": ["BuildLogGroup", "Arn"]},
+        "Context": prefix,
+        "Bucket": {"Fn::GetAtt": ["ResultsBucket", "Arn"]},
+        "Push": {"Fn::GetAtt": ["Repository", "Arn"]},
+        "LogIn": "*",
+    }
+    found = {each["Sid"]: each for name, each in statements() if name == "BuildRole"}
+    assert {sid: each["Resource"] for sid, each in found.items()} == resources
+    assert set(listed(found["Context"]["Action"])) == {"s3:GetObject", "s3:GetObjectVersion"}
+    assert not [each for each in listed(found["Bucket"]["Action"]) if ":GetBucket" not in each]
+    assert PROJECT["ServiceRole"] == {"Fn::GetAtt": ["BuildRole", "Arn"]}
+    [trust] = RESOURCES["BuildRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "codebuild.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+def test_a_build_runs_docker_has_an_end_and_a_price() -> None:
+    environment = PROJECT["Environment"]
+    assert environment["PrivilegedMode"] is True
+    assert environment["Image"].startswith("aws/codebuild/amazonlinux-x86_64-standard:")
+    assert build_usd_per_minute(environment["ComputeType"], "us-east-1")
+    assert 5 <= PROJECT["TimeoutInMinutes"] <= 2160
+    assert 5 <= PROJECT["QueuedTimeoutInMinutes"] <= 480
+    assert PROJECT["Tags"][0] == {"Key": "Project", "Value": "spikeinterface-cloud"}
+    assert PROJECT["LogsConfig"]["CloudWatchLogs"]["GroupName"] == {"Ref": "BuildLogGroup"}
+    assert "RetentionInDays" in RESOURCES["BuildLogGroup"]["Properties"]
+
+
+def test_the_context_of_a_build_lies_where_its_role_may_read_and_expires() -> None:
+    assert PROJECT["Source"]["Location"]["Fn::Sub"].startswith(f"${{ResultsBucket}}/{PREFIX}/")
+    assert PROJECT["Source"]["BuildSpec"] in FILES
+    rules = RESOURCES["ResultsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert [rule["Prefix"] for rule in rules if "ExpirationInDays" in rule] == [f"{PREFIX}/"]
+    assert set(NEEDED) <= TEMPLATE["Outputs"].keys()
+
+
 def test_the_results_are_private_and_encrypted() -> None:
     bucket = RESOURCES["ResultsBucket"]["Properties"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
@@ -328,8 +375,7 @@ def test_a_machine_in_a_subnet_of_the_stack_has_a_way_out_that_costs_nothing_idl
 
 def test_kept_resources_are_retained_and_importable() -> None:
     kept = {name for name, resource in RESOURCES.items() if resource.get("DeletionPolicy")}
-    assert {RESOURCES[name]["Type"] for name in kept} == set(KEPT)
-    assert kept == {name for kind in KEPT for name in of_type(kind)}
+    assert kept == set(KEPT)
     for name in kept:
         resource = RESOURCES[name]
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
