@@ -23,49 +23,53 @@ class ManifestEntry(_Entry):
     """Which line of a list of recordings the job was."""
 
     url: str = Field(description="the list")
-    index: int | None = Field(description="the line, from 0; null outside of an array job")
+    index: int | None = Field(description="the line, from 0; null: not in an array job")
 
 
 class SourceEntry(_Entry):
-    """Where the recording was found, and what tells its bytes from others."""
+    """Where the recording was, and what identifies its bytes."""
 
     location: str = Field(description="`s3://...`, `dandi://...`, a folder, or `simulated`")
-    n_files: int | None = Field(default=None, description="files that were needed")
-    size_bytes: int | None = Field(default=None, description="of all of them")
-    etag: str | None = Field(default=None, description="of the one file, as its server gives it")
+    n_files: int | None = Field(default=None, description="number of files that were needed")
+    size_bytes: int | None = Field(default=None, description="size of all of them")
+    etag: str | None = Field(default=None, description="ETag of the file, if it is only one")
     sha256_of_listing: str | None = Field(
-        default=None, description="of a line a file with its name, size and ETag"
+        default=None, description="SHA-256 of a list with a line for each file: name, size and ETag"
     )
     instance: str | None = Field(default=None, description="the DANDI archive")
     dandiset: str | None = Field(default=None, description="its identifier, `000006`")
     version: str | None = Field(default=None, description="`draft`, or that of a publication")
-    path: str | None = Field(default=None, description="of the asset in the dandiset")
+    path: str | None = Field(default=None, description="path of the asset in the dandiset")
     asset: str | None = Field(default=None, description="identifier of the asset")
-    dandi_etag: str | None = Field(default=None, description="the archive's digest of it")
+    dandi_etag: str | None = Field(default=None, description="the archive's digest of the asset")
 
 
 class RecordingEntry(_Entry):
     """The recording in figures, before preprocessing."""
 
-    n_channels: int = Field(description="channels that are sorted, bad ones included")
-    sampling_frequency_hz: float = Field(description="samples a second")
-    duration_s: float = Field(description="of all segments together")
-    n_segments: int = Field(description="parts with a gap between them")
-    segment_durations_s: list[float] = Field(description="of each segment")
+    n_channels: int = Field(description="number of channels that are sorted, bad ones included")
+    sampling_frequency_hz: float = Field(description="sampling frequency")
+    duration_s: float = Field(description="duration of all segments together")
+    n_segments: int = Field(description="number of parts with a gap between them")
+    segment_durations_s: list[float] = Field(description="duration of each segment")
     dtype: str = Field(description="numpy's name of the type of the samples")
-    size_bytes: int = Field(description="what all traces take in memory")
+    size_bytes: int = Field(description="size of all traces in memory")
     gain_to_uv: tuple[float, float] | None = Field(
-        description="microvolts a step, lowest and highest of all channels; null: not known"
+        description="gain, lowest and highest of all channels; null: unknown"
     )
-    start_time_s: float = Field(description="of the first sample, on the recording's own clock")
+    start_time_s: float = Field(
+        description="time of the first sample, on the recording's own clock"
+    )
     stream_name: str | None = Field(
-        description="stream or electrical series, where there was one to choose"
+        description="stream or electrical series, if there was one to choose"
     )
-    has_probe: bool = Field(description="whether the positions of its channels are known")
+    has_probe: bool = Field(description="whether the positions of the channels are known")
     probes: list[str] = Field(description="maker and model or name of each probe")
-    n_shanks: int = Field(description="of all probes together")
+    n_shanks: int = Field(description="number of shanks of all probes together")
     groups: dict[str, int] = Field(description="number of channels in each shank or group")
-    notes: list[str] = Field(description="what was mended or should be known, a sentence each")
+    notes: list[str] = Field(
+        description="what was corrected and what you should know, a sentence each"
+    )
 
 
 class ChannelEntry(_Entry):
@@ -74,15 +78,16 @@ class ChannelEntry(_Entry):
     label: Literal["good", "dead", "noise", "out"] = Field(
         description="`out`: outside the brain; all but `good` are removed"
     )
-    method: str = Field(description="what was looked at")
+    method: str = Field(description="what it was judged by")
     value: float = Field(
-        description="noise level: in multiples of that of a quiet channel; noise beside the common "
-        "signal: of that of the median channel; coherence: part of the excerpts with this label"
+        description="noise level: multiples of a quiet channel's; noise beside the common signal: "
+        "multiples of the median channel's; coherence: fraction of the excerpts with this"
+        " label"
     )
 
 
 class PreprocessingEntry(_Entry):
-    """What happened to the recording before it was sorted."""
+    """What was done to the recording before it was sorted."""
 
     steps: list[dict[str, Any]] = Field(
         description="in the form of SpikeInterface's `PreprocessingPipeline`: `name`, `params`"
@@ -91,137 +96,144 @@ class PreprocessingEntry(_Entry):
         description="the channels that were removed, each with its label: `dead`, `noise`, ..."
     )
     channel_checks: dict[str, ChannelEntry] = Field(
-        description="how each channel was judged; empty where `PREPROCESSING` is not `default`"
+        description="how each channel was judged; empty if `PREPROCESSING` is not `default`"
     )
-    notes: list[str] = Field(description="what should be known of it, a sentence each")
+    notes: list[str] = Field(description="what you should know, a sentence each")
 
 
 class TryEntry(_Entry):
     """One try of a sorter that ran out of memory and was run again with smaller settings."""
 
-    parameters: dict[str, Any] = Field(description="that it was run with, its defaults aside")
+    parameters: dict[str, Any] = Field(description="the sorter's parameters, besides its defaults")
     by_group: bool = Field(description="whether each shank or group was sorted by itself")
     seconds: float = Field(description="wall-clock time of this try")
-    reason: str | None = Field(description="why it failed; null where it did not")
+    reason: str | None = Field(description="why it failed; null: it did not")
     peak_memory_bytes: int | None = Field(
-        description="the most that its process held at once; null where it was killed"
+        description="peak memory of its process; null: it was killed"
     )
     peak_gpu_memory_bytes: int | None = Field(
-        description="the same of the GPU; null where it did not use torch on one"
+        description="peak memory of the GPU; null: it did not use torch on one"
     )
 
 
 class SorterEntry(_Entry):
-    """How one sorter ended, and what it took."""
+    """How one sorter ended, and what it needed."""
 
-    sorter: str = Field(description="SpikeInterface's name of it")
-    version: str | None = Field(description="of the sorter, as far as it tells")
+    sorter: str = Field(description="SpikeInterface's name of the sorter")
+    version: str | None = Field(description="version of the sorter; null: unknown")
     outcome: Literal["sorted", "no_units", "failed", "resumed"] = Field(
         description="`resumed`: the result of an earlier attempt was used again"
     )
-    reason: str | None = Field(description="why it failed or found nothing; null where it sorted")
-    n_units: int = Field(description="units in its results")
+    reason: str | None = Field(description="why it failed or found nothing; null: it sorted")
+    n_units: int = Field(description="number of units in its results")
     labels: dict[str, int] = Field(
-        description="of them, how many are `good`, `mua`, `noise`; empty where none was analyzed"
+        description="how many of them are `good`, `mua` and `noise`; empty: none was analyzed"
     )
     n_redundant_units: int = Field(
-        description="units left out because another has the same spikes; not in `n_units`"
+        description="number of units left out because another has the same spikes; not in `n_units`"
     )
     n_removed_spikes: int = Field(
-        description="spikes left out: outside of the recording, or found twice"
+        description="number of spikes left out: outside the recording, or found twice"
     )
-    parameters: dict[str, Any] = Field(description="that it was run with, its defaults aside")
+    parameters: dict[str, Any] = Field(description="the sorter's parameters, besides its defaults")
     seconds: float = Field(description="wall-clock time of the sorter alone")
-    peak_memory_bytes: int | None = Field(description="the most that its process held at once")
+    peak_memory_bytes: int | None = Field(description="peak memory of its process")
     peak_gpu_memory_bytes: int | None = Field(
-        description="the same of the GPU; null where it did not use torch on one"
+        description="peak memory of the GPU; null: it did not use torch on one"
     )
     tries: list[TryEntry] = Field(
-        description="where it ran out of memory: every try, the last one too; else empty"
+        description="every try, the last one included, if it ran out of memory; else empty"
     )
 
 
 class ExportEntry(_Entry):
     """One export of one sorter's units."""
 
-    sorter: str = Field(description="whose units they are")
-    export: Literal["nwb", "phy", "dandi"] = Field(description="`dandi`: the upload of the NWB")
-    path: str = Field(description="in the results; of an upload: in the dandiset")
+    sorter: str = Field(description="the sorter whose units they are")
+    export: Literal["nwb", "phy", "dandi"] = Field(
+        description="`dandi`: the upload of the NWB file"
+    )
+    path: str = Field(description="path in the results; of an upload: in the dandiset")
     seconds: float = Field(description="wall-clock time")
-    size_bytes: int = Field(description="written, or uploaded")
-    error: str | None = Field(description="why it failed; null where it did not")
+    size_bytes: int = Field(description="size of what was written or uploaded")
+    error: str | None = Field(description="why it failed; null: it did not")
 
 
 class AccuracyEntry(_Entry):
     """How well a sorter found the units of a recording whose true spikes are known."""
 
     mean_accuracy: float = Field(
-        ge=0, le=1, description="over all true units; 0 for one that was missed"
+        ge=0, le=1, description="mean over all true units; 0 for a unit that was missed"
     )
-    n_true_units: int = Field(description="units that there are")
-    n_found: int = Field(description="of them, those with an accuracy of 0.8 or more")
+    n_true_units: int = Field(description="number of true units")
+    n_found: int = Field(description="number of true units with an accuracy of 0.8 or more")
 
 
 class StepEntry(_Entry):
-    """What one step of the job took."""
+    """How long one step of the job took."""
 
     name: str = Field(description="as in the log: `fetch`, `preprocess`, `sort with ...`, ...")
     seconds: float | None = Field(description="wall-clock time; null: it had not ended")
-    size_bytes: int | None = Field(description="moved or written, where that means something")
+    size_bytes: int | None = Field(
+        description="size of what was moved or written; null: nothing was"
+    )
 
 
 class GpuEntry(_Entry):
     """The first CUDA device."""
 
-    name: str = Field(description="as its driver calls it")
-    memory_bytes: int = Field(description="all of its memory")
+    name: str = Field(description="name that its driver gives")
+    memory_bytes: int = Field(description="total memory")
 
 
 class MachineEntry(_Entry):
-    """What the job could use of its machine, within the limits of its container."""
+    """What the job could use of its host, within the limits of its container."""
 
     cpus: int = Field(description="number of CPUs")
     memory_bytes: int = Field(description="memory")
     shared_memory_bytes: int = Field(description="size of `/dev/shm`")
-    gpu: GpuEntry | None = Field(description="null where there is none, or none that torch can use")
+    gpu: GpuEntry | None = Field(description="null: there is none, or none that torch can use")
 
 
 class InstanceEntry(_Entry):
     """The EC2 instance that the job ran on."""
 
-    instance_type: str = Field(description="as `g4dn.2xlarge`")
-    region: str = Field(description="as `us-east-1`")
-    availability_zone: str = Field(description="as `us-east-1a`")
+    instance_type: str = Field(description="like `g4dn.2xlarge`")
+    region: str = Field(description="like `us-east-1`")
+    availability_zone: str = Field(description="like `us-east-1a`")
     life_cycle: str = Field(description="`on-demand`, `spot`, `scheduled` or `capacity-block`")
-    identifier: str = Field(description="as `i-0abc...`")
+    identifier: str = Field(description="like `i-0abc...`")
 
 
 class CostEntry(_Entry):
     """The price of the instance for the time of the job, as if the job had it alone.
 
-    Not in it: the start of the instance, the pull of the image, disks, requests and transfer.
+    It does not include the start of the instance, the pull of the image, disks, requests and
+    transfer.
     """
 
-    usd: float | None = Field(description="null: not known, for the `reason` given")
+    usd: float | None = Field(description="null: unknown, for the given `reason`")
     usd_at_most: float | None = Field(
-        description="what it cannot exceed: the price of on demand, for an instance of Spot"
+        description="upper limit: for a Spot instance, its on-demand price"
     )
     usd_per_hour: float | None = Field(description="the on-demand price of the instance")
     seconds: float = Field(description="from the start of the job to its end")
-    reason: str | None = Field(description="why `usd` is not known")
+    reason: str | None = Field(description="why `usd` is unknown")
     prices_as_of: date = Field(description="the date of the price table")
-    prices_source: str = Field(description="what the price table is made from")
+    prices_source: str = Field(description="source of the price table")
 
 
 class RunJson(_Entry):
-    """One job: what it was, how it ended, and what it took. Written when the job ends."""
+    """One job: its settings, how it ended, and what it needed."""
 
     schema_version: Literal[4] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
-    exit_code: int | None = Field(description="see the README's table of exit codes")
+    exit_code: int | None = Field(description="of the job: see the reference of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")
-    run_identifier: str | None = Field(description="RUN_IDENTIFIER, where it was given")
-    manifest: ManifestEntry | None = Field(description="of one of many recordings: its place")
+    run_identifier: str | None = Field(description="`RUN_IDENTIFIER`; null: not given")
+    manifest: ManifestEntry | None = Field(
+        description="its line in a list of recordings; null: not from a list"
+    )
     fingerprint: str | None = Field(
         description="SHA-256 of all that decides the results: runs with the same one are the same "
         "job; null: it ended before its source was found"
@@ -232,27 +244,28 @@ class RunJson(_Entry):
         description="the variables that were given; secrets and signatures are masked"
     )
     versions: dict[str, str] = Field(
-        description="of this program, of Python, and of the packages that decide the result"
+        description="versions of this program, Python, and the packages that decide the results"
     )
     source: SourceEntry | None = Field(description="null: the job ended before it was found")
-    recording: RecordingEntry | None = Field(description="null: it ended before it was open")
-    preprocessing: PreprocessingEntry | None = Field(description="null: it ended before that")
-    sorters: list[SorterEntry] = Field(description="those that have run, in order")
-    exports: list[ExportEntry] = Field(description="of what EXPORTS and TARGET_DANDISET ask for")
+    recording: RecordingEntry | None = Field(description="null: the job ended before it was open")
+    preprocessing: PreprocessingEntry | None = Field(description="null: the job ended before it")
+    sorters: list[SorterEntry] = Field(description="the sorters that have run, in order")
+    exports: list[ExportEntry] = Field(description="what `EXPORTS` and `TARGET_DANDISET` asked for")
     n_consensus_units: int | None = Field(
-        description="units that two or more sorters found; null where fewer than two had any"
+        description="number of units that two or more sorters found; null: fewer than two "
+        "sorters had any"
     )
     ground_truth: dict[str, AccuracyEntry] = Field(
-        description="by sorter, where the true spikes are known"
+        description="accuracy of each sorter, if the true spikes are known"
     )
-    steps: list[StepEntry] = Field(description="in the order they were started")
+    steps: list[StepEntry] = Field(description="in the order in which they started")
     machine: MachineEntry | None = Field(description="what the job could use")
-    instance: InstanceEntry | None = Field(description="null: not on EC2, or not known")
+    instance: InstanceEntry | None = Field(description="null: not on EC2, or unknown")
     peak_memory_bytes: int | None = Field(
-        description="the most that the program held at once, sorters and workers aside"
+        description="peak memory of the program itself, without sorters and workers"
     )
     peak_gpu_memory_bytes: int | None = Field(
-        description="the most that any sorter held of the GPU at once"
+        description="highest peak memory of the GPU of all sorters"
     )
     cost: CostEntry = Field(description="in USD")
 
