@@ -62,6 +62,8 @@ class Results:
         self.waiting: Callable[[], None] | None = None
         #: raises ClaimLost if another job has had the target since this job locked it
         self.confirm_lock: Callable[[], None] = lambda: None
+        #: the same, at once unless this job has been frozen, or out of reach of the target
+        self.confirm_stale_lock: Callable[[], None] = lambda: None
         self._storage = storage
 
     def __str__(self) -> str:
@@ -173,7 +175,7 @@ class Results:
         body = self.record.text().encode()
         with step(f"publish {RECORD}", self.record.steps):
             if file.is_file() and file.read_bytes() == body:
-                upload([(file, location)], self.storage)
+                upload([(file, location)], self.storage, self.confirm_stale_lock)
             else:
                 self.storage.write_object(location, body, "application/json")
 
@@ -183,7 +185,7 @@ class Results:
             self.confirm_lock()
             with step(f"publish {LOG}", self.record.steps) as publishing_step:
                 pairs = [(self.log_file, self.target_location(LOG))]
-                publishing_step.size_bytes = upload(pairs, self.storage)
+                publishing_step.size_bytes = upload(pairs, self.storage, self.confirm_stale_lock)
 
     def publish_comparison(self) -> None:
         """Upload the comparison, and remove older files of it from the target."""
@@ -211,4 +213,4 @@ class Results:
             if file.is_file()
         ]
         with step(f"publish {name}", self.record.steps) as publishing_step:
-            publishing_step.size_bytes = upload(pairs, self.storage)
+            publishing_step.size_bytes = upload(pairs, self.storage, self.confirm_stale_lock)

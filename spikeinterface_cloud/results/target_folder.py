@@ -154,7 +154,9 @@ class TargetFolder:
         except UnavailableError:  # the disk here is full; the target may have room
             self._storage.write_object(location, completion.text().encode(), "application/json")
             raise
-        upload([(self._folder / COMPLETED, location)], self._storage)
+        upload(
+            [(self._folder / COMPLETED, location)], self._storage, self._results.confirm_stale_lock
+        )
 
     @property
     def _location(self) -> S3Location:

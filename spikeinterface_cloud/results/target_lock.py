@@ -35,6 +35,9 @@ LEASE_S = 60.0
 #: between two renewals of the lock
 RENEW_INTERVAL_S = 5.0
 
+#: a lock that was not renewed for this time is renewed before the next file is sent
+STALE_S = 7.0
+
 #: between two reads of another job's lock, and between two looks at the clock
 POLL_INTERVAL_S = 1.0
 
@@ -67,6 +70,7 @@ def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[N
         yield
         return
     results.confirm_lock = partial(_confirm, lock, results)
+    results.confirm_stale_lock = partial(_confirm, lock, results, only_if_stale=True)
     lock.use_short_timeouts()
     renewal = _Renewal(lock, results)
     renewal.start()
@@ -77,10 +81,13 @@ def exclusive_target(results: Results, environ: Mapping[str, str]) -> Iterator[N
         renewal.end()
 
 
-def _confirm(lock: "TargetLock", results: Results) -> None:
+def _confirm(lock: "TargetLock", results: Results, *, only_if_stale: bool = False) -> None:
     """Renew the lock, which fails if another job has had the target; then raise ClaimLost."""
     try:
-        lock.renew(results.storage)
+        if not only_if_stale:
+            lock.renew(results.storage)
+        elif lock.is_stale():
+            lock.renew()
     except ObjectDiffers as error:
         if not lock.report_loss():  # the stop that the renewal has requested arrives here
             time.sleep(RENEW_INTERVAL_S)
@@ -111,6 +118,7 @@ class TargetLock:
         self._etag: str | None = None
         self._quoted = True
         self._renewals = 0
+        self._renewed_at = _seconds_since_boot()
         self._lost = False
         self._loss_reported = False
         self._mutex = threading.Lock()
@@ -136,6 +144,10 @@ class TargetLock:
     def use_short_timeouts(self) -> None:
         """Wait no longer for the network than until the next renewal."""
         self._storage = self._storage.with_timeouts(SHUTDOWN_TIMEOUTS)
+
+    def is_stale(self) -> bool:
+        """Return whether this process was frozen, or out of reach of the target, or has lost it."""
+        return self._lost or _seconds_since_boot() - self._renewed_at > STALE_S
 
     def renew(self, storage: Storage | None = None) -> None:
         """Renew the lock. Raises ObjectDiffers if another job has had it."""
@@ -209,6 +221,7 @@ class TargetLock:
         """Write the lock if it still has that ETag; return whether it had."""
         content = _LockFile(owner=self._owner, renewals=self._renewals, released=released)
         body = content.model_dump_json(indent=2).encode()
+        started = _seconds_since_boot()
         try:
             self._etag = (storage or self._storage).write_object_if(
                 self._location, body, etag, quoted=self._quoted
@@ -220,6 +233,7 @@ class TargetLock:
                 f"{self._location}: the server of the target refuses conditional writes, which it "
                 "took before; run the job again"
             ) from error
+        self._renewed_at = started
         return True
 
     def _read(self) -> "_Found | None":

@@ -10,7 +10,7 @@ import logging
 import mimetypes
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -59,10 +59,15 @@ class StoredDifferently(Exception):
     """S3 has stored something else than the file."""
 
 
-def upload(files: Sequence[tuple[Path, S3Location]], storage: Storage) -> int:
+def upload(
+    files: Sequence[tuple[Path, S3Location]],
+    storage: Storage,
+    check: Callable[[], None] = lambda: None,
+) -> int:
     """Send each file to its location and return the bytes sent.
 
-    The first file that cannot be sent ends the others.
+    The first file that cannot be sent ends the others, and so does an error of `check`, which is
+    called just before bytes are sent.
     """
     sizes = [file.stat().st_size for file, _ in files]
     small, large = Threads(SMALL_AT_ONCE, "send"), Threads(LARGE_AT_ONCE, "send")
@@ -72,7 +77,7 @@ def upload(files: Sequence[tuple[Path, S3Location]], storage: Storage) -> int:
         try:
             futures = [
                 (small if size_bytes <= SMALL_BYTES else large).submit(
-                    _Sending(file, location, adaptive, FileProgress(progress), stop).send
+                    _Sending(file, location, adaptive, FileProgress(progress), stop, check).send
                 )
                 for (file, location), size_bytes in zip(files, sizes, strict=True)
             ]
@@ -124,6 +129,7 @@ class _Sending:
         adaptive: _AdaptiveStorage,
         progress: FileProgress,
         stop: threading.Event,
+        check: Callable[[], None],
     ) -> None:
         self._file = file
         self._location = location
@@ -131,6 +137,7 @@ class _Sending:
         self._storage = adaptive.storage
         self._progress = progress
         self._stop = stop
+        self._check = check
 
     def send(self) -> None:
         """Send the file; once more when S3 has stored something else."""
@@ -171,10 +178,15 @@ class _Sending:
     def _check_wanted(self) -> None:
         if self._stop.is_set():
             raise Stopped
+        try:
+            self._check()
+        except TransferError as error:
+            raise TransientError(str(error)) from error
 
     def _put_whole(self) -> _Sent:
         data = self._file.read_bytes()
         value = digest_of_bytes(data, Digest(algorithm="md5", value=""))
+        self._check_wanted()
         etag = self._put(data, part_bytes=None)
         self._progress.advance(len(data))
         return _Sent(size_bytes=len(data), expected=Digest(algorithm="md5", value=value), etag=etag)

@@ -20,7 +20,7 @@ from spikeinterface_cloud.errors import ClaimLost, CloudJobError, TargetError
 from spikeinterface_cloud.results.lock_owner import LockOwner, this_job
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_folder import TargetFolder
-from spikeinterface_cloud.results.target_lock import TargetLock, exclusive_target
+from spikeinterface_cloud.results.target_lock import STALE_S, TargetLock, exclusive_target
 from spikeinterface_cloud.results.tree import results_trees
 from spikeinterface_cloud.storage.s3 import ObjectDiffers
 from spikeinterface_cloud.storage.session import Storage
@@ -54,6 +54,15 @@ HOLDING = """
         print("reachable" if results.storage else "left", error)
         sys.exit(error.exit_code)
 """
+
+#: a job that sends many small files
+SENDING = HOLDING.replace(
+    "time.sleep(300)",
+    """files = [results.folder / str(number) for number in range(500)]
+            for file in files:
+                file.write_text("x")
+            results.publish_files("many", files)""",
+)
 
 
 @pytest.fixture(params=["moto_s3", "seaweedfs_s3", "rgw_s3"])
@@ -383,10 +392,12 @@ def test_failed_locking_leaves_no_lock_behind(
     assert not Storage(moto_s3.access).object_exists(host.results.target_location("claim.json"))
 
 
-def start_holding(server: S3Server, bucket: str, folder: Path) -> subprocess.Popen[str]:
+def start_holding(
+    server: S3Server, bucket: str, folder: Path, program: str = HOLDING
+) -> subprocess.Popen[str]:
     """Start a job that has locked its target."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLDING), server.url, bucket, folder],
+        [sys.executable, "-c", textwrap.dedent(program), server.url, bucket, folder],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -409,6 +420,32 @@ def test_frozen_job_stops_when_it_goes_on_after_another_job(
     assert output.startswith(f"left s3://{bucket}/results is written by another attempt")
     assert process.returncode == 73
     assert "Contents" not in moto_s3.client.list_objects_v2(Bucket=bucket)
+
+
+def test_frozen_job_sends_no_further_file_over_those_of_another_job(
+    moto_s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    """Requests that were on their way when it was frozen may still arrive."""
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.weather = lambda _: Fault(kind="drip", in_request=True)
+        with start_holding(S3Server(url=proxy.url), bucket, tmp_path, SENDING) as process:
+            while moto_s3.client.list_objects_v2(Bucket=bucket)["KeyCount"] < 40:
+                time.sleep(0.1)
+            process.send_signal(signal.SIGSTOP)
+            place = S3Location(bucket=bucket, key="results/claim.json")
+            other = claim_of(moto_s3, place, this_job({}))
+            assert other.take(lease_s=1.0)
+            time.sleep(STALE_S)
+            storage = Storage(moto_s3.access)
+            sent = storage.objects_below(S3Location(bucket=bucket, key="results"))
+            storage.remove_objects([sent[name].location for name in sent if name.isdigit()])
+            other.release()
+            process.send_signal(signal.SIGCONT)
+            output, _ = process.communicate(timeout=60)
+    assert output.startswith(f"left s3://{bucket}/results is written by another attempt")
+    assert process.returncode == 73
+    written = moto_s3.client.list_objects_v2(Bucket=bucket)["KeyCount"]
+    assert written < 10
 
 
 def test_job_that_lost_its_lock_stops_writing_to_the_target(
