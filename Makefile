@@ -20,7 +20,7 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-gpu lint docs reference audit constraints bench image \
+.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench image \
 	image-gpu push wheel sbom release-image release-notes clean
 
 help: ## list these targets
@@ -45,6 +45,9 @@ test-integration: $(VENV)/.test ## run the tests against local servers, real fil
 test-e2e: $(VENV)/.test ## run the tests of whole jobs and of the images
 	$(PYTEST) tests/end_to_end
 
+test-laptop: $(VENV)-laptop/.laptop ## run the tests of the commands on any PYTHON from 3.11
+	$(VENV)-laptop/bin/python -m pytest --numprocesses 2 tests/unit/aws $(LAPTOP_CONFIG)
+
 test-gpu: $(VENV)/.test ## sort with Kilosort4 in the GPU image; needs a CUDA device
 	$(RUN) -m pytest -m gpu
 
@@ -55,6 +58,9 @@ lint: $(VENV)/.test ## run ruff and mypy, check what GitHub reads, and build the
 	$(SCHEMA) vendor.github-workflows .github/workflows/*.yml
 	$(SCHEMA) custom.github-workflows-require-timeout .github/workflows/*.yml
 	$(SCHEMA) vendor.dependabot .github/dependabot.yml
+	$(SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	$(SCHEMA) vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(SCHEMA) vendor.citation-file-format CITATION.cff
 	$(VENV)/bin/zizmor --quiet --offline --persona auditor .github
 	$(SITE)
 
@@ -109,7 +115,7 @@ release-notes: ## write the changelog's section about the version that TAG names
 	$(PYTHON) -m tools.release_notes $(TAG) >dist/release-notes.md
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(VENV)-audit demo-results site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-laptop demo-results site build dist .pytest_cache .mypy_cache .ruff_cache
 
 # always for x86-64, the architecture of AWS's GPU instances. Secrets exist during the build only
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \
@@ -123,6 +129,8 @@ SITE = NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 # validates files against a schema that the tool brings
 SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
 SIZES = container/sizes $(DOCKER)
+# tests of the settings that do not compare with what the container has
+LAPTOP_CONFIG = $(addprefix tests/unit/config/test_,dandi_urls.py dotenv.py locations.py manifest.py)
 # torch's CUDA libraries
 CUDA = cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
 	cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 \
@@ -151,6 +159,12 @@ $(VENV)/.docs: requirements/docs.txt requirements/constraints.txt | $(VENV)/bin/
 
 $(VENV)/.release: requirements/release.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/release.txt
+	touch $@
+
+# made anew for another Python
+$(VENV)-laptop/.laptop: requirements/test-laptop.txt requirements/submit.txt requirements/constraints.txt
+	$(PYTHON) -m venv --clear $(VENV)-laptop
+	$(VENV)-laptop/bin/pip install --quiet -r requirements/test-laptop.txt
 	touch $@
 
 $(VENV)-audit/.audit: requirements/audit.txt

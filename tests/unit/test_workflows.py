@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,19 @@ def test_ci_runs_every_kind_of_test() -> None:
     [ci] = [file for file in WORKFLOWS if file.stem == "ci"]
     made = {target for job, step in steps(ci) for target in named_targets(job, step)}
     assert made == {
-        *("lint", "test-unit", "test-integration", "test-e2e", "image", "image-gpu"),
+        *("lint", "test-laptop", "test-unit", "test-integration", "test-e2e"),
+        *("image", "image-gpu"),
     }
+
+
+def test_ci_tests_the_laptop_on_every_python_that_the_package_names() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    names = "\n".join(classifiers)
+    named = re.findall(r"^Programming Language :: Python :: (\d\.\d+)$", names, re.MULTILINE)
+    [ci] = [file for file in WORKFLOWS if file.stem == "ci"]
+    laptop = jobs(ci)["laptop"]
+    assert laptop["strategy"]["matrix"]["python"] == named
+    assert any(named_targets(laptop, step) == {"test-laptop"} for step in laptop["steps"])
 
 
 def test_release_needs_everything_that_it_publishes() -> None:
