@@ -45,8 +45,8 @@ test-integration: $(VENV)/.test ## run the tests against local servers, real fil
 test-e2e: $(VENV)/.test ## run the tests of whole jobs and of the images
 	$(PYTEST) tests/end_to_end
 
-test-laptop: $(VENV)-laptop/.laptop ## run the tests of the commands on any PYTHON from 3.11
-	$(VENV)-laptop/bin/python -m pytest --numprocesses 2 tests/unit/aws $(LAPTOP_CONFIG)
+test-laptop: $(LAPTOP)/.laptop ## run the tests of the commands on any PYTHON from 3.11
+	$(LAPTOP)/bin/python -m pytest --numprocesses 2 tests/unit/aws $(LAPTOP_CONFIG)
 
 test-gpu: $(VENV)/.test ## sort with Kilosort4 in the GPU image; needs a CUDA device
 	$(RUN) -m pytest -m gpu
@@ -115,7 +115,7 @@ release-notes: ## write the changelog's section about the version that TAG names
 	$(PYTHON) -m tools.release_notes $(TAG) >dist/release-notes.md
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-laptop demo-results site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* demo-results site build dist .pytest_cache .mypy_cache .ruff_cache
 
 # always for x86-64, the architecture of AWS's GPU instances. Secrets exist during the build only
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \
@@ -129,6 +129,8 @@ SITE = NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 # validates files against a schema that the tool brings
 SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
 SIZES = container/sizes $(DOCKER)
+# environment of the laptop's side, one for each Python
+LAPTOP = $(VENV)-laptop-$(notdir $(PYTHON))
 # tests of the settings that do not compare with what the container has
 LAPTOP_CONFIG = $(addprefix tests/unit/config/test_,dandi_urls.py dotenv.py locations.py manifest.py)
 # torch's CUDA libraries
@@ -161,10 +163,9 @@ $(VENV)/.release: requirements/release.txt requirements/constraints.txt | $(VENV
 	$(VENV)/bin/pip install --quiet -r requirements/release.txt
 	touch $@
 
-# made anew for another Python
-$(VENV)-laptop/.laptop: requirements/test-laptop.txt requirements/submit.txt requirements/constraints.txt
-	$(PYTHON) -m venv --clear $(VENV)-laptop
-	$(VENV)-laptop/bin/pip install --quiet -r requirements/test-laptop.txt
+$(LAPTOP)/.laptop: requirements/test-laptop.txt requirements/submit.txt requirements/constraints.txt
+	$(PYTHON) -m venv $(LAPTOP)
+	$(LAPTOP)/bin/pip install --quiet -r requirements/test-laptop.txt
 	touch $@
 
 $(VENV)-audit/.audit: requirements/audit.txt

@@ -31,7 +31,7 @@ def test_first_word_is_a_command() -> None:
         (("--compute", ""), ["spot", "on-demand", "cpu"]),
         (("--env-file", ""), ["file"]),
         (("--csv", ""), ["file"]),
-        (("infra", ""), ["down", "status", "up"]),
+        (("infra", ""), ["build", "down", "status", "up"]),
         (("infra", "up", "--ta"), ["--tag"]),
         (("results", "--download", ""), ["dir"]),
         (("status", "--js"), ["--json"]),
