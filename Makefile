@@ -3,6 +3,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
+# environment of the laptop's side, one for each Python
+LAPTOP := $(VENV)-laptop-$(notdir $(PYTHON))
 
 # the first Docker client on the PATH that supports BuildKit
 DOCKER ?= $(firstword $(foreach client,docker /usr/bin/docker,\
@@ -129,8 +131,6 @@ SITE = NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 # validates files against a schema that the tool brings
 SCHEMA = $(VENV)/bin/check-jsonschema --quiet --builtin-schema
 SIZES = container/sizes $(DOCKER)
-# environment of the laptop's side, one for each Python
-LAPTOP = $(VENV)-laptop-$(notdir $(PYTHON))
 # tests of the settings that do not compare with what the container has
 LAPTOP_CONFIG = $(addprefix tests/unit/config/test_,dandi_urls.py dotenv.py locations.py manifest.py)
 # torch's CUDA libraries

@@ -80,6 +80,12 @@ def test_programs_that_pages_start_are_installed() -> None:
             assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file(), text
 
 
+def test_make_knows_what_each_target_needs() -> None:
+    command = ["make", "--dry-run", *sorted(TARGETS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 # ----- CITATION ----------------------------------------------------------------------------------
 
 
