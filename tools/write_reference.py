@@ -118,11 +118,11 @@ def _in_order(objects: Mapping[str, Any]) -> list[str]:
 
 def _describe_object(name: str, described: Mapping[str, Any]) -> str:
     rows = [
-        (code(field), _type_of(value), _unit_of(field), value["description"])
+        (code(field), f"{_type_of(value)}{_unit_of(field)}", value["description"])
         for field, value in described["properties"].items()
     ]
     meaning = " ".join(described["description"].split())
-    columns = ("field", "type", "unit", "meaning")
+    columns = ("field", "type and unit", "meaning")
     heading = "" if name == "RunJson" else f"## {_title(name)}\n\n"
     return f"{heading}{meaning}\n\n{table(columns, rows)}"
 
@@ -133,7 +133,7 @@ def _title(name: str) -> str:
     >>> _title("SorterEntry")
     'Sorter'
     """
-    return name.removesuffix("Entry")
+    return name.removesuffix("Entry").replace("Gpu", "GPU")
 
 
 def _type_of(value: Mapping[str, Any]) -> str:
@@ -153,8 +153,9 @@ def _type_of(value: Mapping[str, Any]) -> str:
         return code(str(value["const"]))
     if value.get("type") == "array":
         items = value["prefixItems"][0] if "prefixItems" in value else value.get("items", {})
-        number = f"{len(value['prefixItems'])} of " if "prefixItems" in value else "list of "
-        return f"{number}{_type_of(items)}"
+        number = str(len(value["prefixItems"])) if "prefixItems" in value else "list of"
+        kind = _type_of(items)
+        return f"{number} {kind}{'s' if kind in TYPES.values() else ''}"
     if isinstance(value.get("additionalProperties"), dict):
         return f"{_type_of(value['additionalProperties'])} by name"
     formats = {"date-time": "date and time", "date": "date"}
@@ -165,9 +166,9 @@ def _unit_of(field: str) -> str:
     """Return the unit of a field, if it has one.
 
     >>> _unit_of("peak_memory_bytes"), _unit_of("n_units")
-    ('bytes', '')
+    (', in bytes', '')
     """
-    return next((unit for end, unit in UNITS.items() if field.endswith(end)), "")
+    return next((f", in {unit}" for end, unit in UNITS.items() if field.endswith(end)), "")
 
 
 # ----- command line -------------------------------------------------------------------------------
@@ -315,9 +316,12 @@ def sorters() -> str:
     """Return every sorter that SpikeInterface knows, and where it runs."""
     catalog = load_snapshot()
     gpu = {"nvidia-required": "required", "nvidia-optional": "used"}
+    ours_first = sorted(
+        catalog.sorters, key=lambda name: (name not in catalog.usual, not catalog.sorters[name])
+    )
     rows = [
         (code(name), _image_of(name, catalog), gpu.get(catalog.gpu_sorters.get(name, ""), ""))
-        for name in catalog.sorters
+        for name in ours_first
     ]
     return table(("sorter", "image", "GPU"), rows)
 
