@@ -11,6 +11,7 @@ from spikeinterface_cloud.aws.infra import codebuild
 from spikeinterface_cloud.aws.infra.build_context import BuildContext, read_context
 from spikeinterface_cloud.aws.infra.codebuild import BuildState
 from spikeinterface_cloud.aws.infra.stack import check_settled, our_stack
+from spikeinterface_cloud.aws.infra.status import StackStatus
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 #: in the results bucket: the build's role may read nothing else, and S3 deletes it after a week
 PREFIX = ".spikeinterface-cloud/build"
+
+#: of the template's project
+COMPUTE_TYPE = "BUILD_GENERAL1_MEDIUM"
 
 #: the outputs without which nothing can be built
 NEEDED = ("BuildProject", "RepositoryUri", "ResultsBucket")
@@ -172,6 +176,27 @@ def describe_cost(state: BuildState, region: str) -> str:
         else f"{usd:.2f} USD (list prices of {AS_OF}, by the minute)"
     )
     return f"the build took {state.seconds:.0f} s: {price}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A build to offer."""
+
+    gpu: bool
+    question: str
+
+
+def offer(found: StackStatus, region: str) -> Offer | None:
+    """Return the build of an image that is missing, first the GPU's; None if there is none."""
+    if not found.outputs.get("BuildProject"):
+        return None
+    for variant, name in ((GPU, "GPU"), (CPU, "CPU")):
+        if found.images.get(found.outputs.get(variant.output, "")) is False:
+            usd = build_usd_per_minute(COMPUTE_TYPE, region)
+            price = "by the minute" if usd is None else f"{usd:g} USD per minute"
+            question = f"Build the {name} image in the account now ({price}, at most an hour)?"
+            return Offer(gpu=variant is GPU, question=question)
+    return None
 
 
 def next_step(planned: BuildPlan) -> str:

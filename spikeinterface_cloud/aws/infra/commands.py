@@ -21,10 +21,12 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     poll_interval_option,
 )
 from spikeinterface_cloud.aws.cli.options import json_option, session_options
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.aws.infra.build import BuildPlan
+    from spikeinterface_cloud.aws.infra.status import StackStatus
     from spikeinterface_cloud.aws.session import AwsSession
 
 #: also read by a submission's `--stack`
@@ -73,6 +75,14 @@ parameter_options = option_group(
         help="a parameter of the template, as often as needed; the others stay as they are",
     ),
     option(
+        "--image",
+        "images",
+        metavar="[gpu=|cpu=]IMAGE",
+        multiple=True,
+        help="published images instead of your own: NAME:TAG for both, gpu=NAME@sha256:... for "
+        "one; --parameter GpuImage= returns to your own",
+    ),
+    option(
         "--tag",
         "tags",
         type=Pair(),
@@ -110,6 +120,7 @@ def up(
     session: AwsSession,
     stack: str,
     parameters: tuple[tuple[str, str], ...],
+    images: tuple[str, ...],
     tags: tuple[tuple[str, str], ...],
     dry_run: bool,
     yes: bool,
@@ -121,9 +132,12 @@ def up(
     It first shows the changes, and their cost while no job runs.
     """
     from spikeinterface_cloud.aws.infra import up
+    from spikeinterface_cloud.aws.infra.published_images import image_parameters
 
+    values = dict(parameters)
+    values |= image_parameters(images, values)
     _check_terminal(yes or dry_run)
-    plan = up.plan(session, stack, dict(parameters), dict(tags))
+    plan = up.plan(session, stack, values, dict(tags))
     if plan.change_set is None:
         _echo_err([f"the stack {stack} is up to date; nothing was changed"])
     else:
@@ -143,7 +157,9 @@ def up(
         with _continuing_on_aws(stack):
             up.carry_out(session, plan, poll_interval, lambda line: _echo_err([line]))
         _echo_err([f"submit to it with --stack {stack}, or {STACK_VARIABLE}={stack} in .env"])
-    _show_status(session, stack, as_json)
+    found = _show_status(session, stack, as_json)
+    if not yes and not as_json:
+        _offer_build(session, stack, found, poll_interval)
 
 
 build_options = option_group(
@@ -246,12 +262,15 @@ def _watch_build(
         values = build.follow(session, build_id, poll_interval, image, show)
     except (KeyboardInterrupt, WatchError) as error:
         failure = f"Error: {error}" if isinstance(error, WatchError) else ""
+        given = click.get_current_context().params
+        names = [name for name in ("profile", "region") if given[name]]
+        account = [word for name in names for word in (f"--{name}", given[name])]
         _echo_err(
             [
                 failure,
                 "the build goes on; to watch it again, or to stop it:",
-                f"  {_command_line('build', '--watch', build_id)}",
-                f"  {_command_line('build', '--stop', build_id)}",
+                f"  {command_line('infra', 'build', '--watch', build_id, *account)}",
+                f"  {command_line('infra', 'build', '--stop', build_id, *account)}",
             ]
         )
         sys.exit(error.exit_code if isinstance(error, WatchError) else INTERRUPTED)
@@ -261,7 +280,18 @@ def _watch_build(
         click.echo(image)
 
 
-def _show_status(session: AwsSession, stack: str, as_json: bool) -> None:
+def _offer_build(session: AwsSession, stack: str, found: StackStatus, poll_interval: float) -> None:
+    """Ask whether to build an image that jobs of the stack lack."""
+    from spikeinterface_cloud.aws.infra import build
+
+    offer = build.offer(found, session.client("codebuild").meta.region_name)
+    if offer is not None and click.confirm(offer.question, err=True):
+        planned = build.plan(session, stack, gpu=offer.gpu)
+        _echo_err(build.describe_plan(planned))
+        _build(session, planned, poll_interval)
+
+
+def _show_status(session: AwsSession, stack: str, as_json: bool) -> StackStatus:
     from spikeinterface_cloud.aws.infra.status import describe_status, find_status, status_values
 
     found = find_status(session, stack)
@@ -269,6 +299,7 @@ def _show_status(session: AwsSession, stack: str, as_json: bool) -> None:
         _show_values(status_values(found))
     else:
         click.echo("\n".join(describe_status(found)))
+    return found
 
 
 def _check_terminal(no_question: bool) -> None:
@@ -296,25 +327,10 @@ def _continuing_on_aws(stack: str) -> Iterator[None]:
             [
                 "",
                 "AWS continues; to see its progress:",
-                f"  {_command_line('status', '--stack', stack)}",
+                f"  {command_line('infra', 'status', '--stack', stack)}",
             ]
         )
         sys.exit(INTERRUPTED)
-
-
-def _command_line(*words: str) -> str:
-    """Return a command of `infra` as the user can type it, in the same account and region."""
-    import shlex
-
-    program = ["python", sys.argv[0]] if sys.argv[0].endswith(".py") else ["spikeinterface-cloud"]
-    given = click.get_current_context().params
-    account = [
-        word
-        for name in ("profile", "region")
-        if given.get(name)
-        for word in (f"--{name}", given[name])
-    ]
-    return shlex.join([*program, "infra", *words, *account])
 
 
 def _echo_err(lines: Iterable[str]) -> None:

@@ -108,8 +108,7 @@ def describe_status(status: StackStatus) -> list[str]:
         lines.append(f"  first failed: {status.failure}")
     width = max(map(len, outputs), default=0)
     lines += [f"  {key:<{width}}  {value}" for key, value in outputs.items()]
-    words = {True: "exists", False: "is missing: push it with `make push`", None: "was not checked"}
-    lines += [f"image {uri} {words[exists]}" for uri, exists in status.images.items()]
+    lines += [f"image {uri} {_of_image(status, uri)}" for uri in status.images]
     volume_gib = float(parameters.get("RootVolumeGiB", 0))
     lines += describe_idle_cost(idle_cost(status.kinds), volume_gib)
     if status.stored_bytes:
@@ -117,6 +116,20 @@ def describe_status(status: StackStatus) -> list[str]:
         usd = stored_gb * USD_PER_GB_MONTH[REPOSITORY][0]
         lines.append(f"images stored: {stored_gb:.1f} GB, {usd:.2f} USD per month")
     return lines
+
+
+def _of_image(status: StackStatus, uri: str) -> str:
+    """Return whether an image exists, and how to get it if not."""
+    exists = status.images[uri]
+    if exists is None:
+        return "was not checked"
+    if exists:
+        return "exists"
+    if not status.outputs.get("BuildProject"):
+        return "is missing: push it with `make push`"
+    of_gpu = ["--gpu"] if uri == status.outputs["GpuImageUri"] else []
+    command = command_line("infra", "build", *of_gpu, "--stack", status.stack["StackName"])
+    return f"is missing; build it: {command}"
 
 
 def status_values(status: StackStatus) -> dict[str, Any]:

@@ -149,6 +149,18 @@ def test_an_image_can_be_built_in_the_stack(made: dict[str, Any], lab: Account) 
     assert done.stderr.splitlines()[-1] == "jobs run it from now on; submit them with --stack lab"
 
 
+def test_up_offers_to_build_the_image_that_is_missing(made: dict[str, Any], lab: Account) -> None:
+    question = (
+        "Build the GPU image in the account now (0.01 USD per minute, at most an hour)? [y/N]: "
+    )
+    code, shown = lab.laptop.answer("n", "infra", "up", *STACK)
+    assert (code, shown.count(question)) == (0, 1)
+    assert "codebuild" not in shown.partition(question)[2].lower()
+    code, shown = lab.laptop.answer("y", "infra", "up", *STACK, "--poll-interval", "0.05")
+    assert code == 0, shown
+    assert f"build {made['outputs']['GpuImageUri']} by the CodeBuild project lab-image" in shown
+
+
 def test_the_subnets_are_in_zones_that_offer_every_machine(
     made: dict[str, Any], lab: Account
 ) -> None:
@@ -260,7 +272,11 @@ def test_status_knows_the_images_that_are_there(made: dict[str, Any], lab: Accou
     assert done.returncode == 0, done.stderr
     uri = made["outputs"]["RepositoryUri"]
     assert f"image {uri}:{__version__}-gpu exists\n" in done.stdout
-    assert f"image {uri}:{__version__} is missing: push it with `make push`\n" in done.stdout
+    assert re.search(
+        rf"^image {uri}:{__version__} is missing; build it: .*infra build --stack lab$",
+        done.stdout,
+        re.MULTILINE,
+    )
     assert re.search(r"^  JobQueue +arn:aws:batch:us-east-1:", done.stdout, re.MULTILINE)
 
 
@@ -278,6 +294,7 @@ def test_status_knows_the_images_that_are_there(made: dict[str, Any], lab: Accou
             ["up", "--yes", "--parameter", "MaxVcpu=64"],
             "Error: --parameter: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
         ),
+        (["up", "--yes", "--image", "My Image"], "--image: 'My Image' is not an image of a reg"),
         (["pu"], "No such command 'pu'."),
     ],
 )

@@ -15,7 +15,7 @@ import pytest
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.aws.batch.request import RETRY_RULES
 from spikeinterface_cloud.aws.cli.options import COMPUTE
-from spikeinterface_cloud.aws.infra.build import NEEDED, PREFIX
+from spikeinterface_cloud.aws.infra.build import COMPUTE_TYPE, NEEDED, PREFIX
 from spikeinterface_cloud.aws.infra.build_context import FILES
 from spikeinterface_cloud.aws.infra.down import KEPT, QUEUES
 from spikeinterface_cloud.aws.infra.idle_cost import USD_PER_GB_MONTH, USD_PER_MONTH, idle_cost
@@ -329,7 +329,8 @@ def test_a_build_runs_docker_has_an_end_and_a_price() -> None:
     environment = PROJECT["Environment"]
     assert environment["PrivilegedMode"] is True
     assert environment["Image"].startswith("aws/codebuild/amazonlinux-x86_64-standard:")
-    assert build_usd_per_minute(environment["ComputeType"], "us-east-1")
+    assert environment["ComputeType"] == COMPUTE_TYPE
+    assert build_usd_per_minute(COMPUTE_TYPE, "us-east-1")
     assert 5 <= PROJECT["TimeoutInMinutes"] <= 2160
     assert 5 <= PROJECT["QueuedTimeoutInMinutes"] <= 480
     assert PROJECT["Tags"][0] == {"Key": "Project", "Value": "spikeinterface-cloud"}
