@@ -52,9 +52,11 @@ def bill_of_materials(image: str) -> Bom:
         *(PackageURL("pypi", None, name, version) for name, version in python),
         *filter(None, map(_debian_package, debian.splitlines())),
     ]
-    bom = Bom(components=map(_component, packages))
     digest = docker_output(["image", "inspect", "--format", "{{.Id}}", image])
-    bom.metadata.component = Component(name=image, version=digest, type=ComponentType.CONTAINER)
+    described = Component(name=image, version=digest, bom_ref=digest, type=ComponentType.CONTAINER)
+    bom = Bom(components=map(_component, packages))
+    bom.metadata.component = described
+    bom.register_dependency(described, bom.components)
     return bom
 
 
