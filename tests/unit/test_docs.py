@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_blocks import PAGES, Block, blocks, words
+from tests.support.command_blocks import PAGES, TOP_PAGES, Block, blocks, words
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -47,12 +47,19 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert not [file.name for file in pages if loaded.search(file.read_text())]
 
 
-@pytest.mark.parametrize("target", re.findall(r"\]\((?!https?://)([^)]+)\)", README))
-def test_links_of_the_readme_lead_somewhere(target: str) -> None:
+LINKS = [
+    (page.name, target)
+    for page in TOP_PAGES
+    for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text())
+]
+
+
+@pytest.mark.parametrize(("name", "target"), LINKS)
+def test_links_of_top_pages_lead_somewhere(name: str, target: str) -> None:
     file, _, anchor = target.partition("#")
     assert (ROOT / file).is_file() if file else anchor
     if anchor:
-        text = (ROOT / file).read_text() if file else README
+        text = (ROOT / (file or name)).read_text()
         titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
         anchors = [re.sub(r"[^\w -]", "", title).replace(" ", "-").lower() for title in titles]
         assert anchor in anchors
@@ -102,6 +109,8 @@ def test_each_command_block_is_tested_or_says_why_not(block: Block) -> None:
     kind, _, rest = block.mark.partition(": ")
     if kind == "not run":
         assert len(rest) > 10, "say why it cannot be run"
+        for path in re.findall(r"tests/[\w/.]+\w", rest):
+            assert (ROOT / path).exists(), f"there is no {path}"
     elif kind == "run" and rest:
         assert_typed_by(rest, block)
     else:
