@@ -10,7 +10,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from spikeinterface_cloud.errors import CloudJobError, SettingsError, TransferError
@@ -84,6 +84,10 @@ DENIED = ErrorKind(
     job_remedy="allow the job's role or user s3:ListBucket on the bucket and s3:GetObject "
     "(for results s3:PutObject) on its objects, and kms:Decrypt (kms:GenerateDataKey) on the key "
     "that may encrypt them; for a requester-pays bucket set AWS_REQUESTER_PAYS=true",
+)
+#: from S3 without the name of the permission that is missing
+DENIED_BY_S3 = replace(
+    DENIED, remedy=f"{ALLOW_ACTION}; for a requester-pays bucket set AWS_REQUESTER_PAYS=true"
 )
 QUOTA = ErrorKind(
     codes=frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"}),
@@ -327,6 +331,8 @@ def _kind(code: str, message: str, location: str, *, unsigned: bool) -> ErrorKin
         return WRONG_CLOCK
     if code in DENIED.codes and unsigned:
         return UNSIGNED_DENIED
+    if code in DENIED.codes and location and not ACTION.search(message):
+        return DENIED_BY_S3
     if code in NO_OBJECT.codes and location and not _key(location):
         return NO_BUCKET
     kinds = S3_KINDS if location else KINDS

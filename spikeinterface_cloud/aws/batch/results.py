@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,6 +147,7 @@ def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> I
     Each has its own name only once it is whole. One that was fetched before, and has not changed
     since, is kept.
     """
+    _check_distinct(files, folder)
     wanted = [file for file in files if not _is_current(folder / file.name, file)]
     for file in wanted:
         with _write_errors(folder / file.name):
@@ -157,6 +160,29 @@ def download(storage: S3Objects, files: Sequence[ResultFile], folder: Path) -> I
                 # by this time a later change of the object is noticed
                 os.utime(path, (file.modified.timestamp(), file.modified.timestamp()))
         yield file
+
+
+def _check_distinct(files: Sequence[ResultFile], folder: Path) -> None:
+    """Refuse names that are one name in a folder that ignores case, as on macOS and Windows."""
+    seen: dict[str, ResultFile] = {}
+    for file in files:
+        name = unicodedata.normalize("NFC", str(file.name)).casefold()
+        other = seen.setdefault(name, file)
+        if other is not file and _ignores_case(folder):
+            raise AwsError(
+                f"{other.location} and {file.location} would be one file in {folder}, which "
+                "ignores case; rename or remove one of them, or fetch them to another disk"
+            )
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Return whether a file in the folder is found by another spelling of its name."""
+    with _write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix="Spelling-\u00e9-", dir=folder) as file:
+            name = Path(file.name).name
+            others = (name.swapcase(), unicodedata.normalize("NFD", name))
+            return any((folder / other).exists() for other in others)
 
 
 def _is_current(path: Path, file: ResultFile) -> bool:

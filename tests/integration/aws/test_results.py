@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
-from spikeinterface_cloud.aws.batch.results import is_inside
+from spikeinterface_cloud.aws.batch.results import download, is_inside, list_results
+from spikeinterface_cloud.aws_errors import AwsError
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.storage.s3 import S3Objects
 from tests.integration.conftest import BUCKET
 from tests.support.batch_server import DEFINITION, QUEUE, AwsServer
 from tests.support.fault_proxy import FaultProxy, charge_requester
@@ -286,6 +289,29 @@ def test_results_of_the_folder_of_an_array_are_no_error(laptop: Laptop, aws: Aws
     assert set(tree(laptop.folder / "here")) >= {f"mouse1/day1/{name}" for name in FILES}
 
 
+class FolderThatIgnoresCase(type(Path())):  # type: ignore[misc] # the type of this system's paths
+    """A folder as on macOS and Windows."""
+
+    def exists(self) -> bool:
+        """Return whether there is a file of this name, in whatever case."""
+        return self.name.lower() in {path.name.lower() for path in Path(self).parent.iterdir()}
+
+
+@pytest.mark.parametrize("names", [("A/b", "a/b"), ("m\u00fc.csv", "mu\u0308.csv")])
+def test_names_that_differ_in_case_are_fetched_only_where_they_are_two_files(
+    laptop: Laptop, aws: AwsServer, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    folder = str(uuid.uuid4())
+    put(aws, folder, {name: name.encode() for name in names})
+    storage = S3Objects(aws.client("s3"), raises=AwsError)
+    files = list_results(storage, S3Location(bucket=BUCKET, key=folder))
+    with pytest.raises(AwsError, match=r"would be one file in .*, which ignores case; rename"):
+        next(download(storage, files, FolderThatIgnoresCase(tmp_path / "mac")))
+    assert tree(tmp_path / "mac") == {}
+    assert len(list(download(storage, files, tmp_path / "linux"))) == 2
+    assert tree(tmp_path / "linux") == {name: name.encode() for name in names}
+
+
 @pytest.mark.parametrize(
     ("name", "on_posix", "on_windows"),
     [
@@ -319,6 +345,7 @@ def test_requester_pays_bucket_is_read_where_the_variable_says_so(
         done = laptop.run(*command, env=place | {"AWS_REQUESTER_PAYS": "true"})
     assert refused.returncode == 1
     assert "access denied" in refused.stderr
+    assert "for a requester-pays bucket set AWS_REQUESTER_PAYS=true" in refused.stderr
     assert done.returncode == 0, done.stderr
     assert tree(laptop.folder / "here") == FILES
 
