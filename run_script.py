@@ -147,14 +147,21 @@ def check_folders_and_machine(settings: JobSettings) -> list[preflight.CheckResu
         if settings.target is not None:
             Storage(settings.aws).check_writable(settings.target)
 
-    def check_earlier_results() -> str:
+    results: Results | None = None
+
+    def check_results_folder() -> Path:
+        nonlocal results
         results = open_results(settings)
+        return results.folder
+
+    def check_earlier_results() -> str:
+        assert results is not None
         results.state = ResultsState.WRITABLE
         job = fingerprints(settings, tasks, checks.found_source())
         return check_other_jobs(results, job, overwrite=settings.overwrite)
 
     checked = [
-        preflight.attempt("results", lambda: open_results(settings).folder),
+        preflight.attempt("results", check_results_folder),
         preflight.attempt(
             "scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"
         ),

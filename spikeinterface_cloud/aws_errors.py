@@ -54,6 +54,7 @@ JOB_CREDENTIALS = (
     "(and AWS_SESSION_TOKEN when they are temporary), "
     "or better leave them out and give the job a role"
 )
+REQUESTER_PAYS = "for a requester-pays bucket set AWS_REQUESTER_PAYS=true"
 ALLOW_ACTION = "ask the account's owner to allow you {action}, or use another --profile"
 
 THROTTLED = ErrorKind(
@@ -83,11 +84,7 @@ DENIED = ErrorKind(
     remedy=ALLOW_ACTION,
     job_remedy="allow the job's role or user s3:ListBucket on the bucket and s3:GetObject "
     "(for results s3:PutObject) on its objects, and kms:Decrypt (kms:GenerateDataKey) on the key "
-    "that may encrypt them; for a requester-pays bucket set AWS_REQUESTER_PAYS=true",
-)
-#: from S3 without the name of the permission that is missing
-DENIED_BY_S3 = replace(
-    DENIED, remedy=f"{ALLOW_ACTION}; for a requester-pays bucket set AWS_REQUESTER_PAYS=true"
+    f"that may encrypt them; {REQUESTER_PAYS}",
 )
 QUOTA = ErrorKind(
     codes=frozenset({"507", "InsufficientStorage", "QuotaExceeded", "XMinioStorageFull"}),
@@ -283,7 +280,6 @@ def explain(
     return raises(text) if in_job else AwsError(text, retryable=retryable)
 
 
-#: of the calls of `infra`
 translate_stack_errors = partial(translate_errors, hints=STACK_HINTS)
 
 
@@ -332,7 +328,7 @@ def _kind(code: str, message: str, location: str, *, unsigned: bool) -> ErrorKin
     if code in DENIED.codes and unsigned:
         return UNSIGNED_DENIED
     if code in DENIED.codes and location and not ACTION.search(message):
-        return DENIED_BY_S3
+        return replace(DENIED, remedy=f"{ALLOW_ACTION}; {REQUESTER_PAYS}")
     if code in NO_OBJECT.codes and location and not _key(location):
         return NO_BUCKET
     kinds = S3_KINDS if location else KINDS

@@ -1,4 +1,4 @@
-"""The tables and the counts that commands print."""
+"""The tables that commands print."""
 
 from __future__ import annotations
 
@@ -18,12 +18,3 @@ def table(
 
     lines = [headers, *rows] if headers else rows
     return tabulate(lines, tablefmt="plain", disable_numparse=True, colalign=align or None)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "change"), counted(34, "change")
-    ('1 change', '34 changes')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

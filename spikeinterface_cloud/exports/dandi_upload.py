@@ -118,7 +118,7 @@ def upload_units(
     Return how each upload ended, and the first error.
     """
     assert plan.session is not None
-    runs, first_error = [], None
+    runs, first_error, draft = [], None, None
     for units in written:
         if units.export != "nwb" or units.error:
             continue
@@ -126,8 +126,9 @@ def upload_units(
         run = ExportRun(sorter=units.sorter, export="dandi", path=path)
         started = time.monotonic()
         try:
+            draft = draft or find_draft(target.dandiset, target.access)
             upload(
-                find_draft(target.dandiset, target.access),
+                draft,
                 plan.results / units.sorter / UNITS,
                 path,
                 target.fingerprints[units.sorter],

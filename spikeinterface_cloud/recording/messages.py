@@ -46,11 +46,6 @@ def one_line(error: BaseException, hide: str = "") -> str:
     return f"{text[:half].rsplit(' ', 1)[0]} ... {text[-half:].split(' ', 1)[-1]}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as `2 gaps`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def list_first(items: Iterable[object], n_shown: int = SHOWN) -> str:
     """Return the first few items, and how many more there are.
 

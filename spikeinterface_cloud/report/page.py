@@ -12,7 +12,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikeinterface_cloud.recording.messages import counted
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
 from spikeinterface_cloud.report.plot import Figure
 from spikeinterface_cloud.report.recording import drift_figures, recorded_figures
@@ -20,7 +19,7 @@ from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorter import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
 from spikeinterface_cloud.results.run_record import RunRecord, versions
-from spikeinterface_cloud.runtime.logging import format_bytes, format_seconds
+from spikeinterface_cloud.runtime.logging import counted, format_bytes, format_seconds
 
 logger = logging.getLogger(__name__)
 

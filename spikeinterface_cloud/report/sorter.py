@@ -9,14 +9,13 @@ import numpy as np
 import spikeinterface as si
 
 from spikeinterface_cloud.analysis.analyzer import load_analyzer
-from spikeinterface_cloud.recording.messages import counted
 from spikeinterface_cloud.report.axis import Axis, spanning
 from spikeinterface_cloud.report.colors import VERMILLION, label_style
 from spikeinterface_cloud.report.plot import Figure, LegendEntry, Plot, legend, missing, thinned
 from spikeinterface_cloud.report.units import Unit, UnitTable, read_units
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS
 from spikeinterface_cloud.results.outcomes import SorterRun
-from spikeinterface_cloud.runtime.logging import format_seconds
+from spikeinterface_cloud.runtime.logging import counted, format_seconds
 
 logger = logging.getLogger(__name__)
 

@@ -144,6 +144,15 @@ def part(name: str) -> Iterator[None]:
     logger.info("%s took %.1f s", name, time.monotonic() - started)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "change"), counted(3400, "change")
+    ('1 change', '3,400 changes')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def format_bytes(size_bytes: float) -> str:
     """Return a number of bytes for people.
 

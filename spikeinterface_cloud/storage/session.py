@@ -71,24 +71,27 @@ class Storage(S3Objects):
             raise explain_session(error) from error
         refuse_foreign_replies(client)
         super().__init__(client, unsigned=unsigned, requester_pays=access.requester_pays)
-        self._stores: dict[str, S3Store] = {}
+        self._stores: dict[tuple[str, bool], S3Store] = {}
         self._lock = threading.Lock()
 
     def with_timeouts(self, timeouts: NetworkTimeouts) -> Storage:
         """Return the same storage with other timeouts."""
         return Storage(self._access, unsigned=self._unsigned, timeouts=timeouts)
 
-    def object_store(self, bucket: str) -> S3Store:
-        """Return the obstore store of a bucket; the same one, with its connections, each time."""
-        with self._lock:
-            if bucket not in self._stores:
-                self._stores[bucket] = self._new_store(bucket)
-            return self._stores[bucket]
+    def object_store(self, bucket: str, *, retries: bool = True) -> S3Store:
+        """Return the obstore store of a bucket; the same one, with its connections, each time.
 
-    def target_store(self, bucket: str) -> S3Store:
+        Without `retries`, it sends each request once.
+        """
+        with self._lock:
+            if (bucket, retries) not in self._stores:
+                self._stores[bucket, retries] = self._new_store(bucket, retries=retries)
+            return self._stores[bucket, retries]
+
+    def target_store(self, bucket: str, *, retries: bool = True) -> S3Store:
         """Return the obstore store of a bucket to write to. Raises TargetError."""
         try:
-            return self.object_store(bucket)
+            return self.object_store(bucket, retries=retries)
         except SourceError as error:  # its words are about any bucket, its code is not
             raise TargetError(str(error)) from error
 
@@ -112,7 +115,7 @@ class Storage(S3Objects):
         except CloudJobError as error:
             logger.warning("the empty test object %s could not be deleted again: %s", trial, error)
 
-    def _new_store(self, bucket: str) -> S3Store:
+    def _new_store(self, bucket: str, *, retries: bool) -> S3Store:
         endpoint = str(self._client.meta.endpoint_url)
         host = urlsplit(endpoint).hostname or ""
         region = self._client.meta.region_name
@@ -131,7 +134,7 @@ class Storage(S3Objects):
             bucket,
             config=config,
             client_options=client_options(self.timeouts, allow_http=endpoint.startswith("http:")),
-            retry_config=retry_config(self.timeouts),
+            retry_config=retry_config(self.timeouts, retries=retries),
             credential_provider=None
             if self._unsigned
             else Boto3CredentialProvider(self._session, ttl=CREDENTIALS_TTL),

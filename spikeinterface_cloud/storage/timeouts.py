@@ -50,10 +50,10 @@ def client_options(timeouts: NetworkTimeouts, *, allow_http: bool) -> ClientConf
     }
 
 
-def retry_config(timeouts: NetworkTimeouts) -> RetryConfig:
-    """Return the retries that an obstore store makes by itself."""
+def retry_config(timeouts: NetworkTimeouts, *, retries: bool = True) -> RetryConfig:
+    """Return the retries that an obstore store makes by itself, if any."""
     return {
-        "max_retries": QUICK_RETRIES,
+        "max_retries": QUICK_RETRIES if retries else 0,
         "retry_timeout": timedelta(seconds=timeouts.give_up_s),
         "backoff": {
             "init_backoff": timedelta(milliseconds=100),

@@ -213,7 +213,8 @@ class _Sending:
 
     def _put(self, source: bytes | Iterator[bytes], *, part_bytes: int | None) -> str | None:
         """Store one object; return the ETag that S3 answers."""
-        store = self._storage.target_store(self._location.bucket)
+        # a request that obstore repeats by itself would skip the check before bytes are sent
+        store = self._storage.target_store(self._location.bucket, retries=part_bytes is not None)
         content_type = mimetypes.guess_type(self._file.name)[0] or "application/octet-stream"
         try:
             result = obstore.put(

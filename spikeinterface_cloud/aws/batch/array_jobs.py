@@ -20,12 +20,12 @@ from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.table import counted, table
+from spikeinterface_cloud.aws.table import table
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import printable
-from spikeinterface_cloud.runtime.logging import format_bytes
+from spikeinterface_cloud.runtime.logging import counted, format_bytes
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.storage.s3 import S3Objects

@@ -15,7 +15,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
 )
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
 from spikeinterface_cloud.aws.diagnose.scaling import amount
-from spikeinterface_cloud.aws.table import counted
+from spikeinterface_cloud.runtime.logging import counted
 
 #: an instance that has not joined the cluster after this time never will
 JOINING = timedelta(minutes=10)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from spikeinterface_cloud.aws.diagnose.finding import Finding, Reply, failed, ok, warning
 from spikeinterface_cloud.aws.diagnose.instance_types import InstanceType, names_of
 from spikeinterface_cloud.aws.diagnose.request import JobRequirements
-from spikeinterface_cloud.aws.table import counted
+from spikeinterface_cloud.runtime.logging import counted
 
 
 def check_sizes(request: JobRequirements, types: Sequence[InstanceType]) -> Iterator[Finding]:

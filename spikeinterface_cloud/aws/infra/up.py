@@ -33,8 +33,8 @@ from spikeinterface_cloud.aws.infra.template import (
 )
 from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.aws.table import counted
 from spikeinterface_cloud.aws_errors import translate_errors
+from spikeinterface_cloud.runtime.logging import counted
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from spikeinterface_cloud.recording.clock.clock import Clock
 from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes
-from spikeinterface_cloud.recording.messages import SHOWN, counted, list_first
+from spikeinterface_cloud.recording.messages import SHOWN, list_first
+from spikeinterface_cloud.runtime.logging import counted
 
 CONSECUTIVE = "spike times are written as if each segment began where the one before it ended"
 

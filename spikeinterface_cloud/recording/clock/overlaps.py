@@ -11,7 +11,8 @@ import spikeinterface as si
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.sample_times import SampleTimes
-from spikeinterface_cloud.recording.messages import counted, list_first
+from spikeinterface_cloud.recording.messages import list_first
+from spikeinterface_cloud.runtime.logging import counted
 
 #: overlaps are compared in pieces of this length
 COMPARED_S = 1.0

@@ -43,6 +43,7 @@ HOLDING = """
     from spikeinterface_cloud.runtime.signals import interruptible
     from tests.support.hosts import RUN, Host, write
     from tests.support.servers import S3Server
+    from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
     url, bucket, folder = sys.argv[1:]
     results = Host(Path(folder), S3Server(url=url), bucket).results
@@ -55,8 +56,8 @@ HOLDING = """
         sys.exit(error.exit_code)
 """
 
-#: a job that sends many small files
-SENDING = HOLDING.replace(
+#: a job that sends many small files, and whose requests time out while it is frozen
+SENDING = HOLDING.replace("bucket).results", "bucket, NetworkTimeouts(stall_s=3)).results").replace(
     "time.sleep(300)",
     """files = [results.folder / str(number) for number in range(500)]
             for file in files:
