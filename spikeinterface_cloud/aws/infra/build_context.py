@@ -108,7 +108,7 @@ def pack(root: Path) -> BuildContext:
             f"{'it' if len(missing) == 1 else 'them'}"
         )
     contents = {name: _content(root / name) for name in names}
-    contents[COMMIT_FILE] = f"{_commit(root) if in_git else 'unknown'}\n".encode()
+    contents[COMMIT_FILE] = f"{commit_of(root)}\n".encode()
     return BuildContext(
         content=_archive(contents),
         names=sorted(contents),
@@ -166,10 +166,13 @@ def _files(root: Path, names: Iterable[str]) -> set[str]:
     }
 
 
-def _commit(root: Path) -> str:
-    return _git(
-        root, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-modified"
-    ).strip()
+def commit_of(root: Path) -> str:
+    """Return the commit of a checkout, or of the source distribution that was made of it."""
+    if (root / ".git").exists():
+        modified = ("--exclude=*", "--dirty=-modified")
+        return _git(root, "describe", "--always", "--abbrev=40", *modified).strip()
+    file = root / COMMIT_FILE
+    return file.read_text(encoding="ascii").strip() if file.is_file() else "unknown"
 
 
 def _git(root: Path, *arguments: str) -> str:

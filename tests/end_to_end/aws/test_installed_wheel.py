@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ from zipfile import ZipFile
 import pytest
 
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.aws.infra.build_context import BUNDLED, COMMIT_FILE, FILES, pack
 from tests.support.account_server import WITHOUT_CONTAINERS, account_server
 from tests.support.laptop import JOB, PLACE, Laptop
 from tests.support.servers import S3Server
@@ -27,8 +29,9 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
 
 #: what a wheel is built from
-SOURCES = ("LICENSE", "README.md", "pyproject.toml", "run_script.py", "submit_job.py")
+SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py", "submit_job.py")
 PACKAGE = "spikeinterface_cloud"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
@@ -94,10 +97,12 @@ def uv(*arguments: str, folder: Path) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built by way of the source distribution."""
     sources = tmp_path_factory.mktemp("sources")
-    for name in SOURCES:
-        shutil.copy(ROOT / name, sources)
+    for name in (*SOURCES, *FILES):
+        (sources / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, sources / name)
     shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
     pins = ROOT / "requirements" / "constraints.txt"
+    (sources / COMMIT_FILE).write_text(COMMIT)
     uv("build", "--build-constraint", str(pins), folder=sources)
     [built] = (sources / "dist").glob("*.whl")
     return built
@@ -148,6 +153,14 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     files = [path for path in (ROOT / PACKAGE).rglob("*") if path.is_file()]
     names = {str(path.relative_to(ROOT)) for path in files if path.parent.name != "__pycache__"}
     assert names <= {*ZipFile(wheel).namelist()}
+
+
+def test_wheel_builds_the_images_of_its_sources(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        context = archive.read(str(BUNDLED.relative_to(ROOT)))
+    assert context == pack(wheel.parents[1]).content
+    with ZipFile(io.BytesIO(context)) as archive:
+        assert archive.read(COMMIT_FILE).decode() == f"{COMMIT}\n"
 
 
 def test_command_says_its_version_and_name(laptop: Laptop) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from tests.end_to_end.containers.containers import CLIENT
-from tests.support.registry import PASSWORD
+from tests.support.image_registry import PASSWORD
 
 #: a build from cached layers takes seconds, a first one of everything minutes
 TIMEOUT_S = 800
