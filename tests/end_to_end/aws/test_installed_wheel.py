@@ -17,33 +17,23 @@ from zipfile import ZipFile
 import pytest
 
 from spikeinterface_cloud import __version__
-from spikeinterface_cloud.aws.infra.build_context import BUNDLED, COMMIT_FILE, FILES, pack
+from spikeinterface_cloud.aws.infra.build_context import BUNDLED, COMMIT_FILE, pack
 from tests.support.account_server import WITHOUT_CONTAINERS, account_server
 from tests.support.laptop import JOB, PLACE, Laptop
 from tests.support.servers import S3Server
 from tests.support.template import TEMPLATE
+from tests.support.wheel import COMMIT, PACKAGE, PINNED, ROOT, build_wheel, install
 from tests.support.windows import without_posix
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).parents[3]
-
-#: what a wheel is built from
-SOURCES = ("LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py", "submit_job.py")
-PACKAGE = "spikeinterface_cloud"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 #: how many of them CI must have
 FEWEST = 2
 
-#: of packages: those that the tests and images have, or the oldest that pyproject.toml allows
-PINNED = ("--constraint", str(ROOT / "requirements" / "constraints.txt"))
+#: the oldest packages that pyproject.toml allows
 OLDEST = ("--resolution", "lowest-direct")
-
-#: pip's settings for machines behind a proxy, and uv's
-UV_SETTINGS = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_CERT": "SSL_CERT_FILE"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,33 +69,10 @@ def interpreter(version: str) -> str | None:
     return starts[0] if starts else None
 
 
-def uv(*arguments: str, folder: Path) -> None:
-    """Run uv, which installs in a second what takes pip half a minute."""
-    settings = {uvs: os.environ[pips] for pips, uvs in UV_SETTINGS.items() if pips in os.environ}
-    done = subprocess.run(
-        [Path(sys.executable).with_name("uv"), *arguments],
-        cwd=folder,
-        env={**os.environ, **settings, "UV_PYTHON_DOWNLOADS": "never"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built by way of the source distribution."""
-    sources = tmp_path_factory.mktemp("sources")
-    for name in (*SOURCES, *FILES):
-        (sources / name).parent.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, sources / name)
-    shutil.copytree(ROOT / PACKAGE, sources / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
-    pins = ROOT / "requirements" / "constraints.txt"
-    (sources / COMMIT_FILE).write_text(COMMIT)
-    uv("build", "--build-constraint", str(pins), folder=sources)
-    [built] = (sources / "dist").glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +94,7 @@ def laptop(
     if (python := interpreter(case.python)) is None:
         pytest.skip(f"there is no Python {case.python} on this machine")
     folder = tmp_path_factory.mktemp("laptop")
-    uv("venv", "--python", python, "venv", folder=folder)
-    uv("pip", "install", "--python", "venv", *case.versions, str(wheel), folder=folder)
-    command = str(folder / "venv" / "bin" / "spikeinterface-cloud")
+    command = install(wheel, folder, python, case.versions)
     if not case.windows:
         return Laptop(folder=folder, server=server, program=(command,))
     simulated = (str(folder / "venv" / "bin" / "python"), "-c", without_posix(command))

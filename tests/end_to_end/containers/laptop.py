@@ -17,6 +17,7 @@ class Laptop:
 
     variables: dict[str, str]
     folder: Path
+    program: tuple[str, ...] = (sys.executable, f"{REPOSITORY}/submit_job.py")
 
     def submit_job(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the program to its end."""
@@ -27,7 +28,7 @@ class Laptop:
     def started(self, *arguments: str) -> subprocess.Popen[str]:
         """The program while it runs."""
         return subprocess.Popen(
-            [sys.executable, f"{REPOSITORY}/submit_job.py", *arguments],
+            [*self.program, *arguments],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **self.variables},
             stdin=subprocess.DEVNULL,

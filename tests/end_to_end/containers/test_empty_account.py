@@ -1,7 +1,9 @@
-"""From an empty AWS account to a finished sorting, with three commands.
+"""From a bare folder and an empty AWS account to a finished sorting, with four commands.
 
-moto's CloudFormation makes the stack and its Batch starts the image. What is not as on AWS: the
-image is tagged with the repository's name, not pushed, as moto keeps none; the credentials that a
+They are those of the README: the wheel is installed, makes the stack, builds the image, submits.
+moto's CloudFormation makes the stack and its Batch starts the image. What is not as on AWS: moto's
+CodeBuild runs no build, so that the test runs the commands of the build that was started itself;
+the image has the repository's name, but is not pushed, as moto keeps none; the credentials that a
 job role gives are in the image; and the role that AWS makes for Batch by itself is the test's.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,9 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.aws.infra.build import PREFIX
 from tests.end_to_end.conftest import Simulated
+from tests.end_to_end.containers.codebuild import run_build
 from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET
 from tests.end_to_end.containers.containers import CLIENT, engine_command
 from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
@@ -31,6 +36,7 @@ from tests.support.sorted_results import (
     n_true_units_found,
     upload_folder,
 )
+from tests.support.wheel import COMMIT, build_wheel, install
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 
@@ -56,11 +62,25 @@ def scratch(image: str) -> Iterator[None]:
         engine_command(*on_host, "rm", image, "-rf", f"/host{SCRATCH}")
 
 
-def tag_image(image: str, uri: str, role: dict[str, str]) -> None:
-    """Give the image the name that the job definition runs, and what a role gives on AWS."""
+def run_started_build(s3: Any, outputs: dict[str, str], folder: Path) -> None:
+    """Do what CodeBuild does with the context that `infra build` sent, but push nothing."""
+    bucket = outputs["ResultsBucket"]
+    [context] = s3.list_objects_v2(Bucket=bucket, Prefix=f"{PREFIX}/")["Contents"]
+    s3.download_file(bucket, context["Key"], str(folder / "context.zip"))
+    variables = {
+        "DOCKERFILE": "Dockerfile",
+        "IMAGE": outputs["CpuImageUri"],
+        "VERSION": __version__,
+    }
+    done = run_build(folder / "context.zip", folder, variables, pushes=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def give_role(image: str, role: dict[str, str]) -> None:
+    """Put into the image what a role gives on AWS."""
     lines = [f"FROM {image}", *(f"ENV {name}={value}" for name, value in role.items())]
     subprocess.run(
-        [CLIENT, "build", "--quiet", "--tag", uri, "-"],
+        [CLIENT, "build", "--quiet", "--tag", image, "-"],
         input="\n".join(lines),
         text=True,
         capture_output=True,
@@ -71,10 +91,11 @@ def tag_image(image: str, uri: str, role: dict[str, str]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Story:
-    """The three commands, and what became of them."""
+    """The four commands, and what became of them."""
 
     up: subprocess.CompletedProcess[str]
     outputs: dict[str, str]
+    build: subprocess.CompletedProcess[str]
     submitted: subprocess.CompletedProcess[str]
     server: S3Server
 
@@ -99,9 +120,12 @@ def story(
     by_aws = iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     port = server.url.rpartition(":")[2]
     access = s3_access(f"http://{address_of_this_machine(image)}:{port}")
+    folder = tmp_path_factory.mktemp("laptop")
+    wheel = build_wheel(tmp_path_factory.mktemp("sources"))
     laptop = Laptop(
         variables=access | {"AWS_DEFAULT_REGION": access["AWS_REGION_NAME"]},
-        folder=tmp_path_factory.mktemp("laptop"),
+        folder=folder,
+        program=(install(wheel, folder, sys.executable),),
     )
 
     up = laptop.submit_job(
@@ -115,19 +139,34 @@ def story(
     )
     assert up.returncode == 0, up.stderr
     outputs = json.loads(up.stdout)["outputs"]
-    tag_image(image, outputs["CpuImageUri"], access)
+    build = laptop.submit_job("infra", "build", "--stack", "lab")
+    assert build.returncode == 0, build.stderr
+    run_started_build(s3, outputs, tmp_path_factory.mktemp("codebuild"))
+    give_role(outputs["CpuImageUri"], access)
     submitted = laptop.submit_job(
         *("--stack", "lab", "--compute", "cpu", "--follow", "--poll-interval", "0.5"),
         *("--source", f"s3://{SOURCE_BUCKET}/{SOURCE}", "--data-type", "spikeglx"),
         *("--sorters", "simple", "--target", f"s3://{outputs['ResultsBucket']}/mouse"),
     )
-    yield Story(up=up, outputs=outputs, submitted=submitted, server=server)
+    yield Story(up=up, outputs=outputs, build=build, submitted=submitted, server=server)
     engine_command("rmi", outputs["CpuImageUri"])
 
 
 def test_the_account_says_what_it_costs_before_it_is_made(story: Story) -> None:
     assert "while no job runs: 0.00 USD per month" in story.up.stderr
     assert story.outputs["CpuImageUri"].endswith(f"/spikeinterface-cloud:{__version__}")
+
+
+def test_the_image_is_built_from_the_files_of_the_wheel(story: Story) -> None:
+    assert story.build.stdout == f"{story.outputs['CpuImageUri']}\n"
+    assert "jobs run it from now on; submit them with --stack lab" in story.build.stderr
+    labels = json.loads(
+        engine_command(
+            "inspect", "--format", "{{json .Config.Labels}}", story.outputs["CpuImageUri"]
+        )
+    )
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert labels["org.opencontainers.image.revision"] == COMMIT
 
 
 def test_the_job_runs_to_its_end(story: Story) -> None:
