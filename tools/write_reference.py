@@ -290,8 +290,7 @@ def template_outputs() -> str:
 
 
 def _template() -> Any:
-    text = TEMPLATE_FILE.read_text(encoding="utf-8")
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 -- a safe one
+    return _Loader(TEMPLATE_FILE.read_text(encoding="utf-8")).get_single_data()
 
 
 # ----- readers and sorters ------------------------------------------------------------------------
