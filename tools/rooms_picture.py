@@ -7,6 +7,7 @@ Rooms stand on floors, and each arrow is an import. An arrow that follows from o
 import ast
 from collections.abc import Iterator, Mapping
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -16,14 +17,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = "spikeinterface_cloud"
 PROGRAMS = ("run_script", "submit_job")
 
-WIDTH, BOX_WIDTH, BOX_HEIGHT, FLOOR = 900, 150, 40, 84
+WIDTH, BOX_WIDTH, BOX_HEIGHT, FLOOR, PASSAGE = 900, 150, 40, 84, 20
 
 STYLE = """
 rect { fill: #f4f6fb; stroke: #4051b5; stroke-width: 1.5 }
 .program { fill: #4051b5 }
 .program + text { fill: #ffffff; font-weight: bold }
 text { font: 15px sans-serif; fill: #1f2433; text-anchor: middle }
-line { stroke: #8a93b2; stroke-width: 1.4; marker-end: url(#tip) }
+polyline { fill: none; stroke: #8a93b2; stroke-width: 1.4; marker-end: url(#tip) }
 """.strip()
 
 TIP = (
@@ -32,6 +33,9 @@ TIP = (
 )
 
 Graph = Mapping[str, frozenset[str]]
+
+#: a room, or the floor where the arrow between two rooms passes others
+Place = str | tuple[str, str, int]
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -98,17 +102,21 @@ def draw(graph: Graph) -> str:
     centers = _centers(graph, floors)
     height = FLOOR * len(floors) - FLOOR + BOX_HEIGHT + 20
     boxes, arrows = [], []
-    for room, (x, floor) in centers.items():
-        y = height - 10 - BOX_HEIGHT - floor * FLOOR
+    for room, targets in graph.items():
+        x, y = centers[room], height - 10 - BOX_HEIGHT - floors[room] * FLOOR
         kind = ' class="program"' if room in PROGRAMS else ""
         boxes.append(
             f'<rect{kind} x="{x - BOX_WIDTH / 2:.0f}" y="{y}" width="{BOX_WIDTH}" '
             f'height="{BOX_HEIGHT}" rx="6"/><text x="{x:.0f}" y="{y + 25}">{escape(room)}</text>'
         )
-        for target in sorted(graph[room]):
-            to, below = centers[target]
-            end = height - 12 - BOX_HEIGHT - below * FLOOR
-            arrows.append(f'<line x1="{x:.0f}" y1="{y + BOX_HEIGHT}" x2="{to:.0f}" y2="{end}"/>')
+        for target in sorted(targets):
+            points: list[tuple[float, float]] = [(x, y + BOX_HEIGHT)]
+            for floor in range(floors[room] - 1, floors[target], -1):
+                middle = height - 10 - BOX_HEIGHT / 2 - floor * FLOOR
+                points += [(centers[room, target, floor], middle + side) for side in (-20, 20)]
+            points.append((centers[target], height - 12 - BOX_HEIGHT - floors[target] * FLOOR))
+            path = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+            arrows.append(f'<polyline points="{path}"/>')
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}">',
@@ -120,27 +128,43 @@ def draw(graph: Graph) -> str:
     )
 
 
-def _floors(graph: Graph) -> list[list[str]]:
-    """Return the rooms by floor: each room stands above all that it imports."""
+def _floors(graph: Graph) -> dict[str, int]:
+    """Return the floor of each room: each room stands above all that it imports."""
 
     def floor(room: str) -> int:
         return 1 + max((floor(target) for target in graph[room]), default=-1)
 
-    levels = {room: floor(room) for room in graph}
-    return [
-        sorted(room for room in graph if levels[room] == level)
-        for level in range(max(levels.values()) + 1)
-    ]
+    return {room: floor(room) for room in graph}
 
 
-def _centers(graph: Graph, floors: list[list[str]]) -> dict[str, tuple[float, int]]:
-    """Return the center and the floor of each room, near those that it imports."""
-    centers: dict[str, tuple[float, int]] = {}
-    for level, rooms in enumerate(floors):
-        wanted = {}
-        for room in rooms:
-            below = [centers[target][0] for target in graph[room]]
-            wanted[room] = sum(below) / len(below) if below else WIDTH / 2
-        for place, room in enumerate(sorted(rooms, key=lambda room: wanted[room])):
-            centers[room] = (WIDTH * (place + 1) / (len(rooms) + 1), level)
+def _centers(graph: Graph, floors: Mapping[str, int]) -> dict[Place, float]:
+    """Return where each room, and each arrow that passes a floor, is: near what it leads to."""
+    leads_to: dict[Place, list[Place]] = {}
+    for room, targets in graph.items():
+        leads_to[room] = []
+        for target in targets:
+            passed = [
+                (room, target, floor) for floor in range(floors[room] - 1, floors[target], -1)
+            ]
+            chain: list[Place] = [room, *passed, target]
+            for place, following in pairwise(chain):
+                leads_to.setdefault(place, []).append(following)
+    centers: dict[Place, float] = {}
+    for level in range(max(floors.values()) + 1):
+        places = [
+            place
+            for place in leads_to
+            if (floors[place] if isinstance(place, str) else place[2]) == level
+        ]
+        wanted = {
+            place: sum(centers[each] for each in below) / len(below) if below else WIDTH / 2
+            for place, below in ((place, leads_to[place]) for place in places)
+        }
+        places.sort(key=lambda place: (wanted[place], str(place)))
+        widths = [BOX_WIDTH if isinstance(place, str) else PASSAGE for place in places]
+        gap = (WIDTH - sum(widths)) / (len(places) + 1)
+        left = gap
+        for place, width in zip(places, widths, strict=True):
+            centers[place] = left + width / 2
+            left += width + gap
     return centers

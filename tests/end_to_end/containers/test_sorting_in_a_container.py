@@ -1,4 +1,4 @@
-"""The job as the README starts it: `docker run`, with a recording on S3 and a mounted folder."""
+"""The job as documented: `docker run`, with a recording on S3 and a mounted folder."""
 
 from __future__ import annotations
 

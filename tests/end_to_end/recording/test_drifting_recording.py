@@ -26,7 +26,7 @@ N_TRUE_UNITS = 20
 FEWEST_FOUND = {"spykingcircus2": 18, "tridesclous2": 13, "simple": 5}
 LOWEST_ACCURACY = {"spykingcircus2": 0.95, "tridesclous2": 0.8, "simple": 0.35}
 
-#: what `README.md` promises
+#: what docs/reference/results.md promises
 LONGEST_SILENCE_S = 30
 LARGEST_REPORT_BYTES = 10 * 1024**2
 
