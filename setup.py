@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 from spikeinterface_cloud.aws.infra.build_context import (  # noqa: E402
     BUNDLED,
     COMMIT_FILE,
+    PACKAGE,
     commit_of,
     pack,
 )
@@ -25,7 +26,7 @@ class BuildWithContext(build_py):
         """Write the archive beside the module that reads it."""
         super().run()
         if not self.editable_mode:
-            archive = Path(self.build_lib) / BUNDLED.relative_to(ROOT.resolve())
+            archive = Path(self.build_lib) / BUNDLED.relative_to(PACKAGE.parent)
             archive.parent.mkdir(parents=True, exist_ok=True)
             archive.write_bytes(pack(ROOT).content)
 

@@ -144,13 +144,15 @@ def check_image(
     if not image.repository_exists:
         yield failed(
             f"there is no repository {where}",
-            "push the image with `make push`, or name another one in the job definition",
+            "build the image with `infra build`, push it with `make push`, or name another one in "
+            "the job definition",
         )
         return
     if not image.exists:
         yield failed(
             f"there is no image {address.name} in the repository {where}",
-            "push it with `make push`, or name another tag in the job definition",
+            "build it with `infra build`, push it with `make push`, or name another tag in the job "
+            "definition",
             f"aws ecr list-images --repository-name {address.repository} "
             f"--registry-id {address.account} --region {address.region}",
         )

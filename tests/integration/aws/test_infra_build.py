@@ -151,6 +151,9 @@ def test_it_builds_the_context_and_says_seconds_and_usd(
     bucket, _, key = started["sourceLocationOverride"].partition("/")
     assert bucket == BUCKET
     assert key.startswith(f"{PREFIX}/")
+    actions = {call.action for call in aws.calls if call.service != "s3"}
+    assert actions == {"DescribeStacks", "StartBuild", "BatchGetBuilds", "GetLogEvents"}
+    assert [call.action for call in aws.calls if call.service == "s3"] == [f"PUT /{bucket}/{key}"]
     content = aws.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert set(FILES) < set(archive.namelist())
