@@ -100,7 +100,7 @@ def draw(graph: Graph) -> str:
     """Return the picture of a graph without circles as SVG."""
     floors = _floors(graph)
     centers = _centers(graph, floors)
-    height = FLOOR * len(floors) - FLOOR + BOX_HEIGHT + 20
+    height = FLOOR * max(floors.values()) + BOX_HEIGHT + 20
     boxes, arrows = [], []
     for room, targets in graph.items():
         x, y = centers[room], height - 10 - BOX_HEIGHT - floors[room] * FLOOR
