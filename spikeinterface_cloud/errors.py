@@ -102,6 +102,10 @@ class SourceError(CloudJobError):
     exit_code = 66
 
 
+class KeyNeeded(SourceError):
+    """The source can be read with a key only, and none is given (66)."""
+
+
 class RecordingError(CloudJobError):
     """The source cannot be read as a recording, or cannot be preprocessed (65)."""
 

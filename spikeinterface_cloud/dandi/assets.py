@@ -20,7 +20,6 @@ from spikeinterface_cloud.dandi.client import (
 from spikeinterface_cloud.dandi.instances import ArchivePlace, locate
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
 from spikeinterface_cloud.storage.digests import Digest, etag_digest
-from spikeinterface_cloud.storage.remote_file import http_file
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
@@ -83,6 +82,8 @@ def resolve(asset: DandiAsset, access: DandiAccess) -> ArchiveFile:
 
 def remote_file(file: ArchiveFile, *, timeouts: NetworkTimeouts | None = None) -> RemoteFile:
     """Return the file as `storage.download` takes it, with its own name and digest."""
+    from spikeinterface_cloud.storage.remote_file import http_file  # not on the laptop
+
     return http_file(
         PurePosixPath(file.path).name,
         file.content_url,

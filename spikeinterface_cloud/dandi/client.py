@@ -20,6 +20,7 @@ import requests
 
 from spikeinterface_cloud.errors import (
     CloudJobError,
+    KeyNeeded,
     SettingsError,
     SourceError,
     TransferError,
@@ -93,7 +94,7 @@ def with_key_if_needed(
             if error.response is None or error.response.status_code != HTTPStatus.UNAUTHORIZED:
                 raise
         if api_key is None:
-            raise SourceError(f"{url} is embargoed: set DANDI_API_KEY to a key that may read it")
+            raise KeyNeeded(f"{url} is embargoed: set DANDI_API_KEY to a key that may read it")
         logger.info("%s is embargoed: using DANDI_API_KEY at %s", url, client.api_url)
         authenticate(client, api_key, url, SourceError)
         return action(client, api_key)

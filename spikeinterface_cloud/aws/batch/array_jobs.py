@@ -19,6 +19,7 @@ from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedJob, common_target, jobs_of
+from spikeinterface_cloud.aws.inputs.source_check import source_warnings
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.table import table
 from spikeinterface_cloud.config.locations import S3Location
@@ -110,6 +111,8 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
         left = unfinished(session.storage, jobs)
         notes += (f"{len(jobs) - len(left):,} of {len(jobs):,} have succeeded already",)
         jobs = left
+    if options.csv and not options.dry_run:  # the other lists are of what is there
+        notes += tuple(source_warnings(session, [job.settings for job in jobs]))
     return ManyJobs(title=listing.title, target=target, jobs=jobs, notes=notes)
 
 

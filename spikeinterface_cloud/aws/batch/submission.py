@@ -66,7 +66,7 @@ def prepare(
         note(warning)
     prepared = prepare_job(settings, place(session, options))
     if not options.dry_run:
-        for warning in source_warnings(session, settings):
+        for warning in source_warnings(session, [settings]):
             note(printable(warning))
     return prepared
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.aws.inputs.source_check import MOST, PATIENCE_S, SHOWN
 from tests.support.batch_server import AwsServer
+from tests.support.dandi_stand_in import DandiStandIn, Fault
 from tests.support.laptop import PLACE, Laptop
 
 pytestmark = pytest.mark.integration
@@ -27,9 +32,11 @@ def bucket(aws: AwsServer) -> str:
     return name
 
 
-def notes(laptop: Laptop, *arguments: str) -> list[str]:
+def notes(laptop: Laptop, *arguments: str, env: Mapping[str, str] | None = None) -> list[str]:
     """Submit, which must succeed, and return the notes but that on the server of this machine."""
-    done = laptop.run(*arguments, *SORTING, *PLACE, "--env", f"RUN_IDENTIFIER={uuid.uuid4()}")
+    sorting = SORTING if env is None else SORTING[2:]  # sources on DANDI are NWB
+    common = (*sorting, *PLACE, "--env", f"RUN_IDENTIFIER={uuid.uuid4()}")
+    done = laptop.run(*arguments, *common, env=env)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 1
     lines = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
@@ -63,6 +70,66 @@ def test_archived_source_is_noted_with_its_remedy(
 def test_archived_recordings_of_a_list_are_noted(laptop: Laptop, bucket: str) -> None:
     [note] = notes(laptop, "--source-prefix", f"s3://{bucket}", "--yes")
     assert "archived objects (2), like s3://" in note
+
+
+def table_of(laptop: Laptop, bucket: str, folders: Iterable[str]) -> str:
+    rows = "".join(f"{bucket},{folder}\n" for folder in folders)
+    (laptop.folder / "jobs.csv").write_text(f"AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER\n{rows}")
+    return "jobs.csv"
+
+
+def test_missing_and_archived_sources_of_a_table_are_noted(laptop: Laptop, bucket: str) -> None:
+    table = table_of(laptop, bucket, ["standard", "standart", "glacier"])
+    missing, archived = notes(laptop, "--csv", table, "--yes")
+    assert f"s3://{bucket}/standart holds no objects" in missing
+    assert f"archived objects (1), like s3://{bucket}/glacier/" in archived
+
+
+def test_only_the_first_sources_of_a_table_are_looked_up(
+    laptop: Laptop, aws: AwsServer, bucket: str
+) -> None:
+    table = table_of(laptop, bucket, [f"missing-{number}" for number in range(200)])
+    *shown, more = notes(laptop, "--csv", table, "--yes")
+    assert len(shown) == SHOWN
+    assert f"{MOST - SHOWN} of the other sources looked up have such a problem, too" in more
+    assert len([call for call in aws.calls if call.action.startswith("GET ")]) <= 3 * MOST
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[DandiStandIn]:
+    """An archive with a session."""
+    (tmp_path / "a.nwb").write_bytes(b"nwb")
+    with DandiStandIn() as running:
+        running.add_asset("000003", "sub-1/a.nwb", tmp_path / "a.nwb")
+        running.add_asset("000003", "sub-1/a.mp4", tmp_path / "a.nwb")
+        yield running
+
+
+def dandi_notes(laptop: Laptop, archive: DandiStandIn, path: str) -> list[str]:
+    source = f"{archive.api_url}/dandisets/000003/versions/draft/assets/?path={path}"
+    return notes(laptop, "--source", source, env={"DANDI_INSTANCE_URL": archive.api_url})
+
+
+def test_source_on_dandi_is_looked_up(laptop: Laptop, archive: DandiStandIn) -> None:
+    assert dandi_notes(laptop, archive, "sub-1/a.nwb") == []
+    [missing] = dandi_notes(laptop, archive, "sub-1/b.nwb")
+    assert "holds no asset sub-1/b.nwb" in missing
+    assert "the job will end with 66 if that is still so" in missing
+    [video] = dandi_notes(laptop, archive, "sub-1/a.mp4")
+    assert "is not an NWB file" in video
+    assert "the job will end with 65" in video
+
+
+def test_source_on_dandi_that_cannot_be_seen_gives_no_note(
+    laptop: Laptop, archive: DandiStandIn
+) -> None:
+    """It needs a key, or the archive does not answer."""
+    archive.embargoed.add("000003")
+    assert dandi_notes(laptop, archive, "sub-1/b.nwb") == []
+    archive.inject("api", Fault.STALL, times=100)
+    started = time.monotonic()
+    assert dandi_notes(laptop, archive, "sub-1/c.nwb") == []
+    assert time.monotonic() - started < 2 * PATIENCE_S
 
 
 def test_source_that_may_not_be_looked_up_is_submitted_without_a_note(
