@@ -12,6 +12,7 @@ from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
+    INTERPRETED,
     Job,
     assert_succeeded,
     run_job,
@@ -46,7 +47,8 @@ def one_failed(
     moto_s3.client.create_bucket(Bucket=BUCKET)
     return run_job(
         folder / "job",
-        s3_access(moto_s3.url)
+        INTERPRETED
+        | s3_access(moto_s3.url)
         | {
             "SOURCE_FOLDER": str(write_binary_folder(folder / "source", simulated.recording)),
             "DATA_TYPE": "binary",
@@ -118,7 +120,8 @@ def silent(tmp_path_factory: pytest.TempPathFactory, noise: BaseRecording) -> Pa
 def test_recording_without_spikes_is_no_failure(tmp_path: Path, silent: Path) -> None:
     job = run_job(
         tmp_path,
-        {
+        INTERPRETED
+        | {
             "SOURCE_FOLDER": str(silent),
             "DATA_TYPE": "binary",
             "SORTERS": "simple,tridesclous2",
