@@ -13,11 +13,21 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
         binutils \
         # python3.11-venv: Python, and pip to install into the environment
         python3.11-venv \
+        # gcc: compiles wavpack-numcodecs
+        gcc \
+        # libc6-dev: C headers of that compilation
+        libc6-dev \
+        # libwavpack-dev: the library that it links to
+        libwavpack-dev \
+        # python3.11-dev: Python's headers
+        python3.11-dev \
+        # wavpack: by this program its build recognizes that the library is installed
+        wavpack \
     && python3.11 -m venv /opt/pip \
     && python3.11 -m venv --without-pip /opt/venv
 
 COPY requirements.txt /tmp/
-COPY requirements/constraints.txt /tmp/requirements/
+COPY requirements/constraints.txt requirements/wavpack.txt /tmp/requirements/
 # secrets: a private package index and certificate authority, if any
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=ca --mount=type=secret,id=index \
@@ -25,10 +35,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     if [ -f /run/secrets/index ]; then PIP_INDEX_URL=$(cat /run/secrets/index); export PIP_INDEX_URL; fi; \
     /opt/pip/bin/pip --python /opt/venv/bin/python install \
         --no-compile --disable-pip-version-check --root-user-action=ignore \
-        --requirement /tmp/requirements.txt \
+        --requirement /tmp/requirements.txt --requirement /tmp/requirements/wavpack.txt \
     # dandi's BIDS validator is a JavaScript engine of 120 MB, and the job reads no BIDS
     && /opt/pip/bin/pip --python /opt/venv/bin/python uninstall --yes bids-validator-deno deno \
-    # remove the packages' tests and debugging symbols
+    # remove the libraries of WavPack for other systems, the packages' tests and debugging symbols
+    && rm -r /opt/venv/lib/python3.11/site-packages/wavpack_numcodecs/libraries \
     && find /opt/venv -type d -name tests -prune -exec rm -r {} + \
     && find /opt/venv/lib/python3.11/site-packages/hdbscan \
         /opt/venv/lib/python3.11/site-packages/hdf5plugin \
@@ -47,6 +58,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
         ca-certificates \
         # python3.11: runs the job
         python3.11 \
+        # libwavpack1: decompresses recordings in Zarr, by wavpack-numcodecs
+        libwavpack1 \
         # tini: forwards SIGTERM to the job and reaps orphaned processes of sorters
         tini \
     && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* \

@@ -1,4 +1,5 @@
-# Each target installs what it needs into a virtual environment; Python 3.11, git and make suffice.
+# Each target installs what it needs into a virtual environment; Python 3.11, git and make suffice,
+# and WavPack's library for the tests.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -148,6 +149,8 @@ $(VENV)/.container: requirements.txt requirements/demo.txt requirements/constrai
 	touch $@
 
 $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/python
+	@command -v wavpack >/dev/null || { echo "the tests compile wavpack-numcodecs; first:" \
+		"apt-get install wavpack libwavpack-dev gcc python3.11-dev" >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet -r requirements/test.txt
 	touch $@ $(VENV)/.container $(VENV)/.submit $(VENV)/.docs $(VENV)/.release
 

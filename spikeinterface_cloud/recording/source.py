@@ -33,6 +33,7 @@ from spikeinterface_cloud.recording.formats.source_files import (
     with_file_stream,
 )
 from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.formats.zarr_metadata import check_store, metadata_files
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.archived import check_restored
@@ -40,6 +41,7 @@ from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
 from spikeinterface_cloud.storage.session import Storage
+from spikeinterface_cloud.storage.small_objects import read_objects
 
 logger = logging.getLogger(__name__)
 
@@ -158,6 +160,9 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     chosen = _choose(kept, request, is_named)
     needed = {file.url for file in chosen}
     check_restored(storage, [stored for stored in objects if str(stored.location) in needed])
+    reader = _reader(request)
+    if reader is not None and reader.reads_zarr:
+        _check_zarr(chosen, {str(stored.location): stored.location for stored in objects}, storage)
     stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])
@@ -171,6 +176,16 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         stream=stream,
         provenance=_describe(location, chosen),
     )
+
+
+def _check_zarr(
+    files: Sequence[RemoteFile], locations: Mapping[str, S3Location], storage: Storage
+) -> None:
+    """Check the metadata of a Zarr store on S3, and that it has all its chunks."""
+    urls = {file.name: file.url for file in files}
+    metadata = metadata_files(urls)
+    contents = read_objects(storage, [locations[urls[name]] for name in metadata])
+    check_store(list(urls), dict(zip(metadata, contents, strict=True)).__getitem__)
 
 
 def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:

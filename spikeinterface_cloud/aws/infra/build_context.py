@@ -32,6 +32,7 @@ FILES = (
     "requirements.txt",
     "requirements/constraints.txt",
     "requirements/gpu.txt",
+    "requirements/wavpack.txt",
     "run_script.py",
 )
 

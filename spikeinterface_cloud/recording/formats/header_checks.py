@@ -17,6 +17,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD
 from spikeinterface_cloud.recording.formats.intan_session import check_session
 from spikeinterface_cloud.recording.formats.readers import Reader
+from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 #: clocks differ by far less; the header of another band or probe by far more
@@ -56,7 +57,10 @@ def check_headers(reader: Reader, recording: Any) -> None:
         case "cbin_ibl":
             _check_cbin_rate(Path(recording._kwargs["folder_path"]), recording)
         case "zarr":
-            _check_zarr(recording)
+            for segment in range(recording.get_num_segments()):
+                check_chunks(recording._root[f"traces_seg{segment}"])
+        case "zarr_array":
+            check_chunks(recording._root)
         case "neuroscope":
             neo_reader = recording.neo_reader
             frame_bytes = 2 * recording.get_num_channels()
@@ -207,13 +211,3 @@ def _rate_of_records(file: Path) -> float | None:
     steps_us = np.diff(records["timestamp"].astype("int64"))
     full = steps_us[(steps_us > 0) & (records["nb_valid"][:-1] == NEURALYNX_RECORD)]
     return float(NEURALYNX_RECORD / np.median(full) * 1e6) if full.size else None
-
-
-def _check_zarr(recording: Any) -> None:
-    for segment in range(recording.get_num_segments()):
-        array = recording._root[f"traces_seg{segment}"]
-        if array.nchunks_initialized < array.nchunks:
-            raise RecordingError(
-                f"{array.nchunks - array.nchunks_initialized} of {array.nchunks} chunks of "
-                f"traces_seg{segment} are missing, and would be read as zeros; copy it again"
-            )

@@ -86,6 +86,11 @@ class Reader(ReaderNames):
         return self.path_parameter != "folder_path"
 
     @property
+    def reads_zarr(self) -> bool:
+        """Whether the reader opens a folder of Zarr."""
+        return self.name in ("zarr", "zarr_array")
+
+    @property
     def extensions(self) -> tuple[str, ...]:
         """Endings of the files it reads, the most typical first; empty where unknown."""
         if self.name in ENDINGS:

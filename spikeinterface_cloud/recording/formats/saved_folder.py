@@ -41,18 +41,6 @@ def refuse_pickles(folder: Path) -> None:
                 f"{file.name} among the properties of {folder.name} holds pickled Python objects, "
                 "which could run any program when loaded; save the recording without them"
             ) from error
-    for file in [*folder.glob(".zmetadata"), *folder.rglob(".zarray")]:
-        if _names_pickle(json.loads(file.read_text())):
-            raise RecordingError(
-                f"{file.relative_to(folder.parent)} declares pickled Python objects, which could "
-                "run any program when loaded; save the recording without them (NWB: as HDF5)"
-            )
-
-
-def _names_pickle(metadata: object) -> bool:
-    if isinstance(metadata, dict):
-        return metadata.get("id") == "pickle" or any(map(_names_pickle, metadata.values()))
-    return isinstance(metadata, list) and any(map(_names_pickle, metadata))
 
 
 def saved_folders(path: Path) -> list[Path]:

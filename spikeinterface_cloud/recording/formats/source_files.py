@@ -16,6 +16,7 @@ from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_t
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
 from spikeinterface_cloud.recording.formats.spikeglx import parse_name
 from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.formats.zarr_metadata import check_store
 
 P = TypeVar("P", bound=PurePath)
 
@@ -38,6 +39,8 @@ def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path,
         siblings = sorted(each for each in location.parent.iterdir() if each.is_file())
         names = [PurePosixPath(each.name) for each in siblings]
     needed_files(reader.name, names, kwargs)
+    if reader.reads_zarr and location.is_dir():
+        check_store(names, lambda name: (location / name).read_bytes())
     return location, kwargs
 
 
@@ -79,7 +82,7 @@ def _find_path(reader: Reader, path: Path) -> Path:
             f"{path.name} is NWB in Zarr, whose texts are pickled Python objects that could run "
             "any program when loaded; export it as HDF5 (.nwb)"
         )
-    if not reader.takes_a_file or reader.name == "zarr_array":
+    if not reader.takes_a_file or reader.reads_zarr:
         return _folder_inside(reader, path)
     names = list_files(path)
     if not names:

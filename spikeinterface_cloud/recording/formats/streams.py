@@ -79,7 +79,7 @@ def needed_files(
     reader = find_reader(data_type)
     if kwargs.get("xml_file_path") is None:
         refuse_lfp_alone(reader.name, names)
-    if reader.name in ("zarr", "zarr_array"):
+    if reader.reads_zarr:
         _refuse_zarr_3(names)
     if reader.name == "spikeglx":
         likely = likely_data_type(names)
