@@ -207,7 +207,7 @@ def _check_codec(array: PurePosixPath, config: Mapping[str, Any]) -> None:
             f"where {package} is installed, save the recording with recording.save(folder=..., "
             'format="binary"), and set DATA_TYPE=binary; or use an image of your own that has it'
         )
-    what = f"the array {array.name or array} is compressed by the codec {codec!r:.60}"
+    what = f"{array.name or 'the array'} is compressed by the codec {codec!r:.60}"
     try:
         numcodecs.get_codec(dict(config))
     except UnknownCodecError as error:
@@ -240,7 +240,7 @@ def _check_chunks(path: PurePosixPath, array: ZarrArray, present: set[PurePosixP
         if name.is_relative_to(path)
     )
     raise RecordingError(
-        f"{n_chunks - n_found} of {n_chunks} chunks of {path.name or path} are missing (the first "
+        f"{n_chunks - n_found} of {n_chunks} chunks of {path.name or 'the array'} are missing (the first "
         f"is {path / first}), and would be read as zeros; {COPY_AGAIN} (chunks that hold only the "
         "fill value have to be stored, too: write_empty_chunks=True)"
     )
