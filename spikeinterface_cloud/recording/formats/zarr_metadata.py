@@ -240,9 +240,9 @@ def _check_chunks(path: PurePosixPath, array: ZarrArray, present: set[PurePosixP
         if name.is_relative_to(path)
     )
     raise RecordingError(
-        f"{n_chunks - n_found} of {n_chunks} chunks of {path.name or 'the array'} are missing (the first "
-        f"is {path / first}), and would be read as zeros; {COPY_AGAIN} (chunks that hold only the "
-        "fill value have to be stored, too: write_empty_chunks=True)"
+        f"{n_chunks - n_found} of {n_chunks} chunks of {path.name or 'the array'} are missing "
+        f"(the first is {path / first}), and would be read as zeros; {COPY_AGAIN} (chunks that "
+        "hold only the fill value have to be stored, too: write_empty_chunks=True)"
     )
 
 
