@@ -59,10 +59,14 @@ def outputs_of(stack: StackTypeDef) -> dict[str, str]:
 
 def _output(outputs: Mapping[str, str], key: str, stack: str | None, option: str) -> str:
     if stack is None:
-        raise OptionError(f"{option}: missing; give it, or a --stack with that output")
+        raise OptionError(
+            f"{option}: missing; give it, or the stack that `infra up` made: "
+            "--stack spikeinterface-cloud"
+        )
     if key not in outputs:
+        found = f"output {key}, only {', '.join(sorted(outputs))}" if outputs else "outputs"
         raise AwsError(
-            f"the stack {stack} has no output {key}, only {', '.join(sorted(outputs)) or 'none'}; "
+            f"the stack {stack} has no {found}; "
             "name another stack, or give --job-queue and --job-definition"
         )
     return outputs[key]

@@ -46,7 +46,7 @@ def explain_access(variable: str, path: Path) -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceError(
-            f"{variable}: {shown} does not exist; mount it into the container "
+            f"{variable}: {shown} does not exist; correct the path, or in Docker mount it "
             f"(docker run -v <folder on the host>:{shown} ...)"
         ) from error
     except PermissionError as error:

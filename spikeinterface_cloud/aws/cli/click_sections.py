@@ -91,6 +91,15 @@ class DefaultCommand(SectionCommand):
 
     context_class = DefaultContext
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse the name of another command behind options."""
+        words = self.make_parser(ctx).parse_args(list(args))[1]
+        program = ctx.parent.command if ctx.parent else None
+        if words and isinstance(program, click.Group) and words[0] in program.commands:
+            written = f"{ctx.command_path} {' '.join(words)} [OPTIONS]"
+            ctx.fail(f"{words[0]!r} is a command: write it first, as in `{written}`.")
+        return super().parse_args(ctx, args)
+
 
 class Program(click.Group):
     """A group that runs `submit` if no command is named, and shows its options in its own help."""

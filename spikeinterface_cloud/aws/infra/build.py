@@ -12,6 +12,7 @@ from spikeinterface_cloud.aws.infra.build_context import BuildContext, read_cont
 from spikeinterface_cloud.aws.infra.codebuild import BuildState
 from spikeinterface_cloud.aws.infra.stack import check_settled, our_stack
 from spikeinterface_cloud.aws.infra.status import StackStatus
+from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError
@@ -93,9 +94,10 @@ def _outputs(session: AwsSession, name: str) -> dict[str, str]:
     cloudformation: CloudFormationClient = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
     if stack is None:
+        create = command_line("infra", "up", "--stack", name)
         raise AwsError(
             f"there is no stack {name} in {cloudformation.meta.region_name}; create it with "
-            f"`infra up --stack {name}`, or check --stack, --region and --profile"
+            f"`{create}`, or check --stack, --region and --profile"
         )
     check_settled(stack)
     outputs = outputs_of(stack)

@@ -155,7 +155,7 @@ REFUSALS = {
             r"SORTERS: simpel is not a sorter of SpikeInterface; did you mean simple\?",
             r"DATA_TYPE=binry is not a reader of SpikeInterface; did you mean binary\?",
             "kilosort4: no CUDA device here",
-            "SOURCE_FOLDER: /no/such/folder does not exist; mount it into the container",
+            "SOURCE_FOLDER: /no/such/folder does not exist; correct the path, or in Docker",
         ),
     ),
 }

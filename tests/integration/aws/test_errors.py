@@ -67,12 +67,16 @@ def test_a_fault_of_the_command_line_ends_with_2(
     ("arguments", "message"),
     [
         (["statsu", "a-job"], "No such command 'statsu'. Did you mean 'status'?"),
+        (
+            ["--profile", "lab", "infra", "up", "--dry-run"],
+            "'infra' is a command: write it first, as in `submit_job.py infra up [OPTIONS]`",
+        ),
         (["frobnicate"], "No such command 'frobnicate'."),
         (["status"], "Missing argument 'JOB_ID...'."),
         (["wait"], "Missing argument 'JOB_ID...'."),
-        (["list"], "--job-queue: missing; give it, or a --stack with that output"),
-        ([*JOB], "--job-queue: missing; give it, or a --stack"),
-        ([*JOB, "--job-queue", "gpu"], "--job-definition: missing; give it, or a --stack"),
+        (["list"], "give it, or the stack that `infra up` made: --stack spikeinterface-cloud"),
+        ([*JOB], "--job-queue: missing; give it, or the stack"),
+        ([*JOB, "--job-queue", "gpu"], "--job-definition: missing; give it, or the stack"),
         (["list", "--status", "DONE", *PLACE[:2]], "'DONE' is not one of 'submitted'"),
     ],
 )
