@@ -9,6 +9,9 @@ from pathlib import PurePath
 #: the installed command
 COMMAND = "spikeinterface-cloud"
 
+#: the stack that `infra up` makes, unless another name is given
+DEFAULT_STACK = "spikeinterface-cloud"
+
 #: the script that does the same without an installation
 SCRIPT = "submit_job.py"
 

@@ -294,7 +294,7 @@ def submit(
     env : dict
         Any other setting of the job, by its variable.
     stack : str
-        CloudFormation stack, as made by `infra up`, with queue and definition.
+        CloudFormation stack with queue and definition; by default that of `infra up`.
     compute : str
         The stack's queue: `spot` (GPUs, the default), `on-demand` (GPUs) or `cpu`.
     job_queue : str

@@ -20,6 +20,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     option_group,
     poll_interval_option,
 )
+from spikeinterface_cloud.aws.program_name import DEFAULT_STACK
 
 #: the parameters of options that set a variable of the job
 VARIABLES = {
@@ -121,9 +122,10 @@ def _with_variable(
 
 _job_queue = _with_variable("--job-queue", "name or ARN; default: the stack's", metavar="NAME")
 _stack = _with_variable(
-    "--stack", "CloudFormation stack, as made by `infra up`, with queue and definition",
+    "--stack",
+    f"CloudFormation stack with queue and definition; default: {DEFAULT_STACK}",
     metavar="NAME",
-)  # fmt: skip
+)
 _compute = _with_variable(
     "--compute",
     "the stack's queue: GPUs on Spot (default) or on demand, or CPUs",

@@ -12,7 +12,7 @@ from spikeinterface_cloud.aws.infra.build_context import BuildContext, read_cont
 from spikeinterface_cloud.aws.infra.codebuild import BuildState
 from spikeinterface_cloud.aws.infra.stack import check_settled, our_stack
 from spikeinterface_cloud.aws.infra.status import StackStatus
-from spikeinterface_cloud.aws.program_name import command_line
+from spikeinterface_cloud.aws.program_name import DEFAULT_STACK, command_line
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import outputs_of
 from spikeinterface_cloud.aws_errors import AwsError
@@ -93,18 +93,18 @@ def plan(session: AwsSession, stack: str, *, gpu: bool) -> BuildPlan:
 def _outputs(session: AwsSession, name: str) -> dict[str, str]:
     cloudformation: CloudFormationClient = session.client("cloudformation")
     stack = our_stack(cloudformation, name)
+    up = command_line("infra", "up", "--stack", name)
     if stack is None:
-        create = command_line("infra", "up", "--stack", name)
         raise AwsError(
             f"there is no stack {name} in {cloudformation.meta.region_name}; create it with "
-            f"`{create}`, or check --stack, --region and --profile"
+            f"`{up}`, or check --stack, --region and --profile"
         )
     check_settled(stack)
     outputs = outputs_of(stack)
     if not all(outputs.get(key) for key in NEEDED):
         raise AwsError(
             f"the stack {name} has no build project, as an older version of this program made it; "
-            f"run `infra up --stack {name}`, then `infra build` again"
+            f"run `{up}`, then `infra build` again"
         )
     return outputs
 
@@ -204,8 +204,9 @@ def offer(found: StackStatus, region: str) -> Offer | None:
 def next_step(planned: BuildPlan) -> str:
     """Return what to do after the build, on one line."""
     if planned.defined_image == planned.image:
-        return f"jobs run it from now on; submit them with --stack {planned.stack}"
-    up = f"infra up --stack {planned.stack}"
-    if planned.defined_image.rpartition(":")[0] != planned.image.rpartition(":")[0]:
-        up += f" --parameter {planned.parameter}="
+        named = f"; submit them with --stack {planned.stack}"
+        return f"jobs run it from now on{named if planned.stack != DEFAULT_STACK else ''}"
+    own = planned.defined_image.rpartition(":")[0] == planned.image.rpartition(":")[0]
+    chosen = () if own else ("--parameter", f"{planned.parameter}=")
+    up = command_line("infra", "up", "--stack", planned.stack, *chosen)
     return f"jobs still run {planned.defined_image}; `{up}` makes them run the new image"

@@ -21,7 +21,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     poll_interval_option,
 )
 from spikeinterface_cloud.aws.cli.options import json_option, session_options
-from spikeinterface_cloud.aws.program_name import command_line
+from spikeinterface_cloud.aws.program_name import DEFAULT_STACK, command_line
 from spikeinterface_cloud.errors import INTERRUPTED
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 #: also read by a submission's `--stack`
 STACK_VARIABLE = "SPIKEINTERFACE_CLOUD_STACK"
-DEFAULT_STACK = "spikeinterface-cloud"
 
 #: the results bucket is named after the stack, the account and the region, in 63 characters
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
@@ -156,7 +155,8 @@ def up(
             raise
         with _continuing_on_aws(stack):
             up.carry_out(session, plan, poll_interval, lambda line: _echo_err([line]))
-        _echo_err([f"submit to it with --stack {stack}, or {STACK_VARIABLE}={stack} in .env"])
+        if stack != DEFAULT_STACK:
+            _echo_err([f"submit to it with --stack {stack}, or {STACK_VARIABLE}={stack} in .env"])
     found = _show_status(session, stack, as_json)
     if not yes and not as_json:
         _offer_build(session, stack, found, poll_interval)

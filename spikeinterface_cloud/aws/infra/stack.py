@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws.program_name import command_line
+from spikeinterface_cloud.aws.stack_outputs import is_missing_stack
 from spikeinterface_cloud.aws_errors import (
     AwsError,
-    error_code,
     hint,
     one_line,
     translate_stack_errors,
@@ -51,7 +51,7 @@ def find_stack(cloudformation: CloudFormationClient, name: str) -> StackTypeDef 
         try:
             return cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
-            if error_code(error) == "ValidationError" and "does not exist" in str(error):
+            if is_missing_stack(error):
                 return None
             raise
 

@@ -74,9 +74,9 @@ def test_a_fault_of_the_command_line_ends_with_2(
         (["frobnicate"], "No such command 'frobnicate'."),
         (["status"], "Missing argument 'JOB_ID...'."),
         (["wait"], "Missing argument 'JOB_ID...'."),
-        (["list"], "give it, or the stack that `infra up` made: --stack spikeinterface-cloud"),
-        ([*JOB], "--job-queue: missing; give it, or the stack"),
-        ([*JOB, "--job-queue", "gpu"], "--job-definition: missing; give it, or the stack"),
+        (["list"], "no stack spikeinterface-cloud; create it with `"),
+        ([*JOB], "no --job-queue and --job-definition are given, and us-east-1 has no stack"),
+        ([*JOB, "--job-queue", "gpu"], "or name another by --stack"),
         (["list", "--status", "DONE", *PLACE[:2]], "'DONE' is not one of 'submitted'"),
     ],
 )

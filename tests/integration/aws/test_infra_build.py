@@ -19,7 +19,7 @@ from spikeinterface_cloud.aws.infra.build import PREFIX
 from spikeinterface_cloud.aws.infra.build_context import FILES
 from spikeinterface_cloud.prices import AS_OF
 from tests.support.batch_server import AwsServer
-from tests.support.laptop import Laptop, wait_until
+from tests.support.laptop import PROGRAM, Laptop, wait_until
 from tests.support.template import TEMPLATE
 
 pytestmark = pytest.mark.integration
@@ -172,8 +172,8 @@ def test_the_gpu_image_has_its_own_tag_and_the_stack_moves_to_it_by_infra_up(
         "usd": pytest.approx(0.13),
     }
     assert done.stderr.endswith(
-        f"jobs still run {REPOSITORY}:0.0.9-gpu; `infra up --stack {STACK}` makes them run the new "
-        "image\n"
+        f"jobs still run {REPOSITORY}:0.0.9-gpu; `python {PROGRAM} infra up --stack {STACK}` makes "
+        "them run the new image\n"
     )
     [started] = succeeding.started
     variables = {each["name"]: each["value"] for each in started["environmentVariablesOverride"]}
@@ -217,7 +217,7 @@ def test_a_stack_that_an_older_version_made_is_updated_first(build: Run, aws: Aw
         1,
         "",
         "Error: the stack old has no build project, as an older version of this program made it; "
-        "run `infra up --stack old`, then `infra build` again\n",
+        f"run `python {PROGRAM} infra up --stack old`, then `infra build` again\n",
     )
 
 

@@ -149,7 +149,7 @@ def test_job_waits_for_earlier_ones(aws: AwsServer) -> None:
         ({"gpus": 0}, "Invalid value for gpus: 0 is not in the range", 2),
         ({"memory": "lots"}, "Invalid value for memory: 'lots' is not understood", 2),
         ({"compute": "gpu"}, "Invalid value for compute: 'gpu' is not one of", 2),
-        ({"job_queue": None}, "job_queue: missing; give it, or the stack that", 2),
+        ({"job_queue": None}, "no job_queue and job_definition are given, and us-east-1 has", 2),
         ({"priority": 1}, "priority: counts within a share only; give share_identifier", 2),
         ({"region": "us-moon-1"}, "region: .*us-moon-1", 2),
     ],

@@ -231,6 +231,19 @@ def test_queue_and_definition_come_from_the_stack(
     assert len(aws.named("DescribeStacks")) == 1
 
 
+def test_stack_of_infra_up_is_the_default(laptop: Laptop, aws: AwsServer) -> None:
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(StackName="spikeinterface-cloud", TemplateBody=json.dumps(STACK))
+    shown = laptop.run(*JOB, "--dry-run")
+    listed = laptop.run("list")
+    cloudformation.delete_stack(StackName="spikeinterface-cloud")
+    request = json.loads(shown.stdout)
+    assert (request["jobQueue"], request["jobDefinition"]) == (QUEUE, DEFINITION)
+    assert listed.returncode == 0, listed.stderr
+    refused = laptop.run(*JOB, "--dry-run")
+    assert "us-east-1 has no stack spikeinterface-cloud; create it with `" in refused.stderr
+
+
 def test_stack_is_not_queried_if_queue_and_definition_are_given(
     laptop: Laptop, aws: AwsServer, stack: str
 ) -> None:
