@@ -70,7 +70,7 @@ lint: $(VENV)/.test ## run ruff and mypy, check what GitHub reads, and build the
 docs: $(VENV)/.docs ## build the documentation as a site in site/
 	$(SITE)
 
-reference: $(VENV)/.test ## write the generated tables of docs/reference
+reference: $(VENV)/.test ## write the tables of docs/reference and the picture of the rooms
 	$(RUN) -m tools.write_reference
 
 # --strict: fail if a package cannot be looked up

@@ -1,7 +1,7 @@
 """Draw the rooms of the package for the documentation, from the imports as they are.
 
-A hook of mkdocs: each build of the site draws `media/rooms.svg`, so the picture cannot be outdated.
-Rooms stand on floors, and each arrow is an import. An arrow that follows from others is left out.
+`make reference` writes it; a test fails while `media/rooms.svg` is another. Rooms stand on floors,
+and each arrow is an import. An arrow that follows from others is left out.
 """
 
 import ast
@@ -9,9 +9,6 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "spikeinterface_cloud"
@@ -38,11 +35,9 @@ Graph = Mapping[str, frozenset[str]]
 Place = str | tuple[str, str, int]
 
 
-def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the picture to the files of the site."""
-    picture = draw(without_implied(imports(ROOT)))
-    files.append(File.generated(config, "media/rooms.svg", content=picture))
-    return files
+def rooms_picture() -> str:
+    """Return the picture as SVG."""
+    return draw(without_implied(imports(ROOT))) + "\n"
 
 
 def imports(root: Path) -> dict[str, frozenset[str]]:

@@ -1,4 +1,4 @@
-"""Write the generated parts of docs/reference: tables that the program itself knows.
+"""Write the generated parts of docs/reference, and the picture of the rooms.
 
     python -m tools.write_reference     or: make reference
 
@@ -25,8 +25,11 @@ from spikeinterface_cloud.errors import COMMAND_EXIT_CODES, EXIT_CODES
 from spikeinterface_cloud.results.layout import CONTENTS
 from spikeinterface_cloud.results.run_schema import RunJson
 from submit_job import program
+from tools.rooms_picture import rooms_picture
 
-FOLDER = Path(__file__).parents[1] / "docs" / "reference"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "reference"
+PICTURE = ROOT / "media" / "rooms.svg"
 
 PROGRAM = "spikeinterface-cloud"
 
@@ -412,7 +415,8 @@ def renew(text: str, writers: Mapping[str, Callable[[], str]]) -> str:
 
 
 def main() -> None:
-    """Write every page."""
+    """Write every page, and the picture of the rooms."""
+    PICTURE.write_text(rooms_picture(), encoding="utf-8")
     for name, writers in PAGES.items():
         page = FOLDER / name
         page.write_text(renew(page.read_text(encoding="utf-8"), writers), encoding="utf-8")

@@ -11,7 +11,8 @@ from spikeinterface_cloud import errors
 from spikeinterface_cloud.errors import COMMAND_EXIT_CODES, EXIT_CODES, CloudJobError
 from spikeinterface_cloud.results import layout
 from spikeinterface_cloud.results.layout import CONTENTS, is_comparison, is_managed, is_own_folder
-from tools.write_reference import FOLDER, PAGES, PART, commands, renew
+from tools.rooms_picture import rooms_picture
+from tools.write_reference import FOLDER, PAGES, PART, PICTURE, commands, renew
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,6 +21,10 @@ ROOT = Path(__file__).parents[2]
 def test_page_is_what_the_generator_writes(name: str) -> None:
     text = (FOLDER / name).read_text(encoding="utf-8")
     assert renew(text, PAGES[name]) == text, "run `make reference`"
+
+
+def test_picture_of_the_rooms_shows_the_imports() -> None:
+    assert rooms_picture() == PICTURE.read_text(encoding="utf-8"), "run `make reference`"
 
 
 def test_generated_part_that_was_edited_is_written_again() -> None:

@@ -70,7 +70,8 @@ def test_there_is_no_tool_to_build_with(image: str, program: str) -> None:
         r"^/(root|tmp|home|var/cache|var/log|var/lib/apt/lists|run/secrets)/.*\S{6}",
         r"/\.env$|/\.git/|\.whl$|/pip/",
         r"^/opt/spikeinterface-cloud/(?!(__pycache__/)?run_script\.|spikeinterface_cloud/(.*\.pyc?"
-        r"|prices\.json|config/catalog/snapshot\.json"
+        r"|py\.typed|prices\.json|config/catalog/snapshot\.json"
+        r"|results/run\.schema\.json|aws/infra/cloudformation\.yaml"
         r"|report/template/(report\.html|style\.css|script\.js))$)",
     ],
 )
