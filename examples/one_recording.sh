@@ -3,8 +3,8 @@
 #
 #   examples/one_recording.sh s3://my-lab-data/raw/session1 s3://my-lab-results/session1 results
 #
-# Queue and job definition come from the environment or from .env: SPIKEINTERFACE_CLOUD_STACK=my-stack, or
-# SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION.
+# Queue and job definition are those of the stack of `infra up`, unless the environment or .env names
+# SPIKEINTERFACE_CLOUD_STACK, or SPIKEINTERFACE_CLOUD_JOB_QUEUE and SPIKEINTERFACE_CLOUD_JOB_DEFINITION.
 set -eu
 [ $# -eq 3 ] || { echo "usage: $0 SOURCE TARGET FOLDER" >&2; exit 2; }
 source=$1 target=$2 folder=$3

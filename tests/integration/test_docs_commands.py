@@ -24,7 +24,6 @@ from tests.support.servers import S3Server, access_to, client_of
 
 pytestmark = pytest.mark.integration
 
-STACK = "spikeinterface-cloud"
 TIMEOUT_S = 120
 
 RUN = {page: [block for block in blocks(page) if block.mark == "run"] for page in PAGES}
@@ -62,7 +61,7 @@ def laptop(account: tuple[S3Server, str], tmp_path_factory: pytest.TempPathFacto
     command.chmod(0o755)
     laptop = Laptop(folder=folder, server=server)
     role = ("--parameter", f"BatchServiceRoleArn={arn}")
-    made = laptop.run("infra", "up", "--stack", STACK, *role, "--yes")
+    made = laptop.run("infra", "up", *role, "--yes")
     assert made.returncode == 0, made.stderr
     return laptop
 
@@ -74,7 +73,6 @@ def type_in(laptop: Laptop, script: str, folder: Path) -> tuple[int, str]:
         {
             "PATH": f"{laptop.folder}:{os.environ['PATH']}",
             "HOME": str(folder),
-            "SPIKEINTERFACE_CLOUD_STACK": STACK,
         }
     )
     with subprocess.Popen(
