@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -34,6 +34,9 @@ LEASE_S = 60.0
 
 #: between two renewals of the lock
 RENEW_INTERVAL_S = 5.0
+
+#: how long a failing network may keep a job from removing its lock
+RELEASE_S = 5.0
 
 #: a lock that was not renewed for this time is renewed before the next file is sent
 STALE_S = 7.0
@@ -171,15 +174,31 @@ class TargetLock:
         return first
 
     def release(self) -> None:
-        """Remove the lock, unless another job owns it."""
-        with suppress(CloudJobError):
-            found = self._read()
-            if found is None or found.owner != self._owner:
-                return
+        """Remove the lock, unless another job owns it; the log says if the network prevents it."""
+        deadline = time.monotonic() + RELEASE_S
+        while True:
             try:
-                self._storage.remove_object(self._location)
-            except TargetError:  # a role that may not delete
-                self._write(found.etag, released=True)
+                self._remove()
+                return
+            except CloudJobError as error:
+                if time.monotonic() > deadline:
+                    logger.warning(
+                        "%s could not be removed, so another job waits there for up to %d s: %s",
+                        self._location,
+                        LEASE_S,
+                        error,
+                    )
+                    return
+            time.sleep(POLL_INTERVAL_S)
+
+    def _remove(self) -> None:
+        found = self._read()
+        if found is None or found.owner != self._owner:
+            return
+        try:
+            self._storage.remove_object(self._location)
+        except TargetError:  # a role that may not delete
+            self._write(found.etag, released=True)
 
     def _acquire(self, lease_s: float) -> None:
         """Create the lock, or replace that of a job that is known to be gone."""

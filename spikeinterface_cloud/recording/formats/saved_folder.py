@@ -26,6 +26,7 @@ from spikeinterface_cloud.recording.formats.saved_schema import (
     ProbeGroupDescription,
     check_json,
 )
+from spikeinterface_cloud.recording.formats.zarr_metadata import refuse_pickled
 
 #: files that describe the traces, the newest version first
 DESCRIPTIONS = ("binary.json", "si_folder.json", "cached.json")
@@ -41,6 +42,8 @@ def refuse_pickles(folder: Path) -> None:
                 f"{file.name} among the properties of {folder.name} holds pickled Python objects, "
                 "which could run any program when loaded; save the recording without them"
             ) from error
+    for file in [*folder.glob(".zmetadata"), *folder.rglob(".zarray")]:
+        refuse_pickled(file.relative_to(folder.parent), json.loads(file.read_text()))
 
 
 def saved_folders(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ arrays, and unpickles arrays of Python objects.
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Annotated, Any, Literal
 
 import numcodecs
@@ -108,11 +108,7 @@ def check_store(
     """
     metadata = {name: _parse(name, read(name)) for name in metadata_files(names)}
     for name, content in metadata.items():
-        if _names_pickle(content):
-            raise RecordingError(
-                f"{name} declares pickled Python objects, which could run any program when "
-                "loaded; save the recording without them (NWB: as HDF5)"
-            )
+        refuse_pickled(name, content)
     described = {name: each for name, each in metadata.items() if name.name == ".zarray"}
     for name, content in metadata.items():
         if name.name == ".zmetadata":
@@ -132,6 +128,15 @@ def _parse(name: PurePosixPath, content: bytes) -> Any:
     if not isinstance(parsed, dict):
         raise RecordingError(f"{name} is not a JSON object, as Zarr's are; {COPY_AGAIN}")
     return parsed
+
+
+def refuse_pickled(name: PurePath, metadata: object) -> None:
+    """Raise `RecordingError` if the metadata in a file declare pickled objects."""
+    if _names_pickle(metadata):
+        raise RecordingError(
+            f"{name} declares pickled Python objects, which could run any program when loaded; "
+            "save the recording without them (NWB: as HDF5)"
+        )
 
 
 def _names_pickle(metadata: object) -> bool:

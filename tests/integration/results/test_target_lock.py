@@ -393,6 +393,27 @@ def test_failed_locking_leaves_no_lock_behind(
     assert not Storage(moto_s3.access).object_exists(host.results.target_location("claim.json"))
 
 
+@pytest.mark.parametrize(("times", "is_removed"), [(2, True), (1000, False)])
+def test_lock_is_removed_through_a_failing_network_or_said_to_stay(
+    moto_s3: S3Server,
+    proxied_s3: FaultProxy,
+    caplog: pytest.LogCaptureFixture,
+    times: int,
+    is_removed: bool,
+) -> None:
+    place = new_place(moto_s3)
+    storage = Storage(
+        replace(moto_s3, url=proxied_s3.url).access, timeouts=NetworkTimeouts(attempts=1)
+    )
+    lock = TargetLock(storage, place, batch_job("a"))
+    assert lock.take()
+    removal = Fault(kind="status", times=times, matches=lambda each: each.method == "DELETE")
+    proxied_s3.inject(removal)
+    lock.release()
+    assert Storage(moto_s3.access).object_exists(place) is not is_removed
+    assert ("could not be removed, so another job waits" in caplog.text) is not is_removed
+
+
 def start_holding(
     server: S3Server, bucket: str, folder: Path, program: str = HOLDING
 ) -> subprocess.Popen[str]:
