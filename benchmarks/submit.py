@@ -1,4 +1,4 @@
-"""How fast `submit_job.py` starts, and submits, beside `import click` and `aws batch submit-job`.
+"""How fast `spikeinterface-cloud` starts and submits, beside `click` and `aws batch submit-job`.
 
     python benchmarks/submit.py [--rounds 5]
 
@@ -23,6 +23,7 @@ from table import Taken, measure, print_head, print_milliseconds  # noqa: E402
 
 from tests.support.batch_server import DEFINITION, QUEUE, aws_server  # noqa: E402
 from tests.support.servers import ACCESS_KEY, REGION, SECRET_KEY  # noqa: E402
+from tests.support.wheel import build_wheel, install  # noqa: E402
 
 PROGRAM = ROOT / "submit_job.py"
 AWS = Path(sys.executable).with_name("aws")
@@ -45,6 +46,7 @@ def main(rounds: int) -> None:
     """Print the rows of submission."""
     with tempfile.TemporaryDirectory() as name, aws_server() as server:
         folder = Path(name)
+        (folder / "sources").mkdir()
         server.client("s3").create_bucket(Bucket=BUCKET)
         environment = {
             "HOME": name,
@@ -53,9 +55,17 @@ def main(rounds: int) -> None:
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_DEFAULT_REGION": REGION,
         }
-        print_head("start", "submit_job", "click")
+        installed = Path(install(build_wheel(folder / "sources"), folder, sys.executable))
+        print_head("start", "ours", "click")
         compare(
-            "--help",
+            "spikeinterface-cloud --help",
+            [installed, "--help"],
+            [installed.with_name("python"), "-c", "import click"],
+            environment,
+            (folder, rounds * TURNS, "<= 1.50"),
+        )
+        compare(
+            "submit_job.py --help",
             [sys.executable, PROGRAM, "--help"],
             [sys.executable, "-c", "import click"],
             environment,

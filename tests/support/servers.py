@@ -213,7 +213,11 @@ def running(command: list[str], url: str, stop: signal.Signals = signal.SIGTERM)
         yield url
     finally:
         process.send_signal(stop)
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # it waits for a connection that somebody keeps open
+            process.kill()
+            process.wait(timeout=30)
 
 
 def _wait_until_answers(url: str, process: subprocess.Popen[bytes]) -> None:

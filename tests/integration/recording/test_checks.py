@@ -295,9 +295,10 @@ def test_the_number_of_sampled_chunks_is_limited(
 def test_unreadable_samples_are_refused(tmp_path: Path, simulated: BaseRecording) -> None:
     """Looking at all of them ends in one line as well."""
     folder = write_zarr_folder(tmp_path / "a.zarr", simulated)
+    recording = open_recording(folder, "zarr", {})  # which looks at the chunks
     (folder / "traces_seg0" / "1.0").write_bytes(b"damaged")
     with pytest.raises(RecordingError, match="the samples cannot all be read") as raised:
-        map_all_chunks(open_recording(folder, "zarr", {}), len_of, "how many are there")
+        map_all_chunks(recording, len_of, "how many are there")
     assert "\n" not in str(raised.value)
 
 
