@@ -7,12 +7,10 @@ with yes. The account has the stack of `infra up` and a recording; moto starts n
 from __future__ import annotations
 
 import os
-import pty
 import shlex
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +21,6 @@ from tests.support.laptop import Laptop
 from tests.support.servers import S3Server, access_to, client_of
 
 pytestmark = pytest.mark.integration
-
-TIMEOUT_S = 120
 
 RUN = {page: [block for block in blocks(page) if block.mark == "run"] for page in PAGES}
 FILE_MARK = "file: "
@@ -68,31 +64,8 @@ def laptop(account: tuple[S3Server, str], tmp_path_factory: pytest.TempPathFacto
 
 def type_in(laptop: Laptop, script: str, folder: Path) -> tuple[int, str]:
     """Run a script in a shell on a terminal; return exit code and output."""
-    ours, theirs = pty.openpty()
-    environment = laptop._environment(
-        {
-            "PATH": f"{laptop.folder}:{os.environ['PATH']}",
-            "HOME": str(folder),
-        }
-    )
-    with subprocess.Popen(
-        ["bash", "-euxo", "pipefail", "-c", script],  # noqa: S607 -- the reader's shell
-        cwd=folder,
-        env=environment,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        os.close(theirs)
-        deadline = time.monotonic() + TIMEOUT_S
-        while process.poll() is None and time.monotonic() < deadline:
-            os.write(ours, b"y\n")
-            time.sleep(0.1)
-        process.kill()
-        output, _ = process.communicate(timeout=10)
-    os.close(ours)
-    return process.returncode, output
+    shell = replace(laptop, folder=folder, program=("bash", "-euxo", "pipefail", "-c"))
+    return shell.answer("y", script, env={"PATH": f"{laptop.folder}:{os.environ['PATH']}"})
 
 
 @pytest.mark.parametrize(

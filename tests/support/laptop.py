@@ -99,7 +99,8 @@ class Laptop:
                     ours, f"{reply}\n".encode()
                 )  # a question for a secret drops what came early
                 time.sleep(0.2)
-            output, _ = process.communicate(timeout=1)
+            process.kill()
+            output, _ = process.communicate(timeout=10)
         os.close(ours)
         return process.returncode, output
 
