@@ -21,6 +21,7 @@ from spikeinterface_cloud.recording.access import forbidden, permission_error
 from spikeinterface_cloud.recording.formats.hdf5 import check_codecs, install_maxwell_plugin
 from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.header_checks import check_headers
+from spikeinterface_cloud.recording.formats.ibl import read_ibl
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
 from spikeinterface_cloud.recording.formats.nwb_series import check_series, with_unique_ids
 from spikeinterface_cloud.recording.formats.readers import Reader, check_reader, likely_data_type
@@ -99,6 +100,8 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
 def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
     if reader.name == "binary" and location.is_dir():
         recording = open_saved_folder(location)
+    elif reader.name == "cbin_ibl":
+        recording = read_ibl(location, kwargs)
     elif reader.name == "nwb":
         electrode_ids = check_series(location, kwargs["electrical_series_path"])
         recording = reader.function(file_path=location, **_without_time_vector(kwargs))

@@ -17,7 +17,6 @@ import zarr
 from neo import rawio
 from probeinterface.neuropixels_tools import parse_spikeglx_meta
 from spikeinterface.core.binaryrecordingextractor import BinaryRecordingSegment
-from spikeinterface.extractors.cbin_ibl import CBinIblRecordingSegment
 from spikeinterface.extractors.mcsh5extractors import MCSH5RecordingSegment
 from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordingSegment
 from spikeinterface.extractors.nwbextractors import NwbRecordingSegment, NwbTimeSeriesSegment
@@ -30,6 +29,7 @@ from spikeinterface_cloud.recording.clock.timestamps import (
     Timestamps,
     from_counts,
 )
+from spikeinterface_cloud.recording.formats.mtscomp_recording import MtscompSegment
 
 FileTimes = Timestamps | BlockTimes | SampleTimes
 
@@ -47,8 +47,8 @@ def file_times(segment: Any, rate_hz: float) -> list[FileTimes]:
             times.append(_nwb(segment))
         case MCSH5RecordingSegment():
             times.append(_mcs(segment._stream["ChannelDataTimeStamps"][()]))
-        case CBinIblRecordingSegment():
-            times.append(_spikeglx(segment, Path(segment._cbuffer.cdata.name), rate_hz))
+        case MtscompSegment():
+            times.append(_spikeglx(segment, segment.meta_path, rate_hz))
         case NeoRecordingSegment():
             times.append(_neo(segment, rate_hz))
         case BinaryRecordingSegment():  # of a SpikeGLX probe that neo cannot read

@@ -4,7 +4,6 @@ Most readers take the length of the file for the length of the recording, and it
 header, without comparing either.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,8 +53,6 @@ def check_headers(reader: Reader, recording: Any) -> None:
                     check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
         case "openephys":
             _check_open_ephys(recording)
-        case "cbin_ibl":
-            _check_cbin_rate(Path(recording._kwargs["folder_path"]), recording)
         case "zarr":
             for segment in range(recording.get_num_segments()):
                 check_chunks(recording._root[f"traces_seg{segment}"])
@@ -106,19 +103,6 @@ def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) ->
             f"{rate:g} Hz last {expected_s:.6g} s, but fileTimeSecs is {duration_s:.6g} s, "
             f"which implies {n_samples / duration_s:.6g} Hz; replace it with the meta file that "
             "belongs to this file, or correct it"
-        )
-
-
-def _check_cbin_rate(folder: Path, recording: Any) -> None:
-    file = Path(recording._kwargs["cbin_file_path"]).with_suffix(".ch")
-    if not file.is_file():
-        return
-    index_rate = json.loads(file.read_text()).get("sample_rate")
-    rate_hz = float(recording.sampling_frequency)
-    if index_rate and rates_differ(float(index_rate), rate_hz):
-        raise RecordingError(
-            f"{file.name} says that {folder.name} was sampled at {float(index_rate):g} Hz, and its "
-            f"meta file says {rate_hz:g} Hz; put the files that belong together into the folder"
         )
 
 

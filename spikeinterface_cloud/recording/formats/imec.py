@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,16 @@ from spikeinterface.extractors.neuropixels_utils import (
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.header_checks import check_spikeglx_file
+from spikeinterface_cloud.recording.formats.mtscomp_recording import MtscompRecording
 from spikeinterface_cloud.recording.formats.spikeglx import (
     SpikeGlxFile,
     parse_name,
     stream_files,
 )
 from spikeinterface_cloud.recording.messages import add_note, channel_ranges
+
+#: the channels of a shank that IBL split off, by their numbers before that
+SHANK_CHANNELS = "snsSaveChanSubset_orig"
 
 #: keys that have to be the same in all files of a stream
 PROBE_SETTINGS = ("imroTbl", "snsSaveChanSubset", "imAiRangeMax", "imMaxInt", "imSampRate")
@@ -53,9 +58,15 @@ class ImecHeader:
         return int(self.probe.get_contact_count())
 
     @property
+    def first_sample(self) -> int:
+        """The first sample of the file on the clock of the run."""
+        return int(self.meta.get("firstSample", 0))
+
+    @property
     def channel_names(self) -> list[str]:
         """The names of all columns, the sync words included."""
-        return [entry.split(";")[0] for entry in _entries(self.meta["snsChanMap"])][1:]
+        names = [entry.split(";")[0] for entry in _entries(self.meta["snsChanMap"])][1:]
+        return _saved(names, self.meta)
 
     @property
     def gains_uv(self) -> npt.NDArray[np.float64]:
@@ -77,7 +88,7 @@ class ImecHeader:
     def unused(self) -> npt.NDArray[np.bool_]:
         """Mask of the AP channels that the header marks as not used (reference, switched off)."""
         sites = self.meta.get("snsGeomMap") or self.meta.get("snsShankMap", "")
-        flags = [entry.split(":")[-1] for entry in _entries(sites)[1:]]
+        flags = _saved([entry.split(":")[-1] for entry in _entries(sites)[1:]], self.meta)
         if len(flags) != self.n_channels:
             return np.zeros(self.n_channels, dtype=bool)
         return np.array([flag == "0" for flag in flags], dtype=bool)
@@ -86,8 +97,19 @@ class ImecHeader:
 def read_header(meta_file: Path) -> ImecHeader:
     """Read the meta file of an imec binary file."""
     meta = parse_spikeglx_meta(meta_file)
-    probe = probeinterface.read_spikeglx(meta_file)
+    probe = _read_probe(meta_file, meta)
     return ImecHeader(file=meta_file, meta=meta, probe=probe, n_saved=int(meta["nSavedChans"]))
+
+
+def _read_probe(meta_file: Path, meta: Mapping[str, str]) -> Probe:
+    """Read the contacts of a header; IBL's for one shank of four count its channels from 0."""
+    if SHANK_CHANNELS not in meta:
+        return probeinterface.read_spikeglx(meta_file)
+    with TemporaryDirectory() as folder:
+        original = Path(folder, meta_file.name)
+        lines = {**meta, "snsSaveChanSubset": meta[SHANK_CHANNELS]}
+        original.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        return probeinterface.read_spikeglx(original)
 
 
 def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseRecording | None:
@@ -167,6 +189,8 @@ def header_files(recording: BaseRecording) -> list[Path]:
                 for file in source.get_binary_description()["file_paths"]
             ]
             return beside if all(file.is_file() for file in beside) else []
+        case MtscompRecording():
+            return [source.segments[0].meta_path]
         case _:
             return []
 
@@ -192,8 +216,14 @@ def read_imec(meta_files: Sequence[Path], prefix: str) -> BaseRecording:
         dtype="int16",
         num_channels=first.n_saved,
         channel_ids=[f"{prefix}{name}" for name in first.channel_names],
-        t_starts=[int(header.meta.get("firstSample", 0)) / rate for header in headers],
+        t_starts=[header.first_sample / rate for header in headers],
     )
+    return ap_channels(all_columns, headers)
+
+
+def ap_channels(all_columns: BaseRecording, headers: Sequence[ImecHeader]) -> BaseRecording:
+    """Return the AP channels among all columns of a stream, with gains, probe and shifts."""
+    first = headers[0]
     all_columns.set_property("channel_name", first.channel_names)
     is_sync = np.char.startswith(first.channel_names, "SY")
     recording = all_columns.select_channels(all_columns.channel_ids[~is_sync])
@@ -251,3 +281,14 @@ def follow_headers(recording: BaseRecording, headers: Sequence[ImecHeader]) -> N
 def _entries(table: str) -> list[str]:
     """Split a table in a meta file: `(384,384,1)(AP0;0:0)` has two entries."""
     return re.findall(r"\(([^)]*)\)", table)
+
+
+def _saved(entries: list[str], meta: Mapping[str, str]) -> list[str]:
+    """Return those of the channels of a shank, whose header still lists all of the probe."""
+    if SHANK_CHANNELS not in meta:
+        return entries
+    numbers: list[int] = []
+    for part in meta[SHANK_CHANNELS].split(","):
+        first, _, last = part.partition(":")
+        numbers += range(int(first), int(last or first) + 1)
+    return [entries[number] for number in numbers if number < len(entries)]

@@ -17,6 +17,9 @@ NAME = re.compile(
     r"\.(?P<stream>imec\d*\.(?:ap|lf)|nidq|obx\d*)(?:\.obx)?\.(?P<ending>bin|meta|cbin|ch)"
 )
 
+#: what IBL puts into the name of each file that it publishes, another one into each
+UUID = re.compile(r"\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.\w+$)", re.IGNORECASE)
+
 #: names of the LFP band, as its files and as its reader spell it
 IBL_LFP_BANDS = ("lf", "lp")
 
@@ -140,6 +143,16 @@ def _require_meta(files: Sequence[SpikeGlxFile]) -> None:
             )
 
 
+def without_uuid(name: PurePosixPath) -> PurePosixPath:
+    """Remove the UUID that IBL puts into the names of published files.
+
+    >>> name = "a.imec0.ap.0a1b2c3d-0123-4567-89ab-0123456789ab.cbin"
+    >>> without_uuid(PurePosixPath("probe00", name)).as_posix()
+    'probe00/a.imec0.ap.cbin'
+    """
+    return name.with_name(UUID.sub("", name.name))
+
+
 def ibl_files(names: Sequence[PurePosixPath], kwargs: Mapping[str, object]) -> list[PurePosixPath]:
     """Return the .cbin, .ch and .meta of the AP band of the one probe among `names`."""
     band = str(kwargs.get("stream_name") or "ap")
@@ -148,24 +161,49 @@ def ibl_files(names: Sequence[PurePosixPath], kwargs: Mapping[str, object]) -> l
             "READ_RECORDING_KWARGS names the LFP band, which contains no spikes; leave stream_name "
             "out to read the AP band"
         )
-    compressed = [name for name in names if name.suffix == ".cbin" and f".{band}." in name.name]
-    if not compressed:
-        others = ", ".join(name.name for name in names if name.suffix == ".cbin") or "none"
-        raise RecordingError(
-            f"there is no file of the AP band (*.{band}.cbin) here; .cbin files: {others}; name "
-            "the folder of the AP band, or of an uncompressed run with DATA_TYPE=spikeglx"
+    if band != "ap" or kwargs.get("load_sync_channel"):
+        raise SettingsError(
+            "READ_RECORDING_KWARGS: only the AP band is sorted, without its sync words; leave "
+            "stream_name and load_sync_channel out"
         )
+    compressed = [name for name in names if name.suffix == ".cbin" and ".ap." in name.name]
+    if not compressed:
+        raise RecordingError(_no_compressed_band(names))
     if len(compressed) > 1:
         raise SettingsError(_several_bands(compressed))
     [samples] = compressed
-    parts = [samples.with_suffix(ending) for ending in (".ch", ".meta")]
-    for part in parts:
-        if part not in names:
-            raise RecordingError(
-                f"{samples} cannot be read without {part.name}; put it beside it, and name their "
-                "folder as the source"
-            )
-    return [samples, *parts]
+    return [samples, *(_part(samples, ending, names) for ending in (".ch", ".meta"))]
+
+
+def _part(samples: PurePosixPath, ending: str, names: Sequence[PurePosixPath]) -> PurePosixPath:
+    """Return the file of that ending that belongs to a .cbin, whatever its UUID."""
+    part = without_uuid(samples).with_suffix(ending)
+    matches = [name for name in names if without_uuid(name) == part]
+    if not matches:
+        raise RecordingError(
+            f"{samples} cannot be read without {part.name}; put it beside it, and name their "
+            "folder as the source"
+        )
+    if len(matches) > 1:
+        listing = ", ".join(name.name for name in matches)
+        raise SettingsError(
+            f"{samples.name} has several {ending} files: {listing}; name a folder with only the "
+            "one that belongs to it as the source"
+        )
+    return matches[0]
+
+
+def _no_compressed_band(names: Sequence[PurePosixPath]) -> str:
+    raw = [file for name in names if (file := parse_name(name)) and file.ending == "bin"]
+    if raw:
+        return f"{raw[0].path.name} is not compressed, which another reader opens: " + (
+            "set DATA_TYPE=spikeglx"
+        )
+    others = ", ".join(name.name for name in names if name.suffix == ".cbin") or "none"
+    return (
+        f"there is no file of the AP band (*.ap.cbin) here; .cbin files: {others}; name the folder "
+        "of the AP band"
+    )
 
 
 def _several_bands(compressed: Sequence[PurePosixPath]) -> str:

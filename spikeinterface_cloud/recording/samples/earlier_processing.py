@@ -13,12 +13,12 @@ from typing import Any
 from spikeinterface.core import BaseRecording, BinaryRecordingExtractor
 from spikeinterface.core.binaryfolder import BinaryFolderRecording
 from spikeinterface.core.zarrextractors import ZarrRecordingExtractor, super_zarr_open
-from spikeinterface.extractors.cbin_ibl import CompressedBinaryIblExtractor
 from spikeinterface.extractors.neoextractors.spikeglx import SpikeGLXRecordingExtractor
 from spikeinterface.extractors.nwbextractors import NwbRecordingExtractor
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.imec import header_files, source_recording
+from spikeinterface_cloud.recording.formats.mtscomp_recording import MtscompRecording
 from spikeinterface_cloud.recording.samples.units import remove_gains
 
 #: names of the classes that read folders saved by SpikeInterface
@@ -54,12 +54,9 @@ def check_earlier_processing(recording: BaseRecording, notes: list[str]) -> None
             _check_spikeinterface(recording, _steps(source), notes)
         case BinaryRecordingExtractor() if _provenance_file(source).is_file():
             _check_spikeinterface(recording, _steps(source), notes)
-        case SpikeGLXRecordingExtractor() | BinaryRecordingExtractor():
+        case SpikeGLXRecordingExtractor() | BinaryRecordingExtractor() | MtscompRecording():
             headers = [file.read_text(errors="replace") for file in header_files(source)]
             _check_catgt(recording, headers, notes)
-        case CompressedBinaryIblExtractor():
-            header = Path(source._kwargs["cbin_file_path"]).with_suffix(".meta")
-            _check_catgt(recording, [header.read_text(errors="replace")], notes)
         case NwbRecordingExtractor() if source.electrical_series_path.startswith("processing/"):
             _note_doubt(recording, notes)
 
