@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.support.dandi_stand_in.handler import Handler
+from tests.support.dandi_stand_in.handler import Bare, Refusal
 from tests.support.dandi_stand_in.records import (
     OWNER_KEY,
     PENDING_KEY,
@@ -16,6 +15,7 @@ from tests.support.dandi_stand_in.records import (
     Asset,
     Fault,
 )
+from tests.support.dandi_stand_in.zarr import ZarrHandler
 
 CREATED = "2024-01-02T03:04:05.678901Z"
 
@@ -29,27 +29,11 @@ ASSET = rf"(?:/api|{DANDISET}versions/{VERSION})/assets/(?P<asset>{UUID})/"
 PATH = re.compile(r"(?:/?\.?[A-z0-9(),&\s#+~_=-])+")
 
 
-class Refusal(Exception):
-    """An error response of the API: an object with the detail, or any other body."""
-
-    def __init__(self, status: int, body: object) -> None:
-        super().__init__(status)
-        self.status = status
-        self.body = {"detail": body} if isinstance(body, str) else body
-
-
-class Bare:
-    """A body that is a text in JSON, not an object."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
 #: bodies that are no JSON
 PAGE = "<!doctype html><html><head><title>Not Found</title></head><body></body></html>"
 
 
-class ApiHandler(Handler):
+class ApiHandler(ZarrHandler):
     """The API."""
 
     server_name = "api"
@@ -65,6 +49,8 @@ class ApiHandler(Handler):
         rf"{ASSET}download/": "download",
         r"/api/users/me/": "me",
         rf"{DANDISET}users/": "owners",
+        rf"/api/zarr/(?P<zarr>{UUID})/": "zarr",
+        rf"/api/zarr/(?P<zarr>{UUID})/files/": "zarr_files",
     }
     changes: ClassVar[dict[str, str]] = {
         r"/api/uploads/initialize/": "initialize_upload",
@@ -78,7 +64,7 @@ class ApiHandler(Handler):
         """Answer with JSON or a redirect."""
         address = urlsplit(self.path)
         if self.fault is Fault.UNAVAILABLE:
-            self._send_json(503, {"detail": "Service unavailable."}, {"Retry-After": "1"})
+            self.send_json(503, {"detail": "Service unavailable."}, {"Retry-After": "1"})
             return
         try:
             self.user = self._user()
@@ -97,7 +83,7 @@ class ApiHandler(Handler):
                 self.send(refusal.status, {"Content-Type": "text/html"})
             else:
                 body = refusal.body.text if isinstance(refusal.body, Bare) else refusal.body
-                self._send_json(refusal.status, body)
+                self.send_json(refusal.status, body)
 
     def info(self) -> None:
         """Describe the archive; the client's first request."""
@@ -117,7 +103,7 @@ class ApiHandler(Handler):
             "cli-bad-versions": [],
             "instance_config": {"instance_name": "STAND-IN"},
         }
-        self._send_json(200, body)
+        self.send_json(200, body)
 
     def token(self) -> None:
         """Return the key to its owner."""
@@ -125,7 +111,7 @@ class ApiHandler(Handler):
             raise Refusal(401, "Authentication credentials were not provided.")
         if self.user == PENDING_KEY:
             raise Refusal(403, {"detail": "User is not approved."})
-        self._send_json(200, self.user)
+        self.send_json(200, self.user)
 
     def dandiset(self, dandiset: str) -> None:
         """A dandiset and its most recent versions."""
@@ -145,14 +131,14 @@ class ApiHandler(Handler):
             "most_recent_published_version": published[-1] if published else None,
             "draft_version": self._version(dandiset, "draft"),
         }
-        self._send_json(200, body)
+        self.send_json(200, body)
 
     def version(self, dandiset: str, version: str) -> None:
         """One version."""
         if version not in self._versions(dandiset):
             raise Refusal(404, "Not found.")
         errors: dict[str, Any] = {"asset_validation_errors": [], "version_validation_errors": []}
-        self._send_json(200, self._version(dandiset, version) | errors)
+        self.send_json(200, self._version(dandiset, version) | errors)
 
     def list_assets(self, dandiset: str, version: str) -> None:
         """A page of a version's assets."""
@@ -173,38 +159,35 @@ class ApiHandler(Handler):
                 for asset in found[(page - 1) * size : page * size]
             ],
         }
-        self._send_json(200, body)
+        self.send_json(200, body)
 
     def metadata(self, **names: str) -> None:
         """The metadata of an asset."""
-        self._send_json(200, self._metadata(self._asset(**names)))
+        self.send_json(200, self._metadata(self._asset(**names)))
 
     def asset_info(self, **names: str) -> None:
         """The row of an asset in the list, and its metadata."""
         asset = self._asset(**names)
-        self._send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
+        self.send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
 
     def download(self, **names: str) -> None:
         """Redirect to the store, by a URL signed for GET."""
         asset = self._asset(**names)
-        if asset.file is None:
+        if asset.is_zarr:
             raise Refusal(400, "Unable to provide download link for zarr assets.")
-        signature = uuid.uuid4().hex
-        self.archive.signatures[signature] = asset.key
-        query = urlencode({"X-Amz-Expires": 21600, "X-Amz-Signature": signature})
-        self.send(302, {"Location": f"{self.archive.blob_url(asset)}?{query}"})
+        self.send(302, {"Location": self.archive.sign(asset.key)})
 
     def me(self) -> None:
         """The account of the key."""
         if self.user is None:
             raise Refusal(401, "Authentication credentials were not provided.")
-        self._send_json(200, self._account(self.user))
+        self.send_json(200, self._account(self.user))
 
     def owners(self, dandiset: str) -> None:
         """The accounts that may change a dandiset."""
         self._versions(dandiset)
         name = USERS[OWNER_KEY]
-        self._send_json(200, [{"username": name, "name": name.title(), "email": None}])
+        self.send_json(200, [{"username": name, "name": name.title(), "email": None}])
 
     def initialize_upload(self) -> None:
         """Start an upload; the response contains the URLs for its parts."""
@@ -224,22 +207,22 @@ class ApiHandler(Handler):
             raise Refusal(400, {"contentSize": ["Ensure this value is at least 1."]})
         status, answer = self.archive.uploads.initialize(dandiset, etag, size)
         if status == 409:
-            self._send_json(status, "Blob already exists.", {"Location": answer})
+            self.send_json(status, "Blob already exists.", {"Location": answer})
             return
-        self._send_json(status, answer)
+        self.send_json(status, answer)
 
     def complete_upload(self, upload: str) -> None:
         """Complete an upload."""
         if not self.archive.uploads.is_under_way(upload):
             raise Refusal(404, "Not found.")
         parts = json.loads(self.content)["parts"]
-        self._send_json(200, self.archive.uploads.complete(upload, parts))
+        self.send_json(200, self.archive.uploads.complete(upload, parts))
 
     def validate_upload(self, upload: str) -> None:
         """Turn an upload into a blob."""
         if not self.archive.uploads.is_under_way(upload):
             raise Refusal(404, "Not found.")
-        self._send_json(*self.archive.uploads.validate(upload))
+        self.send_json(*self.archive.uploads.validate(upload))
 
     def add_asset(self, dandiset: str, version: str, replaced: str | None = None) -> None:
         """Add a blob to the draft, or replace one."""
@@ -267,7 +250,7 @@ class ApiHandler(Handler):
             if asset is not present:
                 archive.replaced.append(present)
         archive.assets.append(asset)
-        self._send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
+        self.send_json(200, _row(asset) | {"metadata": self._metadata(asset)})
 
     def _account(self, key: str) -> dict[str, Any]:
         name = USERS[key]
@@ -337,18 +320,14 @@ class ApiHandler(Handler):
             "contentSize": asset.size_bytes,
             "contentUrl": [
                 f"{self.archive.asset_url(asset)}download/",
-                self.archive.blob_url(asset),
+                self.archive.content_url(asset),
             ],
             "digest": asset.digests,
             "access": [{"schemaKey": "AccessRequirements", "status": status}],
-            "encodingFormat": "application/x-nwb",
+            "encodingFormat": "application/x-zarr" if asset.is_zarr else "application/x-nwb",
             "schemaVersion": "0.7.0",
             "blobDateModified": CREATED,
         }
-
-    def _send_json(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
-        described = {"Content-Type": "application/json"} | (headers or {})
-        self.send(status, described, json.dumps(body).encode())
 
 
 def _in_version(assets: list[Asset], dandiset: str, version: str) -> list[Asset]:
@@ -383,8 +362,8 @@ def _row(asset: Asset) -> dict[str, Any]:
     """Return an asset as the API lists it."""
     return {
         "asset_id": asset.identifier,
-        "blob": asset.content if asset.file else None,
-        "zarr": None if asset.file else asset.content,
+        "blob": None if asset.is_zarr else asset.content,
+        "zarr": asset.content if asset.is_zarr else None,
         "path": asset.path,
         "size": asset.size_bytes,
         "created": CREATED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,12 +14,30 @@ if TYPE_CHECKING:
     from tests.support.dandi_stand_in.archive import DandiStandIn
 
 
+class Bare:
+    """A body that is a text in JSON, not an object."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+class Refusal(Exception):
+    """An error response of the API: an object with the detail, or any other body."""
+
+    def __init__(self, status: int, body: object) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = {"detail": body} if isinstance(body, str) else body
+
+
 class Handler(BaseHTTPRequestHandler):
     """Answers requests, and records each."""
 
     protocol_version = "HTTP/1.1"
     timeout = 30
     server_name: ClassVar[ServerName]
+    #: the key of the request
+    user: str | None = None
 
     def __init__(self, archive: DandiStandIn, *arguments: Any) -> None:
         self.archive = archive
@@ -72,3 +91,8 @@ class Handler(BaseHTTPRequestHandler):
         self.begin(status, headers, len(body))
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def send_json(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
+        """Send a short response in JSON."""
+        described = {"Content-Type": "application/json"} | (headers or {})
+        self.send(status, described, json.dumps(body).encode())

@@ -40,15 +40,18 @@ class Fault(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Asset:
-    """A file, or the name of a Zarr folder, in a version of a dandiset."""
+    """A file, or a Zarr, in a version of a dandiset."""
 
     dandiset: str
     version: str
     path: str
-    #: None for a Zarr folder
+    #: None for a Zarr
     file: Path | None
     size_bytes: int
-    digests: dict[str, str]
+    #: that of a Zarr is None until the archive has computed it
+    digests: dict[str, Any]
+    #: that a Zarr is; None if only its name is there
+    folder: Path | None = None
     identifier: str = field(default_factory=lambda: str(uuid.uuid4()))
     #: id of its blob or Zarr folder
     content: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -58,11 +61,18 @@ class Asset:
     @property
     def etag(self) -> str:
         """DANDI's digest, which is also the ETag of the blob."""
-        return self.digests["dandi:dandi-etag"]
+        return str(self.digests["dandi:dandi-etag"])
+
+    @property
+    def is_zarr(self) -> bool:
+        """Whether it is a Zarr, not a blob."""
+        return self.file is None
 
     @property
     def key(self) -> str:
-        """The key of its blob in the bucket."""
+        """The key of its blob in the bucket, or the prefix of its entries without a slash."""
+        if self.is_zarr:
+            return f"zarr/{self.content}"
         return f"blobs/{self.content[:3]}/{self.content[3:6]}/{self.content}"
 
 
