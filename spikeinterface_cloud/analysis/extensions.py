@@ -71,6 +71,9 @@ METRICS = [
 #: nearest neighbors are left out, which take three times as long as these together
 COMPONENT_METRICS = ["mahalanobis", "d_prime", "silhouette"]
 
+#: a job that is repeated gives the same numbers
+METRIC_PARAMETERS = {"sd_ratio": {"random_slices_kwargs": {"seed": 0}}}
+
 #: every extension, each after those that it depends on
 EXTENSIONS: Extensions = {
     **TEMPLATES,
@@ -79,7 +82,10 @@ EXTENSIONS: Extensions = {
     "template_similarity": {},
     **PRINCIPAL_COMPONENTS,
     "template_metrics": {},
-    "quality_metrics": {"metric_names": [*METRICS, *COMPONENT_METRICS]},
+    "quality_metrics": {
+        "metric_names": [*METRICS, *COMPONENT_METRICS],
+        "metric_params": METRIC_PARAMETERS,
+    },
 }
 
 #: SpikeInterface holds the components of all units at once, for metrics that need them
@@ -114,7 +120,12 @@ def compute_extensions(analyzer: si.SortingAnalyzer, memory_bytes: int) -> None:
             analyzer.compute("template_metrics", verbose=False)
         else:
             logger.info("no template metrics: they are defined in microvolts, and there is no gain")
-        analyzer.compute("quality_metrics", metric_names=names, verbose=False)
+        analyzer.compute(
+            "quality_metrics",
+            metric_names=names,
+            metric_params=METRIC_PARAMETERS,
+            verbose=False,
+        )
 
 
 def compute_template_similarity(analyzer: si.SortingAnalyzer) -> None:

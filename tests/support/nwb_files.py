@@ -25,6 +25,8 @@ class NwbLayout:
     positions: np.ndarray | str | None = "probe"
     #: names of the electrode groups, which divide the channels in order
     groups: tuple[str, ...] = ("probe0",)
+    #: whether the electrodes have the recording's `inter_sample_shift`
+    with_sample_shifts: bool = False
     #: seconds; ignored with `timestamps`
     starting_time: float = 0.0
     #: seconds of each sample, instead of a rate
@@ -79,13 +81,18 @@ def _add_electrodes(nwbfile: NWBFile, recording: BaseRecording, layout: NwbLayou
     if positions is not None:
         nwbfile.add_electrode_column("rel_x", "micrometers")
         nwbfile.add_electrode_column("rel_y", "micrometers")
+    shifts = recording.get_property("inter_sample_shift") if layout.with_sample_shifts else None
+    if shifts is not None:
+        nwbfile.add_electrode_column("inter_sample_shift", "fractions of a sample")
     n_channels = recording.get_num_channels()
     for channel in range(n_channels):
         group = groups[channel * len(groups) // n_channels]
-        place: dict[str, float] = {}
+        columns: dict[str, float] = {}
         if positions is not None:
-            place = {"rel_x": positions[channel, 0], "rel_y": positions[channel, 1]}
-        nwbfile.add_electrode(group=group, location="CA1", **place)
+            columns = {"rel_x": positions[channel, 0], "rel_y": positions[channel, 1]}
+        if shifts is not None:
+            columns["inter_sample_shift"] = shifts[channel]
+        nwbfile.add_electrode(group=group, location="CA1", **columns)
     return nwbfile.create_electrode_table_region(list(range(n_channels)), "all electrodes")
 
 

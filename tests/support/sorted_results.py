@@ -39,6 +39,14 @@ def read_record(results: Path) -> dict[str, Any]:
     return content
 
 
+def upload(client: Any, path: Path, bucket: str, key: str) -> None:
+    """Upload a file, or every file of a folder below `key`."""
+    if path.is_file():
+        client.upload_file(str(path), bucket, key)
+    else:
+        upload_folder(client, path, bucket, key)
+
+
 def upload_folder(client: Any, folder: Path, bucket: str, prefix: str) -> None:
     """Upload every file of `folder` to the bucket, below `prefix`."""
     for file in sorted(folder.rglob("*")):
