@@ -36,6 +36,7 @@ from spikeinterface_cloud.array_job import manifest_entry, read_settings
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
+from spikeinterface_cloud.exports.archive import archive
 from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
@@ -247,6 +248,8 @@ def run_pipeline(job: Job, previous: PreviousRun) -> None:
     """Fetch the recording and run the sorters, except for what an earlier attempt has done."""
     job.results.clear_previous_run()
     opened = fetch_and_open(job)
+    if previous.archive is not None:
+        archive(opened.as_read, previous.archive, job.record)
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
     sortings = {}

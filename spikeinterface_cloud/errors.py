@@ -35,7 +35,8 @@ EXIT_CODES: Mapping[int, ExitCode] = {
         "use the image that has the sorter, `--gpus 1` for Kilosort4, or a larger instance",
     ),
     70: ExitCode(
-        "one or more sorters failed; the results of the others are at the target",
+        "one or more sorters failed; the results of the others are at the target. Or the archive "
+        "of the recording differed from it when it was read back, and was deleted",
         "read the sorters' logs and run.json",
     ),
     73: ExitCode(
@@ -120,6 +121,12 @@ class UnavailableError(CloudJobError):
 
 class SortingError(CloudJobError):
     """One or more sorters failed; the results of the others are published (70)."""
+
+    exit_code = 70
+
+
+class ArchiveError(CloudJobError):
+    """The archive of the recording differs from it (70)."""
 
     exit_code = 70
 

@@ -31,13 +31,13 @@ def fingerprints(
         "read_recording_kwargs": settings.read_recording_kwargs,
         "n_frames": settings.sub_recording_n_frames,
         "probe_file": settings.probe_file,
-        "preprocessing": _preprocessing(settings, tasks),
         "versions": versions(),
     }
+    preprocessed = {**recording, "preprocessing": _preprocessing(settings, tasks)}
     sorters = {
         task.sorter: _digest(
             {
-                **recording,
+                **preprocessed,
                 "sorter": task.sorter,
                 "parameters": task.completed_parameters,
                 "sorter_version": task.version,
@@ -45,8 +45,14 @@ def fingerprints(
         )
         for task in tasks
     }
+    archive = settings.archive != "none"
     asked_for = [list(sorters.items()), sorted(settings.exports), settings.target_dandiset]
-    return Fingerprints(job=_digest(asked_for), sorters=sorters)
+    return Fingerprints(
+        job=_digest([*asked_for, settings.archive] if archive else asked_for),
+        sorters=sorters,
+        recording=_digest(recording),
+        archive=archive,
+    )
 
 
 def _identity(source: FoundSource, settings: JobSettings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from spikeinterface_cloud.aws.cli.click_sections import DEFAULT_COMMAND, OTHER_S
 from spikeinterface_cloud.aws.infra.template import TEMPLATE_FILE
 from spikeinterface_cloud.aws.python_api import Job, submit
 from spikeinterface_cloud.config.catalog.snapshot import Snapshot, load_snapshot
-from spikeinterface_cloud.config.settings import settings_table
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import COMMAND_EXIT_CODES, EXIT_CODES
 from spikeinterface_cloud.results.layout import CONTENTS
 from spikeinterface_cloud.results.run_schema import RunJson
@@ -96,6 +96,15 @@ def command_exit_codes() -> str:
 def results_tree() -> str:
     """Return the files of the results."""
     return table(("path", "content"), [(code(path), text) for path, text in CONTENTS.items()])
+
+
+def settings_table() -> str:
+    """Return the variables of the job."""
+    rows = [
+        (f"`{name.upper()}`", str(field.description))
+        for name, field in JobSettings.model_fields.items()
+    ]
+    return table(("variable", "meaning"), rows)
 
 
 # ----- run.json -----------------------------------------------------------------------------------

@@ -91,6 +91,13 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
             "TEST_SUB_RECORDING_N_FRAMES: has no effect alone, and the whole recording would be "
             "sorted; set TEST_WITH_SUB_RECORDING=true as well"
         )
+    if given.get("ARCHIVE", "").lower() == "zarr" and _is_true(
+        given.get("TEST_WITH_SUB_RECORDING", "false")
+    ):
+        yield (
+            "ARCHIVE: the first frames are no archive of the recording; leave "
+            "TEST_WITH_SUB_RECORDING or ARCHIVE out"
+        )
     if _lies_within(given.get("RESULTS_FOLDER"), given.get("SOURCE_FOLDER")):
         yield (
             f"RESULTS_FOLDER: {given['RESULTS_FOLDER']} is in the source itself, which results "

@@ -16,6 +16,10 @@ USER_INFO = re.compile(r"(?<=://)[^\s/?#\"']+@")
 SIGNED_QUERY = re.compile(r"\?[^\s\"']*(?:[Ss]ignature|[Tt]oken)=[^\s\"']*")
 
 
+#: of the results: the recording itself, compressed (`ARCHIVE=zarr`)
+ARCHIVE = "recording.zarr"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class S3Location:
     """A folder or an object in a bucket."""
@@ -107,6 +111,19 @@ S3_HOST = re.compile(
 S3_CONSOLE = re.compile(
     r"(?:[a-z0-9-]+\.)*console\.(?:aws\.amazon|amazonaws-us-gov|amazonaws)\.(?:com|cn)"
 )
+
+
+def mixed_with(source: object, target: S3Location) -> str | None:
+    """Return how results at the target would be mixed with the recording; None if they would not.
+
+    >>> results = S3Location(bucket="lab", key="results")
+    >>> mixed_with(results.child("recording.zarr"), results)
+    'the results whose archive is the source'
+    """
+    if target.is_within(source):
+        return "the source itself" if target == source else "in the source itself"
+    is_archive = isinstance(source, S3Location) and source.is_within(target.child(ARCHIVE))
+    return "the results whose archive is the source" if is_archive else None
 
 
 def is_path(text: str) -> bool:

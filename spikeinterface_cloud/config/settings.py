@@ -6,6 +6,7 @@ that a laptop refuses a bad job before an instance is paid for.
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -25,6 +26,7 @@ from spikeinterface_cloud.config.locations import (
     SimulatedRecording,
     Source,
     mask_signatures,
+    mixed_with,
     parse_dandi,
     parse_s3,
 )
@@ -156,6 +158,11 @@ class JobSettings(BaseModel):
         BeforeValidator(parse_lowercase_names),
         AfterValidator(reject_duplicates),
     ] = Field(default=(), description="any of `nwb`, `phy`")
+    archive: Annotated[Literal["none", "zarr"], BeforeValidator(str.lower)] = Field(
+        default="none",
+        description="`zarr`: keep the recording as it was read, compressed without loss, beside "
+        "the results",
+    )
     target_aws_s3_bucket: str | None = Field(
         default=None, description="results go to this bucket; unset: to the results folder only"
     )
@@ -271,16 +278,12 @@ class JobSettings(BaseModel):
             for name in self.sorters_kwargs
             if name not in self.sorters
         ]
-        try:
-            mixed = self.target is not None and self.target.is_within(self.source)
-        except ValueError:  # a location that cannot be read is a problem of its own
-            mixed = False
-        if mixed:
-            where = "the source itself" if self.target == self.source else "in the source itself"
-            problems.append(
-                f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not be "
-                "mixed with recordings; name another folder"
-            )
+        with suppress(ValueError):  # a location that cannot be read is a problem of its own
+            if self.target and (where := mixed_with(self.source, self.target)):
+                problems.append(
+                    f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not "
+                    "be mixed with recordings; name another folder"
+                )
         if self.target_dandiset is not None:
             problems += self._not_for_dandi()
         return problems
@@ -364,15 +367,6 @@ SECRETS = frozenset(
 def variable_names() -> list[str]:
     """Return every variable of this program, in the order of the contract."""
     return [name.upper() for name in JobSettings.model_fields]
-
-
-def settings_table() -> str:
-    """Return the variables as a Markdown table, for the reference."""
-    rows = [
-        f"| `{name.upper()}` | {field.description} |"
-        for name, field in JobSettings.model_fields.items()
-    ]
-    return "\n".join(["| variable | meaning |", "|---|---|", *rows])
 
 
 def _describe(problem: Any) -> str:

@@ -50,9 +50,7 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     inputs are left out, impossible gains are removed, probes that share positions are moved apart,
     and samples that are in two segments are cut off one of them.
     """
-    _check_not_empty(recording)
-    recording = at_rate_of_timestamps(recording)
-    _check_shape(recording)
+    recording = check_header(recording)
     notes = opening_notes(recording)
     check_earlier_processing(recording, notes)
     recording, unreadable = readable_part(recording)
@@ -72,6 +70,14 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     _note_structure(recording, notes)
     notes += describe_clock(clock_of(recording))
     return recording, notes
+
+
+def check_header(recording: BaseRecording) -> BaseRecording:
+    """Return the recording at the rate of its timestamps; refuse what cannot be a recording."""
+    _check_not_empty(recording)
+    recording = at_rate_of_timestamps(recording)
+    _check_shape(recording)
+    return recording
 
 
 def _check_not_empty(recording: BaseRecording) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import spikeinterface as si
 
-from spikeinterface_cloud.recording.checks import check_recording
+from spikeinterface_cloud.recording.checks import check_header, check_recording
 from spikeinterface_cloud.recording.load import first_frames, open_recording, open_streamed_nwb
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.simulated import simulate
@@ -22,6 +22,8 @@ class OpenedRecording:
     """A recording that passed all checks."""
 
     recording: si.BaseRecording
+    #: as the file holds it, before anything was corrected
+    as_read: si.BaseRecording
     #: channels, rate, duration, gain, probe, ... for `run.json`
     summary: Mapping[str, Any]
     #: corrections and doubts, a sentence each
@@ -50,12 +52,16 @@ def open_source(
         recording = first_frames(recording, n_frames)
         if ground_truth is not None:
             ground_truth = ground_truth.frame_slice(0, recording.get_num_samples(0))
+    recording = check_header(recording)
+    # checks replace gains and probes in place
+    as_read = recording.select_channels(recording.channel_ids)
     recording, notes = check_recording(recording)
     for note in notes:
         logger.warning("%s", note)
     logger.info("recording: %s", " ".join(str(recording).split()))
     return OpenedRecording(
         recording=recording,
+        as_read=as_read,
         summary=asdict(summarize(recording)),
         notes=notes,
         ground_truth=ground_truth,

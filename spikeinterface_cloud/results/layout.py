@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from spikeinterface_cloud.config.locations import ARCHIVE
 from spikeinterface_cloud.errors import TargetError
 
 RECORD = "run.json"
@@ -17,6 +18,9 @@ LOG = "run.log"
 NEW_LOG = ".run.log"
 REPORT = "report.html"
 COMPARISON = "comparison"
+#: in the folder of the archive, which is named in config.locations: identifies the recording, and
+#: lists the files
+ARCHIVED = "archive.json"
 #: the lock of a target: names the job that writes to it
 CLAIM = "claim.json"
 
@@ -82,6 +86,9 @@ CONTENTS: Mapping[str, str] = {
     f"{COMPARISON}/{CONSENSUS}/": "units that two or more sorters found: "
     '`spikeinterface.load("comparison/consensus")`',
     f"{COMPARISON}/<sorter>{ACCURACY}": "where the true units are known: the accuracy of each",
+    f"{ARCHIVE}/": "with `ARCHIVE=zarr`: the recording as it was read, compressed without loss: "
+    '`spikeinterface.load("recording.zarr")`',
+    f"{ARCHIVE}/{ARCHIVED}": "identifies the recording and lists the files; written last",
     CLAIM: "the lock of the target while a job writes to it",
 }
 
@@ -168,7 +175,7 @@ def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
                 f"RESULTS_FOLDER: {results_folder / name} is a folder, where the job has to write "
                 "a file; move it away, or give the job a folder of its own"
             )
-    for name in (*sorters, COMPARISON):
+    for name in (*sorters, COMPARISON, ARCHIVE):
         folder = results_folder / name
         if os.path.lexists(folder) and not folder.is_dir():  # a link to an unmounted disk, too
             raise TargetError(

@@ -3,7 +3,8 @@
 Results belong to another job if
 
 - a sorter's folder has a `completed.json` that is not one of this job's (another fingerprint, a
-  sorter that this job does not run, or another version of this program), or
+  sorter that this job does not run, or another version of this program),
+- `recording.zarr/archive.json` is of another recording, or
 - `run.json` is of another job and lists a sorter, not as failed, whose files are still there.
 
 Everything else does not block. Finished sorters of this job are resumed, whichever attempt left
@@ -14,6 +15,7 @@ are replaced. A run that was refused, or whose sorters failed, left only records
 import logging
 
 from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
+from spikeinterface_cloud.config.locations import ARCHIVE
 from spikeinterface_cloud.errors import SourceError, TargetError
 from spikeinterface_cloud.results.completion import read_completion
 from spikeinterface_cloud.results.folder import Results
@@ -33,7 +35,10 @@ def check_other_jobs(results: Results, job: Fingerprints, *, overwrite: bool) ->
     str
         A description of the results to remove, for the table of checks.
     """
-    found = {tree: _describe_other_job(tree, job) for tree in results_trees(results)}
+    trees = results_trees(results)
+    for tree in trees if job.archive else ():
+        _check_archive_replaceable(tree)
+    found = {tree: _describe_other_job(tree, job) for tree in trees}
     descriptions = {tree: description for tree, description in found.items() if description}
     if descriptions and not overwrite:
         results.stop_publishing()
@@ -60,7 +65,9 @@ def remove_other_jobs(results: Results, job: Fingerprints) -> None:
             continue
         logger.warning("removing the results of another job (%s) from %s", description, tree)
         try:
-            tree.clear(_sorters_in(tree, tree.read_record(), job))
+            tree.clear(
+                _sorters_in(tree, tree.read_record(), job), archive=_is_other_archive(tree, job)
+            )
         except TargetError:
             results.stop_publishing()
             raise
@@ -75,12 +82,13 @@ def _describe_other_job(tree: ResultsTree, job: Fingerprints) -> str | None:
             for sorter in _sorters_in(tree, record, job)
             if _is_of_another_job(tree, sorter, record, job)
         ]
+        folders += [ARCHIVE] if _is_other_archive(tree, job) else []
     except SourceError as error:
         logger.warning("%s; results of another job would not be noticed", error)
         return None
     if not folders:
         return None
-    named = ", ".join(f"{sorter}/" for sorter in folders)
+    named = ", ".join(f"{folder}/" for folder in folders)
     if record is None:
         return f"{named}; no run.json, so that job is running or was killed"
     identifier = f" {record.run_identifier}" if record.run_identifier else ""
@@ -100,6 +108,27 @@ def _is_of_another_job(
         return False
     listed = any(run.sorter == sorter and run.outcome != "failed" for run in record.sorters)
     return listed and any(map(is_managed, tree.paths_below(sorter)))
+
+
+def _is_other_archive(tree: ResultsTree, job: Fingerprints) -> bool:
+    if not tree.has_archive():
+        return False
+    archived = tree.read_archive()
+    return archived is None or archived.fingerprint != job.recording
+
+
+def _check_archive_replaceable(tree: ResultsTree) -> None:
+    """Refuse a folder of the archive's name that this program has not written."""
+    try:
+        is_foreign = not tree.has_archive() and bool(tree.paths_below(ARCHIVE))
+    except SourceError as error:  # the role may only write
+        logger.warning("%s; a folder of the archive's name would not be noticed", error)
+        return
+    if is_foreign:
+        raise TargetError(
+            f"{tree}/{ARCHIVE} is not of this program, and ARCHIVE=zarr would replace it; move it "
+            f"away, or give this job another folder ({tree.variable})"
+        )
 
 
 def _sorters_in(tree: ResultsTree, record: RunJson | None, job: Fingerprints) -> list[str]:

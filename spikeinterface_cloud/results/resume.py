@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.results.archive_folder import ArchiveFolder
 from spikeinterface_cloud.results.completion import Completion
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, REPORT
@@ -29,6 +30,10 @@ class Fingerprints:
     job: str
     #: of everything that decides a sorter's result, by sorter
     sorters: Mapping[str, str]
+    #: of everything that decides what an archive of the recording holds
+    recording: str = ""
+    #: whether the job is asked for such an archive
+    archive: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +45,8 @@ class PreviousRun:
     folders: Sequence[SorterFolder]
     #: of a complete and successful run of this job; None without one
     record: RunJson | None
+    #: the archive of the recording; None if the job is not asked for one
+    archive: ArchiveFolder | None = None
 
     def execution_order(self) -> list[SorterFolder]:
         """Return the sorters with those last that only have to be analyzed.
@@ -61,11 +68,16 @@ def find_previous(results: Results, fingerprints: Fingerprints) -> PreviousRun:
     for sorter, completion in found.items():
         state = "is complete" if completion.analyzed else "has its sorting, without an analysis"
         logger.info("%s %s from %s", sorter, state, f"{completion.completed:%Y-%m-%d %H:%M:%S}Z")
-    complete = [folder.earlier is not None and folder.earlier.analyzed for folder in folders]
+    archive = ArchiveFolder(fingerprints.recording, results) if fingerprints.archive else None
+    complete = [archive is None or archive.load_state(), *_complete(folders)]
     record = _record(results, fingerprints.job) if all(complete) else None
     if record is not None and _is_older(record, list(found.values())):
         record = None
-    return PreviousRun(results=results, folders=folders, record=record)
+    return PreviousRun(results=results, folders=folders, record=record, archive=archive)
+
+
+def _complete(folders: Sequence[SorterFolder]) -> list[bool]:
+    return [folder.earlier is not None and folder.earlier.analyzed for folder in folders]
 
 
 def reuse(results: Results, previous: PreviousRun) -> None:
@@ -77,6 +89,7 @@ def reuse(results: Results, previous: PreviousRun) -> None:
     content = previous.record.model_dump(mode="json")
     record.source = content["source"] or {}
     record.recording = content["recording"] or {}
+    record.archive = content["archive"]
     record.preprocessing = content["preprocessing"] or {}
     record.sorters = [
         folder.earlier.sorter_run() for folder in previous.folders if folder.earlier is not None

@@ -47,6 +47,7 @@ class RunRecord:
     error: str | None = None
     source: Mapping[str, Any] = field(default_factory=dict)
     recording: Mapping[str, Any] = field(default_factory=dict)
+    archive: Mapping[str, Any] | None = None
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     sorters: list[SorterRun] = field(default_factory=list)
     exports: list[ExportRun] = field(default_factory=list)

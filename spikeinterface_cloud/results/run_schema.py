@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class _Entry(BaseModel):
@@ -69,6 +69,20 @@ class RecordingEntry(_Entry):
     groups: dict[str, int] = Field(description="number of channels in each shank or group")
     notes: list[str] = Field(
         description="what was corrected and what you should know, a sentence each"
+    )
+
+
+class ArchiveEntry(_Entry):
+    """The recording as it was read, compressed without loss; compared with it sample by sample."""
+
+    path: str = Field(description="path in the results")
+    codec: str = Field(description="the compression of the samples")
+    size_bytes: int = Field(ge=0, description="size of all its files")
+    uncompressed_bytes: int = Field(ge=0, description="size of all samples in memory")
+    ratio: float = Field(ge=0, description="how many times smaller the samples are")
+    n_files: int = Field(ge=0, description="number of its files")
+    omitted_properties: list[str] = Field(
+        description="properties of channels that Zarr cannot hold, as they are Python objects"
     )
 
 
@@ -226,7 +240,7 @@ class CostEntry(_Entry):
 class RunJson(_Entry):
     """One job: its settings, how it ended, and what it needed."""
 
-    schema_version: Literal[4] = Field(description="version of this schema")
+    schema_version: Literal[5] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
     exit_code: int | None = Field(description="of the job: see the reference of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")
@@ -248,6 +262,7 @@ class RunJson(_Entry):
     )
     source: SourceEntry | None = Field(description="null: the job ended before it was found")
     recording: RecordingEntry | None = Field(description="null: the job ended before it was open")
+    archive: ArchiveEntry | None = Field(description="null: `ARCHIVE` did not ask for one")
     preprocessing: PreprocessingEntry | None = Field(description="null: the job ended before it")
     sorters: list[SorterEntry] = Field(description="the sorters that have run, in order")
     exports: list[ExportEntry] = Field(description="what `EXPORTS` and `TARGET_DANDISET` asked for")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.locations import ARCHIVE, S3Location
+from spikeinterface_cloud.results.archive_folder import Archived, read_archived, remove_archive
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import (
+    ARCHIVED,
     COMPARISON,
     COMPLETED,
     LOG,
@@ -56,8 +58,24 @@ class ResultsTree(ABC):
         """Remove this program's files from the sorter's folder, except `completed.json`."""
         self.remove([f"{sorter}/{path}" for path in self.paths_below(sorter) if is_managed(path)])
 
-    def clear(self, sorters: Sequence[str]) -> None:
-        """Remove this program's files; those that identify a job go last."""
+    def read_archive(self) -> Archived | None:
+        """Read what identifies the archive of a recording; None if it is of another version."""
+        content = self.read(f"{ARCHIVE}/{ARCHIVED}")
+        return None if content is None else read_archived(content)
+
+    def has_archive(self) -> bool:
+        """Return whether this program has written, or begun to write, an archive."""
+        return self.exists(f"{ARCHIVE}/{ARCHIVED}")
+
+    def remove_archive(self) -> None:
+        """Remove the archive; the file that identifies it goes last."""
+        paths = sorted(self.paths_below(ARCHIVE), key=lambda path: path == ARCHIVED)
+        self.remove([f"{ARCHIVE}/{path}" for path in paths])
+
+    def clear(self, sorters: Sequence[str], *, archive: bool = False) -> None:
+        """Remove this program's files, and the `archive`; those that identify a job go last."""
+        if archive and self.has_archive():
+            self.remove_archive()
         for sorter in sorters:
             self.remove_files_of(sorter)
         compared = filter(is_comparison, self.paths_below(COMPARISON))
@@ -103,6 +121,9 @@ class _LocalTree(ResultsTree):
 
     def remove_files_of(self, sorter: str) -> None:
         remove_managed(self._folder / sorter)
+
+    def remove_archive(self) -> None:
+        remove_archive(self._folder)
 
 
 class _TargetTree(ResultsTree):

@@ -3,6 +3,7 @@
 import logging
 
 from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
+from spikeinterface_cloud.config.locations import ARCHIVE
 from spikeinterface_cloud.errors import CloudJobError
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import (
@@ -36,6 +37,8 @@ def is_result(path: str) -> bool:
     (True, False)
     """
     folder, _, rest = path.partition("/")
+    if folder == ARCHIVE and rest:
+        return True
     if folder == COMPARISON:
         return is_comparison(rest)
     return path in (LOG, REPORT) or (folder in load_snapshot().sorters and is_managed(rest))

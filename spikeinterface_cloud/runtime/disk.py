@@ -17,6 +17,9 @@ WRITTEN_FACTOR = 1.3
 #: the same and the files that are fetched, where these are as large as the samples
 DISK_FACTOR = 1 + WRITTEN_FACTOR
 
+#: space for the archive of the recording, by the size of the samples: compression rarely does worse
+ARCHIVE_FACTOR = 0.7
+
 #: a disk with less than that is full
 FULL_BELOW_BYTES = 1024 * 1024
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from spikeinterface_cloud.config.locations import LocalFolder, Source
+from spikeinterface_cloud.config.locations import ARCHIVE, LocalFolder, Source
 from spikeinterface_cloud.errors import SettingsError, TargetError, UnavailableError
 from spikeinterface_cloud.runtime.disk import room_for_results
 
@@ -46,6 +46,11 @@ def check_apart(results_folder: Path, source: Source) -> None:
     # unlike those of pathlib, these functions never raise: the check of the source says more
     path, results = (Path(os.path.realpath(each)) for each in (source.path, results_folder))
     is_beside = os.path.isfile(path) and results == path.parent  # noqa: PTH113
+    if path.is_relative_to(results / ARCHIVE):
+        raise SettingsError(
+            f"RESULTS_FOLDER: {results_folder} holds the source as its {ARCHIVE}, which a job may "
+            "replace; name another folder"
+        )
     if is_beside or results.is_relative_to(path):
         raise SettingsError(
             f"RESULTS_FOLDER: {results_folder} is in the source itself, which results must not be "

@@ -49,6 +49,17 @@ def test_what_decides_no_result_makes_no_other_job(changed: dict[str, str]) -> N
     assert of(**changed) == of()
 
 
+def test_archive_makes_another_job_with_the_same_sorters_and_recording() -> None:
+    with_archive = of(ARCHIVE="zarr")
+    assert with_archive.job != of().job
+    assert with_archive.sorters == of().sorters
+    assert with_archive.recording == of().recording
+    assert with_archive.archive
+    assert not of(ARCHIVE="none").archive
+    assert of(PREPROCESSING="none", SORTERS="simple").recording == of().recording
+    assert of(PROBE_FILE="probe.json").recording != of().recording
+
+
 @pytest.mark.parametrize(
     "changed",
     [

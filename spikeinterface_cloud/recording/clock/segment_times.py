@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from spikeinterface.core.channelsaggregationrecording import ChannelsAggregationRecordingSegment
 from spikeinterface.core.channelslice import ChannelSliceRecordingSegment
 from spikeinterface.core.frameslicerecording import FrameSliceRecordingSegment
@@ -45,6 +46,37 @@ def sample_times(
     if parent is None:
         return _times_of_file(segment, sampling_frequency_hz, start, stop)
     return sample_times(parent, sampling_frequency_hz, start, stop)
+
+
+def times_of_frames(segment: Any, sampling_frequency_hz: float) -> Callable[[int, int], Floats]:
+    """Return a function that gives the times of frames: those in the file, if it has them all.
+
+    It takes the first frame and the end frame, and returns seconds.
+    """
+    times = sample_times(segment, sampling_frequency_hz)
+    source = source_segment(segment)
+
+    def fitted(start: int, stop: int) -> Floats:
+        return times.at(np.arange(start, stop))
+
+    if source.get_num_samples() != segment.get_num_samples():
+        return fitted
+    stored = next(
+        (
+            each.read
+            for each in file_times(source, sampling_frequency_hz)
+            if isinstance(each, Timestamps) and each.origin == times.origin
+        ),
+        None,
+    )
+    if stored is None:
+        return fitted
+
+    def read(start: int, stop: int) -> Floats:
+        found = np.asarray(stored(start, stop), dtype="float64")
+        return np.concatenate([found, fitted(start + len(found), stop)])
+
+    return read
 
 
 def source_segment(segment: Any) -> Any:

@@ -54,7 +54,7 @@ def sample_chunks(recording: BaseRecording) -> list[Chunk]:
 
 
 def map_all_chunks(
-    recording: BaseRecording, function: Callable[[Chunk], Result], searched: str
+    recording: BaseRecording, function: Callable[[Chunk], Result], searched: str, n_jobs: int = 1
 ) -> list[Result]:
     """Apply `function`, which has to be picklable, to each chunk of the recording, in order.
 
@@ -62,6 +62,8 @@ def map_all_chunks(
     ----------
     searched
         what the function looks for, for the log
+    n_jobs
+        number of processes
     """
     logger.info("checking every sample for %s", searched)
     executor = TimeSeriesChunkExecutor(
@@ -72,7 +74,7 @@ def map_all_chunks(
         handle_returns=True,
         job_name="check every sample",
         chunk_duration="1s",  # otherwise each segment is read as a whole
-        n_jobs=1,
+        n_jobs=n_jobs,
     )
     try:
         results: list[Result] = executor.run()

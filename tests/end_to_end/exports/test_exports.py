@@ -24,7 +24,7 @@ from tests.support.job import (
 )
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.servers import S3Server
-from tests.support.sorted_results import files_with, keys_below
+from tests.support.sorted_results import download_folder, files_with, keys_below
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting]
 
@@ -64,7 +64,7 @@ def uploaded(
     tmp_path_factory: pytest.TempPathFactory, rclone_s3: S3Server, dandi: DandiStandIn
 ) -> Job:
     rclone_s3.client.create_bucket(Bucket=BUCKET)
-    target = {"TARGET_AWS_S3_BUCKET": BUCKET, "SORTERS": ",".join(SORTERS)}
+    target = {"TARGET_AWS_S3_BUCKET": BUCKET, "SORTERS": ",".join(SORTERS), "ARCHIVE": "zarr"}
     settings = variables(dandi, TARGET) | s3_access(rclone_s3.url) | target
     return run_job(tmp_path_factory.mktemp("job"), settings)
 
@@ -84,6 +84,28 @@ def test_exports_are_at_the_target(uploaded: Job, rclone_s3: S3Server) -> None:
     for sorter in SORTERS:
         assert f"{sorter}/units.nwb" in keys
         assert f"{sorter}/phy/params.py" in keys
+
+
+def test_compressed_recording_is_at_the_target(
+    uploaded: Job, rclone_s3: S3Server, simulated: Simulated, tmp_path: Path
+) -> None:
+    folder = download_folder(
+        rclone_s3.client, BUCKET, "recording.zarr", tmp_path / "recording.zarr"
+    )
+    archived = si.load(folder)
+    np.testing.assert_array_equal(archived.get_traces(), simulated.recording.get_traces())
+    np.testing.assert_allclose(archived.get_times()[[0, -1]], [50.0, 60.0 - 1 / 30000.0])
+    np.testing.assert_allclose(
+        archived.get_channel_gains(), simulated.recording.get_channel_gains()
+    )
+    np.testing.assert_array_equal(
+        archived.get_channel_locations(), simulated.recording.get_channel_locations()
+    )
+    entry = uploaded.record["archive"]
+    assert entry["codec"] == "wavpack"
+    assert entry["uncompressed_bytes"] == 300_000 * 16 * 2
+    assert len([file for file in folder.rglob("*") if file.is_file()]) == entry["n_files"] + 1
+    assert entry["ratio"] == pytest.approx(entry["uncompressed_bytes"] / entry["size_bytes"], 0.05)
 
 
 def test_archive_has_the_units_at_their_path(uploaded: Job, dandi: DandiStandIn) -> None:

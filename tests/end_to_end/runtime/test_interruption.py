@@ -208,6 +208,23 @@ def test_unreachable_server_does_not_delay_the_exit(
     assert "publishing failed as well" in interrupted.job.log
 
 
+def test_job_that_is_stopped_while_it_writes_the_archive_leaves_none_of_it(tmp_path: Path) -> None:
+    variables = {
+        "TEST_WITH_TOY_RECORDING": "true",
+        "READ_RECORDING_KWARGS": '{"durations": [60.0], "num_channels": 32}',
+        "SORTERS": "simple",
+        "ARCHIVE": "zarr",
+    }
+    interrupted = interrupt(tmp_path, variables, "archive ...", patience_s=0.0)
+    assert_left_in_time(interrupted)
+    assert sorted(file.name for file in interrupted.job.results.iterdir()) == [
+        "report.html",
+        "run.json",
+        "run.log",
+    ]
+    assert interrupted.job.record["archive"] is None
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("library", ["numpy", "scipy"])
 def test_job_that_is_stopped_while_it_imports_ends_with_75(

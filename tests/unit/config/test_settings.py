@@ -19,10 +19,10 @@ from spikeinterface_cloud.config.settings import (
     AwsSettings,
     DandiAccess,
     JobSettings,
-    settings_table,
     variable_names,
 )
 from spikeinterface_cloud.errors import SettingsError
+from tools.write_reference import settings_table
 
 GOOD = {
     "AWS_S3_BUCKET": "lab-data",
@@ -169,6 +169,19 @@ def test_empty_variable_counts_as_unset() -> None:
                 "TARGET_AWS_S3_BUCKET_FOLDER": "raw/session1/results",
             },
             "is in the source itself",
+        ),
+        (
+            {
+                "AWS_S3_BUCKET_FOLDER": "session1/recording.zarr",
+                "TARGET_AWS_S3_BUCKET": "lab-data",
+                "TARGET_AWS_S3_BUCKET_FOLDER": "session1",
+            },
+            "s3://lab-data/session1 is the results whose archive is the source",
+        ),
+        ({"ARCHIVE": "zar"}, "ARCHIVE: input should be 'none' or 'zarr', got 'zar'"),
+        (
+            {"ARCHIVE": "zarr", "TEST_WITH_SUB_RECORDING": "true"},
+            "ARCHIVE: the first frames are no archive of the recording; leave",
         ),
         (
             {

@@ -81,6 +81,14 @@ def test_results_beside_the_source_file_are_refused(session: Path) -> None:
     check_apart(session / "results", source)
 
 
+@pytest.mark.parametrize("source", ["recording.zarr", "recording.zarr/deeper"])
+def test_results_whose_archive_is_the_source_are_refused(tmp_path: Path, source: str) -> None:
+    (tmp_path / source).mkdir(parents=True)
+    with pytest.raises(SettingsError, match=r"holds the source as its recording\.zarr"):
+        check_apart(tmp_path, LocalFolder(path=tmp_path / source))
+    check_apart(tmp_path / "results", LocalFolder(path=tmp_path / source))
+
+
 @pytest.mark.parametrize("name", ["session-results", "other"])
 def test_results_outside_source_are_accepted(tmp_path: Path, session: Path, name: str) -> None:
     assert open_results_folder(tmp_path / name).is_dir()
