@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from spikeinterface_cloud.errors import CloudJobError, SettingsError, Unavailabl
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
 from spikeinterface_cloud.recording.formats.readers import check_reader
+from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
 from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 from spikeinterface_cloud.runtime.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
-from spikeinterface_cloud.runtime.disk import DISK_FACTOR
+from spikeinterface_cloud.runtime.disk import ARCHIVE_FACTOR, WRITTEN_FACTOR, same_disk
+from spikeinterface_cloud.runtime.folders import chosen_results
 from spikeinterface_cloud.runtime.host import (
     BASE_MEMORY_BYTES,
     SHARED_MEMORY,
@@ -37,6 +39,7 @@ from spikeinterface_cloud.runtime.host import (
 )
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.runtime.memory_estimate import (
+    SAMPLE_BYTES,
     check_memory,
     extent_of_files,
     extent_of_recording,
@@ -54,6 +57,8 @@ from spikeinterface_cloud.sorting.shared_memory import (
     shared_memory_suffices,
 )
 from spikeinterface_cloud.sorting.task import SortingTask
+from spikeinterface_cloud.storage.range_reader import ObjectChanged
+from spikeinterface_cloud.storage.small_objects import read_files
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +85,8 @@ class Preflight:
         self._tasks = tasks
         self._scratch = scratch or Path(tempfile.gettempdir())
         self._found: FoundSource | None = None
+        #: of a compressed source whose metadata say it
+        self._samples: Samples | None = None
 
     def run(self, check_target: Callable[[], None]) -> list[CheckResult]:
         """Run every check; none stops the others."""
@@ -93,6 +100,7 @@ class Preflight:
             ("GPU", self._gpu),
             ("source", self._source),
             ("disk", self._disk),
+            *([("archive", self._archive)] if self._settings.archive != "none" else []),
             ("memory", self._memory),
             ("shared memory", self._shared_memory),
         ]
@@ -154,12 +162,26 @@ class Preflight:
     def _source(self) -> str:
         request = source_request(self._settings)
         self._found = find_source(request, self._settings.aws, self._settings.dandi)
-        return f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
+        self._samples = _samples_of(self._found)
+        size = f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
+        if self._samples is None:
+            return size
+        return f"{size}, {format_bytes(self._samples.size_bytes)} uncompressed"
+
+    def _sample_bytes(self) -> int:
+        """Return the size of the samples to sort; if unknown, that of the files."""
+        if self._samples is None:
+            return self._found.size_bytes if self._found else 0
+        n_frames, most = self._samples.n_frames, self._settings.sub_recording_n_frames
+        return replace(self._samples, n_frames=min(n_frames, most or n_frames)).size_bytes
+
+    def _needed_scratch(self) -> int:
+        fetched = self._found.size_bytes if self._found else 0
+        return int(fetched + WRITTEN_FACTOR * self._sample_bytes())
 
     def _disk(self) -> str:
         free = free_disk_bytes(self._scratch)
-        to_fetch = self._found.size_bytes if self._found else 0
-        needed = int(to_fetch * DISK_FACTOR)
+        needed = self._needed_scratch()
         if free < needed and self._found is not None and are_installed(self._settings.sorters):
             job = fingerprints(self._settings, self._tasks, self._found).job
             needed = max(0, needed - left_bytes(self._scratch, job))
@@ -170,9 +192,25 @@ class Preflight:
                 f"{self._scratch}: {format_bytes(free)} free, the job needs about "
                 f"{format_bytes(needed)}; give it more scratch space (SCRATCH_FOLDER)"
             )
-        if not to_fetch:  # only the open recording tells
+        if not needed:  # only the open recording tells
             return f"{format_bytes(free)} free; what is needed shows when the recording is open"
         return f"{format_bytes(free)} free, about {format_bytes(needed)} needed"
+
+    def _archive(self) -> str:
+        """Check the disk of the results, which may be that of scratch."""
+        folder = chosen_results(self._settings.results_folder)
+        free, needed = free_disk_bytes(folder), int(ARCHIVE_FACTOR * self._sample_bytes())
+        if not needed:
+            return f"{format_bytes(free)} free; what is needed shows when the recording is open"
+        shared = same_disk(folder, self._scratch)
+        also = f" besides {format_bytes(self._needed_scratch())} of scratch" if shared else ""
+        if free < needed + (self._needed_scratch() if shared else 0):
+            raise UnavailableError(
+                f"{folder}: {format_bytes(free)} free, the archive needs up to "
+                f"{format_bytes(needed)}{also}; give RESULTS_FOLDER a disk with more space, or "
+                "leave ARCHIVE out"
+            )
+        return f"{format_bytes(free)} free, up to {format_bytes(needed)} needed{also}"
 
     def _memory(self) -> str:
         usable = usable_memory_bytes()
@@ -185,6 +223,8 @@ class Preflight:
             )
         only_first_frames = self._settings.test_with_sub_recording
         size = 0 if self._found is None or only_first_frames else self._found.size_bytes
+        if size and self._samples is not None:
+            size = self._samples.n_values * SAMPLE_BYTES
         concerns = check_memory(self._settings.sorters, extent_of_files(size), n_workers, usable)
         return "; ".join([f"{format_bytes(usable)} usable", *concerns])
 
@@ -194,6 +234,15 @@ class Preflight:
         if shared_memory_suffices():
             return size
         return f"{size}: sorters keep the filtered recording on scratch instead"
+
+
+def _samples_of(found: FoundSource) -> Samples | None:
+    """Return what the metadata of a remote compressed recording say, before it is fetched."""
+    files = {file.name: file for file in found.files}
+    try:
+        return find_samples(files, lambda names: read_files([files[name] for name in names]))
+    except ObjectChanged:  # the download says so
+        return None
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings | None]:

@@ -24,6 +24,15 @@ ARCHIVE_FACTOR = 0.7
 FULL_BELOW_BYTES = 1024 * 1024
 
 
+def same_disk(first: Path, second: Path) -> bool:
+    """Return whether two paths, which need not exist, are on the same disk."""
+    existing = (
+        next(each for each in (path, *path.parents) if each.exists())
+        for path in (first.absolute(), second.absolute())
+    )
+    return len({path.stat().st_dev for path in existing}) == 1
+
+
 class NoRoom(UnavailableError):
     """A disk is full or too small (69); scratch, unless `what` says otherwise."""
 

@@ -23,10 +23,15 @@ LOCK = ".lock"
 LOCKED = frozenset({errno.EACCES, errno.EAGAIN})
 
 
+def chosen_results(chosen: Path | None) -> Path:
+    """Return the results folder: the chosen one, `/results` in the container, else `./results`."""
+    folder = chosen or (CONTAINER_RESULTS if CONTAINER_RESULTS.is_dir() else Path("results"))
+    return folder.absolute()
+
+
 def open_results_folder(chosen: Path | None) -> Path:
     """Make the results folder: the chosen one, `/results` in the container, else `./results`."""
-    folder = chosen or (CONTAINER_RESULTS if CONTAINER_RESULTS.is_dir() else Path("results"))
-    folder = folder.absolute()
+    folder = chosen_results(chosen)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -100,7 +100,14 @@ def _workloads(
 
     sizes, notes = find_sizes(options.source, options, environ, session)
     workloads = tuple(
-        Workload.from_bytes(each.size_bytes, channels, rate_hz, name=each.name, label=each.label)
+        Workload.from_bytes(
+            each.size_bytes,
+            each.samples.n_channels if each.samples else channels,
+            rate_hz,
+            name=each.name,
+            label=each.label,
+            n_values=each.samples.n_values if each.samples else None,
+        )
         for each in sizes
     )
     return workloads, notes

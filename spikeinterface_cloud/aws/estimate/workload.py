@@ -46,14 +46,22 @@ class Workload:
         sampling_rate_hz: float,
         name: str = "",
         label: str = "",
+        n_values: int | None = None,
     ) -> Workload:
-        """Return a recording of this size; a file's extension tells if it may be compressed."""
+        """Return a recording of this size; a file's extension tells if it may be compressed.
+
+        How much it is then is only known if its metadata say how many samples of all channels
+        (`n_values`) there are.
+        """
         size_gb = size_bytes / GB
         compressed = name.rstrip("/").lower().endswith(COMPRESSED)
+        samples_gb = COMPRESSION.value * size_gb if compressed else exactly(size_gb)
+        if n_values is not None:
+            samples_gb = exactly(n_values * SAMPLE_BYTES / GB)
         return cls(
             label=label or name or "the recording",
             fetched_gb=size_gb,
-            samples_gb=COMPRESSION.value * size_gb if compressed else exactly(size_gb),
+            samples_gb=samples_gb,
             channels=channels,
             sampling_rate_hz=sampling_rate_hz,
         )

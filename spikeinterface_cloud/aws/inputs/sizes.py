@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import assert_never
 
 from spikeinterface_cloud.aws.cli.values import ListOptions
@@ -21,6 +22,7 @@ from spikeinterface_cloud.config.locations import (
 )
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
+from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
 
 #: requests at once: as many as boto3 keeps connections
 N_THREADS = 10
@@ -40,6 +42,8 @@ class FoundSize:
     #: whose ending tells the format
     name: str
     size_bytes: int
+    #: of a compressed recording whose metadata say it
+    samples: Samples | None = None
 
 
 def find_sizes(
@@ -55,6 +59,11 @@ def find_sizes(
         finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
     found = finder.find_all(listing)
     return found, (*listing.notes, *_first_of(finder.notes))
+
+
+def _headers(keys: Iterable[str]) -> list[str]:
+    """Return the headers of mtscomp among keys."""
+    return [key for key in keys if key.endswith(".ch")]
 
 
 def _first_of(notes: list[str]) -> list[str]:
@@ -128,8 +137,29 @@ class SizeFinder:
                 f"of SpikeGLX folders one AP band is fetched and counted, the largest: of {label} "
                 f"{largest.rpartition('/')[2]}"
             )
-            return FoundSize(label=label, name=largest, size_bytes=bands[largest])
-        return FoundSize(label=label, name=only or location.key, size_bytes=sum(sizes.values()))
+            return FoundSize(
+                label=label,
+                name=largest,
+                size_bytes=bands[largest],
+                samples=self._samples(location, [largest, *_headers(sizes)]),
+            )
+        return FoundSize(
+            label=label,
+            name=only or location.key,
+            size_bytes=sum(sizes.values()),
+            samples=self._samples(location, list(sizes)),
+        )
+
+    def _samples(self, location: S3Location, keys: Sequence[str]) -> Samples | None:
+        """Read what the metadata of compressed files on S3 say."""
+        names = {PurePosixPath(key.removeprefix(f"{location.key}/")): key for key in keys}
+
+        def read(chosen: Sequence[PurePosixPath]) -> list[bytes]:
+            locations = [replace(location, key=names[name]) for name in chosen]
+            with ThreadPoolExecutor(N_THREADS) as threads:
+                return list(threads.map(self._session.storage.read_object, locations))
+
+        return find_samples(names, read)
 
     def _of_blob(self, blob: DandiBlob, label: str) -> FoundSize:
         stored = self._session.storage.head(S3Location(bucket=blob.bucket, key=blob.key))

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import zarr
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
 from tests.support.dandi_stand_in import DandiStandIn
@@ -286,3 +288,30 @@ def test_a_source_larger_than_the_disk_is_refused(
     )
     assert "fetch ..." not in job.log
     assert_recorded(job)
+
+
+def test_a_compressed_source_whose_samples_are_larger_than_the_disk_is_refused(
+    tmp_path: Path, s3: S3Server
+) -> None:
+    """By its metadata: what would be fetched are a few bytes."""
+    root = zarr.open_group(tmp_path / "huge.zarr", mode="w")
+    root.attrs.update(sampling_frequency=30_000.0, num_segments=1)
+    root.create_dataset("channel_ids", data=np.arange(384))
+    shape = (5 * 2**30, 384)
+    root.create_dataset("traces_seg0", shape=shape, chunks=shape, dtype="int16")
+    (tmp_path / "huge.zarr" / "traces_seg0" / "0.0").write_bytes(b"one chunk")
+    upload_folder(s3.client, tmp_path / "huge.zarr", BUCKET, "huge.zarr")
+    job = run_on_s3(
+        tmp_path / "job",
+        s3_access(s3.url),
+        AWS_S3_BUCKET_FOLDER="huge.zarr",
+        DATA_TYPE="zarr",
+        ARCHIVE="zarr",
+    )
+    assert_refused(
+        job,
+        69,
+        r"free, the job needs about 4\.9 TiB; give it more scratch space \(SCRATCH_FOLDER",
+        r"results: .* free, the archive needs up to 2\.6 TiB besides 4\.9 TiB of scratch; give RES",
+    )
+    assert "fetch ..." not in job.log

@@ -93,6 +93,22 @@ def test_json_has_the_parts_with_their_rates_on_every_instance(laptop: Laptop) -
         assert each["possible"] is not bool(each["obstacles"])
 
 
+def test_metadata_of_a_compressed_recording_say_how_long_it_is(
+    laptop: Laptop, account: AwsServer, raw: str
+) -> None:
+    array = {"shape": [30_000 * 3600, 96], "dtype": "<i2"}
+    metadata = {"metadata": {"traces_seg0/.zarray": array, "times_seg0/.zarray": {"shape": [9]}}}
+    s3 = account.client("s3")
+    s3.put_object(Bucket=raw, Key="raw/a.zarr/.zmetadata", Body=json.dumps(metadata).encode())
+    s3.put_object(Bucket=raw, Key="raw/a.zarr/traces_seg0/0.0", Body=bytes(7_000))
+    source = f"s3://{raw}/raw/a.zarr"
+    found = estimate(laptop, "--source", source, "--instance-type", "g5.xlarge")
+    [recording] = found["recordings"]
+    assert recording["samplesGb"] == dict.fromkeys(("low", "likely", "high"), 20.74)
+    assert recording["seconds"] == dict.fromkeys(("low", "likely", "high"), 3600.0)
+    assert recording["fetchedGb"] < 0.001
+
+
 @pytest.mark.parametrize(
     ("source", "size_bytes"),
     [

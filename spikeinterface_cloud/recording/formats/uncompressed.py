@@ -1,0 +1,137 @@
+"""How many samples compressed files hold, by their metadata: known before anything is fetched.
+
+The metadata are JSON, so that the laptop reads them without SpikeInterface, numpy or zarr. What
+they do not say, or say wrongly, is None here; opening the recording says why.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+#: more samples than any recording has
+MOST_SAMPLES = 2**50
+
+#: of numpy, as in Zarr and mtscomp: `<i2`, `int16`
+DTYPE = re.compile(r"[<>|=]?[iuf](?P<bytes>[1248])|u?(?:int|float)(?P<bits>8|16|32|64)")
+
+#: that the data of IBL have in their names
+UUID = re.compile(r"\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
+
+ReadFiles = Callable[[Sequence[PurePosixPath]], Sequence[bytes]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Samples:
+    """The samples of a recording, all segments together."""
+
+    n_frames: int
+    n_channels: int
+    sample_bytes: int
+
+    @property
+    def n_values(self) -> int:
+        """The number of samples of all channels."""
+        return self.n_frames * self.n_channels
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the samples in memory."""
+        return self.n_values * self.sample_bytes
+
+
+def find_samples(names: Iterable[PurePosixPath], read: ReadFiles) -> Samples | None:
+    """Return the samples of the recording in Zarr or mtscomp among some files; None if unknown.
+
+    Parameters
+    ----------
+    names
+        the files that the recording is read from
+    read
+        returns the contents of some of them, in order
+    """
+    names = list(names)
+    headers = [name for name in names if name.suffix == ".ch"]
+    if headers:
+        compressed = [name for name in names if name.suffix == ".cbin"]
+        headers = [each for each in headers if _stem(each) in set(map(_stem, compressed))]
+        return _of_mtscomp(_parse(read(headers)[0])) if len(headers) == 1 else None
+    consolidated = [name for name in names if name.name == ".zmetadata"]
+    if len(consolidated) == 1:
+        return _of_arrays(_listed(consolidated[0].parent, read(consolidated)[0]))
+    arrays = [name for name in names if name.name == ".zarray" and _may_hold_traces(name)]
+    contents = map(_parse, read(arrays)) if arrays else ()
+    return _of_arrays(dict(zip(arrays, contents, strict=True)))
+
+
+def _stem(name: PurePosixPath) -> str:
+    return str(name.with_name(UUID.sub("", name.name)).with_suffix(""))
+
+
+def _may_hold_traces(name: PurePosixPath) -> bool:
+    folder = name.parent.name
+    return folder.startswith("traces_seg") or folder == "data" or len(name.parts) <= 2
+
+
+def _parse(content: bytes) -> Mapping[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _listed(folder: PurePosixPath, content: bytes) -> dict[PurePosixPath, Any]:
+    metadata = _parse(content).get("metadata")
+    if not isinstance(metadata, dict):
+        return {}
+    names = {folder / key: each for key, each in metadata.items() if key.endswith(".zarray")}
+    return {name: each for name, each in names.items() if _may_hold_traces(name)}
+
+
+def _of_arrays(arrays: Mapping[PurePosixPath, Any]) -> Samples | None:
+    """Add up the segments of SpikeInterface; of other arrays, take the largest."""
+    found = {name: samples for name, each in arrays.items() for samples in _of_array(each)}
+    segments = [each for name, each in found.items() if name.parent.name.startswith("traces_seg")]
+    if segments:
+        if len({(each.n_channels, each.sample_bytes) for each in segments}) > 1:
+            return None
+        n_frames = sum(each.n_frames for each in segments)
+        first = segments[0]
+        return _checked(n_frames, first.n_channels, first.sample_bytes)
+    return max(found.values(), key=lambda each: each.size_bytes, default=None)
+
+
+def _of_array(described: Any) -> Iterator[Samples]:
+    """Yield the samples of an array of frames by channels."""
+    shape = described.get("shape") if isinstance(described, dict) else None
+    if isinstance(shape, list) and len(shape) == 2:
+        n_frames, n_channels = shape
+        samples = _checked(n_frames, n_channels, _sample_bytes(described.get("dtype")))
+        if samples is not None:
+            yield samples
+
+
+def _of_mtscomp(described: Mapping[str, Any]) -> Samples | None:
+    bounds = described.get("chunk_bounds")
+    if not isinstance(bounds, list) or not bounds:
+        return None
+    return _checked(bounds[-1], described.get("n_channels"), _sample_bytes(described.get("dtype")))
+
+
+def _sample_bytes(dtype: object) -> int:
+    found = DTYPE.fullmatch(dtype) if isinstance(dtype, str) else None
+    if found is None:
+        return 0
+    return int(found["bytes"]) if found["bytes"] else int(found["bits"]) // 8
+
+
+def _checked(n_frames: object, n_channels: object, sample_bytes: int) -> Samples | None:
+    if type(n_frames) is not int or type(n_channels) is not int or not sample_bytes:
+        return None
+    if min(n_frames, n_channels) <= 0 or math.prod((n_frames, n_channels)) > MOST_SAMPLES:
+        return None
+    return Samples(n_frames=n_frames, n_channels=n_channels, sample_bytes=sample_bytes)
