@@ -57,7 +57,6 @@ from spikeinterface_cloud.sorting.shared_memory import (
     shared_memory_suffices,
 )
 from spikeinterface_cloud.sorting.task import SortingTask
-from spikeinterface_cloud.storage.range_reader import ObjectChanged
 from spikeinterface_cloud.storage.small_objects import read_files
 
 logger = logging.getLogger(__name__)
@@ -239,10 +238,7 @@ class Preflight:
 def _samples_of(found: FoundSource) -> Samples | None:
     """Return what the metadata of a remote compressed recording say, before it is fetched."""
     files = {file.name: file for file in found.files}
-    try:
-        return find_samples(files, lambda names: read_files([files[name] for name in names]))
-    except ObjectChanged:  # the download says so
-        return None
+    return find_samples(files, lambda names: read_files([files[name] for name in names]))
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings | None]:

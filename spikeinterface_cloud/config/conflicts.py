@@ -112,7 +112,7 @@ def _no_probe(probe: str, source: str | None = None) -> Iterator[str]:
         yield "PROBE_FILE: a simulated recording has a probe of its own; leave it out"
     elif source == "DANDISET_S3_FILE_URL" and not probe.startswith("s3://"):
         yield (
-            f"PROBE_FILE: {probe} is no path inside the source, as an asset of DANDI is one file; "
+            f"PROBE_FILE: {probe} is no path inside the source, as an asset of DANDI is NWB alone; "
             "put the probe on S3 and give its s3:// URL"
         )
     elif URL.match(probe) and not _is_object(probe):

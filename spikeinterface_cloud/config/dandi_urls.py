@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from spikeinterface_cloud.config.locations import DandiAsset, parse_dandi
+from spikeinterface_cloud.config.locations import (
+    ZARR_KEY,
+    DandiAsset,
+    object_location,
+    parse_dandi,
+)
 from spikeinterface_cloud.errors import SettingsError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +41,7 @@ API_ASSET = re.compile(
     rf"(?P<asset>(?P<server>https?://[^/]+/(?:api/)?)"
     rf"(?:dandisets/\d{{6}}/versions/{VERSION}/)?assets/{ASSET_ID})(?:/(?:download|info)?)?/?"
 )
+API_ZARR = re.compile(rf"(?P<zarr>https?://[^/]+/(?:api/)?zarr/{ASSET_ID})(?:/(?:files)?)?/?")
 API_ASSETS = re.compile(
     rf"(?P<dandiset>https?://[^/]+/(?:api/)?dandisets/\d{{6}}(?:/versions/{VERSION})?)"
     r"(?:/versions)?(?:/assets)?/?"
@@ -54,7 +60,7 @@ FORMER_NAMES = {
 class AssetName:
     """A place in the archive, and which of the assets there are meant."""
 
-    #: for the archive's parser: a dandiset, a version of it, or an asset by its identifier
+    #: for the archive's parser: a dandiset, a version of it, an asset, or a Zarr, by identifiers
     url: str
     #: `whole`: all that `url` holds; `path`: a file, or a folder's files; `prefix`: a path's start
     selects: Literal["whole", "path", "prefix", "glob"] = "whole"
@@ -95,7 +101,7 @@ def parse_dandiset_name(text: str) -> AssetName:
     'dandi://dandi/000123'
     """
     found = _find_name(text)
-    if found is None or found.selects != "whole" or "/assets/" in found.url:
+    if found is None or found.selects != "whole" or re.search("/(assets|zarr)/", found.url):
         raise SettingsError(
             f"TARGET_DANDISET {text!r} does not name a dandiset; give its number, like 000123, "
             "dandi://dandi-sandbox/000123, or the address of its page"
@@ -125,7 +131,7 @@ def _find_name(text: str) -> AssetName | None:
     name = _replace_former_name(text.strip())
     if citation := CITATION.fullmatch(name):
         name = citation["dandiset"]
-    return _parse_identifier(name) or _parse_address(name)
+    return _parse_identifier(name) or _parse_stored_zarr(name) or _parse_address(name)
 
 
 def _replace_former_name(text: str) -> str:
@@ -147,6 +153,13 @@ def _parse_identifier(text: str) -> AssetName | None:
     return None
 
 
+def _parse_stored_zarr(text: str) -> AssetName | None:
+    location = object_location(text)
+    if location is None or not ZARR_KEY.fullmatch(location.key):
+        return None
+    return AssetName(url=str(location))
+
+
 def _dandi_url(instance: str, dandiset: str, version: str | None) -> str:
     return f"dandi://{instance.lower()}/{dandiset}" + (f"@{version.lower()}" if version else "")
 
@@ -160,6 +173,8 @@ def _parse_address(text: str) -> AssetName | None:
         return _select(page["page"], "path", query.get("location", ""))
     if asset := API_ASSET.fullmatch(address):
         return AssetName(url=asset["asset"])
+    if zarr := API_ZARR.fullmatch(address):
+        return AssetName(url=zarr["zarr"])
     if assets := API_ASSETS.fullmatch(address):
         url = f"{assets['dandiset']}/"
         if "glob" in query:

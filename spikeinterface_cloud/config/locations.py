@@ -103,6 +103,12 @@ UNUSUAL = re.compile(r"[\x00-\x1f\x7f]")
 
 BLOB_KEY = re.compile(r"blobs/[0-9a-f]{3}/[0-9a-f]{3}/[0-9a-f-]{36}")
 
+#: where the archive has the entries of a Zarr asset
+ZARR_KEY = re.compile(r"zarr/(?P<zarr>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+
+#: of DANDI's archive
+DANDI_BUCKET = "dandiarchive"
+
 S3_HOST = re.compile(
     r"(?:(?P<bucket>[a-z0-9][a-z0-9.-]+)\.)?s3[.-](?:[a-z0-9-]+\.)*amazonaws\.com(?:\.cn)?"
 )
@@ -221,7 +227,7 @@ def web_location(url: str) -> S3Location | None:
 
 
 def parse_dandi(url: str) -> DandiBlob | DandiAsset:
-    """Read the S3 URL of an asset's blob, or any name that DANDI's client resolves.
+    """Read the S3 URL of an asset's blob or Zarr, or any name that DANDI's client resolves.
 
     >>> host = "https://dandiarchive.s3.amazonaws.com"
     >>> parse_dandi(f"{host}/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991")
@@ -230,9 +236,9 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
     DandiAsset(url='dandi://dandi/000006@draft/sub-anm369962/a.nwb')
     """
     url = _viewed(url)
-    blob = _parse_blob(url)
-    if blob is not None:
-        return blob
+    stored = _parse_stored(url)
+    if stored is not None:
+        return stored
     if remedy := _other_name(url):
         raise ValueError(f"{remedy}, which is no asset of DANDI")
     scheme = urlsplit(url).scheme
@@ -258,26 +264,56 @@ def _viewed(url: str) -> str:
     return parse_qs(parts.query).get("url", [url])[0]
 
 
-def _parse_blob(url: str) -> DandiBlob | None:
+def is_of_dandi(location: S3Location) -> bool:
+    """Return whether the archive keeps an asset there.
+
+    >>> zarr = "zarr/057f84d5-a88b-490a-bedf-06f3f50e9e62"
+    >>> is_of_dandi(S3Location(bucket="dandiarchive", key=zarr))
+    True
+    >>> is_of_dandi(S3Location(bucket="lab-data", key=zarr))
+    False
+    """
+    if BLOB_KEY.fullmatch(location.key):
+        return True
+    return location.bucket == DANDI_BUCKET and ZARR_KEY.match(location.key) is not None
+
+
+def object_location(url: str) -> S3Location | None:
+    """Return the object or folder that an `s3://` or `https://` URL of S3 names, else None.
+
+    >>> object_location("https://dandiarchive.s3.amazonaws.com/zarr/1/")
+    S3Location(bucket='dandiarchive', key='zarr/1')
+    """
     parts = urlsplit(url)
     path = unquote(parts.path).strip("/")
     if parts.scheme == "s3":
-        bucket, key = parts.netloc, path
-    elif host := S3_HOST.fullmatch(parts.netloc):
-        bucket, key = (
-            (host["bucket"], path)
-            if host["bucket"]
-            else (path.partition("/")[0], path.partition("/")[2])
-        )
-    else:
+        return S3Location(bucket=parts.netloc, key=path)
+    if (host := S3_HOST.fullmatch(parts.netloc)) is None:
         return None
-    if BLOB_KEY.fullmatch(key):
-        return DandiBlob(bucket=bucket, key=key)
-    if parts.scheme == "s3" or key.startswith("blobs/"):
+    if host["bucket"]:
+        return S3Location(bucket=host["bucket"], key=path)
+    bucket, _, key = path.partition("/")
+    return S3Location(bucket=bucket, key=key)
+
+
+def _parse_stored(url: str) -> DandiBlob | DandiAsset | None:
+    location = object_location(url)
+    if location is None:
+        return None
+    if BLOB_KEY.fullmatch(location.key):
+        return DandiBlob(bucket=location.bucket, key=location.key)
+    if ZARR_KEY.fullmatch(location.key):
+        return DandiAsset(url=url)
+    if inside := ZARR_KEY.match(location.key):
+        raise ValueError(
+            f"{url!r} is inside a Zarr asset; name the asset: "
+            f"{S3Location(bucket=location.bucket, key=inside[0])}/"
+        )
+    if url.startswith("s3://") or location.key.startswith("blobs/"):
         raise ValueError(
             f"{url!r} is not the URL of an asset's blob: expected "
-            "https://dandiarchive.s3.amazonaws.com/blobs/<3 hex>/<3 hex>/<uuid>; "
-            "copy it from the asset's page"
+            "https://dandiarchive.s3.amazonaws.com/blobs/<3 hex>/<3 hex>/<uuid>, or "
+            "s3://dandiarchive/zarr/<uuid>/; copy it from the asset's page"
         )
     return None
 

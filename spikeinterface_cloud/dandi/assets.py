@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.client import (
+from spikeinterface_cloud.dandi.archive_assets import (
     NWB_SUFFIX,
+    NWB_ZARR_SUFFIX,
+    ArchiveFile,
+    ArchiveZarr,
+    is_nwb,
+    is_zarr,
+    stated_digest,
+)
+from spikeinterface_cloud.dandi.client import (
     asset_address,
     download_url,
     with_key_if_needed,
 )
 from spikeinterface_cloud.dandi.instances import ArchivePlace, locate
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError
-from spikeinterface_cloud.storage.digests import Digest, etag_digest
 
 if TYPE_CHECKING:
     from dandi.consts import DandiInstance
@@ -36,47 +43,20 @@ LISTED = 10
 
 ZARR_SUFFIXES = (".zarr", ".ngff")
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArchiveFile:
-    """One NWB file on DANDI, as the archive describes it."""
-
-    #: the archive it is on, like `dandi` or `dandi-sandbox`; host and port of one without a name
-    instance: str
-    #: None when the asset was named by its identifier alone
-    dandiset: str | None
-    #: `draft`, or that of a publication
-    version: str | None
-    #: within the dandiset
-    path: str
-    #: of the asset, a UUID
-    identifier: str
-    #: a name that finds the file again
-    address: str
-    size_bytes: int
-    dandi_etag: str
-    #: of fresh assets the archive has none yet
-    sha256: str | None
-    #: readable only with a key, so that its URL has to be signed
-    embargoed: bool
-    #: gives a URL of the bytes that serves for some hours, a fresh one each time
-    content_url: Callable[[], str] = field(repr=False)
-
-    def __str__(self) -> str:
-        return self.address
+ZARR_CHECKSUM = "dandi:dandi-zarr-checksum"
 
 
-def resolve(asset: DandiAsset, access: DandiAccess) -> ArchiveFile:
-    """Find the one NWB file that a name means; the key is sent only if it is needed."""
+def resolve(asset: DandiAsset, access: DandiAccess) -> ArchiveFile | ArchiveZarr:
+    """Find the one NWB asset that a name means; the key is sent only if it is needed."""
     name = parse_asset_name(asset.url)
-    if any(part.endswith(ZARR_SUFFIXES) for part in PurePosixPath(name.pattern).parts):
-        raise _zarr_refusal(asset.url)
+    _check_whole(name, asset.url)
     place = locate(name.url, access.instance_url)
     return with_key_if_needed(
         asset.url,
         place.instance,
         access.api_key,
         lambda client, key: _find(name, place, client, key),
+        hides=place.zarr is not None,
     )
 
 
@@ -88,7 +68,7 @@ def remote_file(file: ArchiveFile, *, timeouts: NetworkTimeouts | None = None) -
         PurePosixPath(file.path).name,
         file.content_url,
         size_bytes=file.size_bytes,
-        digest=_digest(file),
+        digest=stated_digest(str(file), file.dandi_etag, file.size_bytes),
         timeouts=timeouts,
     )
 
@@ -107,10 +87,12 @@ def _find(
     place: ArchivePlace,
     client: DandiAPIClient,
     api_key: SecretStr | None,
-) -> ArchiveFile:
-    """Find the file by a client, which carries the key if there is one."""
+) -> ArchiveFile | ArchiveZarr:
+    """Find the asset by a client, which carries the key if there is one."""
     asset: BaseRemoteAsset
-    if place.asset is None:
+    if place.zarr is not None:
+        asset = _asset_of_zarr(place.zarr, client)
+    elif place.asset is None:
         asset = _choose(name, _candidates(name, place, client), place.instance)
     elif place.dandiset is None:
         asset = client.get_asset(place.asset)
@@ -120,6 +102,23 @@ def _find(
         _check_membership(asset, dandiset)
     _check_form(asset)
     return _describe(asset, place.instance, api_key)
+
+
+def _asset_of_zarr(zarr: str, client: DandiAPIClient) -> BaseRemoteAsset:
+    """Return the asset that a Zarr is in the draft, by the name that it was made with, if it can.
+
+    An asset keeps its Zarr where it is moved to another path.
+    """
+    described = client.get(f"/zarr/{zarr}/")
+    draft = client.get_dandiset(described["dandiset"], "draft", lazy=False)
+    named = draft.get_assets_with_path_prefix(described["name"])
+    for asset in chain(named, draft.get_assets()):
+        if getattr(asset, "zarr", None) == zarr:
+            return asset
+    raise SourceError(
+        f"the Zarr {zarr} is no longer an asset of the draft of {described['dandiset']}; name an "
+        "asset that is there, or that of a publication by its path"
+    )
 
 
 def _check_membership(asset: BaseRemoteAsset, dandiset: RemoteDandiset) -> None:
@@ -161,7 +160,7 @@ def _choose(
     for asset in candidates:
         if not name.covers(asset.path):
             continue
-        if asset.path.endswith(NWB_SUFFIX):
+        if is_nwb(asset):
             files.append(asset)
         else:
             other = asset
@@ -187,52 +186,67 @@ def _several(files: Sequence[BaseRemoteAsset], instance: DandiInstance) -> Setti
 
 
 def _check_form(asset: BaseRemoteAsset) -> None:
-    """Raise RecordingError for an asset that is not one NWB file."""
-    from dandi.dandiapi import AssetType
-
-    if asset.asset_type is AssetType.ZARR:
-        raise _zarr_refusal(asset.path)
-    if not asset.path.endswith(NWB_SUFFIX):
-        raise RecordingError(f"{asset.path} is not an NWB file; name an asset that ends in .nwb")
-
-
-def _zarr_refusal(name: str) -> RecordingError:
-    return RecordingError(
-        f"{name} is a Zarr folder, which cannot be read from DANDI yet; fetch it with "
-        "'dandi download' and give the folder as SOURCE_FOLDER"
+    """Raise RecordingError for an asset that is not NWB."""
+    if is_nwb(asset):
+        return
+    if is_zarr(asset):
+        raise RecordingError(
+            f"{asset.path} is a Zarr that is not NWB by its name; name an asset that ends in "
+            f"{NWB_SUFFIX} or {NWB_ZARR_SUFFIX}"
+        )
+    raise RecordingError(
+        f"{asset.path} is not an NWB file; name an asset that ends in {NWB_SUFFIX} or "
+        f"{NWB_ZARR_SUFFIX}"
     )
+
+
+def _check_whole(name: AssetName, url: str) -> None:
+    """Raise SettingsError for a path inside a Zarr."""
+    path = PurePosixPath(name.pattern)
+    for folder in path.parents:
+        if folder.name.endswith(ZARR_SUFFIXES):
+            raise SettingsError(
+                f"{url} is inside the Zarr asset {folder}, which is read as a whole; "
+                f"name {folder} instead"
+            )
 
 
 def _describe(
     asset: BaseRemoteAsset, instance: DandiInstance, api_key: SecretStr | None
-) -> ArchiveFile:
-    digests = asset.get_raw_metadata()["digest"]
-    return ArchiveFile(
-        instance=instance.name,
-        dandiset=getattr(asset, "dandiset_id", None),
-        version=getattr(asset, "version_id", None),
-        path=asset.path,
-        identifier=asset.identifier,
-        address=asset_address(asset, instance),
-        size_bytes=asset.size,
-        dandi_etag=digests["dandi:dandi-etag"],
-        sha256=digests.get("dandi:sha2-256"),
-        embargoed=api_key is not None,
-        content_url=partial(download_url, instance, api_key, asset.identifier),
-    )
-
-
-def _digest(file: ArchiveFile) -> Digest:
-    """Return the digest of the file. Raises RecordingError when the archive contradicts itself."""
-    from dandischema.digests.dandietag import PartGenerator
-
-    part_size_bytes = PartGenerator.for_file_size(file.size_bytes).initial_part_size
-    digest = etag_digest(
-        file.dandi_etag, size_bytes=file.size_bytes, part_size_bytes=part_size_bytes
-    )
-    if digest is None:
-        raise RecordingError(
-            f"{file} cannot be verified: its digest {file.dandi_etag} is not one of a file of "
-            f"{file.size_bytes} bytes; ask the dandiset's owner to upload it again"
+) -> ArchiveFile | ArchiveZarr:
+    metadata = asset.get_raw_metadata()
+    digests = metadata["digest"]
+    described: dict[str, Any] = {
+        "instance": instance.name,
+        "dandiset": getattr(asset, "dandiset_id", None),
+        "version": getattr(asset, "version_id", None),
+        "path": asset.path,
+        "identifier": asset.identifier,
+        "address": asset_address(asset, instance),
+        "size_bytes": asset.size,
+        "embargoed": api_key is not None,
+    }
+    if not is_zarr(asset):
+        return ArchiveFile(
+            **described,
+            dandi_etag=digests["dandi:dandi-etag"],
+            sha256=digests.get("dandi:sha2-256"),
+            content_url=partial(download_url, instance, api_key, asset.identifier),
         )
-    return digest
+    zarr = str(asset.zarr)
+    if not digests.get(ZARR_CHECKSUM):
+        raise SourceError(
+            f"the archive has not computed the checksum of {asset.path} yet, which its files are "
+            "verified by; run the job some minutes after the asset's upload is finished"
+        )
+    content_url = next(iter(url for url in metadata["contentUrl"] if zarr in url), None)
+    if content_url is None:
+        raise ValueError("no URL of the Zarr among the asset's")
+    return ArchiveZarr(
+        **described,
+        zarr=zarr,
+        checksum=digests[ZARR_CHECKSUM],
+        content_url=urlunsplit(urlsplit(content_url)._replace(query="", fragment="")).rstrip("/"),
+        archive=instance,
+        api_key=api_key,
+    )

@@ -35,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-NWB_SUFFIX = ".nwb"
-
 #: seconds to open a connection to the archive, and to wait for a byte of its answer
 REQUEST_TIMEOUT_S = (10, 60)
 
@@ -85,16 +83,25 @@ def with_key_if_needed(
     instance: DandiInstance,
     api_key: SecretStr | None,
     action: Callable[[DandiAPIClient, SecretStr | None], Result],
+    *,
+    hides: bool = False,
 ) -> Result:
-    """Call `action` without the key, and again with it where the archive requires one."""
+    """Call `action` without the key, and again with it where the archive requires one.
+
+    `hides` says that the archive calls what is embargoed missing, as it does with Zarrs.
+    """
     with translate_errors(url), connect(instance) as client:
         try:
             return action(client, None)
         except requests.HTTPError as error:
-            if error.response is None or error.response.status_code != HTTPStatus.UNAUTHORIZED:
+            status = None if error.response is None else error.response.status_code
+            if status != HTTPStatus.UNAUTHORIZED and not (hides and status == HTTPStatus.NOT_FOUND):
                 raise
         if api_key is None:
-            raise KeyNeeded(f"{url} is embargoed: set DANDI_API_KEY to a key that may read it")
+            doubt = "is not in the archive, or " if hides else ""
+            raise KeyNeeded(
+                f"{url} {doubt}is embargoed: set DANDI_API_KEY to a key that may read it"
+            )
         logger.info("%s is embargoed: using DANDI_API_KEY at %s", url, client.api_url)
         authenticate(client, api_key, url, SourceError)
         return action(client, api_key)

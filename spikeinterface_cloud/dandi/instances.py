@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from spikeinterface_cloud.config.dandi_urls import ASSET_ID, VERSION
+from spikeinterface_cloud.config.locations import DANDI_BUCKET
 from spikeinterface_cloud.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -16,23 +17,24 @@ if TYPE_CHECKING:
 
 #: every form of `AssetName.url`
 PLACE = re.compile(
-    r"(?:dandi://(?P<instance>[^/]+)|https?://(?P<host>[^/]+)(?:/api)?)"
+    r"(?:dandi://(?P<instance>[^/]+)|https?://(?P<host>[^/]+)(?:/api)?|s3://(?P<bucket>[^/]+))"
     r"(?:/(?:dandisets?/)?(?P<dandiset>\d{6})"
     rf"(?:(?:@|/|/versions/)(?P<version>{VERSION}))?)?"
-    rf"(?:/assets/(?P<asset>{ASSET_ID}))?/?"
+    rf"(?:/assets/(?P<asset>{ASSET_ID})|/zarr/(?P<zarr>{ASSET_ID}))?/?"
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivePlace:
-    """A dandiset, a version of it, or one asset, in an archive."""
+    """A dandiset, a version of it, one asset, or one Zarr, in an archive."""
 
     instance: DandiInstance
-    #: None when an asset is named by its identifier alone
+    #: None when an asset or a Zarr is named by its identifier alone
     dandiset: str | None
     #: None: the latest publication, or else the draft
     version: str | None
     asset: str | None
+    zarr: str | None
 
 
 def locate(url: str, instance_url: str | None) -> ArchivePlace:
@@ -43,12 +45,31 @@ def locate(url: str, instance_url: str | None) -> ArchivePlace:
     """
     found = PLACE.fullmatch(url)
     assert found is not None
-    instance = _instance(url, found["instance"], found["host"], instance_url)
+    if found["bucket"] is not None:
+        instance = _instance_of_bucket(url, found["bucket"], instance_url)
+    else:
+        instance = _instance(url, found["instance"], found["host"], instance_url)
     return ArchivePlace(
         instance=instance,
         dandiset=found["dandiset"],
         version=found["version"],
         asset=found["asset"],
+        zarr=found["zarr"],
+    )
+
+
+def _instance_of_bucket(url: str, bucket: str, instance_url: str | None) -> DandiInstance:
+    """Return the archive that is set, or else DANDI's own if it is its bucket."""
+    from dandi.consts import DandiInstance, known_instances
+
+    if instance_url is not None:
+        return DandiInstance(urlsplit(instance_url).netloc, None, instance_url.rstrip("/"))
+    if bucket == DANDI_BUCKET:
+        return known_instances["dandi"]
+    raise SettingsError(
+        f"{url}: {bucket} is not the bucket of DANDI's archive; name the asset by its path, like "
+        "dandi://dandi-sandbox/000123@draft/sub-1/a.nwb.zarr, or set DANDI_INSTANCE_URL to the "
+        "archive that it belongs to"
     )
 
 

@@ -1,4 +1,4 @@
-"""The NWB files of a dandiset, each by a name that the container finds it by."""
+"""The NWB assets of a dandiset, each by a name that the container finds it by."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.client import (
-    NWB_SUFFIX,
-    asset_address,
-    with_key_if_needed,
-)
+from spikeinterface_cloud.dandi.archive_assets import is_nwb
+from spikeinterface_cloud.dandi.client import asset_address, with_key_if_needed
 from spikeinterface_cloud.dandi.instances import ArchivePlace, locate
 from spikeinterface_cloud.errors import SettingsError
 
@@ -29,7 +26,7 @@ RAW_DATA = "ElectricalSeries"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedAsset:
-    """One NWB file of a dandiset."""
+    """One NWB asset of a dandiset, a file or a Zarr."""
 
     #: within the dandiset
     path: str
@@ -100,7 +97,7 @@ def _list(
     for row in client.paginate(f"{dandiset.version_api_path}assets/", params=found):
         metadata = row.pop("metadata", None) or {}
         asset = RemoteAsset.from_data(dandiset, row, metadata)
-        if not asset.path.endswith(NWB_SUFFIX):
+        if not is_nwb(asset):
             others.append(asset.path)
             continue
         measured = metadata.get("variableMeasured") or [RAW_DATA]  # of old assets it is unknown

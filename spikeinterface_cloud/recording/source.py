@@ -22,7 +22,9 @@ from spikeinterface_cloud.config.locations import (
     parse_s3,
 )
 from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
+from spikeinterface_cloud.dandi.archive_assets import ArchiveAsset, ArchiveZarr
 from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
+from spikeinterface_cloud.dandi.zarr_entries import remote_files
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.access import check_readable, forbidden
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
@@ -41,7 +43,7 @@ from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
 from spikeinterface_cloud.storage.session import Storage
-from spikeinterface_cloud.storage.small_objects import read_objects
+from spikeinterface_cloud.storage.small_objects import read_files, read_objects
 
 logger = logging.getLogger(__name__)
 
@@ -212,22 +214,44 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
 
 def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAccess) -> FoundSource:
     asset = resolve(location, access)
+    if isinstance(asset, ArchiveZarr):
+        return _find_zarr(location, asset)
     file = remote_file(asset)
     check_remote_hdf5(file)
     return FoundSource(
         location=location,
         files=[file],
         stream=partial(streaming_url, asset) if request.only_first_frames else None,
-        provenance={
-            **_describe(location, [file]),
-            "instance": asset.instance,
-            "dandiset": asset.dandiset,
-            "version": asset.version,
-            "path": asset.path,
-            "asset": asset.identifier,
-            "dandi_etag": asset.dandi_etag,
-        },
+        provenance=_describe_asset(location, asset, [file]) | {"dandi_etag": asset.dandi_etag},
     )
+
+
+def _find_zarr(location: DandiAsset, asset: ArchiveZarr) -> FoundSource:
+    """Find the entries of a Zarr asset, which are fetched rather than streamed."""
+    by_name = {file.name: file for file in remote_files(asset)}
+    metadata = metadata_files(by_name)
+    contents = read_files([by_name[name] for name in metadata])
+    check_store(list(by_name), dict(zip(metadata, contents, strict=True)).__getitem__)
+    files = list(by_name.values())
+    checksum = {"dandi_zarr_checksum": asset.checksum}
+    return FoundSource(
+        location=location,
+        files=files,
+        provenance=_describe_asset(location, asset, files) | checksum,
+    )
+
+
+def _describe_asset(
+    location: DandiAsset, asset: ArchiveAsset, files: Sequence[RemoteFile]
+) -> dict[str, Any]:
+    return {
+        **_describe(location, files),
+        "instance": asset.instance,
+        "dandiset": asset.dandiset,
+        "version": asset.version,
+        "path": asset.path,
+        "asset": asset.identifier,
+    }
 
 
 def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:

@@ -42,6 +42,9 @@ class SourceEntry(_Entry):
     path: str | None = Field(default=None, description="path of the asset in the dandiset")
     asset: str | None = Field(default=None, description="identifier of the asset")
     dandi_etag: str | None = Field(default=None, description="the archive's digest of the asset")
+    dandi_zarr_checksum: str | None = Field(
+        default=None, description="the archive's digest of an asset that is a Zarr"
+    )
 
 
 class RecordingEntry(_Entry):

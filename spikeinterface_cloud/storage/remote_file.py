@@ -111,15 +111,9 @@ def http_file(
     first = url()
     shown = urlunsplit(urlsplit(first)._replace(query="", fragment=""))
     unused = [first]
-    waits = timeouts or NetworkTimeouts()
 
     def store() -> HTTPStore:
-        signed = unused.pop() if unused else url()
-        return HTTPStore(
-            signed,
-            client_options=client_options(waits, allow_http=signed.startswith("http:")),
-            retry_config=retry_config(waits),
-        )
+        return http_store(unused.pop() if unused else url(), timeouts)
 
     return RemoteFile(
         name=file_name(name, shown),
@@ -128,6 +122,16 @@ def http_file(
         store=store,
         path="",
         digest=digest,
+    )
+
+
+def http_store(url: str, timeouts: NetworkTimeouts | None) -> HTTPStore:
+    """Return the obstore store of a URL, or of what is below it."""
+    waits = timeouts or NetworkTimeouts()
+    return HTTPStore(
+        url,
+        client_options=client_options(waits, allow_http=url.startswith("http:")),
+        retry_config=retry_config(waits),
     )
 
 

@@ -3,16 +3,15 @@
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 from spikeinterface_cloud.config.locations import S3Location
-from spikeinterface_cloud.storage.range_reader import ObjectReader
+from spikeinterface_cloud.errors import RecordingError, SourceError
+from spikeinterface_cloud.storage.digests import Digest, digest_of_bytes
+from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import RemoteFile
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.thread_pool import Threads, wait_for_all
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
-
-Content = TypeVar("Content")
 
 PARALLEL_READS = 8
 
@@ -22,17 +21,41 @@ def read_objects(storage: Storage, locations: Sequence[S3Location]) -> list[byte
     return _read_all([partial(storage.read_object, location) for location in locations])
 
 
-def read_files(files: Sequence[RemoteFile]) -> list[bytes]:
-    """Return the content of each file, on S3 or behind a URL, in order.
+def read_files(files: Sequence[RemoteFile], timeouts: NetworkTimeouts | None = None) -> list[bytes]:
+    """Return the content of each file, in order, verified by the digests that they have.
 
-    Raises ObjectChanged for one that is no longer what was listed.
+    Raises SourceError for one that is missing or has changed, RecordingError for wrong bytes.
     """
-    timeouts = NetworkTimeouts()
-    readers = [ObjectReader(file, "the metadata", timeouts) for file in files]
-    return [bytes(content) for content in _read_all([reader.read_whole for reader in readers])]
+    waits = timeouts or NetworkTimeouts()
+    return _read_all([partial(_read_verified, file, waits) for file in files])
 
 
-def _read_all(reads: Sequence[Callable[[], Content]]) -> list[Content]:
+def _read_verified(file: RemoteFile, timeouts: NetworkTimeouts) -> bytes:
+    if not file.size_bytes:
+        return b""
+    try:
+        content = bytes(ObjectReader(file, "memory", timeouts).read_whole())
+    except ObjectChanged as error:
+        raise SourceError(
+            f"{file.url} changed since it was listed; run the job again when its upload is finished"
+        ) from error
+    if _has(content, file.digest):
+        return content
+    # the ETag of a listing may be no digest at all
+    digest = file.reload_metadata().digest if file.reload_metadata is not None else file.digest
+    if _has(content, digest):
+        return content
+    raise RecordingError(
+        f"checksum of {file.url} does not match {digest}; the stored file is damaged, or the "
+        "network changes bytes: run the job again, and upload the file again if that does not help"
+    )
+
+
+def _has(content: bytes, digest: Digest | None) -> bool:
+    return digest is None or digest_of_bytes(content, digest) == digest.value
+
+
+def _read_all(reads: Sequence[Callable[[], bytes]]) -> list[bytes]:
     threads = Threads(PARALLEL_READS, "metadata")
     futures = [threads.submit(read) for read in reads]
     threads.end()

@@ -93,5 +93,7 @@ def _recording(number: int, columns: list[str], row: list[str]) -> ListedRecordi
 
 def _result_name(source: str) -> str:
     """Return the path of a source, as a path of folders for its results."""
-    path = source.rpartition("://")[2].removesuffix(".nwb")
+    path = (
+        source.rpartition("://")[2].removesuffix("/").removesuffix(".nwb.zarr").removesuffix(".nwb")
+    )
     return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))

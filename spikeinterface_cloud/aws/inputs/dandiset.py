@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
@@ -11,12 +11,12 @@ from spikeinterface_cloud.errors import SourceError, UnavailableError
 if TYPE_CHECKING:
     from spikeinterface_cloud.config.settings import DandiAccess
 
-#: every NWB file
-DEFAULT_PATTERN = "*.nwb"
+#: every NWB asset: `.nwb` and `.nwb.zarr`
+DEFAULT_PATTERN = "*.nwb*"
 
 
 def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess) -> Listing:
-    """Return the NWB files of `dandiset` whose path matches, which also names their results.
+    """Return the NWB assets of `dandiset` whose path matches, which also names their results.
 
     Raises UnavailableError if DANDI's client is not installed.
     """
@@ -50,12 +50,13 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
             "the dandiset is embargoed: its jobs need DANDI_API_KEY as a secret of the job "
             "definition"
         )
+    paths = {asset.path for asset in found.assets}
     return Listing(
         title=f"dandiset-{found.dandiset}",
         recordings=tuple(
             ListedRecording(
                 label=asset.path,
-                name=str(PurePosixPath(asset.path).with_suffix("")),
+                name=_result_name(asset.path, paths),
                 variables={"DANDISET_S3_FILE_URL": asset.address},
                 size_bytes=asset.size_bytes,
             )
@@ -63,3 +64,17 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
         ),
         notes=tuple(notes),
     )
+
+
+def _result_name(path: str, paths: Set[str]) -> str:
+    """Return the path without the format's ending, unless the other form of it is listed, too.
+
+    >>> _result_name("sub-1/a.nwb.zarr", {"sub-1/a.nwb.zarr"})
+    'sub-1/a'
+    >>> _result_name("sub-1/a.nwb.zarr", {"sub-1/a.nwb.zarr", "sub-1/a.nwb"})
+    'sub-1/a.nwb'
+    """
+    as_file = path.removesuffix(".zarr")
+    if as_file != path and as_file in paths:
+        return as_file
+    return as_file.removesuffix(".nwb")

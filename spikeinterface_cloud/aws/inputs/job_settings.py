@@ -15,7 +15,12 @@ from spikeinterface_cloud.aws.inputs.s3_urls import as_s3_url
 from spikeinterface_cloud.aws.inputs.secrets import check_no_secret, is_secret
 from spikeinterface_cloud.config.catalog.snapshot import find_unknown_names
 from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, merge_environments
-from spikeinterface_cloud.config.locations import BLOB_KEY, LocalFolder, parse_s3
+from spikeinterface_cloud.config.locations import (
+    LocalFolder,
+    is_of_dandi,
+    object_location,
+    parse_s3,
+)
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.config.settings import JobSettings, variable_names
 from spikeinterface_cloud.errors import SettingsError
@@ -121,7 +126,7 @@ def source_variables(url: str) -> dict[str, str]:
             f"this machine; copy it (`aws s3 cp --recursive {url} s3://bucket/folder`) and give "
             "s3://bucket/folder, or sort it here with `python run_script.py`"
         )
-    if BLOB_KEY.fullmatch(url.removeprefix("s3://").partition("/")[2]):
+    if (location := object_location(url)) is not None and is_of_dandi(location):
         return {"DANDISET_S3_FILE_URL": url}
     return _s3_variables("--source", url, "AWS_S3_BUCKET")
 

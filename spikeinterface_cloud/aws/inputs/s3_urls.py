@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from spikeinterface_cloud.config.locations import BLOB_KEY, web_location
+from spikeinterface_cloud.config.locations import S3Location, is_of_dandi, web_location
 from spikeinterface_cloud.errors import SettingsError
 
 #: a bucket or an object
@@ -33,7 +33,7 @@ def as_s3_url(option: str, url: str) -> str:
     if arn := ARN.fullmatch(url):
         return f"s3://{arn['path']}"
     location = web_location(url) if url.startswith("https://") else None
-    if location is None or BLOB_KEY.fullmatch(location.key):  # of DANDI's archive
+    if location is None or is_of_dandi(_without_slash(location)):
         return url
     if "signature=" in urlsplit(url).query.lower():
         raise SettingsError(
@@ -41,3 +41,7 @@ def as_s3_url(option: str, url: str) -> str:
             f"jobs, and ends soon; give {location}, which the job's role may read"
         )
     return str(location)
+
+
+def _without_slash(location: S3Location) -> S3Location:
+    return S3Location(bucket=location.bucket, key=location.key.rstrip("/"))

@@ -190,14 +190,20 @@ def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Pat
             file = tmp_path / Path(name).name
             file.write_bytes(bytes(size_bytes))
             archive.add_asset("000003", name, file)
+        folder = tmp_path / "zarr"
+        folder.mkdir()
+        (folder / ".zgroup").write_bytes(bytes(40))
+        archive.add_zarr("000003", "sub-4/d.nwb.zarr", folder)
         dandiset = f"{archive.api_url}/dandisets/000003/versions/draft/"
         env = {"DANDI_INSTANCE_URL": archive.api_url}
         every = estimate(laptop, "--dandiset", dandiset, "--instance-type", "g5.xlarge", **env)
         some = estimate(laptop, "--dandiset", dandiset, "--glob", "sub-2/*", **env)
         one = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-1/a.nwb", **env)
+        zarr = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-4/d.nwb.zarr", **env)
         nothing = laptop.run("estimate", "--source", f"{dandiset}assets/?path=sub-3/a.nwb", env=env)
     labels = [(each["label"], each["fetchedGb"]) for each in every["recordings"]]
-    assert labels == [("sub-1/a.nwb", 1e-7), ("sub-2/b.nwb", 7e-9)]
+    assert labels == [("sub-1/a.nwb", 1e-7), ("sub-2/b.nwb", 7e-9), ("sub-4/d.nwb.zarr", 4e-8)]
+    assert [each["fetchedGb"] for each in zarr["recordings"]] == [4e-8]
     assert [each["label"] for each in some["recordings"]] == ["sub-2/b.nwb"]
     assert [each["fetchedGb"] for each in one["recordings"]] == [1e-7]
     assert nothing.returncode == 66

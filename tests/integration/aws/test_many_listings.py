@@ -77,6 +77,27 @@ def test_listing_without_pattern_has_all_nwb_files(archive: DandiStandIn) -> Non
     assert found.notes == ("left out files other than NWB: 1, like sub-1/sub-1_ecephys.mp4",)
 
 
+def test_zarrs_that_are_nwb_are_listed_beside_files(archive: DandiStandIn, tmp_path: Path) -> None:
+    folder = tmp_path / "zarr"
+    folder.mkdir()
+    (folder / ".zgroup").write_bytes(bytes(12))
+    for path in ("sub-1/sub-1_ecephys.nwb.zarr", "sub-3/sub-3_ecephys.nwb.zarr", "image.ome.zarr"):
+        archive.add_zarr("000003", path, folder)
+
+    every = dandiset_recordings(dandiset(archive), None, archive.access())
+    found = dandiset_recordings(dandiset(archive), "*.zarr", archive.access())
+
+    assert [(each.label, each.name) for each in every.recordings] == [
+        ("sub-1/sub-1_behavior.nwb", "sub-1/sub-1_behavior"),
+        ("sub-1/sub-1_ecephys.nwb", "sub-1/sub-1_ecephys"),
+        ("sub-1/sub-1_ecephys.nwb.zarr", "sub-1/sub-1_ecephys.nwb"),
+        ("sub-2/sub-2_ecephys.nwb", "sub-2/sub-2_ecephys"),
+        ("sub-3/sub-3_ecephys.nwb.zarr", "sub-3/sub-3_ecephys"),
+    ]
+    assert [each.size_bytes for each in found.recordings] == [12, 12]
+    assert found.notes == ("left out files other than NWB: 1, like image.ome.zarr",)
+
+
 def test_units_of_earlier_jobs_are_not_listed_as_recordings(
     archive: DandiStandIn, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from spikeinterface_cloud.aws.inputs.source_check import MOST, PATIENCE_S, SHOWN
 from tests.support.batch_server import AwsServer
-from tests.support.dandi_stand_in import DandiStandIn, Fault
+from tests.support.dandi_stand_in import BUCKET, DandiStandIn, Fault
 from tests.support.laptop import PLACE, Laptop
 
 pytestmark = pytest.mark.integration
@@ -118,6 +118,20 @@ def test_source_on_dandi_is_looked_up(laptop: Laptop, archive: DandiStandIn) -> 
     [video] = dandi_notes(laptop, archive, "sub-1/a.mp4")
     assert "is not an NWB file" in video
     assert "the job will end with 65" in video
+
+
+def test_zarr_on_dandi_is_looked_up(laptop: Laptop, archive: DandiStandIn, tmp_path: Path) -> None:
+    folder = tmp_path / "zarr"
+    folder.mkdir()
+    (folder / ".zgroup").write_bytes(b"{}")
+    ready = archive.add_zarr("000003", "sub-2/a.nwb.zarr", folder)
+    archive.add_zarr("000003", "sub-2/fresh.nwb.zarr", folder, ingested=False)
+    assert dandi_notes(laptop, archive, "sub-2/a.nwb.zarr") == []
+    env = {"DANDI_INSTANCE_URL": archive.api_url}
+    assert notes(laptop, "--source", f"s3://{BUCKET}/zarr/{ready.content}/", env=env) == []
+    [fresh] = dandi_notes(laptop, archive, "sub-2/fresh.nwb.zarr")
+    assert "has not computed the checksum of sub-2/fresh.nwb.zarr yet" in fresh
+    assert "the job will end with 66 if that is still so" in fresh
 
 
 def test_source_on_dandi_that_cannot_be_seen_gives_no_note(

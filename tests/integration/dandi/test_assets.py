@@ -22,7 +22,8 @@ from pydantic import SecretStr
 
 from spikeinterface_cloud.config.locations import DandiAsset, S3Location
 from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
-from spikeinterface_cloud.dandi.assets import ArchiveFile, remote_file, resolve, streaming_url
+from spikeinterface_cloud.dandi.archive_assets import ArchiveFile
+from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
 from spikeinterface_cloud.dandi.client import translate_errors
 from spikeinterface_cloud.dandi.instances import locate
 from spikeinterface_cloud.errors import (
@@ -90,7 +91,9 @@ def find(url: str, key: str | None = None) -> ArchiveFile:
     """Find an asset of an archive that the settings name."""
     parts = urlsplit(url)
     instance_url = f"{parts.scheme}://{parts.netloc}/api" if parts.scheme != "dandi" else LOCAL
-    return resolve(DandiAsset(url=url), access(key, instance_url))
+    found = resolve(DandiAsset(url=url), access(key, instance_url))
+    assert isinstance(found, ArchiveFile)
+    return found
 
 
 def access(key: str | None, instance_url: str | None = None) -> DandiAccess:
@@ -253,16 +256,6 @@ def test_other_files_are_refused(archive: DandiStandIn, nwb_file: Path) -> None:
         error = refusal(name)
         assert isinstance(error, RecordingError)
         assert "notes.json is not an NWB file" in str(error)
-
-
-def test_zarr_folders_are_refused_with_a_remedy(archive: DandiStandIn) -> None:
-    folder = archive.add_zarr(OPEN, "sub-1/a.nwb.zarr")
-    named_like_a_file = archive.add_zarr(OPEN, "sub-2/a.nwb")
-    inside = archive.web_url(OPEN, f"{folder.path}/acquisition")
-    for name in (archive.asset_url(folder), inside, archive.asset_url(named_like_a_file)):
-        error = refusal(name)
-        assert isinstance(error, RecordingError)
-        assert "give the folder as SOURCE_FOLDER" in str(error)
 
 
 def test_a_key_is_sent_only_when_it_is_needed(archive: DandiStandIn, nwb_file: Path) -> None:

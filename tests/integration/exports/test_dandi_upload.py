@@ -17,6 +17,7 @@ from pynwb.file import Subject
 
 from spikeinterface_cloud.config.dandi_urls import parse_dandiset_name
 from spikeinterface_cloud.config.locations import DandiAsset
+from spikeinterface_cloud.dandi.archive_assets import ArchiveFile
 from spikeinterface_cloud.dandi.assets import resolve
 from spikeinterface_cloud.dandi.upload import check_replaceable, find_draft, upload, validate
 from spikeinterface_cloud.errors import SettingsError, TargetError, TransferError
@@ -63,6 +64,12 @@ def write(file: Path, subject: Mapping[str, Any] = MOUSE, notes: str = "") -> Pa
     return file
 
 
+def find_file(url: DandiAsset, archive: DandiStandIn) -> ArchiveFile:
+    found = resolve(url, archive.access())
+    assert isinstance(found, ArchiveFile)
+    return found
+
+
 def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStandIn) -> None:
     file = write(tmp_path / "units.nwb")
     upload(
@@ -72,9 +79,9 @@ def test_owner_uploads_the_file_byte_for_byte(tmp_path: Path, archive: DandiStan
     assert (asset.dandiset, asset.version, asset.path) == (DANDISET, "draft", PATH)
     assert asset.described["schemaKey"] == "Asset"
     url = DandiAsset(url=archive.asset_url(asset))
-    assert resolve(url, archive.access()).sha256 is None  # the archive computes it later
+    assert find_file(url, archive).sha256 is None  # the archive computes it later
     archive.compute_sha256()
-    assert resolve(url, archive.access()).sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert find_file(url, archive).sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert asset.described["wasAttributedTo"][0]["identifier"] == "M1"
     reply = requests.get(archive.blob_url(asset), timeout=10)
     assert hashlib.sha256(reply.content).digest() == hashlib.sha256(file.read_bytes()).digest()

@@ -56,6 +56,16 @@ WHOLE = {
 }
 
 #: the sandbox under its former names
+WHOLE |= dict.fromkeys(
+    (
+        f"https://dandiarchive.s3.amazonaws.com/zarr/{ASSET}/",
+        f"https://dandiarchive.s3.us-east-2.amazonaws.com/zarr/{ASSET}",
+        f"https://s3.amazonaws.com/dandiarchive/zarr/{ASSET}/",
+        f"s3://dandiarchive/zarr/{ASSET}/",
+    ),
+    f"s3://dandiarchive/zarr/{ASSET}",
+) | {f"{API}/zarr/{ASSET}/files/": f"{API}/zarr/{ASSET}"}
+
 RENAMED = {
     "dandi://dandi-staging/000006": "dandi://dandi-sandbox/000006",
     "https://gui-staging.dandiarchive.org/#/dandiset/000006/draft": (
@@ -97,7 +107,7 @@ NOT_NAMES = [
     "https://dandiarchive.org/dandiset/6",
     f"{API}/assets/11ec8933",
     "dandi://dandi/000006@latest/a.nwb",
-    "https://dandiarchive.s3.amazonaws.com/zarr/11ec8933-1456-4942-922b-94e5878bb991/",
+    "https://dandiarchive.s3.amazonaws.com/zarr/11ec8933/",
 ]
 
 
