@@ -190,7 +190,7 @@ def test_empty_variable_counts_as_unset() -> None:
                 "DANDISET_S3_FILE_URL": "dandi://dandi/000003/sub-1/a.nwb",
                 "PROBE_FILE": "probe.json",
             },
-            "PROBE_FILE: probe.json is no path inside the source, as an asset of DANDI is NWB alone",
+            "PROBE_FILE: probe.json is no path inside the source, as an asset of DANDI",
         ),
         (
             {
