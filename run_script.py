@@ -248,7 +248,7 @@ def run_pipeline(job: Job, previous: PreviousRun) -> None:
     """Fetch the recording and run the sorters, except for what an earlier attempt has done."""
     job.results.clear_previous_run()
     opened = fetch_and_open(job)
-    if previous.archive is not None:
+    if previous.archive is not None and opened.as_read is not None:
         archive(opened.as_read, previous.archive, job.record)
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
@@ -283,6 +283,7 @@ def fetch_and_open(job: Job) -> OpenedRecording:
             settings.reader,
             settings.read_recording_kwargs,
             settings.sub_recording_n_frames,
+            keep_as_read=settings.archive != "none",
         )
     rate_hz = opened.summary["sampling_frequency_hz"]
     check_rate(rate_hz, settings.preprocessing, settings.sorter_parameters)

@@ -7,8 +7,10 @@ from typing import Any
 
 import spikeinterface as si
 
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.checks import check_header, check_recording
 from spikeinterface_cloud.recording.load import first_frames, open_recording, open_streamed_nwb
+from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.simulated import simulate
 from spikeinterface_cloud.recording.source import FetchedSource
@@ -22,8 +24,8 @@ class OpenedRecording:
     """A recording that passed all checks."""
 
     recording: si.BaseRecording
-    #: as the file holds it, before anything was corrected
-    as_read: si.BaseRecording
+    #: as the file holds it, before anything was corrected, if asked for
+    as_read: si.BaseRecording | None = None
     #: channels, rate, duration, gain, probe, ... for `run.json`
     summary: Mapping[str, Any]
     #: corrections and doubts, a sentence each
@@ -37,6 +39,8 @@ def open_source(
     data_type: str,
     kwargs: Mapping[str, Any],
     n_frames: int | None,
+    *,
+    keep_as_read: bool = False,
 ) -> OpenedRecording:
     """Open the source with the reader `data_type`, check it, and cut it to its first frames.
 
@@ -46,6 +50,8 @@ def open_source(
         for the reader, or for the generator of a simulated recording
     n_frames
         number of frames to keep; None for all
+    keep_as_read
+        whether to keep the recording without corrections, too
     """
     recording, ground_truth = _open(source, data_type, kwargs)
     if n_frames is not None:
@@ -53,8 +59,7 @@ def open_source(
         if ground_truth is not None:
             ground_truth = ground_truth.frame_slice(0, recording.get_num_samples(0))
     recording = check_header(recording)
-    # checks replace gains and probes in place
-    as_read = recording.select_channels(recording.channel_ids)
+    as_read = _copy(recording) if keep_as_read else None
     recording, notes = check_recording(recording)
     for note in notes:
         logger.warning("%s", note)
@@ -66,6 +71,17 @@ def open_source(
         notes=notes,
         ground_truth=ground_truth,
     )
+
+
+def _copy(recording: si.BaseRecording) -> si.BaseRecording:
+    """Return the same recording, with gains and a probe that the checks do not replace."""
+    try:
+        return recording.select_channels(recording.channel_ids)
+    except Exception as error:  # for the probe or property of a damaged file it raises anything
+        raise RecordingError(
+            f"ARCHIVE: the recording cannot be copied: {one_line(error)}; correct its probe and "
+            "the properties of its channels, or leave ARCHIVE out"
+        ) from error
 
 
 def _open(

@@ -111,11 +111,10 @@ class ArchiveFolder:
         archived = read_archived(file.read_bytes()) if file.is_file() else None
         if archived is None or archived.fingerprint != self._fingerprint:
             return None
-        found = self._describe_files(self.path)
-        for entry in archived.files:
-            if found.get(entry.path) != (entry.size_bytes, entry.sha256):
-                logger.warning("%s/%s was changed, or is missing", ARCHIVE, entry.path)
-                return None
+        expected = {each.path: (each.size_bytes, each.sha256) for each in archived.files}
+        if self._describe_files(self.path) != expected:
+            logger.warning("%s is written again, as files of it were changed", self.path)
+            return None
         return archived
 
     def prepare(self) -> Path:

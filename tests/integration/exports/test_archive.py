@@ -9,7 +9,7 @@ import pytest
 import spikeinterface as si
 from spikeinterface.core import BaseRecording, NumpyRecording
 
-from spikeinterface_cloud.errors import ArchiveError, TargetError, UnavailableError
+from spikeinterface_cloud.errors import ArchiveError, RecordingError, TargetError, UnavailableError
 from spikeinterface_cloud.exports.archive import archive, compare, write_archive
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FetchedSource
@@ -42,7 +42,12 @@ def _job_kwargs() -> None:
 
 
 def open_as(data_type: str, path: Path) -> OpenedRecording:
-    return open_source(FetchedSource(path=path), data_type, {}, None)
+    return open_source(FetchedSource(path=path), data_type, {}, None, keep_as_read=True)
+
+
+def as_read(opened: OpenedRecording) -> BaseRecording:
+    assert opened.as_read is not None
+    return opened.as_read
 
 
 def noise(dtype: str, segments_s: tuple[float, ...] = (1.5,)) -> BaseRecording:
@@ -59,7 +64,7 @@ def noise(dtype: str, segments_s: tuple[float, ...] = (1.5,)) -> BaseRecording:
 
 def archived(opened: OpenedRecording, tmp_path: Path) -> BaseRecording:
     folder = tmp_path / "recording.zarr"
-    write_archive(opened.as_read, folder)
+    write_archive(as_read(opened), folder)
     assert open_as("zarr", folder).recording.get_num_channels()
     return si.load(folder)
 
@@ -76,7 +81,7 @@ def test_samples_keep_their_type_and_bits(tmp_path: Path, dtype: str, codec: str
     truth.set_channel_gains(0.195)
     truth.set_channel_offsets(-400.0 if dtype == "uint16" else 0.0)
     opened = open_as("binary", write_binary_folder(tmp_path / "source", truth))
-    entry = write_archive(opened.as_read, tmp_path / "recording.zarr")
+    entry = write_archive(as_read(opened), tmp_path / "recording.zarr")
     again = si.load(tmp_path / "recording.zarr")
     assert again.get_dtype() == truth.get_dtype()
     for segment in range(2):
@@ -93,7 +98,7 @@ def test_spikeglx_keeps_clock_contacts_and_properties(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=1.5, n_channels=8)
     opened = open_as("spikeglx", write_spikeglx(tmp_path / "run_g0", recording))
     again = archived(opened, tmp_path)
-    source = opened.as_read
+    source = as_read(opened)
     assert list(again.channel_ids) == list(source.channel_ids)
     for name in source.get_property_keys():
         np.testing.assert_array_equal(again.get_property(name), source.get_property(name))
@@ -139,8 +144,8 @@ def test_samples_that_wavpack_cannot_compress_are_compressed_by_blosc(tmp_path: 
 def test_archive_that_differs_is_refused(tmp_path: Path, place: str) -> None:
     opened = open_as("binary", write_binary_folder(tmp_path / "source", noise("float32")))
     folder = tmp_path / "recording.zarr"
-    write_archive(opened.as_read, folder)
-    compare(opened.as_read, folder)
+    write_archive(as_read(opened), folder)
+    compare(as_read(opened), folder)
     other, copy = noise("float32"), tmp_path / "other.zarr"
     other.set_property("group", [7] * N_CHANNELS)
     other = other.rename_channels(["a", "b", "c", "d"])
@@ -152,7 +157,7 @@ def test_archive_that_differs_is_refused(tmp_path: Path, place: str) -> None:
     write_archive(changed, copy)
     (folder / place).write_bytes((copy / place).read_bytes())
     with pytest.raises(ArchiveError, match=r"differs from the recording .* deleted") as refused:
-        compare(opened.as_read, folder)
+        compare(as_read(opened), folder)
     assert refused.value.exit_code == 70
 
 
@@ -176,6 +181,16 @@ def test_archive_that_differs_is_deleted_and_never_published(
     assert list(results.folder.iterdir()) == []
     assert host("one").kept("recording.zarr") == {}
     assert results.record.archive is None
+
+
+def test_probe_that_cannot_be_copied_is_refused_with_the_archive_alone(tmp_path: Path) -> None:
+    folder = write_binary_folder(tmp_path / "source", noise("int16"))
+    described = json.loads((folder / "probegroup.json").read_text())
+    described["probes"][0]["contact_plane_axes"][1][1][1] = {"a": 1}
+    (folder / "probegroup.json").write_text(json.dumps(described))
+    open_source(FetchedSource(path=folder), "binary", {}, None)
+    with pytest.raises(RecordingError, match=r"ARCHIVE: the recording cannot be copied: .* leave"):
+        open_as("binary", folder)
 
 
 def run(host: Host, fingerprint: str = "a") -> ArchiveFolder:
@@ -210,7 +225,9 @@ def test_archive_that_was_changed_or_not_finished_is_written_again(
     if change == "damage":
         host("one").put("traces_seg0/0.0", b"damaged", "recording.zarr")
     else:
-        host("one").put("archive.json", b'{"schema_version": 1}', "recording.zarr")
+        marker = json.loads(complete["archive.json"]) | {"files": []}
+        host("one").put("archive.json", json.dumps(marker).encode(), "recording.zarr")
+    check_other_jobs(host("two").results, job(), overwrite=False)
     folder = ArchiveFolder("a", host("two").results)
     assert not folder.load_state()
     archive(noise("int16", (0.1,)), folder, host("two").results.record)
