@@ -35,7 +35,12 @@ from spikeinterface_cloud.recording.formats.source_files import (
     with_file_stream,
 )
 from spikeinterface_cloud.recording.formats.streams import needed_files
-from spikeinterface_cloud.recording.formats.zarr_metadata import check_store, metadata_files
+from spikeinterface_cloud.recording.formats.zarr_metadata import (
+    ZarrArray,
+    check_store,
+    metadata_files,
+)
+from spikeinterface_cloud.recording.formats.zarr_stores import check_plain_array
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.archived import check_restored
@@ -174,7 +179,9 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     check_restored(storage, [stored for stored in objects if str(stored.location) in needed])
     reader = _reader(request)
     if reader is not None and reader.reads_zarr:
-        _check_zarr(chosen, {str(stored.location): stored.location for stored in objects}, storage)
+        locations = {str(stored.location): stored.location for stored in objects}
+        arrays = _check_zarr(chosen, locations, storage)
+        check_plain_array(reader.name, arrays, request.read_recording_kwargs)
     stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])
@@ -192,12 +199,12 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
 
 def _check_zarr(
     files: Sequence[RemoteFile], locations: Mapping[str, S3Location], storage: Storage
-) -> None:
+) -> dict[PurePosixPath, ZarrArray]:
     """Check the metadata of a Zarr store on S3, and that it has all its chunks."""
     urls = {file.name: file.url for file in files}
     metadata = metadata_files(urls)
     contents = read_objects(storage, [locations[urls[name]] for name in metadata])
-    check_store(list(urls), dict(zip(metadata, contents, strict=True)).__getitem__)
+    return check_store(list(urls), dict(zip(metadata, contents, strict=True)).__getitem__)
 
 
 def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:

@@ -142,7 +142,7 @@ def _neo(segment: Any, rate_hz: float) -> FileTimes | None:
         case rawio.TdtRawIO():
             return _tdt(segment)
         case rawio.MaxwellRawIO():
-            traces = reader.h5_file[_buffer(segment)["hdf5_path"]]
+            traces = reader.h5_file[neo_buffer(segment)["hdf5_path"]]
             numbers = traces.parent.get("frame_nos")
             return None if numbers is None else from_counts("frame_nos", numbers, rate_hz)
         case rawio.SpikeGadgetsRawIO():
@@ -155,7 +155,7 @@ def _neo(segment: Any, rate_hz: float) -> FileTimes | None:
 
 def _open_ephys(segment: Any, rate_hz: float) -> Timestamps | None:
     """Until GUI 0.6, timestamps.npy held the sample numbers; since then it holds seconds."""
-    folder = Path(_buffer(segment)["file_path"]).parent
+    folder = Path(neo_buffer(segment)["file_path"]).parent
     numbers, seconds = folder / "sample_numbers.npy", folder / "timestamps.npy"
     if not numbers.is_file():
         numbers, seconds = seconds, folder / "synchronized_timestamps.npy"
@@ -279,7 +279,7 @@ def _spikegadgets(segment: Any, rate_hz: float) -> Timestamps:
     return Timestamps(origin="the timestamps of the packets", read=read)
 
 
-def _buffer(segment: Any) -> Mapping[str, Any]:
+def neo_buffer(segment: Any) -> Mapping[str, Any]:
     """Return neo's description of where in the file the traces are."""
     reader = segment.neo_reader
     buffer: Mapping[str, Any] = reader.get_analogsignal_buffer_description(

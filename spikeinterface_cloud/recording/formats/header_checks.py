@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from neo.rawio import NeuralynxRawIO
+from neo.rawio import NeuralynxRawIO, OpenEphysBinaryRawIO
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD
+from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD, neo_buffer
 from spikeinterface_cloud.recording.formats.intan_session import check_session
+from spikeinterface_cloud.recording.formats.open_ephys import USE_ZARR
 from spikeinterface_cloud.recording.formats.readers import Reader
 from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.runtime.logging import format_bytes
@@ -121,18 +122,23 @@ def _refuse_files_elsewhere(recording: Any) -> None:
 
 def _check_open_ephys(recording: Any) -> None:
     _refuse_files_elsewhere(recording)
-    for segment, folder in enumerate(getattr(recording, "_stream_folders", ())):
-        _check_open_ephys_rate(Path(folder), float(recording.sampling_frequency))
-        files = [Path(folder) / name for name in ("sample_numbers.npy", "timestamps.npy")]
+    if not isinstance(recording.neo_reader, OpenEphysBinaryRawIO):
+        return
+    for number, segment in enumerate(recording.segments):
+        # SpikeInterface's own list of these folders is wrong where the source is above the session
+        folder = Path(neo_buffer(segment)["file_path"]).parent
+        _check_open_ephys_rate(folder, float(recording.sampling_frequency))
+        files = [folder / name for name in ("sample_numbers.npy", "timestamps.npy")]
         file = next((each for each in files if each.is_file()), None)
         if file is None:
             continue
         expected = np.load(file, mmap_mode="r", allow_pickle=False).shape[0]
-        n_samples = recording.get_num_samples(segment)
+        n_samples = recording.get_num_samples(number)
         if n_samples < expected:
             raise RecordingError(
                 f"{folder.name}/continuous.dat is truncated: it has {n_samples} samples "
-                f"where {file.name} has {expected}; copy it again from the acquisition computer"
+                f"where {file.name} has {expected}; copy it again from the acquisition computer "
+                f"({USE_ZARR})"
             )
 
 

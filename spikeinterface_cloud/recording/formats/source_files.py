@@ -16,7 +16,8 @@ from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_t
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
 from spikeinterface_cloud.recording.formats.spikeglx import parse_name
 from spikeinterface_cloud.recording.formats.streams import needed_files
-from spikeinterface_cloud.recording.formats.zarr_metadata import check_store
+from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, check_store
+from spikeinterface_cloud.recording.formats.zarr_stores import check_plain_array, store_roots
 
 P = TypeVar("P", bound=PurePath)
 
@@ -40,7 +41,8 @@ def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path,
         names = [PurePosixPath(each.name) for each in siblings]
     needed_files(reader.name, names, kwargs)
     if reader.reads_zarr and location.is_dir():
-        check_store(names, lambda name: (location / name).read_bytes())
+        arrays = check_store(names, lambda name: (location / name).read_bytes())
+        check_plain_array(reader.name, arrays, kwargs)
     return location, kwargs
 
 
@@ -120,8 +122,11 @@ def _folder_inside(reader: Reader, path: Path) -> Path:
         case "cbin_ibl":
             folders = sorted({file.parent for file in path.rglob("*.ap.*cbin")})
             folders = folders if len(folders) == 1 else []  # ibl_files names several
-        case _ if reader.neo_classes:
+        case _ if reader.neo_classes or any((path / name).is_file() for name in METADATA):
             folders = []
+        case _ if reader.reads_zarr:
+            folders = [path / root for root in store_roots(list_files(path))]
+            folders = folders if len(folders) == 1 else []  # store_files names several
         case _:
             return _descend(path)
     return _only(folders, reader) if folders else path

@@ -5,11 +5,15 @@ Also what is wrong with them: each failure is a `CloudJobError` with its exit co
 
 import json
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import h5py
+import mtscomp
 import numpy as np
 import pytest
 import zarr
@@ -488,3 +492,68 @@ def test_the_pickled_class_would_run(tmp_path: Path) -> None:
     """Else the test above would prove nothing."""
     pickle.loads(pickle.dumps(Toucher(tmp_path / "witness")))  # noqa: S301
     assert (tmp_path / "witness").exists()
+
+
+# ----- Open Ephys whose samples are elsewhere ----------------------------------------------------
+
+
+def compress_all(folder: Path) -> None:
+    """Replace each continuous.dat by what mtscomp makes of it."""
+    for file in folder.rglob("continuous.dat"):
+        structure = json.loads((file.parents[2] / "structure.oebin").read_text())
+        [stream] = [
+            s for s in structure["continuous"] if s["folder_name"] == f"{file.parent.name}/"
+        ]
+        mtscomp.compress(
+            file,
+            file.with_suffix(".cbin"),
+            file.with_suffix(".ch"),
+            sample_rate=stream["sample_rate"],
+            n_channels=stream["num_channels"],
+            dtype=np.int16,
+            check_after_compress=False,
+            n_threads=1,
+        )
+        file.unlink()
+
+
+@pytest.mark.parametrize("ending", ["cbin", "cdat", "dat.gz", "dat.zst"])
+def test_compressed_open_ephys_is_refused_with_the_command_that_decompresses_it(
+    ending: str,
+) -> None:
+    folder = PurePosixPath("Record Node 101/experiment1/recording1/continuous/ProbeA-AP")
+    names = [folder / f"continuous.{ending}", folder / "continuous.ch", folder / "timestamps.npy"]
+    message = refusal(RecordingError, lambda: needed_files("openephys", names, {}))
+    assert f"continuous.{ending}" in message.rpartition(": ")[2]
+    assert needed_files("openephys", [*names, folder / "continuous.dat"], {})
+
+
+def test_the_command_that_decompresses_open_ephys_works(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    folder = write_open_ephys(tmp_path, simulated)
+    compress_all(folder)
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
+    command = message.rpartition(": ")[2].split()
+    for file in folder.rglob("continuous.cbin"):
+        program = Path(sys.executable).parent / command[0]
+        subprocess.run([program, *command[1:]], cwd=file.parent, check=True, capture_output=True)
+        file.unlink()
+    assert_same(open_recording(folder, "openephys", {}), simulated)
+
+
+def test_a_clipped_recording_beside_zarr_is_not_sorted(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """The Allen Institute keeps the first 100 samples of each stream, and all other files."""
+    write_open_ephys(tmp_path / "ecephys" / "ecephys_clipped", simulated)
+    clipped = tmp_path / "ecephys" / "ecephys_clipped"
+    for file in clipped.rglob("continuous.dat"):
+        with file.open("r+b") as stream:
+            stream.truncate(file.stat().st_size // 600)
+    for place in (tmp_path, tmp_path / "ecephys"):
+        message = refusal(SettingsError, partial(open_recording, place, "openephys", {}))
+        assert "has only the first samples" in message
+    message = refusal(RecordingError, lambda: open_recording(clipped, "openephys", {}))
+    assert "is truncated: it has 100 samples" in message
+    assert "the .zarr folders in ecephys_compressed" in message
