@@ -26,12 +26,13 @@ from spikeinterface_cloud.errors import (
 )
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
+from spikeinterface_cloud.recording.formats.hdf5_samples import find_hdf5_samples
 from spikeinterface_cloud.recording.formats.readers import check_reader
 from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
 from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
 from spikeinterface_cloud.runtime.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
-from spikeinterface_cloud.runtime.disk import ARCHIVE_FACTOR, WRITTEN_FACTOR, same_disk
+from spikeinterface_cloud.runtime.disk import ARCHIVE_FACTOR, DISK_FACTOR, WRITTEN_FACTOR, same_disk
 from spikeinterface_cloud.runtime.folders import chosen_results
 from spikeinterface_cloud.runtime.host import (
     BASE_MEMORY_BYTES,
@@ -63,9 +64,13 @@ from spikeinterface_cloud.sorting.shared_memory import (
     shared_memory_suffices,
 )
 from spikeinterface_cloud.sorting.task import SortingTask
+from spikeinterface_cloud.storage.range_reader import ObjectChanged
 from spikeinterface_cloud.storage.small_objects import read_files
 
 logger = logging.getLogger(__name__)
+
+#: space by the size of a file, which is enough however well it is compressed: hardly to a tenth
+PLENTY = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,11 +178,33 @@ class Preflight:
                 "session and subject are not copied into the units' file, and the archive takes "
                 "none without; leave TARGET_DANDISET out, or sort the recording in HDF5"
             )
-        self._samples = _samples_of(self._found)
+        self._samples = self._samples_by_metadata(self._found)
         size = f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
         if self._samples is None:
             return size
         return f"{size}, {format_bytes(self._samples.size_bytes)} uncompressed"
+
+    def _samples_by_metadata(self, found: FoundSource) -> Samples | None:
+        """Read what the metadata of a remote compressed recording say, before it is fetched."""
+        files = {file.name: file for file in found.files}
+        try:
+            if self._settings.reader == "nwb" and len(files) == 1 and not found.is_zarr:
+                series = self._settings.read_recording_kwargs.get("electrical_series_path")
+                return self._samples_of_nwb(found, series)
+            return find_samples(files, lambda names: read_files([files[name] for name in names]))
+        except ObjectChanged:  # the download says so
+            return None
+
+    def _samples_of_nwb(self, found: FoundSource, series: str | None) -> Samples | None:
+        """Read the header of a file in HDF5, which takes some requests.
+
+        Not if the disks have room however compressed it is, or too little even if it is not.
+        """
+        disks = [self._scratch, chosen_results(self._settings.results_folder)]
+        free = min(map(free_disk_bytes, disks))
+        if not found.size_bytes * DISK_FACTOR < free < found.size_bytes * PLENTY:
+            return None
+        return find_hdf5_samples(found.files[0], series)
 
     def _sample_bytes(self) -> int:
         """Return the size of the samples to sort; if unknown, that of the files."""
@@ -245,12 +272,6 @@ class Preflight:
         if shared_memory_suffices():
             return size
         return f"{size}: sorters keep the filtered recording on scratch instead"
-
-
-def _samples_of(found: FoundSource) -> Samples | None:
-    """Return what the metadata of a remote compressed recording say, before it is fetched."""
-    files = {file.name: file for file in found.files}
-    return find_samples(files, lambda names: read_files([files[name] for name in names]))
 
 
 def check_settings(environ: Mapping[str, str]) -> tuple[CheckResult, JobSettings | None]:

@@ -122,3 +122,27 @@ def test_full_scratch_disk_ends_with_the_remedy(tmp_path: Path, simulated: Simul
         "give the job more scratch space",
     )
     assert job.record["status"] == "failed"
+
+
+def test_header_of_a_compressed_file_says_that_its_samples_exceed_the_disk(
+    tmp_path: Path, simulated: Simulated, moto_s3: S3Server
+) -> None:
+    scratch = {"SCRATCH_FOLDER": str(tmp_path / "trial")}
+    if subprocess.run([*SMALL_DISK, "true"], env=os.environ | scratch).returncode != 0:
+        pytest.skip("this machine lets nobody mount a file system in a namespace of its own")
+    file = write_nwb(tmp_path / "recording.nwb", coarse(simulated.recording))
+    moto_s3.client.create_bucket(Bucket="compressed-nwb")
+    moto_s3.client.upload_file(str(file), "compressed-nwb", "recording.nwb")
+    source = {"AWS_S3_BUCKET": "compressed-nwb", "AWS_S3_BUCKET_FOLDER": "recording.nwb"}
+    job = run_job(
+        tmp_path / "job",
+        {**source, **s3_access(moto_s3.url), "DATA_TYPE": "nwb", "SORTERS": "simple"},
+        launcher=SMALL_DISK,
+    )
+    needed = file.stat().st_size + 1.3 * 300_000 * 16 * 2
+    assert_refused(
+        job,
+        69,
+        rf"8\.0 MiB free, the job needs about {needed / 1024**2:.1f} MiB; give it more scratch",
+    )
+    assert "fetch ..." not in job.log
