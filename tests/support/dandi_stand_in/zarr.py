@@ -116,9 +116,9 @@ class ZarrHandler(Handler):
         )
 
     def _visible_zarr(self, zarr: str) -> Asset:
-        """Return an asset of the Zarr; those who may not see its dandiset get 404."""
+        """Return the first asset of the Zarr, which named it; 404 if its dandiset is not visible."""
         closed = self.archive.embargoed | self.archive.locked
-        for asset in [*self.archive.assets, *self.archive.replaced]:
+        for asset in [*self.archive.replaced, *self.archive.assets]:
             if asset.is_zarr and asset.content == zarr:
                 if asset.dandiset in closed and self.user != OWNER_KEY:
                     break
