@@ -116,7 +116,7 @@ class ZarrHandler(Handler):
         )
 
     def _visible_zarr(self, zarr: str) -> Asset:
-        """Return the first asset of the Zarr, which named it; 404 if its dandiset is not visible."""
+        """Return the first asset of the Zarr, which named it; 404 if it is not visible."""
         closed = self.archive.embargoed | self.archive.locked
         for asset in [*self.archive.replaced, *self.archive.assets]:
             if asset.is_zarr and asset.content == zarr:
