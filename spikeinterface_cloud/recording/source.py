@@ -27,6 +27,7 @@ from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_ur
 from spikeinterface_cloud.dandi.zarr_entries import remote_files
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.access import check_readable, forbidden
+from spikeinterface_cloud.recording.formats.open_ephys import decompress
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
 from spikeinterface_cloud.recording.formats.source_files import (
@@ -147,7 +148,8 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
         logger.info("only the first frames are sorted: %s is streamed", found.location)
         return FetchedSource(stream=found.stream, probe_file=probe_file)
     if not found.files:
-        return FetchedSource(path=found.path, probe_file=probe_file)
+        path = found.path and decompress(found.path, folder / "decompressed")
+        return FetchedSource(path=path, probe_file=probe_file)
     logger.info(
         "fetching %d files, %s, from %s",
         len(found.files),
@@ -158,7 +160,9 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
     fetched = download(found.files, recording_folder)
     is_one_file = len(found.files) == 1 and found.files[0].name.parent == PurePosixPath()
     return FetchedSource(
-        path=fetched.files[0] if is_one_file else recording_folder,
+        path=fetched.files[0]
+        if is_one_file
+        else decompress(recording_folder, folder / "decompressed"),
         probe_file=probe_file,
         size_bytes=fetched.moved_bytes,
     )

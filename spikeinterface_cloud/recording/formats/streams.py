@@ -18,7 +18,7 @@ from spikeinterface.extractors.nwbextractors import read_file_from_backend
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_alone
-from spikeinterface_cloud.recording.formats.open_ephys import refuse_clipped_or_compressed
+from spikeinterface_cloud.recording.formats.open_ephys import refuse_missing_samples
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader, likely_data_type
 from spikeinterface_cloud.recording.formats.spikeglx import ibl_files, stream_files
 from spikeinterface_cloud.recording.formats.zarr_stores import store_files
@@ -85,7 +85,7 @@ def needed_files(
         _refuse_zarr_3(names)
         return store_files(reader.name, names)
     if reader.name == "openephys":
-        refuse_clipped_or_compressed(names)
+        refuse_missing_samples(names)
     if reader.name == "spikeglx":
         likely = likely_data_type(names)
         if likely not in (None, "spikeglx") and not any(n.suffix == ".meta" for n in names):

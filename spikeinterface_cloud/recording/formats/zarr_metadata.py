@@ -23,7 +23,6 @@ METADATA = (".zarray", ".zattrs", ".zgroup", ".zmetadata")
 #: packages that have the codecs that numcodecs lacks, by the start of their names
 PACKAGES = {
     "wavpack": "wavpack-numcodecs",
-    "flac": "flac-numcodecs",
     "imagecodecs_": "imagecodecs-numcodecs",
     "pcodec": "pcodec",
     "zfpy": "zfpy",
@@ -197,6 +196,13 @@ def _check_array(name: PurePosixPath, content: Any) -> ZarrArray:
 
 def _check_codec(array: PurePosixPath, config: Mapping[str, Any]) -> None:
     codec = config.get("id")
+    if codec == "flac":  # even where the package is installed
+        raise RecordingError(
+            f"{array.name or 'the array'} is compressed by the codec 'flac', whose package "
+            "flac-numcodecs decodes damaged chunks to other samples without an error; where it is "
+            'installed, save the recording with recording.save(folder=..., format="binary"), '
+            "compare it with the original, and set DATA_TYPE=binary"
+        )
     package = next(
         (package for start, package in PACKAGES.items() if str(codec).startswith(start)), None
     )

@@ -5,8 +5,6 @@ Also what is wrong with them: each failure is a `CloudJobError` with its exit co
 
 import json
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -19,9 +17,11 @@ import pytest
 import zarr
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.load import first_frames, open_recording
+from spikeinterface_cloud.recording.source import FetchedSource, fetch_source
 from spikeinterface_cloud.recording.summary import summarize
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import (
@@ -34,7 +34,9 @@ from tests.support.recordings import (
     write_spikeglx,
     write_zarr_folder,
 )
-from tests.support.sources import refusal
+from tests.support.servers import S3Server
+from tests.support.sorted_results import upload_folder
+from tests.support.sources import find, refusal
 
 pytestmark = [
     pytest.mark.integration,
@@ -517,29 +519,65 @@ def compress_all(folder: Path) -> None:
         file.unlink()
 
 
-@pytest.mark.parametrize("ending", ["cbin", "cdat", "dat.gz", "dat.zst"])
+@pytest.mark.parametrize("ending", ["dat.gz", "dat.zst", "dat.xz", "dat.bz2"])
 def test_compressed_open_ephys_is_refused_with_the_command_that_decompresses_it(
     ending: str,
 ) -> None:
     folder = PurePosixPath("Record Node 101/experiment1/recording1/continuous/ProbeA-AP")
-    names = [folder / f"continuous.{ending}", folder / "continuous.ch", folder / "timestamps.npy"]
+    names = [folder / f"continuous.{ending}", folder / "timestamps.npy"]
     message = refusal(RecordingError, lambda: needed_files("openephys", names, {}))
-    assert f"continuous.{ending}" in message.rpartition(": ")[2]
+    assert message.endswith(f" continuous.{ending}")
     assert needed_files("openephys", [*names, folder / "continuous.dat"], {})
 
 
-def test_the_command_that_decompresses_open_ephys_works(
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_open_ephys_that_mtscomp_compressed_is_identical_to_the_uncompressed(
+    tmp_path: Path, simulated: BaseRecording, moto_s3: S3Server, bucket: str, place: str
+) -> None:
+    session = write_open_ephys(tmp_path / "source", simulated)
+    expected = open_recording(session, "openephys", {})
+    raw = expected.get_traces()
+    compress_all(session)
+    before = sorted(session.rglob("*"))
+    location: Path | S3Location = session.parent
+    if place == "s3":
+        upload_folder(moto_s3.client, session, bucket, "session")
+        location = S3Location(bucket=bucket, key="session")
+    fetched = fetch_source(find(location, "openephys", moto_s3.access), tmp_path / "scratch").path
+    assert fetched is not None
+    recording = open_recording(fetched, "openephys", {})
+    assert_same(recording, simulated)
+    np.testing.assert_array_equal(recording.get_traces(), raw)
+    assert list(recording.channel_ids) == list(expected.channel_ids)
+    assert sorted(session.rglob("*")) == before
+
+
+def test_damaged_or_foreign_open_ephys_that_mtscomp_compressed_is_refused(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
-    folder = write_open_ephys(tmp_path, simulated)
-    compress_all(folder)
-    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
-    command = message.rpartition(": ")[2].split()
-    for file in folder.rglob("continuous.cbin"):
-        program = Path(sys.executable).parent / command[0]
-        subprocess.run([program, *command[1:]], cwd=file.parent, check=True, capture_output=True)
-        file.unlink()
-    assert_same(open_recording(folder, "openephys", {}), simulated)
+    session = write_open_ephys(tmp_path / "source", simulated)
+    compress_all(session)
+
+    def fetch() -> object:
+        return fetch_source(find(session, "openephys"), tmp_path / "scratch")
+
+    board = next(session.rglob("Acquisition_Board*/continuous.cbin"))
+    index, daq = board.with_suffix(".ch"), next(session.rglob("NI-DAQ*/continuous.ch"))
+    content = board.read_bytes()
+    board.write_bytes(content[:-1])
+    assert "continuous.cbin is truncated" in refusal(RecordingError, fetch)
+    board.write_bytes(content)
+    text = index.read_text()
+    index.write_text(daq.read_text())
+    message = refusal(RecordingError, fetch)
+    assert "continuous.ch has 2 channels, and structure.oebin says 18" in message
+    index.write_text(text)
+    fetched = fetch()
+    assert isinstance(fetched, FetchedSource)
+    assert fetched.path is not None
+    assert_same(open_recording(fetched.path, "openephys", {}), simulated)
+    index.unlink()
+    assert "cannot be decompressed without continuous.ch" in refusal(RecordingError, fetch)
 
 
 def test_a_clipped_recording_beside_zarr_is_not_sorted(

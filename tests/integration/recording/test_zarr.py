@@ -128,7 +128,7 @@ def hide_from_consolidated(folder: Path) -> None:
     [
         (
             lambda folder: changed(folder, TRACES, compressor={"id": "flac", "level": 5}),
-            "traces_seg0 is compressed by the codec 'flac', which needs the package flac-numcodecs",
+            "traces_seg0 is compressed by the codec 'flac', whose package flac-numcodecs decodes",
         ),
         (
             lambda folder: changed(folder, TRACES, filters=[{"id": "no-such-codec"}]),
