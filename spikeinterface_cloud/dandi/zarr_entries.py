@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from urllib.parse import quote, urljoin
 
 import requests
 
@@ -50,28 +50,43 @@ class ZarrEntry:
 
 def remote_files(zarr: ArchiveZarr, *, timeouts: NetworkTimeouts | None = None) -> list[RemoteFile]:
     """Return all entries as `storage.download` takes them, each with its name and digest."""
-    from spikeinterface_cloud.storage.remote_file import RemoteFile, file_name, http_store
+    from spikeinterface_cloud.storage.remote_file import RemoteFile, file_name
 
-    public = http_store(zarr.content_url, timeouts)
-    sign = _signer(zarr) if zarr.embargoed else None
     files = []
+    place = _stores(zarr, timeouts)
     for entry in list_entries(zarr):
         url = f"{zarr.content_url}/{entry.path}"
-
-        def store(path: str = entry.path) -> HTTPStore:
-            return public if sign is None else http_store(sign(path), timeouts)
-
+        store, path = place(entry.path)
         file = RemoteFile(
             name=file_name(entry.path, url),
             size_bytes=entry.size_bytes,
             url=url,
             store=store,
-            path=entry.path if sign is None else "",
+            path=path,
             digest=stated_digest(url, entry.etag, entry.size_bytes),
             etag=entry.etag,
         )
         files.append(file)
     return files
+
+
+def _stores(
+    zarr: ArchiveZarr, timeouts: NetworkTimeouts | None
+) -> Callable[[str], tuple[Callable[[], HTTPStore], str]]:
+    """Return a function that gives the store of an entry, and the entry's path there."""
+    from spikeinterface_cloud.storage.remote_file import http_store
+
+    public = http_store(zarr.content_url, timeouts)
+    sign = _signer(zarr) if zarr.embargoed else None
+
+    def place(path: str) -> tuple[Callable[[], HTTPStore], str]:
+        if sign is not None:
+            return lambda: http_store(sign(path), timeouts), ""
+        if "+" in path:  # S3 reads a bare one as a space, and obstore leaves it bare
+            return lambda: http_store(f"{zarr.content_url}/{quote(path)}", timeouts), ""
+        return lambda: public, path
+
+    return place
 
 
 def list_entries(zarr: ArchiveZarr) -> list[ZarrEntry]:

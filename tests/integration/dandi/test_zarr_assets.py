@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "original"
     root = zarr.open_group(str(path), mode="w")
     samples = np.arange(4000, dtype="int16").reshape(400, 10)
-    root.create_dataset("acquisition/probe #1 50% é/data", data=samples, chunks=(10, 10))
+    root.create_dataset("acquisition/probe #1+2 50% é/data", data=samples, chunks=(10, 10))
     root.attrs["neurodata_type"] = "NWBFile"
     zarr.consolidate_metadata(str(path))
     return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 from dandischema.digests.dandietag import PartGenerator
 
@@ -40,7 +40,7 @@ class StoreHandler(Handler):
         if self.command in ("PUT", "POST"):
             self._receive({name: values[0] for name, values in parse_qs(address.query).items()})
             return
-        key = unquote(address.path).removeprefix(f"/{BUCKET}/")
+        key = unquote_plus(address.path).removeprefix(f"/{BUCKET}/")
         found = self._find(key)
         signature = parse_qs(address.query).get("X-Amz-Signature", [""])[0]
         if self.fault is Fault.EXPIRED_SIGNATURE:
@@ -71,7 +71,7 @@ class StoreHandler(Handler):
 
     def _receive(self, query: dict[str, str]) -> None:
         """Receive a part or complete an upload; each URL is signed for its blob."""
-        key = unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
+        key = unquote_plus(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")
         if self.archive.signatures.get(query.get("X-Amz-Signature", "")) != key:
             self._refuse(403, "AccessDenied", "Access Denied")
         elif self.command == "PUT":
