@@ -27,6 +27,7 @@ from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_ur
 from spikeinterface_cloud.dandi.zarr_entries import remote_files
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.access import check_readable, forbidden
+from spikeinterface_cloud.recording.formats.mtscomp_recording import check_size, parse_index
 from spikeinterface_cloud.recording.formats.open_ephys import decompress
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
@@ -186,6 +187,10 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         locations = {str(stored.location): stored.location for stored in objects}
         arrays = _check_zarr(chosen, locations, storage)
         check_plain_array(reader.name, arrays, request.read_recording_kwargs)
+    if reader is not None and reader.name == "cbin_ibl":
+        samples, index_file, _ = chosen
+        index = parse_index(index_file.name, read_files([index_file])[0])
+        check_size(samples.name, samples.size_bytes, index_file.name, index)
     stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])

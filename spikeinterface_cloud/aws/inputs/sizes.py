@@ -22,6 +22,7 @@ from spikeinterface_cloud.config.locations import (
 )
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
+from spikeinterface_cloud.recording.formats.spikeglx import without_uuid
 from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
 
 #: requests at once: as many as boto3 keeps connections
@@ -130,7 +131,11 @@ class SizeFinder:
         objects = self._session.storage.list_objects(location)
         sizes = {stored.location.key: stored.size_bytes for stored in objects}
         only = next(iter(sizes)) if len(sizes) == 1 else ""
-        bands = {key: size for key, size in sizes.items() if key.endswith(AP_BAND)}
+        bands = {
+            key: size
+            for key, size in sizes.items()
+            if without_uuid(PurePosixPath(key)).name.endswith(AP_BAND)
+        }
         if bands:
             largest = max(bands, key=bands.__getitem__)
             self.notes.append(

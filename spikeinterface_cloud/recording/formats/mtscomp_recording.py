@@ -5,7 +5,7 @@ mtscomp believes its index: it validates no value of it, and compares no checksu
 
 import hashlib
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -52,8 +52,13 @@ class Index(BaseModel):
 
 def read_index(file: Path) -> Index:
     """Read a `.ch` file; raise `RecordingError` if mtscomp would not understand it."""
+    return parse_index(file, file.read_bytes())
+
+
+def parse_index(file: PurePath, content: bytes) -> Index:
+    """Parse the content of a `.ch` file."""
     try:
-        index = Index.model_validate(json.loads(file.read_text()))
+        index = Index.model_validate(json.loads(content))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"][:2])) or "the content"
@@ -77,15 +82,20 @@ def read_index(file: Path) -> Index:
     return index
 
 
-def check_samples(file: Path, index_file: Path, index: Index) -> None:
-    """Raise `RecordingError` if a `.cbin` is not the one that its index describes."""
-    size, expected = file.stat().st_size, index.chunk_offsets[-1]
+def check_size(file: PurePath, size: int, index_file: PurePath, index: Index) -> None:
+    """Raise `RecordingError` if a `.cbin` is not as long as its index says."""
+    expected = index.chunk_offsets[-1]
     if size != expected:
         what = "is truncated" if size < expected else "is too long"
         raise RecordingError(
             f"{file.name} {what}: it has {size} bytes, and {index_file.name} says {expected}; "
             f"{COPY_AGAIN}"
         )
+
+
+def check_samples(file: Path, index_file: Path, index: Index) -> None:
+    """Raise `RecordingError` if a `.cbin` is not the one that its index describes."""
+    check_size(file, file.stat().st_size, index_file, index)
     if index.sha1_compressed is None:
         return
     with file.open("rb") as stream:

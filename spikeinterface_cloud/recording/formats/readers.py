@@ -25,6 +25,7 @@ from spikeinterface_cloud.config.catalog.validation import (
     resolve_data_type,
 )
 from spikeinterface_cloud.recording.formats.packages import check_packages
+from spikeinterface_cloud.recording.formats.spikeglx import without_uuid
 
 PATH_PARAMETERS = ("file_path", "folder_path", "file_paths")
 
@@ -128,7 +129,7 @@ def likely_data_type(names: Iterable[PurePath]) -> str | None:
     """
     for name in names:
         for ending, data_type in TYPICAL_ENDINGS.items():
-            if name.name.endswith(ending):
+            if without_uuid(name).name.endswith(ending):
                 return data_type
     return None
 

@@ -8,9 +8,12 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
+from typing import TypeVar
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+
+P = TypeVar("P", bound=PurePath)
 
 NAME = re.compile(
     r"(?P<run>.+?)(?:_g(?P<gate>\d+)_t(?P<trigger>\d+|cat))?"
@@ -55,6 +58,8 @@ def stream_files(
 ) -> list[PurePosixPath]:
     """Return the binary and meta files of the stream that `kwargs` name, or of the only AP band."""
     files = [file for name in names if (file := parse_name(name)) is not None]
+    if not files and (compressed := [name for name in names if name.suffix == ".cbin"]):
+        raise SettingsError(f"{compressed[0].name} is compressed: set DATA_TYPE=cbin_ibl")
     if not files and any(name.suffix == ".meta" for name in names):
         return list(names)  # renamed beyond recognition: neo reads the meta files themselves
     streams = sorted({file.stream for file in files if file.ending in ("bin", "cbin")})
@@ -143,7 +148,7 @@ def _require_meta(files: Sequence[SpikeGlxFile]) -> None:
             )
 
 
-def without_uuid(name: PurePosixPath) -> PurePosixPath:
+def without_uuid(name: P) -> P:
     """Remove the UUID that IBL puts into the names of published files.
 
     >>> name = "a.imec0.ap.0a1b2c3d-0123-4567-89ab-0123456789ab.cbin"

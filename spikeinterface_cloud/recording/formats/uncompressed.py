@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from spikeinterface_cloud.recording.formats.spikeglx import without_uuid
+
 #: more samples than any recording has
 MOST_SAMPLES = 2**50
 
 #: of numpy, as in Zarr and mtscomp: `<i2`, `int16`
 DTYPE = re.compile(r"[<>|=]?[iuf](?P<bytes>[1248])|u?(?:int|float)(?P<bits>8|16|32|64)")
-
-#: that the data of IBL have in their names
-UUID = re.compile(r"\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
 
 ReadFiles = Callable[[Sequence[PurePosixPath]], Sequence[bytes]]
 
@@ -68,7 +67,7 @@ def find_samples(names: Iterable[PurePosixPath], read: ReadFiles) -> Samples | N
 
 
 def _stem(name: PurePosixPath) -> str:
-    return str(name.with_name(UUID.sub("", name.name)).with_suffix(""))
+    return str(without_uuid(name).with_suffix(""))
 
 
 def _may_hold_traces(name: PurePosixPath) -> bool:

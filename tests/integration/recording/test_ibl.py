@@ -22,6 +22,7 @@ from spikeinterface.preprocessing import phase_shift
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.formats.readers import likely_data_type
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.messages import opening_notes
 from spikeinterface_cloud.recording.source import fetch_source
@@ -188,6 +189,16 @@ def test_only_the_files_of_the_ap_band_are_fetched(
     assert_identical(recording, open_recording(raw.parent, "spikeglx", {}))
 
 
+def test_a_truncated_file_is_refused_before_it_is_fetched(
+    cbin: Path, moto_s3: S3Server, bucket: str
+) -> None:
+    cbin.write_bytes(cbin.read_bytes()[:-1])
+    upload_folder(moto_s3.client, cbin.parent, bucket, "probe00")
+    location = S3Location(bucket=bucket, key="probe00")
+    message = refusal(RecordingError, lambda: find(location, "cbin_ibl", moto_s3.access))
+    assert "ap.cbin is truncated" in message
+
+
 def test_the_named_file_is_read(cbin: Path) -> None:
     recording = open_recording(cbin, "cbin_ibl", {})
     assert_identical(recording, open_recording(cbin.parent, "cbin_ibl", {}))
@@ -296,8 +307,13 @@ def test_other_streams_are_refused(cbin: Path, kwargs: dict[str, object]) -> Non
 
 
 def test_each_reader_names_the_other(tmp_path: Path, cbin: Path) -> None:
-    message = refusal(SettingsError, lambda: open_recording(cbin.parent, "spikeglx", {}))
-    assert message.endswith("set DATA_TYPE=cbin_ibl")
+    published = compress(
+        tmp_path / "raw" / cbin.with_suffix(".bin").name, read_header(NP1), tmp_path / "ibl"
+    )
+    for folder in (cbin.parent, published.parent):
+        run = partial(open_recording, folder, "spikeglx", {})
+        assert refusal(SettingsError, run).endswith("set DATA_TYPE=cbin_ibl")
+    assert likely_data_type([published]) == "cbin_ibl"
     message = refusal(RecordingError, lambda: open_recording(tmp_path / "raw", "cbin_ibl", {}))
     assert message.endswith("set DATA_TYPE=spikeglx")
 
