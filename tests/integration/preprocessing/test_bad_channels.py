@@ -1,6 +1,7 @@
 """Bad channels are found, and no good channel is taken for one, whatever the layout."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import spikeinterface as si
 
 from spikeinterface_cloud.preprocessing.bad_channels import check_channels
 from spikeinterface_cloud.preprocessing.pipeline import default_steps
+from tests.support.cases import write_case
 from tests.support.layouts import (
     SAMPLING_FREQUENCY_HZ,
     Signals,
@@ -54,6 +56,18 @@ def test_only_bad_channels_are_removed(layout: str, common_uv: float) -> None:
     expected = {str(c): "dead" for c in dead} | {str(c): "noise" for c in noisy}
     assert checks.bad == expected
     assert checks.notes == []
+    assert len(checks.by_channel) == n_channels
+
+
+@pytest.mark.parametrize(("layout", "n_channels"), [("tetrodes", 64), ("utah", 100)])
+def test_no_channel_is_removed_beside_another_headstage(
+    tmp_path: Path, layout: str, n_channels: int
+) -> None:
+    case = write_case(tmp_path / "case", "two_probes", layout)
+    recording = si.load(case.variables["SOURCE_FOLDER"])
+    steps, checks = default_steps(recording, {"simple": {}})
+    assert "detect_and_remove_bad_channels" not in [step["name"] for step in steps]
+    assert checks.bad == {}
     assert len(checks.by_channel) == n_channels
 
 
