@@ -66,6 +66,15 @@ class AssetName:
     selects: Literal["whole", "path", "prefix", "glob"] = "whole"
     pattern: str = ""
 
+    @property
+    def is_identifier(self) -> bool:
+        """Whether it is the identifier of an asset or a Zarr.
+
+        >>> AssetName(url="https://api.dandiarchive.org/api/assets/11ec8933").is_identifier
+        True
+        """
+        return re.search("/(assets|zarr)/", self.url) is not None
+
     def covers(self, path: str) -> bool:
         """Return whether this name means the asset: the archive matches prefixes, not files.
 
@@ -101,7 +110,7 @@ def parse_dandiset_name(text: str) -> AssetName:
     'dandi://dandi/000123'
     """
     found = _find_name(text)
-    if found is None or found.selects != "whole" or re.search("/(assets|zarr)/", found.url):
+    if found is None or found.selects != "whole" or found.is_identifier:
         raise SettingsError(
             f"TARGET_DANDISET {text!r} does not name a dandiset; give its number, like 000123, "
             "dandi://dandi-sandbox/000123, or the address of its page"

@@ -58,7 +58,7 @@ def list_dandiset(dandiset: str, pattern: str, access: DandiAccess) -> DandisetF
     stands for any characters, `/` among them.
     """
     name = _parse(dandiset)
-    if name.selects != "whole":
+    if name.selects != "whole" or name.is_identifier:
         raise SettingsError(
             f"{dandiset!r} names a file, not a dandiset; give it as --source, or name the "
             "dandiset alone, like 000003@0.230629.1955"

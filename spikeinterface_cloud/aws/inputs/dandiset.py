@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.errors import SourceError, UnavailableError
 
 if TYPE_CHECKING:
+    from spikeinterface_cloud.config.locations import DandiAsset
     from spikeinterface_cloud.config.settings import DandiAccess
 
 #: every NWB asset: `.nwb` and `.nwb.zarr`
@@ -21,14 +23,10 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
     Raises UnavailableError if DANDI's client is not installed.
     """
     pattern = pattern or DEFAULT_PATTERN
-    try:
+    with _client_needed("listing a dandiset"):
         from spikeinterface_cloud.dandi.listing import list_dandiset
 
         found = list_dandiset(dandiset, pattern, access)
-    except ImportError as error:
-        raise UnavailableError(
-            f"listing a dandiset needs DANDI's client ({error}); run `pip install dandi`"
-        ) from error
     if not found.assets:
         left_out = [*found.without_recording, *found.others]
         others = f" (but {', '.join(left_out[:3])})" if left_out else ""
@@ -64,6 +62,25 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
         ),
         notes=tuple(notes),
     )
+
+
+def asset_size(asset: DandiAsset, access: DandiAccess) -> tuple[str, int]:
+    """Return the path and the size in bytes of the asset that a name means."""
+    with _client_needed("looking up an asset"):
+        from spikeinterface_cloud.dandi.assets import resolve
+
+        found = resolve(asset, access)
+    return found.path, found.size_bytes
+
+
+@contextmanager
+def _client_needed(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise UnavailableError(
+            f"{what} needs DANDI's client ({error}); run `pip install dandi`"
+        ) from error
 
 
 def _result_name(path: str, paths: Set[str]) -> str:

@@ -172,14 +172,17 @@ class SizeFinder:
         return FoundSize(label=label, name=f"{blob.key}.nwb", size_bytes=stored.size_bytes)
 
     def _of_asset(self, asset: DandiAsset, label: str) -> FoundSize:
-        from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
+        from spikeinterface_cloud.aws.inputs.dandiset import asset_size, dandiset_recordings
         from spikeinterface_cloud.config.dandi_urls import parse_asset_name
 
         name = parse_asset_name(asset.url)
+        if name.is_identifier:
+            path, size_bytes = asset_size(asset, self._dandi)
+            return FoundSize(label=label, name=path, size_bytes=size_bytes)
         if name.selects == "whole":
             raise SettingsError(
-                f"{asset}: the size of a file is looked up by its path, like "
-                "dandi://dandi/000006@draft/sub-1/a.nwb; or give it as --size"
+                f"{asset} is a dandiset; name one asset, like "
+                "dandi://dandi/000006@draft/sub-1/a.nwb, or give --dandiset"
             )
         listing = dandiset_recordings(name.url, name.pattern, self._dandi)
         [recording, *others] = listing.recordings

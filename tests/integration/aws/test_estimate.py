@@ -193,17 +193,19 @@ def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Pat
         folder = tmp_path / "zarr"
         folder.mkdir()
         (folder / ".zgroup").write_bytes(bytes(40))
-        archive.add_zarr("000003", "sub-4/d.nwb.zarr", folder)
+        asset = archive.add_zarr("000003", "sub-4/d.nwb.zarr", folder)
         dandiset = f"{archive.api_url}/dandisets/000003/versions/draft/"
         env = {"DANDI_INSTANCE_URL": archive.api_url}
         every = estimate(laptop, "--dandiset", dandiset, "--instance-type", "g5.xlarge", **env)
         some = estimate(laptop, "--dandiset", dandiset, "--glob", "sub-2/*", **env)
         one = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-1/a.nwb", **env)
-        zarr = estimate(laptop, "--source", f"{dandiset}assets/?path=sub-4/d.nwb.zarr", **env)
+        stored = estimate(laptop, "--source", f"s3://dandiarchive/zarr/{asset.content}/", **env)
+        by_id = estimate(laptop, "--source", archive.asset_url(asset), **env)
         nothing = laptop.run("estimate", "--source", f"{dandiset}assets/?path=sub-3/a.nwb", env=env)
     labels = [(each["label"], each["fetchedGb"]) for each in every["recordings"]]
     assert labels == [("sub-1/a.nwb", 1e-7), ("sub-2/b.nwb", 7e-9), ("sub-4/d.nwb.zarr", 4e-8)]
-    assert [each["fetchedGb"] for each in zarr["recordings"]] == [4e-8]
+    for found in (stored, by_id):
+        assert [each["fetchedGb"] for each in found["recordings"]] == [4e-8]
     assert [each["label"] for each in some["recordings"]] == ["sub-2/b.nwb"]
     assert [each["fetchedGb"] for each in one["recordings"]] == [1e-7]
     assert nothing.returncode == 66
@@ -281,9 +283,9 @@ def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
         (["--source", "s3://no-such-bucket/a"], 1, "there is no bucket no-such-bucket"),
         (["--source-prefix", "s3://lab-raw/none"], 66, "holds nothing that matches */"),
         (
-            ["--source", "https://api.dandiarchive.org/api/assets/11ec8933-1456-4942-922b-94e5878bb991/"],
+            ["--source", "dandi://dandi/000006@draft"],
             78,
-            "the size of a file is looked up by its path",
+            "dandi://dandi/000006@draft is a dandiset; name one asset",
         ),
     ],
 )  # fmt: skip
