@@ -18,6 +18,10 @@ pytestmark = pytest.mark.integration
 BUCKET = "lab-raw"
 
 
+#: as IBL has one in the name of each file
+UUID = "0a1b2c3d-0000-4000-8000-0123456789ab"
+
+
 @pytest.fixture(scope="module")
 def raw(account: AwsServer) -> str:
     """A bucket with SpikeGLX runs of two probes, an NWB file, and what a console leaves behind."""
@@ -29,6 +33,8 @@ def raw(account: AwsServer) -> str:
         "raw/day1/run_g0_t0.imec0.lf.bin": 300,
         "raw/day1/run_g0_t0.imec1.ap.bin": 5_000,
         "raw/day1/run_g0_t0.imec1.ap.meta": 20,
+        f"ibl/probe00/run_g0_t0.imec0.ap.{UUID}.cbin": 700,
+        f"ibl/probe00/run_g0_t0.imec0.lf.{UUID}.cbin": 300,
         "raw/day10/other.dat": 70,
         "raw/day2/amplifier.dat": 2_000,
         "raw/session.nwb": 600,
@@ -141,10 +147,19 @@ def test_the_blob_of_an_asset_is_looked_up(laptop: Laptop, aws: AwsServer) -> No
     assert recording["samplesGb"]["high"] > recording["samplesGb"]["low"]
 
 
-def test_of_a_spikeglx_folder_one_band_is_counted_and_named(laptop: Laptop, raw: str) -> None:
-    found = estimate(laptop, "--source", f"s3://{raw}/raw/day1", "--instance-type", "g5.xlarge")
+@pytest.mark.parametrize(
+    ("folder", "largest"),
+    [
+        ("raw/day1", "run_g0_t0.imec1.ap.bin"),
+        ("ibl/probe00", f"run_g0_t0.imec0.ap.{UUID}.cbin"),
+    ],
+)
+def test_of_a_spikeglx_folder_one_band_is_counted_and_named(
+    laptop: Laptop, raw: str, folder: str, largest: str
+) -> None:
+    found = estimate(laptop, "--source", f"s3://{raw}/{folder}", "--instance-type", "g5.xlarge")
     [note] = found["prices"]["notes"]
-    assert note.endswith("the largest: of s3://lab-raw/raw/day1 run_g0_t0.imec1.ap.bin")
+    assert note.endswith(f"the largest: of s3://lab-raw/{folder} {largest}")
 
 
 def test_a_prefix_is_listed_and_its_recordings_add_up(laptop: Laptop, raw: str) -> None:
