@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import Job, run_job, sorter_processes, start_job, wait_for_log
+from tests.support.job import INTERPRETED, Job, run_job, sorter_processes, start_job, wait_for_log
 from tests.support.planted_secrets import PLANTED, leaking_files, leaking_objects, leaks
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import REGION, S3Server
@@ -62,7 +62,8 @@ def test_successful_job_hides_secrets(
     tmp_path: Path, moto_s3: S3Server, settings: Mapping[str, str]
 ) -> None:
     job = run_job(
-        tmp_path / "job", {**settings, "TARGET_AWS_S3_BUCKET_FOLDER": "right", "EXPORTS": "nwb,phy"}
+        tmp_path / "job",
+        {**INTERPRETED, **settings, "TARGET_AWS_S3_BUCKET_FOLDER": "right", "EXPORTS": "nwb,phy"},
     )
     assert job.exit_code == 0, job.log
     assert_nothing_leaks(job, moto_s3)
@@ -88,7 +89,8 @@ def test_job_with_a_bug_hides_secrets(
     simple = tmp_path / "job" / "results" / "simple"
     simple.mkdir(parents=True)
     (simple / "raw_sorting").touch()
-    job = run_job(tmp_path / "job", {**settings, "TARGET_AWS_S3_BUCKET_FOLDER": "bug"})
+    variables = {**INTERPRETED, **settings, "TARGET_AWS_S3_BUCKET_FOLDER": "bug"}
+    job = run_job(tmp_path / "job", variables)
     assert job.exit_code == 1, job.log
     assert "Traceback (most recent call last)" in job.log
     assert_nothing_leaks(job, moto_s3)
