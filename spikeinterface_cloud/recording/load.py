@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import h5py
+import numpy as np
 import requests
 from spikeinterface.core import BaseRecording
 from spikeinterface.extractors import read_nwb_recording
@@ -24,6 +25,7 @@ from spikeinterface_cloud.recording.formats.header_checks import check_headers
 from spikeinterface_cloud.recording.formats.ibl import read_ibl
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
 from spikeinterface_cloud.recording.formats.nwb_series import check_series, with_unique_ids
+from spikeinterface_cloud.recording.formats.nwb_zarr import find_store
 from spikeinterface_cloud.recording.formats.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.formats.saved_folder import open_saved_folder, refuse_pickles
 from spikeinterface_cloud.recording.formats.source_files import (
@@ -37,6 +39,7 @@ from spikeinterface_cloud.recording.formats.streams import (
     requested_stream,
     select_stream,
 )
+from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.reader_errors import CHECK_THE_FILE, is_damage, remedy
@@ -52,7 +55,7 @@ def open_recording(
     is_spikeglx = reader.name == "spikeglx"
     with _explain_errors(reader, path):
         location, located = locate(reader, path, kwargs)
-        if location.is_dir():
+        if location.is_dir() and reader.name != "nwb":  # whose pickles are not read
             refuse_pickles(location)
         elif h5py.is_hdf5(location):
             located = _check_hdf5(reader, location, located)
@@ -105,6 +108,8 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     elif reader.name == "nwb":
         electrode_ids = check_series(location, kwargs["electrical_series_path"])
         recording = reader.function(file_path=location, **_without_time_vector(kwargs))
+        if location.is_dir():
+            _finish_zarr(recording)
         recording = with_unique_ids(recording, electrode_ids)
     else:
         passed = _without_time_vector(kwargs)
@@ -117,6 +122,13 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     if stream is not None:
         recording.annotate(stream_name=str(stream))
     return recording
+
+
+def _finish_zarr(recording: Any) -> None:
+    """Check the samples of NWB-Zarr, and make a number of the start, an array of one number."""
+    [segment] = recording.segments
+    check_chunks(segment.electrical_series_data)
+    segment._t_start = float(np.ravel(segment._t_start)[0])
 
 
 def _without_time_vector(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +160,9 @@ def _explain_errors(reader: Reader, path: Path) -> Iterator[None]:
         if (refusal := permission_error(error)) is not None:
             raise forbidden("SOURCE_FOLDER", refusal.filename or path) from error
         names = list_files(path) if path.is_dir() else [PurePosixPath(path.name)]
-        is_own_format = any(name.name.lower().endswith(reader.extensions) for name in names)
+        is_own_format = any(name.name.lower().endswith(reader.extensions) for name in names) or (
+            reader.name == "nwb" and find_store(names) is not None
+        )
         likely = None if is_own_format else likely_data_type(names)
         raise RecordingError(
             f"{path.name} cannot be read with DATA_TYPE={reader.name}: {one_line(error)}; "

@@ -28,6 +28,7 @@ from spikeinterface_cloud.dandi.zarr_entries import remote_files
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.access import check_readable, forbidden
 from spikeinterface_cloud.recording.formats.mtscomp_recording import check_size, parse_index
+from spikeinterface_cloud.recording.formats.nwb_zarr import find_store
 from spikeinterface_cloud.recording.formats.open_ephys import decompress
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
@@ -37,20 +38,14 @@ from spikeinterface_cloud.recording.formats.source_files import (
     with_file_stream,
 )
 from spikeinterface_cloud.recording.formats.streams import needed_files
-from spikeinterface_cloud.recording.formats.zarr_metadata import (
-    ZarrArray,
-    check_store,
-    metadata_files,
-)
-from spikeinterface_cloud.recording.formats.zarr_stores import check_plain_array
 from spikeinterface_cloud.recording.probe_file import read_probe_file
+from spikeinterface_cloud.recording.zarr_source import choose_zarr_files
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.archived import check_restored
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
 from spikeinterface_cloud.storage.session import Storage
-from spikeinterface_cloud.storage.small_objects import read_files, read_objects
 
 logger = logging.getLogger(__name__)
 
@@ -183,10 +178,8 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     needed = {file.url for file in chosen}
     check_restored(storage, [stored for stored in objects if str(stored.location) in needed])
     reader = _reader(request)
-    if reader is not None and reader.reads_zarr:
-        locations = {str(stored.location): stored.location for stored in objects}
-        arrays = _check_zarr(chosen, locations, storage)
-        check_plain_array(reader.name, arrays, request.read_recording_kwargs)
+    if reader is not None and _is_zarr(reader, [file.name for file in chosen]):
+        chosen = choose_zarr_files(reader, chosen, request.read_recording_kwargs)
     if reader is not None and reader.name == "cbin_ibl":
         samples, index_file, _ = chosen
         index = parse_index(index_file.name, read_files([index_file])[0])
@@ -204,16 +197,6 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         stream=stream,
         provenance=_describe(location, chosen),
     )
-
-
-def _check_zarr(
-    files: Sequence[RemoteFile], locations: Mapping[str, S3Location], storage: Storage
-) -> dict[PurePosixPath, ZarrArray]:
-    """Check the metadata of a Zarr store on S3, and that it has all its chunks."""
-    urls = {file.name: file.url for file in files}
-    metadata = metadata_files(urls)
-    contents = read_objects(storage, [locations[urls[name]] for name in metadata])
-    return check_store(list(urls), dict(zip(metadata, contents, strict=True)).__getitem__)
 
 
 def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:
@@ -241,7 +224,7 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
 def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAccess) -> FoundSource:
     asset = resolve(location, access)
     if isinstance(asset, ArchiveZarr):
-        return _find_zarr(location, asset)
+        return _find_zarr(location, asset, request)
     file = remote_file(asset)
     check_remote_hdf5(file)
     return FoundSource(
@@ -252,13 +235,11 @@ def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAcces
     )
 
 
-def _find_zarr(location: DandiAsset, asset: ArchiveZarr) -> FoundSource:
+def _find_zarr(location: DandiAsset, asset: ArchiveZarr, request: SourceRequest) -> FoundSource:
     """Find the entries of a Zarr asset, which are fetched rather than streamed."""
-    by_name = {file.name: file for file in remote_files(asset)}
-    metadata = metadata_files(by_name)
-    contents = read_files([by_name[name] for name in metadata])
-    check_store(list(by_name), dict(zip(metadata, contents, strict=True)).__getitem__)
-    files = list(by_name.values())
+    files = choose_zarr_files(
+        find_reader("nwb"), remote_files(asset), request.read_recording_kwargs
+    )
     checksum = {"dandi_zarr_checksum": asset.checksum}
     return FoundSource(
         location=location,
@@ -326,7 +307,13 @@ def _is_folder_format(reader: Reader, names: Sequence[PurePosixPath]) -> bool:
     """Return whether a reader of files opens a folder that SpikeInterface or Zarr wrote."""
     if reader.name == "binary":
         return any(name.name in DESCRIPTIONS for name in names)
-    return reader.name == "zarr_array" or any(name.name in (".zgroup", ".zarray") for name in names)
+    return reader.name == "zarr_array" or any(
+        name.name in (".zgroup", ".zarray", "zarr.json") for name in names
+    )
+
+
+def _is_zarr(reader: Reader, names: Sequence[PurePosixPath]) -> bool:
+    return reader.reads_zarr or (reader.name == "nwb" and find_store(names) is not None)
 
 
 def _reader(request: SourceRequest) -> Reader | None:

@@ -4,21 +4,14 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.storage.digests import Digest, digest_of_bytes
 from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import RemoteFile
-from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.thread_pool import Threads, wait_for_all
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 PARALLEL_READS = 8
-
-
-def read_objects(storage: Storage, locations: Sequence[S3Location]) -> list[bytes]:
-    """Return the content of each object, in order; raise `SourceError` for one that is missing."""
-    return _read_all([partial(storage.read_object, location) for location in locations])
 
 
 def read_files(files: Sequence[RemoteFile], timeouts: NetworkTimeouts | None = None) -> list[bytes]:

@@ -16,6 +16,7 @@ DATA_TYPES = {
     "binary": "binary",
     "wavpack": "zarr",
     "nwb": "nwb",
+    "nwb_zarr": "nwb",
     "cbin": "cbin_ibl",
 }
 
@@ -58,5 +59,6 @@ def write_formats(folder: Path, simulated: BaseRecording) -> WrittenFormats:
         progress_bar=False,
     )
     write_nwb(written.path("nwb"), recording, NWB)
+    write_nwb(written.path("nwb_zarr"), recording, NWB)
     write_cbin(run, written.path("cbin"))
     return written

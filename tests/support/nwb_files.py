@@ -1,12 +1,14 @@
 """Simulated recordings written as NWB files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numcodecs
 import numpy as np
+from hdmf_zarr import NWBZarrIO, ZarrDataIO
 from pynwb import NWBHDF5IO, H5DataIO, NWBFile
 from pynwb.ecephys import LFP, ElectricalSeries
 from pynwb.file import Subject
@@ -45,7 +47,10 @@ def write_nwb(
     recordings: BaseRecording | Mapping[str, BaseRecording],
     layout: NwbLayout | None = None,
 ) -> Path:
-    """Write an NWB file with one acquired electrical series per recording; return the file."""
+    """Write an NWB file with one acquired electrical series per recording; return the file.
+
+    One whose name ends in `.zarr` is a folder, written by hdmf-zarr.
+    """
     layout = layout or NwbLayout()
     series = (
         {"ElectricalSeries": recordings} if isinstance(recordings, BaseRecording) else recordings
@@ -59,14 +64,26 @@ def write_nwb(
     )
     first = next(iter(series.values()))
     region = _add_electrodes(nwbfile, first, layout)
+    compressed = _in_zarr if file.suffix == ".zarr" else _in_hdf5
     for name, recording in series.items():
-        nwbfile.add_acquisition(_electrical_series(name, recording, layout, region))
+        nwbfile.add_acquisition(_electrical_series(name, recording, layout, region, compressed))
     if layout.with_lfp:
-        _add_lfp(nwbfile, first, region)
+        _add_lfp(nwbfile, first, region, compressed)
     file.parent.mkdir(parents=True, exist_ok=True)
-    with NWBHDF5IO(str(file), "w") as io:
+    with (NWBZarrIO if file.suffix == ".zarr" else NWBHDF5IO)(str(file), "w") as io:
         io.write(nwbfile)
     return file
+
+
+def _in_hdf5(traces: np.ndarray, compression: str | None) -> Any:
+    chunks = (min(len(traces), 30000), traces.shape[1])
+    return H5DataIO(traces, compression=compression, chunks=chunks)
+
+
+def _in_zarr(traces: np.ndarray, compression: str | None) -> Any:
+    chunks = (min(len(traces), 30000), traces.shape[1])
+    codec = None if compression is None else numcodecs.get_codec({"id": compression})
+    return ZarrDataIO(traces, compressor=codec or False, chunks=chunks)
 
 
 def _add_electrodes(nwbfile: NWBFile, recording: BaseRecording, layout: NwbLayout) -> Any:
@@ -97,11 +114,14 @@ def _add_electrodes(nwbfile: NWBFile, recording: BaseRecording, layout: NwbLayou
 
 
 def _electrical_series(
-    name: str, recording: BaseRecording, layout: NwbLayout, region: Any
+    name: str,
+    recording: BaseRecording,
+    layout: NwbLayout,
+    region: Any,
+    compressed: Callable[[np.ndarray, str | None], Any],
 ) -> ElectricalSeries:
     traces = recording.get_traces(segment_index=0).astype(layout.dtype)
-    chunks = (min(len(traces), 30000), traces.shape[1])
-    data = H5DataIO(traces, compression=layout.compression, chunks=chunks)
+    data = compressed(traces, layout.compression)
     timing: dict[str, Any] = {} if layout.conversion is None else {"conversion": layout.conversion}
     if layout.timestamps is not None:
         timing["timestamps"] = layout.timestamps
@@ -111,7 +131,12 @@ def _electrical_series(
     return ElectricalSeries(name=name, data=data, electrodes=region, **timing)
 
 
-def _add_lfp(nwbfile: NWBFile, recording: BaseRecording, region: Any) -> None:
+def _add_lfp(
+    nwbfile: NWBFile,
+    recording: BaseRecording,
+    region: Any,
+    compressed: Callable[[np.ndarray, str | None], Any],
+) -> None:
     slow = recording.get_traces(segment_index=0)[::LF_RATE_DIVISOR]
     module = nwbfile.create_processing_module("ecephys", "field potential")
     lfp = LFP(name="LFP")
@@ -119,7 +144,7 @@ def _add_lfp(nwbfile: NWBFile, recording: BaseRecording, region: Any) -> None:
     lfp.add_electrical_series(
         ElectricalSeries(
             name="ElectricalSeriesLFP",
-            data=H5DataIO(slow, compression="gzip"),
+            data=compressed(slow, "gzip"),
             electrodes=region,
             rate=recording.sampling_frequency / LF_RATE_DIVISOR,
         )

@@ -118,7 +118,8 @@ def _check_rate(series_path: str, series: Mapping[str, Any]) -> None:
 def _electrode_ids(file: Any, series: Any, rows: npt.NDArray[Any] | None) -> ElectrodeIds:
     if rows is None or "table" not in series["electrodes"].attrs:
         return None
-    table = file[series["electrodes"].attrs["table"]]
+    reference = series["electrodes"].attrs["table"]
+    table = file[reference["value"]["path"] if isinstance(reference, dict) else reference]
     if table.name is None:  # only this reference leads to it, so its links were not checked
         raise RecordingError(
             "the table of electrodes has no place in the file, only a reference; export it again"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_file
+from spikeinterface_cloud.recording.formats.nwb_zarr import find_store, needed_arrays
 from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_type
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
 from spikeinterface_cloud.recording.formats.spikeglx import parse_name
@@ -40,10 +41,21 @@ def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path,
         siblings = sorted(each for each in location.parent.iterdir() if each.is_file())
         names = [PurePosixPath(each.name) for each in siblings]
     needed_files(reader.name, names, kwargs)
-    if reader.reads_zarr and location.is_dir():
-        arrays = check_store(names, lambda name: (location / name).read_bytes())
-        check_plain_array(reader.name, arrays, kwargs)
+    if location.is_dir():
+        _check_zarr(reader, location, names, kwargs)
     return location, kwargs
+
+
+def _check_zarr(
+    reader: Reader, folder: Path, names: Sequence[PurePosixPath], kwargs: Mapping[str, Any]
+) -> None:
+    def read(name: PurePosixPath) -> bytes:
+        return (folder / name).read_bytes()
+
+    if reader.reads_zarr:
+        check_plain_array(reader.name, check_store(names, read), kwargs)
+    elif reader.name == "nwb":
+        needed_arrays(names, read, kwargs)
 
 
 def list_files(folder: Path) -> list[PurePosixPath]:
@@ -79,16 +91,13 @@ def _find_path(reader: Reader, path: Path) -> Path:
             return path
         _refuse_foreign_file(reader, PurePosixPath(path.name))
         return path.parent
-    if reader.name == "nwb" and any(path.glob("**/.zgroup")):
-        raise RecordingError(
-            f"{path.name} is NWB in Zarr, whose texts are pickled Python objects that could run "
-            "any program when loaded; export it as HDF5 (.nwb)"
-        )
     if not reader.takes_a_file or reader.reads_zarr:
         return _folder_inside(reader, path)
     names = list_files(path)
     if not names:
         raise RecordingError(f"{path} holds no file; check the source")
+    if reader.name == "nwb" and (store := find_store(names)) is not None:
+        return path / store
     return path / pick_file(reader, names)
 
 

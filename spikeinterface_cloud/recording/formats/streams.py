@@ -82,7 +82,7 @@ def needed_files(
     if kwargs.get("xml_file_path") is None:
         refuse_lfp_alone(reader.name, names)
     if reader.reads_zarr:
-        _refuse_zarr_3(names)
+        refuse_zarr_3(names)
         return store_files(reader.name, names)
     if reader.name == "openephys":
         refuse_missing_samples(names)
@@ -190,23 +190,29 @@ def _list_neo_streams(neo_class: Any, path: Path, kwargs: Mapping[str, Any]) -> 
 def list_electrical_series(path: Path | str, stream_mode: str | None = None) -> list[Stream]:
     """Return the electrical series of an NWB file, local or, with `stream_mode`, at a URL."""
     file = read_file_from_backend(file_path=path, stream_mode=stream_mode)
+    try:
+        if stream_mode is not None:
+            refuse_foreign_links(file, folder=None)
+        return electrical_series(file)
+    finally:
+        if hasattr(file, "close"):  # a Zarr group has nothing to close
+            file.close()
+
+
+def electrical_series(file: Any) -> list[Stream]:
+    """Return the electrical series of an open NWB file, an `h5py.File` or a `zarr.Group`."""
     series: list[Stream] = []
 
     def visit(name: str, item: Any) -> None:
         if item.attrs.get("neurodata_type") == "ElectricalSeries":
-            series.append(_describe_series(item, name))
+            series.append(_describe_series(file, item, name))
 
-    try:
-        if stream_mode is not None:
-            refuse_foreign_links(file, folder=None)
-        file.visititems(visit)
-    finally:
-        if hasattr(file, "close"):  # a Zarr group has nothing to close
-            file.close()
+    file.visititems(visit)
     return series
 
 
-def _refuse_zarr_3(names: Sequence[PurePosixPath]) -> None:
+def refuse_zarr_3(names: Sequence[PurePosixPath]) -> None:
+    """Raise `RecordingError` if there is a store of Zarr's format 3."""
     if any(name.name == "zarr.json" for name in names):
         raise RecordingError(
             "this is Zarr of format 3 (zarr.json), but SpikeInterface reads format 2; save the "
@@ -214,17 +220,13 @@ def _refuse_zarr_3(names: Sequence[PurePosixPath]) -> None:
         )
 
 
-def _is_in_lfp(series: Any) -> bool:
+def _is_in_lfp(file: Any, series_path: str) -> bool:
     """Return whether a series is inside NWB's container of field potentials."""
-    group = series.parent
-    while group.name != "/":
-        if group.attrs.get("neurodata_type") == "LFP":
-            return True
-        group = group.parent
-    return False
+    groups = [file[str(path)] for path in PurePosixPath(series_path).parents if path.name]
+    return any(group.attrs.get("neurodata_type") == "LFP" for group in groups)
 
 
-def _describe_series(series: Any, series_path: str) -> Stream:
+def _describe_series(file: Any, series: Any, series_path: str) -> Stream:
     shape = series["data"].shape
     if "starting_time" in series:
         rate = float(series["starting_time"].attrs["rate"])
@@ -236,7 +238,7 @@ def _describe_series(series: Any, series_path: str) -> Stream:
         name=series_path,
         n_channels=shape[1] if len(shape) > 1 else 1,
         sampling_frequency_hz=round(rate, 3),
-        in_lfp_container=_is_in_lfp(series),
+        in_lfp_container=_is_in_lfp(file, series_path),
     )
 
 

@@ -42,6 +42,9 @@ SAFE_OBJECT_CODECS = ("vlen-utf8", "vlen-bytes", "vlen-array", "json2", "msgpack
 COPY_AGAIN = "copy the folder again, with everything in it"
 SAVE_AGAIN = "save the recording again with recording.save(folder=...)"
 
+#: returns the content of a file by its name
+ReadFile = Callable[[PurePosixPath], bytes]
+
 Extent = Annotated[int, Field(ge=0)]
 
 
@@ -93,9 +96,7 @@ def metadata_files(names: Iterable[PurePosixPath]) -> list[PurePosixPath]:
     return [name for name in names if name.name in METADATA]
 
 
-def check_store(
-    names: Sequence[PurePosixPath], read: Callable[[PurePosixPath], bytes]
-) -> dict[PurePosixPath, ZarrArray]:
+def check_store(names: Sequence[PurePosixPath], read: ReadFile) -> dict[PurePosixPath, ZarrArray]:
     """Return the arrays of a store by their paths; raise `RecordingError` if it cannot be read.
 
     Parameters
@@ -105,18 +106,39 @@ def check_store(
     read
         returns the content of a file of metadata
     """
+    for name in metadata_files(names):
+        refuse_pickled(name, _parse(name, read(name)))
+    arrays = readable_arrays(names, read)
+    check_chunks_exist(arrays, names)
+    return arrays
+
+
+def readable_arrays(
+    names: Sequence[PurePosixPath], read: ReadFile
+) -> dict[PurePosixPath, ZarrArray]:
+    """Return the arrays of a store but those of pickled objects; the metadata have to agree.
+
+    The parameters are those of `check_store`.
+    """
     metadata = {name: _parse(name, read(name)) for name in metadata_files(names)}
-    for name, content in metadata.items():
-        refuse_pickled(name, content)
     described = {name: each for name, each in metadata.items() if name.name == ".zarray"}
     for name, content in metadata.items():
         if name.name == ".zmetadata":
             described |= _check_consolidated(name, content, metadata)
-    arrays = {name.parent: _check_array(name, each) for name, each in described.items()}
+    return {
+        name.parent: _check_array(name, each)
+        for name, each in described.items()
+        if not _names_pickle(each)
+    }
+
+
+def check_chunks_exist(
+    arrays: Mapping[PurePosixPath, ZarrArray], names: Iterable[PurePosixPath]
+) -> None:
+    """Raise `RecordingError` if a chunk of the arrays is not among the files of their store."""
     present = set(names)
     for path, array in arrays.items():
         _check_chunks(path, array, present)
-    return arrays
 
 
 def _parse(name: PurePosixPath, content: bytes) -> Any:

@@ -54,11 +54,14 @@ def archive() -> Iterator[DandiStandIn]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A Zarr with 40 chunks, in groups whose names have characters that URLs do not."""
+    """A series in 40 chunks, in groups whose names have characters that URLs do not."""
     path = tmp_path / "original"
     root = zarr.open_group(str(path), mode="w")
     samples = np.arange(4000, dtype="int16").reshape(400, 10)
-    root.create_dataset("acquisition/probe #1+2 50% é/data", data=samples, chunks=(10, 10))
+    series = root.create_group("acquisition/probe #1+2 50% é")
+    series.attrs["neurodata_type"] = "ElectricalSeries"
+    series.create_dataset("data", data=samples, chunks=(10, 10))
+    series.create_dataset("starting_time", data=[0.0]).attrs["rate"] = 30000.0
     root.attrs["neurodata_type"] = "NWBFile"
     zarr.consolidate_metadata(str(path))
     return path

@@ -14,7 +14,6 @@ import h5py
 import mtscomp
 import numpy as np
 import pytest
-import zarr
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.config.locations import S3Location
@@ -288,13 +287,6 @@ def test_corrupt_hdf5_is_refused(tmp_path: Path, simulated: BaseRecording) -> No
     file.write_bytes(b"not HDF5" + whole[8:])
     message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
     assert "not a valid HDF5 file" in message
-
-
-def test_nwb_in_zarr_is_refused(tmp_path: Path) -> None:
-    """Without loading it, it cannot be distinguished from a program."""
-    zarr.open(str(tmp_path / "a.nwb.zarr"), mode="w").create_group("acquisition")
-    message = refusal(RecordingError, lambda: open_recording(tmp_path, "nwb", {}))
-    assert "NWB in Zarr" in message
 
 
 def test_nwb_without_a_series_is_refused(tmp_path: Path) -> None:
