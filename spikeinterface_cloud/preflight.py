@@ -17,13 +17,7 @@ from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.locations import SimulatedRecording, mask_signatures
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
-from spikeinterface_cloud.errors import (
-    CloudJobError,
-    SettingsError,
-    TargetError,
-    UnavailableError,
-    printable,
-)
+from spikeinterface_cloud.errors import CloudJobError, SettingsError, UnavailableError, printable
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
 from spikeinterface_cloud.recording.formats.hdf5_samples import find_hdf5_samples
@@ -172,12 +166,6 @@ class Preflight:
     def _source(self) -> str:
         request = source_request(self._settings)
         self._found = find_source(request, self._settings.aws, self._settings.dandi)
-        if self._settings.target_dandiset is not None and self._found.is_zarr:
-            raise TargetError(
-                f"TARGET_DANDISET: {self._found.location} is NWB in the form of a Zarr, whose "
-                "session and subject are not copied into the units' file, and the archive takes "
-                "none without; leave TARGET_DANDISET out, or sort the recording in HDF5"
-            )
         self._samples = self._samples_by_metadata(self._found)
         size = f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
         if self._samples is None:

@@ -1,11 +1,12 @@
 """The session as the source's NWB file has it: only its small metadata is read.
 
-It is read from HDF5 rather than by pynwb, as files of every age and with every extension have
+It is read by h5py or zarr rather than by pynwb, as files of every age and with every extension have
 these groups in the same place, and one that is streamed is not read whole for them.
 """
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,12 @@ from spikeinterface_cloud.exports.nwb_session import (
     GroupFacts,
     Session,
     session_of_recording,
+)
+from spikeinterface_cloud.recording.formats.nwb_items import (
+    is_array,
+    is_text,
+    linked,
+    read_texts,
 )
 from spikeinterface_cloud.recording.formats.nwb_series import RenamedChannels
 from spikeinterface_cloud.recording.messages import one_line
@@ -78,11 +85,8 @@ def find_session(recording: si.BaseRecording) -> Session:
     if not isinstance(source, NwbRecordingExtractor):
         return session_of_recording(recording)
     file = read_file_from_backend(file_path=source.file_path, stream_mode=source.stream_mode)
-    if not isinstance(file, h5py.File):
-        logger.warning("the session of an NWB file in the form of a Zarr folder is not copied")
-        return session_of_recording(recording)
     try:
-        with file:
+        with file if isinstance(file, h5py.File) else nullcontext():  # zarr's has no end
             ids = channel_ids or list(source.channel_ids)
             return read_session(file, source.electrical_series_path, ids)
     except Exception as error:  # what is where metadata should be raises anything
@@ -92,9 +96,12 @@ def find_session(recording: si.BaseRecording) -> Session:
         ) from error
 
 
-def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> Session:
-    """Read the session of an open NWB file, whose electrical series has these channels."""
-    devices = [_device(group) for group in _children(file, "general/devices")]
+def read_session(file: Any, series_path: str, channel_ids: list[Any]) -> Session:
+    """Read the session of an open NWB file, whose electrical series has these channels.
+
+    It is an `h5py.File`, or a `zarr.Group`.
+    """
+    devices = [_device(file, group) for group in _children(file, "general/devices")]
     return Session(
         description=_text(file, "session_description") or UNKNOWN,
         start=datetime.fromisoformat(_text(file, "session_start_time") or ""),
@@ -103,24 +110,26 @@ def read_session(file: h5py.File, series_path: str, channel_ids: list[Any]) -> S
         subject=_subject(file),
         devices=devices,
         groups=[_group(file, group) for group in _children(file, "general/extracellular_ephys")],
-        electrodes=_electrodes(file, file[series_path]["electrodes"][:].tolist(), channel_ids),
+        electrodes=_electrodes(
+            file, linked(file, file[series_path], "electrodes")[:].tolist(), channel_ids
+        ),
         series=_series(file, series_path),
     )
 
 
-def _series(file: h5py.File, series_path: str) -> str | None:
+def _series(file: Any, series_path: str) -> str | None:
     """Return the name of the series if the file has several."""
     acquired = [_attribute(each, "neurodata_type") for each in file["acquisition"].values()]
     return series_path.rpartition("/")[2] if acquired.count("ElectricalSeries") > 1 else None
 
 
-def _fields(file: h5py.File) -> dict[str, Any]:
+def _fields(file: Any) -> dict[str, Any]:
     texts = {name: _text(file, f"general/{place}") for name, place in TEXTS.items()}
     lists = {name: _texts(file, f"general/{name}") for name in LISTS}
     return {name: value for name, value in (texts | lists).items() if value}
 
 
-def _subject(file: h5py.File) -> dict[str, Any]:
+def _subject(file: Any) -> dict[str, Any]:
     place = "general/subject"
     found: dict[str, Any] = {name: _text(file, f"{place}/{name}") for name in SUBJECT_TEXTS}
     found["date_of_birth"] = _date(_text(file, f"{place}/date_of_birth"))
@@ -130,29 +139,29 @@ def _subject(file: h5py.File) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value}
 
 
-def _children(file: h5py.File, place: str) -> Iterator[h5py.Group]:
+def _children(file: Any, place: str) -> Iterator[Any]:
     """Yield the devices, or the electrode groups, of a group."""
     for child in file.get(place, {}).values():
         kind = _attribute(child, "neurodata_type")
         is_table = "colnames" in child.attrs
-        if isinstance(child, h5py.Group) and kind and kind != "DeviceModel" and not is_table:
+        if not is_array(child) and kind and kind != "DeviceModel" and not is_table:
             yield child
 
 
-def _device(group: h5py.Group) -> DeviceFacts:
-    model = group.get("model")
+def _device(file: Any, group: Any) -> DeviceFacts:
+    model = linked(file, group, "model")
     if model is not None:
         texts = {"manufacturer": UNKNOWN} | _attributes(model, DEVICE_MODEL_TEXTS)
         model = {"name": _name(model)} | texts
     return DeviceFacts(name=_name(group), fields=_attributes(group, DEVICE_TEXTS), model=model)
 
 
-def _attributes(group: h5py.Group, names: Iterable[str]) -> dict[str, str]:
+def _attributes(group: Any, names: Iterable[str]) -> dict[str, str]:
     return {name: text for name in names if (text := _attribute(group, name))}
 
 
-def _group(file: h5py.File, group: h5py.Group) -> GroupFacts:
-    device = group.get("device")
+def _group(file: Any, group: Any) -> GroupFacts:
+    device = linked(file, group, "device")
     devices = _children(file, "general/devices")
     name = next((_name(each) for each in devices if each == device), UNKNOWN)
     return GroupFacts(
@@ -163,7 +172,7 @@ def _group(file: h5py.File, group: h5py.Group) -> GroupFacts:
     )
 
 
-def _electrodes(file: h5py.File, region: list[int], channel_ids: list[Any]) -> ElectrodeFacts:
+def _electrodes(file: Any, region: list[int], channel_ids: list[Any]) -> ElectrodeFacts:
     table = file[ELECTRODES]
     n_electrodes = len(table["id"])
     if not all(0 <= row < n_electrodes for row in region):
@@ -176,19 +185,25 @@ def _electrodes(file: h5py.File, region: list[int], channel_ids: list[Any]) -> E
         logger.warning("electrode columns that are no plain values: %s", ", ".join(left_out))
     return ElectrodeFacts(
         ids=table["id"][:].tolist(),
-        groups=[_name(file[reference]) for reference in table["group"][:]],
+        groups=_electrode_groups(file, table),
         columns=kept,
         rows=dict(zip(channel_ids, region, strict=True)),
     )
 
 
-def _column(table: h5py.Group, name: str) -> ElectrodeColumn | None:
+def _electrode_groups(file: Any, table: Any) -> list[str]:
+    if isinstance(table, h5py.Group):
+        return [_name(file[reference]) for reference in table["group"][:]]
+    return [str(name) for name in read_texts(table["group_name"])]  # references are pickled
+
+
+def _column(table: Any, name: str) -> ElectrodeColumn | None:
     """Return a column of plain values, or None for references and lists."""
     data = table.get(name)
-    if not isinstance(data, h5py.Dataset) or f"{name}_index" in table:
+    if not is_array(data) or f"{name}_index" in table:
         return None
-    if h5py.check_string_dtype(data.dtype) is not None:
-        values = data.asstr()[:]
+    if is_text(data):
+        values = read_texts(data)
     elif data.dtype.kind in "iufb" and "elements" not in data.attrs and "table" not in data.attrs:
         values = data[:]
     else:
@@ -198,27 +213,27 @@ def _column(table: h5py.Group, name: str) -> ElectrodeColumn | None:
     )
 
 
-def _name(group: h5py.Group) -> str:
+def _name(group: Any) -> str:
     return str(group.name).rpartition("/")[2]
 
 
-def _attribute(item: h5py.HLObject, name: str) -> str | None:
+def _attribute(item: Any, name: str) -> str | None:
     value = item.attrs.get(name)
     if isinstance(value, bytes):
         value = value.decode()
     return str(value) if value is not None and str(value) else None
 
 
-def _text(file: h5py.File, place: str) -> str | None:
+def _text(file: Any, place: str) -> str | None:
     texts = _texts(file, place)
     return texts[0] if texts else None
 
 
-def _texts(file: h5py.File, place: str) -> tuple[str, ...]:
+def _texts(file: Any, place: str) -> tuple[str, ...]:
     data = file.get(place)
-    if not isinstance(data, h5py.Dataset) or h5py.check_string_dtype(data.dtype) is None:
+    if not is_array(data) or not is_text(data):
         return ()
-    return tuple(str(text) for text in np.atleast_1d(data.asstr()[()]))
+    return tuple(map(str, read_texts(data)))
 
 
 def _date(text: str | None) -> datetime | None:

@@ -49,9 +49,6 @@ from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
 
-#: in the folder of a Zarr store
-ROOT_METADATA = (".zgroup", ".zarray")
-
 #: lifetime of a presigned URL for streaming
 STREAMING_S = 12 * 3600
 
@@ -86,13 +83,6 @@ class FoundSource:
     path: Path | None = None
     #: for `run.json`
     provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_zarr(self) -> bool:
-        """Whether it is a Zarr folder, here or elsewhere."""
-        if self.path is not None:
-            return any((self.path / name).exists() for name in ROOT_METADATA)
-        return any(str(file.name) in ROOT_METADATA for file in self.files)
 
     @property
     def size_bytes(self) -> int:

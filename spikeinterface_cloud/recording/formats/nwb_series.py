@@ -14,6 +14,7 @@ from spikeinterface.extractors.nwbextractors import read_file_from_backend
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.hdf5 import check_codecs
 from spikeinterface_cloud.recording.formats.header_checks import rates_differ
+from spikeinterface_cloud.recording.formats.nwb_items import referenced
 from spikeinterface_cloud.recording.messages import add_note
 
 #: the ids of the electrodes of a series, None where it names none
@@ -118,8 +119,7 @@ def _check_rate(series_path: str, series: Mapping[str, Any]) -> None:
 def _electrode_ids(file: Any, series: Any, rows: npt.NDArray[Any] | None) -> ElectrodeIds:
     if rows is None or "table" not in series["electrodes"].attrs:
         return None
-    reference = series["electrodes"].attrs["table"]
-    table = file[reference["value"]["path"] if isinstance(reference, dict) else reference]
+    table = referenced(file, series["electrodes"].attrs["table"])
     if table.name is None:  # only this reference leads to it, so its links were not checked
         raise RecordingError(
             "the table of electrodes has no place in the file, only a reference; export it again"

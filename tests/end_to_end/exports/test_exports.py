@@ -193,16 +193,6 @@ def test_unwritable_dandiset_is_refused_before_any_work(
     assert "fetch" not in [step["name"] for step in job.record["steps"]]
 
 
-def test_upload_from_a_zarr_is_refused_before_any_work(tmp_path: Path, dandi: DandiStandIn) -> None:
-    (tmp_path / "zarr").mkdir()
-    (tmp_path / "zarr" / ".zgroup").write_text('{"zarr_format": 2}')
-    source = dandi.add_zarr("000303", "sub-M1/sub-M1_ecephys.nwb.zarr", tmp_path / "zarr")
-    settings = variables(dandi, TARGET) | dandi.variables(source) | {"SORTERS": "simple"}
-    job = run_job(tmp_path / "job", settings)
-    assert_refused(job, 73, "session and subject are not copied .*; leave TARGET_DANDISET out")
-    assert "fetch" not in [step["name"] for step in job.record["steps"]]
-
-
 def test_units_of_another_job_are_refused_before_sorting(
     tmp_path: Path, uploaded: Job, dandi: DandiStandIn
 ) -> None:
