@@ -176,7 +176,7 @@ class Preflight:
         """Read what the metadata of a remote compressed recording say, before it is fetched."""
         files = {file.name: file for file in found.files}
         try:
-            if self._settings.reader == "nwb" and len(files) == 1 and not found.is_zarr:
+            if self._settings.reader == "nwb" and len(files) == 1:
                 series = self._settings.read_recording_kwargs.get("electrical_series_path")
                 return self._samples_of_nwb(found, series)
             return find_samples(files, lambda names: read_files([files[name] for name in names]))

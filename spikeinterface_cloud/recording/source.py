@@ -46,6 +46,7 @@ from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
 from spikeinterface_cloud.storage.session import Storage
+from spikeinterface_cloud.storage.small_objects import read_files
 
 logger = logging.getLogger(__name__)
 

@@ -60,10 +60,12 @@ def find_samples(names: Iterable[PurePosixPath], read: ReadFiles) -> Samples | N
         return _of_mtscomp(_parse(read(headers)[0])) if len(headers) == 1 else None
     consolidated = [name for name in names if name.name == ".zmetadata"]
     if len(consolidated) == 1:
-        return _of_arrays(_listed(consolidated[0].parent, read(consolidated)[0]))
-    arrays = [name for name in names if name.name == ".zarray" and _may_hold_traces(name)]
-    contents = map(_parse, read(arrays)) if arrays else ()
-    return _of_arrays(dict(zip(arrays, contents, strict=True)))
+        arrays = _listed(consolidated[0].parent, read(consolidated)[0])
+    else:
+        own = [name for name in names if name.name == ".zarray" and _may_hold_traces(name)]
+        arrays = dict(zip(own, map(_parse, read(own)) if own else (), strict=True))
+    with_chunks = {folder for name in names if name.name[:1] != "." for folder in name.parents}
+    return _of_arrays({name: each for name, each in arrays.items() if name.parent in with_chunks})
 
 
 def _stem(name: PurePosixPath) -> str:
