@@ -304,7 +304,7 @@ def source_request(settings: JobSettings) -> SourceRequest:
         data_type=None if simulated else settings.reader,
         read_recording_kwargs=settings.read_recording_kwargs,
         probe_file=settings.probe_file,
-        only_first_frames=settings.test_with_sub_recording,
+        n_frames=settings.sub_recording_n_frames,
     )
 
 

@@ -48,21 +48,28 @@ logger = logging.getLogger(__name__)
 
 
 def open_recording(
-    path: Path, data_type: str, kwargs: Mapping[str, Any], probe_file: Path | None = None
+    path: Path,
+    data_type: str,
+    kwargs: Mapping[str, Any],
+    probe_file: Path | None = None,
+    n_frames: int | None = None,
 ) -> BaseRecording:
-    """Open a file or folder, and attach the probe of `probe_file`."""
+    """Open a file or folder, and attach the probe of `probe_file`.
+
+    Of Zarr, only the chunks of the first `n_frames` may be there, if not all frames are wanted.
+    """
     reader = check_reader(data_type, kwargs)
     is_spikeglx = reader.name == "spikeglx"
     with _explain_errors(reader, path):
-        location, located = locate(reader, path, kwargs)
+        location, located = locate(reader, path, kwargs, n_frames)
         if location.is_dir() and reader.name != "nwb":  # whose pickles are not read
             refuse_pickles(location)
         elif h5py.is_hdf5(location):
             located = _check_hdf5(reader, location, located)
         recording = read_unsupported_by_neo(location, located) if is_spikeglx else None
         if recording is None:
-            recording = _read(reader, location, select_stream(reader, location, located))
-            check_headers(reader, recording)
+            recording = _read(reader, location, select_stream(reader, location, located), n_frames)
+            check_headers(reader, recording, n_frames)
             if is_spikeglx and path.is_file():
                 check_spikeglx_file_name(recording, path)
             if is_spikeglx:
@@ -100,7 +107,9 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
     return first.frame_slice(start_frame=0, end_frame=n_frames)
 
 
-def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecording:
+def _read(
+    reader: Reader, location: Path, kwargs: dict[str, Any], n_frames: int | None
+) -> BaseRecording:
     if reader.name == "binary" and location.is_dir():
         recording = open_saved_folder(location)
     elif reader.name == "cbin_ibl":
@@ -109,7 +118,7 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
         electrode_ids = check_series(location, kwargs["electrical_series_path"])
         recording = reader.function(file_path=location, **_without_time_vector(kwargs))
         if location.is_dir():
-            _finish_zarr(recording)
+            _finish_zarr(recording, n_frames)
         recording = with_unique_ids(recording, electrode_ids)
     else:
         passed = _without_time_vector(kwargs)
@@ -124,10 +133,10 @@ def _read(reader: Reader, location: Path, kwargs: dict[str, Any]) -> BaseRecordi
     return recording
 
 
-def _finish_zarr(recording: Any) -> None:
-    """Check the samples of NWB-Zarr, and make a number of the start, an array of one number."""
+def _finish_zarr(recording: Any, n_frames: int | None) -> None:
+    """Check the chunks of NWB-Zarr, and make a number of the start, an array of one number."""
     [segment] = recording.segments
-    check_chunks(segment.electrical_series_data)
+    check_chunks(segment.electrical_series_data, n_frames)
     segment._t_start = float(np.ravel(segment._t_start)[0])
 
 

@@ -53,7 +53,7 @@ def open_source(
     keep_as_read
         whether to keep the recording without corrections, too
     """
-    recording, ground_truth = _open(source, data_type, kwargs)
+    recording, ground_truth = _open(source, data_type, kwargs, n_frames)
     if n_frames is not None:
         recording = first_frames(recording, n_frames)
         if ground_truth is not None:
@@ -85,7 +85,7 @@ def _copy(recording: si.BaseRecording) -> si.BaseRecording:
 
 
 def _open(
-    source: FetchedSource, data_type: str, kwargs: Mapping[str, Any]
+    source: FetchedSource, data_type: str, kwargs: Mapping[str, Any], n_frames: int | None
 ) -> tuple[si.BaseRecording, si.BaseSorting | None]:
     if source.stream is not None:
         recording = open_streamed_nwb(source.stream(), kwargs)
@@ -94,4 +94,5 @@ def _open(
         return recording, None
     if source.path is None:
         return simulate(kwargs)
-    return open_recording(source.path, data_type, kwargs, source.probe_file), None
+    recording = open_recording(source.path, data_type, kwargs, source.probe_file, n_frames)
+    return recording, None

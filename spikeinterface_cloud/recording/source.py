@@ -63,8 +63,8 @@ class SourceRequest:
     read_recording_kwargs: Mapping[str, Any]
     #: a path inside the source, or an S3 URL
     probe_file: str | None
-    #: whether only the first frames are sorted, so that a remote NWB is streamed
-    only_first_frames: bool
+    #: number of first frames that are sorted, so that a remote NWB is streamed; None for all
+    n_frames: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +170,8 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     check_restored(storage, [stored for stored in objects if str(stored.location) in needed])
     reader = _reader(request)
     if reader is not None and _is_zarr(reader, [file.name for file in chosen]):
-        chosen = choose_zarr_files(reader, chosen, request.read_recording_kwargs)
+        kwargs = request.read_recording_kwargs
+        chosen = choose_zarr_files(reader, chosen, kwargs, request.n_frames)
     if reader is not None and reader.name == "cbin_ibl":
         samples, index_file, _ = chosen
         index = parse_index(index_file.name, read_files([index_file])[0])
@@ -178,7 +179,7 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     stream = None
     if request.data_type == "nwb" and len(chosen) == 1:
         check_remote_hdf5(chosen[0])
-        if request.only_first_frames:
+        if request.n_frames is not None:
             only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
             stream = partial(storage.presigned_url, only.location, STREAMING_S)
     return FoundSource(
@@ -206,7 +207,7 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
         location=location,
         files=[file],
         stream=partial(storage.presigned_url, blob, STREAMING_S)
-        if request.only_first_frames
+        if request.n_frames is not None
         else None,
         provenance=_describe(location, [file]),
     )
@@ -221,15 +222,15 @@ def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAcces
     return FoundSource(
         location=location,
         files=[file],
-        stream=partial(streaming_url, asset) if request.only_first_frames else None,
+        stream=partial(streaming_url, asset) if request.n_frames is not None else None,
         provenance=_describe_asset(location, asset, [file]) | {"dandi_etag": asset.dandi_etag},
     )
 
 
 def _find_zarr(location: DandiAsset, asset: ArchiveZarr, request: SourceRequest) -> FoundSource:
-    """Find the entries of a Zarr asset, which are fetched rather than streamed."""
+    """Find the entries of a Zarr asset that the recording is read from."""
     files = choose_zarr_files(
-        find_reader("nwb"), remote_files(asset), request.read_recording_kwargs
+        find_reader("nwb"), remote_files(asset), request.read_recording_kwargs, request.n_frames
     )
     checksum = {"dandi_zarr_checksum": asset.checksum}
     return FoundSource(

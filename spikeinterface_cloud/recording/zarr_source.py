@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from spikeinterface_cloud.recording.formats.nwb_zarr import needed_arrays, needed_files
+from spikeinterface_cloud.recording.formats import nwb_zarr, zarr_stores
 from spikeinterface_cloud.recording.formats.readers import Reader
-from spikeinterface_cloud.recording.formats.zarr_metadata import check_store, metadata_files
-from spikeinterface_cloud.recording.formats.zarr_stores import check_plain_array
+from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, metadata_files
 from spikeinterface_cloud.storage.remote_file import RemoteFile
 from spikeinterface_cloud.storage.small_objects import read_files
 
 
 def choose_zarr_files(
-    reader: Reader, files: Sequence[RemoteFile], kwargs: Mapping[str, Any]
+    reader: Reader,
+    files: Sequence[RemoteFile],
+    kwargs: Mapping[str, Any],
+    n_frames: int | None = None,
 ) -> list[RemoteFile]:
     """Return the files to fetch of a store; raise `RecordingError` if it cannot be read.
 
@@ -29,6 +31,8 @@ def choose_zarr_files(
         those of the store, and of folders around it, if any
     kwargs
         READ_RECORDING_KWARGS
+    n_frames
+        number of frames that are wanted; None for all
     """
     by_name = {file.name: file for file in files}
     names = list(by_name)
@@ -39,7 +43,8 @@ def choose_zarr_files(
         return contents[name] if name in contents else read_files([by_name[name]])[0]
 
     if reader.name == "nwb":
-        needed = needed_files(names, needed_arrays(names, read, kwargs))
-        return [by_name[name] for name in needed]
-    check_plain_array(reader.name, check_store(names, read), kwargs)
-    return list(files)
+        arrays = nwb_zarr.needed_arrays(names, read, kwargs, n_frames)
+    else:
+        arrays = zarr_stores.needed_arrays(reader.name, names, read, kwargs, n_frames)
+    chunks = {path / chunk for path, array in arrays.items() for chunk in array.chunk_names()}
+    return [file for file in files if file.name.name in METADATA or file.name in chunks]

@@ -23,7 +23,6 @@ def find(
         data_type=data_type,
         read_recording_kwargs=kwargs,
         probe_file=None,
-        only_first_frames=False,
     )
     return find_source(request, aws or AwsSettings(), DandiAccess())
 

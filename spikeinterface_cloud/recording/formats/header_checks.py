@@ -44,8 +44,11 @@ def rates_differ(rate_hz: float, expected_hz: float) -> bool:
     return abs(rate_hz / expected_hz - 1) > RATE_TOLERANCE
 
 
-def check_headers(reader: Reader, recording: Any) -> None:
-    """Compare the files of a recording with their headers."""
+def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -> None:
+    """Compare the files of a recording with their headers.
+
+    Of Zarr, only the chunks of the first `n_frames` are looked at, if not all are wanted.
+    """
     match reader.name:
         case "spikeglx":
             stream = str(recording.stream_id)
@@ -55,10 +58,11 @@ def check_headers(reader: Reader, recording: Any) -> None:
         case "openephys":
             _check_open_ephys(recording)
         case "zarr":
-            for segment in range(recording.get_num_segments()):
-                check_chunks(recording._root[f"traces_seg{segment}"])
+            n_segments = recording.get_num_segments() if n_frames is None else 1
+            for segment in range(n_segments):
+                check_chunks(recording._root[f"traces_seg{segment}"], n_frames)
         case "zarr_array":
-            check_chunks(recording._root)
+            check_chunks(recording._root, n_frames)
         case "neuroscope":
             neo_reader = recording.neo_reader
             frame_bytes = 2 * recording.get_num_channels()

@@ -22,7 +22,6 @@ from spikeinterface_cloud.recording.formats.streams import (
 )
 from spikeinterface_cloud.recording.formats.zarr_metadata import (
     COPY_AGAIN,
-    METADATA,
     ReadFile,
     ZarrArray,
     check_chunks_exist,
@@ -33,6 +32,12 @@ from spikeinterface_cloud.recording.formats.zarr_stores import store_roots
 from spikeinterface_cloud.recording.messages import one_line
 
 ELECTRODES = PurePosixPath("general/extracellular_ephys/electrodes")
+
+#: more than any array has
+ALL_ROWS = 2**62
+
+#: timestamps from which the rate of a series is found
+RATE_ROWS = 1000
 
 #: what the names of a link's or reference's file are when it is the store itself
 SAME_FILE = (".", "", None)
@@ -97,9 +102,12 @@ def find_store(names: Sequence[PurePosixPath]) -> PurePosixPath | None:
 
 
 def needed_arrays(
-    names: Sequence[PurePosixPath], read: ReadFile, kwargs: Mapping[str, Any]
-) -> dict[PurePosixPath, ZarrArray]:
-    """Return the arrays that the chosen series of a store is read from, by their paths.
+    names: Sequence[PurePosixPath],
+    read: ReadFile,
+    kwargs: Mapping[str, Any],
+    n_frames: int | None = None,
+) -> Mapping[PurePosixPath, ZarrArray]:
+    """Return the arrays that the chosen series is read from, by their paths, with the rows needed.
 
     These are the series itself, the metadata of the session, and what else is as small.
 
@@ -111,6 +119,8 @@ def needed_arrays(
         returns the content of a file; of chunks, it is asked for the first timestamps at most
     kwargs
         READ_RECORDING_KWARGS, which may choose the series
+    n_frames
+        number of frames that are wanted; None for all
 
     Raises
     ------
@@ -137,30 +147,27 @@ def needed_arrays(
         ) from error
     chosen = choose_stream(series, requested_stream(kwargs))
     needed = {
-        path: array
+        path: array.first_rows(n_rows)
         for path, array in arrays.items()
-        if _is_needed(path.relative_to(root), chosen, series)
+        if (n_rows := _needed_rows(path.relative_to(root), chosen, series, n_frames))
     }
     check_chunks_exist(needed, names)
     return needed
 
 
-def needed_files(
-    names: Sequence[PurePosixPath], arrays: Mapping[PurePosixPath, ZarrArray]
-) -> list[PurePosixPath]:
-    """Return the files of some arrays, and all metadata."""
-    chunks = {path / name for path, array in arrays.items() for name in array.chunk_names()}
-    return [name for name in names if name.name in METADATA or name in chunks]
-
-
-def _is_needed(path: PurePosixPath, chosen: Stream, series: Sequence[Stream]) -> bool:
-    """Return whether an array is of the session, or of the chosen series."""
+def _needed_rows(
+    path: PurePosixPath, chosen: Stream, series: Sequence[Stream], n_frames: int | None
+) -> int:
+    """Return how many rows of an array are needed: all, those of the first frames, or none."""
     if len(path.parts) == 1 or path.parts[0] == "general":
-        return True
+        return ALL_ROWS
+    if not any(path.is_relative_to(each.identifier) for each in series):
+        return 0
+    if path.name not in ("data", "timestamps"):  # one series may use the electrodes of another
+        return ALL_ROWS
     if path.is_relative_to(chosen.identifier):
-        return True
-    # a series may use the electrodes or timestamps of another one
-    return path.name != "data" and any(path.is_relative_to(each.identifier) for each in series)
+        return ALL_ROWS if n_frames is None else max(n_frames, RATE_ROWS)
+    return RATE_ROWS if path.name == "timestamps" else 0
 
 
 def _check_kind(file: zarr.Group) -> None:

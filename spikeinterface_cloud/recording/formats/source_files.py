@@ -11,14 +11,13 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeVar
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.formats import nwb_zarr, zarr_stores
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_file
-from spikeinterface_cloud.recording.formats.nwb_zarr import find_store, needed_arrays
 from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_type
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
 from spikeinterface_cloud.recording.formats.spikeglx import parse_name
 from spikeinterface_cloud.recording.formats.streams import needed_files
-from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, check_store
-from spikeinterface_cloud.recording.formats.zarr_stores import check_plain_array, store_roots
+from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA
 
 P = TypeVar("P", bound=PurePath)
 
@@ -29,8 +28,13 @@ BLACKROCK = re.compile(r".+\.ns(?P<stream>\d)", re.IGNORECASE)
 IBL_BAND = re.compile(r".+\.(?P<stream>ap|lf|nidq)\.(?:[\w-]+\.)?(?:cbin|ch|meta)")
 
 
-def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """Return what `reader` opens of the source at `path`, and `kwargs` that name the stream."""
+def locate(
+    reader: Reader, path: Path, kwargs: Mapping[str, Any], n_frames: int | None = None
+) -> tuple[Path, dict[str, Any]]:
+    """Return what `reader` opens of the source at `path`, and `kwargs` that name the stream.
+
+    Of Zarr, the chunks of the first `n_frames` have to be there; all, if it is None.
+    """
     location = _find_path(reader, path)
     names = list_files(location) if location.is_dir() else [PurePosixPath(path.name)]
     kwargs = dict(kwargs)
@@ -42,20 +46,24 @@ def locate(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> tuple[Path,
         names = [PurePosixPath(each.name) for each in siblings]
     needed_files(reader.name, names, kwargs)
     if location.is_dir():
-        _check_zarr(reader, location, names, kwargs)
+        _check_zarr(reader, location, names, kwargs, n_frames)
     return location, kwargs
 
 
 def _check_zarr(
-    reader: Reader, folder: Path, names: Sequence[PurePosixPath], kwargs: Mapping[str, Any]
+    reader: Reader,
+    folder: Path,
+    names: Sequence[PurePosixPath],
+    kwargs: Mapping[str, Any],
+    n_frames: int | None,
 ) -> None:
     def read(name: PurePosixPath) -> bytes:
         return (folder / name).read_bytes()
 
     if reader.reads_zarr:
-        check_plain_array(reader.name, check_store(names, read), kwargs)
+        zarr_stores.needed_arrays(reader.name, names, read, kwargs, n_frames)
     elif reader.name == "nwb":
-        needed_arrays(names, read, kwargs)
+        nwb_zarr.needed_arrays(names, read, kwargs, n_frames)
 
 
 def list_files(folder: Path) -> list[PurePosixPath]:
@@ -96,7 +104,7 @@ def _find_path(reader: Reader, path: Path) -> Path:
     names = list_files(path)
     if not names:
         raise RecordingError(f"{path} holds no file; check the source")
-    if reader.name == "nwb" and (store := find_store(names)) is not None:
+    if reader.name == "nwb" and (store := nwb_zarr.find_store(names)) is not None:
         return path / store
     return path / pick_file(reader, names)
 
@@ -134,7 +142,7 @@ def _folder_inside(reader: Reader, path: Path) -> Path:
         case _ if reader.neo_classes or any((path / name).is_file() for name in METADATA):
             folders = []
         case _ if reader.reads_zarr:
-            folders = [path / root for root in store_roots(list_files(path))]
+            folders = [path / root for root in zarr_stores.store_roots(list_files(path))]
             folders = folders if len(folders) == 1 else []  # store_files names several
         case _:
             return _descend(path)

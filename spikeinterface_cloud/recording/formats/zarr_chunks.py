@@ -36,8 +36,11 @@ class _WrongChunk(Exception):
     """Why the bytes of a chunk are not those that were written."""
 
 
-def check_chunks(array: zarr.Array) -> None:
-    """Raise `RecordingError` for the first chunk of a local array whose bytes are wrong."""
+def check_chunks(array: zarr.Array, n_rows: int | None = None) -> None:
+    """Raise `RecordingError` for the first chunk of a local array whose bytes are wrong.
+
+    With `n_rows`, only the chunks that hold the first rows are looked at.
+    """
     folder = Path(array.chunk_store.dir_path(array.path))
     metadata = ZarrArray(
         zarr_format=2,
@@ -57,7 +60,7 @@ def check_chunks(array: zarr.Array) -> None:
             return str(error)
         return None
 
-    names = metadata.chunk_names()
+    names = (metadata if n_rows is None else metadata.first_rows(n_rows)).chunk_names()
     with ThreadPoolExecutor(usable_cpus()) as threads:
         while batch := list(islice(names, BATCH)):
             for name, reason in zip(batch, threads.map(problem, batch), strict=True):

@@ -72,6 +72,11 @@ class ZarrArray(BaseModel):
         sizes = zip(self.shape, self.chunks, strict=True)
         return [math.ceil(extent / max(chunk, 1)) for extent, chunk in sizes]
 
+    def first_rows(self, n_rows: int) -> "ZarrArray":
+        """Return the array without the rows after the first `n_rows`."""
+        shape = [min(n_rows, self.shape[0]), *self.shape[1:]] if self.shape else []
+        return self.model_copy(update={"shape": shape})
+
     def chunk_names(self) -> Iterator[str]:
         """Return the file name of each chunk, in order."""
         if not self.shape:
@@ -92,12 +97,14 @@ def _places(grid: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def metadata_files(names: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-    """Return the files that `check_store` reads."""
+    """Return the files of metadata among those of a store."""
     return [name for name in names if name.name in METADATA]
 
 
-def check_store(names: Sequence[PurePosixPath], read: ReadFile) -> dict[PurePosixPath, ZarrArray]:
-    """Return the arrays of a store by their paths; raise `RecordingError` if it cannot be read.
+def arrays_without_pickles(
+    names: Sequence[PurePosixPath], read: ReadFile
+) -> dict[PurePosixPath, ZarrArray]:
+    """Return the arrays of a store by their paths; refuse one that declares pickled objects.
 
     Parameters
     ----------
@@ -108,9 +115,7 @@ def check_store(names: Sequence[PurePosixPath], read: ReadFile) -> dict[PurePosi
     """
     for name in metadata_files(names):
         refuse_pickled(name, _parse(name, read(name)))
-    arrays = readable_arrays(names, read)
-    check_chunks_exist(arrays, names)
-    return arrays
+    return readable_arrays(names, read)
 
 
 def readable_arrays(
@@ -118,7 +123,7 @@ def readable_arrays(
 ) -> dict[PurePosixPath, ZarrArray]:
     """Return the arrays of a store but those of pickled objects; the metadata have to agree.
 
-    The parameters are those of `check_store`.
+    The parameters are those of `arrays_without_pickles`.
     """
     metadata = {name: _parse(name, read(name)) for name in metadata_files(names)}
     described = {name: each for name, each in metadata.items() if name.name == ".zarray"}

@@ -3,12 +3,22 @@
 Names and metadata are enough to decide that, before any sample is fetched.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
-from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, ZarrArray
+from spikeinterface_cloud.recording.formats.zarr_metadata import (
+    METADATA,
+    ReadFile,
+    ZarrArray,
+    arrays_without_pickles,
+    check_chunks_exist,
+)
 from spikeinterface_cloud.recording.messages import list_first
+
+#: the arrays that have a row for each frame
+SEGMENT_ROWS = re.compile(r"(?:traces|times)_seg(?P<number>\d+)")
 
 #: stores that are named in a message
 SHOWN = 6
@@ -69,7 +79,50 @@ def _check_kind(data_type: str, inside: set[str]) -> None:
     )
 
 
-def check_plain_array(
+def needed_arrays(
+    data_type: str,
+    names: Sequence[PurePosixPath],
+    read: ReadFile,
+    kwargs: Mapping[str, object],
+    n_frames: int | None = None,
+) -> Mapping[PurePosixPath, ZarrArray]:
+    """Return the arrays that a recording is read from, by their paths, with the rows needed.
+
+    Parameters
+    ----------
+    data_type
+        `zarr` or `zarr_array`
+    names
+        the files of the store, and of folders around it, if any
+    read
+        returns the content of a file of metadata
+    kwargs
+        READ_RECORDING_KWARGS
+    n_frames
+        number of frames that are wanted; None for all
+
+    Raises
+    ------
+    RecordingError
+        if the store cannot be read, or a chunk of these arrays is missing
+    """
+    arrays = arrays_without_pickles(names, read)
+    _check_plain_array(data_type, arrays, kwargs)
+    if n_frames is not None:
+        arrays = {path: _first(data_type, path, each, n_frames) for path, each in arrays.items()}
+    check_chunks_exist(arrays, names)
+    return arrays
+
+
+def _first(data_type: str, path: PurePosixPath, array: ZarrArray, n_frames: int) -> ZarrArray:
+    """Return the array with the rows of the first frames, which are in the first segment."""
+    segment = SEGMENT_ROWS.fullmatch(path.name)
+    if segment is not None:
+        return array.first_rows(n_frames if segment["number"] == "0" else 0)
+    return array.first_rows(n_frames) if data_type == "zarr_array" else array
+
+
+def _check_plain_array(
     data_type: str, arrays: Mapping[PurePosixPath, ZarrArray], kwargs: Mapping[str, object]
 ) -> None:
     """Raise an error if the array of DATA_TYPE=zarr_array is not samples by channels."""

@@ -81,7 +81,6 @@ def find_job_source(archive: DandiStandIn, url: str, key: str | None = None) -> 
         data_type="nwb",
         read_recording_kwargs={},
         probe_file=None,
-        only_first_frames=False,
     )
     return find_source(request, AwsSettings(), archive.access(key))
 

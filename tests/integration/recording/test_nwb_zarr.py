@@ -62,7 +62,6 @@ def find(location: LocalFolder | S3Location, aws: AwsSettings, **kwargs: Any) ->
         data_type="nwb",
         read_recording_kwargs=kwargs,
         probe_file=None,
-        only_first_frames=False,
     )
     return find_source(request, aws, DandiAccess())
 

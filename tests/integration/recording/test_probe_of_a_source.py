@@ -58,7 +58,7 @@ def find(
         data_type="nwb",
         read_recording_kwargs={},
         probe_file=probe,
-        only_first_frames=only_first_frames,
+        n_frames=100 if only_first_frames else None,
     )
     return find_source(request, aws, dandi or DandiAccess())
 

@@ -163,7 +163,6 @@ def test_split_files_on_s3_are_refused_before_they_are_fetched(
         data_type="intan",
         read_recording_kwargs={},
         probe_file=None,
-        only_first_frames=False,
     )
     message = refusal(SettingsError, lambda: find_source(request, moto_s3.access, DandiAccess()))
     assert "set DATA_TYPE=split_intan_files" in message
