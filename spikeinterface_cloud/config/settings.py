@@ -134,7 +134,8 @@ class JobSettings(BaseModel):
         "source, or beside one that is a single file, or on S3 (`s3://bucket/probe.json`)",
     )
     test_with_sub_recording: Boolean = Field(
-        default=False, description="sort only the first frames; a remote NWB is then streamed"
+        default=False,
+        description="sort only the first frames; of a remote NWB or Zarr, no others are read",
     )
     test_sub_recording_n_frames: Count = Field(
         default=300_000, description="how many frames that is"
