@@ -1,0 +1,83 @@
+"""The formats of the public archives in the image: the same samples and units as outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import spikeinterface as si
+
+from spikeinterface_cloud.preprocessing.pipeline import preprocess
+from tests.end_to_end.conftest import UNSAVED_PROVENANCE
+from tests.end_to_end.containers.cloud import Cloud
+from tests.end_to_end.containers.conftest import SOURCE_BUCKET
+from tests.end_to_end.containers.containers import Finished, run_container
+from tests.support.archive_formats import DATA_TYPES, WrittenFormats, write_formats
+from tests.support.job import INTERPRETED
+from tests.support.recordings import simulate
+from tests.support.sorted_results import upload
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.sorting,
+    pytest.mark.docker,
+    UNSAVED_PROVENANCE,
+    pytest.mark.filterwarnings("ignore:Multi-threading is supported for wavpack"),
+]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenFormats:
+    recording, _ = simulate(duration_s=5.0, n_channels=16, n_units=3, seed=1)
+    return write_formats(tmp_path_factory.mktemp("formats"), recording)
+
+
+@pytest.fixture(scope="module")
+def preprocessed(tmp_path_factory: pytest.TempPathFactory, written: WrittenFormats) -> bytes:
+    folder = tmp_path_factory.mktemp("preprocessed")
+    result = preprocess(written.recording, "default", {"simple": {}}, folder)
+    return bytes(result.for_sorting.get_traces().tobytes())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("containers")
+
+
+@pytest.fixture(scope="module")
+def finished(
+    image: str, cloud: Cloud, written: WrittenFormats, folder: Path
+) -> Mapping[str, Finished]:
+    """Sort each format in a container."""
+    done = {}
+    for name, data_type in DATA_TYPES.items():
+        path, results = written.path(name), folder / name
+        key = f"formats/{path.name}"
+        upload(cloud.server.client, path, SOURCE_BUCKET, key)
+        results.mkdir()
+        variables = {
+            "SOURCE_AWS_S3_BUCKET": SOURCE_BUCKET,
+            "SOURCE_AWS_S3_BUCKET_FOLDER": key,
+            "DATA_TYPE": data_type,
+            "SORTERS": "simple",
+            "EXPORTS": "phy",
+        }
+        done[name] = run_container(
+            image,
+            variables=cloud.variables | INTERPRETED | variables,
+            options=[f"--volume={results}:/results"],
+        )
+    return done
+
+
+@pytest.mark.parametrize("name", DATA_TYPES)
+def test_each_format_gives_the_same_samples_and_units(
+    finished: Mapping[str, Finished], folder: Path, preprocessed: bytes, name: str
+) -> None:
+    assert finished[name].exit_code == 0, finished[name].log
+    assert (folder / name / "simple/phy/recording.dat").read_bytes() == preprocessed
+    first, sorting = (si.load(folder / each / "simple/sorting") for each in ("binary", name))
+    assert len(sorting.unit_ids) == 3
+    np.testing.assert_array_equal(sorting.to_spike_vector(), first.to_spike_vector())
