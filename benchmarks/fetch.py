@@ -1,6 +1,6 @@
 """Fetching from S3, side by side: this project, s5cmd and boto3, against one server on loopback.
 
-    python benchmarks/fetch.py [--size-mib 2048] [--rounds 5]
+    python benchmarks/fetch.py [--size-mib 2048] [--chunks 10000] [--rounds 5]
 
 The server is SeaweedFS, which answers ranges and states CRC-64/NVME checksums as S3 does. Each
 fetch is a process of its own, and the clients take turns within a round. A job has its imports
@@ -40,8 +40,7 @@ from tests.support.servers import (  # noqa: E402
 MIB = 1024 * 1024
 BUCKET = "recordings"
 
-#: what a SpikeInterface zarr folder looks like to S3
-SMALL_FILES = 1500
+#: a chunk of Zarr
 SMALL_BYTES = 100 * 1024
 
 CLIENTS = ("ours", "s5cmd", "boto3")
@@ -61,28 +60,29 @@ class Fetched:
 
 @click.command()
 @click.option("--size-mib", default=2048, show_default=True, help="size of the large object")
+@click.option("--chunks", default=10_000, show_default=True, help="number of chunks of 100 KiB")
 @click.option("--rounds", default=5, show_default=True, help="rounds, of which medians are taken")
 @click.option("--folder", type=click.Path(path_type=Path), help="where to work; default: temporary")
-def main(size_mib: int, rounds: int, folder: Path | None) -> None:
+def main(size_mib: int, chunks: int, rounds: int, folder: Path | None) -> None:
     """Print how long each client takes, and the ratios."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
-        write_objects(work / BUCKET, size_mib)
+        write_objects(work / BUCKET, size_mib, chunks)
         print(f"{'':<38}{'ours':>9}{'s5cmd':>9}{'boto3':>9}{'ours/s5cmd':>12}{'ours/boto3':>12}")
         (work / "seaweedfs").mkdir()
         with seaweedfs_server(work / "seaweedfs") as server:
             upload_folder(server, work / BUCKET, BUCKET)
             print_row(server, work, f"one {size_mib} MiB object", "large", rounds)
-            print_row(server, work, f"{SMALL_FILES:,} x 100 KiB", "small", rounds)
+            print_row(server, work, f"{chunks:,} x 100 KiB", "small", rounds)
             print_memory(server, work, size_mib)
 
 
-def write_objects(bucket: Path, size_mib: int) -> None:
+def write_objects(bucket: Path, size_mib: int, chunks: int) -> None:
     """Write what is fetched: random bytes, since a disk may compress others."""
     for folder, sizes in {
         "large": [size_mib * MIB],
         "tenth": [size_mib * MIB // 10],
-        "small": [SMALL_BYTES] * SMALL_FILES,
+        "small": [SMALL_BYTES] * chunks,
     }.items():
         (bucket / folder).mkdir(parents=True)
         for number, size_bytes in enumerate(sizes):

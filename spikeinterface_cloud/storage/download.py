@@ -9,20 +9,25 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from os import stat_result
 from pathlib import Path
 
 from spikeinterface_cloud.errors import RecordingError, SourceError
 from spikeinterface_cloud.runtime.disk import NoRoom, disk_errors
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.digests import digest_of_file
-from spikeinterface_cloud.storage.file_download import DownloadedFile, Resources, download_file
+from spikeinterface_cloud.storage.file_download import (
+    FILES_AT_ONCE,
+    DownloadedFile,
+    Resources,
+    download_file,
+)
 from spikeinterface_cloud.storage.progress import FileProgress, Progress
 from spikeinterface_cloud.storage.range_reader import ObjectChanged, ObjectReader
 from spikeinterface_cloud.storage.remote_file import PART_SUFFIX, RemoteFile, check_names
-from spikeinterface_cloud.storage.thread_pool import wait_for_all
+from spikeinterface_cloud.storage.thread_pool import Stopped, wait_for_all
 from spikeinterface_cloud.storage.timeouts import NetworkTimeouts
 
 logger = logging.getLogger(__name__)
@@ -48,10 +53,11 @@ def download(
     with disk_errors(folder):
         for parent in {(folder / file.name).parent for file in files} | {folder}:
             parent.mkdir(parents=True, exist_ok=True)
-    check_space(folder, sum(_missing_bytes(file, folder) for file in files))
+    present = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
+    check_space(folder, sum(_missing_bytes(file, folder, present) for file in files))
     total_bytes = sum(file.size_bytes for file in files)
     with Progress("download", total_bytes) as progress:
-        transfer = _Transfer(folder, progress, timeouts or NetworkTimeouts())
+        transfer = _Transfer(folder, present, progress, timeouts or NetworkTimeouts())
         transfer.run(files)
     transfer.log_unverified()
     return Downloaded(
@@ -71,14 +77,13 @@ def check_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _missing_bytes(file: RemoteFile, folder: Path) -> int:
+def _missing_bytes(file: RemoteFile, folder: Path, present: Mapping[Path, stat_result]) -> int:
     """Return how much disk the file needs besides what it has there, finished or not."""
+    if not present:
+        return file.size_bytes
     final = folder / file.name
-    present = 0
-    for path in (final, final.with_name(final.name + PART_SUFFIX)):
-        if path.is_file():
-            present += path.stat().st_blocks * 512
-    return max(0, file.size_bytes - present)
+    there = [present.get(path) for path in (final, final.with_name(final.name + PART_SUFFIX))]
+    return max(0, file.size_bytes - sum(each.st_blocks * 512 for each in there if each))
 
 
 class DigestMismatch(Exception):
@@ -88,19 +93,32 @@ class DigestMismatch(Exception):
 class _Transfer:
     """One call of `download`."""
 
-    def __init__(self, folder: Path, progress: Progress, timeouts: NetworkTimeouts) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        present: Mapping[Path, stat_result],
+        progress: Progress,
+        timeouts: NetworkTimeouts,
+    ) -> None:
         self._folder = folder
         self._progress = progress
         self._timeouts = timeouts
         #: looked at once, as looking while the folder is written to takes a hundred times as long
-        self._present = {path for path in folder.rglob("*") if path.is_file()}
+        self._present = present
         self._unverified: list[RemoteFile] = []
 
     def run(self, files: Sequence[RemoteFile]) -> None:
         """Fetch all files; the first that cannot be fetched ends the others."""
         shared = Resources()
+        remaining = iter(files)
+
+        def fetch_remaining() -> None:
+            for file in remaining:  # each thread takes the next one
+                self._fetch(file, shared)
+
         try:
-            futures = [shared.files.submit(partial(self._fetch, file, shared)) for file in files]
+            n_threads = min(FILES_AT_ONCE, len(files))
+            futures = [shared.files.submit(fetch_remaining) for _ in range(n_threads)]
             wait_for_all(futures, shared.stop)
         finally:
             shared.close()
@@ -120,6 +138,8 @@ class _Transfer:
         One that is not what it was when it was listed is refused: the job's record names what was
         listed, and the other files may be of what was there before.
         """
+        if shared.stop.is_set():
+            raise Stopped
         try:
             try:
                 self._fetch_once(file, shared)
@@ -156,7 +176,8 @@ class _Transfer:
     def _is_there(self, file: RemoteFile, final: Path) -> bool:
         """Return whether an earlier download left the file complete; its digest shows that."""
         digest = file.digest
-        if digest is None or final not in self._present or final.stat().st_size != file.size_bytes:
+        there = self._present.get(final)
+        if digest is None or there is None or there.st_size != file.size_bytes:
             return False
         return digest_of_file(final, digest) == digest.value
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 import obstore
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.utils import parse_timestamp
 from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
@@ -56,6 +58,7 @@ class Storage(S3Objects):
         self.timeouts = timeouts or NetworkTimeouts()
         try:
             self._session = boto3.Session(
+                botocore_session=_botocore_session(),
                 aws_access_key_id=_secret(access.access_key_id),
                 aws_secret_access_key=_secret(access.secret_access_key),
                 aws_session_token=_secret(access.session_token),
@@ -139,6 +142,21 @@ class Storage(S3Objects):
             if self._unsigned
             else Boto3CredentialProvider(self._session, ttl=CREDENTIALS_TTL),
         )
+
+
+def _botocore_session() -> botocore.session.Session:
+    """Return a session that reads timestamps without dateutil, which takes half of a listing."""
+    session = botocore.session.get_session()
+    factory = session.get_component("response_parser_factory")
+    factory.set_parser_defaults(timestamp_parser=_timestamp)
+    return session
+
+
+def _timestamp(value: str) -> datetime:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):  # headers have other formats
+        return parse_timestamp(value)
 
 
 def _client_config(timeouts: NetworkTimeouts, *, unsigned: bool) -> Config:
