@@ -41,6 +41,7 @@ from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session
 from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
+from spikeinterface_cloud.recording.channel_groups import parts
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
@@ -71,9 +72,10 @@ from spikeinterface_cloud.runtime.logging import configure_logging, step
 from spikeinterface_cloud.runtime.scratch import job_scratch
 from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stop_before_reclaim
+from spikeinterface_cloud.sorting.attempts import SortingFolders
 from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
-from spikeinterface_cloud.sorting.run import SortingFolders, sort
+from spikeinterface_cloud.sorting.run import sort
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
 from spikeinterface_cloud.sorting.task import SortingTask, sorting_tasks
 from spikeinterface_cloud.storage.session import Storage
@@ -284,10 +286,12 @@ def fetch_and_open(job: Job) -> OpenedRecording:
             settings.read_recording_kwargs,
             settings.sub_recording_n_frames,
             keep_as_read=settings.archive != "none",
+            split_by=settings.split_by,
         )
     rate_hz = opened.summary["sampling_frequency_hz"]
     check_rate(rate_hz, settings.preprocessing, settings.sorter_parameters)
-    check_shared_memory(settings.sorters, opened.recording)
+    for part in parts(opened.recording, settings.split_by):
+        check_shared_memory(settings.sorters, part)
     warnings = preflight.check_memory_for(settings, opened.summary)
     record.recording = {**opened.summary, "notes": [*opened.notes, *warnings]}
     return opened
@@ -302,6 +306,7 @@ def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecor
             settings.preprocessing,
             settings.sorter_parameters,
             job.scratch / "preprocessed",
+            split_by=settings.split_by,
         )
         preprocessing.size_bytes = preprocessed.size_bytes
     record.preprocessing = preprocessed.describe()
@@ -400,6 +405,7 @@ def export_sorter(
         version=run.version,
         recording=preprocessed.for_sorting,
         waveform_processing=preprocessed.describe_analyzed(),
+        split_by=run.split_by,
     )
     with step(f"export {run.sorter}", record.steps) as exporting:
         written = export(replace(plan, formats=missing), found)

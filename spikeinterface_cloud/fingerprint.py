@@ -34,6 +34,8 @@ def fingerprints(
         "versions": versions(),
     }
     preprocessed = {**recording, "preprocessing": _preprocessing(settings, tasks)}
+    if settings.split_by is not None:
+        preprocessed["split_by"] = settings.split_by
     sorters = {
         task.sorter: _digest(
             {

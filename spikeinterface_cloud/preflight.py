@@ -251,7 +251,9 @@ class Preflight:
         size = 0 if self._found is None or only_first_frames else self._found.size_bytes
         if size and self._samples is not None:
             size = self._samples.n_values * SAMPLE_BYTES
-        concerns = check_memory(self._settings.sorters, extent_of_files(size), n_workers, usable)
+        # how many channels are sorted at once shows when the recording is open
+        sorters = [] if self._settings.split_by else self._settings.sorters
+        concerns = check_memory(sorters, extent_of_files(size), n_workers, usable)
         return "; ".join([f"{format_bytes(usable)} usable", *concerns])
 
     def _shared_memory(self) -> str:
@@ -280,6 +282,9 @@ def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[st
     extent = extent_of_recording(
         facts["n_channels"], facts["duration_s"], facts["sampling_frequency_hz"]
     )
+    if settings.split_by is not None:
+        largest = max(facts["groups"].values()) / facts["n_channels"]
+        extent = replace(extent, sorted_fraction=largest)
     memory = usable_memory_bytes()
     concerns = check_memory(settings.sorters, extent, workers(settings.n_jobs), memory)
     for concern in concerns:

@@ -6,20 +6,21 @@ and saved as zarr into the results when it is complete.
 
 import logging
 import shutil
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import spikeinterface as si
 from spikeinterface.core.sortingfolder import NumpyFolderSorting
 
 from spikeinterface_cloud.analysis.extensions import compute_extensions, compute_templates
+from spikeinterface_cloud.analysis.sparsity import unit_channels
 from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.recording.formats.saved_folder import refuse_pickles
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, SORTING
-from spikeinterface_cloud.results.outcomes import SorterRun
+from spikeinterface_cloud.results.outcomes import GroupRun, SorterRun
 from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
 from spikeinterface_cloud.runtime.host import (
     SHARED_MEMORY,
@@ -30,9 +31,6 @@ from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.sorting.cleanup import find_distinct_units
 
 logger = logging.getLogger(__name__)
-
-#: SpikeInterface's default window of the templates that a main channel is found by
-TEMPLATE_S = 3.5e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +64,7 @@ def analyze(
     full = f"a disk is full: the analysis of {run.sorter} could not be written; give "
     try:
         with full_disk(folders.scratch, f"{full}SCRATCH_FOLDER and RESULTS_FOLDER more space"):
-            curated, labels = _compute(sorting, recording, folders)
+            curated, labels = _compute(sorting, recording, folders, run.split_by)
             save_sorting(curated, folders.results / SORTING)
     except UnavailableError:
         raise
@@ -78,7 +76,7 @@ def analyze(
         return replace(run, outcome="failed", reason=reason), sorting
     n_units = curated.get_num_units()
     counted = replace(run, n_units=n_units, n_redundant_units=run.n_units - n_units, labels=labels)
-    return counted, curated
+    return replace(counted, groups=_recount(run, curated)), curated
 
 
 def save_sorting(sorting: si.BaseSorting, folder: Path) -> None:
@@ -105,18 +103,30 @@ def load_analyzer(folder: Path, *, load_extensions: bool = True) -> si.SortingAn
     return si.SortingAnalyzer.load(folder, recording=nothing, load_extensions=load_extensions)
 
 
+def _recount(run: SorterRun, curated: si.BaseSorting) -> list[GroupRun]:
+    """Return the groups with the number of units that are left."""
+    if run.split_by is None:
+        return []
+    counts = Counter(curated.get_property(run.split_by).tolist())
+    return [replace(each, n_units=counts[each.group]) for each in run.groups]
+
+
 def _compute(
-    sorting: si.BaseSorting, recording: si.BaseRecording, folders: AnalysisFolders
+    sorting: si.BaseSorting,
+    recording: si.BaseRecording,
+    folders: AnalysisFolders,
+    split_by: str | None,
 ) -> tuple[si.BaseSorting, dict[str, int]]:
     """Write the analyzer and its tables; return the curated sorting and the units by label."""
     shutil.rmtree(folders.scratch, ignore_errors=True)
+    main, sparsity = unit_channels(sorting, recording, split_by, free_disk_bytes(SHARED_MEMORY))
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,
         format="binary_folder",
         folder=folders.scratch / "all_units",
-        main_channel_indices=main_channels(sorting, recording, free_disk_bytes(SHARED_MEMORY)),
-        sparse=True,
+        main_channel_indices=main,
+        sparsity=sparsity,
         return_in_uV=recording.has_scaleable_traces(),
     )
     compute_templates(analyzer)
@@ -133,30 +143,6 @@ def _compute(
     )
     shutil.rmtree(folders.scratch)
     return curated, labels
-
-
-def main_channels(
-    sorting: si.BaseSorting, recording: si.BaseRecording, shared_memory_bytes: int
-) -> npt.NDArray[np.int64]:
-    """Return the index of the channel where each unit is largest.
-
-    SpikeInterface averages templates in `/dev/shm`, and is killed by SIGBUS when it writes beyond
-    its size, so that only as many units as fit are averaged at once.
-    """
-    n_workers = si.get_global_job_kwargs()["n_jobs"]
-    n_values = recording.get_num_channels() * TEMPLATE_S * recording.sampling_frequency
-    bytes_per_unit = n_workers * n_values * np.dtype("float32").itemsize
-    size = max(1, int(shared_memory_bytes / bytes_per_unit))
-    batches = [sorting.unit_ids[i : i + size] for i in range(0, sorting.get_num_units(), size)]
-    analyzers = (
-        si.create_sorting_analyzer(
-            sorting.select_units(batch), recording, sparse=False, return_in_uV=False, seed=0
-        )
-        for batch in batches
-    )
-    return np.concatenate(
-        [each.get_main_channels(outputs="index", with_dict=False) for each in analyzers]
-    )
 
 
 def _leave_out_redundant(analyzer: si.SortingAnalyzer, folder: Path) -> si.SortingAnalyzer:

@@ -137,9 +137,7 @@ class JobSettings(BaseModel):
         default=False,
         description="sort only the first frames; of a remote NWB or Zarr, no others are read",
     )
-    test_sub_recording_n_frames: Count = Field(
-        default=300_000, description="how many frames that is"
-    )
+    test_sub_recording_n_frames: Count = Field(default=300_000, description="how many frames")
     preprocessing: Annotated[
         Literal["default", "none"] | dict[str, Any] | list[dict[str, Any]],
         BeforeValidator(parse_preprocessing),
@@ -154,6 +152,11 @@ class JobSettings(BaseModel):
     sorters_kwargs: Annotated[JsonObject, AfterValidator(check_sorters_kwargs)] = Field(
         default_factory=dict, description="JSON, parameters by sorter name"
     )
+    split_by: str | None = Field(
+        default=None,
+        description="a property of the channels, like `group`: each shank, probe or tetrode that "
+        "it tells apart is sorted by itself; unset: one sort",
+    )
     exports: Annotated[
         tuple[Literal["nwb", "phy"], ...],
         BeforeValidator(parse_lowercase_names),
@@ -161,8 +164,7 @@ class JobSettings(BaseModel):
     ] = Field(default=(), description="any of `nwb`, `phy`")
     archive: Annotated[Literal["none", "zarr"], BeforeValidator(str.lower)] = Field(
         default="none",
-        description="`zarr`: keep the recording as it was read, compressed without loss, beside "
-        "the results",
+        description="`zarr`: keep the recording as it was read, compressed, beside the results",
     )
     target_aws_s3_bucket: str | None = Field(
         default=None, description="results go to this bucket; unset: to the results folder only"
@@ -186,8 +188,7 @@ class JobSettings(BaseModel):
     overwrite: Boolean = Field(
         default=False,
         description="replace the results of another job at the target, in the results folder and "
-        "in the draft dandiset; "
-        "else the job is refused (exit code 73)",
+        "in the draft dandiset; else the job is refused (exit code 73)",
     )
     run_identifier: str | None = Field(
         default=None, description="a name for the run, in its logs and `run.json`"
@@ -273,9 +274,9 @@ class JobSettings(BaseModel):
 
     def _inconsistencies(self) -> list[str]:
         """Return the contradictions between valid variables."""
+        unlisted = "which SORTERS does not list"
         problems = [
-            f"SORTERS_KWARGS: has parameters for {name}, which SORTERS does not list"
-            f"{nearest(name, self.sorters)}"
+            f"SORTERS_KWARGS: has parameters for {name}, {unlisted}{nearest(name, self.sorters)}"
             for name in self.sorters_kwargs
             if name not in self.sorters
         ]
@@ -285,6 +286,11 @@ class JobSettings(BaseModel):
                     f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not "
                     "be mixed with recordings; name another folder"
                 )
+        if self.split_by and "bad_channels" in self.sorters_kwargs.get("kilosort4", {}):
+            problems.append(
+                "SORTERS_KWARGS: bad_channels of kilosort4 are numbers within a group of SPLIT_BY; "
+                "name them in PREPROCESSING, as bad_channel_ids of detect_and_remove_bad_channels"
+            )
         if self.target_dandiset is not None:
             problems += self._not_for_dandi()
         return problems

@@ -55,6 +55,8 @@ class Sorted:
     recording: si.BaseRecording
     #: the steps, in words, after which the waveforms were taken
     waveform_processing: str = ""
+    #: the property of the channels whose groups were sorted by themselves; None: one sort
+    split_by: str | None = None
 
 
 def plan_exports(
@@ -131,7 +133,7 @@ def _export(name: str, plan: ExportPlan, found: Sorted, path: Path) -> None:
     analyzer = load_analyzer(folder / ANALYZER)
     labels = read_unit_table(folder / LABELS)
     if name == "phy":
-        export_phy(analyzer, found.recording, labels, path)
+        export_phy(analyzer, found.recording, labels, path, split_by=found.split_by)
     else:
         _export_nwb(plan, found, analyzer, labels, path)
 
@@ -154,6 +156,7 @@ def _export_nwb(
             electrode_rows=plan.session.electrodes.rows,
             description=_describe(plan, found),
             waveform_processing=found.waveform_processing,
+            split_by=found.split_by,
         ),
     )
     write_nwbfile(nwbfile, plan.session, path)

@@ -9,6 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 import spikeinterface as si
 
+#: the column of both exports with the group of channels that a unit was found in
+CHANNEL_GROUP = "channel_group"
+
 #: extensions of the analyzer that have a column of numbers for each metric
 METRIC_EXTENSIONS = ("quality_metrics", "template_metrics")
 

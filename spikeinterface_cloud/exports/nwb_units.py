@@ -12,7 +12,7 @@ from hdmf.common import DynamicTableRegion, VectorData, VectorIndex
 from pynwb import NWBFile
 from pynwb.misc import Units
 
-from spikeinterface_cloud.exports.metrics import metrics_of
+from spikeinterface_cloud.exports.metrics import CHANNEL_GROUP, metrics_of
 from spikeinterface_cloud.recording.clock.clock import Clock
 
 #: what the columns of `unit_labels.csv` are
@@ -37,6 +37,8 @@ class UnitsSource:
     description: str
     #: the steps after which the waveforms were taken; empty for the recording as it is
     waveform_processing: str
+    #: property of the units with their group of channels, if each was sorted by itself
+    split_by: str | None = None
 
 
 def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
@@ -50,6 +52,7 @@ def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
         *_locations(analyzer),
         *(_column(each.name, each.description, each.values) for each in metrics_of(analyzer)),
         *_labels(analyzer, source.labels),
+        *_channel_groups(source),
     ]
     templates = analyzer.get_extension("templates")
     rate = float(analyzer.sampling_frequency)
@@ -173,6 +176,13 @@ def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[Vect
     ordered = labels.reindex([str(name) for name in analyzer.unit_ids], fill_value="")
     for name, texts in ordered.items():
         yield _column(str(name), LABEL_DESCRIPTIONS.get(str(name), str(name)), list(texts))
+
+
+def _channel_groups(source: UnitsSource) -> Iterator[VectorData]:
+    if source.split_by is not None:
+        groups = source.analyzer.get_sorting_property(source.split_by)
+        description = f"{source.split_by} of the channels that were sorted by themselves"
+        yield _column(CHANNEL_GROUP, description, [str(group) for group in groups])
 
 
 def _column(name: str, description: str, data: Sequence[Any] | npt.NDArray[Any]) -> VectorData:

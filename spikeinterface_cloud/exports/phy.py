@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 import spikeinterface as si
 
-from spikeinterface_cloud.exports.metrics import metrics_of
+from spikeinterface_cloud.exports.metrics import CHANNEL_GROUP, metrics_of
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ def export_phy(
     labels: pd.DataFrame,
     folder: Path,
     largest_traces_bytes: int = LARGEST_TRACES_BYTES,
+    *,
+    split_by: str | None = None,
 ) -> None:
     """Write the folder, which is emptied before; segments are concatenated, as in the traces.
 
@@ -48,6 +50,8 @@ def export_phy(
         what was sorted: one segment in one binary file
     labels
         a row for each unit, by its name as text, with a column `label`; empty where there are none
+    split_by
+        property of the units with their group of channels, if each was sorted by itself
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -58,6 +62,8 @@ def export_phy(
     _write_waveforms(analyzer, channels, folder)
     _write_channels(analyzer, folder)
     write_tables(analyzer, labels, folder)
+    if split_by is not None:  # phy's own `group` is the label
+        _write_column(folder, CHANNEL_GROUP, analyzer.get_sorting_property(split_by))
 
 
 def _padded_channels(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:

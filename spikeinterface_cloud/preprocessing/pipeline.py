@@ -27,6 +27,7 @@ from spikeinterface_cloud.preprocessing.bad_channels import (
     check_channels,
 )
 from spikeinterface_cloud.preprocessing.binary_cache import write_once
+from spikeinterface_cloud.preprocessing.by_group import apply_by_group
 from spikeinterface_cloud.preprocessing.reference import common_reference, have_one_gain
 from spikeinterface_cloud.preprocessing.trial_run import check_values
 from spikeinterface_cloud.recording.probe_layout import join_probes
@@ -137,6 +138,7 @@ def preprocess(
     choice: str | Sequence[Step] | Mapping[str, Any],
     sorters: Mapping[str, Mapping[str, Any]],
     folder: Path,
+    split_by: str | None = None,
 ) -> PreprocessedRecording:
     """Apply the chosen steps, and write the result to `folder` if necessary.
 
@@ -150,6 +152,8 @@ def preprocess(
         parameters of each sorter that will read the result, by its name
     folder
         for the binary file, on scratch
+    split_by
+        the property whose groups are preprocessed by themselves; the default steps always are
     """
     checks = ChannelChecks()
     if choice == "default":
@@ -162,7 +166,12 @@ def preprocess(
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "steps", _describe(steps)
     )
-    processed = _apply(recording, steps)
+    notes = [*checks.notes]
+    if split_by is None or not steps or choice == "default":
+        processed = _apply(recording, steps)
+    else:
+        processed, of_groups = apply_by_group(recording, steps, split_by)
+        notes += of_groups
     _remove_wrong_gains(processed, steps)
     n_samples = [processed.get_num_samples(n) for n in range(processed.get_num_segments())]
     join_probes(processed)
@@ -175,7 +184,7 @@ def preprocess(
         analysis_steps=analysis_steps,
         bad_channels=checks.bad or _removed(recording, processed),
         channel_checks=checks.by_channel,
-        notes=checks.notes,
+        notes=notes,
         size_bytes=size_bytes,
     )
 

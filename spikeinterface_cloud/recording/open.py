@@ -8,6 +8,7 @@ from typing import Any
 import spikeinterface as si
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.channel_groups import group_by
 from spikeinterface_cloud.recording.checks import check_header, check_recording
 from spikeinterface_cloud.recording.load import first_frames, open_recording, open_streamed_nwb
 from spikeinterface_cloud.recording.messages import one_line
@@ -41,6 +42,7 @@ def open_source(
     n_frames: int | None,
     *,
     keep_as_read: bool = False,
+    split_by: str | None = None,
 ) -> OpenedRecording:
     """Open the source with the reader `data_type`, check it, and cut it to its first frames.
 
@@ -52,6 +54,8 @@ def open_source(
         number of frames to keep; None for all
     keep_as_read
         whether to keep the recording without corrections, too
+    split_by
+        the property of the channels that becomes their group; None keeps the groups
     """
     recording, ground_truth = _open(source, data_type, kwargs, n_frames)
     if n_frames is not None:
@@ -61,6 +65,8 @@ def open_source(
     recording = check_header(recording)
     as_read = _copy(recording) if keep_as_read else None
     recording, notes = check_recording(recording)
+    if split_by is not None:
+        notes += group_by(recording, split_by)
     for note in notes:
         logger.warning("%s", note)
     logger.info("recording: %s", " ".join(str(recording).split()))

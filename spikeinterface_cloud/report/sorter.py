@@ -81,7 +81,7 @@ def sorter_section(
 
 def _analyzed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
     analyzer = load_analyzer(folder / ANALYZER, load_extensions=False)
-    table = read_units(folder, analyzer)
+    table = read_units(folder, analyzer, run.split_by)
     labeled = (folder / LABELS).is_file()
     return SorterSection(
         sorter=sorter,
@@ -95,6 +95,9 @@ def _analyzed(folder: Path, sorter: str, run: SorterRun) -> SorterSection:
 
 def _facts(run: SorterRun, accuracy: Mapping[str, float] | None) -> dict[str, str]:
     facts = {"time of the sorter": format_seconds(run.seconds)}
+    for each in run.groups:
+        channels, units = counted(each.n_channels, "channel"), counted(each.n_units, "unit")
+        facts[f"{run.split_by} {each.group}"] = f"{channels}, {units}"
     if run.n_redundant_units:
         units = counted(run.n_redundant_units, "unit")
         facts["left out"] = f"{units}, which had the spikes of others"

@@ -56,6 +56,8 @@ class Unit:
     """A row of the table."""
 
     unit_id: str
+    #: the channels that it was found in; empty if all were sorted together
+    group: str
     #: `good`, `mua`, `noise`, or empty where there are no labels
     label: str
     #: the metric that decided on the label
@@ -87,6 +89,8 @@ class UnitTable:
     amplitude_unit: str
     #: False where all units lie at the same depth
     has_depth: bool
+    #: the property of the channels whose groups were sorted by themselves, if any was
+    split_by: str | None = None
 
     @property
     def has_bombcell(self) -> bool:
@@ -101,8 +105,10 @@ class UnitTable:
         return {name: labels.count(name) for name in names}
 
 
-def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
-    """Read the units of a sorter."""
+def read_units(
+    folder: Path, analyzer: si.SortingAnalyzer, split_by: str | None = None
+) -> UnitTable:
+    """Read the units of a sorter, with the property that their channels were split by."""
     names = [str(unit_id) for unit_id in analyzer.unit_ids]
     labels = read_unit_table(folder / LABELS).reindex(
         index=names, columns=["label", "decided_by", "bombcell"], fill_value=""
@@ -113,12 +119,14 @@ def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
     values = metrics.reindex(index=names, columns=[name for name, *_ in columns])
     templates = analyzer.get_extension("templates").get_data(operator="average")
     depths = analyzer.get_extension("unit_locations").get_data()[:, 1]
+    groups = [""] * len(names) if split_by is None else analyzer.get_sorting_property(split_by)
     units = []
     for index, name in enumerate(names):
         picture, amplitude = _template(templates[index])
         units.append(
             Unit(
                 unit_id=name,
+                group=str(groups[index]),
                 **labels.loc[name],
                 template=picture,
                 autocorrelogram=histogram(
@@ -134,6 +142,7 @@ def read_units(folder: Path, analyzer: si.SortingAnalyzer) -> UnitTable:
         units=tuple(units),
         amplitude_unit="µV" if analyzer.return_in_uV else "counts",
         has_depth=bool(np.ptp(analyzer.get_channel_locations()[:, 1]) > 0),
+        split_by=split_by,
     )
 
 

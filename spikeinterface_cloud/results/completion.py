@@ -26,7 +26,7 @@ from spikeinterface_cloud.results.layout import (
     is_managed,
     managed_files,
 )
-from spikeinterface_cloud.results.outcomes import ExportRun, SorterRun, SorterTry
+from spikeinterface_cloud.results.outcomes import ExportRun, GroupRun, SorterRun, SorterTry
 from spikeinterface_cloud.results.run_record import json_of
 from spikeinterface_cloud.results.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.runtime.disk import room_for_results
@@ -84,8 +84,12 @@ class Completion(BaseModel):
 
     def sorter_run(self) -> SorterRun:
         """Return the outcome for the record of a job that resumes from this result."""
-        tries = tuple(SorterTry(**each.model_dump()) for each in self.run.tries)
-        return SorterRun(**(self.run.model_dump() | {"outcome": "resumed", "tries": tries}))
+        entries = {
+            "outcome": "resumed",
+            "tries": tuple(SorterTry(**each.model_dump()) for each in self.run.tries),
+            "groups": tuple(GroupRun(**each.model_dump()) for each in self.run.groups),
+        }
+        return SorterRun(**(self.run.model_dump() | entries))
 
     def export_runs(self) -> list[ExportRun]:
         """Return the exports that succeeded."""

@@ -23,6 +23,20 @@ class SorterTry:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GroupRun:
+    """How one group of channels, sorted by itself, ended."""
+
+    #: the value of the property
+    group: int | str
+    outcome: Outcome
+    n_channels: int
+    n_units: int
+    reason: str | None
+    seconds: float
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SorterRun:
     """How one sorter ended, and what it took."""
 
@@ -39,6 +53,13 @@ class SorterRun:
     peak_memory_bytes: int | None = None
     peak_gpu_memory_bytes: int | None = None
     tries: Sequence[SorterTry] = ()
+    split_by: str | None = None
+    groups: Sequence[GroupRun] = ()
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether the sorter failed, or did for one of its groups."""
+        return self.outcome == "failed" or any(each.outcome == "failed" for each in self.groups)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

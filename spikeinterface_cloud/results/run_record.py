@@ -61,7 +61,7 @@ class RunRecord:
     def raise_for_failures(self) -> None:
         """Raise SortingError, naming every sorter, and every export, that failed."""
         failures = []
-        if failed := [run for run in self.sorters if run.outcome == "failed"]:
+        if failed := [run for run in self.sorters if run.has_failed]:
             reasons = "; ".join(f"{run.sorter}: {run.reason}" for run in failed)
             failures.append(f"{len(failed)} of {len(self.sorters)} sorters failed ({reasons})")
         written = [run for run in self.exports if run.export != "dandi"]

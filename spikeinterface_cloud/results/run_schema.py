@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 class _Entry(BaseModel):
@@ -133,6 +133,18 @@ class TryEntry(_Entry):
     )
 
 
+class GroupEntry(_Entry):
+    """How one group of channels ended that was sorted by itself."""
+
+    group: int | str = Field(description="value of the property `split_by`")
+    outcome: Literal["sorted", "no_units", "failed"] = Field(description="how it ended")
+    n_channels: int = Field(description="number of its channels that were sorted")
+    n_units: int = Field(description="number of its units in the results")
+    reason: str | None = Field(description="why it failed or found nothing; null: it sorted")
+    seconds: float = Field(description="wall-clock time of the sorter alone")
+    parameters: dict[str, Any] = Field(description="the sorter's parameters, besides its defaults")
+
+
 class SorterEntry(_Entry):
     """How one sorter ended, and what it needed."""
 
@@ -141,7 +153,10 @@ class SorterEntry(_Entry):
     outcome: Literal["sorted", "no_units", "failed", "resumed"] = Field(
         description="`resumed`: the result of an earlier attempt was used again"
     )
-    reason: str | None = Field(description="why it failed or found nothing; null: it sorted")
+    reason: str | None = Field(
+        description="why it failed, as a whole or for some `groups`, or found nothing; null: it "
+        "sorted"
+    )
     n_units: int = Field(description="number of units in its results")
     labels: dict[str, int] = Field(
         description="how many of them are `good`, `mua` and `noise`; empty: none was analyzed"
@@ -161,6 +176,12 @@ class SorterEntry(_Entry):
     tries: list[TryEntry] = Field(
         description="every try, the last one included, if it ran out of memory; else empty"
     )
+    split_by: str | None = Field(
+        default=None,
+        description="property of the channels whose groups were sorted by themselves; the units "
+        "have it, too; null: one sort",
+    )
+    groups: list[GroupEntry] = Field(default=[], description="each of these groups; else empty")
 
 
 class ExportEntry(_Entry):
@@ -243,7 +264,7 @@ class CostEntry(_Entry):
 class RunJson(_Entry):
     """One job: its settings, how it ended, and what it needed."""
 
-    schema_version: Literal[5] = Field(description="version of this schema")
+    schema_version: Literal[6] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
     exit_code: int | None = Field(description="of the job: see the reference of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")

@@ -60,6 +60,9 @@ class SorterFolder:
         if difference:
             logger.warning("%s: an earlier attempt cannot be used: %s", self.sorter, difference)
             return
+        if any(group.outcome == "failed" for group in completion.run.groups):
+            logger.info("%s runs again, as it failed for some groups of channels", self.sorter)
+            return
         self.earlier = completion
 
     @property

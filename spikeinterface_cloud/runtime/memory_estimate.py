@@ -56,6 +56,8 @@ class Extent:
     n_channels: int
     #: how many times too high or too low an estimate from this may be
     error_factor: float
+    #: fraction of the channels that a sorter gets at once
+    sorted_fraction: float = 1.0
 
 
 def extent_of_files(size_bytes: int) -> Extent:
@@ -76,7 +78,7 @@ def sorting_bytes(sorter: str, extent: Extent) -> int | None:
     """Return the memory that the sorter's process needs; None for a sorter without figures."""
     if sorter != "kilosort4":
         return None
-    growth = KILOSORT4_BYTES_PER_CHANNEL_HOUR * extent.channel_hours
+    growth = KILOSORT4_BYTES_PER_CHANNEL_HOUR * extent.channel_hours * extent.sorted_fraction
     return int(KILOSORT4_BASE_BYTES + growth)
 
 

@@ -26,6 +26,9 @@ from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
 #: what the names of secrets look like, all of AWS's included
 SECRET_NAME = re.compile(r"^AWS_|^DANDI_|KEY|SECRET|TOKEN|PASSWORD|CREDENTIAL", re.IGNORECASE)
 
+#: a sorter's output, in the folder of its logs
+OUTPUT_LOG = "output.log"
+
 #: searched for the last line of a sorter's output
 OUTPUT_TAIL_BYTES = 2048
 
@@ -64,7 +67,7 @@ def run_in_subprocess(
             # -P: what lies in the working folder is not imported in place of a library
             [sys.executable, "-P", "-m", "spikeinterface_cloud.sorting.worker", str(request_file)],
             request.sorter,
-            logs / "output.log",
+            logs / OUTPUT_LOG,
         )
         _keep_logs(folder, logs)
     usage = _content(Path(request.usage_file))
@@ -150,7 +153,7 @@ def _keep_logs(folder: Path, logs: Path) -> None:
 def _trace(folder: Path, logs: Path) -> str:
     """Return the sorter's own traceback, or else its output."""
     trace = (_content(folder / "spikeinterface_log.json") or {}).get("error_trace")
-    return "\n".join(trace) if trace else (logs / "output.log").read_text(errors="replace")
+    return "\n".join(trace) if trace else (logs / OUTPUT_LOG).read_text(errors="replace")
 
 
 def _content(file: Path) -> dict[str, Any] | None:

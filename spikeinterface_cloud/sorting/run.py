@@ -1,75 +1,33 @@
-"""Run one sorter on the preprocessed recording; a failure is a value, so that the next one runs."""
+"""Run one sorter on the preprocessed recording; a failure is a value, so that the next one runs.
+
+All channels are sorted together, or each group of channels by itself: if SPLIT_BY asks for it, or
+if memory suffices for nothing larger.
+"""
 
 import logging
-import signal
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import spikeinterface as si
 import spikeinterface.sorters as ss
 
-from spikeinterface_cloud.results.layout import is_managed
-from spikeinterface_cloud.results.outcomes import SorterRun, SorterTry
+from spikeinterface_cloud.recording.channel_groups import split_groups
+from spikeinterface_cloud.recording.messages import list_first
+from spikeinterface_cloud.results.outcomes import GroupRun, Outcome, SorterRun, SorterTry
+from spikeinterface_cloud.sorting.attempts import Attempt, SortingFolders, run_attempts
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
-from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
 from spikeinterface_cloud.sorting.oom_fallback import (
-    OomFallback,
     describe_kept_parameters,
     fallbacks,
-    next_fallback,
     out_of_memory,
 )
-from spikeinterface_cloud.sorting.process import ProcessResult, run_in_subprocess
-from spikeinterface_cloud.sorting.shared_memory import cache_on_scratch, limit_workers
 from spikeinterface_cloud.sorting.spike_check import is_noise_only
 from spikeinterface_cloud.sorting.task import SortingTask
-from spikeinterface_cloud.sorting.worker import SorterRequest
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SortingFolders:
-    """The folders of one sorter."""
-
-    #: of its own files
-    scratch: Path
-    #: of its logs
-    results: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Attempt:
-    """One try: the whole recording in one process, or each channel group in its own."""
-
-    fallback: OomFallback
-    #: of the last process, including those that its recording decides
-    parameters: Mapping[str, Any]
-    #: the processes, up to the first that failed
-    ended: Sequence[ProcessResult]
-    #: the files of the sorter that found something, by group; the one group of a whole is None
-    found: Mapping[Any, Path]
-    #: where in the sorter's results the log of the last process is
-    log: str
-
-    @property
-    def last(self) -> ProcessResult:
-        """Return the result of the process that failed, if any, or of the last one."""
-        return self.ended[-1]
-
-    @property
-    def succeeded(self) -> bool:
-        """Return whether there is a result, even an empty one."""
-        return self.last.exit_status == 0
-
-    def peak(self, name: str) -> int | None:
-        """Return the highest usage of one kind of memory over all processes."""
-        usages = [ended.usage for ended in self.ended if ended.usage]
-        return max(filter(None, (getattr(usage, name) for usage in usages)), default=None)
 
 
 def sort(
@@ -83,7 +41,7 @@ def sort(
     Parameters
     ----------
     recording
-        one segment in one binary file
+        one segment in one binary file, or some channels of it
     filtered_recording
         the same samples in their original segments, high-pass filtered
 
@@ -92,185 +50,180 @@ def sort(
     tuple
         how it ended, and the sorting if there are units
     """
-    attempts = _attempt_with_fallbacks(recording, filtered_recording, task, folders)
-    attempt = attempts[-1]
+    if task.split_by is not None:
+        whole = replace(task, split_by=None)
+        return _sort_groups(recording, filtered_recording, whole, folders, task.split_by)
+    n_groups = len(np.unique(recording.get_channel_groups()))
+    options = fallbacks(task.sorter, task.parameters, n_groups)
+    attempts = run_attempts(recording, task, folders, options)
+    if options[-1].by_group and out_of_memory(attempts[-1].ended.trace):
+        smaller = replace(task, parameters=options[-1].parameters)
+        run, sorting = _sort_groups(recording, filtered_recording, smaller, folders, "group")
+        return _with_tries(run, [*(each.record() for each in attempts), _record(run)]), sorting
+    run, sorting = _read_result(attempts[-1], filtered_recording, task, folders)
+    return _with_tries(run, [each.record() for each in attempts]), sorting
+
+
+def _sort_groups(
+    recording: si.BaseRecording,
+    filtered_recording: si.BaseRecording,
+    task: SortingTask,
+    folders: SortingFolders,
+    split_by: str,
+) -> tuple[SorterRun, si.BaseSorting | None]:
+    """Sort each group of channels by itself; one that fails costs its own units alone."""
+    runs: list[SorterRun] = []
+    groups: list[GroupRun] = []
+    sortings: dict[int | str, si.BaseSorting] = {}
+    for index, (group, part) in enumerate(split_groups(recording).items()):
+        logger.info("%s: %s %s, %d channels", task.sorter, split_by, group, len(part.channel_ids))
+        filtered = filtered_recording.select_channels(part.channel_ids)
+        run, sorting = sort(part, filtered, task, folders.of_group(index))
+        shutil.rmtree(folders.of_group(index).scratch, ignore_errors=True)
+        runs.append(run)
+        groups.append(_describe_group(group, part, run))
+        if sorting is not None:
+            sortings[group] = sorting
+        if run.outcome == "failed":
+            logger.error("%s failed for %s %s: %s", task.sorter, split_by, group, run.reason)
+    return _combine(runs, groups, split_by), _aggregate(sortings, split_by)
+
+
+def _describe_group(group: int | str, part: si.BaseRecording, run: SorterRun) -> GroupRun:
+    return GroupRun(
+        group=group,
+        outcome=run.outcome,
+        n_channels=part.get_num_channels(),
+        n_units=run.n_units,
+        reason=run.reason,
+        seconds=run.seconds,
+        parameters=run.parameters,
+    )
+
+
+def _combine(runs: Sequence[SorterRun], groups: Sequence[GroupRun], split_by: str) -> SorterRun:
+    """Return the run of the sorter from those of its groups."""
+    n_units = sum(run.n_units for run in runs)
+    failed = [each for each in groups if each.outcome == "failed"]
+    outcome: Outcome = "sorted" if n_units else "failed" if failed else "no_units"
+    reason = None
+    if failed:
+        reasons = list_first(f"{split_by} {each.group}: {each.reason}" for each in failed)
+        reason = f"{len(failed)} of {len(groups)} groups failed ({reasons})"
+    elif not n_units:
+        reason = f"no units in any group; in the last: {runs[-1].reason}"
+    tries = [replace(each, by_group=True) for run in runs for each in run.tries]
+    return replace(
+        runs[-1],
+        outcome=outcome,
+        reason=reason,
+        n_units=n_units,
+        n_removed_spikes=sum(run.n_removed_spikes for run in runs),
+        seconds=sum(run.seconds for run in runs),
+        peak_memory_bytes=_highest([run.peak_memory_bytes for run in runs]),
+        peak_gpu_memory_bytes=_highest([run.peak_gpu_memory_bytes for run in runs]),
+        tries=tries,
+        split_by=split_by,
+        groups=groups,
+    )
+
+
+def _aggregate(
+    sortings: Mapping[int | str, si.BaseSorting], split_by: str
+) -> si.BaseSorting | None:
+    """Return the units of all groups, with ids of their own and the value of the property."""
+    if not sortings:
+        return None
+    counts = [each.get_num_units() for each in sortings.values()]
+    together = si.aggregate_units(
+        list(sortings.values()), renamed_unit_ids=np.arange(sum(counts)).tolist()
+    )
+    sorting = si.NumpySorting.from_sorting(together)
+    sorting.set_property(split_by, np.repeat(list(sortings), counts))
+    return sorting
+
+
+def _with_tries(run: SorterRun, tries: Sequence[SorterTry]) -> SorterRun:
+    """Return the run with the time of all of its tries, and the tries if there are several."""
+    seconds = sum(each.seconds for each in tries)
+    return replace(run, seconds=seconds, tries=tries if len(tries) > 1 else run.tries)
+
+
+def _record(run: SorterRun) -> SorterTry:
+    """Return the last try, which sorted each group by itself."""
+    return SorterTry(
+        parameters=run.parameters,
+        by_group=True,
+        seconds=run.seconds,
+        reason=run.reason if run.outcome == "failed" else None,
+        peak_memory_bytes=run.peak_memory_bytes,
+        peak_gpu_memory_bytes=run.peak_gpu_memory_bytes,
+    )
+
+
+def _highest(figures: Sequence[int | None]) -> int | None:
+    return max((each for each in figures if each), default=None)
+
+
+def _read_result(
+    attempt: Attempt, recording: si.BaseRecording, task: SortingTask, folders: SortingFolders
+) -> tuple[SorterRun, si.BaseSorting | None]:
+    """Return how the last try ended, and its units in the segments of `recording`."""
+    record = attempt.record()
     run = SorterRun(
         sorter=task.sorter,
         outcome="sorted",
         parameters=attempt.parameters,
         version=task.version,
-        seconds=sum(ended.seconds for each in attempts for ended in each.ended),
-        peak_memory_bytes=attempt.peak("peak_memory_bytes"),
-        peak_gpu_memory_bytes=attempt.peak("peak_gpu_memory_bytes"),
-        tries=[_record(each) for each in attempts] if len(attempts) > 1 else (),
+        peak_memory_bytes=record.peak_memory_bytes,
+        peak_gpu_memory_bytes=record.peak_gpu_memory_bytes,
     )
-    if not attempt.succeeded:
-        return _explain_failure(run, attempt, filtered_recording, task), None
+    if attempt.ended.exit_status != 0:
+        return _explain_failure(run, attempt, recording, task, folders), None
     try:
-        sorting, n_removed = _read_sorting(filtered_recording, attempt)
+        sorting, n_removed = _read_sorting(recording, attempt)
     except Exception as error:  # whatever a sorter left behind, the next one has to run
         logger.exception("%s finished, but its result cannot be read", task.sorter)
         reason = f"finished, but its result cannot be read: {_one_line(error)}"
         return replace(run, outcome="failed", reason=reason), None
     run = replace(run, n_removed_spikes=n_removed)
-    if sorting is None or sorting.get_num_units() == 0:
+    if sorting.get_num_units() == 0:
         return replace(run, outcome="no_units", reason="the sorter found no units"), None
     return replace(run, n_units=sorting.get_num_units()), sorting
 
 
-def _attempt_with_fallbacks(
-    recording: si.BaseRecording,
-    filtered_recording: si.BaseRecording,
-    task: SortingTask,
-    folders: SortingFolders,
-) -> list[_Attempt]:
-    """Try the fallbacks until one fits into memory or fails for another reason."""
-    n_groups = len(np.unique(recording.get_channel_groups()))
-    options = fallbacks(task.sorter, task.parameters, n_groups)
-    attempts: list[_Attempt] = []
-    fallback: OomFallback | None = options[0]
-    while fallback is not None:
-        attempt = _attempt(recording, filtered_recording, task, folders, fallback)
-        attempts.append(attempt)
-        failed, fallback = fallback, next_fallback(options, fallback, attempt.last.trace)
-        if fallback is not None:
-            logger.warning(
-                "%s ran out of memory after %.1f s (%s); trying again with %s",
-                task.sorter,
-                sum(ended.seconds for ended in attempt.ended),
-                _reason(attempt),
-                fallback.change,
-            )
-            _move_logs(folders.results, f"try-{options.index(failed) + 1}")
-    return attempts
-
-
-def _attempt(
-    recording: si.BaseRecording,
-    filtered_recording: si.BaseRecording,
-    task: SortingTask,
-    folders: SortingFolders,
-    fallback: OomFallback,
-) -> _Attempt:
-    parts = recording.split_by("group") if fallback.by_group else {None: recording}
-    ended: list[ProcessResult] = []
-    found: dict[Any, Path] = {}
-    log = "output.log"
-    parameters: dict[str, Any] = {}
-    for index, (group, part) in enumerate(parts.items()):
-        name = f"group-{index}" if fallback.by_group else "."
-        folder = folders.scratch / name
-        log = (Path(name) / "output.log").as_posix()
-        parameters = run_parameters(task.sorter, fallback.parameters, part)
-        request = _request(task, part, parameters, folder)
-        ended.append(run_in_subprocess(part, request, folders.results / name))
-        if ended[-1].exit_status == 0:
-            found[group] = folder / "sorter"
-        elif fallback.by_group and _has_nothing_to_sort(ended[-1], filtered_recording, part):
-            ended[-1] = replace(ended[-1], exit_status=0)  # a shank may be outside of the tissue
-        else:
-            break
-    return _Attempt(fallback=fallback, parameters=parameters, ended=ended, found=found, log=log)
-
-
-def _request(
-    task: SortingTask, recording: si.BaseRecording, parameters: dict[str, Any], folder: Path
-) -> SorterRequest:
-    return SorterRequest(
-        sorter=task.sorter,
-        recording_file=str(folder / "recording.json"),
-        folder=str(folder / "sorter"),
-        parameters=cache_on_scratch(task.sorter, parameters, folder / "cache"),
-        n_jobs=limit_workers(task.sorter, recording, task.n_jobs),
-        usage_file=str(folder / "usage.json"),
-    )
-
-
-def _has_nothing_to_sort(
-    ended: ProcessResult, filtered_recording: si.BaseRecording, part: si.BaseRecording
-) -> bool:
-    """Return whether a sorter stopped because its channel group holds only noise."""
-    if ended.exit_status < 0 or out_of_memory(ended.trace):
-        return False
-    return is_noise_only(filtered_recording.select_channels(part.channel_ids))
-
-
-def _record(attempt: _Attempt) -> SorterTry:
-    return SorterTry(
-        parameters=attempt.parameters,
-        by_group=attempt.fallback.by_group,
-        seconds=sum(ended.seconds for ended in attempt.ended),
-        reason=None if attempt.succeeded else _reason(attempt),
-        peak_memory_bytes=attempt.peak("peak_memory_bytes"),
-        peak_gpu_memory_bytes=attempt.peak("peak_gpu_memory_bytes"),
-    )
-
-
-def _move_logs(results_folder: Path, name: str) -> None:
-    """Move the logs of a try to their own folder, so that the next try does not overwrite them."""
-    aside = results_folder / name
-    aside.mkdir(exist_ok=True)
-    for file in results_folder.iterdir():
-        if file.is_file() and is_managed(file.name):
-            file.replace(aside / file.name)
-
-
-def _read_sorting(
-    recording: si.BaseRecording, attempt: _Attempt
-) -> tuple[si.BaseSorting | None, int]:
-    """Return the sorting and the number of removed spikes; None if no group has a result."""
-    found = {
-        group: ss.read_sorter_folder(folder, register_recording=False, sorting_info=False)
-        for group, folder in attempt.found.items()
-    }
-    if not found:
-        return None, 0
-    sorting = next(iter(found.values()))
-    groups: dict[Any, Any] = {}
-    if attempt.fallback.by_group:
-        sorting = si.aggregate_units(list(found.values()))
-        of_units = [group for group, one in found.items() for _ in one.unit_ids]
-        groups = dict(zip(sorting.unit_ids, of_units, strict=True))
+def _read_sorting(recording: si.BaseRecording, attempt: Attempt) -> tuple[si.BaseSorting, int]:
+    """Return the sorting and the number of removed spikes."""
+    sorting = ss.read_sorter_folder(attempt.folder, register_recording=False, sorting_info=False)
     if recording.get_num_segments() > 1:
         sorting = si.split_sorting(sorting, [recording])
     # in memory, as the sorter's own files on scratch do not outlive it
     kept, n_removed = remove_impossible_spikes(sorting, recording)
-    if groups:
-        kept.set_property("group", [groups[unit] for unit in kept.unit_ids])
     if n_removed:
         logger.info("%d spikes left out, outside of the recording or found twice", n_removed)
     return kept, n_removed
 
 
 def _explain_failure(
-    run: SorterRun, attempt: _Attempt, recording: si.BaseRecording, task: SortingTask
+    run: SorterRun,
+    attempt: Attempt,
+    recording: si.BaseRecording,
+    task: SortingTask,
+    folders: SortingFolders,
 ) -> SorterRun:
     """Distinguish a sorter that failed from one that found nothing to sort."""
-    reason = _reason(attempt)
-    if attempt.last.exit_status < 0:
+    reason, trace = attempt.reason, attempt.ended.trace
+    if attempt.ended.exit_status < 0:
         return replace(run, outcome="failed", reason=reason)
-    if out_of_memory(attempt.last.trace) is None and is_noise_only(recording):
+    if out_of_memory(trace) is None and is_noise_only(recording):
         reason = f"no more peaks than noise alone has; the sorter stopped on that with: {reason}"
         return replace(run, outcome="no_units", reason=reason)
-    if out_of_memory(attempt.last.trace) and task.sorter == "kilosort4":
+    if out_of_memory(trace) and task.sorter == "kilosort4":
         reason += f"; nothing smaller is left to try{describe_kept_parameters(task.parameters)}"
         reason += "; take a GPU, or a machine, with more memory"
     elif task.sorter == "kilosort4":
-        reason += remedy(attempt.last.trace)
-    return replace(run, outcome="failed", reason=f"{reason}; see {task.sorter}/{attempt.log}")
-
-
-def _reason(attempt: _Attempt) -> str:
-    exit_status, trace = attempt.last.exit_status, attempt.last.trace
-    if exit_status >= 0:
-        return out_of_memory(trace) or attempt.last.last_line
-    reason = f"killed by {signal.Signals(-exit_status).name}"
-    if exit_status == -signal.SIGKILL:
-        reason += ", as the kernel does when memory runs out; ask for more memory"
-    elif exit_status == -signal.SIGBUS:
-        reason += ", as when /dev/shm is full; give the container more shared memory "
-        reason += "(docker run --shm-size, or sharedMemorySize in the job definition)"
-    return reason
+        reason += remedy(trace)
+    return replace(run, outcome="failed", reason=f"{reason}; see {task.sorter}/{folders.log}")
 
 
 def _one_line(error: BaseException) -> str:

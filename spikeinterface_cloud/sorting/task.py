@@ -18,6 +18,8 @@ class SortingTask:
     #: as the user gave them
     parameters: Mapping[str, Any]
     n_jobs: int
+    #: the property of the channels whose groups are sorted by themselves; None: one sort
+    split_by: str | None = None
 
     @cached_property
     def completed_parameters(self) -> Mapping[str, Any]:
@@ -34,6 +36,6 @@ def sorting_tasks(settings: JobSettings) -> list[SortingTask]:
     """Return the task of each sorter of the job, in order."""
     n_jobs = workers(settings.n_jobs)
     return [
-        SortingTask(sorter=sorter, parameters=parameters, n_jobs=n_jobs)
+        SortingTask(sorter=sorter, parameters=parameters, n_jobs=n_jobs, split_by=settings.split_by)
         for sorter, parameters in settings.sorter_parameters.items()
     ]

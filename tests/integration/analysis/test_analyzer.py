@@ -11,13 +11,14 @@ import pytest
 import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze, main_channels
+from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze
 from spikeinterface_cloud.analysis.extensions import (
     COMPONENT_METRICS,
     EXTENSIONS,
     compute_extensions,
     compute_templates,
 )
+from spikeinterface_cloud.analysis.sparsity import main_channels
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from tests.support.recordings import simulate
