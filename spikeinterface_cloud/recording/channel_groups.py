@@ -67,8 +67,15 @@ def find_problem(values: npt.NDArray[np.generic]) -> str | None:
 
 
 def split_groups(recording: BaseRecording) -> dict[int | str, BaseRecording]:
-    """Return a recording for each group, by the value of the property, in order."""
-    return dict(recording.split_by("group"))
+    """Return a recording for each group, by the value of the property, in order.
+
+    SpikeInterface's `split_by` refuses a recording that was split before, or is part of one.
+    """
+    groups = recording.get_channel_groups()
+    return {
+        group: recording.select_channels(recording.channel_ids[groups == group])
+        for group in np.unique(groups).tolist()
+    }
 
 
 def parts(recording: BaseRecording, split_by: str | None) -> Sequence[BaseRecording]:

@@ -18,9 +18,10 @@ from spikeinterface_cloud.analysis.extensions import (
     compute_extensions,
     compute_templates,
 )
-from spikeinterface_cloud.analysis.sparsity import main_channels
+from spikeinterface_cloud.analysis.sparsity import main_channels, unit_channels
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
+from tests.support.layouts import Signals, linear, record
 from tests.support.recordings import simulate
 
 pytestmark = [
@@ -150,6 +151,24 @@ def test_units_in_batches_have_the_main_channels_of_all_at_once(
     in_batches = main_channels(sorting, recording, shared_memory_bytes=1)
     assert len(at_once) == 3
     assert list(in_batches) == list(at_once)
+
+
+def test_unit_has_no_channels_of_another_group() -> None:
+    """Though its neuron is larger on the other shank, and nearer than the radius of a template."""
+    signals = Signals(n_neurons=1, duration_s=3.0)
+    recording, [neuron] = record([linear(4), linear(4, x_um=30.0)], signals)
+    nearer, farther = (0, 1) if neuron.channel < 4 else (1, 0)
+    trains = {"near": neuron.frames, "far": neuron.frames + 1}
+    sorting = si.NumpySorting.from_unit_dict([trains], recording.sampling_frequency)
+    groups = recording.get_channel_groups()
+    main, sparsity = unit_channels(sorting, recording, None, shared_memory_bytes=1024**3)
+    assert list(main) == [neuron.channel] * 2
+    assert all(set(groups[channels]) == {0, 1} for channels in sparsity.mask)
+    sorting.set_property("shank", np.array([nearer, farther]))
+    main, sparsity = unit_channels(sorting, recording, "shank", shared_memory_bytes=1024**3)
+    assert list(groups[main]) == [nearer, farther]
+    assert [set(groups[channels]) for channels in sparsity.mask] == [{nearer}, {farther}]
+    assert recording.channel_ids[main[0]] == neuron.channel
 
 
 def test_a_unit_of_one_spike_and_one_at_the_edges_are_analyzed_with_the_others(

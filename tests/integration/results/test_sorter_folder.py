@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from spikeinterface_cloud.errors import UnavailableError
-from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.results.outcomes import ExportRun, GroupRun
 from tests.support.hosts import RUN, Host, analyze, sort, write
 from tests.support.servers import S3Server
 
@@ -63,6 +63,26 @@ def test_results_that_do_not_fit_name_the_disk_of_the_results(
         again.fetch()
     assert "SCRATCH_FOLDER" not in str(caught.value)
     assert caught.value.exit_code == 69
+
+
+def test_next_attempt_runs_a_sorter_again_that_failed_for_a_group(
+    host: Callable[[str], Host],
+) -> None:
+    """The units of the other groups are not lost until then."""
+    group = GroupRun(
+        group="left", outcome="failed", n_channels=4, n_units=0, reason="it broke", seconds=1.0,
+        parameters={},
+    )  # fmt: skip
+    whole = replace(group, group=1, outcome="sorted", n_units=RUN.n_units, reason=None)
+    first = host("one").attempt()
+    sort(first, "units")
+    first.finish_sorting(replace(RUN, split_by="side", groups=(whole, group)))
+    assert host("two").attempt().earlier is None
+    assert "raw_sorting/spikes" in host("two").kept()
+    first.finish_sorting(replace(RUN, split_by="side", groups=(whole,)))
+    fetched = host("two").attempt().fetch()
+    assert fetched is not None
+    assert fetched.sorter_run().groups == (whole,)
 
 
 def test_next_attempt_resumes_a_sorting_without_analysis(host: Callable[[str], Host]) -> None:
