@@ -1,6 +1,6 @@
 """All benchmarks, one table after the other: `make bench`.
 
-    python benchmarks/run.py [--rounds 5] [--quick] [--only fetch|job|memory|submit|analysis]
+    python benchmarks/run.py [--rounds 5] [--quick] [--only NAME]
 
 README.md beside this file says what each row means.
 """
@@ -15,11 +15,12 @@ import click
 
 FOLDER = Path(__file__).resolve().parent
 
-BENCHMARKS = ("fetch", "job", "memory", "submit", "analysis")
+BENCHMARKS = ("fetch", "zarr_open", "job", "memory", "submit", "analysis")
 
 #: enough to see that everything runs, not to believe the figures
 QUICK = {
     "fetch": ["--size-mib", "64"],
+    "zarr_open": ["--chunks", "200"],
     "job": ["--duration-s", "10", "--channels", "16"],
     "memory": ["--duration-s", "3", "--channels", "16"],
     "submit": [],
