@@ -51,18 +51,21 @@ def record_shanks(folder: Path) -> tuple[Path, list[list[np.ndarray]]]:
 
 def test_each_shank_is_sorted_by_itself(tmp_path: Path) -> None:
     source, times = record_shanks(tmp_path / "source")
+    identifier = str(uuid.uuid4())
     variables = INTERPRETED | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
         "SORTERS": "simple",
         "SPLIT_BY": "shank",
         "EXPORTS": "nwb,phy",
+        "RUN_IDENTIFIER": identifier,
     }
-    with start_job(tmp_path / "job", variables) as process:  # and stopped between two of them
+    with start_job(tmp_path / "job", variables) as process:  # and stopped in the second of them
         wait_for_log(process, "simple: shank b, 8 channels")
+        wait_for_sorter(identifier)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-        assert process.returncode == 75
+        _, log = process.communicate(timeout=60)
+        assert process.returncode == 75, log
     job = run_job(tmp_path / "job", variables)
     assert_succeeded(job)
     assert all((job.results / f"simple/group-{n}/sorter_log.json").is_file() for n in range(4))
@@ -137,7 +140,8 @@ def test_sorter_that_fails_for_one_group_keeps_the_units_of_the_others(tmp_path:
     }
     with start_job(tmp_path / "job", variables) as process:
         log = wait_for_log(process, "simple: group 1, 8 channels")
-        kill_sorter(identifier)
+        for number in wait_for_sorter(identifier):
+            os.kill(number, signal.SIGKILL)
         _, rest = process.communicate(timeout=120)
     job = Job(folder=tmp_path / "job", exit_code=process.returncode, output="", log=log + rest)
     assert job.exit_code == 70, job.log
@@ -151,11 +155,10 @@ def test_sorter_that_fails_for_one_group_keeps_the_units_of_the_others(tmp_path:
     assert (job.results / "simple" / "analyzer.zarr").is_dir()
 
 
-def kill_sorter(identifier: str) -> None:
-    """Kill the sorter of a job as soon as its process has started."""
+def wait_for_sorter(identifier: str) -> list[int]:
+    """Return the processes of the sorter of a job as soon as there are any."""
     deadline = time.monotonic() + 30
     while not (running := sorter_processes(identifier)):
         assert time.monotonic() < deadline, "the sorter did not start"
         time.sleep(0.02)
-    for number in running:
-        os.kill(number, signal.SIGKILL)
+    return running
