@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from spikeinterface_cloud.config.locations import ARCHIVE
 from spikeinterface_cloud.errors import ClaimLost, SourceError, TargetError
 from spikeinterface_cloud.results.folder import Results
 from spikeinterface_cloud.results.layout import ARCHIVED, files_below
+from spikeinterface_cloud.results.recorded_file import RecordedFile, sha256_of
 from spikeinterface_cloud.results.run_schema import ArchiveEntry
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.host import usable_cpus
-from spikeinterface_cloud.storage.digests import Digest, digest_of_file
 from spikeinterface_cloud.storage.s3 import StoredObject
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.upload import upload
@@ -33,20 +33,13 @@ logger = logging.getLogger(__name__)
 UNFINISHED = f".{ARCHIVE}"
 
 
-class ArchivedFile(BaseModel):
+class ArchivedFile(RecordedFile):
     """One file of the archive."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(description="below the folder")
-    size_bytes: int = Field(ge=0)
-    sha256: str
-    etag: str | None = Field(default=None, description="of the object at the target")
 
     @field_validator("path")
     @classmethod
-    def _is_below(cls, path: str) -> str:
-        if path == ARCHIVED or not {"", ".", ".."}.isdisjoint(path.split("/")):
+    def _is_of_the_recording(cls, path: str) -> str:
+        if path == ARCHIVED:
             raise ValueError("not a file of an archive")
         return path
 
@@ -151,7 +144,7 @@ class ArchiveFolder:
         files = [self.path / entry.path for entry in archived.files]
         self._results.publish_files(ARCHIVE, files)
         stored = self._list(self._storage())
-        files_stored = tuple(_with_etag(entry, stored) for entry in archived.files)
+        files_stored = tuple(entry.with_etag(stored) for entry in archived.files)
         archived = archived.model_copy(update={"files": files_stored})
         with room_for_results(self.path):
             (self.path / ARCHIVED).write_text(archived.text())
@@ -173,7 +166,7 @@ class ArchiveFolder:
         stored = self._list(storage)
         for entry in archived.files:
             found = stored.get(entry.path)
-            if found is None or (found.size_bytes, found.etag) != (entry.size_bytes, entry.etag):
+            if found is None or not entry.is_stored_as(found):
                 logger.warning("%s/%s was changed, or is missing", location, entry.path)
                 return None
         return archived if archived.files else None
@@ -212,9 +205,4 @@ class ArchiveFolder:
 
 
 def _describe(file: Path) -> tuple[int, str]:
-    return file.stat().st_size, digest_of_file(file, Digest(algorithm="sha256", value=""))
-
-
-def _with_etag(entry: ArchivedFile, stored: Mapping[str, StoredObject]) -> ArchivedFile:
-    found = stored.get(entry.path)
-    return entry.model_copy(update={"etag": found.etag}) if found else entry
+    return file.stat().st_size, sha256_of(file)

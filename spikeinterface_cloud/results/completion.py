@@ -12,7 +12,6 @@ from typing import Literal, Self
 from pydantic import (
     BaseModel,
     ConfigDict,
-    Field,
     ValidationError,
     field_validator,
     model_validator,
@@ -27,30 +26,23 @@ from spikeinterface_cloud.results.layout import (
     managed_files,
 )
 from spikeinterface_cloud.results.outcomes import ExportRun, GroupRun, SorterRun, SorterTry
+from spikeinterface_cloud.results.recorded_file import RecordedFile, sha256_of
 from spikeinterface_cloud.results.run_record import json_of
 from spikeinterface_cloud.results.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.runtime.disk import room_for_results
-from spikeinterface_cloud.storage.digests import Digest, digest_of_file
 from spikeinterface_cloud.storage.s3 import StoredObject
 
 #: seconds, spikes and bytes beyond it are no figures of a run
 MAX_FIGURE = 2**53
 
 
-class CompletedFile(BaseModel):
-    """One file of the folder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: str = Field(description="below the folder")
-    size_bytes: int = Field(ge=0)
-    sha256: str
-    etag: str | None = Field(default=None, description="of the object at the target")
+class CompletedFile(RecordedFile):
+    """One file of a sorter's folder."""
 
     @field_validator("path")
     @classmethod
     def _is_of_this_program(cls, path: str) -> str:
-        if not is_managed(path) or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        if not is_managed(path):
             raise ValueError("not a file that this program writes")
         return path
 
@@ -120,7 +112,7 @@ def completion_of(
         run=SorterEntry.model_validate_json(json_of(run_entry)),
         exports=tuple(ExportEntry(**asdict(each)) for each in exports if not each.error),
         files=tuple(
-            CompletedFile(path=path, size_bytes=file.stat().st_size, sha256=_sha256(file))
+            CompletedFile(path=path, size_bytes=file.stat().st_size, sha256=sha256_of(file))
             for path, file in managed_files(folder).items()
             if not (path.startswith(f"{RAW_SORTING}/") and (folder / SORTING).is_dir())
         ),
@@ -153,7 +145,7 @@ def differs_from_folder(completion: Completion, folder: Path) -> str | None:
             return f"{entry.path} is missing"
         if entry.path.startswith(FOR_PEOPLE):
             continue
-        if file.stat().st_size != entry.size_bytes or _sha256(file) != entry.sha256:
+        if file.stat().st_size != entry.size_bytes or sha256_of(file) != entry.sha256:
             return f"{entry.path} was changed"
     return None
 
@@ -172,10 +164,6 @@ def differs_from_listing(completion: Completion, stored: Mapping[str, StoredObje
             return f"{entry.path} is missing"
         if entry.path.startswith(FOR_PEOPLE):
             continue
-        if found.size_bytes != entry.size_bytes or found.etag != entry.etag:
+        if not entry.is_stored_as(found):
             return f"{entry.path} was changed"
     return None
-
-
-def _sha256(file: Path) -> str:
-    return digest_of_file(file, Digest(algorithm="sha256", value=""))

@@ -105,7 +105,7 @@ class TargetFolder:
             part = "" if completion.analyzed else f"/{completion.sorting_folder()}"
             self._results.publish_files(f"{self._sorter}{part}", changed)
         self.list_objects()
-        files = tuple(self._with_etag(each) for each in completion.files)
+        files = tuple(each.with_etag(self._objects) for each in completion.files)
         completion = completion.model_copy(update={"files": files})
         self._publish_record(completion)
         self.remove_others({COMPLETED, *(each.path for each in files)})
@@ -141,10 +141,6 @@ class TargetFolder:
         if before is None or stored is None or before.sha256 != entry.sha256:
             return True
         return stored.etag != before.etag
-
-    def _with_etag(self, entry: CompletedFile) -> CompletedFile:
-        stored = self._objects.get(entry.path)
-        return entry.model_copy(update={"etag": stored.etag}) if stored else entry
 
     def _publish_record(self, completion: Completion) -> None:
         self._results.confirm_lock()
