@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikeinterface.core import BaseRecording
+from spikeinterface.core import BaseRecording, BaseSorting
 from wavpack_numcodecs import WavPack
 
+from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.recording.load import open_recording
 from tests.support.acquisition_formats import write_cbin
 from tests.support.nwb_files import NwbLayout, write_nwb
-from tests.support.recordings import write_spikeglx
+from tests.support.recordings import simulate, write_spikeglx
 
 #: each format, with the DATA_TYPE that reads it
 DATA_TYPES = {
@@ -43,6 +44,18 @@ _NAMES = {
     "nwb_zarr": "sub-1_ecephys.nwb.zarr",
     "cbin": "raw_ephys_data/probe00",
 }
+
+
+def simulate_briefly() -> tuple[BaseRecording, BaseSorting]:
+    """Return five seconds, which are enough for `simple`, and the three true units."""
+    return simulate(duration_s=5.0, n_channels=16, n_units=3, seed=1)
+
+
+def preprocess_for_simple(written: WrittenFormats, folder: Path) -> bytes:
+    """Return the samples that `simple` sorts: phases are shifted, as it does the rest itself."""
+    result = preprocess(written.recording, "default", {"simple": {}}, folder)
+    assert [step["name"] for step in result.steps] == ["phase_shift"]
+    return bytes(result.for_sorting.get_traces().tobytes())
 
 
 def write_formats(folder: Path, simulated: BaseRecording) -> WrittenFormats:

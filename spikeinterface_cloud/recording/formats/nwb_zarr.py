@@ -4,7 +4,7 @@ References between its tables are pickled Python objects, which could run any pr
 They are neither fetched nor decoded: the electrodes have the name of their group beside them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, Never
 
@@ -197,10 +197,6 @@ def _check_links(file: zarr.Group) -> None:
                 'READ_RECORDING_KWARGS={"electrical_series_path": ...}, or export it again'
             )
 
-    _visit(file, check)
-
-
-def _visit(file: zarr.Group, check: Callable[[str, Any], None]) -> None:
     check("the file", file)
     file.visititems(check)
 

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import spikeinterface as si
 
-from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import SOURCE_BUCKET
 from tests.end_to_end.containers.containers import Finished, run_container
-from tests.support.archive_formats import DATA_TYPES, WrittenFormats, write_formats
+from tests.support.archive_formats import (
+    DATA_TYPES,
+    WrittenFormats,
+    preprocess_for_simple,
+    simulate_briefly,
+    write_formats,
+)
 from tests.support.job import INTERPRETED
-from tests.support.recordings import simulate
 from tests.support.sorted_results import upload
 
 pytestmark = [
@@ -30,15 +34,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenFormats:
-    recording, _ = simulate(duration_s=5.0, n_channels=16, n_units=3, seed=1)
+    recording, _ = simulate_briefly()
     return write_formats(tmp_path_factory.mktemp("formats"), recording)
 
 
 @pytest.fixture(scope="module")
 def preprocessed(tmp_path_factory: pytest.TempPathFactory, written: WrittenFormats) -> bytes:
-    folder = tmp_path_factory.mktemp("preprocessed")
-    result = preprocess(written.recording, "default", {"simple": {}}, folder)
-    return bytes(result.for_sorting.get_traces().tobytes())
+    return preprocess_for_simple(written, tmp_path_factory.mktemp("preprocessed"))
 
 
 @pytest.fixture(scope="module")

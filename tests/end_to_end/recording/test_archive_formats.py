@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 import spikeinterface as si
 
-from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.archive_formats import DATA_TYPES, WrittenFormats, write_formats
+from tests.support.archive_formats import (
+    DATA_TYPES,
+    WrittenFormats,
+    preprocess_for_simple,
+    simulate_briefly,
+    write_formats,
+)
 from tests.support.dandi_stand_in import DandiStandIn
 from tests.support.job import (
     INTERPRETED,
@@ -19,7 +24,6 @@ from tests.support.job import (
     run_job,
     s3_access,
 )
-from tests.support.recordings import simulate
 from tests.support.servers import S3Server
 from tests.support.sorted_results import n_true_units_found, upload
 
@@ -40,8 +44,7 @@ SOURCES = [*(f"{name} on S3" for name in DATA_TYPES), "nwb on DANDI"]
 
 @pytest.fixture(scope="module")
 def simulated() -> Simulated:
-    """Five seconds, which are enough for `simple`, as many jobs sort them."""
-    recording, truth = simulate(duration_s=5.0, n_channels=16, n_units=3, seed=1)
+    recording, truth = simulate_briefly()
     return Simulated(recording=recording, truth=truth)
 
 
@@ -52,11 +55,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> W
 
 @pytest.fixture(scope="module")
 def preprocessed(tmp_path_factory: pytest.TempPathFactory, written: WrittenFormats) -> bytes:
-    """Preprocess the samples that SpikeGLX wrote: shift their phases, as `simple` does the rest."""
-    folder = tmp_path_factory.mktemp("preprocessed")
-    result = preprocess(written.recording, "default", {"simple": {}}, folder)
-    assert [step["name"] for step in result.steps] == ["phase_shift"]
-    return bytes(result.for_sorting.get_traces().tobytes())
+    return preprocess_for_simple(written, tmp_path_factory.mktemp("preprocessed"))
 
 
 @pytest.fixture(scope="module")
