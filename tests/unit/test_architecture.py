@@ -55,6 +55,7 @@ LIGHT = (
     "config.conflicts",
     "config.catalog.validation",
     "config.catalog.snapshot",
+    "recording.formats.session_streams",
     "results.run_schema",
     "aws.estimate.table",
 )

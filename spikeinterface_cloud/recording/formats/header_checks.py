@@ -15,7 +15,7 @@ from neo.rawio import NeuralynxRawIO, OpenEphysBinaryRawIO
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD, neo_buffer
 from spikeinterface_cloud.recording.formats.intan_session import check_session
-from spikeinterface_cloud.recording.formats.open_ephys import USE_ZARR
+from spikeinterface_cloud.recording.formats.open_ephys_names import USE_ZARR
 from spikeinterface_cloud.recording.formats.readers import Reader
 from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.runtime.logging import format_bytes

@@ -1,65 +1,24 @@
-"""Open Ephys folders that lack samples: compressed ones, and those that the Allen Institute cut.
+"""Open Ephys folders whose samples mtscomp compressed.
 
-What mtscomp compressed is decompressed into a copy of the folder, because neo reads the files
-themselves. The names of all others say what is missing, before they are fetched.
+They are decompressed into a copy of the folder, because neo reads the files themselves.
 """
 
 import json
 import logging
 import shutil
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.mtscomp_recording import (
     Index,
     check_samples,
     read_index,
 )
+from spikeinterface_cloud.recording.formats.open_ephys_names import MTSCOMP, SAMPLES, STRUCTURE
 from spikeinterface_cloud.runtime.disk import disk_errors
 from spikeinterface_cloud.runtime.host import usable_cpus
 
 logger = logging.getLogger(__name__)
-
-SAMPLES = "continuous.dat"
-
-#: what mtscomp makes of it, by the name it is given or by its own
-MTSCOMP = ("continuous.cbin", "continuous.cdat")
-
-#: how to decompress what other programs make of it
-DECOMPRESS = {
-    "continuous.dat.gz": "gunzip",
-    "continuous.dat.zst": "zstd -d",
-    "continuous.dat.xz": "unxz",
-    "continuous.dat.bz2": "bunzip2",
-}
-
-#: the folders of a session of the Allen Institute: the first samples, and all of them
-CLIPPED, COMPRESSED = "ecephys_clipped", "ecephys_compressed"
-
-USE_ZARR = (
-    f"the Allen Institute's recordings are the .zarr folders in {COMPRESSED}: name one of them as "
-    "the source, and set DATA_TYPE=zarr"
-)
-
-
-def refuse_missing_samples(names: Sequence[PurePosixPath]) -> None:
-    """Raise an error if fewer samples would be found than were recorded, or none."""
-    if any(not {CLIPPED, COMPRESSED}.isdisjoint(name.parts) for name in names):
-        raise SettingsError(f"{CLIPPED} has only the first samples of each stream; {USE_ZARR}")
-    present = set(names)
-    for name in names:
-        if name.with_name(SAMPLES) in present:
-            continue
-        if name.name in DECOMPRESS:
-            raise RecordingError(
-                f"{name} is compressed, and DATA_TYPE=openephys reads {SAMPLES}; decompress it, in "
-                f"each such folder: {DECOMPRESS[name.name]} {name.name}"
-            )
-        if name.name in MTSCOMP and name.with_suffix(".ch") not in present:
-            raise RecordingError(
-                f"{name} cannot be decompressed without continuous.ch; put it beside it"
-            )
 
 
 def decompress(source: Path, folder: Path) -> Path:
@@ -67,7 +26,7 @@ def decompress(source: Path, folder: Path) -> Path:
 
     The copy links to all other files.
     """
-    if not source.is_dir() or next(source.rglob("structure.oebin"), None) is None:
+    if not source.is_dir() or next(source.rglob(STRUCTURE), None) is None:
         return source
     compressed = [
         file
@@ -111,7 +70,7 @@ def _decompress_file(file: Path, target: Path) -> None:
 
 def _check_structure(file: Path, index: Index) -> None:
     """Compare the index of mtscomp with what the GUI says about the stream."""
-    structure = json.loads((file.parents[2] / "structure.oebin").read_text())
+    structure = json.loads((file.parents[2] / STRUCTURE).read_text())
     for stream in structure["continuous"]:
         if Path(stream["folder_name"]).name != file.parent.name:
             continue

@@ -7,7 +7,6 @@ recording, the user has to choose.
 
 import inspect
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,8 +17,9 @@ from spikeinterface.extractors.nwbextractors import read_file_from_backend
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_alone
-from spikeinterface_cloud.recording.formats.open_ephys import refuse_missing_samples
+from spikeinterface_cloud.recording.formats.open_ephys_names import refuse_missing_samples
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader, likely_data_type
+from spikeinterface_cloud.recording.formats.session_streams import AUXILIARY, LFP
 from spikeinterface_cloud.recording.formats.spikeglx import ibl_files, stream_files
 from spikeinterface_cloud.recording.formats.zarr_stores import store_files
 
@@ -27,14 +27,6 @@ logger = logging.getLogger(__name__)
 
 #: signals that are sampled slower contain no spikes
 LOWEST_SAMPLING_FREQUENCY_HZ = 5000.0
-
-AUXILIARY = re.compile(
-    r"sync|nidq|ni-?daq|obx|adc|\baux|auxiliary|analog|digital|supply|temperature|message"
-    r"|\bstim\b|dc amplifier|\becu\b|accel|gyro",
-    re.IGNORECASE,
-)
-
-LFP = re.compile(r"lfp|(?:^|[^a-z])lf(?:$|[^a-z])|field potential", re.IGNORECASE)
 
 #: the parameters of READ_RECORDING_KWARGS that choose a stream
 STREAM_PARAMETERS = ("stream_id", "stream_name", "electrical_series_path")
