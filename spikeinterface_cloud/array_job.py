@@ -26,7 +26,11 @@ def read_settings(environ: Mapping[str, str]) -> JobSettings:
     settings = JobSettings.from_env(resolve_environment(environ))
     folders = {name: getattr(settings, name) for name in FOLDERS}
     return settings.model_copy(
-        update={name: path.absolute() for name, path in folders.items() if path is not None}
+        update={
+            name: [each.absolute() for each in path] if isinstance(path, list) else path.absolute()
+            for name, path in folders.items()
+            if path is not None
+        }
     )
 
 

@@ -59,6 +59,8 @@ def fingerprints(
 
 def _identity(source: FoundSource, settings: JobSettings) -> dict[str, Any]:
     """Return what identifies the bytes: ETags of remote files, modification times of local ones."""
+    if source.joined:  # in order: the first decides about the others, and numbers the results
+        return {"joined": [_identity(each, settings) for each in source.joined]}
     identity = dict(source.provenance)
     if source.probe is not None:
         identity["probe"] = [source.probe.url, source.probe.size_bytes, source.probe.etag]

@@ -89,8 +89,8 @@ class Preflight:
         self._tasks = tasks
         self._scratch = scratch or Path(tempfile.gettempdir())
         self._found: FoundSource | None = None
-        #: of a compressed source whose metadata say it
-        self._samples: Samples | None = None
+        #: of each recording of the source, if it is compressed and its metadata say it
+        self._samples: list[Samples | None] = []
 
     def run(self, check_target: Callable[[], None]) -> list[CheckResult]:
         """Run every check; none stops the others."""
@@ -166,11 +166,12 @@ class Preflight:
     def _source(self) -> str:
         request = source_request(self._settings)
         self._found = find_source(request, self._settings.aws, self._settings.dandi)
-        self._samples = self._samples_by_metadata(self._found)
+        self._samples = [self._samples_by_metadata(each) for each in self._found.recordings]
         size = f"{self._found.location}, {format_bytes(self._found.size_bytes)} to fetch"
-        if self._samples is None:
+        known = [each for each in self._samples if each is not None]
+        if len(known) < len(self._samples):
             return size
-        return f"{size}, {format_bytes(self._samples.size_bytes)} uncompressed"
+        return f"{size}, {format_bytes(sum(each.size_bytes for each in known))} uncompressed"
 
     def _samples_by_metadata(self, found: FoundSource) -> Samples | None:
         """Read what the metadata of a remote compressed recording say, before it is fetched."""
@@ -190,16 +191,24 @@ class Preflight:
         """
         disks = [self._scratch, chosen_results(self._settings.results_folder)]
         free = min(map(free_disk_bytes, disks))
-        if not found.size_bytes * DISK_FACTOR < free < found.size_bytes * PLENTY:
+        size = found.size_bytes if self._found is None else self._found.size_bytes
+        if not size * DISK_FACTOR < free < size * PLENTY:
             return None
         return find_hdf5_samples(found.files[0], series)
 
     def _sample_bytes(self) -> int:
         """Return the size of the samples to sort; if unknown, that of the files."""
-        if self._samples is None:
-            return self._found.size_bytes if self._found else 0
-        n_frames, most = self._samples.n_frames, self._settings.sub_recording_n_frames
-        return replace(self._samples, n_frames=min(n_frames, most or n_frames)).size_bytes
+        if self._found is None:
+            return 0
+        most = self._settings.sub_recording_n_frames
+        return sum(
+            each.size_bytes
+            if samples is None
+            else replace(
+                samples, n_frames=min(samples.n_frames, most or samples.n_frames)
+            ).size_bytes
+            for each, samples in zip(self._found.recordings, self._samples, strict=True)
+        )
 
     def _needed_scratch(self) -> int:
         fetched = self._found.size_bytes if self._found else 0
@@ -248,9 +257,11 @@ class Preflight:
                 "give the container more, or set N_JOBS lower"
             )
         only_first_frames = self._settings.test_with_sub_recording
-        size = 0 if self._found is None or only_first_frames else self._found.size_bytes
-        if size and self._samples is not None:
-            size = self._samples.n_values * SAMPLE_BYTES
+        found = () if self._found is None or only_first_frames else self._found.recordings
+        size = sum(
+            each.size_bytes if samples is None else samples.n_values * SAMPLE_BYTES
+            for each, samples in zip(found, self._samples, strict=False)
+        )
         # how many channels are sorted at once shows when the recording is open
         sorters = [] if self._settings.split_by else self._settings.sorters
         concerns = check_memory(sorters, extent_of_files(size), n_workers, usable)

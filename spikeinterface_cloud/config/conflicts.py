@@ -8,6 +8,7 @@ from pathlib import Path
 from spikeinterface_cloud.config.aws import find_aws_problems, find_dandi_problems
 from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.parsing import parse_boolean
+from spikeinterface_cloud.config.sources import find_joined_problems, texts_of
 
 #: other names of the same variables
 SYNONYMS = {
@@ -98,11 +99,13 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
             "ARCHIVE: the first frames are no archive of the recording; leave "
             "TEST_WITH_SUB_RECORDING or ARCHIVE out"
         )
-    if _lies_within(given.get("RESULTS_FOLDER"), given.get("SOURCE_FOLDER")):
+    sources_here = texts_of(given.get("SOURCE_FOLDER", ""))
+    if any(_lies_within(given.get("RESULTS_FOLDER"), folder) for folder in sources_here):
         yield (
             f"RESULTS_FOLDER: {given['RESULTS_FOLDER']} is in the source itself, which results "
             "must not be mixed with; name another folder"
         )
+    yield from find_joined_problems(given)
     yield from _folders_elsewhere(given)
     yield from _unparsable_locations(given)
 
@@ -138,10 +141,10 @@ def _lies_within(inner: str | None, outer: str | None) -> bool:
 
 def _folders_elsewhere(given: Mapping[str, str]) -> Iterator[str]:
     """Yield folders that are not on the job's own machine."""
-    for name, place in FOLDERS.items():
-        text = given.get(name, "")
+    folders = [(name, text) for name in FOLDERS for text in texts_of(given.get(name, ""))]
+    for name, text in folders:
         if text.startswith("s3://"):
-            yield f"{name}: {text} is on S3; {place}"
+            yield f"{name}: {text} is on S3; {FOLDERS[name]}"
         elif URL.match(text):
             yield f"{name}: {text} is no folder; give the path of one on the job's own machine"
         elif text == "~" or text.startswith("~/"):
@@ -158,7 +161,9 @@ def _is_true(text: str) -> bool:
 def _unparsable_locations(given: Mapping[str, str]) -> Iterator[str]:
     for name in ("AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET"):
         if name in given:
-            yield from _no_location(name, given[name], given.get(f"{name}_FOLDER"))
+            folder = given.get(f"{name}_FOLDER", "")
+            for each in texts_of(folder) if name == "AWS_S3_BUCKET" else [folder]:
+                yield from _no_location(name, given[name], each)
 
 
 def _no_location(name: str, bucket: str, folder: str | None) -> Iterator[str]:

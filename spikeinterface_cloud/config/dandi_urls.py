@@ -123,11 +123,12 @@ def parse_dandiset_name(text: str) -> AssetName:
     return found
 
 
-def check_dandi(url: str) -> str:
+def check_dandi(urls: str | list[str] | None) -> str | list[str] | None:
     """Refuse a text that does not name an asset."""
-    if isinstance(parse_dandi(url), DandiAsset):
-        parse_asset_name(url)
-    return url
+    for url in [urls] if isinstance(urls, str) else urls or []:
+        if isinstance(parse_dandi(url), DandiAsset):
+            parse_asset_name(url)
+    return urls
 
 
 def check_dandiset(name: str) -> str:

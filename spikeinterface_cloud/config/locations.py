@@ -92,7 +92,27 @@ class SimulatedRecording:
         return "a simulated recording"
 
 
-Source = S3Location | DandiBlob | DandiAsset | LocalFolder | SimulatedRecording
+Location = S3Location | DandiBlob | DandiAsset | LocalFolder | SimulatedRecording
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JoinedRecordings:
+    """Recordings of one probe, in order, that are sorted as one."""
+
+    #: two or more
+    locations: tuple[Location, ...]
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.locations))
+
+
+Source = Location | JoinedRecordings
+
+
+def locations_of(source: Source) -> tuple[Location, ...]:
+    """Return the location of each recording of a source."""
+    return source.locations if isinstance(source, JoinedRecordings) else (source,)
+
 
 #: what S3 accepts, and what keeps a URL out of a bucket's name
 BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -119,17 +139,19 @@ S3_CONSOLE = re.compile(
 )
 
 
-def mixed_with(source: object, target: S3Location) -> str | None:
+def mixed_with(source: Source, target: S3Location) -> str | None:
     """Return how results at the target would be mixed with the recording; None if they would not.
 
     >>> results = S3Location(bucket="lab", key="results")
     >>> mixed_with(results.child("recording.zarr"), results)
     'the results whose archive is the source'
     """
-    if target.is_within(source):
-        return "the source itself" if target == source else "in the source itself"
-    is_archive = isinstance(source, S3Location) and source.is_within(target.child(ARCHIVE))
-    return "the results whose archive is the source" if is_archive else None
+    for location in locations_of(source):
+        if target.is_within(location):
+            return "the source itself" if target == location else "in the source itself"
+        if isinstance(location, S3Location) and location.is_within(target.child(ARCHIVE)):
+            return "the results whose archive is the source"
+    return None
 
 
 def is_path(text: str) -> bool:

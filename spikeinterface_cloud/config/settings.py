@@ -21,13 +21,10 @@ from spikeinterface_cloud.config.conflicts import (
 )
 from spikeinterface_cloud.config.dandi_urls import check_dandi, check_dandiset
 from spikeinterface_cloud.config.locations import (
-    LocalFolder,
     S3Location,
-    SimulatedRecording,
     Source,
     mask_signatures,
     mixed_with,
-    parse_dandi,
     parse_s3,
 )
 from spikeinterface_cloud.config.parsing import (
@@ -43,6 +40,7 @@ from spikeinterface_cloud.config.parsing import (
     reject_duplicates,
 )
 from spikeinterface_cloud.config.quoting import find_text_problems, unquote
+from spikeinterface_cloud.config.sources import Paths, Texts, parse_source
 from spikeinterface_cloud.config.typos import find_misspelled
 from spikeinterface_cloud.errors import SettingsError
 
@@ -104,16 +102,19 @@ class JobSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     aws_s3_bucket: str | None = Field(default=None, description="source on S3: the bucket")
-    aws_s3_bucket_folder: str | None = Field(
-        default=None, description="source on S3: the folder, or the one object, in that bucket"
+    aws_s3_bucket_folder: Texts = Field(
+        default=None,
+        description="source on S3: the folder, or the one object, in that bucket; a JSON list "
+        "joins recordings of one probe, in order",
     )
-    dandiset_s3_file_url: Annotated[str, AfterValidator(check_dandi)] | None = Field(
+    dandiset_s3_file_url: Annotated[Texts, AfterValidator(check_dandi)] = Field(
         default=None,
         description="source on DANDI: the asset's S3 URL, its API or web URL, "
-        "or `dandi://instance/dandiset@version/path`",
+        "or `dandi://instance/dandiset@version/path`; or a JSON list, as above",
     )
-    source_folder: Path | None = Field(
-        default=None, description="source in a folder (or file) mounted into the container"
+    source_folder: Paths = Field(
+        default=None,
+        description="source in a mounted folder (or file); or a JSON list, as above",
     )
     test_with_toy_recording: Boolean = Field(
         default=False,
@@ -315,13 +316,12 @@ class JobSettings(BaseModel):
     @property
     def source(self) -> Source:
         """Return the location of the recording."""
-        if self.aws_s3_bucket is not None:
-            return parse_s3(self.aws_s3_bucket, self.aws_s3_bucket_folder)
-        if self.dandiset_s3_file_url is not None:
-            return parse_dandi(self.dandiset_s3_file_url)
-        if self.source_folder is not None:
-            return LocalFolder(path=self.source_folder)
-        return SimulatedRecording()
+        return parse_source(
+            self.aws_s3_bucket,
+            self.aws_s3_bucket_folder,
+            self.dandiset_s3_file_url,
+            self.source_folder,
+        )
 
     @property
     def target(self) -> S3Location | None:
@@ -388,7 +388,7 @@ def _describe(problem: Any) -> str:
 
 def _write(value: Any) -> str:
     if isinstance(value, dict | list):
-        return json.dumps(value)
+        return json.dumps(value, default=str)
     if isinstance(value, tuple):
         return json.dumps(value) if any("," in name for name in value) else ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

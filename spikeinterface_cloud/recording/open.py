@@ -57,6 +57,8 @@ def open_source(
     split_by
         the property of the channels that becomes their group; None keeps the groups
     """
+    if source.joined:
+        raise RecordingError("several recordings cannot be sorted as one yet; name one of them")
     recording, ground_truth = _open(source, data_type, kwargs, n_frames)
     if n_frames is not None:
         recording = first_frames(recording, n_frames)

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
+    JoinedRecordings,
     LocalFolder,
     S3Location,
     SimulatedRecording,
@@ -38,6 +39,11 @@ from spikeinterface_cloud.recording.formats.source_files import (
     with_file_stream,
 )
 from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.joined_headers import (
+    about_recording,
+    check_distinct,
+    check_remote_headers,
+)
 from spikeinterface_cloud.recording.probe_file import read_probe_file
 from spikeinterface_cloud.recording.zarr_source import choose_zarr_files
 from spikeinterface_cloud.runtime.logging import format_bytes
@@ -84,11 +90,19 @@ class FoundSource:
     path: Path | None = None
     #: for `run.json`
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    #: of several recordings that are joined: each of them, in order
+    joined: tuple["FoundSource", ...] = ()
+
+    @property
+    def recordings(self) -> tuple["FoundSource", ...]:
+        """Each recording of the source."""
+        return self.joined or (self,)
 
     @property
     def size_bytes(self) -> int:
         """Size of the files to fetch."""
-        return 0 if self.stream else sum(file.size_bytes for file in self.files)
+        own = 0 if self.stream else sum(file.size_bytes for file in self.files)
+        return own + sum(each.size_bytes for each in self.joined)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +115,8 @@ class FetchedSource:
     probe_file: Path | None = None
     #: downloaded bytes
     size_bytes: int = 0
+    #: of several recordings that are joined: each of them, in order
+    joined: tuple["FetchedSource", ...] = ()
 
 
 def find_source(request: SourceRequest, aws: AwsSettings, dandi: DandiAccess) -> FoundSource:
@@ -116,6 +132,8 @@ def find_source(request: SourceRequest, aws: AwsSettings, dandi: DandiAccess) ->
             found = _find_locally(request.location, request)
         case SimulatedRecording():
             found = FoundSource(location=request.location, provenance={"location": "simulated"})
+        case JoinedRecordings():
+            return _find_joined(request.location, request, aws, dandi)
         case _ as unreachable:
             assert_never(unreachable)
     probe = request.probe_file
@@ -126,6 +144,10 @@ def find_source(request: SourceRequest, aws: AwsSettings, dandi: DandiAccess) ->
 
 def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
     """Download the source to `folder` and verify it; a local source stays where it is."""
+    if found.joined:
+        places = [(each, folder / str(number)) for number, each in enumerate(found.joined, 1)]
+        joined = tuple(fetch_source(*each) for each in places)
+        return FetchedSource(joined=joined, size_bytes=sum(each.size_bytes for each in joined))
     probe_file = found.probe_path
     if found.probe is not None:
         probe_file = download([found.probe], folder / "probe").files[0]
@@ -152,6 +174,26 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
         else decompress(recording_folder, folder / "decompressed"),
         probe_file=probe_file,
         size_bytes=fetched.moved_bytes,
+    )
+
+
+def _find_joined(
+    source: JoinedRecordings, request: SourceRequest, aws: AwsSettings, dandi: DandiAccess
+) -> FoundSource:
+    """Find each recording, and compare what their headers say before they are fetched."""
+    found = []
+    for number, location in enumerate(source.locations, 1):
+        with about_recording(number, location):
+            found.append(find_source(replace(request, location=location), aws, dandi))
+    files = [each.files for each in found]
+    check_distinct(source.locations, files)
+    series = request.read_recording_kwargs.get("electrical_series_path")
+    check_remote_headers(source.locations, files, request.data_type, series)
+    joined = [dict(each.provenance) for each in found]
+    return FoundSource(
+        location=source,
+        provenance={"location": str(source), "joined": joined},
+        joined=tuple(found),
     )
 
 

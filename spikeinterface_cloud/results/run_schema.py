@@ -47,6 +47,14 @@ class SourceEntry(_Entry):
     )
 
 
+class JoinedSourceEntry(SourceEntry):
+    """The source of a job: one recording, or several that were joined."""
+
+    joined: list[SourceEntry] = Field(
+        default=[], description="each of several recordings that were joined, in order; else empty"
+    )
+
+
 class RecordingEntry(_Entry):
     """The recording in figures, before preprocessing."""
 
@@ -284,7 +292,7 @@ class RunJson(_Entry):
     versions: dict[str, str] = Field(
         description="versions of this program, Python, and the packages that decide the results"
     )
-    source: SourceEntry | None = Field(description="null: the job ended before it was found")
+    source: JoinedSourceEntry | None = Field(description="null: the job ended before it was found")
     recording: RecordingEntry | None = Field(description="null: the job ended before it was open")
     archive: ArchiveEntry | None = Field(description="null: `ARCHIVE` did not ask for one")
     preprocessing: PreprocessingEntry | None = Field(description="null: the job ended before it")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from spikeinterface_cloud.config.locations import ARCHIVE, LocalFolder, Source
+from spikeinterface_cloud.config.locations import ARCHIVE, LocalFolder, Source, locations_of
 from spikeinterface_cloud.errors import SettingsError, TargetError, UnavailableError
 from spikeinterface_cloud.runtime.disk import room_for_results
 
@@ -46,8 +46,12 @@ def open_results_folder(chosen: Path | None) -> Path:
 
 def check_apart(results_folder: Path, source: Source) -> None:
     """Refuse a results folder among the files of the source (78)."""
-    if not isinstance(source, LocalFolder):
-        return
+    for location in locations_of(source):
+        if isinstance(location, LocalFolder):
+            _check_apart(results_folder, location)
+
+
+def _check_apart(results_folder: Path, source: LocalFolder) -> None:
     # unlike those of pathlib, these functions never raise: the check of the source says more
     path, results = (Path(os.path.realpath(each)) for each in (source.path, results_folder))
     is_beside = os.path.isfile(path) and results == path.parent  # noqa: PTH113

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from spikeinterface_cloud.config.locations import LocalFolder, S3Location
+from spikeinterface_cloud.config.locations import JoinedRecordings, LocalFolder, S3Location
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.recording.source import FoundSource
@@ -168,3 +168,34 @@ def test_a_file_is_told_apart_by_those_that_it_links_to(tmp_path: Path) -> None:
     assert of(source, DATA_TYPE="nwb") != before
     file.write_bytes(b"broken")
     assert of(source, DATA_TYPE="nwb") != before
+
+
+def joined(*names: str) -> FoundSource:
+    """Return recordings of one probe, found in this order."""
+    locations = tuple(S3Location(bucket="lab", key=name) for name in names)
+    found = [
+        FoundSource(
+            location=each, provenance={"location": str(each), "sha256_of_listing": each.key}
+        )
+        for each in locations
+    ]
+    return FoundSource(location=JoinedRecordings(locations=locations), joined=tuple(found))
+
+
+def test_another_order_of_joined_recordings_is_another_job() -> None:
+    jobs = [of(joined(*names)) for names in (("a", "b"), ("b", "a"), ("a", "b", "c"))]
+    assert of(joined("a", "b")) == jobs[0]
+    assert len({each.job for each in jobs}) == 3
+    assert len({each.sorters["simple"] for each in jobs}) == 3
+
+
+def test_changed_file_of_a_later_recording_makes_another_job(tmp_path: Path) -> None:
+    folders = [tmp_path / "run1", tmp_path / "run2"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "traces.bin").write_bytes(bytes(10))
+    found = [FoundSource(location=LocalFolder(path=each), path=each) for each in folders]
+    source = replace(SOURCE, joined=tuple(found))
+    before = of(source)
+    (folders[1] / "traces.bin").write_bytes(bytes(12))
+    assert of(source).job != before.job

@@ -12,6 +12,7 @@ from spikeinterface_cloud.config.conflicts import SYNONYMS
 from spikeinterface_cloud.config.manifest import MANIFEST_URL
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.config.settings import variable_names
+from spikeinterface_cloud.config.sources import texts_of
 from spikeinterface_cloud.errors import SettingsError
 
 #: what spreadsheets put between columns, the most usual first
@@ -85,7 +86,8 @@ def _long_rows(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Ite
 def _recording(number: int, columns: list[str], row: list[str]) -> ListedRecording:
     cells = zip(columns, row, strict=False)
     variables = {SYNONYMS.get(name, name): text for name, text in cells if text}
-    name = _result_name(next(filter(None, map(variables.get, NAMING)), ""))
+    source = next(filter(None, map(variables.get, NAMING)), "")
+    name = _result_name(next(iter(texts_of(source)), ""))
     return ListedRecording(
         label=f"line {number}", name=name or f"line-{number}", variables=variables
     )

@@ -18,6 +18,7 @@ from spikeinterface_cloud.config.conflicts import NO_SOURCE, SYNONYMS, merge_env
 from spikeinterface_cloud.config.locations import (
     LocalFolder,
     is_of_dandi,
+    locations_of,
     object_location,
     parse_s3,
 )
@@ -188,7 +189,8 @@ def endpoint_warnings(variables: Mapping[str, str]) -> Iterator[str]:
 
 
 def _unreachable(settings: JobSettings) -> Iterator[str]:
-    if settings.manifest_url is None and isinstance(settings.source, LocalFolder):
+    is_local = any(isinstance(each, LocalFolder) for each in locations_of(settings.source))
+    if settings.manifest_url is None and is_local:
         yield (
             f"SOURCE_FOLDER: a job on AWS cannot read {settings.source} of this machine; "
             "copy it to S3 and give --source s3://bucket/folder"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from spikeinterface_cloud.aws_errors import NO_BUCKET, AwsError, error_code
-from spikeinterface_cloud.config.locations import DandiAsset, S3Location
+from spikeinterface_cloud.config.locations import DandiAsset, S3Location, locations_of
 from spikeinterface_cloud.errors import (
     CloudJobError,
     KeyNeeded,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from spikeinterface_cloud.aws.session import AwsSession
     from spikeinterface_cloud.config.settings import DandiAccess, JobSettings
     from spikeinterface_cloud.storage.s3 import S3Objects, StoredObject
+
+Looked = S3Location | DandiAsset
 
 #: of the listing, with 1,000 objects each
 PAGES = 5
@@ -47,12 +49,21 @@ def source_warnings(session: AwsSession, jobs: Sequence[JobSettings]) -> Iterato
 
     Only the first sources of a list are looked up. Nothing is said of what cannot be seen.
     """
-    sources = {str(job.source): job for job in jobs if job.manifest_url is None}
-    looked_up = [job for job in sources.values() if isinstance(job.source, S3Location | DandiAsset)]
+    sources = {
+        str(location): (location, job)
+        for job in jobs
+        if job.manifest_url is None
+        for location in locations_of(job.source)
+    }
+    looked_up = [
+        (location, job)
+        for location, job in sources.values()
+        if isinstance(location, S3Location | DandiAsset)
+    ]
     if not _connect(session, looked_up):
         return
     threads = Threads(AT_ONCE, "look up")
-    futures = [threads.submit(partial(_warnings, session, job)) for job in looked_up[:MOST]]
+    futures = [threads.submit(partial(_warnings, session, *each)) for each in looked_up[:MOST]]
     threads.end()
     done, _ = wait(futures, timeout=PATIENCE_S)
     found = [warning for future in futures if future in done for warning in future.result()]
@@ -61,22 +72,21 @@ def source_warnings(session: AwsSession, jobs: Sequence[JobSettings]) -> Iterato
         yield f"{len(found) - SHOWN} of the other sources looked up have such a problem, too"
 
 
-def _connect(session: AwsSession, jobs: Iterable[JobSettings]) -> bool:
+def _connect(session: AwsSession, sources: Iterable[tuple[Looked, JobSettings]]) -> bool:
     """Make the clients here, as a profile may ask for a code; return whether that succeeded."""
     try:
-        for job in jobs:
-            if isinstance(job.source, S3Location):
+        for location, job in sources:
+            if isinstance(location, S3Location):
                 session.quick_storage(job.aws.endpoint_url)
     except AwsError:
         return False
     return True
 
 
-def _warnings(session: AwsSession, job: JobSettings) -> list[str]:
-    if isinstance(job.source, DandiAsset):
-        return list(_dandi_warnings(job.source, job.dandi))
-    assert isinstance(job.source, S3Location)
-    return list(_s3_warnings(session.quick_storage(job.aws.endpoint_url), job.source))
+def _warnings(session: AwsSession, location: Looked, job: JobSettings) -> list[str]:
+    if isinstance(location, DandiAsset):
+        return list(_dandi_warnings(location, job.dandi))
+    return list(_s3_warnings(session.quick_storage(job.aws.endpoint_url), location))
 
 
 def _s3_warnings(storage: S3Objects, source: S3Location) -> Iterator[str]:

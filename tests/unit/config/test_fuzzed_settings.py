@@ -186,7 +186,9 @@ def valid_settings(draw: st.DrawFn) -> JobSettings:
         st.sampled_from(
             [
                 {"aws_s3_bucket": "lab-data", "aws_s3_bucket_folder": "raw/day 1"},
+                {"aws_s3_bucket": "lab", "aws_s3_bucket_folder": ["raw/a, b", "raw/day 2"]},
                 {"source_folder": Path("/data/session")},
+                {"source_folder": [Path("/data/run 1"), Path("/data/run 2")]},
                 {"dandiset_s3_file_url": "dandi://dandi/000006@draft/sub-1/a.nwb"},
                 {"test_with_toy_recording": True},
             ]
