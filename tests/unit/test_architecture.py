@@ -29,6 +29,7 @@ ROOMS = (
     "analysis",
     "exports",
     "report",
+    "session",
     "array_job",
     "fingerprint",
     "preflight",

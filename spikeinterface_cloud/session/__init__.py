@@ -1,0 +1,1 @@
+"""A session: its streams together, on one clock."""
