@@ -6,6 +6,7 @@ Times are those of the stream's own clock, as spike times of a job that sorts th
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.config.event_lines import Threshold
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.clock.clock import clock_of
+from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
+from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.sync.edges import (
     NO_EDGES,
     WORD_BITS,
@@ -25,7 +27,7 @@ from spikeinterface_cloud.recording.sync.edges import (
     find_edges,
 )
 from spikeinterface_cloud.recording.sync.open_ephys_ttl import ttl_lines
-from spikeinterface_cloud.recording.sync.pulses import LineEdges, SegmentEdges, StreamLines
+from spikeinterface_cloud.recording.sync.pulses import LineEdges, Seconds, SegmentEdges, StreamLines
 
 #: frames that are read at a time
 CHUNK_FRAMES = 500_000
@@ -59,6 +61,9 @@ class _Channels:
 def read_lines(recording: BaseRecording, thresholds: Mapping[str, Threshold]) -> StreamLines:
     """Return the edges of the digital lines of a stream, and of signals with a threshold.
 
+    Samples that are in two files are read once, and files without a gap between them are read as
+    one.
+
     Parameters
     ----------
     recording
@@ -71,12 +76,11 @@ def read_lines(recording: BaseRecording, thresholds: Mapping[str, Threshold]) ->
     SettingsError
         for a channel that is not there, and a threshold that it cannot reach
     """
-    channels = _channels(recording, thresholds)
-    lines, notes = _edges_by_name(recording, channels)
-    if isinstance(getattr(recording, "neo_reader", None), rawio.OpenEphysBinaryRawIO):
-        ttl = ttl_lines(recording)
-        return StreamLines(lines={**ttl.lines, **lines}, notes=[*ttl.notes, *notes])
-    return StreamLines(lines=lines, notes=notes)
+    is_open_ephys = isinstance(getattr(recording, "neo_reader", None), rawio.OpenEphysBinaryRawIO)
+    ttl = ttl_lines(recording) if is_open_ephys else StreamLines(lines={})
+    recording, _ = without_repeated_samples(recording)
+    lines, notes = _edges_by_name(recording, _channels(recording, thresholds))
+    return StreamLines(lines={**ttl.lines, **lines}, notes=[*ttl.notes, *notes])
 
 
 def digital_line_names(recording: BaseRecording) -> list[str]:
@@ -145,10 +149,11 @@ def _edges_by_name(
 ) -> tuple[dict[str, LineEdges], list[str]]:
     if not channels.ids:
         return {}, []
+    stretches = _continuous_stretches(clock_of(recording))
     found: list[dict[str, Edges]] = []
     left_out: set[str] = set()
-    for segment in range(recording.get_num_segments()):
-        edges, too_many = find_edges(_read_words(recording, segment, channels))
+    for stretch in stretches:
+        edges, too_many = find_edges(_read_words(recording, stretch, channels))
         found.append({channels.name_of(line): each for line, each in edges.items()})
         left_out |= {channels.name_of(line) for line in too_many}
     notes = [
@@ -161,8 +166,8 @@ def _edges_by_name(
         name: LineEdges(
             line=name,
             segments=[
-                _in_seconds(recording, segment, each.get(name, NO_EDGES))
-                for segment, each in enumerate(found)
+                _in_seconds(recording, stretch, each.get(name, NO_EDGES))
+                for stretch, each in zip(stretches, found, strict=True)
             ],
         )
         for name in names
@@ -170,25 +175,51 @@ def _edges_by_name(
     return lines, notes
 
 
-def _in_seconds(recording: BaseRecording, segment: int, edges: Edges) -> SegmentEdges:
+def _continuous_stretches(clock: Clock) -> list[list[int]]:
+    """Return segments, together where no time passes between them."""
+    stretches = [[0]]
+    for number, (before, after) in enumerate(pairwise(clock.segments), start=1):
+        pause_s = after.begin_s + clock.shifts_s[number] - before.end_s - clock.shifts_s[number - 1]
+        if abs(pause_s) < before.interval_s / 2:
+            stretches[-1].append(number)
+        else:
+            stretches.append([number])
+    return stretches
+
+
+def _in_seconds(recording: BaseRecording, stretch: Sequence[int], edges: Edges) -> SegmentEdges:
     clock, rate_hz = clock_of(recording), float(recording.sampling_frequency)
+    starts = np.cumsum([0, *(recording.get_num_samples(segment) for segment in stretch)])
+
+    def times_s(frames: npt.NDArray[np.int64]) -> Seconds:
+        bounds = np.searchsorted(frames, starts)
+        parts = [
+            clock.times_s(segment, frames[first:stop] - start, rate_hz)
+            for segment, start, (first, stop) in zip(
+                stretch, starts, pairwise(bounds), strict=False
+            )
+        ]
+        return np.concatenate(parts)
+
     return SegmentEdges(
-        rising_s=clock.times_s(segment, edges.rising, rate_hz),
-        falling_s=clock.times_s(segment, edges.falling, rate_hz),
+        rising_s=times_s(edges.rising),
+        falling_s=times_s(edges.falling),
         high_at_start=edges.high_at_start,
     )
 
 
 def _read_words(
-    recording: BaseRecording, segment: int, channels: _Channels
+    recording: BaseRecording, stretch: Sequence[int], channels: _Channels
 ) -> Iterator[npt.NDArray[np.uint16]]:
     """Yield the digital words, and a word for each thresholded signal."""
     thresholds = [HysteresisThreshold(*limits) for _, *limits in channels.thresholds]
     n_words = len(channels.words)
-    for start in range(0, recording.get_num_samples(segment), CHUNK_FRAMES):
-        stop = min(start + CHUNK_FRAMES, recording.get_num_samples(segment))
-        traces = recording.get_traces(segment, start, stop, channel_ids=channels.ids)
-        words = traces.astype("uint16")  # keeps the bits
-        for column, threshold in enumerate(thresholds, start=n_words):
-            words[:, column] = threshold(traces[:, column])
-        yield words
+    for segment in stretch:
+        n_frames = recording.get_num_samples(segment)
+        for start in range(0, n_frames, CHUNK_FRAMES):
+            stop = min(start + CHUNK_FRAMES, n_frames)
+            traces = recording.get_traces(segment, start, stop, channel_ids=channels.ids)
+            words = traces.astype("uint16")  # keeps the bits
+            for column, threshold in enumerate(thresholds, start=n_words):
+                words[:, column] = threshold(traces[:, column])
+            yield words

@@ -81,6 +81,30 @@ def test_triggers_of_a_run_are_segments_of_one_clock(tmp_path: Path) -> None:
     np.testing.assert_allclose(pulses.rising_s * RATE_HZ, [1000, 901_000])
 
 
+def test_files_without_a_gap_between_them_are_read_as_one(tmp_path: Path) -> None:
+    second = words_of({2: [(0, 100)], 5: [(0, 7)]})
+    first = words_of({2: [(N_FRAMES - 50, N_FRAMES)], 7: [(N_FRAMES - 9, N_FRAMES)]})
+    write_nidq(tmp_path / "run_g0_t0", first, rate_hz=RATE_HZ)
+    write_nidq(tmp_path / "run_g0_t1", second, rate_hz=RATE_HZ, first_sample=N_FRAMES)
+    lines = read_lines(nidq(tmp_path), {}).lines
+    for line, start, stop in (("line2", -50, 100), ("line5", 0, 7), ("line7", -9, 0)):
+        pulses = lines[line].pulses
+        np.testing.assert_allclose(pulses.rising_s * RATE_HZ, [N_FRAMES + start])
+        np.testing.assert_allclose(pulses.duration_s * RATE_HZ, [stop - start], atol=1e-3)
+        assert not lines[line].notes()
+
+
+def test_samples_that_are_in_two_files_are_read_once(tmp_path: Path) -> None:
+    whole = np.vstack([words_of({2: [(N_FRAMES - 50, N_FRAMES - 20)]}), words_of({2: [(90, 95)]})])
+    overlap = 1000
+    later = whole[N_FRAMES - overlap :]
+    write_nidq(tmp_path / "run_g0_t0", whole[:N_FRAMES], rate_hz=RATE_HZ)
+    stem = tmp_path / "run_g0_t1"
+    write_nidq(stem, later, rate_hz=RATE_HZ, first_sample=N_FRAMES - overlap)
+    rising = read_lines(nidq(tmp_path), {}).lines["line2"].rising_s
+    np.testing.assert_allclose(rising * RATE_HZ, [N_FRAMES - 50, N_FRAMES + 90])
+
+
 def test_analog_inputs_rise_at_their_threshold_in_volts(tmp_path: Path) -> None:
     volts = np.zeros((N_FRAMES, 3))
     volts[1000:2000, 2] = 1.51
