@@ -13,9 +13,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from spikeinterface_cloud.config.artifact_triggers import check_format
 from spikeinterface_cloud.config.catalog.validation import (
     ReaderNames,
     StepNames,
+    as_steps,
     check_reader_parameters,
     check_steps,
     parameter_problems,
@@ -92,3 +94,6 @@ def _check_reader(settings: JobSettings, catalog: Snapshot) -> None:
 def _check_preprocessing(settings: JobSettings, catalog: Snapshot) -> None:
     if not isinstance(settings.preprocessing, str):
         check_steps(settings.preprocessing, catalog.steps)
+        simulated = isinstance(settings.source, SimulatedRecording)
+        data_type = None if simulated else resolve_data_type(settings.reader, catalog.readers)
+        check_format(as_steps(settings.preprocessing), data_type)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spikeinterface_cloud.config.artifact_triggers import as_known_step
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
 from spikeinterface_cloud.config.parsing import nearest
@@ -146,7 +147,7 @@ def check_steps(
     choice: Sequence[Mapping[str, Any]] | Mapping[str, Any], known: Mapping[str, StepNames]
 ) -> None:
     """Refuse a step, or a parameter of a step, that SpikeInterface does not have."""
-    for step in as_steps(choice):
+    for step in map(as_known_step, as_steps(choice)):
         if step["name"] not in known:
             raise SettingsError(
                 f"PREPROCESSING: {step['name']} is not a step of SpikeInterface"

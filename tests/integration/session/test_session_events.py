@@ -1,0 +1,83 @@
+"""The events of a session are on its reference clock, to within a tenth of a millisecond."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spikeinterface_cloud.recording.sync.pulses import LineEdges, SegmentEdges, StreamLines
+from spikeinterface_cloud.session.clock import SessionClock, StreamClock
+from spikeinterface_cloud.session.events import write_events
+
+pytestmark = pytest.mark.integration
+
+
+def line(name: str, rising_s: list[float], falling_s: list[float], **kwargs: bool) -> LineEdges:
+    edges = SegmentEdges(rising_s=np.array(rising_s), falling_s=np.array(falling_s), **kwargs)
+    return LineEdges(line=name, segments=[edges])
+
+
+def lines(*edges: LineEdges, notes: tuple[str, ...] = ()) -> StreamLines:
+    return StreamLines(lines={each.line: each for each in edges}, notes=notes)
+
+
+#: 60 ppm slow, and started 100 s later
+OBX = StreamClock(
+    status="aligned",
+    own_s=np.array([0.0, 1000.0]),
+    reference_s=np.array([100.0, 1100.06]),
+)
+CLOCK = SessionClock(
+    reference="nidq",
+    streams={
+        "nidq": StreamClock(status="reference"),
+        "obx0": OBX,
+        "imec0.ap": StreamClock(status="own", why="too few pulses"),
+    },
+)
+
+
+def test_pulses_of_aligned_streams_are_on_the_reference_clock(tmp_path: Path) -> None:
+    streams = {
+        "imec0.ap": lines(line("line6", [3.0], [3.5])),
+        "nidq": lines(line("line3", [150.0, 700.25], [150.01, 700.5]), line("XA2", [140.0], [])),
+        "obx0": lines(line("line1", [500.0], [600.0])),
+    }
+    events = write_events(tmp_path / "events.csv", streams, CLOCK)
+    table = pd.read_csv(tmp_path / "events.csv")
+    truth = [
+        (140.0, np.nan, "nidq", "XA2", 140.0, "nidq"),
+        (150.0, 0.01, "nidq", "line3", 150.0, "nidq"),
+        (600.03, 100.006, "obx0", "line1", 500.0, "nidq"),
+        (700.25, 0.25, "nidq", "line3", 700.25, "nidq"),
+        (3.0, 0.5, "imec0.ap", "line6", 3.0, "imec0.ap"),
+    ]
+    expected = pd.DataFrame(truth, columns=table.columns)
+    pd.testing.assert_frame_equal(table, expected, rtol=0, atol=1e-6)
+    assert events.describe()["n"] == 5
+    assert {"stream": "nidq", "line": "line3", "n": 2} in events.describe()["lines"]
+    [note] = events.notes
+    assert note.startswith("nidq: XA2 was still high")
+
+
+def test_without_a_reference_each_stream_keeps_its_own_clock(tmp_path: Path) -> None:
+    clock = SessionClock(reference=None, streams={"nidq": StreamClock(status="own")})
+    streams = {"nidq": lines(line("line3", [1.5], [2.0])), "obx0": lines(line("line0", [1], [2]))}
+    write_events(tmp_path / "events.csv", streams, clock)
+    table = pd.read_csv(tmp_path / "events.csv")
+    assert table["clock"].tolist() == ["nidq", "obx0"]
+    assert table["time_s"].tolist() == table["own_time_s"].tolist() == [1.5, 1.0]
+
+
+def test_a_session_without_events_has_a_table_without_rows(tmp_path: Path) -> None:
+    streams = {"nidq": lines(line("line4", [], [], high_at_start=True), notes=("line9: noise",))}
+    events = write_events(tmp_path / "events.csv", streams, CLOCK)
+    assert (tmp_path / "events.csv").read_text() == (
+        "time_s,duration_s,stream,line,own_time_s,clock\n"
+    )
+    assert events.describe()["n"] == 0
+    assert events.notes[0] == "nidq: line9: noise"
+    assert "high already" in events.notes[1]
+    write_events(tmp_path / "none.csv", {}, CLOCK)
+    assert (tmp_path / "none.csv").read_text() == (tmp_path / "events.csv").read_text()
