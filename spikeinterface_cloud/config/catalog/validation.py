@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.config.artifact_triggers import as_known_step
+from spikeinterface_cloud.config.artifact_triggers import STEP, TRIGGERS, as_known_step
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
 from spikeinterface_cloud.config.parsing import nearest
@@ -162,10 +162,10 @@ def _check_step_parameters(step: str, given: object, names: StepNames) -> None:
             f"PREPROCESSING: {step} has {as_json(given)} for parameters; "
             f'write {{"{step}": {{"parameter": value}}}}'
         )
+    known = [*names.parameters, *([TRIGGERS] if step == STEP else [])]
     for name in given:
-        meant = nearest(name, names.parameters, cutoff=0.85)
+        meant = nearest(name, known, cutoff=0.85)
         if name not in names.parameters and (meant or not names.passes_on):
             raise SettingsError(
-                f"PREPROCESSING: {step} has no parameter {name}{meant} "
-                f"(it has {', '.join(names.parameters)})"
+                f"PREPROCESSING: {step} has no parameter {name}{meant} (it has {', '.join(known)})"
             )
