@@ -148,10 +148,11 @@ $(VENV)/.container: requirements.txt requirements/demo.txt requirements/constrai
 	$(VENV)/bin/pip install --quiet -r requirements/demo.txt
 	touch $@
 
+# --no-compile: Python compiles what is imported, a small part of the packages
 $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/python
 	@command -v wavpack >/dev/null || { echo "the tests compile wavpack-numcodecs; first:" \
 		"apt-get install wavpack libwavpack-dev gcc python3.11-dev" >&2; exit 1; }
-	$(VENV)/bin/pip install --quiet -r requirements/test.txt
+	$(VENV)/bin/pip install --quiet --no-compile -r requirements/test.txt
 	touch $@ $(VENV)/.container $(VENV)/.submit $(VENV)/.docs $(VENV)/.release
 
 $(VENV)/.submit: requirements/submit.txt requirements/constraints.txt | $(VENV)/bin/python
