@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+from spikeinterface_cloud.config.parsing import is_true
+
 #: a region of AWS
 AWS_REGION = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 
@@ -37,6 +39,23 @@ def find_dandi_problems(given: Mapping[str, str]) -> Iterator[str]:
     name = "DANDI_INSTANCE_URL"
     if name in given and not _is_server(given[name]):
         yield f"{name}: {_what_it_is(given[name])}"
+
+
+def find_dandiset_problems(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield why the units cannot go to the draft dandiset that is named, if one is."""
+    if "TARGET_DANDISET" not in given:
+        return
+    if not re.search(r"\bnwb\b", given.get("EXPORTS", ""), re.IGNORECASE):
+        yield "TARGET_DANDISET: takes the units as NWB; set EXPORTS=nwb as well"
+    if is_true(given, "TEST_WITH_TOY_RECORDING") or given.get("DATA_TYPE", "nwb") != "nwb":
+        yield (
+            "TARGET_DANDISET: needs an NWB source, which has the subject and session; leave it out"
+        )
+    if is_true(given, "TEST_WITH_SUB_RECORDING"):
+        yield (
+            "TARGET_DANDISET: units of the first frames only are not for an archive; leave "
+            "TEST_WITH_SUB_RECORDING or TARGET_DANDISET out"
+        )
 
 
 def _unsendable(given: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:

@@ -5,9 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from spikeinterface_cloud.config.aws import find_aws_problems, find_dandi_problems
+from spikeinterface_cloud.config.aws import (
+    find_aws_problems,
+    find_dandi_problems,
+    find_dandiset_problems,
+)
 from spikeinterface_cloud.config.locations import parse_s3
-from spikeinterface_cloud.config.parsing import parse_boolean
+from spikeinterface_cloud.config.parsing import is_true
 from spikeinterface_cloud.config.sources import find_joined_problems, texts_of
 
 #: other names of the same variables
@@ -30,6 +34,14 @@ FOLDERS = {
     "SOURCE_FOLDER": "give AWS_S3_BUCKET and AWS_S3_BUCKET_FOLDER",
     "RESULTS_FOLDER": "give TARGET_AWS_S3_BUCKET and TARGET_AWS_S3_BUCKET_FOLDER",
     "SCRATCH_FOLDER": "give a folder on the job's own disk",
+}
+
+#: what one variable cannot say of all streams of a session, and what to do instead
+NOT_IN_SESSIONS = {
+    "PROBE_FILE": "would place the channels of every stream on this one probe; leave it out, or "
+    "sort the streams that have no probe by jobs of their own",
+    "TARGET_DANDISET": "each stream of STREAMS would be uploaded as the whole session; leave it "
+    "out, and upload session/units.nwb of the results with `dandi upload`",
 }
 
 #: what a path never begins with
@@ -69,7 +81,7 @@ def find_ambiguous_synonyms(environ: Mapping[str, str]) -> Iterator[str]:
 def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
     """Yield a line for each contradiction between variables."""
     sources = [name for name in SOURCES if name in given]
-    if "TEST_WITH_TOY_RECORDING" in sources and not _is_true(given["TEST_WITH_TOY_RECORDING"]):
+    if "TEST_WITH_TOY_RECORDING" in sources and not is_true(given, "TEST_WITH_TOY_RECORDING"):
         sources.remove("TEST_WITH_TOY_RECORDING")
     if len(sources) > 1:
         yield f"{sources[0]}: also {' and '.join(sources[1:])}; give one source only"
@@ -85,6 +97,7 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
             yield f"{folder}: given without {bucket}; name the bucket as well"
     yield from find_aws_problems(given)
     yield from find_dandi_problems(given)
+    yield from find_dandiset_problems(given)
     if "PROBE_FILE" in given:
         yield from _no_probe(given["PROBE_FILE"], *sources[:1])
     if "TEST_SUB_RECORDING_N_FRAMES" in given and "TEST_WITH_SUB_RECORDING" not in given:
@@ -92,9 +105,7 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
             "TEST_SUB_RECORDING_N_FRAMES: has no effect alone, and the whole recording would be "
             "sorted; set TEST_WITH_SUB_RECORDING=true as well"
         )
-    if given.get("ARCHIVE", "").lower() == "zarr" and _is_true(
-        given.get("TEST_WITH_SUB_RECORDING", "false")
-    ):
+    if given.get("ARCHIVE", "").lower() == "zarr" and is_true(given, "TEST_WITH_SUB_RECORDING"):
         yield (
             "ARCHIVE: the first frames are no archive of the recording; leave "
             "TEST_WITH_SUB_RECORDING or ARCHIVE out"
@@ -106,6 +117,7 @@ def find_contradictions(given: Mapping[str, str]) -> Iterator[str]:
             "must not be mixed with; name another folder"
         )
     yield from find_joined_problems(given)
+    yield from _no_session(given)
     yield from _folders_elsewhere(given)
     yield from _unparsable_locations(given)
 
@@ -125,6 +137,18 @@ def _no_probe(probe: str, source: str | None = None) -> Iterator[str]:
         )
     elif probe.startswith("s3://"):
         yield from _no_location("PROBE_FILE", probe, None)
+
+
+def _no_session(given: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the streams of a session cannot have."""
+    for name in ("STREAMS", "CLOCK"):
+        if name in given and is_true(given, "TEST_WITH_TOY_RECORDING"):
+            yield f"{name}: a simulated recording is one stream, without a sync line; leave it out"
+    if "STREAMS" not in given:
+        return
+    for name, why in NOT_IN_SESSIONS.items():
+        if name in given:
+            yield f"{name}: {why}"
 
 
 def _is_object(url: str) -> bool:
@@ -149,13 +173,6 @@ def _folders_elsewhere(given: Mapping[str, str]) -> Iterator[str]:
             yield f"{name}: {text} is no folder; give the path of one on the job's own machine"
         elif text == "~" or text.startswith("~/"):
             yield f"{name}: {text} is a shell's short form; write the full path, like /home/me/data"
-
-
-def _is_true(text: str) -> bool:
-    try:
-        return parse_boolean(text) is True
-    except ValueError:
-        return False
 
 
 def _unparsable_locations(given: Mapping[str, str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BeforeValidator, Field
@@ -24,6 +24,14 @@ def parse_boolean(value: object) -> object:
         case "false" | "0" | "no":
             return False
     raise ValueError(f"{value!r} is neither true nor false; write true or false")
+
+
+def is_true(given: Mapping[str, str], name: str) -> bool:
+    """Return whether a variable is given as true."""
+    try:
+        return parse_boolean(given.get(name, "false")) is True
+    except ValueError:
+        return False
 
 
 def parse_json_object(value: object) -> object:
@@ -66,6 +74,24 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def parse_streams(value: object) -> object:
+    """Read `all`, or the names of streams, which may have spaces in them.
+
+    >>> parse_streams("Record Node 101#Probe-AP, imec0.ap"), parse_streams("ALL")
+    (('Record Node 101#Probe-AP', 'imec0.ap'), ('all',))
+    """
+    if not isinstance(value, str):
+        return value
+    names = reject_duplicates(_listed(value))
+    if not names:
+        raise ValueError(f"{value!r} names no stream; write all, or names like imec0.ap,imec1.ap")
+    if any(name.lower() == "all" for name in names):
+        if len(names) > 1:
+            raise ValueError(f"{value!r}: all is every stream; write it alone, or names alone")
+        return ("all",)
+    return names
 
 
 def parse_lowercase_names(value: object) -> object:

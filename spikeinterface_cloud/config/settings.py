@@ -37,6 +37,7 @@ from spikeinterface_cloud.config.parsing import (
     nearest,
     parse_lowercase_names,
     parse_preprocessing,
+    parse_streams,
     reject_duplicates,
 )
 from spikeinterface_cloud.config.quoting import find_text_problems, unquote
@@ -157,6 +158,16 @@ class JobSettings(BaseModel):
         default=None,
         description="a property of the channels, like `group`: each shank, probe or tetrode that "
         "it tells apart is sorted by itself; unset: one sort",
+    )
+    streams: Annotated[tuple[str, ...], BeforeValidator(parse_streams)] | None = Field(
+        default=None,
+        description="a session: its streams, each sorted by itself, one after the other, and then "
+        "gathered: `all`, or comma-separated names like `imec0.ap` (or a JSON list)",
+    )
+    clock: str | None = Field(
+        default=None,
+        description="the stream of a session whose clock the others are aligned to, like `nidq`; "
+        "`none`: each keeps its own; default: NI-DAQ's, else the first stream's",
     )
     exports: Annotated[
         tuple[Literal["nwb", "phy"], ...],
@@ -291,25 +302,6 @@ class JobSettings(BaseModel):
             problems.append(
                 "SORTERS_KWARGS: bad_channels of kilosort4 are numbers within a group of SPLIT_BY; "
                 "name them in PREPROCESSING, as bad_channel_ids of detect_and_remove_bad_channels"
-            )
-        if self.target_dandiset is not None:
-            problems += self._not_for_dandi()
-        return problems
-
-    def _not_for_dandi(self) -> list[str]:
-        """Return why the units cannot go to a dandiset."""
-        problems = []
-        if "nwb" not in self.exports:
-            problems.append("TARGET_DANDISET: takes the units as NWB; set EXPORTS=nwb as well")
-        if self.test_with_toy_recording or self.reader != "nwb":
-            problems.append(
-                "TARGET_DANDISET: needs an NWB source, which has the subject and session; "
-                "leave it out"
-            )
-        if self.test_with_sub_recording:
-            problems.append(
-                "TARGET_DANDISET: units of the first frames only are not for an archive; leave "
-                "TEST_WITH_SUB_RECORDING or TARGET_DANDISET out"
             )
         return problems
 

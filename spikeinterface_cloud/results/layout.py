@@ -14,6 +14,8 @@ from spikeinterface_cloud.errors import TargetError
 
 RECORD = "run.json"
 LOG = "run.log"
+#: the edges of the stream's sync line
+SYNC = "sync.json"
 #: the log's name until it is clear that `run.log` of an earlier run may be replaced
 NEW_LOG = ".run.log"
 REPORT = "report.html"
@@ -63,6 +65,7 @@ CONTENTS: Mapping[str, str] = {
     "of each sorter; written last",
     REPORT: "the recording, the units of each sorter, time and cost, on one page",
     LOG: "the log of the job",
+    SYNC: "with `CLOCK`: the edges of the stream's sync line, in seconds on its own clock",
     f"<sorter>/{SORTING}/": 'the units: `spikeinterface.load("<sorter>/sorting")`',
     f"<sorter>/{ANALYZER}/": "waveforms, templates, metrics and more: "
     '`spikeinterface.load_sorting_analyzer("<sorter>/analyzer.zarr")`',
