@@ -61,6 +61,7 @@ def program() -> None:
 
 @program.command(cls=DefaultCommand, hidden=True)
 @options.recording_options
+@options.streams_options
 @options.list_of_recordings_options
 @options.job_options
 @options.submission_options
@@ -68,25 +69,48 @@ def program() -> None:
 @options.json_option
 @options.poll_option
 def submit(session: AwsSession, **given: Any) -> None:
-    """Submit a sorting job to AWS Batch, or one for each of many recordings."""
+    """Submit a sorting job to AWS Batch, or one for each of many recordings or streams."""
     from spikeinterface_cloud.aws.batch.submission import find_existing
     from spikeinterface_cloud.aws.cli.values import SubmitOptions
 
-    prepare = prepare_many if options.lists_recordings(given) else prepare_one
+    is_list, has_sessions = options.lists_recordings(given), options.lists_sessions(given)
     env_file = click.get_current_context().params["env_file"]
     wanted = SubmitOptions(**given, env_file=env_file)
-    for job in prepare(session, wanted):
+    if has_sessions:
+        return submit_sessions(session, wanted)
+    for job in (prepare_many if is_list else prepare_one)(session, wanted):
         if wanted.dry_run:
             echo_json(job.request)
             continue
         same = find_existing(session, job, echo_note, skip=wanted.skip_existing)
         job_id = same or send(session, job)
-        if wanted.as_json:
-            echo_json({"jobId": job_id, "jobName": job.name}, indent=None)
-        else:
-            click.echo(job_id)
+        echo_job(job, job_id, as_json=wanted.as_json)
         if wanted.follow:
             follow(session, job_id, wanted.poll_interval, echo_err, is_known=True)
+    return None
+
+
+def submit_sessions(session: AwsSession, wanted: SubmitOptions) -> None:
+    """Submit the jobs of sessions: each stream's, and the one that gathers their results."""
+    from spikeinterface_cloud.aws.batch.sessions import prepare_sessions, send_session
+
+    prepared = prepare_sessions(session, wanted, os.environ, echo_note, echo_err)
+    if wanted.follow and len(prepared) > 1:
+        raise click.UsageError(f"--follow is for one session, not {len(prepared)}; leave it out.")
+    for each in prepared:
+        if wanted.dry_run:
+            for request in each.requests():
+                echo_json(request)
+            continue
+        job_ids = []
+        for job, job_id in send_session(
+            session, each, send, echo_note, skip_existing=wanted.skip_existing
+        ):
+            echo_job(job, job_id, as_json=wanted.as_json)
+            job_ids.append(job_id)
+        if wanted.follow:
+            wait_for(session, job_ids[:-1], wanted.poll_interval)
+            follow(session, job_ids[-1], wanted.poll_interval, echo_err, is_known=True)
 
 
 def prepare_one(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob]:
@@ -113,7 +137,7 @@ def prepare_many(session: AwsSession, wanted: SubmitOptions) -> list[PreparedJob
     if wanted.follow and len(prepared) > 1:
         raise click.UsageError(f"--follow is for one array, not {len(prepared)}; leave it out.")
     if not wanted.yes and not wanted.dry_run:
-        confirm(found, session)
+        confirm(len(found.jobs), session)
     return prepared
 
 
@@ -202,11 +226,8 @@ def wait(session: AwsSession, job_ids: tuple[str, ...], poll_interval: float) ->
 
     Ctrl-C stops the waiting, not the jobs.
     """
-    from spikeinterface_cloud.aws.batch.wait import wait_for_ends
-
-    with resumable(["wait", *job_ids]):
-        ended = wait_for_ends(session.client("batch"), job_ids, poll_interval, echo_err)
-        sys.exit(next((job.final_exit_code for job in ended if job.final_exit_code), 0))
+    ended = wait_for(session, job_ids, poll_interval)
+    sys.exit(next((job.final_exit_code for job in ended if job.final_exit_code), 0))
 
 
 @program.command(cls=SectionCommand)
@@ -306,6 +327,16 @@ def estimate(session: AwsSession, as_json: bool, **given: Any) -> None:
 program.add_command(infra)
 
 
+def wait_for(
+    session: AwsSession, job_ids: Sequence[str], poll_interval: float
+) -> Sequence[JobState]:
+    """Wait until jobs end, and return their last states."""
+    from spikeinterface_cloud.aws.batch.wait import wait_for_ends
+
+    with resumable(["wait", *job_ids]):
+        return wait_for_ends(session.client("batch"), job_ids, poll_interval, echo_err)
+
+
 def follow(
     session: AwsSession,
     job_id: str,
@@ -350,6 +381,14 @@ def echo_jobs(
         echo_json(jobs_values(jobs, positions))
     else:
         click.echo(jobs_table(jobs, positions))
+
+
+def echo_job(job: PreparedJob, job_id: str, *, as_json: bool) -> None:
+    """Print the id of a job."""
+    if as_json:
+        echo_json({"jobId": job_id, "jobName": job.name}, indent=None)
+    else:
+        click.echo(job_id)
 
 
 def echo_json(values: object, indent: int | None = 2) -> None:

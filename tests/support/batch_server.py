@@ -236,9 +236,19 @@ class AwsServer:
         return left > 0
 
     def _with_fate(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Return a job as a test says it fares, and as those fare that it depends on."""
+        job = {**job, **self._waiting(job)}
         fate = dict(self._fates.get(job["jobId"], {}))
         container = {**job.get("container", {}), **fate.pop("container", {})}
         return {**job, **fate, **({"container": container} if container else {})}
+
+    def _waiting(self, job: Mapping[str, Any]) -> dict[str, str]:
+        """Return the state of a job that cannot start: AWS fails it with what it depends on."""
+        fates = [self._fates.get(each["jobId"], {}) for each in job.get("dependsOn", ())]
+        statuses = {fate.get("status", "SUCCEEDED") for fate in fates}
+        if "FAILED" in statuses:
+            return {"status": "FAILED", "statusReason": "Dependent Job failed"}
+        return {"status": "PENDING"} if statuses - {"SUCCEEDED"} else {}
 
     def _pass_on(self, environ: dict[str, Any], body: Any) -> Answer:
         content = json.dumps(

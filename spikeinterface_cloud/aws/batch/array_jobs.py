@@ -53,22 +53,18 @@ class ManyJobs:
     def overview(self) -> str:
         """Return a table of the first jobs, and the number and size of all."""
         rows = [
-            (printable(str(job.settings.source)), _size(job.size_bytes), printable(str(job.target)))
+            (printable(str(job.settings.source)), size(job.size_bytes), printable(str(job.target)))
             for job in self.jobs[:SHOWN]
         ]
         lines = [table(rows, align=("left", "right", "left"))]
         if len(self.jobs) > SHOWN:
             lines.append(f"... and {len(self.jobs) - SHOWN:,} more")
-        sizes = [job.size_bytes for job in self.jobs if job.size_bytes is not None]
-        known = format_bytes(sum(sizes))
-        total = f"{known} in all" if sizes else "size unknown"
-        if 0 < len(sizes) < len(self.jobs):
-            total = f"{known} in {counted(len(sizes), 'recording')}, the others' size is unknown"
-        return "\n".join([*lines, f"{counted(len(self.jobs), 'recording')}, {total}"])
+        sizes = [job.size_bytes for job in self.jobs]
+        return "\n".join([*lines, f"{counted(len(sizes), 'recording')}, {total_size(sizes)}"])
 
     def prepare(self, options: JobOptions) -> list[PreparedJob]:
         """Build the requests, which are not sent."""
-        return [self._prepare_array(part, options) for part in self._parts()]
+        return [prepare_jobs(part, options, self.title, self.target) for part in self._parts()]
 
     def _parts(self) -> Iterator[Sequence[ListedJob]]:
         """Split into as few arrays as possible, nearly equal, so that none has one job."""
@@ -77,27 +73,41 @@ class ManyJobs:
         for part in range(n_parts):
             yield self.jobs[n_jobs * part // n_parts : n_jobs * (part + 1) // n_parts]
 
-    def _prepare_array(self, jobs: Sequence[ListedJob], options: JobOptions) -> PreparedJob:
-        if len(jobs) == 1:
-            return prepare_job(jobs[0].settings, options)
-        lines = [job.settings.to_env() for job in jobs]
-        manifest = manifest_bytes(lines)
-        environment = manifest_environment(
-            {
-                **_shared(lines),
-                "RUN_IDENTIFIER": self.title,
-                "TARGET_AWS_S3_BUCKET": self.target.bucket,
-                "TARGET_AWS_S3_BUCKET_FOLDER": self.target.key,
-            },
-            manifest_location(self.target, manifest),
-        )
-        identity = job_identity({MANIFEST_URL: environment[MANIFEST_URL]}, options.job_definition)
-        return PreparedJob(
-            request=build_request(environment, options, identity=identity, array_size=len(jobs)),
-            identity=identity,
-            target=self.target,
-            manifest=manifest,
-        )
+
+def prepare_jobs(
+    jobs: Sequence[ListedJob], options: JobOptions, title: str, target: S3Location
+) -> PreparedJob:
+    """Build the request of an array, or of a job that is alone.
+
+    Parameters
+    ----------
+    title
+        names the array
+    target
+        the folder below which the list is stored
+    """
+    if len(jobs) == 1:
+        return prepare_job(jobs[0].settings, options)
+    lines = [job.settings.to_env() for job in jobs]
+    manifest = manifest_bytes(lines)
+    environment = manifest_environment(
+        {
+            **_shared(lines),
+            "RUN_IDENTIFIER": title,
+            "TARGET_AWS_S3_BUCKET": target.bucket,
+            "TARGET_AWS_S3_BUCKET_FOLDER": target.key,
+        },
+        manifest_location(target, manifest),
+    )
+    identity = job_identity(
+        {MANIFEST_URL: environment[MANIFEST_URL]}, options.job_definition, options.command
+    )
+    return PreparedJob(
+        request=build_request(environment, options, identity=identity, array_size=len(jobs)),
+        identity=identity,
+        target=target,
+        manifest=manifest,
+    )
 
 
 def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSession) -> ManyJobs:
@@ -131,11 +141,11 @@ def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob
         return tuple(job for job, done in zip(jobs, succeeded, strict=True) if not done)
 
 
-def confirm(jobs: ManyJobs, session: AwsSession) -> None:
+def confirm(n_jobs: int, session: AwsSession) -> None:
     """Ask on the terminal whether to submit the jobs; click.Abort if not."""
     if not sys.stdin.isatty():
         raise click.UsageError(
-            f"{len(jobs.jobs):,} jobs wait for a yes, and there is no terminal to ask on; "
+            f"{n_jobs:,} jobs wait for a yes, and there is no terminal to ask on; "
             "add --yes to submit them."
         )
     place = f"account {session.account() or 'unknown'}, {session.client('batch').meta.region_name}"
@@ -147,5 +157,17 @@ def _shared(lines: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return dict(set(lines[0].items()).intersection(*(line.items() for line in lines[1:])))
 
 
-def _size(size_bytes: int | None) -> str:
+def total_size(sizes: Sequence[int | None]) -> str:
+    """Return the sum of the sizes of recordings, as far as they are known."""
+    known = [size_bytes for size_bytes in sizes if size_bytes is not None]
+    total = format_bytes(sum(known))
+    if not known:
+        return "size unknown"
+    if len(known) < len(sizes):
+        return f"{total} in {counted(len(known), 'recording')}, the others' size is unknown"
+    return f"{total} in all"
+
+
+def size(size_bytes: int | None) -> str:
+    """Return a size that may be unknown."""
     return "?" if size_bytes is None else format_bytes(size_bytes)

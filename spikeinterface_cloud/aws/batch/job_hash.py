@@ -6,7 +6,7 @@ SubmitJob takes no idempotency token, so the name tells whether a job was submit
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from spikeinterface_cloud.aws.batch.limits import JOB_NAME_LENGTH
@@ -20,12 +20,14 @@ IDENTITY_LENGTH = 16
 DEFAULT_NAME = "sorting"
 
 
-def job_identity(environment: Mapping[str, str], job_definition: str | None) -> str:
+def job_identity(
+    environment: Mapping[str, str], job_definition: str | None, command: Sequence[str] = ()
+) -> str:
     """Hash what the job does; queue and memory make no difference.
 
     A name and an ARN of one definition give two hashes, as only AWS knows that they are the same.
     """
-    content = json.dumps([job_definition, sorted(environment.items())])
+    content = json.dumps([job_definition, sorted(environment.items()), *command])
     return hashlib.sha256(content.encode()).hexdigest()[:IDENTITY_LENGTH]
 
 
@@ -38,10 +40,10 @@ def job_name(environment: Mapping[str, str], wanted: str | None, identity: str) 
     suffix = f"-{identity}"
     if wanted is not None:
         return f"{wanted}{suffix}"
-    return f"{_suggested(environment)[: JOB_NAME_LENGTH - len(suffix)]}{suffix}"
+    return f"{suggested_name(environment)[: JOB_NAME_LENGTH - len(suffix)]}{suffix}"
 
 
-def _suggested(environment: Mapping[str, str]) -> str:
+def suggested_name(environment: Mapping[str, str]) -> str:
     """Return the last part of the recording's or else the result's location."""
     for name in (
         "RUN_IDENTIFIER",

@@ -69,6 +69,8 @@ def container_overrides(environment: Mapping[str, str], options: JobOptions) -> 
         {"type": kind, "value": str(value)} for kind, value in wanted.items() if value is not None
     ]
     overrides: dict[str, Any] = {"environment": as_overrides(environment)}
+    if options.command:
+        overrides["command"] = list(options.command)
     if requirements:
         overrides["resourceRequirements"] = requirements
     return overrides

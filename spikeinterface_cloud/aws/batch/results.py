@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 RECORD = "run.json"
 
+#: at the target of a session, whose streams have a `run.json` each
+SESSION_RECORD = "session/session.json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultFile:
@@ -88,33 +91,50 @@ class SorterEntry(BaseModel):
     n_units: int | None = None
 
 
+class StreamEntry(BaseModel):
+    """What is shown of a stream of a session; all else is kept as it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    status: str
+    error: str | None = None
+    sorters: list[SorterEntry] = []
+
+
 class Record(BaseModel):
-    """A `run.json`; what is not shown is kept as it is."""
+    """A `run.json` or `session.json`; what is not shown is kept as it is."""
 
     model_config = ConfigDict(extra="allow")
 
     status: str
     error: str | None = None
     sorters: list[SorterEntry] = []
+    #: of a session
+    streams: list[StreamEntry] = []
 
 
 def parse_record(content: bytes) -> Record:
-    """Read the content of a `run.json`; ValueError if it is none."""
+    """Read the content of a record; ValueError if it is none."""
     return Record.model_validate_json(content)
 
 
 def read_record(storage: S3Objects, target: S3Location) -> Record | None:
-    """Return the content of `run.json`, or None if there is none (yet)."""
-    content = storage.read_if_exists(target.child(RECORD))
-    if content is None:
-        return None
+    """Return the record of a job or a session, or None if there is none (yet)."""
+    for name in (RECORD, SESSION_RECORD):
+        if (content := storage.read_if_exists(target.child(name))) is not None:
+            return _parse(content, target.child(name))
+    return None
+
+
+def _parse(content: bytes, location: S3Location) -> Record:
     try:
         return parse_record(content)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         reason = one_line(": ".join([*map(str, problem["loc"]), problem["msg"]]))
         raise AwsError(
-            f"{target.child(RECORD)} is not the record of a job ({reason}); check the target"
+            f"{location} is not the record of a job ({reason}); check the target"
         ) from error
 
 
@@ -233,15 +253,22 @@ def describe_results(
     if record is not None:
         error = f": {record.error}" if record.error else ""
         yield printable(f"{target}: {record.status}{error}")
-        for run in record.sorters:
-            why = f": {run.reason}" if run.reason else f", {run.n_units} units"
-            yield printable(f"{run.sorter}: {run.outcome}{why}")
+        yield from map(_describe_sorter, record.sorters)
+        for stream in record.streams:
+            failure = f": {stream.error}" if stream.error else ""
+            yield printable(f"{stream.name}: {stream.status}{failure}")
+            yield from (f"  {_describe_sorter(run)}" for run in stream.sorters)
     elif below := jobs_below(files):
         yield f"{target}: the results of {len(below)} jobs, each in a folder of its own"
     for file in files:
         yield f"{format_bytes(file.size_bytes):>10}  {printable(str(file.name))}"
     total = format_bytes(sum(file.size_bytes for file in files))
     yield f"{total:>10}  in {len(files)} files"
+
+
+def _describe_sorter(run: SorterEntry) -> str:
+    why = f": {run.reason}" if run.reason else f", {run.n_units} units"
+    return printable(f"{run.sorter}: {run.outcome}{why}")
 
 
 def result_values(

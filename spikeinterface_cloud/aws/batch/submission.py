@@ -74,7 +74,7 @@ def prepare(
 def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     """Build the request of one job, and its manifest if the settings are too long for a request."""
     environment = settings.to_env()
-    identity = job_identity(environment, options.job_definition)
+    identity = job_identity(environment, options.job_definition, options.command)
     listed = None
     if overrides_length(container_overrides(environment, options)) > OVERRIDES_LENGTH:
         listed = manifest.manifest_bytes([environment])

@@ -31,6 +31,8 @@ VARIABLES = {
     "preprocessing": "PREPROCESSING",
     "exports": "EXPORTS",
     "overwrite": "OVERWRITE",
+    "streams": "STREAMS",
+    "clock": "CLOCK",
 }
 
 #: where a refused value came from
@@ -98,11 +100,30 @@ def lists_recordings(given: Mapping[str, Any]) -> bool:
     if lists and given["source"]:
         raise click.UsageError(f"{lists[0]} lists the sources; leave --source out.")
     reject_stray_companions(given)
-    if given["skip_completed"] and not lists:
+    if given["skip_completed"] and not (lists or given["session"]):
         raise click.UsageError(
             "--skip-completed goes with a list of recordings; --skip-existing is for one."
         )
     return bool(lists)
+
+
+def lists_sessions(given: Mapping[str, Any]) -> bool:
+    """Return whether the options of `submit` name sessions, whose streams have a job each.
+
+    Raises click.UsageError (2) if they do not go together.
+    """
+    others = [option_name(name) for name in ("source", *LISTS) if given[name]]
+    if given["session"] and others:
+        raise click.UsageError(f"--session and {others[0]}: give one of them.")
+    if given["session"] or (given["streams"] and others and others != ["--source"]):
+        return True
+    for name in ("streams", "clock"):
+        if given[name]:
+            raise click.UsageError(
+                f"--{name} goes with --session, or with a list of sessions and --streams; one job "
+                "sorts the streams one after the other with --env STREAMS=all."
+            )
+    return False
 
 
 def _job_variable(name: str, help_text: str) -> Callable[..., Callable[[Any], Any]]:
@@ -160,6 +181,25 @@ recording_options = option_group(
         type=Pair(),
         multiple=True,
         help="any other setting of the job, by its variable; repeatable",
+    ),
+)
+
+streams_options = option_group(
+    "Session: a job for each of its streams, and one that gathers their results",
+    option(
+        "--session",
+        metavar="URL",
+        help="in place of --source: the folder of a SpikeGLX run or an Open Ephys session, like "
+        "s3://bucket/raw/run_g0, or an NWB file",
+    ),
+    _job_variable(
+        "--streams",
+        "the streams to sort: all (default of --session), or names; with a list of recordings, "
+        "each of them is a session",
+    ),
+    _job_variable(
+        "--clock",
+        "the stream whose clock all times are on, or none; default: NI-DAQ's, or the first one's",
     ),
 )
 

@@ -39,6 +39,8 @@ class JobOptions:
     priority: int | None = None
     #: identifiers of jobs that have to succeed first
     depends_on: tuple[str, ...] = ()
+    #: instead of the job definition's
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,9 @@ class SubmitOptions(ListOptions, JobOptions):
     """All options of `submit`, by parameter."""
 
     source: str | None = None
+    session: str | None = None
+    streams: str | None = None
+    clock: str | None = None
     target: str | None = None
     data_type: str | None = None
     read_recording_kwargs: str | None = None

@@ -110,7 +110,7 @@ def _option_variables(options: SubmitOptions) -> dict[str, str]:
     return variables
 
 
-def source_variables(url: str) -> dict[str, str]:
+def source_variables(url: str, option: str = "--source") -> dict[str, str]:
     """Return the variables of a source.
 
     >>> source_variables("s3://lab-data/raw/session1")
@@ -118,18 +118,18 @@ def source_variables(url: str) -> dict[str, str]:
     >>> source_variables("dandi://dandi/000006@draft/sub-1/a.nwb")
     {'DANDISET_S3_FILE_URL': 'dandi://dandi/000006@draft/sub-1/a.nwb'}
     """
-    url = as_s3_url("--source", url)
+    url = as_s3_url(option, url)
     if url.startswith(("dandi://", "https://", "http://", "DANDI:")):
         return {"DANDISET_S3_FILE_URL": url}
     if not url.startswith("s3://"):
         raise SettingsError(
-            f"--source: {url!r} is not on S3 or DANDI, and a job on AWS cannot read folders of "
+            f"{option}: {url!r} is not on S3 or DANDI, and a job on AWS cannot read folders of "
             f"this machine; copy it (`aws s3 cp --recursive {url} s3://bucket/folder`) and give "
             "s3://bucket/folder, or sort it here with `python run_script.py`"
         )
     if (location := object_location(url)) is not None and is_of_dandi(location):
         return {"DANDISET_S3_FILE_URL": url}
-    return _s3_variables("--source", url, "AWS_S3_BUCKET")
+    return _s3_variables(option, url, "AWS_S3_BUCKET")
 
 
 def target_variables(url: str) -> dict[str, str]:

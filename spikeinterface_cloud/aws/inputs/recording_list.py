@@ -75,7 +75,7 @@ def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...
     problems: dict[str, list[str]] = {}
     for recording in listing.recordings:
         try:
-            settings = validate(_variables(recording, common, target))
+            settings = validate(variables_of(recording, common, target))
         except SettingsError as error:
             for problem in str(error).splitlines():
                 problems.setdefault(problem, []).append(recording.label)
@@ -89,14 +89,15 @@ def jobs_of(listing: Listing, common: Mapping[str, str]) -> tuple[ListedJob, ...
         )
         jobs.append(job)
     if problems:
-        raise SettingsError("\n".join(_located(problems, len(listing.recordings))))
-    _check_targets(jobs, target)
+        raise SettingsError("\n".join(located(problems, len(listing.recordings))))
+    check_targets([(job.label, job.target) for job in jobs], target)
     return tuple(jobs)
 
 
-def _variables(
+def variables_of(
     recording: ListedRecording, common: Mapping[str, str], target: S3Location
 ) -> dict[str, str]:
+    """Return the variables of a recording: its own, over the common ones."""
     own = target.child(recording.name)
     defaults = {
         "RUN_IDENTIFIER": recording.name,
@@ -107,7 +108,7 @@ def _variables(
     return merge_environments(defaults, recording.variables)
 
 
-def _located(problems: Mapping[str, Sequence[str]], n_recordings: int) -> Iterator[str]:
+def located(problems: Mapping[str, Sequence[str]], n_recordings: int) -> Iterator[str]:
     """Yield each problem once, with the recordings that have it, unless all have it."""
     for problem, labels in list(problems.items())[:NAMED]:
         if len(labels) == n_recordings > 1:
@@ -123,15 +124,15 @@ def _shortened(labels: Sequence[str]) -> str:
     return f"{', '.join(labels[:NAMED])}{more}"
 
 
-def _check_targets(jobs: Sequence[ListedJob], target: S3Location) -> None:
-    """Raise SettingsError where one job's folder is another's, or inside it."""
+def check_targets(jobs: Sequence[tuple[str, S3Location]], target: S3Location) -> None:
+    """Raise SettingsError where the folder of one label is another's, or inside it."""
     places = {f"{target.child(MANIFESTS)}/": "the lists of jobs"}
     clashes = []
-    for job in jobs:
-        place = f"{job.target}/"
+    for label, folder in jobs:
+        place = f"{folder}/"
         if place in places:
-            clashes.append(f"{job.label}: results would go to {place}, as of {places[place]}")
-        places[place] = job.label
+            clashes.append(f"{label}: results would go to {place}, as of {places[place]}")
+        places[place] = label
     ordered = sorted(places)
     clashes += [
         f"{places[inner]}: results would go to {inner}, inside those of {places[outer]}"

@@ -81,6 +81,11 @@ class SessionStreams:
     ignored: Sequence[str]
 
 
+def reader_of(data_type: str) -> str:
+    """Return the reader that DATA_TYPE names."""
+    return resolve_data_type(data_type, load_snapshot().readers)
+
+
 def list_streams(
     data_type: str,
     files: Mapping[PurePosixPath, int],
@@ -108,16 +113,13 @@ def list_streams(
             f"READ_RECORDING_KWARGS: {chosen[0]} chooses one stream, and a session has a job for "
             "each; name the streams to sort in STREAMS instead"
         )
-    match _reader_name(data_type):
+    match reader_of(data_type):
         case "spikeglx":
             return _spikeglx_streams(files, kwargs)
         case "openephys":
             return _open_ephys_streams(files, kwargs, folder_name)
         case "nwb":
-            raise SettingsError(
-                "the streams of an NWB file are not in its name; name the series to sort, like "
-                "STREAMS=acquisition/ElectricalSeriesProbe1,acquisition/ElectricalSeriesProbe2"
-            )
+            return SessionStreams(sortable=named_series([ALL]), auxiliary=(), ignored=())
         case other:
             raise SettingsError(
                 f"DATA_TYPE={other} is not split into streams; sessions are read from "
@@ -147,7 +149,7 @@ def auxiliary_streams(
 
     The parameters are `list_streams`'.
     """
-    if _reader_name(data_type) == "nwb":
+    if reader_of(data_type) == "nwb":
         return []
     return [*list_streams(data_type, files, kwargs, folder_name=folder_name).auxiliary]
 
@@ -156,6 +158,11 @@ def named_series(
     paths: Sequence[str], kwargs: Mapping[str, Any] | None = None
 ) -> list[SessionStream]:
     """Return the streams of NWB whose series STREAMS names, as no name of a file does."""
+    if list(paths) == [ALL]:
+        raise SettingsError(
+            "the streams of an NWB file are not in its name; name the series to sort, like "
+            "STREAMS=acquisition/ElectricalSeriesProbe1,acquisition/ElectricalSeriesProbe2"
+        )
     shorts = {path.strip("/"): path.strip("/").rpartition("/")[2] for path in paths}
     return [
         SessionStream(
@@ -213,10 +220,6 @@ def reference_stream(
         f"CLOCK: {clock!r} is not among the streams that are read{nearest(clock, known)}; "
         f"there are {', '.join(known)}; {NO_CLOCK} leaves each stream on its own clock"
     )
-
-
-def _reader_name(data_type: str) -> str:
-    return resolve_data_type(data_type, load_snapshot().readers)
 
 
 # ----- SpikeGLX ----------------------------------------------------------------------------------
