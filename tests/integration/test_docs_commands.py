@@ -27,8 +27,13 @@ FILE_MARK = "file: "
 
 #: objects of the account, as the pages name them
 RECORDINGS = [
-    f"raw/{folder}/{name}_g0_t0.imec0.ap.{ending}"
-    for folder, name in (("session1", "session1"), ("mouse1/day1_g0", "day1"))
+    f"raw/{folder}_g0_t0.{stream}.{ending}"
+    for folder, streams in (
+        ("session1/session1", ("imec0.ap",)),
+        ("mouse1/day1_g0/day1", ("imec0.ap",)),
+        ("run_g0/run", ("imec0.ap", "imec1.ap", "nidq")),
+    )
+    for stream in streams
     for ending in ("bin", "meta")
 ]
 

@@ -100,7 +100,7 @@ def lists_recordings(given: Mapping[str, Any]) -> bool:
     if lists and given["source"]:
         raise click.UsageError(f"{lists[0]} lists the sources; leave --source out.")
     reject_stray_companions(given)
-    if given["skip_completed"] and not (lists or given["session"]):
+    if given["skip_completed"] and not (lists or given["session_url"]):
         raise click.UsageError(
             "--skip-completed goes with a list of recordings; --skip-existing is for one."
         )
@@ -113,9 +113,9 @@ def lists_sessions(given: Mapping[str, Any]) -> bool:
     Raises click.UsageError (2) if they do not go together.
     """
     others = [option_name(name) for name in ("source", *LISTS) if given[name]]
-    if given["session"] and others:
+    if given["session_url"] and others:
         raise click.UsageError(f"--session and {others[0]}: give one of them.")
-    if given["session"] or (given["streams"] and others and others != ["--source"]):
+    if given["session_url"] or (given["streams"] and others and others != ["--source"]):
         return True
     for name in ("streams", "clock"):
         if given[name]:
@@ -188,6 +188,7 @@ streams_options = option_group(
     "Session: a job for each of its streams, and one that gathers their results",
     option(
         "--session",
+        "session_url",  # the session with AWS is another one
         metavar="URL",
         help="in place of --source: the folder of a SpikeGLX run or an Open Ephys session, like "
         "s3://bucket/raw/run_g0, or an NWB file",

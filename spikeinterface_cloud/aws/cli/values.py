@@ -48,7 +48,7 @@ class SubmitOptions(ListOptions, JobOptions):
     """All options of `submit`, by parameter."""
 
     source: str | None = None
-    session: str | None = None
+    session_url: str | None = None
     streams: str | None = None
     clock: str | None = None
     target: str | None = None

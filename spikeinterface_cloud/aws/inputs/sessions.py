@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +29,7 @@ from spikeinterface_cloud.aws.inputs.recording_list import (
 from spikeinterface_cloud.aws.inputs.source_check import archive_warnings
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.conflicts import merge_environments
-from spikeinterface_cloud.config.locations import S3Location, SimulatedRecording, Source
-from spikeinterface_cloud.config.parsing import parse_names
+from spikeinterface_cloud.config.locations import S3Location, Source
 from spikeinterface_cloud.config.settings import DandiAccess, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
 from spikeinterface_cloud.recording.formats.session_streams import (
@@ -74,17 +73,17 @@ def find_sessions(
     """
     common = job_variables(options, environ)
     target = common_target(common)
-    if options.session:
-        source = source_variables(options.session, "--session")
+    if options.session_url:
+        source = source_variables(options.session_url, "--session")
         common = merge_environments(common, source)
-        listing = Listing(title="", recordings=(_only_session(options.session, source),))
+        listing = Listing(title="", recordings=(_only_session(options.session_url, source),))
     else:
         listing = listed_recordings(options, session, DandiAccess.from_env(environ), target)
     _ = session.storage  # its client is made once, before the threads ask for it
     with ThreadPoolExecutor(N_THREADS) as threads:
         find = partial(_find, common=common, target=target, session=session)
         found = list(threads.map(find, listing.recordings))
-    if options.session and isinstance(found[0], CloudJobError):
+    if options.session_url and isinstance(found[0], CloudJobError):
         raise found[0]
     problems: dict[str, list[str]] = {}
     for recording, each in zip(listing.recordings, found, strict=True):
@@ -93,7 +92,8 @@ def find_sessions(
     if problems:
         raise SettingsError("\n".join(located(problems, len(found))))
     sessions = [each for each in found if isinstance(each, Session)]
-    check_targets([(each.title, each.target) for each in sessions], target)
+    if not options.session_url:  # whose target is the folder itself
+        check_targets([(each.title, each.target) for each in sessions], target)
     return sessions, (*listing.notes, *endpoint_warnings(common))
 
 
@@ -118,12 +118,12 @@ def _session_of(
     recording: ListedRecording, variables: Mapping[str, str], session: AwsSession
 ) -> Session:
     """List the streams of one session, and make a job of each."""
-    common = dict(variables)
-    wanted, clock = _names(common.pop("STREAMS", ALL)), common.pop("CLOCK", None)
-    title = common.get("RUN_IDENTIFIER") or _title(recording)
-    settings = validate({**common, "RUN_IDENTIFIER": title})
-    _check(settings)
+    title = variables.get("RUN_IDENTIFIER") or _title(recording)
+    settings = validate({"STREAMS": ALL, **variables, "RUN_IDENTIFIER": title})
     assert settings.target is not None
+    assert settings.streams is not None
+    wanted, clock = settings.streams, settings.clock
+    common = {name: text for name, text in variables.items() if name != "STREAMS"}
     notes: tuple[str, ...] = ()
     is_nwb = reader_of(settings.reader) == "nwb"
     if is_nwb:
@@ -138,7 +138,7 @@ def _session_of(
     common["CLOCK"] = reference.folder if reference else NO_CLOCK
     others = [each.folder for each in (*streams.sortable, *streams.auxiliary)]
     names = [each.identifier if is_nwb else each.folder for each in selected]
-    gathering = {**common, "STREAMS": ",".join(names), "RUN_IDENTIFIER": title}
+    gathering = {**common, "STREAMS": json.dumps(names), "RUN_IDENTIFIER": title}
     return Session(
         title=title,
         target=settings.target,
@@ -170,16 +170,6 @@ def _job(
     )
 
 
-def _check(settings: JobSettings) -> None:
-    if settings.target_dandiset is not None:
-        raise SettingsError(
-            "TARGET_DANDISET: each stream of a session would be uploaded as the whole; leave it "
-            "out, and upload session/units.nwb of the results with `dandi upload`"
-        )
-    if isinstance(settings.source, SimulatedRecording):
-        raise SettingsError("TEST_WITH_TOY_RECORDING: is no session of several streams")
-
-
 def _files(source: Source, session: AwsSession) -> tuple[dict[PurePosixPath, int], tuple[str, ...]]:
     """Return the files of a session by their sizes, and warnings of those in an archive."""
     if not isinstance(source, S3Location):
@@ -199,16 +189,6 @@ def _files(source: Source, session: AwsSession) -> tuple[dict[PurePosixPath, int
         if not stored.location.key.endswith("/")
     }
     return files, tuple(archive_warnings(objects))
-
-
-def _names(text: str) -> list[str]:
-    """Return the streams that STREAMS names."""
-    try:
-        names = parse_names(text)
-    except ValueError as error:
-        raise SettingsError(f"STREAMS: {error}") from error
-    assert isinstance(names, Sequence)
-    return list(names)
 
 
 def _title(recording: ListedRecording) -> str:
