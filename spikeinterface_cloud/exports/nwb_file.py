@@ -2,7 +2,7 @@
 
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,20 @@ def make_nwbfile(session: Session, generated_by: Mapping[str, str]) -> NWBFile:
     return nwbfile
 
 
-def write_nwbfile(nwbfile: NWBFile, session: Session, file: Path) -> None:
+def write_nwbfile(
+    nwbfile: NWBFile, session: Session, file: Path, fill: Callable[[Path], None] | None = None
+) -> None:
     """Write the file of this session, complete or not at all.
 
-    It is made in memory, as HDF5 crashes when it closes a file on a full disk.
+    It is made in memory, as HDF5 crashes when it closes a file on a full disk. What is too large
+    for memory is added by `fill`, which is given the unfinished file.
     """
     content = file_content(nwbfile, session)
     unfinished = file.with_name(f".{file.stem}.part.nwb")
     try:
         unfinished.write_bytes(content)
+        if fill is not None:
+            fill(unfinished)
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)

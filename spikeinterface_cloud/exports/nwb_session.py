@@ -42,12 +42,12 @@ class GroupFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ElectrodeColumn:
-    """A column of the electrodes table."""
+class TableColumn:
+    """A column of plain values of a table."""
 
     name: str
     description: str
-    #: a value for each electrode
+    #: a value for each row
     values: np.ndarray
 
 
@@ -58,7 +58,7 @@ class ElectrodeFacts:
     ids: Sequence[int]
     #: the group of each electrode, by name
     groups: Sequence[str]
-    columns: Sequence[ElectrodeColumn]
+    columns: Sequence[TableColumn]
     #: the row of each channel of the recording, by channel id
     rows: Mapping[Any, int]
 
@@ -152,8 +152,8 @@ def _electrodes(recording: si.BaseRecording, groups: Sequence[str]) -> Electrode
     channel_ids = list(recording.channel_ids)
     texts = np.array([str(name) for name in channel_ids], dtype=object)
     columns = [
-        ElectrodeColumn(name="channel_name", description="name of the channel", values=texts),
-        ElectrodeColumn(
+        TableColumn(name="channel_name", description="name of the channel", values=texts),
+        TableColumn(
             name="location",
             description="location of the electrode in the brain",
             values=np.array([UNKNOWN] * len(channel_ids), dtype=object),
@@ -162,7 +162,7 @@ def _electrodes(recording: si.BaseRecording, groups: Sequence[str]) -> Electrode
     if recording.has_probe():
         positions = recording.get_channel_locations().astype("float32")
         columns += [
-            ElectrodeColumn(
+            TableColumn(
                 name=f"rel_{axis}",
                 description=f"{axis} of the contact on its probe, in micrometers",
                 values=positions[:, column],

@@ -7,6 +7,7 @@ these groups in the same place, and one that is streamed is not read whole for t
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,10 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.exports.nwb_session import (
     UNKNOWN,
     DeviceFacts,
-    ElectrodeColumn,
     ElectrodeFacts,
     GroupFacts,
     Session,
+    TableColumn,
     session_of_recording,
 )
 from spikeinterface_cloud.recording.formats.nwb_items import (
@@ -101,6 +102,17 @@ def read_session(file: Any, series_path: str, channel_ids: list[Any]) -> Session
 
     It is an `h5py.File`, or a `zarr.Group`.
     """
+    region = linked(file, file[series_path], "electrodes")[:].tolist()
+    electrodes = read_electrodes(file)
+    n_electrodes = len(electrodes.ids)
+    if not all(0 <= row < n_electrodes for row in region):
+        raise ValueError(f"the series names electrodes that are not among the {n_electrodes}")
+    rows = dict(zip(channel_ids, region, strict=True))
+    return read_metadata(file, replace(electrodes, rows=rows), series=_series(file, series_path))
+
+
+def read_metadata(file: Any, electrodes: ElectrodeFacts, series: str | None = None) -> Session:
+    """Read all but the electrodes of an open NWB file."""
     devices = [_device(file, group) for group in _children(file, "general/devices")]
     return Session(
         description=_text(file, "session_description") or UNKNOWN,
@@ -110,10 +122,8 @@ def read_session(file: Any, series_path: str, channel_ids: list[Any]) -> Session
         subject=_subject(file),
         devices=devices,
         groups=[_group(file, group) for group in _children(file, "general/extracellular_ephys")],
-        electrodes=_electrodes(
-            file, linked(file, file[series_path], "electrodes")[:].tolist(), channel_ids
-        ),
-        series=_series(file, series_path),
+        electrodes=electrodes,
+        series=series,
     )
 
 
@@ -152,8 +162,8 @@ def _device(file: Any, group: Any) -> DeviceFacts:
     model = linked(file, group, "model")
     if model is not None:
         texts = {"manufacturer": UNKNOWN} | _attributes(model, DEVICE_MODEL_TEXTS)
-        model = {"name": _name(model)} | texts
-    return DeviceFacts(name=_name(group), fields=_attributes(group, DEVICE_TEXTS), model=model)
+        model = {"name": item_name(model)} | texts
+    return DeviceFacts(name=item_name(group), fields=_attributes(group, DEVICE_TEXTS), model=model)
 
 
 def _attributes(group: Any, names: Iterable[str]) -> dict[str, str]:
@@ -163,41 +173,36 @@ def _attributes(group: Any, names: Iterable[str]) -> dict[str, str]:
 def _group(file: Any, group: Any) -> GroupFacts:
     device = linked(file, group, "device")
     devices = _children(file, "general/devices")
-    name = next((_name(each) for each in devices if each == device), UNKNOWN)
+    name = next((item_name(each) for each in devices if each == device), UNKNOWN)
     return GroupFacts(
-        name=_name(group),
+        name=item_name(group),
         description=_attribute(group, "description") or UNKNOWN,
         location=_attribute(group, "location") or UNKNOWN,
         device=name,
     )
 
 
-def _electrodes(file: Any, region: list[int], channel_ids: list[Any]) -> ElectrodeFacts:
+def read_electrodes(file: Any) -> ElectrodeFacts:
+    """Read the table of electrodes of an open NWB file, without the channels of a series."""
     table = file[ELECTRODES]
-    n_electrodes = len(table["id"])
-    if not all(0 <= row < n_electrodes for row in region):
-        raise ValueError(f"the series names electrodes that are not among the {n_electrodes}")
     names = [str(name) for name in table.attrs["colnames"] if name not in ("group", "group_name")]
-    columns = [_column(table, name) for name in names]
+    columns = [read_column(table, name) for name in names]
     kept = [column for column in columns if column is not None]
     if len(kept) < len(names):
         left_out = sorted(set(names) - {column.name for column in kept})
         logger.warning("electrode columns that are no plain values: %s", ", ".join(left_out))
     return ElectrodeFacts(
-        ids=table["id"][:].tolist(),
-        groups=_electrode_groups(file, table),
-        columns=kept,
-        rows=dict(zip(channel_ids, region, strict=True)),
+        ids=table["id"][:].tolist(), groups=_electrode_groups(file, table), columns=kept, rows={}
     )
 
 
 def _electrode_groups(file: Any, table: Any) -> list[str]:
     if isinstance(table, h5py.Group):
-        return [_name(file[reference]) for reference in table["group"][:]]
+        return [item_name(file[reference]) for reference in table["group"][:]]
     return [str(name) for name in read_texts(table["group_name"])]  # references are pickled
 
 
-def _column(table: Any, name: str) -> ElectrodeColumn | None:
+def read_column(table: Any, name: str) -> TableColumn | None:
     """Return a column of plain values, or None for references and lists."""
     data = table.get(name)
     if not is_array(data) or f"{name}_index" in table:
@@ -208,12 +213,13 @@ def _column(table: Any, name: str) -> ElectrodeColumn | None:
         values = data[:]
     else:
         return None
-    return ElectrodeColumn(
+    return TableColumn(
         name=name, description=_attribute(data, "description") or name, values=np.asarray(values)
     )
 
 
-def _name(group: Any) -> str:
+def item_name(group: Any) -> str:
+    """Return the name of a group within the one that it is in."""
     return str(group.name).rpartition("/")[2]
 
 

@@ -1,6 +1,6 @@
 """The units table: spike times, waveforms on the units' own electrodes, metrics and labels."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,12 +45,12 @@ def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
     """Return the units table, to be set as `nwbfile.units`."""
     analyzer = source.analyzer
     columns = [
-        _column("unit_name", "name of the unit", [str(name) for name in analyzer.unit_ids]),
+        column("unit_name", "name of the unit", [str(name) for name in analyzer.unit_ids]),
         *_spike_times(source),
         *_observed(source),
         *_waveforms(nwbfile, source),
         *_locations(analyzer),
-        *(_column(each.name, each.description, each.values) for each in metrics_of(analyzer)),
+        *(column(each.name, each.description, each.values) for each in metrics_of(analyzer)),
         *_labels(analyzer, source.labels),
         *_channel_groups(source),
     ]
@@ -83,14 +83,14 @@ def _spike_times(source: UnitsSource) -> list[VectorData]:
     units = np.concatenate([each["unit_index"] for each in spikes])
     order = np.lexsort((times_s, units))
     counts = np.bincount(units, minlength=len(analyzer.unit_ids))
-    return _ragged("spike_times", "time of each spike, in seconds", times_s[order], counts)
+    return ragged("spike_times", "time of each spike, in seconds", times_s[order], counts)
 
 
 def _observed(source: UnitsSource) -> list[VectorData]:
     """Return the sorted intervals, the same for each unit."""
     intervals = np.array(source.clock.intervals_s())
     n_units = len(source.analyzer.unit_ids)
-    return _ragged(
+    return ragged(
         "obs_intervals",
         "begin and end of what was sorted, in seconds",
         np.tile(intervals, (n_units, 1)),
@@ -115,7 +115,7 @@ def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
     columns = [
         electrodes,
         VectorIndex(name="electrodes_index", data=np.cumsum(counts), target=electrodes),
-        _column(
+        column(
             "electrode_group",
             "the group of the electrode where the unit is largest",
             [nwbfile.electrodes["group"].data[row] for row in rows[channels[:, 0]]],
@@ -123,10 +123,10 @@ def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
     ]
     after = source.waveform_processing
     processed = f"waveforms after {after}" if after else "waveforms of the recording as it is"
-    columns.append(_column("waveform_mean", f"mean of {processed}", _on_channels(means, channels)))
+    columns.append(column("waveform_mean", f"mean of {processed}", _on_channels(means, channels)))
     if "std" in templates.params["operators"]:
         spread = _on_channels(templates.get_data(operator="std"), channels)
-        columns.append(_column("waveform_sd", f"standard deviation of {processed}", spread))
+        columns.append(column("waveform_sd", f"standard deviation of {processed}", spread))
     return columns
 
 
@@ -167,7 +167,7 @@ def _locations(analyzer: si.SortingAnalyzer) -> Iterator[VectorData]:
     places = extension.get_data()
     for axis, values in zip("xyz", places.T, strict=False):
         description = f"estimated {axis} of the unit relative to the probe, in micrometers"
-        yield _column(f"estimated_{axis}", description, values.astype("float64"))
+        yield column(f"estimated_{axis}", description, values.astype("float64"))
 
 
 def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[VectorData]:
@@ -175,23 +175,24 @@ def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[Vect
         return
     ordered = labels.reindex([str(name) for name in analyzer.unit_ids], fill_value="")
     for name, texts in ordered.items():
-        yield _column(str(name), LABEL_DESCRIPTIONS.get(str(name), str(name)), list(texts))
+        yield column(str(name), LABEL_DESCRIPTIONS.get(str(name), str(name)), list(texts))
 
 
 def _channel_groups(source: UnitsSource) -> Iterator[VectorData]:
     if source.split_by is not None:
         groups = source.analyzer.get_sorting_property(source.split_by)
         description = f"{source.split_by} of the channels that were sorted by themselves"
-        yield _column(CHANNEL_GROUP, description, [str(group) for group in groups])
+        yield column(CHANNEL_GROUP, description, [str(group) for group in groups])
 
 
-def _column(name: str, description: str, data: Sequence[Any] | npt.NDArray[Any]) -> VectorData:
+def column(name: str, description: str, data: Any) -> VectorData:
+    """Return a column with a value for each row."""
     return VectorData(name=name, description=description, data=data)
 
 
-def _ragged(
+def ragged(
     name: str, description: str, data: npt.NDArray[Any], counts: npt.NDArray[np.int64]
 ) -> list[VectorData]:
     """Return a column of lists: `counts` values of `data` for each unit."""
-    values = _column(name, description, data)
+    values = column(name, description, data)
     return [values, VectorIndex(name=f"{name}_index", data=np.cumsum(counts), target=values)]

@@ -1,7 +1,5 @@
 """Write `report.html`."""
 
-import base64
-import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
 from spikeinterface_cloud.report.plot import Figure
 from spikeinterface_cloud.report.recording import drift_figures, recorded_figures
+from spikeinterface_cloud.report.render import write_html
 from spikeinterface_cloud.report.sample import RecordingSample
 from spikeinterface_cloud.report.sorter import SorterSection, sorter_section, unread_section
 from spikeinterface_cloud.results.layout import COMPARISON, REPORT
@@ -49,6 +45,16 @@ class Page:
     channel_checks: Mapping[str, Mapping[str, Any]]
     #: JSON by sorter
     parameters: Facts
+
+    @property
+    def status(self) -> str:
+        """How the job ended."""
+        return self.record.status
+
+    @property
+    def error(self) -> str | None:
+        """Why it did not succeed."""
+        return self.record.error
 
 
 def write_report(
@@ -85,10 +91,7 @@ def write_report(
             for run in record.sorters
         },
     )
-    file = folder / REPORT
-    unfinished = file.with_name(f".{file.name}.part")
-    unfinished.write_text(_render(page), encoding="utf-8")
-    return unfinished.replace(file)
+    return write_html(folder / REPORT, "report.html", page)
 
 
 def _sections(folder: Path, record: RunRecord, sorters: Sequence[str]) -> list[SorterSection]:
@@ -100,28 +103,6 @@ def _sections(folder: Path, record: RunRecord, sorters: Sequence[str]) -> list[S
         sorter_section(folder / name, name, runs.get(name), record.ground_truth.get(name))
         for name in sorters
     ]
-
-
-def _render(page: Page) -> str:
-    loader = PackageLoader("spikeinterface_cloud.report", "template")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script = loader.get_source(environment, "script.js")[0].strip()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("report.html").render(
-        page=page,
-        style=Markup(loader.get_source(environment, "style.css")[0]),  # noqa: S704 -- ours
-        script=Markup(script),  # noqa: S704 -- ours
-        script_digest=digest,
-        counted=counted,
-        format_bytes=format_bytes,
-        format_seconds=format_seconds,
-    )
 
 
 def _tiles(record: RunRecord) -> Facts:

@@ -72,7 +72,7 @@ def test_there_is_no_tool_to_build_with(image: str, program: str) -> None:
         r"^/opt/spikeinterface-cloud/(?!(__pycache__/)?run_script\.|spikeinterface_cloud/(.*\.pyc?"
         r"|py\.typed|prices\.json|config/catalog/snapshot\.json"
         r"|results/run\.schema\.json|aws/infra/cloudformation\.yaml"
-        r"|report/template/(report\.html|style\.css|script\.js))$)",
+        r"|report/template/((base|macros|report|session)\.html|style\.css|script\.js))$)",
     ],
 )
 def test_nothing_is_left_of_tests_caches_and_secrets(files: list[str], pattern: str) -> None:
