@@ -11,7 +11,7 @@ from spikeinterface_cloud.errors import EXIT_CODES
 from spikeinterface_cloud.report.colors import LABELS, label_style
 from spikeinterface_cloud.report.plot import LegendEntry, legend
 from spikeinterface_cloud.results.layout import RECORD, REPORT
-from spikeinterface_cloud.runtime.logging import counted, format_seconds
+from spikeinterface_cloud.runtime.logging import format_seconds
 from spikeinterface_cloud.session.clock import SessionClock, StreamClock
 
 NO_LABEL = "unlabeled"
