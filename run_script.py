@@ -45,6 +45,7 @@ from spikeinterface_cloud.recording.channel_groups import parts
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
+from spikeinterface_cloud.report.drift_between import with_drift
 from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.folder import Results, ResultsState
@@ -312,6 +313,7 @@ def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecor
     record.preprocessing = preprocessed.describe()
     with step("sample for the report", record.steps):
         job.report.sample = take_sample(opened.recording, preprocessed)
+        record.recording = with_drift(record.recording, job.report.sample)
     if free_disk_bytes(job.scratch) < preprocessed.size_bytes:
         # sorters need the space more than the next attempt, and nothing reads the source any more
         shutil.rmtree(job.scratch / SOURCE, ignore_errors=True)
@@ -329,7 +331,11 @@ def sort_and_analyze(
     if run is None:
         run, sorting = run_sorter(job, folder, preprocessed)
     if sorting is not None and not analyzed:
-        folders = AnalysisFolders(scratch=job.scratch / "analyzer", results=folder.path)
+        folders = AnalysisFolders(
+            scratch=job.scratch / "analyzer",
+            results=folder.path,
+            joined=job.record.joined_segments,
+        )
         with step(f"analyze {run.sorter}", job.record.steps):
             run, sorting = analyze(run, sorting, preprocessed.filtered_recording, folders)
     log_outcome(run)
@@ -378,7 +384,8 @@ def run_sorter(
 def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
     """Read what the exports need of the source, and refuse what an archive would not take."""
     settings, record = job.settings, job.record
-    plan = plan_exports(settings.exports, opened.recording, record.source, job.results.folder)
+    recording, folder = opened.recording, job.results.folder
+    plan = plan_exports(settings.exports, recording, record.source, folder, opened.parts)
     if (target := job.dandi_target) is not None:
         with step("check the session for DANDI", record.steps):
             check_session(plan, target, job.scratch)

@@ -7,6 +7,7 @@ and saved as zarr into the results when it is complete.
 import logging
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from spikeinterface_cloud.analysis.sparsity import unit_channels
 from spikeinterface_cloud.analysis.unit_labels import label_units
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.recording.formats.saved_folder import refuse_pickles
-from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, SORTING
+from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, RECORDINGS, SORTING
 from spikeinterface_cloud.results.outcomes import GroupRun, SorterRun
 from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
 from spikeinterface_cloud.runtime.host import (
@@ -41,6 +42,8 @@ class AnalysisFolders:
     scratch: Path
     #: in the results: `sorting/`, `analyzer.zarr`, `quality_metrics.csv`, `unit_labels.csv`
     results: Path
+    #: the segments of each recording, if several were joined
+    joined: Sequence[range] = ()
 
 
 def analyze(
@@ -66,11 +69,15 @@ def analyze(
         with full_disk(folders.scratch, f"{full}SCRATCH_FOLDER and RESULTS_FOLDER more space"):
             curated, labels = _compute(sorting, recording, folders, run.split_by)
             save_sorting(curated, folders.results / SORTING)
+            for number, segments in enumerate(folders.joined, 1):
+                own = folders.results / RECORDINGS / str(number) / SORTING
+                save_sorting(si.select_segment_sorting(curated, list(segments)), own)
     except UnavailableError:
         raise
     except Exception as error:  # whatever an extension raises, the next sorter has to run
         # half of it would be in the way of the next attempt
-        shutil.rmtree(folders.results / ANALYZER, ignore_errors=True)
+        for name in (ANALYZER, RECORDINGS):
+            shutil.rmtree(folders.results / name, ignore_errors=True)
         logger.exception("%s: the analysis failed; its sorting is kept", run.sorter)
         reason = f"found {run.n_units} units, but their analysis failed: {error}"
         return replace(run, outcome="failed", reason=reason), sorting

@@ -75,9 +75,15 @@ DEVICE_MODEL_TEXTS = ("description", "manufacturer", "model_number")
 DEVICE_TEXTS = (*DEVICE_MODEL_TEXTS, "model_name", "serial_number")
 
 
-def find_session(recording: si.BaseRecording) -> Session:
-    """Return the session of the source's NWB file, or what the recording itself provides."""
-    source: Any = recording
+def find_session(recording: si.BaseRecording, opened: si.BaseRecording | None = None) -> Session:
+    """Return the session of the source's NWB file, or what the recording itself provides.
+
+    Parameters
+    ----------
+    opened
+        what the file holds, if the recording joins several; else the recording leads to it
+    """
+    source: Any = recording if opened is None else opened
     channel_ids = None
     while source.get_parent() is not None:
         if isinstance(source, RenamedChannels):

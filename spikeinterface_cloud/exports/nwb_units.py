@@ -39,6 +39,8 @@ class UnitsSource:
     waveform_processing: str
     #: property of the units with their group of channels, if each was sorted by itself
     split_by: str | None = None
+    #: those of the analyzer whose spikes are written, which the clock is of; None for all
+    segments: range | None = None
 
 
 def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
@@ -73,6 +75,8 @@ def _spike_times(source: UnitsSource) -> list[VectorData]:
     """Return the sorted spike times of all units, one unit after the other."""
     analyzer = source.analyzer
     spikes = analyzer.sorting.to_spike_vector(concatenated=False)
+    if source.segments is not None:
+        spikes = spikes[source.segments.start : source.segments.stop]
     rate_hz = analyzer.sampling_frequency
     times_s = np.concatenate(
         [

@@ -50,12 +50,24 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     inputs are left out, impossible gains are removed, probes that share positions are moved apart,
     and samples that are in two segments are cut off one of them.
     """
+    recording, notes = prepare_segments(recording)
+    recording, of_samples = check_samples(recording)
+    return recording, [*notes, *of_samples, *describe_clock(clock_of(recording))]
+
+
+def prepare_segments(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
+    """Return the segments without samples that cannot be read or are there twice, and notes."""
     recording = check_header(recording)
     notes = opening_notes(recording)
     check_earlier_processing(recording, notes)
     recording, unreadable = readable_part(recording)
     recording, repeated = without_repeated_samples(recording)
-    notes += [*unreadable, *repeated]
+    return recording, [*notes, *unreadable, *repeated]
+
+
+def check_samples(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
+    """Return the channels and samples as they can be sorted, and notes."""
+    notes: list[str] = []
     recording = _without_analog_channels(recording, notes)
     sampled = sample_chunks(recording)
     chunks = [chunk.traces for chunk in sampled]
@@ -68,7 +80,6 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
     recording = in_sortable_unit(recording, chunks, notes)
     check_positions(recording, notes)
     _note_structure(recording, notes)
-    notes += describe_clock(clock_of(recording))
     return recording, notes
 
 

@@ -9,7 +9,18 @@ import spikeinterface as si
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.channel_groups import group_by
-from spikeinterface_cloud.recording.checks import check_header, check_recording
+from spikeinterface_cloud.recording.checks import (
+    check_header,
+    check_recording,
+    check_samples,
+    prepare_segments,
+)
+from spikeinterface_cloud.recording.joined_headers import about_recording
+from spikeinterface_cloud.recording.joined_recordings import (
+    JoinedPart,
+    check_same_probe,
+    join_recordings,
+)
 from spikeinterface_cloud.recording.load import first_frames, open_recording, open_streamed_nwb
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.probe_file import attach_probe
@@ -33,6 +44,8 @@ class OpenedRecording:
     notes: Sequence[str]
     #: the true spikes of a simulated recording
     ground_truth: si.BaseSorting | None = None
+    #: the recordings that were joined; empty if there is only one
+    parts: Sequence[JoinedPart] = ()
 
 
 def open_source(
@@ -51,22 +64,22 @@ def open_source(
     kwargs
         for the reader, or for the generator of a simulated recording
     n_frames
-        number of frames to keep; None for all
+        number of frames to keep of each recording; None for all
     keep_as_read
         whether to keep the recording without corrections, too
     split_by
         the property of the channels that becomes their group; None keeps the groups
     """
+    ground_truth: si.BaseSorting | None = None
+    as_read: si.BaseRecording | None = None
+    parts: list[JoinedPart] = []
     if source.joined:
-        raise RecordingError("several recordings cannot be sorted as one yet; name one of them")
-    recording, ground_truth = _open(source, data_type, kwargs, n_frames)
-    if n_frames is not None:
-        recording = first_frames(recording, n_frames)
-        if ground_truth is not None:
-            ground_truth = ground_truth.frame_slice(0, recording.get_num_samples(0))
-    recording = check_header(recording)
-    as_read = _copy(recording) if keep_as_read else None
-    recording, notes = check_recording(recording)
+        recording, parts, notes = _open_joined(source, data_type, kwargs, n_frames)
+    else:
+        recording, ground_truth = _open(source, data_type, kwargs, n_frames)
+        recording = check_header(recording)
+        as_read = _copy(recording) if keep_as_read else None
+        recording, notes = check_recording(recording)
     if split_by is not None:
         notes += group_by(recording, split_by)
     for note in notes:
@@ -75,10 +88,16 @@ def open_source(
     return OpenedRecording(
         recording=recording,
         as_read=as_read,
-        summary=asdict(summarize(recording)),
+        summary=asdict(summarize(recording)) | {"joined": _describe(parts)},
         notes=notes,
         ground_truth=ground_truth,
+        parts=parts,
     )
+
+
+def _describe(parts: Sequence[JoinedPart]) -> list[dict[str, Any]]:
+    befores = [None, *parts[:-1]]
+    return [each.describe(before) for each, before in zip(parts, befores, strict=True)]
 
 
 def _copy(recording: si.BaseRecording) -> si.BaseRecording:
@@ -92,7 +111,38 @@ def _copy(recording: si.BaseRecording) -> si.BaseRecording:
         ) from error
 
 
+def _open_joined(
+    source: FetchedSource, data_type: str, kwargs: Mapping[str, Any], n_frames: int | None
+) -> tuple[si.BaseRecording, list[JoinedPart], list[str]]:
+    """Open each recording, make sure that they are of one probe, and join them."""
+    opened, prepared = [], []
+    locations = [each.location for each in source.joined]
+    for number, each in enumerate(source.joined, 1):
+        with about_recording(number, each.location):
+            recording, _ = _open(each, data_type, kwargs, n_frames)
+            opened.append(check_header(recording))
+    check_same_probe(opened, locations)
+    for number, recording in enumerate(opened, 1):
+        with about_recording(number, locations[number - 1]):
+            prepared.append(prepare_segments(recording))
+    joined, parts, notes = join_recordings(opened, prepared, locations)
+    joined, of_samples = check_samples(joined)
+    return joined, parts, [*notes, *of_samples]
+
+
 def _open(
+    source: FetchedSource, data_type: str, kwargs: Mapping[str, Any], n_frames: int | None
+) -> tuple[si.BaseRecording, si.BaseSorting | None]:
+    """Open one recording and cut it to its first frames."""
+    recording, ground_truth = _read(source, data_type, kwargs, n_frames)
+    if n_frames is not None:
+        recording = first_frames(recording, n_frames)
+        if ground_truth is not None:
+            ground_truth = ground_truth.frame_slice(0, recording.get_num_samples(0))
+    return recording, ground_truth
+
+
+def _read(
     source: FetchedSource, data_type: str, kwargs: Mapping[str, Any], n_frames: int | None
 ) -> tuple[si.BaseRecording, si.BaseSorting | None]:
     if source.stream is not None:

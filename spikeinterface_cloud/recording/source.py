@@ -115,6 +115,8 @@ class FetchedSource:
     probe_file: Path | None = None
     #: downloaded bytes
     size_bytes: int = 0
+    #: what messages call it
+    location: str = ""
     #: of several recordings that are joined: each of them, in order
     joined: tuple["FetchedSource", ...] = ()
 
@@ -146,7 +148,9 @@ def fetch_source(found: FoundSource, folder: Path) -> FetchedSource:
     """Download the source to `folder` and verify it; a local source stays where it is."""
     if found.joined:
         places = [(each, folder / str(number)) for number, each in enumerate(found.joined, 1)]
-        joined = tuple(fetch_source(*each) for each in places)
+        joined = tuple(
+            replace(fetch_source(*each), location=str(each[0].location)) for each in places
+        )
         return FetchedSource(joined=joined, size_bytes=sum(each.size_bytes for each in joined))
     probe_file = found.probe_path
     if found.probe is not None:

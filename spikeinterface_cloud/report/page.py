@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.report.agreement import AgreementMatrix, read_agreement
+from spikeinterface_cloud.report.drift_between import JoinedRow, joined_rows
 from spikeinterface_cloud.report.plot import Figure
 from spikeinterface_cloud.report.recording import drift_figures, recorded_figures
 from spikeinterface_cloud.report.render import write_html
@@ -35,6 +36,7 @@ class Page:
     notes: list[str]
     recorded: list[Figure]
     drift: list[Figure]
+    joined: list[JoinedRow]
     sections: list[SorterSection]
     agreement: AgreementMatrix | None
     longest_step_s: float
@@ -77,6 +79,7 @@ def write_report(
         notes=[*record.recording.get("notes", []), *record.preprocessing.get("notes", [])],
         recorded=recorded_figures(sample),
         drift=drift_figures(sample),
+        joined=joined_rows(record.recording.get("joined", ())),
         sections=_sections(folder, record, sorters),
         agreement=read_agreement(
             folder / COMPARISON, {run.sorter: run.n_units for run in record.sorters}

@@ -42,7 +42,10 @@ LABELS = "unit_labels.csv"
 UNITS = "units.nwb"
 PHY = "phy"
 
-OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, PHY)
+#: of joined recordings: a folder for each, named by its number
+RECORDINGS = "recordings"
+
+OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, PHY, RECORDINGS)
 #: the logs of each try of a sorter, and of each group of channels
 OWN_LOGS = re.compile(r"(try|group)-\d+")
 SORTER_LOG = "sorter_log.json"
@@ -75,6 +78,9 @@ CONTENTS: Mapping[str, str] = {
     f"<sorter>/{UNITS}": "with `EXPORTS=nwb`; opens with pynwb or "
     "`spikeinterface.extractors.read_nwb_sorting`",
     f"<sorter>/{PHY}/": "with `EXPORTS=phy`: `phy template-gui <sorter>/phy/params.py`",
+    f"<sorter>/{RECORDINGS}/<number>/{SORTING}/": "of recordings that were joined: the same units "
+    "with the spikes of one recording, from 1; with `EXPORTS=nwb` its `units.nwb` is beside it, on "
+    "its own clock, instead of one for all",
     f"<sorter>/{SORTER_LOG}": "SpikeInterface's log of the sorter",
     "<sorter>/*.log": "the sorter's own logs; those of a try that ran out of memory are in "
     "`try-1/`, ..., those of a group of channels in `group-0/`, ...",

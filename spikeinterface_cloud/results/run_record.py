@@ -72,6 +72,14 @@ class RunRecord:
             raise SortingError(f"{'; '.join(failures)}; what the others found is in the results")
 
     @property
+    def joined_segments(self) -> list[range]:
+        """The segments of each of several recordings that were joined; else empty."""
+        return [
+            range(each["first_segment"], each["first_segment"] + each["n_segments"])
+            for each in self.recording.get("joined", ())
+        ]
+
+    @property
     def cost(self) -> Cost:
         """What the job has cost from its start to its end, or until now."""
         until = self.ended or datetime.now(UTC)

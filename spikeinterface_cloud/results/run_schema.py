@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 class _Entry(BaseModel):
@@ -55,6 +55,31 @@ class JoinedSourceEntry(SourceEntry):
     )
 
 
+class JoinedEntry(_Entry):
+    """One of several recordings that were joined and sorted as one."""
+
+    number: int = Field(description="from 1, in the order of the source")
+    location: str = Field(description="where it was")
+    first_segment: int = Field(description="its first segment among those of all, from 0")
+    n_segments: int = Field(description="number of its segments")
+    duration_s: float = Field(description="duration of its segments together")
+    start_time_s: float = Field(description="time of its first sample, on its own clock")
+    started: datetime | None = Field(
+        description="when its first sample was taken, by its metadata; null: unknown"
+    )
+    pause_s: float | None = Field(
+        description="time since the recording before it ended; null: unknown, or the first"
+    )
+    drift_um: float | None = Field(
+        description="how far spikes moved along the probe since the recording before it; null: "
+        "unknown, or the first"
+    )
+    amplitude_ratio: float | None = Field(
+        description="amplitudes of spikes relative to the recording before it; null: unknown, or "
+        "the first"
+    )
+
+
 class RecordingEntry(_Entry):
     """The recording in figures, before preprocessing."""
 
@@ -80,6 +105,9 @@ class RecordingEntry(_Entry):
     groups: dict[str, int] = Field(description="number of channels in each shank or group")
     notes: list[str] = Field(
         description="what was corrected and what you should know, a sentence each"
+    )
+    joined: list[JoinedEntry] = Field(
+        default=[], description="each of several recordings that were joined; else empty"
     )
 
 
@@ -272,7 +300,7 @@ class CostEntry(_Entry):
 class RunJson(_Entry):
     """One job: its settings, how it ended, and what it needed."""
 
-    schema_version: Literal[6] = Field(description="version of this schema")
+    schema_version: Literal[7] = Field(description="version of this schema")
     status: Literal["succeeded", "failed", "interrupted"] = Field(description="how the job ended")
     exit_code: int | None = Field(description="of the job: see the reference of exit codes")
     error: str | None = Field(description="why the job did not succeed, on one line")
