@@ -236,7 +236,7 @@ class Job:
 
 def submit(
     *,
-    source: str | None = None,
+    source: Sequence[str] | str | None = None,
     target: str | None = None,
     data_type: str | None = None,
     read_recording_kwargs: Mapping[str, Any] | None = None,
@@ -272,9 +272,9 @@ def submit(
 
     Parameters
     ----------
-    source : str
+    source : str or list of str
         The recording: `s3://bucket/folder`, `dandi://dandi/000006@draft/a.nwb`, or the `https://`
-        URL of a DANDI asset.
+        URL of a DANDI asset. A list joins recordings of one probe, in order.
     target : str
         Where the results go: `s3://bucket/folder`.
     data_type : str
@@ -342,6 +342,7 @@ def submit(
         `exit_code` is that of the command line.
     """
     given = locals()
+    given["source"] = [source] if isinstance(source, str) else source
     waits_for = [depends_on] if isinstance(depends_on, str | Job) else depends_on
     given["depends_on"] = [job.job_id if isinstance(job, Job) else job for job in waits_for]
     with python_errors(), variables():

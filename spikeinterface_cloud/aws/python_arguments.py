@@ -24,7 +24,7 @@ from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.errors import CloudJobError
 
 #: arguments that give an option once for each of their items
-REPEATED = {"env": "--env", "tags": "--tag", "depends_on": "--depends-on"}
+REPEATED = {"source": "--source", "env": "--env", "tags": "--tag", "depends_on": "--depends-on"}
 
 #: an option in a message, and before it commands in backticks, whose options stay
 OPTION = re.compile(r"`(?!--)[^`]*`|'?--([a-z][a-z-]*)'?")

@@ -6,7 +6,7 @@ A variable that names a source takes one text, or a JSON list of them.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator
 
@@ -25,6 +25,8 @@ from spikeinterface_cloud.config.parsing import load_json
 #: the variables that may list several recordings
 LISTS = ("AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER")
 
+T = TypeVar("T")
+
 #: how a list begins; a name on S3 may begin with a bracket, too
 LIST = re.compile(r"\s*\[\s*[\"'\]]")
 
@@ -39,7 +41,7 @@ NOT_JOINED = {
 }
 
 
-def parse_list(value: object) -> object:
+def parse_list(value: T) -> T | str | list[str]:
     """Read a JSON list of texts; any other text is one, and so is a list of one.
 
     >>> parse_list('["raw/run1", "raw/run2"]'), parse_list("raw/run1"), parse_list('["raw/run1"]')
@@ -47,7 +49,7 @@ def parse_list(value: object) -> object:
     """
     if not isinstance(value, str) or not LIST.match(value):
         return value
-    texts = load_json(value)
+    texts: list[str] = load_json(value)
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise ValueError(
             f'{value!r} is not a list of recordings; write it like ["raw/run1", "raw/run2"]'

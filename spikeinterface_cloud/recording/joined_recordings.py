@@ -74,7 +74,6 @@ class JoinedPart:
             "started": None if self.started is None else self.started.isoformat(),
             "pause_s": None if before is None else pause_s(before, self),
             "drift_um": None,
-            "amplitude_ratio": None,
         }
 
 

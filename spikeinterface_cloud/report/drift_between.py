@@ -23,24 +23,16 @@ MOST_DRIFT_UM = 300.0
 MOST_OF_PROBE = 0.5
 
 #: with fewer peaks in one of the recordings, or less similar ones, nothing is said
-FEWEST_PEAKS = 200
+FEWEST_PEAKS = 100
 LEAST_CORRELATION = 0.5
 
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drift:
-    """What changed from one recording to the next."""
+def drift_between(sample: RecordingSample, durations_s: Sequence[float]) -> list[float | None]:
+    """Return how far spikes moved before each recording but the first, in µm; None: unknown.
 
-    #: positive: to larger depths
-    shift_um: float
-    #: of the median amplitudes of the later and the earlier recording
-    amplitude_ratio: float
-
-
-def drift_between(sample: RecordingSample, durations_s: Sequence[float]) -> list[Drift | None]:
-    """Return the drift before each recording but the first; None where it cannot be told.
+    Positive is to larger depths.
 
     Parameters
     ----------
@@ -54,37 +46,34 @@ def drift_between(sample: RecordingSample, durations_s: Sequence[float]) -> list
     recording = np.searchsorted(edges_s, peaks.time_s, side="right")
     span_um = float(np.ptp(contacts.y_um))
     largest_um = min(MOST_DRIFT_UM, MOST_OF_PROBE * span_um)
-    classes = _amplitude_classes(peaks.amplitude)
     margin_um = SMOOTHED_UM * 4
     edges_um = np.arange(
         contacts.y_um.min() - margin_um, contacts.y_um.max() + margin_um + BIN_UM, BIN_UM
     )
-    found: list[Drift | None] = []
+    found: list[float | None] = []
     for number in range(1, len(durations_s)):
         before, after = recording == number - 1, recording == number
         if min(before.sum(), after.sum()) < FEWEST_PEAKS:
             found.append(None)
             continue
         first, second = (
-            _histogram(peaks.depth_um[each], classes[each], edges_um) for each in (before, after)
+            _histogram(peaks.depth_um[each], peaks.amplitude[each], edges_um)
+            for each in (before, after)
         )
-        shift_um = _shift(first, second, round(largest_um / BIN_UM))
-        ratio = float(np.median(peaks.amplitude[after]) / np.median(peaks.amplitude[before]))
-        found.append(None if shift_um is None else Drift(shift_um=shift_um, amplitude_ratio=ratio))
+        found.append(_shift(first, second, round(largest_um / BIN_UM)))
     return found
 
 
-def _amplitude_classes(amplitude: Floats) -> npt.NDArray[np.int64]:
-    """Return the class of each peak, the same number of peaks in each."""
-    borders = np.quantile(amplitude, np.linspace(0, 1, N_AMPLITUDES + 1)[1:-1])
-    return np.searchsorted(borders, amplitude, side="right")
+def _histogram(depth_um: Floats, amplitude: Floats, edges_um: Floats) -> Floats:
+    """Return the smoothed number of peaks by amplitude and depth.
 
-
-def _histogram(depth_um: Floats, classes: npt.NDArray[np.int64], edges_um: Floats) -> Floats:
-    """Return the smoothed number of peaks by class of amplitude and depth."""
+    The classes of amplitude have the same number of peaks each, as all amplitudes may change.
+    """
     # imported here, as that takes half a second, which a job that is refused would wait for
     from scipy.ndimage import gaussian_filter1d
 
+    borders = np.quantile(amplitude, np.linspace(0, 1, N_AMPLITUDES + 1)[1:-1])
+    classes = np.searchsorted(borders, amplitude, side="right")
     counts = np.array(
         [np.histogram(depth_um[classes == each], edges_um)[0] for each in range(N_AMPLITUDES)],
         dtype="float64",
@@ -103,13 +92,15 @@ def _shift(first: Floats, second: Floats, most: int) -> float | None:
 
 
 def _correlation(first: Floats, second: Floats, lag: int) -> float:
-    """Return the correlation of what both histograms have in common after a shift."""
+    """Return the correlation of two histograms after a shift; what leaves the probe counts as 0."""
     n_bins = first.shape[1]
-    a = first[:, max(0, -lag) : n_bins - max(0, lag)]
-    b = second[:, max(0, lag) : n_bins - max(0, -lag)]
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a**2).sum() * (b**2).sum()))
-    return float((a * b).sum()) / size if size else 0.0
+    first, second = first - first.mean(), second - second.mean()
+    overlap = (
+        first[:, max(0, -lag) : n_bins - max(0, lag)]
+        * second[:, max(0, lag) : n_bins - max(0, -lag)]
+    )
+    size = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(overlap.sum()) / size if size else 0.0
 
 
 def with_drift(recording: Mapping[str, Any], sample: RecordingSample | None) -> dict[str, Any]:
@@ -120,21 +111,16 @@ def with_drift(recording: Mapping[str, Any], sample: RecordingSample | None) -> 
     notes = [*recording["notes"]]
     drifts = drift_between(sample, [each["duration_s"] for each in joined])
     for entry, drift in zip(joined[1:], drifts, strict=True):
-        if drift is not None:
-            entry["drift_um"] = drift.shift_um
-            entry["amplitude_ratio"] = drift.amplitude_ratio
+        entry["drift_um"] = drift
         notes.append(_describe(entry["number"], drift))
     return {**recording, "joined": joined, "notes": notes}
 
 
-def _describe(number: int, drift: Drift | None) -> str:
+def _describe(number: int, drift_um: float | None) -> str:
     between = f"from recording {number - 1} to recording {number}"
-    if drift is None:
+    if drift_um is None:
         return f"how far the probe moved {between} cannot be told from the peaks"
-    return (
-        f"spikes moved by about {drift.shift_um:+.0f} µm along the probe {between}, and their "
-        f"amplitudes changed by a factor of {drift.amplitude_ratio:.2f}"
-    )
+    return f"spikes moved by about {drift_um:+.0f} µm along the probe {between}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,7 +133,6 @@ class JoinedRow:
     duration: str
     pause: str
     drift: str
-    amplitudes: str
 
 
 def joined_rows(joined: Sequence[Mapping[str, Any]]) -> list[JoinedRow]:
@@ -160,7 +145,6 @@ def joined_rows(joined: Sequence[Mapping[str, Any]]) -> list[JoinedRow]:
             duration=format_seconds(each["duration_s"]),
             pause=_shown(each["pause_s"], index, _pause),
             drift=_shown(each["drift_um"], index, "{:+.0f}".format),
-            amplitudes=_shown(each["amplitude_ratio"], index, "{:.2f}".format),
         )
         for index, each in enumerate(joined)
     ]

@@ -74,10 +74,6 @@ class JoinedEntry(_Entry):
         description="how far spikes moved along the probe since the recording before it; null: "
         "unknown, or the first"
     )
-    amplitude_ratio: float | None = Field(
-        description="amplitudes of spikes relative to the recording before it; null: unknown, or "
-        "the first"
-    )
 
 
 class RecordingEntry(_Entry):

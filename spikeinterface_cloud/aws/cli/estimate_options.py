@@ -56,8 +56,9 @@ size_options = option_group(
     option(
         "--source",
         metavar="URL",
+        multiple=True,
         help="look up the size of s3://bucket/folder, dandi://dandi/000006@draft/a.nwb, or the "
-        "https:// URL of a DANDI blob",
+        "https:// URL of a DANDI blob; repeatable: recordings that are joined",
     ),
     option(
         "--size",

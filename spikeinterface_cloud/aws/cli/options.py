@@ -160,9 +160,10 @@ recording_options = option_group(
     option(
         "--source",
         metavar="URL",
+        multiple=True,
         help="the recording: s3://bucket/folder, dandi://dandi/000006@draft/a.nwb, or the "
-        "https:// URL of a DANDI asset  [variables: AWS_S3_BUCKET, AWS_S3_BUCKET_FOLDER, "
-        "DANDISET_S3_FILE_URL]",
+        "https:// URL of a DANDI asset; repeatable: recordings of one probe, joined in order  "
+        "[variables: AWS_S3_BUCKET, AWS_S3_BUCKET_FOLDER, DANDISET_S3_FILE_URL]",
     ),
     option(
         "--target",

@@ -47,7 +47,8 @@ class JobOptions:
 class SubmitOptions(ListOptions, JobOptions):
     """All options of `submit`, by parameter."""
 
-    source: str | None = None
+    #: several recordings are joined
+    source: tuple[str, ...] = ()
     session_url: str | None = None
     streams: str | None = None
     clock: str | None = None
@@ -80,7 +81,8 @@ class SubmitOptions(ListOptions, JobOptions):
 class EstimateOptions(ListOptions):
     """All options of `estimate`, by parameter."""
 
-    source: str | None = None
+    #: several recordings are joined
+    source: tuple[str, ...] = ()
     #: in bytes
     size: float | None = None
     #: in seconds

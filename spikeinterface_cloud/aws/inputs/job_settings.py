@@ -5,8 +5,9 @@ Options override the environment, which overrides the file. SettingsError has a 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from spikeinterface_cloud.aws.cli.options import FROM_FILE, VARIABLES, option_name
@@ -94,7 +95,7 @@ def _option_variables(options: SubmitOptions) -> dict[str, str]:
         if getattr(options, parameter)
     }
     if options.source:
-        variables |= source_variables(options.source)
+        variables |= joined_variables(options.source)
     if options.target:
         variables |= target_variables(options.target)
     known = [*variable_names(), *SYNONYMS]
@@ -108,6 +109,27 @@ def _option_variables(options: SubmitOptions) -> dict[str, str]:
             )
         variables[name] = text
     return variables
+
+
+def joined_variables(urls: Sequence[str]) -> dict[str, str]:
+    """Return the variables of one source, or of several recordings that are joined.
+
+    >>> joined_variables(["s3://lab-data/raw/run1", "s3://lab-data/raw/run2"])
+    {'AWS_S3_BUCKET': 'lab-data', 'AWS_S3_BUCKET_FOLDER': '["raw/run1", "raw/run2"]'}
+    """
+    each = [source_variables(url) for url in urls]
+    if len(each) == 1:
+        return each[0]
+    name = "AWS_S3_BUCKET_FOLDER" if "AWS_S3_BUCKET" in each[0] else "DANDISET_S3_FILE_URL"
+    places = {variables.get("AWS_S3_BUCKET", "DANDI") for variables in each}
+    if len(places) > 1:
+        raise SettingsError(
+            f"--source: recordings that are joined are in one bucket, or all on DANDI, and these "
+            f"are in {' and '.join(sorted(places))}; copy them to one (`aws s3 cp --recursive`)"
+        )
+    if any(name not in variables for variables in each):
+        raise SettingsError("--source: a whole bucket cannot be joined; name folders in it")
+    return each[0] | {name: json.dumps([variables[name] for variables in each])}
 
 
 def source_variables(url: str, option: str = "--source") -> dict[str, str]:

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import assert_never
 
 from spikeinterface_cloud.aws.cli.values import ListOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
-from spikeinterface_cloud.aws.inputs.job_settings import source_variables
+from spikeinterface_cloud.aws.inputs.job_settings import joined_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
+    JoinedRecordings,
+    Location,
     S3Location,
-    parse_dandi,
-    parse_s3,
 )
 from spikeinterface_cloud.config.settings import DandiAccess
+from spikeinterface_cloud.config.sources import parse_list, parse_source
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
 from spikeinterface_cloud.recording.formats.spikeglx import without_uuid
 from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
@@ -48,13 +48,14 @@ class FoundSize:
 
 
 def find_sizes(
-    source: str | None, lists: ListOptions, environ: Mapping[str, str], session: AwsSession
+    sources: Sequence[str], lists: ListOptions, environ: Mapping[str, str], session: AwsSession
 ) -> tuple[tuple[FoundSize, ...], tuple[str, ...]]:
     """Return the size of `--source`, or of everything that an option lists, and notes."""
     dandi = DandiAccess.from_env(environ)
     finder = SizeFinder(session, dandi)
-    if source:
-        return (finder.find(source_variables(source), source),), tuple(finder.notes)
+    if sources:
+        found_size = finder.find(joined_variables(sources), ", ".join(sources))
+        return (found_size,), tuple(finder.notes)
     listing = listed_recordings(lists, session, dandi, None)
     if any("SORTERS" in each.variables for each in listing.recordings):
         finder.notes.append("the list names sorters of its own: --sorters is estimated instead")
@@ -71,6 +72,18 @@ def _first_of(notes: list[str]) -> list[str]:
     """Return the first notes, and the number of the others."""
     more = f", and of {len(notes) - SHOWN:,} more" if len(notes) > SHOWN else ""
     return [*notes[: SHOWN - 1], f"{notes[SHOWN - 1]}{more}"] if len(notes) >= SHOWN else notes
+
+
+def _together(found: Sequence[FoundSize], label: str) -> FoundSize:
+    """Return the size of recordings that are joined."""
+    samples = [each.samples for each in found if each.samples is not None]
+    n_frames = sum(each.n_frames for each in samples)
+    return replace(
+        found[0],
+        label=label,
+        size_bytes=sum(each.size_bytes for each in found),
+        samples=replace(samples[0], n_frames=n_frames) if len(samples) == len(found) else None,
+    )
 
 
 class SizeFinder:
@@ -95,17 +108,20 @@ class SizeFinder:
 
     def find(self, variables: Mapping[str, str], label: str) -> FoundSize:
         """Return the size of the source that a job's variables name."""
-        url = variables.get("DANDISET_S3_FILE_URL")
-        if url is None and "AWS_S3_BUCKET" not in variables:
+        names = ("AWS_S3_BUCKET", "AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL")
+        bucket, folder, url = (variables.get(name) for name in names)
+        if url is None and bucket is None:
             raise SettingsError("no source on S3 or DANDI, so that its size cannot be looked up")
         try:
-            source = (
-                parse_dandi(url)
-                if url is not None
-                else parse_s3(variables["AWS_S3_BUCKET"], variables.get("AWS_S3_BUCKET_FOLDER"))
-            )
+            folders, urls = parse_list(folder), parse_list(url)
+            source = parse_source(None if url else bucket, folders, urls, None)
         except ValueError as error:
             raise SettingsError(str(error)) from error
+        if not isinstance(source, JoinedRecordings):
+            return self._find_one(source, label)
+        return _together([self._find_one(each, str(each)) for each in source.locations], label)
+
+    def _find_one(self, source: Location, label: str) -> FoundSize:
         match source:
             case S3Location():
                 return self._on_s3(source, label)
@@ -113,8 +129,8 @@ class SizeFinder:
                 return self._of_blob(source, label)
             case DandiAsset():
                 return self._of_asset(source, label)
-            case _ as unreachable:
-                assert_never(unreachable)
+            case _:
+                raise SettingsError(f"the size of {source} cannot be looked up")
 
     def _find_listed(self, recording: ListedRecording) -> FoundSize | CloudJobError:
         label, size_bytes = recording.label, recording.size_bytes

@@ -126,6 +126,11 @@ def test_same_job_is_returned_and_not_submitted_again(aws: AwsServer) -> None:
     assert len(aws.named("submitjob")) == 1
 
 
+def test_several_sources_are_joined(aws: AwsServer) -> None:
+    job(source=["s3://lab-data/raw/run2", "s3://lab-data/raw/run1"])
+    assert environment_of(aws)["AWS_S3_BUCKET_FOLDER"] == '["raw/run2", "raw/run1"]'
+
+
 def test_job_waits_for_earlier_ones(aws: AwsServer) -> None:
     first = job()
     job(depends_on=[first, first.job_id])

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spikeinterface.core import BaseRecording
+from spikeinterface.core import BaseRecording, NumpyRecording
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FetchedSource
 from tests.support.joined import DURATIONS, FIRST_SAMPLES, add_to_header, write_runs
 from tests.support.nwb_files import write_nwb
-from tests.support.recordings import quantize, simulate, write_binary_folder
+from tests.support.recordings import AP_GAIN_UV, quantize, simulate, write_binary_folder
 from tests.support.sources import refusal
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:The extractor is not serializable to file"),
+]
 
 
 def opened(
@@ -122,9 +125,13 @@ def changed_recording(name: str) -> BaseRecording:
         case "contacts":
             probe = recording.get_probe()
             probe.move([0.0, 500.0])
-            recording = recording.set_probe(probe)
+            recording.set_probe(probe)
         case "probe":
-            recording.delete_property("contact_vector")
+            recording = NumpyRecording(
+                [recording.get_traces()], 30_000.0, channel_ids=recording.channel_ids
+            )
+            recording.set_channel_gains(AP_GAIN_UV)
+            recording.set_channel_offsets(0.0)
         case "names":
             recording = recording.rename_channels([f"CH{n}" for n in range(16)])
         case "rate":

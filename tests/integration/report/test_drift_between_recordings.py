@@ -18,7 +18,10 @@ from spikeinterface_cloud.report.sample import RecordingSample, take_sample
 from tests.support.recordings import neuropixels_probe, simulate
 from tests.support.reports import contacts_of, sample_of
 
-pytestmark = pytest.mark.integration
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.filterwarnings("ignore:The extractor is not serializable to file"),
+]
 
 #: two rows of contacts
 ROW_CHANNELS, ROW_UM = 4, 40.0
@@ -42,7 +45,8 @@ def on_contacts(
     recording = si.NumpyRecording([scaled], wide.sampling_frequency)
     recording.set_channel_gains(wide.get_channel_gains()[0])
     recording.set_channel_offsets(0.0)
-    return recording.set_probe(neuropixels_probe(N_CHANNELS))
+    recording.set_probe(neuropixels_probe(N_CHANNELS))
+    return recording
 
 
 def sampled(
@@ -66,14 +70,9 @@ def test_planted_shifts_are_found(
     ]
     sample = sampled(recordings, tmp_path_factory)
     down, up, none = drift_between(sample, [12.0] * 4)
-    assert down is not None
-    assert up is not None
-    assert none is not None
-    assert down.shift_um == pytest.approx(-ROW_UM, abs=6.0)
-    assert up.shift_um == pytest.approx(ROW_UM, abs=6.0)
-    assert none.shift_um == pytest.approx(0.0, abs=4.0)
-    assert none.amplitude_ratio == pytest.approx(1.0, abs=0.1)
-    assert down.amplitude_ratio < 0.95
+    assert down == pytest.approx(-ROW_UM, abs=6.0)
+    assert up == pytest.approx(ROW_UM, abs=6.0)
+    assert none == pytest.approx(0.0, abs=4.0)
 
 
 def with_peaks(depth_um: np.ndarray, time_s: np.ndarray) -> RecordingSample:
@@ -114,20 +113,27 @@ def test_drift_is_added_to_the_record_with_a_note() -> None:
         "started": "2024-05-01T10:00:00",
         "pause_s": None,
         "drift_um": None,
-        "amplitude_ratio": None,
     }
     joined = [{**entry, "number": 1}, {**entry, "number": 2, "pause_s": 7200.0}]
     rng = np.random.default_rng(1)
-    neurons = np.linspace(60, 300, 9)
+    neurons = np.array([60.0, 75.0, 110.0, 160.0, 175.0, 230.0, 240.0, 250.0, 300.0])
     depth_um = rng.normal(np.repeat(neurons, 200), 8.0)
     time_s = np.r_[np.full(1800, 1.0), np.full(1800, 11.0)]
     sample = with_peaks(np.r_[depth_um, depth_um + 20], time_s)
     before = {"n_channels": 16, "notes": ["one"], "joined": joined}
     after = with_drift(before, sample)
-    assert after["joined"][1]["drift_um"] == 20.0
+    drift_um = after["joined"][1]["drift_um"]
+    assert drift_um == pytest.approx(20.0, abs=4.0)
     assert after["joined"][0] == joined[0]
     assert after["notes"][0] == "one"
-    assert "spikes moved by about +20 µm along the probe from recording 1" in after["notes"][1]
+    assert (
+        f"spikes moved by about {drift_um:+.0f} µm along the probe from recording 1"
+        in after["notes"][1]
+    )
     [_, row] = joined_rows(after["joined"])
-    assert (row.drift, row.pause, row.started) == ("+20", "2h00m", "2024-05-01 10:00:00")
+    assert (row.drift, row.pause, row.started) == (
+        f"{drift_um:+.0f}",
+        "2h00m",
+        "2024-05-01 10:00:00",
+    )
     assert with_drift({"notes": [], "joined": []}, sample) == {"notes": [], "joined": []}

@@ -22,6 +22,8 @@ GIVEN = {**SOURCE, **TARGET, "sorters": "kilosort4"}
 
 def given(env_file: Any = None, **options: Any) -> SubmitOptions:
     """Options; a file's variables are in the environment by then as well."""
+    if isinstance(options.get("source"), str):
+        options["source"] = (options["source"],)
     return SubmitOptions(env_file=env_file or {}, **options)
 
 
@@ -129,6 +131,29 @@ def test_local_source_is_refused(url: str) -> None:
     assert "is not on S3 or DANDI" in message
     assert "aws s3 cp" in message
     assert "python run_script.py" in message
+
+
+def test_several_sources_are_joined_in_order() -> None:
+    folders = ("s3://lab-data/raw/run2/", "s3://lab-data/raw/run1")
+    settings = resolve_settings(given(**GIVEN | {"source": folders}), {})
+    assert settings.to_env()["AWS_S3_BUCKET_FOLDER"] == '["raw/run2", "raw/run1"]'
+    assert str(settings.source) == "s3://lab-data/raw/run2, s3://lab-data/raw/run1"
+    assets = tuple(f"dandi://dandi/000006@draft/sub-1/{name}.nwb" for name in "ab")
+    settings = resolve_settings(given(**TARGET, source=assets, sorters="kilosort4"), {})
+    assert str(settings.source) == ", ".join(assets)
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("s3://other/raw/run2", "these are in lab-data and other"),
+        ("dandi://dandi/000006@draft/sub-1/a.nwb", "these are in DANDI and lab-data"),
+        ("s3://lab-data", "a whole bucket cannot be joined; name folders in it"),
+        ("s3://lab-data/raw/session1/", "lists raw/session1 twice; name each recording once"),
+    ],
+)
+def test_sources_that_cannot_be_joined_are_refused(other: str, words: str) -> None:
+    assert words in refused(**GIVEN | {"source": (SOURCE["source"], other)})
 
 
 def test_source_folder_in_environment_is_refused() -> None:

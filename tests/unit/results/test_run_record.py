@@ -171,7 +171,7 @@ def test_schema_has_every_field_that_is_written(entry: type[BaseModel], source: 
 
 def test_schema_has_every_figure_of_the_recording_and_the_machine() -> None:
     facts = {field.name for field in dataclasses.fields(RecordingSummary)}
-    assert set(RecordingEntry.model_fields) == facts | {"notes"}
+    assert set(RecordingEntry.model_fields) == facts | {"notes", "joined"}
     assert set(MachineEntry.model_fields) == set(describe_machine())
 
 
