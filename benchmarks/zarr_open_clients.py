@@ -21,6 +21,10 @@ N_FRAMES = 30_000
 def open_by_ours(url: str, path: str, folder: Path) -> Callable[[], Any]:
     """Return what a job does that wants the first frames of a store."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    import zarr.storage
+
+    zarr.storage.normalize_store_arg(folder)  # it imports fsspec
+
     from spikeinterface_cloud.config.locations import parse_s3
     from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
     from spikeinterface_cloud.recording.open import open_source

@@ -45,7 +45,11 @@ from spikeinterface_cloud.recording.joined_headers import (
     check_remote_headers,
 )
 from spikeinterface_cloud.recording.probe_file import read_probe_file
-from spikeinterface_cloud.recording.zarr_source import choose_zarr_files
+from spikeinterface_cloud.recording.zarr_source import (
+    choose_zarr_files,
+    look_up_chunks,
+    objects_without_chunks,
+)
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.storage.archived import check_restored
 from spikeinterface_cloud.storage.download import download
@@ -53,6 +57,7 @@ from spikeinterface_cloud.storage.hdf5_signature import check_remote_hdf5
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_file, s3_files
 from spikeinterface_cloud.storage.session import Storage
 from spikeinterface_cloud.storage.small_objects import read_files
+from spikeinterface_cloud.storage.stored_object import StoredObject
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +207,7 @@ def _find_joined(
 
 
 def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) -> FoundSource:
-    objects = storage.list_objects(location)
+    objects = _list_objects(location, request, storage)
     files = s3_files(storage, objects, location)
     is_named = [stored.location for stored in objects] == [location]
     folder = location
@@ -216,8 +221,8 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
     check_restored(storage, [stored for stored in objects if str(stored.location) in needed])
     reader = _reader(request)
     if reader is not None and _is_zarr(reader, [file.name for file in chosen]):
-        kwargs = request.read_recording_kwargs
-        chosen = choose_zarr_files(reader, chosen, kwargs, request.n_frames)
+        kwargs, look_up = request.read_recording_kwargs, partial(look_up_chunks, storage, location)
+        chosen = choose_zarr_files(reader, chosen, kwargs, request.n_frames, look_up)
     if reader is not None and reader.name == "cbin_ibl":
         samples, index_file, _ = chosen
         index = parse_index(index_file.name, read_files([index_file])[0])
@@ -235,6 +240,18 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         stream=stream,
         provenance=_describe(location, chosen),
     )
+
+
+def _list_objects(
+    location: S3Location, request: SourceRequest, storage: Storage
+) -> list[StoredObject]:
+    """Return the objects of the source, but of a Zarr's first frames only some chunks."""
+    reader = _reader(request)
+    if request.n_frames is not None and reader is not None and reader.reads_zarr:
+        objects = objects_without_chunks(storage, location)
+        if objects:
+            return objects
+    return storage.list_objects(location)
 
 
 def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) -> FoundSource:

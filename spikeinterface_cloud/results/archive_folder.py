@@ -23,8 +23,8 @@ from spikeinterface_cloud.results.recorded_file import RecordedFile, sha256_of
 from spikeinterface_cloud.results.run_schema import ArchiveEntry
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.host import usable_cpus
-from spikeinterface_cloud.storage.s3 import StoredObject
 from spikeinterface_cloud.storage.session import Storage
+from spikeinterface_cloud.storage.stored_object import StoredObject
 from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from spikeinterface_cloud.results.recorded_file import RecordedFile, sha256_of
 from spikeinterface_cloud.results.run_record import json_of
 from spikeinterface_cloud.results.run_schema import ExportEntry, SorterEntry
 from spikeinterface_cloud.runtime.disk import room_for_results
-from spikeinterface_cloud.storage.s3 import StoredObject
+from spikeinterface_cloud.storage.stored_object import StoredObject
 
 #: seconds, spikes and bytes beyond it are no figures of a run
 MAX_FIGURE = 2**53

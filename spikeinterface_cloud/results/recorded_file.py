@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from spikeinterface_cloud.storage.digests import Digest, digest_of_file
-from spikeinterface_cloud.storage.s3 import StoredObject
+from spikeinterface_cloud.storage.stored_object import StoredObject
 
 
 class RecordedFile(BaseModel):

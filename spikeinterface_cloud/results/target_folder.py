@@ -24,8 +24,8 @@ from spikeinterface_cloud.results.layout import COMPLETED, FOR_PEOPLE, is_manage
 from spikeinterface_cloud.runtime.disk import NoRoom
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.remote_file import s3_files
-from spikeinterface_cloud.storage.s3 import StoredObject
 from spikeinterface_cloud.storage.session import Storage
+from spikeinterface_cloud.storage.stored_object import StoredObject
 from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.storage.s3 import PARALLEL_REQUESTS
 
 if TYPE_CHECKING:
-    from spikeinterface_cloud.storage.s3 import S3Objects, StoredObject
+    from spikeinterface_cloud.storage.s3 import S3Objects
+    from spikeinterface_cloud.storage.stored_object import StoredObject
 
 
 def check_restored(storage: S3Objects, objects: Sequence[StoredObject]) -> None:

@@ -19,8 +19,8 @@ from spikeinterface_cloud.storage.timeouts import NetworkTimeouts, client_option
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-    from spikeinterface_cloud.storage.s3 import StoredObject
     from spikeinterface_cloud.storage.session import Storage
+    from spikeinterface_cloud.storage.stored_object import StoredObject
 
 #: what a file is called beside its final name until it is complete and verified, and the record of
 #: what is in it

@@ -10,8 +10,6 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +25,11 @@ from spikeinterface_cloud.storage.digests import (
     etag_digest,
     number_of_parts,
     plain_etag,
+)
+from spikeinterface_cloud.storage.stored_object import (
+    StoredObject,
+    as_stored,
+    objects_in,
 )
 
 if TYPE_CHECKING:
@@ -45,29 +48,6 @@ NO_CONDITIONS = frozenset({"501", "NotImplemented"})
 
 #: Objects whose ETag is not a digest, by the encryption that S3 states in their headers.
 KEYED_ENCRYPTION = frozenset({"aws:kms", "aws:kms:dsse"})
-
-
-#: the storage classes that nobody can read at once
-ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredObject:
-    """One object as S3 lists it."""
-
-    location: S3Location
-    size_bytes: int
-    #: without quotes
-    etag: str | None
-    modified: datetime
-    storage_class: str = "STANDARD"
-    #: of an archived object that was looked up by itself: how far its restore is
-    restore: str = ""
-
-    @property
-    def is_archived(self) -> bool:
-        """Whether it has to be restored before it can be read, if it has not been yet."""
-        return self.storage_class in ARCHIVES
 
 
 class ObjectDiffers(Exception):
@@ -143,28 +123,47 @@ class S3Objects:
             found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
         return {each.removeprefix(prefix).rstrip("/") for each in found}
 
+    def objects_after(
+        self, folder: S3Location, name: str, n_objects: int
+    ) -> tuple[list[StoredObject], bool]:
+        """Return objects inside `folder` in the order of their names, by one request.
+
+        Those after `name`, a path inside it, which need not exist; and whether there are more.
+        """
+        prefix = f"{folder.key}/" if folder.key else ""
+        with self._translate_errors("list", folder, SourceError):
+            page = self._client.list_objects_v2(
+                Bucket=folder.bucket,
+                Prefix=prefix,
+                StartAfter=prefix + name,
+                MaxKeys=n_objects,
+            )
+        return list(objects_in(folder.bucket, page)), page["IsTruncated"]
+
     def head(self, location: S3Location) -> StoredObject:
         """Return what S3 states of one object."""
-        head = self._head(location)
-        return StoredObject(
-            location=location,
-            size_bytes=int(head["ContentLength"]),
-            etag=plain_etag(head.get("ETag")),
-            modified=head["LastModified"],
-            storage_class=head.get("StorageClass", "STANDARD"),
-            restore=head.get("Restore", ""),
-        )
+        return as_stored(location, self._head(location))
+
+    def head_if_exists(self, location: S3Location) -> StoredObject | None:
+        """Return what S3 states of one object; None where there is none, as of a folder."""
+        with self._translate_errors("look up", location, SourceError):
+            try:
+                head = self._client.head_object(Bucket=location.bucket, Key=location.key)
+            except ClientError as error:
+                if error_code(error) in NO_OBJECT.codes:
+                    return None
+                raise
+        return as_stored(location, head)
 
     def object_exists(self, location: S3Location) -> bool:
         """Return whether there is an object; a folder is none."""
-        with self._translate_errors("look up", location, SourceError):
-            try:
-                self._client.head_object(Bucket=location.bucket, Key=location.key)
-            except ClientError as error:
-                if error_code(error) in NO_OBJECT.codes:
-                    return False
-                raise
-        return True
+        return self.head_if_exists(location) is not None
+
+    def heads(self, locations: Sequence[S3Location]) -> list[StoredObject]:
+        """Return what S3 states of many objects, in order, without those that do not exist."""
+        with ThreadPoolExecutor(PARALLEL_REQUESTS) as threads:
+            heads = list(threads.map(self.head_if_exists, locations))
+        return [head for head in heads if head is not None]
 
     def read_object(self, location: S3Location) -> bytes:
         """Return the whole of a small object."""
@@ -328,16 +327,7 @@ class S3Objects:
         paginator = self._client.get_paginator("list_objects_v2")
         with self._translate_errors("list", folder, SourceError):
             for page in islice(paginator.paginate(Bucket=folder.bucket, Prefix=prefix), pages):
-                for entry in page.get("Contents", []):
-                    if entry["Key"].endswith("/") and entry["Size"] == 0:
-                        continue  # what consoles leave behind to show a folder
-                    yield StoredObject(
-                        location=S3Location(bucket=folder.bucket, key=entry["Key"]),
-                        size_bytes=int(entry["Size"]),
-                        etag=plain_etag(entry.get("ETag")),
-                        modified=entry["LastModified"],
-                        storage_class=entry.get("StorageClass", "STANDARD"),
-                    )
+                yield from objects_in(folder.bucket, page)
 
     def _put(self, location: S3Location, body: bytes, **options: Any) -> str:
         """Write an object; its new ETag, if the server states it. Raises botocore's errors."""

@@ -13,7 +13,8 @@ from spikeinterface_cloud.config.locations import S3Location, is_path, parse_s3
 from spikeinterface_cloud.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
-    from spikeinterface_cloud.storage.s3 import S3Objects, StoredObject
+    from spikeinterface_cloud.storage.s3 import S3Objects
+    from spikeinterface_cloud.storage.stored_object import StoredObject
 
 #: every folder
 DEFAULT_PATTERN = "*/"

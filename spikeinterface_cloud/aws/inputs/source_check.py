@@ -30,7 +30,8 @@ from spikeinterface_cloud.storage.thread_pool import Threads
 if TYPE_CHECKING:
     from spikeinterface_cloud.aws.session import AwsSession
     from spikeinterface_cloud.config.settings import DandiAccess, JobSettings
-    from spikeinterface_cloud.storage.s3 import S3Objects, StoredObject
+    from spikeinterface_cloud.storage.s3 import S3Objects
+    from spikeinterface_cloud.storage.stored_object import StoredObject
 
 Looked = S3Location | DandiAsset
 

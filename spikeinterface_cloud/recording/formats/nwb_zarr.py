@@ -24,7 +24,6 @@ from spikeinterface_cloud.recording.formats.zarr_metadata import (
     COPY_AGAIN,
     ReadFile,
     ZarrArray,
-    check_chunks_exist,
     metadata_files,
     readable_arrays,
 )
@@ -125,7 +124,7 @@ def needed_arrays(
     Raises
     ------
     RecordingError
-        if the store cannot be read, or a chunk of these arrays is missing
+        if the store cannot be read
     SettingsError
         if several series could be the recording
     """
@@ -146,13 +145,11 @@ def needed_arrays(
             f"{root.name or 'the folder'} cannot be read as NWB ({one_line(error)}); {COPY_AGAIN}"
         ) from error
     chosen = choose_stream(series, requested_stream(kwargs))
-    needed = {
+    return {
         path: array.first_rows(n_rows)
         for path, array in arrays.items()
         if (n_rows := _needed_rows(path.relative_to(root), chosen, series, n_frames))
     }
-    check_chunks_exist(needed, names)
-    return needed
 
 
 def _needed_rows(

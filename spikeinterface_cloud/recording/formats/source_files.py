@@ -17,7 +17,7 @@ from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_t
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
 from spikeinterface_cloud.recording.formats.spikeglx import parse_name
 from spikeinterface_cloud.recording.formats.streams import needed_files
-from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA
+from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, check_chunks_exist
 
 P = TypeVar("P", bound=PurePath)
 
@@ -61,9 +61,12 @@ def _check_zarr(
         return (folder / name).read_bytes()
 
     if reader.reads_zarr:
-        zarr_stores.needed_arrays(reader.name, names, read, kwargs, n_frames)
+        arrays = zarr_stores.needed_arrays(reader.name, names, read, kwargs, n_frames)
     elif reader.name == "nwb":
-        nwb_zarr.needed_arrays(names, read, kwargs, n_frames)
+        arrays = nwb_zarr.needed_arrays(names, read, kwargs, n_frames)
+    else:
+        return
+    check_chunks_exist(arrays, names)
 
 
 def list_files(folder: Path) -> list[PurePosixPath]:

@@ -13,7 +13,6 @@ from spikeinterface_cloud.recording.formats.zarr_metadata import (
     ReadFile,
     ZarrArray,
     arrays_without_pickles,
-    check_chunks_exist,
 )
 from spikeinterface_cloud.recording.messages import list_first
 
@@ -104,14 +103,13 @@ def needed_arrays(
     Raises
     ------
     RecordingError
-        if the store cannot be read, or a chunk of these arrays is missing
+        if the store cannot be read
     """
     arrays = arrays_without_pickles(names, read)
     _check_plain_array(data_type, arrays, kwargs)
-    if n_frames is not None:
-        arrays = {path: _first(data_type, path, each, n_frames) for path, each in arrays.items()}
-    check_chunks_exist(arrays, names)
-    return arrays
+    if n_frames is None:
+        return arrays
+    return {path: _first(data_type, path, each, n_frames) for path, each in arrays.items()}
 
 
 def _first(data_type: str, path: PurePosixPath, array: ZarrArray, n_frames: int) -> ZarrArray:

@@ -64,8 +64,7 @@ def write(folder: Path, kind: str, simulated: BaseRecording) -> Path:
     elif kind == "nwb":
         write_nwb(path, simulated, NwbLayout(timestamps=TIMES, with_lfp=True))
     else:
-        array = zarr.open(str(path), mode="w", shape=(75000, 8), chunks=(CHUNK, 8), dtype="int16")
-        array[:] = simulated.get_traces()
+        zarr.save_array(str(path), simulated.get_traces(), chunks=(CHUNK, 8))
         write_probeinterface(folder / "probe.json", simulated.get_probegroup())
     return path
 
@@ -135,6 +134,38 @@ def test_only_their_chunks_are_fetched_and_give_the_first_frames_of_the_whole(
     np.testing.assert_array_equal(first.get_times(), whole.get_times())
     if kind != "zarr_array":
         np.testing.assert_allclose(first.get_times(), TIMES[:N_FRAMES], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["zarr", "zarr_array"])
+def test_many_chunks_are_not_listed(
+    tmp_path: Path,
+    bucket: str,
+    moto_s3: S3Server,
+    proxy: FaultProxy,
+    simulated: BaseRecording,
+    kind: str,
+) -> None:
+    path = write(tmp_path, kind, simulated)
+    array = path if kind == "zarr_array" else path / "traces_seg0"
+    zarr.save_array(str(array), simulated.get_traces(), chunks=(250, 8))  # 300 chunks
+    for name in ("a", "z"):  # one before the recording, one after it, in the order of names
+        (path / f"{name}.txt").write_text("a note")
+    upload_folder(moto_s3.client, path, bucket, f"raw/{path.name}")
+    if kind == "zarr_array":
+        moto_s3.client.upload_file(str(tmp_path / "probe.json"), bucket, "raw/probe.json")
+    proxy.clear()
+    fetched, request = find_and_fetch(
+        bucket, kind, access_to(proxy.url), tmp_path / "first", N_FRAMES
+    )
+    listings = [each.path for each in proxy.counts.requests if "list-type" in each.path]
+    assert len(listings) <= 3
+    assert all("max-keys=200" in each for each in listings)
+    first = open_source(fetched, kind, request.read_recording_kwargs, N_FRAMES).recording
+    np.testing.assert_array_equal(first.get_traces(), simulated.get_traces(end_frame=N_FRAMES))
+    samples = samples_in(tmp_path / "first")
+    assert {each for each in samples if not each.startswith("times")} == {
+        f"{'array' if kind == 'zarr_array' else 'traces_seg0'}/{n}.0" for n in range(124)
+    }
 
 
 def test_a_missing_chunk_is_refused_only_if_it_holds_wanted_frames(

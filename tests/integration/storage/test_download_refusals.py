@@ -18,8 +18,8 @@ from spikeinterface_cloud.errors import (
 )
 from spikeinterface_cloud.storage.download import download
 from spikeinterface_cloud.storage.remote_file import RemoteFile, s3_files
-from spikeinterface_cloud.storage.s3 import StoredObject
 from spikeinterface_cloud.storage.session import Storage
+from spikeinterface_cloud.storage.stored_object import StoredObject
 from tests.support.fault_proxy import FaultProxy, Request
 from tests.support.servers import S3Server
 from tests.support.transfers import LARGE, MIB, RANGE, fetch, put
