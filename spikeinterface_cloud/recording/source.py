@@ -3,7 +3,6 @@
 Everything that can be checked by names and sizes is checked before the first byte is fetched.
 """
 
-import hashlib
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from spikeinterface_cloud.config.locations import (
     parse_s3,
 )
 from spikeinterface_cloud.config.settings import AwsSettings, DandiAccess
-from spikeinterface_cloud.dandi.archive_assets import ArchiveAsset, ArchiveZarr
+from spikeinterface_cloud.dandi.archive_assets import ArchiveZarr
 from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_url
 from spikeinterface_cloud.dandi.zarr_entries import remote_files
 from spikeinterface_cloud.errors import SettingsError, SourceError
@@ -45,6 +44,7 @@ from spikeinterface_cloud.recording.joined_headers import (
     check_remote_headers,
 )
 from spikeinterface_cloud.recording.probe_file import read_probe_file
+from spikeinterface_cloud.recording.provenance import describe, describe_asset
 from spikeinterface_cloud.recording.zarr_source import (
     choose_zarr_files,
     look_up_chunks,
@@ -238,7 +238,7 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         files=chosen,
         probe=probe,
         stream=stream,
-        provenance=_describe(location, chosen),
+        provenance=describe(location, chosen),
     )
 
 
@@ -272,7 +272,7 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
         stream=partial(storage.presigned_url, blob, STREAMING_S)
         if request.n_frames is not None
         else None,
-        provenance=_describe(location, [file]),
+        provenance=describe(location, [file]),
     )
 
 
@@ -286,7 +286,7 @@ def _find_asset(location: DandiAsset, request: SourceRequest, access: DandiAcces
         location=location,
         files=[file],
         stream=partial(streaming_url, asset) if request.n_frames is not None else None,
-        provenance=_describe_asset(location, asset, [file]) | {"dandi_etag": asset.dandi_etag},
+        provenance=describe_asset(location, asset, [file]) | {"dandi_etag": asset.dandi_etag},
     )
 
 
@@ -299,21 +299,8 @@ def _find_zarr(location: DandiAsset, asset: ArchiveZarr, request: SourceRequest)
     return FoundSource(
         location=location,
         files=files,
-        provenance=_describe_asset(location, asset, files) | checksum,
+        provenance=describe_asset(location, asset, files) | checksum,
     )
-
-
-def _describe_asset(
-    location: DandiAsset, asset: ArchiveAsset, files: Sequence[RemoteFile]
-) -> dict[str, Any]:
-    return {
-        **_describe(location, files),
-        "instance": asset.instance,
-        "dandiset": asset.dandiset,
-        "version": asset.version,
-        "path": asset.path,
-        "asset": asset.identifier,
-    }
 
 
 def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
@@ -398,19 +385,3 @@ def _probe_at(location: S3Location, storage: Storage) -> RemoteFile:
     stored = storage.head(location)
     check_restored(storage, [stored])
     return s3_file(storage, stored, PurePosixPath("probe.json"))
-
-
-def _describe(location: Source, files: Sequence[RemoteFile]) -> dict[str, Any]:
-    """Identify the bytes of a source by a digest of the names, sizes and ETags of its files."""
-    contents = "\n".join(f"{file.name} {file.size_bytes} {_identity(file)}" for file in files)
-    return {
-        "location": str(location),
-        "n_files": len(files),
-        "size_bytes": sum(file.size_bytes for file in files),
-        "etag": _identity(files[0]) if len(files) == 1 else None,
-        "sha256_of_listing": hashlib.sha256(contents.encode()).hexdigest(),
-    }
-
-
-def _identity(file: RemoteFile) -> str | None:
-    return file.etag or (file.digest.value if file.digest else None)
