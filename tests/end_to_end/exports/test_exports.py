@@ -13,6 +13,7 @@ from pynwb import NWBHDF5IO
 from tests.end_to_end.conftest import Simulated
 from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
 from tests.support.job import (
+    INTERPRETED,
     TIMEOUT_S,
     Job,
     assert_refused,
@@ -52,6 +53,7 @@ def dandi(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Ite
 def variables(dandi: DandiStandIn, target: str, key: str = OWNER_KEY) -> dict[str, str]:
     [source] = [asset for asset in dandi.assets if asset.dandiset == SOURCE]
     return {
+        **INTERPRETED,
         **dandi.variables(source),
         "EXPORTS": "nwb,phy",
         "TARGET_DANDISET": f"{dandi.api_url}/dandisets/{target}/",
@@ -64,7 +66,12 @@ def uploaded(
     tmp_path_factory: pytest.TempPathFactory, rclone_s3: S3Server, dandi: DandiStandIn
 ) -> Job:
     rclone_s3.client.create_bucket(Bucket=BUCKET)
-    target = {"TARGET_AWS_S3_BUCKET": BUCKET, "SORTERS": ",".join(SORTERS), "ARCHIVE": "zarr"}
+    target = {
+        "TARGET_AWS_S3_BUCKET": BUCKET,
+        "SORTERS": ",".join(SORTERS),
+        "ARCHIVE": "zarr",
+        "N_JOBS": "2",  # workers write the archive, and compare it with the recording
+    }
     settings = variables(dandi, TARGET) | s3_access(rclone_s3.url) | target
     return run_job(tmp_path_factory.mktemp("job"), settings)
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.fault_proxy import FaultProxy, Request, is_write
-from tests.support.job import Job, s3_access, start_job, wait_for_log
+from tests.support.job import INTERPRETED, Job, s3_access, start_job, wait_for_log
 from tests.support.metadata_stand_in import metadata_stand_in
 from tests.support.recordings import write_binary_folder
 from tests.support.servers import S3Server
@@ -44,13 +44,17 @@ def source(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Pa
 
 
 def variables(source: Path, url: str, bucket: str, sorters: str) -> dict[str, str]:
-    return s3_access(url) | {
-        "SOURCE_FOLDER": str(source),
-        "DATA_TYPE": "binary",
-        "SORTERS": sorters,
-        "TARGET_AWS_S3_BUCKET": bucket,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    return (
+        INTERPRETED
+        | s3_access(url)
+        | {
+            "SOURCE_FOLDER": str(source),
+            "DATA_TYPE": "binary",
+            "SORTERS": sorters,
+            "TARGET_AWS_S3_BUCKET": bucket,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+    )
 
 
 def record_at(server: S3Server, bucket: str) -> dict[str, Any]:
