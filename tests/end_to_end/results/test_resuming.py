@@ -16,6 +16,7 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
+    INTERPRETED,
     LOG_PREFIX,
     Job,
     assert_refused,
@@ -56,6 +57,7 @@ class Attempts:
         self.folder = folder
         self.identifier = str(uuid.uuid4())
         self.variables = {
+            **INTERPRETED,
             **variables,
             "RUN_IDENTIFIER": self.identifier,
             "AWS_BATCH_JOB_ID": self.identifier,
@@ -270,7 +272,11 @@ def test_job_without_a_target_resumes_from_the_results_folder(tmp_path: Path, so
 
 
 def test_another_job_replaces_the_results_with_overwrite_only(tmp_path: Path, source: Path) -> None:
-    first = {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
+    first = INTERPRETED | {
+        "SOURCE_FOLDER": str(source),
+        "DATA_TYPE": "binary",
+        "SORTERS": "simple",
+    }
     assert_succeeded(run_job(tmp_path, first))
     (tmp_path / "results" / "simple" / "my_notes.txt").write_text("mine")
     before = contents(tmp_path / "results")
@@ -305,13 +311,17 @@ def test_second_job_at_a_locked_target_is_refused(
     """The second one leaves everything to the first."""
     bucket = f"shared-{uuid.uuid4()}"
     moto_s3.client.create_bucket(Bucket=bucket)
-    variables = s3_access(moto_s3.url) | {
-        "SOURCE_FOLDER": str(source),
-        "DATA_TYPE": "binary",
-        "SORTERS": "simple",
-        "TARGET_AWS_S3_BUCKET": bucket,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    variables = (
+        INTERPRETED
+        | s3_access(moto_s3.url)
+        | {
+            "SOURCE_FOLDER": str(source),
+            "DATA_TYPE": "binary",
+            "SORTERS": "simple",
+            "TARGET_AWS_S3_BUCKET": bucket,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+    )
     first = variables | {"AWS_BATCH_JOB_ID": "job-1", "AWS_BATCH_JOB_ATTEMPT": "1"}
     with start_job(tmp_path / "first", first) as process:
         log = wait_for_log(process, "preprocess ...", timeout_s=400)
