@@ -11,7 +11,7 @@ from simulated import env, sim, truth
 out = Path(sys.argv[1])
 fs, n = 30000, 16
 pos = [(20 * (c % 2), 20 * (c // 2)) for c in range(n)]
-x, units = sim(pos, fs, 21, 4)
+x, units = sim(pos, fs, 10, 4)
 x = x[: len(x) // (3 * 128) * (3 * 128)]
 q = lambda s: struct.pack("<I", len(s) * 2) + s.encode("utf-16-le")
 

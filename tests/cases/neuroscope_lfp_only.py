@@ -24,7 +24,7 @@ lfp = (
 (lfp / 0.3815).clip(-32768, 32767).astype("int16").tofile(
     s / ("session.lfp" if both else "session.eeg")
 )
-x, units = sim(pos, fs, 15, 4)
+x, units = sim(pos, fs, 10, 4)
 if both:
     np.round(x / (20e6 / 65536 / 800)).astype("int16").tofile(s / "session.dat")
 groups = "".join(f'<channel skip="0">{c}</channel>' for c in range(n))

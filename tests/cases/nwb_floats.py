@@ -12,7 +12,7 @@ out = Path(sys.argv[1])
 out.mkdir(parents=True, exist_ok=True)
 scale = float(sys.argv[2]) if len(sys.argv) > 2 else 1e-6  # volts for each uV
 pos = [(20 * (c % 2), 20 * (c // 2)) for c in range(32)]
-x, units = sim(pos, 30000, 20, 4)
+x, units = sim(pos, 30000, 10, 4)
 truth(out, units, 30000)
 nwb = NWBFile("s", "id2", datetime(2025, 1, 2, tzinfo=UTC))
 dev = nwb.create_device("probe")

@@ -15,7 +15,7 @@ out, kind = Path(sys.argv[1]), sys.argv[2]
 out.mkdir(parents=True, exist_ok=True)
 fs, n = 30000, 1 if kind == "flat" else 16
 pos = [(20.0 * (c % 2), 20.0 * (c // 2)) for c in range(n)]
-x, units = sim(pos, fs, 15, 2 if n == 1 else 4)
+x, units = sim(pos, fs, 10, 2 if n == 1 else 4)
 nwb = NWBFile("s", "id-" + kind, datetime(2025, 1, 2, tzinfo=UTC))
 dev = nwb.create_device("probe")
 grp = nwb.create_electrode_group("g", description="d", location="l", device=dev)

@@ -10,7 +10,7 @@ from simulated import env, sim, truth
 
 out = Path(sys.argv[1])
 aux = 3 if "aux" in sys.argv[2:] else 0
-fs, secs, gap = 30000, 20, 0 if aux else 21000
+fs, secs, gap = 30000, 10, 0 if aux else 21000
 pos = [(20 * (c % 2), 20 * (c // 2)) for c in range(16)]
 x, units = sim(pos, fs, secs, 4)
 rec = out / "2024-05-06_10-11-12" / "Record Node 103" / "experiment1" / "recording1"

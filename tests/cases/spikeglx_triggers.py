@@ -55,7 +55,7 @@ NP1 = [((16, 48, 0, 32)[c % 4], 20 * (c // 2)) for c in range(384)]
 """One run, two gates, twelve triggers. argv[2]=gaps: 2 s are missing after each file; argv[2]=overlap: each file begins 0.5 s before the last one's end."""
 out = Path(sys.argv[1])
 kind = sys.argv[2] if len(sys.argv) > 2 else "gaps"
-fs, secs, n_files = 30000, 3.0, 13
+fs, secs, n_files = 30000, 1.25, 13
 step = secs + 2.0 if kind == "gaps" else secs - 0.5
 first0 = 45 * fs
 x, units = sim(NP1[:16], fs, n_files * step + secs, 4)  # the whole time of the session

@@ -14,7 +14,7 @@ rng = np.random.default_rng(3)
 local = np.array([(0, 0), (20, 0), (0, 20), (20, 20)], float)
 pos = np.concatenate([local + [600 * k, 0] for k in range(4)])
 n = 16
-x = rng.normal(0, 6, (20 * fs, n)).astype("float32") + rng.normal(0, 4, (20 * fs, 1)).astype(
+x = rng.normal(0, 6, (10 * fs, n)).astype("float32") + rng.normal(0, 4, (10 * fs, 1)).astype(
     "float32"
 )
 t = np.arange(-30, 60) / fs * 1000

@@ -13,10 +13,10 @@ n = int(sys.argv[2]) if len(sys.argv) > 2 else 16
 ms = float(sys.argv[3]) if len(sys.argv) > 3 else 40
 fs = 30000
 pos = [(20 * (c % 2), 20 * (c // 2)) for c in range(n)]
-x, units = sim(pos, fs, 20, 4)
+x, units = sim(pos, fs, 10, 4)
 x += (50 * np.sin(2 * np.pi * 7 * np.arange(len(x)) / fs))[:, None]
 counts = np.round(x / 0.195).astype("int16")
-cuts = [0, 10 * fs, 10 * fs + int(ms * fs / 1000), len(x)]
+cuts = [0, 5 * fs, 5 * fs + int(ms * fs / 1000), len(x)]
 rec = si.NumpyRecording([counts[a:b] for a, b in zip(cuts, cuts[1:])], fs)
 rec.set_channel_gains(0.195)
 rec.set_channel_offsets(0)

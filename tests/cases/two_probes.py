@@ -12,7 +12,7 @@ from simulated import env, sim, truth
 out = Path(sys.argv[1])
 out.mkdir(parents=True, exist_ok=True)
 kind = sys.argv[2] if len(sys.argv) > 2 else "probes"
-rng, fs, secs = np.random.default_rng(5), 30000, 15
+rng, fs, secs = np.random.default_rng(5), 30000, 10
 group = pi.ProbeGroup()
 if kind == "probes":
     for a in range(2):
@@ -33,7 +33,7 @@ else:
 n = group.get_contact_count()
 group.set_global_device_channel_indices(np.arange(n))
 pos = np.concatenate([p.contact_positions for p in group.probes])
-x, units = sim(pos, fs, secs, 8)
+x, units = sim(pos, fs, secs, 5)
 area = {
     "probes": np.repeat([0, 1], [64, 32]),
     "tetrodes": np.repeat([0, 1], 32),

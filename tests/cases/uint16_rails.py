@@ -11,9 +11,9 @@ from simulated import env, sim, truth
 out = Path(sys.argv[1])
 fs, n = 30000, 16
 pos = [(20.0 * (c % 2), 20.0 * (c // 2)) for c in range(n)]
-x, units = sim(pos, fs, 20, 4)
+x, units = sim(pos, fs, 10, 4)
 v = x / 0.195 + 20000
-for k in range(40):
+for k in range(20):
     v[k * 15000 + 5000 : k * 15000 + 5060] = 65535  # stimulation artefacts, 2 ms, positive
 rec = si.NumpyRecording([np.round(v).clip(0, 65535).astype("uint16")], fs)
 rec.set_channel_gains(0.195)
