@@ -150,7 +150,7 @@ def test_the_analysis_is_stopped_in_time(tmp_path: Path, moto_s3: S3Server, sour
         "TARGET_AWS_S3_BUCKET": BUCKET,
         "TARGET_AWS_S3_BUCKET_FOLDER": "while-analyzing",
     }
-    interrupted = interrupt(tmp_path / "job", variables, "analyze simple ...", patience_s=1.0)
+    interrupted = interrupt(tmp_path / "job", variables, "analyze simple ...", patience_s=0.3)
     assert_left_in_time(interrupted)
     results = download_folder(moto_s3.client, BUCKET, "while-analyzing", tmp_path / "published")
     assert interrupted.job.record["status"] == "interrupted"
