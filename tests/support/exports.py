@@ -10,6 +10,7 @@ import spikeinterface as si
 
 from spikeinterface_cloud.analysis.extensions import compute_template_similarity
 from spikeinterface_cloud.exports.export import Sorted, export, plan_exports
+from spikeinterface_cloud.recording.joined_recordings import JoinedPart
 
 #: analyzer extensions that the exports read
 EXTENSIONS: dict[str, dict[str, Any]] = {
@@ -51,8 +52,12 @@ def export_truth(
     truth: si.BaseSorting,
     results: Path,
     labels: Labels | None = None,
+    parts: Sequence[JoinedPart] = (),
 ) -> Exported:
-    """Analyze the true spikes of a source and export them to a results folder."""
+    """Analyze the true spikes of a source and export them to a results folder.
+
+    `parts` are the recordings that the source joins, if it joins several.
+    """
     # copy the spikes only: the properties refer to channels of the simulation
     spikes = truth.to_spike_vector()
     sorting = si.NumpySorting(spikes, source.sampling_frequency, truth.unit_ids)
@@ -65,7 +70,9 @@ def export_truth(
     if labels is not None:
         table = pd.DataFrame({"unit_id": [str(name) for name in sorting.unit_ids], **labels})
         table.to_csv(folder / "unit_labels.csv", index=False)
-    plan = plan_exports(formats, source, {"location": "s3://lab/a.nwb"}, results)
+    joined = [{"location": each.location} for each in parts]
+    found: dict[str, Any] = {"location": "s3://lab/a.nwb", "joined": joined}
+    plan = plan_exports(formats, source, found, results, parts)
     runs = export(
         plan, Sorted(sorter=SORTER, version="1.0", recording=_in_one_file(source, results))
     )

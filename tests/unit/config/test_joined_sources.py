@@ -93,6 +93,11 @@ def test_assets_are_joined_and_their_signatures_masked() -> None:
         ({"AWS_S3_BUCKET_FOLDER": '["raw/a", "raw//b"]'}, "has an empty, '.' or '..' part"),
         ({"ARCHIVE": "zarr"}, "ARCHIVE: several recordings are joined"),
         ({"TARGET_DANDISET": "000123"}, "TARGET_DANDISET: several recordings are joined"),
+        ({"CLOCK": "nidq"}, "CLOCK: several recordings are joined"),
+        (
+            {"STREAMS": "all", "TARGET_AWS_S3_BUCKET": "results"},
+            "STREAMS: several recordings are joined",
+        ),
         (
             {"TARGET_AWS_S3_BUCKET": "lab", "TARGET_AWS_S3_BUCKET_FOLDER": "raw/run3/results"},
             "s3://lab/raw/run3/results is in the source itself",
