@@ -96,7 +96,7 @@ def open_source(
 
 
 def _describe(parts: Sequence[JoinedPart]) -> list[dict[str, Any]]:
-    befores = [None, *parts[:-1]]
+    befores = [None, *parts][: len(parts)]
     return [each.describe(before) for each, before in zip(parts, befores, strict=True)]
 
 
