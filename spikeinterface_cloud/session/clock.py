@@ -1,7 +1,8 @@
 """The clocks of a session's streams, mapped to the clock of one of them."""
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,27 @@ from typing import Literal
 import numpy as np
 
 from spikeinterface_cloud.recording.sync.pulses import Seconds
+from spikeinterface_cloud.recording.sync.sync_line import SyncLine
+from spikeinterface_cloud.session.clock_fit import ClockFit, fit_clock
+from spikeinterface_cloud.session.pulse_matching import (
+    MAX_DRIFT,
+    MIN_PULSES,
+    START_TOLERANCE_S,
+    Matches,
+    NotAligned,
+    edge_times,
+    match_pulses,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_RESIDUAL_MS = 1.0
+
+#: fraction of the pulses that both streams could have recorded
+MIN_USED = 0.5
+
+#: how long before the first pulse and after the last one the drift is relied on
+MAX_EXTRAPOLATION_S = 600.0
 
 #: `reference`: its clock is the session's; `aligned`: its times were mapped to the reference;
 #: `own`: they could not be, and stay on its own clock
@@ -91,3 +113,97 @@ class SessionClock:
             "streams": streams,
         }
         file.write_text(f"{json.dumps(content, indent=1)}\n")
+
+
+def align(reference: SyncLine, others: Sequence[SyncLine]) -> SessionClock:
+    """Map the clock of each stream to the reference.
+
+    A stream whose clock cannot be trusted keeps its own, and `why` says so.
+    """
+    streams = {reference.stream: StreamClock(status="reference", n_pulses=len(reference.rising_s))}
+    for line in others:
+        try:
+            streams[line.stream] = _align(reference, line)
+        except NotAligned as error:
+            why = str(error)
+            logger.warning("%s keeps its own clock: %s", line.stream, why)
+            streams[line.stream] = StreamClock(status="own", why=why, n_pulses=len(line.rising_s))
+    return SessionClock(reference=reference.stream, streams=streams)
+
+
+def _align(reference: SyncLine, line: SyncLine) -> StreamClock:
+    if line.shared_clock is not None and line.shared_clock == reference.shared_clock:
+        ends_s = np.array([line.start_s, line.end_s])
+        return StreamClock(
+            status="aligned",
+            why=f"{line.shared_clock} has both on one clock",
+            drift_ppm=0.0,
+            offset_s=0.0,
+            own_s=ends_s,
+            reference_s=ends_s,
+        )
+    for each in (reference, line):
+        if each.why is not None:
+            raise NotAligned(f"{each.stream} has no sync line: {each.why}")
+    matches = match_pulses(reference, line)
+    fit = fit_clock(matches, line.start_s, line.end_s)
+    clock = StreamClock(
+        status="aligned",
+        drift_ppm=1e6 * fit.drift,
+        offset_s=float(fit.reference_s[0] - fit.own_s[0]),
+        n_pulses=len(line.rising_s),
+        n_used=len(fit.pulses_s),
+        residual_ms_median=1e3 * float(np.median(np.abs(fit.residuals_s))),
+        residual_ms_max=1e3 * float(np.max(np.abs(fit.residuals_s))),
+        jumps=tuple(
+            Jump(own_begin_s=begin, own_end_s=end, size_s=size) for begin, end, size in fit.jumps
+        ),
+        own_s=fit.own_s,
+        reference_s=fit.reference_s,
+    )
+    _check(clock, fit, matches, reference, line)
+    return clock
+
+
+def _check(
+    clock: StreamClock, fit: ClockFit, matches: Matches, reference: SyncLine, line: SyncLine
+) -> None:
+    """Refuse a mapping that cannot be trusted."""
+    if clock.n_used < MIN_PULSES:
+        raise NotAligned(f"only {clock.n_used} of its pulses fit those of {reference.stream}")
+    if abs(fit.drift) > MAX_DRIFT:
+        raise NotAligned(
+            f"its clock would drift by {1e6 * fit.drift:.0f} ppm: {line.line} and {reference.line} "
+            f"of {reference.stream} are not the same signal"
+        )
+    assert clock.residual_ms_max is not None
+    if clock.residual_ms_max > MAX_RESIDUAL_MS:
+        raise NotAligned(
+            f"its pulses are up to {clock.residual_ms_max:.2g} ms from where those of "
+            f"{reference.stream} say, and {MAX_RESIDUAL_MS:g} ms are allowed"
+        )
+    own_s, reference_s = edge_times(line), edge_times(reference)
+    mapped_s = clock.to_reference(own_s)
+    used_s = clock.to_reference(fit.pulses_s)
+    for name, pulses_s, other_s in (
+        (line.stream, mapped_s, reference_s),
+        (reference.stream, reference_s, mapped_s),
+    ):
+        n_common = np.count_nonzero((pulses_s > other_s[0] - 1) & (pulses_s < other_s[-1] + 1))
+        if len(used_s) < MIN_USED * n_common:
+            raise NotAligned(
+                f"only {len(used_s)} of {n_common} pulses of {name} are in both streams: "
+                f"{line.line} and {reference.line} of {reference.stream} are not the same signal"
+            )
+    beyond_s = max(fit.pulses_s[0] - line.start_s, line.end_s - fit.pulses_s[-1])
+    if beyond_s > MAX_EXTRAPOLATION_S:
+        raise NotAligned(
+            f"there are no common pulses with {reference.stream} during {beyond_s:.0f} s at its "
+            f"start or end, and the drift is known for {MAX_EXTRAPOLATION_S:.0f} s beyond them"
+        )
+    end_s = float(clock.to_reference(np.array([line.end_s]))[0])
+    if matches.period_s and fit.jumps and abs(end_s - reference.end_s) > START_TOLERANCE_S:
+        raise NotAligned(
+            f"its clock jumps, {len(fit.jumps)} times, and as all pulses are alike, it is not "
+            f"known by how many periods of {matches.period_s:.6g} s"
+        )
