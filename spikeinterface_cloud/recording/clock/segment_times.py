@@ -86,6 +86,16 @@ def source_segment(segment: Any) -> Any:
     return segment
 
 
+def source_frames(segment: Any) -> tuple[Any, int]:
+    """Return the segment that is read from a file, and its frame that is this one's first."""
+    first = 0
+    while (parent := _parent(segment)) is not None:
+        if isinstance(segment, FrameSliceRecordingSegment):
+            first += segment.start_frame
+        segment = parent
+    return segment, first
+
+
 def _parent(segment: Any) -> Any:
     match segment:
         case FrameSliceRecordingSegment() | ChannelSliceRecordingSegment():
