@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from probeinterface import write_probeinterface
 
 from spikeinterface_cloud.config.event_lines import Threshold
 from spikeinterface_cloud.recording.clock.clock import clock_of
@@ -80,6 +81,7 @@ def test_edges_of_triggers_that_overlap_are_counted_once(tmp_path: Path) -> None
     assert_equal(line.rising_s[1:], in_second)
 
 
+@pytest.mark.filterwarnings("ignore:'firstSample' missing")
 def test_edges_of_a_probe_without_a_first_sample_follow_its_spikes(tmp_path: Path) -> None:
     changes = {"firstSample": None}
     write_with_header(tmp_path, HEADER, with_sync(samples(HEADER, N_FRAMES)), changes=changes)
@@ -97,7 +99,8 @@ def test_the_first_of_several_sync_words_is_read(tmp_path: Path) -> None:
 
 def test_compressed_files_have_their_edges_too(tmp_path: Path) -> None:
     run, folder = tmp_path / "run", tmp_path / "compressed"
-    write_with_header(run, HEADER, with_sync(samples(HEADER, N_FRAMES)))
+    changes = {"fileSHA1": None}
+    write_with_header(run, HEADER, with_sync(samples(HEADER, N_FRAMES)), changes=changes)
     write_cbin(run, folder)
     found = find_sync(folder, "cbin_ibl", {})
     assert_equal(found.rising_s, times_of_spikes(folder, "cbin_ibl", RISES))
@@ -203,7 +206,10 @@ def test_the_ttl_line_of_open_ephys_has_the_times_of_its_spikes(tmp_path: Path) 
     np.save(ttl / "sample_numbers.npy", numbers[[500, 700, 15_000, 15_100]])
     kwargs = {"stream_name": f"Record Node 101#{stream}"}
     line = find_sync(session, "openephys", kwargs)
-    opened = open_source(FetchedSource(path=session), "openephys", kwargs, None)
+    probe_file = tmp_path / "probe.json"
+    write_probeinterface(probe_file, recording.get_probe())
+    source = FetchedSource(path=session, probe_file=probe_file)
+    opened = open_source(source, "openephys", kwargs, None)
     clock, rate_hz = clock_of(opened.recording), opened.recording.sampling_frequency
     assert_equal(line.rising_s, clock.times_s(0, np.array([500, 15_000]), rate_hz))
     assert_equal(line.rising_s, numbers[[500, 15_000]] / rate_hz)
@@ -214,6 +220,7 @@ def test_the_ttl_line_of_open_ephys_has_the_times_of_its_spikes(tmp_path: Path) 
     assert len(find_sync(session, "openephys", kwargs, "line3").rising_s) == 1
 
 
+@pytest.mark.filterwarnings("ignore:The extractor is not serializable")
 def test_other_formats_have_no_sync_line(tmp_path: Path) -> None:
     recording, _ = simulate(duration_s=1.0, n_channels=4, n_units=1)
     recording.save(folder=tmp_path / "saved")
