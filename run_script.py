@@ -45,11 +45,18 @@ from spikeinterface_cloud.recording.channel_groups import parts
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
+from spikeinterface_cloud.recording.sync.find_sync import find_sync
 from spikeinterface_cloud.report.drift_between import with_drift
 from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.folder import Results, ResultsState
-from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, check_replaceable
+from spikeinterface_cloud.results.layout import (
+    ACCURACY,
+    COMPARISON,
+    RAW_SORTING,
+    SYNC,
+    check_replaceable,
+)
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.results.other_jobs import check_other_jobs, remove_other_jobs
 from spikeinterface_cloud.results.outcomes import SorterRun
@@ -289,6 +296,8 @@ def fetch_and_open(job: Job) -> OpenedRecording:
             keep_as_read=settings.archive != "none",
             split_by=settings.split_by,
         )
+    if settings.wants_sync and fetched.path is not None:
+        write_sync_line(job, fetched.path)
     rate_hz = opened.summary["sampling_frequency_hz"]
     check_rate(rate_hz, settings.preprocessing, settings.sorter_parameters)
     for part in parts(opened.recording, settings.split_by):
@@ -296,6 +305,15 @@ def fetch_and_open(job: Job) -> OpenedRecording:
     warnings = preflight.check_memory_for(settings, opened.summary)
     record.recording = {**opened.summary, "notes": [*opened.notes, *warnings]}
     return opened
+
+
+def write_sync_line(job: Job, path: Path) -> None:
+    """Write the pulses that the clocks of a session's streams are aligned by."""
+    settings, file = job.settings, job.results.folder / SYNC
+    with step("read the sync line", job.record.steps), room_for_results(file):
+        line = find_sync(path, settings.reader, settings.read_recording_kwargs, settings.clock_line)
+        line.write(file)
+    job.results.publish_files(SYNC, [file])
 
 
 def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecording:

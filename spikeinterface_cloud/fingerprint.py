@@ -49,11 +49,16 @@ def fingerprints(
     }
     archive = settings.archive != "none"
     asked_for = [list(sorters.items()), sorted(settings.exports), settings.target_dandiset]
+    if archive:
+        asked_for.append(settings.archive)
+    if settings.wants_sync:
+        asked_for.append({"clock_line": settings.clock_line})
     return Fingerprints(
-        job=_digest([*asked_for, settings.archive] if archive else asked_for),
+        job=_digest(asked_for),
         sorters=sorters,
         recording=_digest(recording),
         archive=archive,
+        sync=settings.wants_sync,
     )
 
 

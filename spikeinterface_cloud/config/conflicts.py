@@ -144,6 +144,8 @@ def _no_session(given: Mapping[str, str]) -> Iterator[str]:
     for name in ("STREAMS", "CLOCK"):
         if name in given and is_true(given, "TEST_WITH_TOY_RECORDING"):
             yield f"{name}: a simulated recording is one stream, without a sync line; leave it out"
+    if "CLOCK_LINE" in given and not {"STREAMS", "CLOCK"} & {*given}:
+        yield "CLOCK_LINE: has no effect alone; name the reference stream as CLOCK, like nidq"
     if "STREAMS" not in given:
         return
     for name, why in NOT_IN_SESSIONS.items():

@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from spikeinterface_cloud.config.parsing import nearest
+from spikeinterface_cloud.config.parsing import listed, nearest
 
 #: a stream and a channel or line of it, like `nidq:XA2`
 LINE = re.compile(r"(?P<stream>[^:]*[^:\s]):(?P<line>[^:\s][^:]*)")
@@ -53,6 +53,43 @@ def parse_line(text: str) -> Line:
     if match is None:
         raise ValueError(f"{text!r} is not a line of a stream; write it like nidq:line3")
     return Line(**match.groupdict())
+
+
+def parse_clock_lines(value: object) -> object:
+    """Read CLOCK_LINE, one line for each of several streams.
+
+    >>> parse_clock_lines("nidq:line3, Record Node 101#NI-DAQmx-103.PXIe-6341:line1")
+    ('nidq:line3', 'Record Node 101#NI-DAQmx-103.PXIe-6341:line1')
+    """
+    if not isinstance(value, str):
+        return value
+    names = listed(value)
+    streams = [parse_line(name).stream for name in names]
+    if twice := {name for name in streams if streams.count(name) > 1}:
+        raise ValueError(f"names two lines of {', '.join(sorted(twice))}; name one")
+    return names
+
+
+def clock_line_of(lines: Iterable[str], stream: str) -> str | None:
+    """Return the line of a stream among those of CLOCK_LINE.
+
+    Streams of Open Ephys may be named as the folders of their results are.
+
+    >>> clock_line_of(["nidq:line3"], "nidq")
+    'line3'
+    >>> clock_line_of(["ProbeA-AP:line1"], "Record Node 101#Neuropix-PXI-100.ProbeA-AP")
+    'line1'
+    >>> clock_line_of(["nidq:line3"], "imec0.ap") is None
+    True
+    """
+    return next(
+        (
+            each.line
+            for each in map(parse_line, lines)
+            if each.stream == stream or stream.endswith((f"#{each.stream}", f".{each.stream}"))
+        ),
+        None,
+    )
 
 
 def check_events(events: dict[str, Any]) -> dict[str, Any]:

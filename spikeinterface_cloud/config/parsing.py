@@ -48,14 +48,15 @@ def parse_names(value: object) -> object:
     """Read comma-separated names, or a JSON list of them."""
     if not isinstance(value, str):
         return value
-    names = _listed(value)
+    names = listed(value)
     if any(re.search(r"[\s;]", name) for name in names):
         apart = ",".join(part for name in names for part in re.split(r"[\s;]+", name) if part)
         raise ValueError(f"{value!r}: names are separated by commas; write {apart}")
     return names
 
 
-def _listed(value: str) -> tuple[str, ...]:
+def listed(value: str) -> tuple[str, ...]:
+    """Split names that are separated by commas, or in a JSON list."""
     if not value.lstrip().startswith("["):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     parsed = load_json(value)
@@ -76,6 +77,15 @@ def _is_text(name: str) -> bool:
     return True
 
 
+def write(value: Any) -> str:
+    """Write a value as the text of a variable that is read as this value again."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str)
+    if isinstance(value, tuple):
+        return json.dumps(value) if any("," in name for name in value) else ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def parse_streams(value: object) -> object:
     """Read `all`, or the names of streams, which may have spaces in them.
 
@@ -84,7 +94,7 @@ def parse_streams(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    names = reject_duplicates(_listed(value))
+    names = reject_duplicates(listed(value))
     if not names:
         raise ValueError(f"{value!r} names no stream; write all, or names like imec0.ap,imec1.ap")
     if any(name.lower() == "all" for name in names):

@@ -4,7 +4,6 @@ A field's name in capitals is its variable. The module imports neither SpikeInte
 that a laptop refuses a bad job before an instance is paid for.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from spikeinterface_cloud.config.conflicts import (
     find_contradictions,
 )
 from spikeinterface_cloud.config.dandi_urls import check_dandi, check_dandiset
+from spikeinterface_cloud.config.event_lines import parse_clock_lines
 from spikeinterface_cloud.config.locations import (
     S3Location,
     Source,
@@ -39,6 +39,7 @@ from spikeinterface_cloud.config.parsing import (
     parse_preprocessing,
     parse_streams,
     reject_duplicates,
+    write,
 )
 from spikeinterface_cloud.config.quoting import find_text_problems, unquote
 from spikeinterface_cloud.config.sources import Paths, Texts, parse_source
@@ -169,6 +170,11 @@ class JobSettings(BaseModel):
         description="the stream of a session whose clock the others are aligned to, like `nidq`; "
         "`none`: each keeps its own; default: NI-DAQ's, else the first stream's",
     )
+    clock_line: Annotated[tuple[str, ...], BeforeValidator(parse_clock_lines)] = Field(
+        default=(),
+        description="lines with sync pulses where the files do not say it, like "
+        "`nidq:line3,ProbeA-AP:line1`; an analog input (`nidq:XA2`) has its threshold in `EVENTS`",
+    )
     exports: Annotated[
         tuple[Literal["nwb", "phy"], ...],
         BeforeValidator(parse_lowercase_names),
@@ -267,7 +273,7 @@ class JobSettings(BaseModel):
     def to_env(self) -> dict[str, str]:
         """Return the variables that give these settings again, without secrets."""
         return {
-            name.upper(): _write(value)
+            name.upper(): write(value)
             for name, value in self._given()
             if not isinstance(value, SecretStr)
         }
@@ -328,6 +334,11 @@ class JobSettings(BaseModel):
         return self.data_type or "nwb"
 
     @property
+    def wants_sync(self) -> bool:
+        """Return whether the stream's clock will be aligned with those of its session."""
+        return self.streams is None and self.clock not in (None, "none")
+
+    @property
     def dandi(self) -> DandiAccess:
         """Return the access to the archive."""
         return DandiAccess(api_key=self.dandi_api_key, instance_url=self.dandi_instance_url)
@@ -378,15 +389,7 @@ def _describe(problem: Any) -> str:
     return f"{name}: {reason}"
 
 
-def _write(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return json.dumps(value, default=str)
-    if isinstance(value, tuple):
-        return json.dumps(value) if any("," in name for name in value) else ",".join(value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _mask(value: Any) -> str:
     if isinstance(value, SecretStr):
         return "***"
-    return mask_signatures(_write(value))
+    return mask_signatures(write(value))

@@ -16,6 +16,7 @@ from spikeinterface_cloud.results.layout import (
     NEW_LOG,
     RECORD,
     REPORT,
+    SYNC,
     comparison_files,
     is_comparison,
 )
@@ -94,7 +95,7 @@ class Results:
         """
         self.state = ResultsState.RUNNING
         for file in (
-            *(self.folder / name for name in (RECORD, REPORT)),
+            *(self.folder / name for name in (RECORD, REPORT, SYNC)),
             *comparison_files(self.folder).values(),
         ):
             file.unlink(missing_ok=True)

@@ -178,7 +178,7 @@ def files_below(folder: Path) -> dict[str, Path]:
 
 def check_replaceable(results_folder: Path, sorters: Sequence[str]) -> None:
     """Make sure that the job can write its results over those of an earlier run."""
-    for name in (RECORD, LOG, REPORT):
+    for name in (RECORD, LOG, REPORT, SYNC):
         if (results_folder / name).is_dir():
             raise TargetError(
                 f"RESULTS_FOLDER: {results_folder / name} is a folder, where the job has to write "

@@ -13,7 +13,7 @@ from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.results.archive_folder import ArchiveFolder
 from spikeinterface_cloud.results.completion import Completion
 from spikeinterface_cloud.results.folder import Results
-from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, REPORT
+from spikeinterface_cloud.results.layout import AGREEMENT, COMPARISON, REPORT, SYNC
 from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.results.run_schema import RunJson
 from spikeinterface_cloud.results.sorter_folder import SorterFolder
@@ -34,6 +34,8 @@ class Fingerprints:
     recording: str = ""
     #: whether the job is asked for such an archive
     archive: bool = False
+    #: whether the job is asked for the pulses of its sync line
+    sync: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +72,7 @@ def find_previous(results: Results, fingerprints: Fingerprints) -> PreviousRun:
         logger.info("%s %s from %s", sorter, state, f"{completion.completed:%Y-%m-%d %H:%M:%S}Z")
     archive = ArchiveFolder(fingerprints.recording, results) if fingerprints.archive else None
     complete = [archive is None or archive.load_state(), *_complete(folders)]
-    record = _record(results, fingerprints.job) if all(complete) else None
+    record = _record(results, fingerprints) if all(complete) else None
     if record is not None and _is_older(record, list(found.values())):
         record = None
     return PreviousRun(results=results, folders=folders, record=record, archive=archive)
@@ -99,12 +101,14 @@ def reuse(results: Results, previous: PreviousRun) -> None:
     record.ground_truth = content["ground_truth"]
 
 
-def _record(results: Results, fingerprint: str) -> RunJson | None:
+def _record(results: Results, fingerprints: Fingerprints) -> RunJson | None:
     """Read the record of a successful run of this job; None if anything is missing."""
     tree = results_trees(results)[0]
     try:
         record = tree.read_record()
         if record is None or not tree.exists(REPORT):
+            return None
+        if fingerprints.sync and not tree.exists(SYNC):
             return None
         compared = record.n_consensus_units is not None
         if compared and not tree.exists(f"{COMPARISON}/{AGREEMENT}"):
@@ -112,7 +116,7 @@ def _record(results: Results, fingerprint: str) -> RunJson | None:
     except SourceError as error:
         logger.info("the earlier run.json is not used: %s", error)
         return None
-    succeeded = record.status == "succeeded" and record.fingerprint == fingerprint
+    succeeded = record.status == "succeeded" and record.fingerprint == fingerprints.job
     return record if succeeded else None
 
 

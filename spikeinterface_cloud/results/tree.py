@@ -17,6 +17,7 @@ from spikeinterface_cloud.results.layout import (
     LOG,
     RECORD,
     REPORT,
+    SYNC,
     files_below,
     is_comparison,
     is_managed,
@@ -79,7 +80,7 @@ class ResultsTree(ABC):
         for sorter in sorters:
             self.remove_files_of(sorter)
         compared = filter(is_comparison, self.paths_below(COMPARISON))
-        self.remove([*(f"{COMPARISON}/{path}" for path in compared), REPORT, LOG])
+        self.remove([*(f"{COMPARISON}/{path}" for path in compared), REPORT, SYNC, LOG])
         self.remove([f"{sorter}/{COMPLETED}" for sorter in sorters])
         self.remove([RECORD])
 

@@ -10,6 +10,7 @@ from spikeinterface_cloud.results.layout import (
     COMPARISON,
     LOG,
     REPORT,
+    SYNC,
     is_comparison,
     is_managed,
 )
@@ -41,4 +42,4 @@ def is_result(path: str) -> bool:
         return True
     if folder == COMPARISON:
         return is_comparison(rest)
-    return path in (LOG, REPORT) or (folder in load_snapshot().sorters and is_managed(rest))
+    return path in (LOG, REPORT, SYNC) or (folder in load_snapshot().sorters and is_managed(rest))

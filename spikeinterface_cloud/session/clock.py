@@ -29,6 +29,9 @@ MAX_RESIDUAL_MS = 1.0
 #: fraction of the pulses that both streams could have recorded
 MIN_USED = 0.5
 
+#: so many pulses of both streams that do not fit mean a jump: in a row, and at either end
+MAX_UNUSED, MAX_UNUSED_AT_END = 10, 5
+
 #: how long before the first pulse and after the last one the drift is relied on
 MAX_EXTRAPOLATION_S = 600.0
 
@@ -182,19 +185,7 @@ def _check(
             f"its pulses are up to {clock.residual_ms_max:.2g} ms from where those of "
             f"{reference.stream} say, and {MAX_RESIDUAL_MS:g} ms are allowed"
         )
-    own_s, reference_s = edge_times(line), edge_times(reference)
-    mapped_s = clock.to_reference(own_s)
-    used_s = clock.to_reference(fit.pulses_s)
-    for name, pulses_s, other_s in (
-        (line.stream, mapped_s, reference_s),
-        (reference.stream, reference_s, mapped_s),
-    ):
-        n_common = np.count_nonzero((pulses_s > other_s[0] - 1) & (pulses_s < other_s[-1] + 1))
-        if len(used_s) < MIN_USED * n_common:
-            raise NotAligned(
-                f"only {len(used_s)} of {n_common} pulses of {name} are in both streams: "
-                f"{line.line} and {reference.line} of {reference.stream} are not the same signal"
-            )
+    _check_unused(clock, fit, reference, line)
     beyond_s = max(fit.pulses_s[0] - line.start_s, line.end_s - fit.pulses_s[-1])
     if beyond_s > MAX_EXTRAPOLATION_S:
         raise NotAligned(
@@ -206,4 +197,30 @@ def _check(
         raise NotAligned(
             f"its clock jumps, {len(fit.jumps)} times, and as all pulses are alike, it is not "
             f"known by how many periods of {matches.period_s:.6g} s"
+        )
+
+
+def _check_unused(clock: StreamClock, fit: ClockFit, reference: SyncLine, line: SyncLine) -> None:
+    """Refuse a mapping that leaves out pulses which both streams could have recorded."""
+    mapped_s, reference_s = clock.to_reference(edge_times(line)), edge_times(reference)
+    used_s = clock.to_reference(fit.pulses_s)
+    for name, pulses_s, other_s in (
+        (line.stream, mapped_s, reference_s),
+        (reference.stream, reference_s, mapped_s),
+    ):
+        n_common = np.count_nonzero((pulses_s > other_s[0] - 1) & (pulses_s < other_s[-1] + 1))
+        if len(used_s) < MIN_USED * n_common:
+            raise NotAligned(
+                f"only {len(used_s)} of {n_common} pulses of {name} are in both streams: "
+                f"{line.line} and {reference.line} of {reference.stream} are not the same signal"
+            )
+    edges_s = np.concatenate([[-np.inf], np.sort(used_s) + 1e-3, [np.inf]])
+    between = [np.histogram(pulses_s, edges_s)[0] for pulses_s in (mapped_s, reference_s)]
+    unused = np.minimum(*between)
+    unused[:-1] -= 1  # the used one itself
+    worst = int(np.argmax(unused))
+    if max(unused[0], unused[-1]) >= MAX_UNUSED_AT_END or unused[worst] >= MAX_UNUSED:
+        raise NotAligned(
+            f"{unused[worst]} pulses in a row at {max(edges_s[worst], mapped_s[0]):.6g} s do not "
+            f"fit those of {reference.stream}: a clock has jumped there"
         )

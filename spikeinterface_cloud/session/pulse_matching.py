@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import maximum_filter1d, median_filter
+from scipy.ndimage import median_filter
 from scipy.spatial import cKDTree
 
 from spikeinterface_cloud.recording.sync.pulses import Seconds
@@ -32,13 +32,16 @@ INTERVAL_TOLERANCE_S = 0.0005
 N_INTERVALS = 3
 
 #: candidates before and after one that may support it
-NEIGHBORS = 30
+NEIGHBORS = 100
+
+#: candidates that have to agree with one
+MIN_SUPPORT = 2
 
 #: more candidates mean that the intervals repeat
-MAX_CANDIDATES = 2_000_000
+MAX_CANDIDATES = 300_000
 
 #: pulses whose phase is determined together
-BLOCK = 20
+BLOCK = 10
 
 #: how far the partner of a pulse may be from where its neighbors' are
 PARTNER_TOLERANCE_S = 0.003
@@ -158,21 +161,42 @@ def _irregular_anchors(reference: SyncLine, line: SyncLine) -> tuple[Seconds, Se
     """Return own times and offsets of pulses that follow on the same intervals in both streams."""
     own_s, offset_s = _candidates(edge_times(line), edge_times(reference))
     support = _support(own_s, offset_s)
-    kept = (support >= 2) & (support > maximum_filter1d(support, 2 * NEIGHBORS + 1) / 2)
-    own_s, offset_s = own_s[kept], offset_s[kept]
+    supported = support >= MIN_SUPPORT
+    own_s, offset_s, support = own_s[supported], offset_s[supported], support[supported]
+    strong, rivaled = _compare(own_s, support), _compare(own_s + offset_s, support)
+    best = strong.is_best & rivaled.is_best
     if len(np.unique(own_s)) < N_INTERVALS + 2:
         raise NotAligned(
             f"the pulses of {line.line} are not those of {reference.line} of {reference.stream}: "
             "their intervals differ, or the streams were not recorded at the same time"
         )
-    twice = np.diff(own_s) == 0
-    contradicts = np.abs(np.diff(offset_s)) > 2 * INTERVAL_TOLERANCE_S
-    if np.count_nonzero(twice & contradicts) > 0.1 * len(own_s):
+    clear = best & ~strong.has_rival & ~rivaled.has_rival
+    if np.count_nonzero(clear) < len(np.unique(own_s)) / 2:
         raise NotAligned(
             f"the intervals of {line.line} repeat, so that its pulses match those of "
             f"{reference.stream} in several ways"
         )
-    return own_s, offset_s
+    return own_s[clear], offset_s[clear]
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """Candidates, each compared with the others of the same pulse."""
+
+    is_best: npt.NDArray[np.bool_]
+    #: whether another one has more than half of its support
+    has_rival: npt.NDArray[np.bool_]
+
+
+def _compare(pulses_s: Seconds, support: npt.NDArray[np.int64]) -> _Comparison:
+    _, pulse = np.unique(np.round(pulses_s, 7), return_inverse=True)
+    order = np.lexsort((-support, pulse))
+    first = np.concatenate([[True], np.diff(pulse[order]) > 0])[: len(order)]
+    is_best = np.zeros(len(support), dtype=bool)
+    is_best[order[first]] = True
+    second = np.zeros(pulse.max(initial=-1) + 1, dtype="int64")
+    np.maximum.at(second, pulse[~is_best], support[~is_best])
+    return _Comparison(is_best, 2 * second[pulse] > support)
 
 
 def _candidates(own_s: Seconds, reference_s: Seconds) -> tuple[Seconds, Seconds]:

@@ -29,12 +29,17 @@ class TrueClock:
         own_s = self.offset_s + true_s * (1 + 1e-6 * self.drift_ppm)
         own_s = own_s + 1e-6 * self.swing_ppm * (1 - np.cos(turn * true_s)) / turn
         for at_s, missed_s in self.jumps:
-            own_s = own_s - missed_s * (true_s >= at_s)
+            # missed samples leave the clock where it is; a negative number sets it forward
+            passed_s = true_s - at_s if missed_s > 0 else np.full_like(true_s, missed_s)
+            own_s = own_s - np.where(true_s >= at_s, np.minimum(passed_s, missed_s), 0.0)
         return np.asarray(own_s)
 
     def record(self, true_s: Seconds, begin_s: float, end_s: float) -> SyncLine:
         """Return pulses at true times as the stream records them from `begin_s` to `end_s`."""
-        recorded_s = true_s[(true_s > begin_s) & (true_s < end_s)]
+        recorded = (true_s > begin_s) & (true_s < end_s)
+        for at_s, missed_s in self.jumps:
+            recorded &= (true_s < at_s) | (true_s > at_s + missed_s)
+        recorded_s = true_s[recorded]
         samples = np.ceil(self.own_s(recorded_s) * self.rate_hz)
         start_s, stop_s = self.own_s(np.array([begin_s, end_s]))
         return SyncLine(

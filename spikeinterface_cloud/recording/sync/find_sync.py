@@ -1,13 +1,15 @@
 """The sync line of a stream, from the files that it was recorded to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neo import rawio
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.config.event_lines import Threshold
+from spikeinterface_cloud.config.event_lines import Line, Threshold, clock_line_of
+from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.formats.imec import header_files
@@ -24,8 +26,8 @@ def find_sync(
     path: Path,
     data_type: str,
     kwargs: Mapping[str, Any],
-    line: str | None = None,
-    threshold: Threshold | None = None,
+    clock_lines: Sequence[str] = (),
+    thresholds: Mapping[Line, Threshold] | None = None,
 ) -> SyncLine:
     """Return the edges of a stream's sync line, on the clock of its spike times.
 
@@ -39,28 +41,33 @@ def find_sync(
         the reader
     kwargs
         READ_RECORDING_KWARGS, which name the stream
-    line
-        the sync line, where the files do not say it
-    threshold
-        of that line, if it is an analog input
+    clock_lines
+        CLOCK_LINE: the sync lines of streams whose files do not say it
+    thresholds
+        of analog inputs, by EVENTS
     """
     recording = open_recording(path, data_type, kwargs)
     named = next((str(kwargs[key]) for key in STREAM_KEYS if kwargs.get(key) is not None), None)
     name = named or str(recording.get_annotation("stream_name") or data_type)
-    if header_files(recording):
-        return spikeglx_sync(recording, _without_edges(name, recording), line, threshold)
-    if isinstance(getattr(recording, "neo_reader", None), rawio.OpenEphysBinaryRawIO):
-        return open_ephys_sync(recording, _without_edges(name, recording), line)
+    base = _without_edges(name, recording)
+    line = clock_line_of(clock_lines, name)
+    threshold = None
+    if line is not None:
+        named_so = (each for each in thresholds or {} if clock_line_of([str(each)], name) == line)
+        threshold = next(((thresholds or {})[each] for each in named_so), None)
+    try:
+        if header_files(recording):
+            return spikeglx_sync(recording, base, line, threshold)
+        if isinstance(getattr(recording, "neo_reader", None), rawio.OpenEphysBinaryRawIO):
+            return open_ephys_sync(recording, base, line)
+    except (RecordingError, SettingsError) as error:  # units can be found without it
+        return replace(base, why=str(error))
     if data_type == "nwb":
-        return _without_edges(name, recording, shared_clock=path.name)
-    return _without_edges(
-        name, recording, why=f"sync lines are read from SpikeGLX and Open Ephys, not {data_type}"
-    )
+        return replace(base, shared_clock=path.name)
+    return replace(base, why=f"sync lines are read from SpikeGLX and Open Ephys, not {data_type}")
 
 
-def _without_edges(
-    name: str, recording: BaseRecording, why: str | None = None, shared_clock: str | None = None
-) -> SyncLine:
+def _without_edges(name: str, recording: BaseRecording) -> SyncLine:
     recording, _ = without_repeated_samples(recording)
     clock = clock_of(recording)
     intervals = clock.intervals_s()
@@ -69,6 +76,4 @@ def _without_edges(
         sampling_frequency_hz=clock.sampling_frequency_hz,
         start_s=intervals[0][0],
         end_s=intervals[-1][1],
-        why=why,
-        shared_clock=shared_clock,
     )

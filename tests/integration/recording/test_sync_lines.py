@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from probeinterface import write_probeinterface
 
-from spikeinterface_cloud.config.event_lines import Threshold
+from spikeinterface_cloud.config.event_lines import Line, Threshold
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.open import open_source
 from spikeinterface_cloud.recording.source import FetchedSource
@@ -138,7 +138,9 @@ SYNC: dict[str, object] = {
 
 
 def nidq(folder: Path, line: str | None = None, threshold: Threshold | None = None) -> SyncLine:
-    return find_sync(folder, "spikeglx", {"stream_id": "nidq"}, line, threshold)
+    lines = [] if line is None else [f"nidq:{line}"]
+    thresholds = {} if threshold is None else {Line("nidq", str(line)): threshold}
+    return find_sync(folder, "spikeglx", {"stream_id": "nidq"}, lines, thresholds)
 
 
 def words(line: int) -> np.ndarray:
@@ -214,10 +216,12 @@ def test_the_ttl_line_of_open_ephys_has_the_times_of_its_spikes(tmp_path: Path) 
     assert_equal(line.rising_s, clock.times_s(0, np.array([500, 15_000]), rate_hz))
     assert_equal(line.rising_s, numbers[[500, 15_000]] / rate_hz)
     assert (line.line, line.starts_with) == ("line2", "experiment1/recording1")
-    assert "its TTL lines are: line2" in str(find_sync(session, "openephys", kwargs, "line5").why)
+    assert "its TTL lines are: line2" in str(
+        find_sync(session, "openephys", kwargs, [f"{stream}:line5"]).why
+    )
     np.save(ttl / "states.npy", np.array([2, -2, 3, -3], dtype="int16"))
     assert "several TTL lines, line2, line3" in str(find_sync(session, "openephys", kwargs).why)
-    assert len(find_sync(session, "openephys", kwargs, "line3").rising_s) == 1
+    assert len(find_sync(session, "openephys", kwargs, ["acquisition_board:line3"]).rising_s) == 1
 
 
 @pytest.mark.filterwarnings("ignore:The extractor is not serializable")
