@@ -9,19 +9,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import make_lsq_spline
-from scipy.ndimage import median_filter
 
 from spikeinterface_cloud.recording.sync.pulses import Seconds
-from spikeinterface_cloud.session.pulse_matching import DRIFT_CHANGE, Matches, median_slope
-
-#: a pulse that is later or earlier than its neighbors say is not used
-OUTLIER_S = 0.0003
-
-#: a smaller jump is followed like drift
-JUMP_S = 0.00015
-
-#: pulses between jumps; fewer are taken for late pulses
-MIN_STRETCH = 3
+from spikeinterface_cloud.session.continuous import continuous
+from spikeinterface_cloud.session.pulse_matching import Matches
 
 #: pulses from one knot to the next, unless they take less or more seconds
 PULSES_PER_KNOT = 30
@@ -50,7 +41,7 @@ class ClockFit:
 
 def fit_clock(matches: Matches, start_s: float, end_s: float) -> ClockFit:
     """Fit the mapping from the start of the stream to its end."""
-    own_s, offset_s, stretches = _continuous(matches.own_s, matches.offset_s)
+    own_s, offset_s, stretches = continuous(matches.own_s, matches.offset_s)
     drift = _drift(own_s, offset_s, stretches)
     lines = [_Stretch(own_s[each], offset_s[each], drift) for each in stretches]
     jumps = []
@@ -71,29 +62,6 @@ def fit_clock(matches: Matches, start_s: float, end_s: float) -> ClockFit:
         jumps=jumps,
         drift=drift,
     )
-
-
-def _continuous(
-    own_s: Seconds, offset_s: Seconds
-) -> tuple[Seconds, Seconds, list[npt.NDArray[np.int64]]]:
-    """Return the pulses that are neither late nor early, and their stretches without a jump."""
-    while True:
-        steady = offset_s - median_slope(own_s, offset_s) * own_s
-        smooth = median_filter(steady, 7, mode="nearest")
-        error = np.abs(steady - smooth)
-        noise_s = 1.4826 * float(np.median(error))
-        kept = error < max(OUTLIER_S, 6 * noise_s)
-        change = np.abs(np.diff(smooth[kept]))
-        allowed = max(JUMP_S, 6 * noise_s) + DRIFT_CHANGE * np.diff(own_s[kept])
-        stretches = np.split(np.arange(len(change) + 1), np.flatnonzero(change > allowed) + 1)
-        long = [each for each in stretches if len(each) >= MIN_STRETCH]
-        own_s, offset_s = own_s[kept], offset_s[kept]
-        if len(long) == len(stretches):
-            return own_s, offset_s, stretches
-        if not long:
-            return own_s, offset_s, [np.arange(len(own_s))]
-        remaining = np.concatenate(long)
-        own_s, offset_s = own_s[remaining], offset_s[remaining]
 
 
 def _drift(own_s: Seconds, offset_s: Seconds, stretches: list[npt.NDArray[np.int64]]) -> float:

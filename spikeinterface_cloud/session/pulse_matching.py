@@ -8,17 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import median_filter
 from scipy.spatial import cKDTree
 
 from spikeinterface_cloud.recording.sync.pulses import Seconds
 from spikeinterface_cloud.recording.sync.sync_line import SyncLine
+from spikeinterface_cloud.session.continuous import DRIFT_CHANGE, continuous
 
 #: two clocks differ by less: that of a crystal is within 100 parts per million
 MAX_DRIFT = 200e-6
-
-#: how far the drift may change while there are no pulses
-DRIFT_CHANGE = 20e-6
 
 #: streams that were started together began within
 START_TOLERANCE_S = 0.2
@@ -31,8 +28,8 @@ INTERVAL_TOLERANCE_S = 0.0005
 #: intervals in a row that have to be equal
 N_INTERVALS = 3
 
-#: candidates before and after one that may support it
-NEIGHBORS = 100
+#: pulses before and after a candidate that may support it, and comparisons in all
+NEIGHBORS, MAX_COMPARISONS = 60, 50_000_000
 
 #: candidates that have to agree with one
 MIN_SUPPORT = 2
@@ -96,8 +93,10 @@ def match_pulses(reference: SyncLine, line: SyncLine) -> Matches:
         anchors = _irregular_anchors(reference, line)
     closest = float(np.median(np.diff(own_s))) / 8
     own, offsets = _partners(own_s, reference_s, *anchors, min(0.02, closest))
-    smooth = _running_median(own, offsets)
-    own, offsets = _partners(own_s, reference_s, own, smooth, min(PARTNER_TOLERANCE_S, closest))
+    if len(own) >= MIN_PULSES:
+        own, offsets, _ = continuous(own, offsets)
+        tolerance_s = min(PARTNER_TOLERANCE_S, closest)
+        own, offsets = _partners(own_s, reference_s, own, offsets, tolerance_s)
     if len(own) < MIN_PULSES:
         raise NotAligned(f"only {len(own)} of its pulses are also in {reference.stream}")
     return Matches(own_s=own, offset_s=offsets, period_s=reference_period_s)
@@ -109,19 +108,6 @@ def _period_s(times_s: Seconds) -> float | None:
     middle = np.median(intervals)
     regular = intervals[np.abs(intervals - middle) < INTERVAL_TOLERANCE_S + MAX_DRIFT * middle]
     return float(np.mean(regular)) if len(regular) > len(intervals) / 2 else None
-
-
-def median_slope(own_s: Seconds, offset_s: Seconds) -> float:
-    """Return the drift of an offset that jumps now and then."""
-    lag = min(10, len(own_s) - 1)
-    return float(np.median((offset_s[lag:] - offset_s[:-lag]) / (own_s[lag:] - own_s[:-lag])))
-
-
-def _running_median(own_s: Seconds, offset_s: Seconds) -> Seconds:
-    if len(own_s) < 2:
-        return offset_s
-    trend = median_slope(own_s, offset_s) * own_s
-    return np.asarray(median_filter(offset_s - trend, 7, mode="nearest") + trend)
 
 
 def _partners(
@@ -176,7 +162,11 @@ def _irregular_anchors(reference: SyncLine, line: SyncLine) -> tuple[Seconds, Se
             f"the intervals of {line.line} repeat, so that its pulses match those of "
             f"{reference.stream} in several ways"
         )
-    return own_s[clear], offset_s[clear]
+    own_s, offset_s, support = own_s[clear], offset_s[clear], support[clear]
+    usual = np.flatnonzero(support >= np.median(support) / 4)
+    by_chance = support < np.median(support) / 4
+    by_chance[: usual[0]] = by_chance[usual[-1] :] = False  # after a jump there are few
+    return own_s[~by_chance], offset_s[~by_chance]
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +208,9 @@ def _candidates(own_s: Seconds, reference_s: Seconds) -> tuple[Seconds, Seconds]
 def _support(own_s: Seconds, offset_s: Seconds) -> npt.NDArray[np.int64]:
     """Return for each candidate how many of its neighbors agree with it, drift aside."""
     support = np.zeros(len(own_s), dtype="int64")
-    for lag in range(1, min(NEIGHBORS + 1, len(own_s))):
+    per_pulse = len(own_s) / max(len(np.unique(own_s)), 1)
+    furthest = min(NEIGHBORS * per_pulse, MAX_COMPARISONS / max(len(own_s), 1), len(own_s))
+    for lag in range(1, int(furthest)):
         passed_s = own_s[lag:] - own_s[:-lag]
         change_s = np.abs(offset_s[lag:] - offset_s[:-lag])
         agrees = (passed_s > 0) & (change_s < INTERVAL_TOLERANCE_S + MAX_DRIFT * passed_s)

@@ -90,14 +90,14 @@ def test_a_jump_of_the_clock_is_not_smeared(kind: str, missed_s: float) -> None:
             continue
         assert clock.status == "aligned", clock.why
         [jump] = clock.jumps
-        assert jump.size_s == pytest.approx(missed_s, abs=1e-4)
+        assert jump.size_s == pytest.approx(missed_s, rel=1e-4, abs=1e-4)
         begin_s, end_s = probe.own_s(np.array([at_s - 1e-9, at_s]))
         assert jump.own_begin_s <= max(begin_s, end_s)
         assert jump.own_end_s >= min(begin_s, end_s)
         times_s = whole()
         own_s = probe.own_s(times_s)
         known = (own_s < jump.own_begin_s) | (own_s > jump.own_end_s)
-        assert np.count_nonzero(~known) < 0.02 * len(known)
+        assert np.count_nonzero(~known) < 0.03 * len(known)
         assert error_ms(clock, NIDQ, probe, times_s[known]).max() < ALLOWED_MS
 
 
