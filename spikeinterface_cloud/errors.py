@@ -61,7 +61,9 @@ COMMAND_EXIT_CODES: Mapping[int, str] = {
     "`results`: no `run.json`; you answered no; `--follow`, `wait`: the job ended without an exit "
     "code of its container, or an array failed",
     2: "a wrong option or variable of an option, or a limit of AWS Batch",
-    66: "the list of recordings, or the source of an estimate, is empty, missing or forbidden",
+    65: "a session has no stream to sort",
+    66: "the list of recordings, a session, or the source of an estimate is empty, missing or "
+    "forbidden",
     69: "DANDI's client, which lists a dandiset, is not installed or too old",
     75: "the network failed while a dandiset was listed; try again",
     77: "`--follow`, `wait`: the login expired, or AWS refused to say more about the job, which "

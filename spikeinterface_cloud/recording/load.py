@@ -5,6 +5,7 @@ Whatever a reader raises becomes a `RecordingError` on one line, with a remedy.
 
 import logging
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -45,6 +46,9 @@ from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.reader_errors import CHECK_THE_FILE, is_damage, remedy
 
 logger = logging.getLogger(__name__)
+
+#: how neo warns of the streams of Open Ephys that were not fetched
+OTHER_STREAMS = r"For .* the folder continuous/.* is missing"
 
 
 def open_recording(
@@ -162,7 +166,9 @@ def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> dict[
 @contextmanager
 def _explain_errors(reader: Reader, path: Path) -> Iterator[None]:
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=OTHER_STREAMS)
+            yield
     except CloudJobError:
         raise
     except Exception as error:  # readers raise anything, bare Exception and AssertionError included

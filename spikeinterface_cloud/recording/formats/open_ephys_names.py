@@ -128,6 +128,31 @@ def continuous_streams(
     ]
 
 
+def stream_files(names: Sequence[PurePosixPath], stream_name: str) -> list[PurePosixPath]:
+    """Return the files without the samples of other streams, and without other nodes.
+
+    A name that is no folder, as of a stream's ADC channels, needs all of them.
+    """
+    node, _, signal = stream_name.rpartition("#")
+    recordings = {name.parent for name in names if name.name == STRUCTURE}
+    nodes = {folder.parents[1] for folder in recordings if len(folder.parts) > 2}
+
+    def is_needed(name: PurePosixPath) -> bool:
+        if node and any(folder.name != node and name.is_relative_to(folder) for folder in nodes):
+            return False
+        samples = [folder for folder in name.parents if folder.name == "continuous"]
+        return all(
+            folder.parent not in recordings or name.relative_to(folder).parts[0] == signal
+            for folder in samples
+        )
+
+    kept = [name for name in names if is_needed(name)]
+    has_samples = any(
+        name.parent.name == signal and name.name in (SAMPLES, *MTSCOMP) for name in kept
+    )
+    return kept if has_samples else list(names)
+
+
 def _streams_of(
     recording: PurePosixPath, files: Mapping[PurePosixPath, int]
 ) -> Iterator[tuple[str, int, int]]:

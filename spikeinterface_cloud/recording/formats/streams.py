@@ -15,9 +15,9 @@ from typing import Any
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
+from spikeinterface_cloud.recording.formats import open_ephys_names
 from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_alone
-from spikeinterface_cloud.recording.formats.open_ephys_names import refuse_missing_samples
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader, likely_data_type
 from spikeinterface_cloud.recording.formats.session_streams import AUXILIARY, LFP
 from spikeinterface_cloud.recording.formats.spikeglx import ibl_files, stream_files
@@ -68,7 +68,8 @@ def needed_files(
 ) -> list[PurePosixPath]:
     """Return the files of a source that the chosen stream is read from.
 
-    SpikeGLX and IBL keep each stream in files of its own; other formats need every file.
+    SpikeGLX and IBL keep each stream in files of its own, Open Ephys in folders, which are told
+    apart by `stream_name`; other formats need every file.
     """
     reader = find_reader(data_type)
     if kwargs.get("xml_file_path") is None:
@@ -77,7 +78,9 @@ def needed_files(
         refuse_zarr_3(names)
         return store_files(reader.name, names)
     if reader.name == "openephys":
-        refuse_missing_samples(names)
+        open_ephys_names.refuse_missing_samples(names)
+        name = kwargs.get("stream_name")
+        return list(names) if name is None else open_ephys_names.stream_files(names, str(name))
     if reader.name == "spikeglx":
         likely = likely_data_type(names)
         if likely not in (None, "spikeglx") and not any(n.suffix == ".meta" for n in names):
