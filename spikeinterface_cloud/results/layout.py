@@ -78,9 +78,9 @@ CONTENTS: Mapping[str, str] = {
     f"<sorter>/{UNITS}": "with `EXPORTS=nwb`; opens with pynwb or "
     "`spikeinterface.extractors.read_nwb_sorting`",
     f"<sorter>/{PHY}/": "with `EXPORTS=phy`: `phy template-gui <sorter>/phy/params.py`",
-    f"<sorter>/{RECORDINGS}/<number>/{SORTING}/": "of recordings that were joined: the same units "
-    "with the spikes of one recording, from 1; with `EXPORTS=nwb` its `units.nwb` is beside it, on "
-    "its own clock, instead of one for all",
+    f"<sorter>/{RECORDINGS}/": "of several recordings that were joined: `1/sorting/` has the same "
+    "units with the spikes of the first, and so on; with `EXPORTS=nwb`, `1/units.nwb` is on its "
+    "own clock, and there is none for all",
     f"<sorter>/{SORTER_LOG}": "SpikeInterface's log of the sorter",
     "<sorter>/*.log": "the sorter's own logs; those of a try that ran out of memory are in "
     "`try-1/`, ..., those of a group of channels in `group-0/`, ...",

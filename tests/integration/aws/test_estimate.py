@@ -166,7 +166,7 @@ def test_joined_recordings_add_up(laptop: Laptop, raw: str) -> None:
     sources = [f"s3://{raw}/raw/{name}" for name in ("day1", "day2")]
     both = ("--source", sources[0], "--source", sources[1])
     found = estimate(laptop, *both, "--instance-type", "g5.xlarge")
-    assert [each["fetchedGb"] for each in found["recordings"]] == [5e-6 + 2e-6]
+    assert [each["fetchedGb"] for each in found["recordings"]] == [7e-6]
     assert found["prices"]["notes"][0].endswith(f"of {sources[0]} run_g0_t0.imec1.ap.bin")
     (laptop.folder / "days.csv").write_text(
         f'AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER\n{raw},"[""raw/day1"", ""raw/day2""]"\n'
