@@ -30,6 +30,9 @@ T = TypeVar("T")
 #: how a list begins; a name on S3 may begin with a bracket, too
 LIST = re.compile(r"\s*\[\s*[\"'\]]")
 
+#: of the step remove_artifacts: the name of a line
+TRIGGERS = re.compile(r'"triggers"\s*:')
+
 #: what a job of joined recordings cannot have, and what to do instead
 NOT_JOINED = {
     "TARGET_DANDISET": "takes the units of one session; leave it out, and upload the NWB file of "
@@ -103,6 +106,11 @@ def find_joined_problems(given: Mapping[str, str]) -> Iterator[str]:
     for name, why in NOT_JOINED.items():
         if given.get(name, "none").lower() != "none":
             yield f"{name}: several recordings are joined, and this {why}"
+    if TRIGGERS.search(given.get("PREPROCESSING", "")):
+        yield (
+            "PREPROCESSING: several recordings are joined, and triggers are the pulses of one; "
+            "give the frames of each segment in list_triggers of remove_artifacts"
+        )
 
 
 def _listed_twice(value: str) -> str | None:

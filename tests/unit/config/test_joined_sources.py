@@ -93,6 +93,10 @@ def test_assets_are_joined_and_their_signatures_masked() -> None:
         ({"AWS_S3_BUCKET_FOLDER": '["raw/a", "raw//b"]'}, "has an empty, '.' or '..' part"),
         ({"ARCHIVE": "zarr"}, "ARCHIVE: several recordings are joined"),
         ({"TARGET_DANDISET": "000123"}, "TARGET_DANDISET: several recordings are joined"),
+        (
+            {"PREPROCESSING": '{"remove_artifacts": {"triggers": "nidq:line3"}}'},
+            "PREPROCESSING: several recordings are joined, and triggers are the pulses of one",
+        ),
         ({"CLOCK": "nidq"}, "CLOCK: several recordings are joined"),
         (
             {"STREAMS": "all", "TARGET_AWS_S3_BUCKET": "results"},
