@@ -1,7 +1,8 @@
 """Sort one recording: the container's program, steered by environment variables (see README.md).
 
-python run_script.py            run the job
+python run_script.py            run the job; with STREAMS, those of a whole session
 python run_script.py --check    check everything that needs no download, and print a table
+python run_script.py --gather   gather the results of a session whose streams have been sorted
 """
 
 import os
@@ -18,7 +19,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from spikeinterface_cloud.analysis.analyzer import (
 )
 from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
 from spikeinterface_cloud.array_job import manifest_entry, read_settings
+from spikeinterface_cloud.checks import open_results, print_checks
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
@@ -49,14 +51,8 @@ from spikeinterface_cloud.recording.sync.find_sync import find_sync
 from spikeinterface_cloud.report.drift_between import with_drift
 from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.report.writer import Report
-from spikeinterface_cloud.results.folder import Results, ResultsState
-from spikeinterface_cloud.results.layout import (
-    ACCURACY,
-    COMPARISON,
-    RAW_SORTING,
-    SYNC,
-    check_replaceable,
-)
+from spikeinterface_cloud.results.folder import Results
+from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, SYNC
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.results.other_jobs import check_other_jobs, remove_other_jobs
 from spikeinterface_cloud.results.outcomes import SorterRun
@@ -67,26 +63,31 @@ from spikeinterface_cloud.results.sorter_folder import SorterFolder
 from spikeinterface_cloud.results.target_lock import exclusive_target
 from spikeinterface_cloud.runtime.disk import room_for_results
 from spikeinterface_cloud.runtime.ec2_metadata import find_instance
-from spikeinterface_cloud.runtime.environment import empty_working_folder, forget_secrets
+from spikeinterface_cloud.runtime.environment import (
+    empty_working_folder,
+    forget_secrets,
+    temporary_working_folder,
+)
 from spikeinterface_cloud.runtime.folders import (
     check_apart,
-    chosen_scratch,
     for_one_job,
     open_results_folder,
     open_scratch,
 )
-from spikeinterface_cloud.runtime.host import describe_machine, free_disk_bytes, workers
+from spikeinterface_cloud.runtime.host import free_disk_bytes, workers
 from spikeinterface_cloud.runtime.logging import configure_logging, step
 from spikeinterface_cloud.runtime.scratch import job_scratch
 from spikeinterface_cloud.runtime.signals import interruptible
 from spikeinterface_cloud.runtime.spot import stop_before_reclaim
+from spikeinterface_cloud.session.exit_codes import leave_failures_to_gathering
+from spikeinterface_cloud.session.gather import gather
+from spikeinterface_cloud.session.run_streams import run_streams
+from spikeinterface_cloud.session.streams import find_session
 from spikeinterface_cloud.sorting.attempts import SortingFolders
-from spikeinterface_cloud.sorting.availability import are_installed
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.run import sort
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
 from spikeinterface_cloud.sorting.task import SortingTask, sorting_tasks
-from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 
@@ -128,67 +129,56 @@ class Job:
 def main() -> int:
     """Run the job, or only its checks, and give the exit code of the contract."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--check", action="store_true", help="run only the checks")
-    only_check = parser.parse_args().check
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--check", action="store_true", help="run only the checks")
+    modes.add_argument(
+        "--gather",
+        action="store_true",
+        help="gather the results of the streams of a session (STREAMS)",
+    )
+    modes.add_argument(
+        "--part-of-session",
+        action="store_true",
+        help="sort one stream of a session in AWS Batch: exit with 0 even if it failed for good, "
+        "once run.json is at the target, so that Batch starts the gathering job, which reports it",
+    )
+    options = parser.parse_args()
     configure_logging()
     try:
         with interruptible():
             load_env_file(Path(".env"))
-            return print_checks(os.environ) if only_check else run_job(os.environ)
+            if options.check:
+                return print_checks(os.environ)
+            settings = read_settings(os.environ)
+            if options.gather or settings.streams is not None:
+                return run_session(settings, os.environ, only_gather=options.gather)
+            return run_job(settings, os.environ, part_of_session=options.part_of_session)
     except (CloudJobError, Interrupted) as error:
         for line in str(error).splitlines():
             logger.error("%s", line)
         return error.exit_code
 
 
-def print_checks(environ: Mapping[str, str]) -> int:
-    """Run only the checks and print their table."""
-    result, settings = preflight.check_settings(environ)
-    results = [result, *(check_folders_and_machine(settings) if settings else [])]
-    sys.stdout.write(f"{preflight.table(results)}\n")
-    return preflight.exit_code_of(results)
+def run_session(settings: JobSettings, environ: Mapping[str, str], *, only_gather: bool) -> int:
+    """Run the job of each stream, unless that has been done, and gather their results."""
+    secrets = {name: environ[name] for name in SECRETS if name in environ}
+    forget_secrets(SECRETS)
+    folder = open_results_folder(settings.results_folder)
+    check_apart(folder, settings.source)
+    session = find_session(settings)
+    program = Path(__file__).resolve()
+    with for_one_job(folder), temporary_working_folder():
+        exit_codes = {} if only_gather else run_streams(session, program, folder, secrets)
+        gather(session, folder, environ, exit_codes)
+    return os.EX_OK
 
 
-def check_folders_and_machine(settings: JobSettings) -> list[preflight.CheckResult]:
-    """Check the settings against the folders, the source, the target and this machine."""
-    tasks = sorting_tasks(settings)
-    checks = preflight.Preflight(settings, tasks, chosen_scratch(settings.scratch_folder))
-
-    def check_target() -> None:
-        if settings.target is not None:
-            Storage(settings.aws).check_writable(settings.target)
-
-    results: Results | None = None
-
-    def check_results_folder() -> Path:
-        nonlocal results
-        results = open_results(settings)
-        return results.folder
-
-    def check_earlier_results() -> str:
-        assert results is not None
-        results.state = ResultsState.WRITABLE
-        job = fingerprints(settings, tasks, checks.found_source())
-        return check_other_jobs(results, job, overwrite=settings.overwrite)
-
-    checked = [
-        preflight.attempt("results", check_results_folder),
-        preflight.attempt(
-            "scratch", lambda: open_scratch(settings.scratch_folder) or "a temporary folder"
-        ),
-        *checks.run(check_target),
-    ]
-    if not any(result.error for result in checked):
-        checked.append(preflight.attempt("earlier results", check_earlier_results))
-    return checked
-
-
-def run_job(environ: Mapping[str, str]) -> int:
+def run_job(settings: JobSettings, environ: Mapping[str, str], *, part_of_session: bool) -> int:
     """Run the job from its settings to its results, which are published whichever way it ends."""
-    settings = read_settings(environ)
     forget_secrets(SECRETS)
     results = open_results(settings)
-    with for_one_job(results.folder):
+    leaving = leave_failures_to_gathering(results) if part_of_session else nullcontext()
+    with leaving, for_one_job(results.folder):
         start_record(results, environ)
         si.set_global_job_kwargs(
             n_jobs=workers(settings.n_jobs), chunk_duration="1s", progress_bar=False
@@ -196,24 +186,6 @@ def run_job(environ: Mapping[str, str]) -> int:
         gc.freeze()  # what is imported stays; SpikeInterface collects after each chunk it writes
         check_and_run(settings, results, environ)
     return os.EX_OK
-
-
-def open_results(settings: JobSettings) -> Results:
-    """Open the results folder, and the target if the settings name one."""
-    folder = open_results_folder(settings.results_folder)
-    check_apart(folder, settings.source)
-    if are_installed(settings.sorters):  # else the check of the sorters fails
-        check_replaceable(folder, settings.sorters)
-    return Results(
-        folder,
-        settings.target,
-        Storage(settings.aws) if settings.target else None,
-        RunRecord(
-            settings=settings.masked(),
-            run_identifier=settings.run_identifier,
-            machine=describe_machine(),
-        ),
-    )
 
 
 def start_record(results: Results, environ: Mapping[str, str]) -> None:

@@ -61,6 +61,8 @@ class Results:
         self.log_file = folder / NEW_LOG
         #: publishes finished results again whose upload was interrupted
         self.waiting: Callable[[], None] | None = None
+        #: whether `run.json` of this run is at the target
+        self.is_record_published = False
         #: raises ClaimLost if another job has had the target since this job locked it
         self.confirm_lock: Callable[[], None] = lambda: None
         #: the same, at once unless this job has been frozen, or out of reach of the target
@@ -179,6 +181,7 @@ class Results:
                 upload([(file, location)], self.storage, self.confirm_stale_lock)
             else:
                 self.storage.write_object(location, body, "application/json")
+        self.is_record_published = True
 
     def publish_log(self) -> None:
         """Upload the log of this run, under its final name."""

@@ -19,6 +19,9 @@ SYNC = "sync.json"
 #: the log's name until it is clear that `run.log` of an earlier run may be replaced
 NEW_LOG = ".run.log"
 REPORT = "report.html"
+#: of a session: the folder of what was gathered, beside those of its streams
+SESSION = "session"
+SESSION_RECORD = "session.json"
 COMPARISON = "comparison"
 #: in the folder of the archive, which is named in config.locations: identifies the recording, and
 #: lists the files
@@ -44,6 +47,9 @@ PHY = "phy"
 
 #: of joined recordings: a folder for each, named by its number
 RECORDINGS = "recordings"
+
+#: what is gathered of a session: the record goes first where it is removed, and comes last
+SESSION_FILES = (SESSION_RECORD, "session.html", "clock.json", "events.csv", UNITS)
 
 OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, PHY, RECORDINGS)
 #: the logs of each try of a sorter, and of each group of channels
@@ -98,6 +104,8 @@ CONTENTS: Mapping[str, str] = {
     f"{ARCHIVE}/": "with `ARCHIVE=zarr`: the recording as it was read, compressed without loss: "
     '`spikeinterface.load("recording.zarr")`',
     f"{ARCHIVE}/{ARCHIVED}": "identifies the recording and lists the files; written last",
+    f"{SESSION}/{SESSION_RECORD}": "of a session, with the files above in a folder for each "
+    "stream: how each ended, its sorters, clocks and events; written last",
     CLAIM: "the lock of the target while a job writes to it",
 }
 

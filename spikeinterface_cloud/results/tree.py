@@ -84,14 +84,15 @@ class ResultsTree(ABC):
         self.remove([f"{sorter}/{COMPLETED}" for sorter in sorters])
         self.remove([RECORD])
 
-    def read_record(self) -> RunJson | None:
-        """Read `run.json`; None if there is none of this version of the program."""
-        content = self.read(RECORD)
+    def read_record(self, folder: str = "") -> RunJson | None:
+        """Read `run.json`, here or in a folder; None if there is none of this version."""
+        name = f"{folder}/{RECORD}" if folder else RECORD
+        content = self.read(name)
         try:
             return None if content is None else RunJson.model_validate_json(content)
         except ValidationError as error:
             reason = str(error).partition("\n")[0]
-            logger.info("%s/%s of an earlier run is not used: %s", self, RECORD, reason)
+            logger.info("%s/%s of an earlier run is not used: %s", self, name, reason)
             return None
 
 
@@ -153,6 +154,13 @@ class _TargetTree(ResultsTree):
     def remove(self, names: Sequence[str]) -> None:
         self._results.confirm_lock()
         self._storage.remove_objects([self._location.child(name) for name in names])
+
+
+def place_of(results: Results, folder: Path, target: S3Location | None) -> ResultsTree:
+    """Return the results at a target that holds those of several jobs; else in a folder."""
+    if target is None or results.storage is None:
+        return _LocalTree(folder)
+    return _TargetTree(target, results.storage, results)
 
 
 def results_trees(results: Results) -> list[ResultsTree]:

@@ -8,6 +8,7 @@ import ctypes
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
@@ -38,6 +39,13 @@ def empty_working_folder(scratch: Path) -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     with chdir(folder):
+        yield
+
+
+@contextmanager
+def temporary_working_folder() -> Iterator[None]:
+    """Work in an empty folder, without a `.env` that child processes would read."""
+    with tempfile.TemporaryDirectory() as folder, empty_working_folder(Path(folder)):
         yield
 
 

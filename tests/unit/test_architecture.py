@@ -33,6 +33,7 @@ ROOMS = (
     "array_job",
     "fingerprint",
     "preflight",
+    "checks",
     "aws",
 )
 
