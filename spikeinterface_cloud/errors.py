@@ -35,8 +35,9 @@ EXIT_CODES: Mapping[int, ExitCode] = {
         "use the image that has the sorter, `--gpus 1` for Kilosort4, or a larger instance",
     ),
     70: ExitCode(
-        "one or more sorters failed; the results of the others are at the target. Or the archive "
-        "of the recording differed from it when it was read back, and was deleted",
+        "one or more sorters failed; the results of the others are at the target. Or streams of a "
+        "session failed, which session.json names. Or the archive of the recording differed from "
+        "it when it was read back, and was deleted",
         "read the sorters' logs and run.json",
     ),
     73: ExitCode(
@@ -122,7 +123,7 @@ class UnavailableError(CloudJobError):
 
 
 class SortingError(CloudJobError):
-    """One or more sorters failed; the results of the others are published (70)."""
+    """One or more sorters or streams failed; the others' results are published (70)."""
 
     exit_code = 70
 

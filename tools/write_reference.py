@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import yaml
+from pydantic import BaseModel
 
 from spikeinterface_cloud.aws.cli.click_sections import DEFAULT_COMMAND, OTHER_SECTION
 from spikeinterface_cloud.aws.infra.template import TEMPLATE_FILE
@@ -24,6 +25,7 @@ from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import COMMAND_EXIT_CODES, EXIT_CODES
 from spikeinterface_cloud.results.layout import CONTENTS
 from spikeinterface_cloud.results.run_schema import RunJson
+from spikeinterface_cloud.session.record import SessionJson
 from submit_job import program
 from tools.rooms_picture import rooms_picture
 
@@ -107,19 +109,29 @@ def settings_table() -> str:
     return table(("variable", "meaning"), rows)
 
 
-# ----- run.json -----------------------------------------------------------------------------------
+# ----- run.json and session.json ------------------------------------------------------------------
 
 
 def run_schema() -> str:
-    """Return the fields of run.json: a table for each kind of object, after its first use."""
-    schema = RunJson.model_json_schema()
-    objects = {"RunJson": schema, **schema["$defs"]}
+    """Return the fields of run.json."""
+    return _schema_tables(RunJson)
+
+
+def session_schema() -> str:
+    """Return the fields of session.json."""
+    return _schema_tables(SessionJson)
+
+
+def _schema_tables(model: type[BaseModel]) -> str:
+    """Return a table for each kind of object, after its first use."""
+    schema = model.model_json_schema()
+    objects = {model.__name__: schema, **schema["$defs"]}
     return "\n\n".join(_describe_object(name, objects[name]) for name in _in_order(objects))
 
 
 def _in_order(objects: Mapping[str, Any]) -> list[str]:
     """Return the names of the objects, each before those that it alone uses."""
-    order = ["RunJson"]
+    order = [next(iter(objects))]
     for name in order:
         used = re.findall(r"#/\$defs/(\w+)", json.dumps(objects[name]["properties"]))
         new = [each for each in dict.fromkeys(used) if each not in order]
@@ -135,7 +147,7 @@ def _describe_object(name: str, described: Mapping[str, Any]) -> str:
     ]
     meaning = " ".join(described["description"].split())
     columns = ("field", "type and unit", "meaning")
-    heading = "" if name == "RunJson" else f"## {_title(name)}\n\n"
+    heading = "" if name in (RunJson.__name__, SessionJson.__name__) else f"## {_title(name)}\n\n"
     return f"{heading}{meaning}\n\n{table(columns, rows)}"
 
 
@@ -401,6 +413,7 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "exit-codes.md": {"exit-codes": exit_codes, "command-exit-codes": command_exit_codes},
     "results.md": {"results-tree": results_tree},
     "run-schema.md": {"run-schema": run_schema},
+    "session-schema.md": {"session-schema": session_schema},
     "cli.md": {
         "commands": commands,
         "command-options": command_options,
