@@ -1,6 +1,7 @@
 """STREAMS: the streams of a session are sorted one after the other, and gathered."""
 
 import json
+import os
 import shutil
 import signal
 from dataclasses import dataclass
@@ -38,12 +39,12 @@ def variables(source: Path, **others: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Path:
-    """A run of two probes, of which the second one has lost its header."""
+    """A run of two probes, of which the second one was copied in part."""
     folder = tmp_path_factory.mktemp("session")
     layout = SpikeGlxRun(with_lf=False, with_nidq=True)
     run = write_spikeglx(folder, [simulated.recording, simulated.recording], layout)
-    [header] = run.glob("*/*imec1.ap.meta")
-    header.write_text("what is left of it\n")
+    [samples] = run.glob("*/*imec1.ap.bin")
+    os.truncate(samples, samples.stat().st_size // 2)
     return run
 
 
