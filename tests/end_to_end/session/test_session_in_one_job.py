@@ -73,7 +73,8 @@ def sorted_session(
     job = run_job(tmp_path_factory.mktemp("job"), given)
     key = f"{TARGET}/session/session.json"
     content = moto_s3.client.get_object(Bucket=bucket, Key=key)["Body"].read()
-    keys = keys_below(moto_s3.client, bucket, TARGET)
+    below = keys_below(moto_s3.client, bucket, TARGET)
+    keys = [key.removeprefix(f"{TARGET}/") for key in below]
     return Sorted(job=job, variables=given, target=json.loads(content), keys=keys)
 
 
