@@ -22,6 +22,9 @@ REPORT = "report.html"
 #: of a session: the folder of what was gathered, beside those of its streams
 SESSION = "session"
 SESSION_RECORD = "session.json"
+SESSION_PAGE = "session.html"
+CLOCK_FILE = "clock.json"
+EVENTS_FILE = "events.csv"
 COMPARISON = "comparison"
 #: in the folder of the archive, which is named in config.locations: identifies the recording, and
 #: lists the files
@@ -49,7 +52,7 @@ PHY = "phy"
 RECORDINGS = "recordings"
 
 #: what is gathered of a session: the record goes first where it is removed, and comes last
-SESSION_FILES = (SESSION_RECORD, "session.html", "clock.json", "events.csv", UNITS)
+SESSION_FILES = (SESSION_RECORD, SESSION_PAGE, CLOCK_FILE, EVENTS_FILE, UNITS)
 
 OWN_FOLDERS = (RAW_SORTING, SORTING, ANALYZER, PHY, RECORDINGS)
 #: the logs of each try of a sorter, and of each group of channels
@@ -106,6 +109,10 @@ CONTENTS: Mapping[str, str] = {
     f"{ARCHIVE}/{ARCHIVED}": "identifies the recording and lists the files; written last",
     f"{SESSION}/{SESSION_RECORD}": "of a session, with the files above in a folder for each "
     "stream: how each ended, its sorters, clocks and events; written last",
+    f"{SESSION}/{SESSION_PAGE}": "the streams side by side, on one page",
+    f"{SESSION}/{CLOCK_FILE}": "how the clock of each stream is mapped to the reference",
+    f"{SESSION}/{EVENTS_FILE}": "the pulses of the streams that are not sorted, in seconds",
+    f"{SESSION}/{UNITS}": "with `EXPORTS=nwb`: the units of all streams and sorters",
     CLAIM: "the lock of the target while a job writes to it",
 }
 

@@ -24,6 +24,8 @@ from spikeinterface_cloud.results.layout import (
     remove_managed,
 )
 from spikeinterface_cloud.results.run_schema import RunJson
+from spikeinterface_cloud.storage.download import download
+from spikeinterface_cloud.storage.remote_file import s3_files
 from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,10 @@ class ResultsTree(ABC):
     @abstractmethod
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None if there is no such file."""
+
+    @abstractmethod
+    def fetch(self, name: str, scratch: Path) -> Path:
+        """Return a file on this host: the file itself, or its copy in `scratch`."""
 
     @abstractmethod
     def exists(self, name: str) -> bool:
@@ -108,6 +114,9 @@ class _LocalTree(ResultsTree):
     def read(self, name: str) -> bytes | None:
         return (self._folder / name).read_bytes() if self.exists(name) else None
 
+    def fetch(self, name: str, scratch: Path) -> Path:  # noqa: ARG002 (it is here)
+        return self._folder / name
+
     def exists(self, name: str) -> bool:
         return (self._folder / name).is_file()
 
@@ -141,6 +150,11 @@ class _TargetTree(ResultsTree):
 
     def read(self, name: str) -> bytes | None:
         return self._storage.read_if_exists(self._location.child(name))
+
+    def fetch(self, name: str, scratch: Path) -> Path:
+        stored = self._storage.head(self._location.child(name))
+        download(s3_files(self._storage, [stored], self._location), scratch)
+        return scratch / name
 
     def exists(self, name: str) -> bool:
         return self._storage.object_exists(self._location.child(name))

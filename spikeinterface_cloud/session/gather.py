@@ -5,8 +5,8 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,8 +18,13 @@ from spikeinterface_cloud.results.run_record import RunRecord, versions
 from spikeinterface_cloud.results.target_lock import exclusive_target
 from spikeinterface_cloud.results.tree import place_of
 from spikeinterface_cloud.runtime.disk import room_for_results
-from spikeinterface_cloud.runtime.folders import for_one_job, open_results_folder
+from spikeinterface_cloud.runtime.folders import (
+    for_one_job,
+    open_results_folder,
+    open_scratch,
+)
 from spikeinterface_cloud.runtime.logging import counted, step
+from spikeinterface_cloud.session.collect import Gathered, collect, describe_clock
 from spikeinterface_cloud.session.record import (
     ClockEntry,
     EventsEntry,
@@ -34,20 +39,6 @@ from spikeinterface_cloud.session.streams import Session
 from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(kw_only=True, slots=True)
-class Gathered:
-    """What was gathered so far."""
-
-    streams: list[StreamResult]
-    reference: str | None = None
-    clocks: dict[str, ClockEntry] = field(default_factory=dict)
-    events: EventsEntry | None = None
-    #: beside `session.json`
-    files: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 def gather(
@@ -81,7 +72,17 @@ def gather(
             tree = place_of(results, results_folder, session.settings.target)
             with step("read the results of the streams", results.record.steps):
                 streams = read_results(session, tree, results_folder, exit_codes or {})
-            gathered = Gathered(streams=streams)
+            parent = open_scratch(session.settings.scratch_folder)
+            with tempfile.TemporaryDirectory(dir=parent) as scratch:
+                gathered = Gathered(
+                    session=session,
+                    streams=streams,
+                    tree=tree,
+                    folder=results.folder,
+                    scratch=Path(scratch),
+                )
+                with step("gather", results.record.steps), room_for_results(results.folder):
+                    collect(gathered)
             record = _describe(session, gathered)
             _publish(results, gathered, record)
     if record.error is not None:
@@ -154,7 +155,7 @@ def _clear(results: Results) -> None:
 def _describe(session: Session, gathered: Gathered) -> SessionJson:
     settings = session.settings
     streams = [_entry(result) for result in gathered.streams]
-    error = _error(streams)
+    error = "; ".join(filter(None, [_error(streams), *gathered.failures])) or None
     ended = datetime.now(UTC)
     own_s = (ended - gathered.started).total_seconds()
     return SessionJson(
@@ -169,9 +170,12 @@ def _describe(session: Session, gathered: Gathered) -> SessionJson:
         settings=settings.masked(),
         versions=versions(),
         streams=streams,
-        reference=gathered.reference,
-        clocks=gathered.clocks,
-        events=gathered.events,
+        reference=gathered.clock.reference if gathered.clock else None,
+        clocks={
+            name: ClockEntry.model_validate(describe_clock(each))
+            for name, each in (gathered.clock.streams if gathered.clock else {}).items()
+        },
+        events=EventsEntry.model_validate(gathered.events.describe()) if gathered.events else None,
         files=[file.name for file in gathered.files],
         notes=gathered.notes,
         seconds=own_s + sum(stream.seconds or 0.0 for stream in streams),

@@ -32,6 +32,7 @@ def variables(source: Path, **others: str) -> dict[str, str]:
         "DATA_TYPE": "spikeglx",
         "SORTERS": "simple",
         "STREAMS": "all",
+        "EXPORTS": "nwb",
         "RUN_IDENTIFIER": "mouse",
         **others,
     }
@@ -100,9 +101,10 @@ def test_one_line_names_the_stream_that_failed(sorted_session: Sorted) -> None:
 
 def test_results_are_at_the_target_by_stream(sorted_session: Sorted) -> None:
     keys = sorted_session.keys
-    assert "imec0.ap/run.json" in keys
-    assert "imec1.ap/run.json" in keys
-    assert "session/session.json" in keys
+    assert f"{TARGET}/imec0.ap/run.json" in keys
+    assert f"{TARGET}/imec1.ap/run.json" in keys
+    gathered = {key.removeprefix(f"{TARGET}/session/") for key in keys if "/session/" in key}
+    assert gathered == {"session.json", "session.html", "clock.json", "events.csv", "units.nwb"}
     assert not [key for key in keys if key.endswith("claim.json")]
     assert sorted_session.target == json.loads(
         session_record(sorted_session.job.results).model_dump_json()

@@ -1,0 +1,166 @@
+"""What is gathered of a session, in order: its clocks, events, NWB file and page."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from spikeinterface_cloud.errors import (
+    RecordingError,
+    SettingsError,
+    SortingError,
+    SourceError,
+)
+from spikeinterface_cloud.recording.formats.session_streams import SessionStream
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.source import SourceRequest, fetch_source, find_source
+from spikeinterface_cloud.recording.sync.digital_lines import read_lines
+from spikeinterface_cloud.recording.sync.pulses import StreamLines
+from spikeinterface_cloud.recording.sync.sync_line import SyncLine
+from spikeinterface_cloud.results.layout import CLOCK_FILE, EVENTS_FILE, SESSION_PAGE, UNITS
+from spikeinterface_cloud.results.tree import ResultsTree
+from spikeinterface_cloud.session.clock import SessionClock, StreamClock
+from spikeinterface_cloud.session.events import Events, write_events
+from spikeinterface_cloud.session.nwb import StreamUnits, write_session_nwb
+from spikeinterface_cloud.session.page import write_page
+from spikeinterface_cloud.session.results import StreamResult
+from spikeinterface_cloud.session.stream_clocks import align_streams, auxiliary_lines
+from spikeinterface_cloud.session.streams import Session
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True, slots=True)
+class Gathered:
+    """What was gathered so far."""
+
+    session: Session
+    streams: list[StreamResult]
+    #: where the results of the streams are
+    tree: ResultsTree
+    #: where what is gathered goes
+    folder: Path
+    scratch: Path
+    clock: SessionClock | None = None
+    events: Events | None = None
+    #: beside `session.json`
+    files: list[Path] = field(default_factory=list)
+    #: what could not be gathered, though it was asked for
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+def collect(gathered: Gathered) -> None:
+    """Align the clocks, and write the events, the NWB file and the page."""
+    lines: dict[str, StreamLines] = {}
+    sync: dict[str, SyncLine] = {}
+    for stream in gathered.session.auxiliary:
+        _read_auxiliary(gathered, stream, lines, sync)
+    _align(gathered, sync)
+    if lines:
+        file = gathered.folder / EVENTS_FILE
+        unaligned = SessionClock(reference=None, streams={})
+        gathered.events = write_events(file, lines, gathered.clock or unaligned)
+        gathered.files.append(file)
+    if "nwb" in gathered.session.settings.exports:
+        _write_nwb(gathered)
+    _write_page(gathered)
+
+
+def _read_auxiliary(
+    gathered: Gathered,
+    stream: SessionStream,
+    lines: dict[str, StreamLines],
+    sync: dict[str, SyncLine],
+) -> None:
+    """Fetch a stream that was not sorted, and read its lines and its sync line."""
+    settings = gathered.session.settings
+    request = SourceRequest(
+        location=settings.source,
+        data_type=settings.reader,
+        read_recording_kwargs=stream.kwargs,
+        probe_file=None,
+    )
+    try:
+        found = find_source(request, settings.aws, settings.dandi)
+        path = fetch_source(found, gathered.scratch / stream.folder).path
+        if path is None:
+            return
+        sync |= auxiliary_lines(path, settings.reader, [stream], settings.clock_line, {})
+        lines[stream.folder] = read_lines(open_recording(path, settings.reader, stream.kwargs), {})
+    except (RecordingError, SettingsError, SourceError) as error:
+        gathered.notes.append(f"{stream.folder} could not be read: {' '.join(str(error).split())}")
+        logger.warning("%s", gathered.notes[-1])
+
+
+def _align(gathered: Gathered, sync: Mapping[str, SyncLine]) -> None:
+    session = gathered.session
+    if session.reference is None:
+        return
+    gathered.clock = align_streams(session.streams, gathered.tree.read, sync, session.reference)
+    file = gathered.folder / CLOCK_FILE
+    gathered.clock.write(file)
+    gathered.files.append(file)
+
+
+def _write_nwb(gathered: Gathered) -> None:
+    """Write the units of all streams to one file; say in the record if that fails."""
+    units, missing = {}, {}
+    clocks = gathered.clock.streams if gathered.clock else {}
+    for result in gathered.streams:
+        folder = result.stream.folder
+        if result.status != "succeeded":
+            missing[folder] = result.error or result.status
+        exports = result.record.exports if result.record is not None else []
+        written = [each for each in exports if each.export == "nwb" and not each.error]
+        files = {
+            each.sorter: gathered.tree.fetch(f"{folder}/{each.path}", gathered.scratch)
+            for each in written
+        }
+        clock = clocks.get(folder, StreamClock(status="own", why="no clock was chosen"))
+        units[folder] = StreamUnits(files=files, clock=clock)
+    try:
+        file = write_session_nwb(
+            gathered.folder / UNITS,
+            units,
+            reference=gathered.clock.reference if gathered.clock else None,
+            missing=missing,
+            events=gathered.events.table if gathered.events else None,
+        )
+    except (RecordingError, SortingError) as error:
+        gathered.failures.append(f"{UNITS}: {error}")
+        logger.error("%s", gathered.failures[-1])
+        return
+    if file is not None:
+        gathered.files.append(file)
+
+
+def _write_page(gathered: Gathered) -> None:
+    settings = gathered.session.settings
+    records = {
+        result.stream.folder: result.record.model_dump(mode="json") if result.record else None
+        for result in gathered.streams
+    }
+    table: pd.DataFrame | None = gathered.events.table if gathered.events else None
+    file = write_page(
+        gathered.folder / SESSION_PAGE,
+        title=settings.run_identifier or str(settings.source),
+        records=records,
+        clock=gathered.clock,
+        events=table,
+        notes=[*gathered.notes, *gathered.failures],
+        files=[each.name for each in gathered.files],
+    )
+    gathered.files.append(file)
+
+
+def describe_clock(clock: StreamClock) -> dict[str, object]:
+    """Return the entry of `session.json`: all but the mapping."""
+    fields = asdict(clock)
+    for name in ("own_s", "reference_s", "jumps"):
+        del fields[name]
+    return {**fields, "n_jumps": len(clock.jumps)}
