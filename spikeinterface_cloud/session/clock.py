@@ -32,6 +32,9 @@ MIN_USED = 0.5
 #: so many pulses of both streams that do not fit mean a jump: in a row, and at either end
 MAX_UNUSED, MAX_UNUSED_AT_END = 10, 5
 
+#: pulses that are off by the same time agree within
+SAME_SHIFT_S = 0.0005
+
 #: how long before the first pulse and after the last one the drift is relied on
 MAX_EXTRAPOLATION_S = 600.0
 
@@ -214,6 +217,13 @@ def _check_unused(clock: StreamClock, fit: ClockFit, reference: SyncLine, line: 
                 f"only {len(used_s)} of {n_common} pulses of {name} are in both streams: "
                 f"{line.line} and {reference.line} of {reference.stream} are not the same signal"
             )
+    _check_stretches(used_s, mapped_s, reference_s, reference.stream)
+
+
+def _check_stretches(
+    used_s: Seconds, mapped_s: Seconds, reference_s: Seconds, reference: str
+) -> None:
+    """Refuse a mapping if pulses that it leaves out, between two that it uses, show a jump."""
     edges_s = np.concatenate([[-np.inf], np.sort(used_s) + 1e-3, [np.inf]])
     between = [np.histogram(pulses_s, edges_s)[0] for pulses_s in (mapped_s, reference_s)]
     unused = np.minimum(*between)
@@ -222,5 +232,17 @@ def _check_unused(clock: StreamClock, fit: ClockFit, reference: SyncLine, line: 
     if max(unused[0], unused[-1]) >= MAX_UNUSED_AT_END or unused[worst] >= MAX_UNUSED:
         raise NotAligned(
             f"{unused[worst]} pulses in a row at {max(edges_s[worst], mapped_s[0]):.6g} s do not "
-            f"fit those of {reference.stream}: a clock has jumped there"
+            f"fit those of {reference}: a clock has jumped there"
         )
+    for number in np.flatnonzero(unused >= 2):
+        begin, end = edges_s[number], edges_s[number + 1] - 2e-3
+        left_out = [each[(each > begin) & (each < end)] for each in (mapped_s, reference_s)]
+        shifts = np.sort(np.subtract.outer(left_out[1], left_out[0]).ravel())
+        n_same = 2 if number in (0, len(unused) - 1) else 4
+        spans = shifts[n_same - 1 :] - shifts[: len(shifts) - n_same + 1]
+        if np.any(spans < SAME_SHIFT_S):
+            raise NotAligned(
+                f"pulses at {left_out[0][0]:.6g} s do not fit those of {reference}, but all by the "
+                "same time: a clock has jumped there, too close to its start, its end or to "
+                "another jump"
+            )

@@ -22,7 +22,7 @@ KNOT_SECONDS = (20.0, 300.0)
 DRIFT_PULSES, DRIFT_S = 20, 60.0
 
 #: seconds of pulses that say the drift before the first and after the last one
-END_S = 600.0
+END_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,7 +27,7 @@ def continuous(
 ) -> tuple[Seconds, Seconds, list[npt.NDArray[np.int64]]]:
     """Return the pulses that are neither late nor early, and their stretches without a jump."""
     while True:
-        steady = offset_s - _median_slope(own_s, offset_s) * own_s
+        steady = offset_s - median_slope(own_s, offset_s) * own_s
         smooth = median_filter(steady, 7, mode="nearest")
         error = np.abs(steady - smooth)
         noise_s = 1.4826 * float(np.median(error))
@@ -60,7 +60,7 @@ def _is_chance(
     return bool(apart_s < JUMP_S + DRIFT_CHANGE * (own_s[after] - own_s[before]))
 
 
-def _median_slope(own_s: Seconds, offset_s: Seconds) -> float:
+def median_slope(own_s: Seconds, offset_s: Seconds) -> float:
     """Return the drift of an offset that jumps now and then."""
     lag = min(10, len(own_s) - 1)
     return float(np.median((offset_s[lag:] - offset_s[:-lag]) / (own_s[lag:] - own_s[:-lag])))

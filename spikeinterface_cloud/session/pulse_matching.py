@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from spikeinterface_cloud.recording.sync.pulses import Seconds
 from spikeinterface_cloud.recording.sync.sync_line import SyncLine
-from spikeinterface_cloud.session.continuous import DRIFT_CHANGE, continuous
+from spikeinterface_cloud.session.continuous import DRIFT_CHANGE, continuous, median_slope
 
 #: two clocks differ by less: that of a crystal is within 100 parts per million
 MAX_DRIFT = 200e-6
@@ -117,12 +117,15 @@ def _partners(
 
     Where the clock jumps, the anchor on either side is tried; no pulse has two partners.
     """
+    drift = median_slope(anchors_s, offsets_s) if len(anchors_s) > 2 else 0.0
+    drift = float(np.clip(drift, -MAX_DRIFT, MAX_DRIFT))
     after = np.clip(np.searchsorted(anchors_s, own_s), 0, len(anchors_s) - 1)
     best = np.full(len(own_s), np.inf)
     partner = np.zeros(len(own_s), dtype="int64")
     for anchor in (np.maximum(after - 1, 0), after):
-        found = nearest(reference_s, own_s + offsets_s[anchor])
-        error = np.abs(reference_s[found] - own_s - offsets_s[anchor])
+        expected_s = own_s + offsets_s[anchor] + drift * (own_s - anchors_s[anchor])
+        found = nearest(reference_s, expected_s)
+        error = np.abs(reference_s[found] - expected_s)
         far_s = np.abs(own_s - anchors_s[anchor]) * DRIFT_CHANGE
         closer = (error < best) & (error < tolerance_s + np.minimum(far_s, tolerance_s))
         best[closer], partner[closer] = error[closer], found[closer]

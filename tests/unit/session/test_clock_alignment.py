@@ -218,6 +218,23 @@ def test_intervals_that_repeat_are_ambiguous() -> None:
     assert "in several ways" in refused_because(reference, line, start=None)
 
 
+@pytest.mark.parametrize("kind", ["random", "periodic"])
+def test_a_jump_just_before_the_end_is_followed_or_refused(kind: str) -> None:
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        is_random = kind == "random"
+        pulses = random_pulses(rng, LENGTH_S) if is_random else periodic_pulses(LENGTH_S)
+        at_s = float(pulses[-6] + 0.1)
+        probe = replace(PROBE, jumps=[(at_s, 0.15)])
+        clock = aligned(NIDQ.record(pulses, 0, LENGTH_S), probe.record(pulses, 0, LENGTH_S))
+        if clock.status == "own":
+            assert "a clock has jumped there" in str(clock.why)
+            continue
+        [jump] = clock.jumps
+        after = whole(float(pulses[-5]), LENGTH_S)
+        assert error_ms(clock, NIDQ, probe, after[probe.own_s(after) > jump.own_end_s]).max() < 0.1
+
+
 def test_too_few_pulses_are_refused() -> None:
     pulses = random_pulses(np.random.default_rng(8), 18.0)
     line = PROBE.record(pulses[:8], 0, LENGTH_S)
