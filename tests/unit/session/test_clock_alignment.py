@@ -1,6 +1,7 @@
 """The clock of a stream on the reference clock, held against simulated clocks and their truth."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -174,11 +175,11 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("true_kind", ["random", "1 Hz"])
+@pytest.mark.parametrize(
+    ("kind", "true_kind"),
+    [pair for pair in product(KINDS, ["random", "1 Hz"]) if pair != ("1 Hz", "1 Hz")],
+)
 def test_a_wrong_line_is_refused(kind: str, true_kind: str) -> None:
-    if kind == true_kind == "1 Hz":
-        pytest.skip("the same pulses")
     for seed in range(5):
         rng = np.random.default_rng(seed)
         line = NIDQ.record(other_line(rng, true_kind), 0, LENGTH_S)
