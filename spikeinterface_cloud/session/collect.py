@@ -109,34 +109,53 @@ def _align(gathered: Gathered, sync: Mapping[str, SyncLine]) -> None:
 
 def _write_nwb(gathered: Gathered) -> None:
     """Write the units of all streams to one file; say in the record if that fails."""
-    units, missing = {}, {}
-    clocks = gathered.clock.streams if gathered.clock else {}
+    missing: dict[str, str] = {}
     for result in gathered.streams:
-        folder = result.stream.folder
-        if result.status != "succeeded":
-            missing[folder] = result.error or result.status
-        exports = result.record.exports if result.record is not None else []
-        written = [each for each in exports if each.export == "nwb" and not each.error]
-        files = {
-            each.sorter: gathered.tree.fetch(f"{folder}/{each.path}", gathered.scratch)
-            for each in written
-        }
-        clock = clocks.get(folder, StreamClock(status="own", why="no clock was chosen"))
-        units[folder] = StreamUnits(files=files, clock=clock)
+        missing |= _missing_units(result)
     try:
         file = write_session_nwb(
             gathered.folder / UNITS,
-            units,
+            {each.stream.folder: _units_of(each, gathered) for each in gathered.streams},
             reference=gathered.clock.reference if gathered.clock else None,
             missing=missing,
             events=gathered.events.table if gathered.events else None,
         )
-    except (RecordingError, SortingError) as error:
-        gathered.failures.append(f"{UNITS}: {error}")
+    except (RecordingError, SortingError, SourceError) as error:
+        gathered.failures.append(f"{UNITS}: {' '.join(str(error).split())}")
         logger.error("%s", gathered.failures[-1])
         return
     if file is not None:
         gathered.files.append(file)
+
+
+def _units_of(result: StreamResult, gathered: Gathered) -> StreamUnits:
+    folder = result.stream.folder
+    exports = result.record.exports if result.record is not None else []
+    files = {
+        each.sorter: gathered.tree.fetch(f"{folder}/{each.path}", gathered.scratch)
+        for each in exports
+        if each.export == "nwb" and not each.error
+    }
+    clocks = gathered.clock.streams if gathered.clock else {}
+    clock = clocks.get(folder, StreamClock(status="own", why="no clock was chosen"))
+    return StreamUnits(files=files, clock=clock)
+
+
+def _missing_units(result: StreamResult) -> dict[str, str]:
+    """Return why the units of a stream, or of one of its sorters, are not in the file."""
+    folder, record = result.stream.folder, result.record
+    if record is None or not record.sorters:
+        return {folder: result.error or result.status}
+    missing = {
+        f"{folder}/{run.sorter}": run.reason or run.outcome
+        for run in record.sorters
+        if run.outcome == "failed"
+    }
+    return missing | {
+        f"{folder}/{each.sorter}": each.error
+        for each in record.exports
+        if each.export == "nwb" and each.error
+    }
 
 
 def _write_page(gathered: Gathered) -> None:

@@ -101,9 +101,9 @@ def test_one_line_names_the_stream_that_failed(sorted_session: Sorted) -> None:
 
 def test_results_are_at_the_target_by_stream(sorted_session: Sorted) -> None:
     keys = sorted_session.keys
-    assert f"{TARGET}/imec0.ap/run.json" in keys
-    assert f"{TARGET}/imec1.ap/run.json" in keys
-    gathered = {key.removeprefix(f"{TARGET}/session/") for key in keys if "/session/" in key}
+    assert "imec0.ap/run.json" in keys
+    assert "imec1.ap/run.json" in keys
+    gathered = {key.removeprefix("session/") for key in keys if key.startswith("session/")}
     assert gathered == {"session.json", "session.html", "clock.json", "events.csv", "units.nwb"}
     assert not [key for key in keys if key.endswith("claim.json")]
     assert sorted_session.target == json.loads(
@@ -146,6 +146,15 @@ def test_stream_that_was_not_recorded_is_refused_before_any_runs(
     assert job.exit_code == 78
     assert "'imec7.ap' is not a stream of the session" in job.errors[-1]
     assert not (job.results / "imec0.ap").exists()
+
+
+def test_every_stream_is_checked_without_sorting_any(run_folder: Path, tmp_path: Path) -> None:
+    job = run_job(tmp_path, variables(run_folder), "--check")
+    assert job.exit_code == 0, job.output
+    first, second = job.output.strip().split("\n\n")
+    assert first.startswith("imec0.ap\n")
+    assert second.startswith("imec1.ap\n")
+    assert not (job.results / "session").exists()
 
 
 def test_stopped_session_ends_with_75(run_folder: Path, tmp_path: Path) -> None:
