@@ -59,7 +59,7 @@ def write_page(
     file: Path,
     *,
     title: str,
-    records: Mapping[str, Record | None],
+    records: Mapping[str, Record | str],
     clock: SessionClock | None,
     events: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
@@ -70,7 +70,7 @@ def write_page(
     Parameters
     ----------
     records
-        `run.json` of each stream, by its folder beside the page's; None where there is none
+        `run.json` of each stream, by its folder beside the page's, or why there is none
     events
         the rows of `events.csv`
     notes
@@ -84,7 +84,9 @@ def write_page(
         title=title,
         status="failed" if failed else "succeeded",
         error=_error(failed, len(streams)),
-        tiles=_tiles(streams, [record for record in records.values() if record is not None]),
+        tiles=_tiles(
+            streams, [record for record in records.values() if not isinstance(record, str)]
+        ),
         streams=streams,
         reference=clock.reference if clock else None,
         clocks=clock_rows(clock) if clock else [],

@@ -10,7 +10,7 @@ import pandas as pd
 from spikeinterface_cloud.errors import EXIT_CODES
 from spikeinterface_cloud.report.colors import LABELS, label_style
 from spikeinterface_cloud.report.plot import LegendEntry, legend
-from spikeinterface_cloud.results.layout import RECORD, REPORT
+from spikeinterface_cloud.results.layout import REPORT
 from spikeinterface_cloud.runtime.logging import format_seconds
 from spikeinterface_cloud.session.clock import SessionClock, StreamClock
 
@@ -89,15 +89,10 @@ class LineRow:
 Record = Mapping[str, Any]
 
 
-def stream_row(stream: str, record: Record | None) -> StreamRow:
-    """Return the row of a stream by its `run.json`; None: it has none."""
-    if record is None:
-        return StreamRow(
-            stream=stream,
-            status="missing",
-            error=f"There is no {RECORD}: the job of this stream has not ended, or was killed.",
-            advice="Submit the same command again: it resumes what is not complete.",
-        )
+def stream_row(stream: str, record: Record | str) -> StreamRow:
+    """Return the row of a stream by its `run.json`, or why it has none and what to do."""
+    if isinstance(record, str):
+        return StreamRow(stream=stream, status="missing", error=record)
     recording = record.get("recording") or {}
     preprocessing = record.get("preprocessing") or {}
     cost = record.get("cost") or {}

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from spikeinterface_cloud.report.page import write_report
 from spikeinterface_cloud.report.sample import RecordingSample
+from spikeinterface_cloud.session.page import write_page
 from tests.support.reports import (
     HOSTILE,
     record_of,
@@ -20,6 +21,12 @@ from tests.support.reports import (
     sample_of,
     write_agreement,
     write_sorter,
+)
+from tests.support.session_pages import (
+    clock_of_session,
+    events_of,
+    failed_record,
+    record_of_stream,
 )
 
 # SpikeInterface says so of recordings in memory, which nobody here wants to find again
@@ -240,3 +247,55 @@ def test_report_is_written_within_seconds(report: Path) -> None:
     started = time.monotonic()
     write_report(report.parent, record_of(run_of("kilosort4", N_UNITS)), ["kilosort4"], sample_of())
     assert time.monotonic() - started < 60
+
+
+@pytest.fixture(scope="module")
+def session_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a session with hostile names, of which one stream failed and one is missing."""
+    folder = tmp_path_factory.mktemp("session")
+    hostile_record = record_of_stream()
+    hostile_record["recording"] |= {"probes": [HOSTILE], "notes": [f"left out {HOSTILE}"]}
+    hostile_record["sorters"][0]["sorter"] = HOSTILE
+    return write_page(
+        folder / "session.html",
+        title=HOSTILE,
+        records={
+            "imec0.ap": record_of_stream(),
+            HOSTILE: hostile_record,
+            "imec1.ap": failed_record(f"killed {HOSTILE}"),
+            "imec2.ap": f"there is no run.json {HOSTILE}; run it again",
+        },
+        clock=clock_of_session(f"it has 2 pulses {HOSTILE}"),
+        events=events_of(HOSTILE),
+        notes=[f"events: {HOSTILE}"],
+        files=["clock.json", "events.csv", "units.nwb"],
+    )
+
+
+def test_page_of_a_session_opens_without_errors_and_requests(
+    browser: Browser, session_page: Path
+) -> None:
+    found = opened(browser, session_page, DESK)
+    found.page.wait_for_timeout(200)
+    assert found.requested == [session_page.as_uri()]
+    assert found.said == []
+    assert found.page.title() == f"{HOSTILE}: spike sorting"
+    assert found.page.locator("script").count() == 1
+    assert found.page.locator("#streams tbody").count() == 4
+    assert found.page.locator("body", has_text=f"left out {HOSTILE}").count() == 1
+    links = found.page.locator("#streams a").evaluate_all("links => links.map(link => link.href)")
+    assert links[0] == session_page.parent.parent.joinpath("imec0.ap/report.html").as_uri()
+    assert links[1] == session_page.parent.parent.joinpath(HOSTILE, "report.html").as_uri()
+    assert len(links) == 3
+
+
+@pytest.mark.parametrize("device", [DESK, PHONE])
+def test_page_of_a_session_needs_no_horizontal_scrolling(
+    browser: Browser, session_page: Path, device: dict[str, Any], tmp_path: Path
+) -> None:
+    found = opened(browser, session_page, device)
+    width = found.page.evaluate("document.documentElement.scrollWidth")
+    assert width == device["viewport"]["width"]
+    folder = Path(os.environ.get("REPORT_SCREENSHOTS", tmp_path))
+    name = "phone" if device is PHONE else "desk"
+    found.page.screenshot(path=folder / f"session-{name}.png", full_page=True)
