@@ -161,7 +161,9 @@ def _missing_units(result: StreamResult) -> dict[str, str]:
 def _write_page(gathered: Gathered) -> None:
     settings = gathered.session.settings
     records = {
-        result.stream.folder: result.record.model_dump(mode="json") if result.record else None
+        result.stream.folder: (
+            result.record.model_dump(mode="json") if result.record else str(result.missing)
+        )
         for result in gathered.streams
     }
     table: pd.DataFrame | None = gathered.events.table if gathered.events else None
