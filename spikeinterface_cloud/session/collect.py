@@ -173,7 +173,8 @@ def _write_page(gathered: Gathered) -> None:
         records=records,
         clock=gathered.clock,
         events=table,
-        notes=[*gathered.notes, *gathered.failures],
+        notes=gathered.notes,
+        failures=gathered.failures,
         files=[each.name for each in gathered.files],
     )
     gathered.files.append(file)

@@ -63,6 +63,7 @@ def write_page(
     clock: SessionClock | None,
     events: pd.DataFrame | None = None,
     notes: Sequence[str] = (),
+    failures: Sequence[str] = (),
     files: Sequence[str] = (),
 ) -> Path:
     """Write the page of a session, and return its file.
@@ -75,6 +76,8 @@ def write_page(
         the rows of `events.csv`
     notes
         what you should know of the session as a whole, a sentence each
+    failures
+        what could not be gathered, and why
     files
         the names of the other results beside the page
     """
@@ -82,8 +85,8 @@ def write_page(
     failed = [row.stream for row in streams if row.status != "succeeded"]
     page = SessionPage(
         title=title,
-        status="failed" if failed else "succeeded",
-        error=_error(failed, len(streams)),
+        status="failed" if failed or failures else "succeeded",
+        error=_error(failed, len(streams), failures),
         tiles=_tiles(
             streams, [record for record in records.values() if not isinstance(record, str)]
         ),
@@ -99,10 +102,14 @@ def write_page(
     return write_html(file, "session.html", page)
 
 
-def _error(failed: Sequence[str], n_streams: int) -> str | None:
-    if not failed:
-        return None
-    return f"{len(failed)} of {counted(n_streams, 'stream')} did not succeed: {', '.join(failed)}"
+def _error(failed: Sequence[str], n_streams: int, failures: Sequence[str]) -> str | None:
+    errors = list(failures)
+    if failed:
+        names = ", ".join(failed)
+        errors.insert(
+            0, f"{len(failed)} of {counted(n_streams, 'stream')} did not succeed: {names}"
+        )
+    return "; ".join(errors) or None
 
 
 def _tiles(streams: Sequence[StreamRow], records: Sequence[Record]) -> dict[str, str]:

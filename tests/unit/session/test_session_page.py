@@ -133,3 +133,10 @@ def test_drift_is_drawn_for_aligned_streams_alone(tmp_path: Path) -> None:
     assert "imec0.ap" in figure[0]
     assert "imec1.ap" not in figure[0]
     assert "nan" not in figure[0].lower()
+
+
+def test_page_says_what_could_not_be_gathered(tmp_path: Path) -> None:
+    records = {"imec0.ap": record_of_stream()}
+    text = page(tmp_path, records=records, failures=["units.nwb: it cannot be read"])
+    assert '<p class="error">units.nwb: it cannot be read</p>' in text
+    assert '<p><span class="status failed">failed</span></p>' in text
