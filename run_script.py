@@ -36,6 +36,7 @@ from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
 from spikeinterface_cloud.array_job import manifest_entry, read_settings
 from spikeinterface_cloud.checks import open_results, print_checks
 from spikeinterface_cloud.config.dotenv import load_env_file
+from spikeinterface_cloud.config.event_lines import thresholds
 from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.archive import archive
@@ -83,6 +84,7 @@ from spikeinterface_cloud.session.exit_codes import leave_failures_to_gathering
 from spikeinterface_cloud.session.gather import gather
 from spikeinterface_cloud.session.run_streams import run_streams
 from spikeinterface_cloud.session.streams import find_session
+from spikeinterface_cloud.session.triggers import TriggerSource, resolve_triggers
 from spikeinterface_cloud.sorting.attempts import SortingFolders
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.run import sort
@@ -292,15 +294,18 @@ def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecor
     """Preprocess the recording into the one file that every sorter reads."""
     settings, record = job.settings, job.record
     with step("preprocess", record.steps) as preprocessing:
+        choice, notes = resolve_triggers(
+            settings.preprocessing, opened.recording, trigger_source(settings, opened)
+        )
         preprocessed = preprocess(
             opened.recording,
-            settings.preprocessing,
+            choice,
             settings.sorter_parameters,
             job.scratch / "preprocessed",
             split_by=settings.split_by,
         )
         preprocessing.size_bytes = preprocessed.size_bytes
-    record.preprocessing = preprocessed.describe()
+    record.preprocessing = replace(preprocessed, notes=[*notes, *preprocessed.notes]).describe()
     with step("sample for the report", record.steps):
         job.report.sample = take_sample(opened.recording, preprocessed)
         record.recording = with_drift(record.recording, job.report.sample)
@@ -308,6 +313,18 @@ def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecor
         # sorters need the space more than the next attempt, and nothing reads the source any more
         shutil.rmtree(job.scratch / SOURCE, ignore_errors=True)
     return preprocessed
+
+
+def trigger_source(settings: JobSettings, opened: OpenedRecording) -> TriggerSource | None:
+    """Return where the pulses are read from that PREPROCESSING names, if it names some."""
+    if opened.path is None:
+        return None
+    return TriggerSource(
+        path=opened.path,
+        data_type=settings.reader,
+        kwargs=settings.read_recording_kwargs,
+        thresholds=thresholds(settings.events),
+    )
 
 
 def sort_and_analyze(

@@ -7,13 +7,16 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.array_job import read_settings
+from spikeinterface_cloud.config.artifact_triggers import check_format, trigger_lines
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
+from spikeinterface_cloud.config.catalog.validation import as_steps
 from spikeinterface_cloud.config.locations import SimulatedRecording, mask_signatures
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
@@ -21,7 +24,7 @@ from spikeinterface_cloud.errors import CloudJobError, SettingsError, Unavailabl
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import check_pipeline
 from spikeinterface_cloud.recording.formats.hdf5_samples import find_hdf5_samples
-from spikeinterface_cloud.recording.formats.readers import check_reader
+from spikeinterface_cloud.recording.formats.readers import check_reader, find_reader
 from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
 from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
@@ -134,8 +137,12 @@ class Preflight:
         return check_reader(self._settings.reader, kwargs).name
 
     def _preprocessing(self) -> str:
-        check_pipeline(self._settings.preprocessing)
         choice = self._settings.preprocessing
+        check_pipeline(choice)
+        if not isinstance(choice, str):
+            simulated = isinstance(self._settings.source, SimulatedRecording)
+            reader = None if simulated else find_reader(self._settings.reader).name
+            check_format(as_steps(choice), reader)
         return choice if isinstance(choice, str) else f"{len(choice)} steps"
 
     def _exports(self) -> str:
@@ -321,7 +328,18 @@ def source_request(settings: JobSettings) -> SourceRequest:
         read_recording_kwargs=settings.read_recording_kwargs,
         probe_file=settings.probe_file,
         n_frames=settings.sub_recording_n_frames,
+        event_streams=_event_streams(settings),
     )
+
+
+def _event_streams(settings: JobSettings) -> list[str]:
+    """Return the streams whose pulses PREPROCESSING needs; none if it is malformed."""
+    if isinstance(settings.preprocessing, str):
+        return []
+    with suppress(SettingsError):  # which the check of the preprocessing raises
+        lines = trigger_lines(as_steps(settings.preprocessing))
+        return [*dict.fromkeys(line.stream for line in lines)]
+    return []
 
 
 def raise_failures(results: Sequence[CheckResult]) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import spikeinterface as si
@@ -46,6 +47,8 @@ class OpenedRecording:
     ground_truth: si.BaseSorting | None = None
     #: the recordings that were joined; empty if there is only one
     parts: Sequence[JoinedPart] = ()
+    #: its file or folder; None if it is streamed or simulated
+    path: Path | None = None
 
 
 def open_source(
@@ -92,6 +95,7 @@ def open_source(
         notes=notes,
         ground_truth=ground_truth,
         parts=parts,
+        path=source.path,
     )
 
 

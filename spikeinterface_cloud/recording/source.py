@@ -27,12 +27,14 @@ from spikeinterface_cloud.dandi.assets import remote_file, resolve, streaming_ur
 from spikeinterface_cloud.dandi.zarr_entries import remote_files
 from spikeinterface_cloud.errors import SettingsError, SourceError
 from spikeinterface_cloud.recording.access import check_readable, forbidden
+from spikeinterface_cloud.recording.formats.event_streams import event_files
 from spikeinterface_cloud.recording.formats.mtscomp_recording import check_size, parse_index
 from spikeinterface_cloud.recording.formats.nwb_zarr import find_store
 from spikeinterface_cloud.recording.formats.open_ephys import decompress
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.formats.saved_folder import DESCRIPTIONS
 from spikeinterface_cloud.recording.formats.source_files import (
+    list_files,
     locate,
     pick_file,
     with_file_stream,
@@ -76,6 +78,8 @@ class SourceRequest:
     probe_file: str | None
     #: number of first frames that are sorted, so that a remote NWB is streamed; None for all
     n_frames: int | None = None
+    #: names of streams whose events are read besides
+    event_streams: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -317,7 +321,10 @@ def _find_locally(location: LocalFolder, request: SourceRequest) -> FoundSource:
     if probe and not os.access(folder / probe, os.R_OK):
         raise forbidden("PROBE_FILE", folder / probe)
     if reader is not None:
-        locate(reader, path, request.read_recording_kwargs)
+        kwargs = request.read_recording_kwargs
+        locate(reader, path, kwargs)
+        if streams := request.event_streams:
+            event_files(reader.name, list_files(folder), kwargs, streams, folder.name)
     return FoundSource(
         location=location,
         path=path,
@@ -340,6 +347,7 @@ def _choose(
     elif reader.takes_a_file and not _is_folder_format(reader, names):
         pick_file(reader, names)
     needed = needed_files(reader.name, names, kwargs)
+    needed += event_files(reader.name, names, kwargs, request.event_streams)
     if len(needed) < len(files):
         logger.info("%d of %d files are needed", len(needed), len(files))
     return [by_name[name] for name in dict.fromkeys(needed)]

@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spikeinterface_cloud.config.event_lines import Line, Threshold
+from spikeinterface_cloud.recording.formats.session_streams import (
+    SessionStream,
+    check_event_streams,
+)
+from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.sync.digital_lines import read_lines
 from spikeinterface_cloud.recording.sync.pulses import StreamLines
 from spikeinterface_cloud.session.clock import SessionClock, StreamClock
 
@@ -36,6 +43,39 @@ class Events:
             {"stream": stream, "line": line, "n": int(n)} for (stream, line), n in counts.items()
         ]
         return {"n": len(self.table), "lines": per_line, "notes": list(self.notes)}
+
+
+def read_events(
+    path: Path,
+    data_type: str,
+    streams: Mapping[str, SessionStream],
+    thresholds: Mapping[Line, Threshold],
+) -> dict[str, StreamLines]:
+    """Read the lines of streams from their files; a stream without lines is left out.
+
+    Parameters
+    ----------
+    path
+        the folder of the session, with all files of these streams
+    data_type
+        the reader
+    streams
+        by the name that they have in the session's clock
+    thresholds
+        of the analog inputs that count as lines
+
+    Raises
+    ------
+    SettingsError
+        if EVENTS names a stream or an input that is not there, or a voltage that it cannot reach
+    """
+    check_event_streams([line.stream for line in thresholds], list(streams.values()))
+    found = {}
+    for name, stream in streams.items():
+        own = {line.line: each for line, each in thresholds.items() if stream.is_named(line.stream)}
+        recording = open_recording(path, data_type, stream.kwargs)
+        found[name] = read_lines(recording, own)
+    return {name: each for name, each in found.items() if each.lines or each.notes}
 
 
 def write_events(file: Path, streams: Mapping[str, StreamLines], clock: SessionClock) -> Events:

@@ -43,6 +43,20 @@ class Clock:
         scale = self.sampling_frequency_hz / sampling_frequency_hz
         return np.asarray(self.segments[segment].at(frames * scale) + self.shifts_s[segment])
 
+    def frames(self, times_s: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
+        """Return the frames of each segment that were recorded at these times, in order.
+
+        Times at which nothing was recorded have none.
+        """
+        found = []
+        for segment, shift_s in zip(self.segments, self.shifts_s, strict=True):
+            wanted_s = np.sort(times_s) - shift_s
+            knots = np.append(segment.frames, segment.n_frames - 1)
+            frames = np.round(np.interp(wanted_s, segment.at(knots), knots))
+            off_s = np.abs(segment.at(frames) - wanted_s)
+            found.append(np.unique(frames[off_s < 0.51 * segment.interval_s]).astype("int64"))
+        return found
+
     def intervals_s(self) -> list[tuple[float, float]]:
         """Return start and end of each continuous stretch, in seconds, in order of time."""
         intervals = sorted(

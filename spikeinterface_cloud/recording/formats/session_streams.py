@@ -5,7 +5,7 @@ so this module needs neither SpikeInterface nor numpy.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -220,6 +220,17 @@ def reference_stream(
         f"CLOCK: {clock!r} is not among the streams that are read{nearest(clock, known)}; "
         f"there are {', '.join(known)}; {NO_CLOCK} leaves each stream on its own clock"
     )
+
+
+def check_event_streams(names: Iterable[str], streams: Sequence[SessionStream]) -> None:
+    """Refuse streams of EVENTS that are not in the session; `streams` are all that are."""
+    known = [stream.folder for stream in streams]
+    for name in names:
+        if not any(stream.is_named(name) for stream in streams):
+            raise SettingsError(
+                f"EVENTS: {name!r} is not a stream of the session{nearest(name, known)}; there are "
+                f"{', '.join(known)}"
+            )
 
 
 # ----- SpikeGLX ----------------------------------------------------------------------------------

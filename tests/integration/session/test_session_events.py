@@ -1,14 +1,20 @@
 """The events of a session are on its reference clock, to within a tenth of a millisecond."""
 
-from pathlib import Path
+import shutil
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from spikeinterface_cloud.config.event_lines import Line, Threshold
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.recording.formats.session_streams import SessionStream, list_streams
 from spikeinterface_cloud.recording.sync.pulses import LineEdges, SegmentEdges, StreamLines
 from spikeinterface_cloud.session.clock import SessionClock, StreamClock
-from spikeinterface_cloud.session.events import write_events
+from spikeinterface_cloud.session.events import read_events, write_events
+from tests.support.nidq import NIDQ_STEP_V, write_nidq
+from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx
 
 pytestmark = pytest.mark.integration
 
@@ -59,6 +65,43 @@ def test_pulses_of_aligned_streams_are_on_the_reference_clock(tmp_path: Path) ->
     assert {"stream": "nidq", "line": "line3", "n": 2} in events.describe()["lines"]
     [note] = events.notes
     assert note.startswith("nidq: XA2 was still high")
+
+
+def streams_of(folder: Path) -> dict[str, SessionStream]:
+    names = {PurePosixPath(file.name): file.stat().st_size for file in folder.iterdir()}
+    found = list_streams("spikeglx", names)
+    return {stream.identifier: stream for stream in [*found.auxiliary, *found.sortable]}
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Path:
+    """A probe, an NI-DAQ with a pulse on each of two lines, and one on an analog input."""
+    words = np.zeros((50_000, 1), dtype="uint16")
+    words[1000:1010] |= 1 << 3
+    words[2000:3000] |= 1 << 5
+    analog = np.zeros((50_000, 2), dtype="int16")
+    analog[7000:7100, 1] = round(3.0 / NIDQ_STEP_V)
+    write_nidq(tmp_path / "run_g0_t0", words, analog)
+    probe, _ = simulate(duration_s=1.0, n_channels=4, n_units=1)
+    run = write_spikeglx(tmp_path / "probe", probe, SpikeGlxRun(name="run", with_lf=False))
+    for file in run.rglob("*.ap.*"):
+        file.rename(tmp_path / file.name)
+    shutil.rmtree(tmp_path / "probe")
+    return tmp_path
+
+
+def test_events_are_read_from_the_files_of_all_streams(session: Path) -> None:
+    thresholds = {Line("nidq", "XA1"): Threshold(1.5, 0.2)}
+    found = read_events(session, "spikeglx", streams_of(session), thresholds)
+    assert list(found) == ["nidq"]  # the probe has no lines
+    rising = {name: edges.rising_s.tolist() for name, edges in found["nidq"].lines.items()}
+    assert rising == {"line3": [0.04], "line5": [0.08], "XA1": [0.28]}
+
+
+def test_an_input_of_a_stream_that_is_not_there_is_refused(session: Path) -> None:
+    thresholds = {Line("niqd", "XA1"): Threshold(1.5, 0.2)}
+    with pytest.raises(SettingsError, match=r"EVENTS: 'niqd' is not a stream.*did you mean nidq"):
+        read_events(session, "spikeglx", streams_of(session), thresholds)
 
 
 def test_without_a_reference_each_stream_keeps_its_own_clock(tmp_path: Path) -> None:
