@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.array_job import read_settings
-from spikeinterface_cloud.config.artifact_triggers import check_format, trigger_lines
+from spikeinterface_cloud.config.artifact_triggers import check_triggers, trigger_lines
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.catalog.validation import as_steps
@@ -142,7 +142,7 @@ class Preflight:
         if not isinstance(choice, str):
             simulated = isinstance(self._settings.source, SimulatedRecording)
             reader = None if simulated else find_reader(self._settings.reader).name
-            check_format(as_steps(choice), reader)
+            check_triggers(as_steps(choice), reader, self._settings.events)
         return choice if isinstance(choice, str) else f"{len(choice)} steps"
 
     def _exports(self) -> str:

@@ -4,6 +4,7 @@
 frames of the recording in `list_triggers`, which the job finds out from the events of the line.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from spikeinterface_cloud.errors import SettingsError
 
 #: the step of SpikeInterface, our parameter, and the one that it stands for
 STEP, TRIGGERS, FRAMES = "remove_artifacts", "triggers", "list_triggers"
+
+#: SpikeGLX's names of analog inputs
+ANALOG = re.compile(r"(?:MN|MA|XA)\d+")
 
 #: the formats whose lines are read
 FORMATS = ("spikeglx", "openephys")
@@ -61,19 +65,30 @@ def as_known_step(step: Step) -> Step:
     return step if trigger_line(step) is None else with_frames(step, [])
 
 
-def check_format(steps: Sequence[Step], data_type: str | None) -> None:
-    """Refuse triggers from a recording whose format has no lines that are read.
+def check_triggers(
+    steps: Sequence[Step], data_type: str | None, events: Mapping[str, object]
+) -> None:
+    """Refuse triggers that no job could find.
 
     Parameters
     ----------
     data_type
         the reader; None for a simulated recording
+    events
+        EVENTS
     """
-    if trigger_lines(steps) and data_type not in FORMATS:
+    lines = trigger_lines(steps)
+    if lines and data_type not in FORMATS:
         raise SettingsError(
             f"PREPROCESSING: {STEP}: {TRIGGERS} are read from {' and '.join(FORMATS)} only; give "
             f"the frames of the artifacts in {FRAMES}"
         )
+    for line in lines:
+        if ANALOG.fullmatch(line.line) and str(line) not in events:
+            raise SettingsError(
+                f"PREPROCESSING: {STEP}: {line} is an analog input; give its threshold as well, "
+                f'EVENTS={{"{line}": {{"threshold_v": 1.5}}}}'
+            )
 
 
 def unknown_stream(stream: str, known: Sequence[str]) -> SettingsError:

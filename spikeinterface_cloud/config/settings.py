@@ -19,7 +19,7 @@ from spikeinterface_cloud.config.conflicts import (
     find_contradictions,
 )
 from spikeinterface_cloud.config.dandi_urls import check_dandi, check_dandiset
-from spikeinterface_cloud.config.event_lines import parse_clock_lines
+from spikeinterface_cloud.config.event_lines import check_events, parse_clock_lines
 from spikeinterface_cloud.config.locations import (
     S3Location,
     Source,
@@ -174,6 +174,11 @@ class JobSettings(BaseModel):
         default=(),
         description="lines with sync pulses where the files do not say it, like "
         "`nidq:line3,ProbeA-AP:line1`; an analog input (`nidq:XA2`) has its threshold in `EVENTS`",
+    )
+    events: Annotated[JsonObject, AfterValidator(check_events)] = Field(
+        default_factory=dict,
+        description="JSON, analog inputs whose pulses are events, as those of digital lines are, "
+        'with their thresholds: `{"nidq:XA2": {"threshold_v": 1.5}}`',
     )
     exports: Annotated[
         tuple[Literal["nwb", "phy"], ...],

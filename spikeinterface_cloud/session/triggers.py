@@ -11,7 +11,6 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.config.artifact_triggers import (
     STEP,
-    Step,
     trigger_line,
     trigger_lines,
     with_frames,
@@ -32,6 +31,9 @@ from spikeinterface_cloud.recording.sync.sync_line import SyncLine
 from spikeinterface_cloud.session.clock import StreamClock, align
 
 logger = logging.getLogger(__name__)
+
+#: PREPROCESSING
+Pipeline = str | Sequence[dict[str, Any]] | Mapping[str, Any]
 
 #: what to do without triggers
 REMEDY = "name another line, or leave remove_artifacts out of PREPROCESSING"
@@ -72,10 +74,8 @@ class TriggerSource:
 
 
 def resolve_triggers(
-    choice: str | Sequence[Step] | Mapping[str, Any],
-    recording: BaseRecording,
-    source: TriggerSource | None,
-) -> tuple[str | Sequence[Step] | Mapping[str, Any], list[str]]:
+    choice: Pipeline, recording: BaseRecording, source: TriggerSource | None
+) -> tuple[Pipeline, list[str]]:
     """Return PREPROCESSING with frames of the recording instead of lines, and notes for the user.
 
     Parameters
@@ -96,7 +96,7 @@ def resolve_triggers(
     if isinstance(choice, str) or not lines:
         return choice, []
     assert source is not None, "the preflight refuses it"
-    triggers_s = {}
+    triggers_s: dict[Line, Seconds] = {}
     for name in dict.fromkeys(line.stream for line in lines):
         stream = source.find(name)
         named = [line for line in lines if line.stream == name]

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from spikeinterface_cloud.config.artifact_triggers import check_format
+from spikeinterface_cloud.config.artifact_triggers import check_triggers
 from spikeinterface_cloud.config.catalog.validation import (
     ReaderNames,
     StepNames,
@@ -96,4 +96,4 @@ def _check_preprocessing(settings: JobSettings, catalog: Snapshot) -> None:
         check_steps(settings.preprocessing, catalog.steps)
         simulated = isinstance(settings.source, SimulatedRecording)
         data_type = None if simulated else resolve_data_type(settings.reader, catalog.readers)
-        check_format(as_steps(settings.preprocessing), data_type)
+        check_triggers(as_steps(settings.preprocessing), data_type, settings.events)
