@@ -137,13 +137,14 @@ class Preflight:
         return check_reader(self._settings.reader, kwargs).name
 
     def _preprocessing(self) -> str:
-        choice = self._settings.preprocessing
+        settings, choice = self._settings, self._settings.preprocessing
         check_pipeline(choice)
-        if not isinstance(choice, str):
-            simulated = isinstance(self._settings.source, SimulatedRecording)
-            reader = None if simulated else find_reader(self._settings.reader).name
-            check_triggers(as_steps(choice), reader, self._settings.events)
-        return choice if isinstance(choice, str) else f"{len(choice)} steps"
+        if isinstance(choice, str):
+            return choice
+        if trigger_lines(steps := as_steps(choice)):
+            reader = find_reader(settings.reader).name
+            check_triggers(steps, settings.source, reader, settings.events)
+        return f"{len(choice)} steps"
 
     def _exports(self) -> str:
         name = self._settings.target_dandiset

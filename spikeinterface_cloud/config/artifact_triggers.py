@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikeinterface_cloud.config.event_lines import Line, parse_line
+from spikeinterface_cloud.config.locations import JoinedRecordings, SimulatedRecording, Source
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 
@@ -66,22 +67,27 @@ def as_known_step(step: Step) -> Step:
 
 
 def check_triggers(
-    steps: Sequence[Step], data_type: str | None, events: Mapping[str, object]
+    steps: Sequence[Step], source: Source, data_type: str, events: Mapping[str, object]
 ) -> None:
     """Refuse triggers that no job could find.
 
     Parameters
     ----------
     data_type
-        the reader; None for a simulated recording
+        the reader
     events
         EVENTS
     """
     lines = trigger_lines(steps)
-    if lines and data_type not in FORMATS:
+    if lines and (data_type not in FORMATS or isinstance(source, SimulatedRecording)):
         raise SettingsError(
             f"PREPROCESSING: {STEP}: {TRIGGERS} are read from {' and '.join(FORMATS)} only; give "
             f"the frames of the artifacts in {FRAMES}"
+        )
+    if lines and isinstance(source, JoinedRecordings):
+        raise SettingsError(
+            f"PREPROCESSING: {STEP}: {TRIGGERS} are not found in recordings that are joined; give "
+            f"the frames of the artifacts in {FRAMES}, a list for each segment"
         )
     for line in lines:
         if ANALOG.fullmatch(line.line) and str(line) not in events:

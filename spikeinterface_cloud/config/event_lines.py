@@ -10,6 +10,9 @@ from spikeinterface_cloud.config.parsing import listed, nearest
 #: a stream and a channel or line of it, like `nidq:XA2`
 LINE = re.compile(r"(?P<stream>[^:]*[^:\s]):(?P<line>[^:\s][^:]*)")
 
+#: the names of digital lines
+DIGITAL = re.compile(r"line\d+")
+
 #: of the threshold, where hysteresis_v is not given
 DEFAULT_HYSTERESIS = 0.1
 
@@ -95,7 +98,10 @@ def clock_line_of(lines: Iterable[str], stream: str) -> str | None:
 def check_events(events: dict[str, Any]) -> dict[str, Any]:
     """Refuse thresholds that are not understood."""
     for name, parameters in events.items():
-        parse_line(name)
+        if DIGITAL.fullmatch(parse_line(name).line):
+            raise ValueError(
+                f"{name} is digital, and its pulses are events without a threshold; leave it out"
+            )
         if not isinstance(parameters, dict) or "threshold_v" not in parameters:
             raise ValueError(f"{name} has no threshold; write {EXAMPLE}")
         for parameter, value in parameters.items():

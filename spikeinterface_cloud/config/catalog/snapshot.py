@@ -94,6 +94,6 @@ def _check_reader(settings: JobSettings, catalog: Snapshot) -> None:
 def _check_preprocessing(settings: JobSettings, catalog: Snapshot) -> None:
     if not isinstance(settings.preprocessing, str):
         check_steps(settings.preprocessing, catalog.steps)
-        simulated = isinstance(settings.source, SimulatedRecording)
-        data_type = None if simulated else resolve_data_type(settings.reader, catalog.readers)
-        check_triggers(as_steps(settings.preprocessing), data_type, settings.events)
+        data_type = resolve_data_type(settings.reader, catalog.readers)
+        steps = as_steps(settings.preprocessing)
+        check_triggers(steps, settings.source, data_type, settings.events)
