@@ -7,7 +7,6 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from spikeinterface_cloud.array_job import read_settings
 from spikeinterface_cloud.config.artifact_triggers import check_triggers, trigger_lines
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
-from spikeinterface_cloud.config.catalog.validation import as_steps
+from spikeinterface_cloud.config.catalog.validation import as_steps, trigger_streams
 from spikeinterface_cloud.config.locations import SimulatedRecording, mask_signatures
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.dandi.upload import find_draft
@@ -329,18 +328,8 @@ def source_request(settings: JobSettings) -> SourceRequest:
         read_recording_kwargs=settings.read_recording_kwargs,
         probe_file=settings.probe_file,
         n_frames=settings.sub_recording_n_frames,
-        event_streams=_event_streams(settings),
+        event_streams=trigger_streams(settings.preprocessing),
     )
-
-
-def _event_streams(settings: JobSettings) -> list[str]:
-    """Return the streams whose pulses PREPROCESSING needs; none if it is malformed."""
-    if isinstance(settings.preprocessing, str):
-        return []
-    with suppress(SettingsError):  # which the check of the preprocessing raises
-        lines = trigger_lines(as_steps(settings.preprocessing))
-        return [*dict.fromkeys(line.stream for line in lines)]
-    return []
 
 
 def raise_failures(results: Sequence[CheckResult]) -> None:

@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spikeinterface_cloud.config.event_lines import Line, Threshold
-from spikeinterface_cloud.recording.formats.session_streams import (
-    SessionStream,
-    check_event_streams,
-)
+from spikeinterface_cloud.recording.formats.session_streams import SessionStream
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.sync.digital_lines import read_lines
 from spikeinterface_cloud.recording.sync.pulses import StreamLines
@@ -67,9 +64,8 @@ def read_events(
     Raises
     ------
     SettingsError
-        if EVENTS names a stream or an input that is not there, or a voltage that it cannot reach
+        if EVENTS names an input that is not there, or a voltage that it cannot reach
     """
-    check_event_streams([line.stream for line in thresholds], list(streams.values()))
     found = {}
     for name, stream in streams.items():
         own = {line.line: each for line, each in thresholds.items() if stream.is_named(line.stream)}

@@ -37,6 +37,7 @@ from spikeinterface_cloud.recording.formats.session_streams import (
     NO_CLOCK,
     SessionStream,
     SessionStreams,
+    check_line_streams,
     list_streams,
     named_series,
     reader_of,
@@ -135,6 +136,7 @@ def _session_of(
         streams = list_streams(settings.reader, files, settings.read_recording_kwargs)
         selected = select_streams(streams.sortable, wanted)
     reference = reference_stream(clock, selected, streams.auxiliary)
+    check_line_streams(settings, [*streams.sortable, *streams.auxiliary])
     common["CLOCK"] = reference.folder if reference else NO_CLOCK
     others = [each.folder for each in (*streams.sortable, *streams.auxiliary)]
     names = [each.identifier if is_nwb else each.folder for each in selected]

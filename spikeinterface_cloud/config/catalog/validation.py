@@ -6,10 +6,16 @@ the laptop from a file (snapshot.py): both refuse the same job in the same words
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from spikeinterface_cloud.config.artifact_triggers import STEP, TRIGGERS, as_known_step
+from spikeinterface_cloud.config.artifact_triggers import (
+    STEP,
+    TRIGGERS,
+    as_known_step,
+    trigger_lines,
+)
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
 from spikeinterface_cloud.config.parsing import nearest
@@ -169,3 +175,16 @@ def _check_step_parameters(step: str, given: object, names: StepNames) -> None:
             raise SettingsError(
                 f"PREPROCESSING: {step} has no parameter {name}{meant} (it has {', '.join(known)})"
             )
+
+
+def trigger_streams(choice: str | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[str]:
+    """Return the streams whose lines PREPROCESSING names; none if it is malformed.
+
+    >>> trigger_streams({"remove_artifacts": {"triggers": "nidq:line3"}})
+    ['nidq']
+    """
+    if isinstance(choice, str):
+        return []
+    with suppress(SettingsError):  # which the check of the steps raises
+        return [*dict.fromkeys(line.stream for line in trigger_lines(as_steps(choice)))]
+    return []

@@ -5,14 +5,16 @@ so this module needs neither SpikeInterface nor numpy.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
-from spikeinterface_cloud.config.catalog.validation import resolve_data_type
+from spikeinterface_cloud.config.catalog.validation import resolve_data_type, trigger_streams
+from spikeinterface_cloud.config.event_lines import thresholds
 from spikeinterface_cloud.config.parsing import nearest
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.open_ephys_names import (
     ContinuousStream,
@@ -222,14 +224,22 @@ def reference_stream(
     )
 
 
-def check_event_streams(names: Iterable[str], streams: Sequence[SessionStream]) -> None:
-    """Refuse streams of EVENTS that are not in the session; `streams` are all that are."""
+def check_line_streams(settings: JobSettings, streams: Sequence[SessionStream]) -> None:
+    """Refuse streams in EVENTS, and of triggers in PREPROCESSING, that are not in the session.
+
+    Parameters
+    ----------
+    streams
+        all of the session
+    """
+    of_events = [(line.stream, "EVENTS") for line in thresholds(settings.events)]
+    of_triggers = [(name, "PREPROCESSING") for name in trigger_streams(settings.preprocessing)]
     known = [stream.folder for stream in streams]
-    for name in names:
+    for name, variable in (*of_events, *of_triggers):
         if not any(stream.is_named(name) for stream in streams):
             raise SettingsError(
-                f"EVENTS: {name!r} is not a stream of the session{nearest(name, known)}; there are "
-                f"{', '.join(known)}"
+                f"{variable}: {name!r} is not a stream of the session{nearest(name, known)}; there "
+                f"are {', '.join(known)}"
             )
 
 

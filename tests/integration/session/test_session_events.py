@@ -8,8 +8,13 @@ import pandas as pd
 import pytest
 
 from spikeinterface_cloud.config.event_lines import Line, Threshold
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.formats.session_streams import SessionStream, list_streams
+from spikeinterface_cloud.recording.formats.session_streams import (
+    SessionStream,
+    check_line_streams,
+    list_streams,
+)
 from spikeinterface_cloud.recording.sync.pulses import LineEdges, SegmentEdges, StreamLines
 from spikeinterface_cloud.session.clock import SessionClock, StreamClock
 from spikeinterface_cloud.session.events import read_events, write_events
@@ -98,10 +103,24 @@ def test_events_are_read_from_the_files_of_all_streams(session: Path) -> None:
     assert rising == {"line3": [0.04], "line5": [0.08], "XA1": [0.28]}
 
 
-def test_an_input_of_a_stream_that_is_not_there_is_refused(session: Path) -> None:
-    thresholds = {Line("niqd", "XA1"): Threshold(1.5, 0.2)}
-    with pytest.raises(SettingsError, match=r"EVENTS: 'niqd' is not a stream.*did you mean nidq"):
-        read_events(session, "spikeglx", streams_of(session), thresholds)
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("EVENTS", '{"niqd:XA1": {"threshold_v": 1.5}}'),
+        ("PREPROCESSING", '{"remove_artifacts": {"triggers": "niqd:line3"}}'),
+    ],
+)
+def test_lines_of_a_stream_that_is_not_there_are_refused(
+    session: Path, variable: str, text: str
+) -> None:
+    job = {"SOURCE_FOLDER": str(session), "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
+    wrong = JobSettings.from_env(job | {variable: text})
+    streams = list(streams_of(session).values())
+    with pytest.raises(SettingsError, match=rf"{variable}: 'niqd' is not .*did you mean nidq\?"):
+        check_line_streams(wrong, streams)
+    check_line_streams(
+        JobSettings.from_env(job | {variable: text.replace("niqd", "nidq")}), streams
+    )
 
 
 def test_without_a_reference_each_stream_keeps_its_own_clock(tmp_path: Path) -> None:
