@@ -16,10 +16,13 @@ from spikeinterface_cloud.session.triggers import on_clock_of, place_triggers, r
 pytestmark = pytest.mark.integration
 
 RATE_HZ = 30_000.0
-DURATION_S = 120.0
+DURATION_S = 30.0
 
 #: the probe's clock is 60 ppm fast, and began 37 s after NI-DAQ's
 DRIFT, START_S = 60e-6, 37.0
+
+#: when NI-DAQ stopped, on its own clock
+NIDQ_END_S = 85.0
 
 LINE = Line("nidq", "line3")
 
@@ -43,10 +46,10 @@ def sync_line(stream: str, rising_s: np.ndarray, end_s: float) -> SyncLine:
 
 def sync_lines() -> tuple[SyncLine, SyncLine]:
     """Pulses at irregular intervals, as the probe and NI-DAQ recorded them."""
-    pulses_s = np.cumsum(np.random.default_rng(1).uniform(0.6, 1.4, 178))
+    pulses_s = np.cumsum(np.random.default_rng(1).uniform(0.6, 1.4, 78))
     probe_s = on_probe(pulses_s)
     probe_s = probe_s[(probe_s > 0) & (probe_s < DURATION_S - 0.5)]
-    return sync_line("imec0.ap", probe_s, DURATION_S), sync_line("nidq", pulses_s, 181.0)
+    return sync_line("imec0.ap", probe_s, DURATION_S), sync_line("nidq", pulses_s, NIDQ_END_S)
 
 
 def noise() -> np.ndarray:
@@ -70,7 +73,7 @@ def steps(**params: object) -> dict[str, dict[str, object]]:
 def test_artifacts_planted_at_pulses_of_a_drifting_clock_are_removed_alone(tmp_path: Path) -> None:
     probe, nidq = sync_lines()
     rng = np.random.default_rng(4)
-    pulses_s = START_S + np.sort(rng.uniform(1.0, DURATION_S - 1.0, 60))
+    pulses_s = START_S + np.sort(rng.uniform(1.0, DURATION_S - 1.0, 30))
     frames = np.round(on_probe(pulses_s) * RATE_HZ).astype(int)
     apart = (frames % 30_000 > 100) & (frames % 30_000 < 29_800)  # within a chunk of a second
     pulses_s, frames = pulses_s[apart], frames[apart]
@@ -81,7 +84,7 @@ def test_artifacts_planted_at_pulses_of_a_drifting_clock_are_removed_alone(tmp_p
         inside[frame - 15 : frame + 76] = True
     clock = on_clock_of(probe, nidq)
     before_s = np.array([1.0, START_S - 1.0])
-    triggers_s = clock.to_reference(np.concatenate([before_s, pulses_s, [179.0]]))
+    triggers_s = clock.to_reference(np.concatenate([before_s, pulses_s, [NIDQ_END_S - 1]]))
     recording = recording_of([traces])
     choice, notes = place_triggers(
         steps(ms_before=0.5, ms_after=2.5), recording, {LINE: triggers_s}
@@ -118,10 +121,10 @@ def test_a_line_without_a_pulse_during_the_recording_is_refused() -> None:
 
 def test_a_clock_that_cannot_be_trusted_is_refused() -> None:
     probe, _ = sync_lines()
-    other = np.sort(np.random.default_rng(9).uniform(0, 180, 150))
+    other = np.sort(np.random.default_rng(9).uniform(0, NIDQ_END_S, 80))
     with pytest.raises(RecordingError, match=r"nidq cannot be placed in imec0\.ap, .*leave remove"):
-        on_clock_of(probe, sync_line("nidq", other, 181.0))
-    silent = sync_line("nidq", np.empty(0), 181.0)
+        on_clock_of(probe, sync_line("nidq", other, NIDQ_END_S))
+    silent = sync_line("nidq", np.empty(0), NIDQ_END_S)
     with pytest.raises(RecordingError, match="cannot be aligned"):
         on_clock_of(probe, silent)
 
