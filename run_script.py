@@ -285,7 +285,13 @@ def write_sync_line(job: Job, path: Path) -> None:
     """Write the pulses that the clocks of a session's streams are aligned by."""
     settings, file = job.settings, job.results.folder / SYNC
     with step("read the sync line", job.record.steps), room_for_results(file):
-        line = find_sync(path, settings.reader, settings.read_recording_kwargs, settings.clock_line)
+        line = find_sync(
+            path,
+            settings.reader,
+            settings.read_recording_kwargs,
+            settings.clock_line,
+            thresholds(settings.events),
+        )
         line.write(file)
     job.results.publish_files(SYNC, [file])
 
@@ -324,6 +330,7 @@ def trigger_source(settings: JobSettings, opened: OpenedRecording) -> TriggerSou
         data_type=settings.reader,
         kwargs=settings.read_recording_kwargs,
         thresholds=thresholds(settings.events),
+        clock_lines=settings.clock_line,
     )
 
 

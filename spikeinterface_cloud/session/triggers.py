@@ -49,6 +49,8 @@ class TriggerSource:
     kwargs: Mapping[str, Any]
     #: of the analog inputs that count as lines
     thresholds: Mapping[Line, Threshold]
+    #: CLOCK_LINE
+    clock_lines: Sequence[str] = ()
 
     def read(self, stream: SessionStream, lines: Collection[Line]) -> StreamLines:
         """Return the lines of another stream, with those of the analog inputs among `lines`."""
@@ -67,10 +69,10 @@ class TriggerSource:
         own = open_recording(self.path, self.data_type, self.kwargs)
         if own.get_annotation("stream_name") == stream.identifier:
             return StreamClock(status="reference")
-        return on_clock_of(
-            find_sync(self.path, self.data_type, self.kwargs),
-            find_sync(self.path, self.data_type, stream.kwargs),
-        )
+        return on_clock_of(self._sync(self.kwargs), self._sync(stream.kwargs))
+
+    def _sync(self, kwargs: Mapping[str, Any]) -> SyncLine:
+        return find_sync(self.path, self.data_type, kwargs, self.clock_lines, self.thresholds)
 
 
 def resolve_triggers(
