@@ -8,22 +8,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from spikeinterface_cloud.config.event_lines import thresholds
 from spikeinterface_cloud.errors import (
     RecordingError,
     SettingsError,
     SortingError,
     SourceError,
 )
-from spikeinterface_cloud.recording.formats.session_streams import SessionStream
-from spikeinterface_cloud.recording.load import open_recording
-from spikeinterface_cloud.recording.source import SourceRequest, fetch_source, find_source
-from spikeinterface_cloud.recording.sync.digital_lines import read_lines
 from spikeinterface_cloud.recording.sync.pulses import StreamLines
 from spikeinterface_cloud.recording.sync.sync_line import SyncLine
 from spikeinterface_cloud.results.layout import CLOCK_FILE, EVENTS_FILE, SESSION_PAGE, UNITS
 from spikeinterface_cloud.results.tree import ResultsTree
 from spikeinterface_cloud.session.clock import SessionClock, StreamClock
-from spikeinterface_cloud.session.events import Events, write_events
+from spikeinterface_cloud.session.events import Events, read_events, write_events
+from spikeinterface_cloud.session.line_files import fetch_line_files, has_ttl_events
 from spikeinterface_cloud.session.nwb import StreamUnits, write_session_nwb
 from spikeinterface_cloud.session.page import write_page
 from spikeinterface_cloud.session.results import StreamResult
@@ -56,10 +54,7 @@ class Gathered:
 
 def collect(gathered: Gathered) -> None:
     """Align the clocks, and write the events, the NWB file and the page."""
-    lines: dict[str, StreamLines] = {}
-    sync: dict[str, SyncLine] = {}
-    for stream in gathered.session.auxiliary:
-        _read_auxiliary(gathered, stream, lines, sync)
+    lines, sync = _read_lines(gathered)
     _align(gathered, sync)
     if lines:
         file = gathered.folder / EVENTS_FILE
@@ -71,30 +66,36 @@ def collect(gathered: Gathered) -> None:
     _write_page(gathered)
 
 
-def _read_auxiliary(
-    gathered: Gathered,
-    stream: SessionStream,
-    lines: dict[str, StreamLines],
-    sync: dict[str, SyncLine],
-) -> None:
-    """Fetch a stream that was not sorted, and read its lines and its sync line."""
-    settings = gathered.session.settings
-    request = SourceRequest(
-        location=settings.source,
-        data_type=settings.reader,
-        read_recording_kwargs=stream.kwargs,
-        probe_file=None,
-    )
+def _read_lines(gathered: Gathered) -> tuple[dict[str, StreamLines], dict[str, SyncLine]]:
+    """Fetch the streams that were not sorted, and read the lines and the sync line of each.
+
+    The TTL events of sorted streams of Open Ephys are read as well.
+    """
+    settings, auxiliary = gathered.session.settings, gathered.session.auxiliary
+    limits = thresholds(settings.events)
+    lines: dict[str, StreamLines] = {}
     try:
-        found = find_source(request, settings.aws, settings.dandi)
-        path = fetch_source(found, gathered.scratch / stream.folder).path
-        if path is None:
-            return
-        sync |= auxiliary_lines(path, settings.reader, [stream], settings.clock_line, {})
-        lines[stream.folder] = read_lines(open_recording(path, settings.reader, stream.kwargs), {})
+        path = fetch_line_files(settings, auxiliary, gathered.scratch / "lines")
     except (RecordingError, SettingsError, SourceError) as error:
-        gathered.notes.append(f"{stream.folder} could not be read: {' '.join(str(error).split())}")
-        logger.warning("%s", gathered.notes[-1])
+        _note(gathered, "the streams that are not sorted", error)
+        return {}, {}
+    if path is None:
+        return {}, {}
+    sync = auxiliary_lines(path, settings.reader, auxiliary, settings.clock_line, limits)
+    with_ttl = gathered.session.streams if has_ttl_events(settings) else ()
+    for stream in (*auxiliary, *with_ttl):
+        try:
+            lines |= read_events(path, settings.reader, {stream.folder: stream}, limits)
+        except (RecordingError, SettingsError, SourceError) as error:
+            _note(gathered, stream.folder, error)
+    return lines, sync
+
+
+def _note(gathered: Gathered, what: str, error: Exception) -> None:
+    """Say in the record what could not be read; settings that name what is not there fail."""
+    wrong = gathered.failures if isinstance(error, SettingsError) else gathered.notes
+    wrong.append(f"{what} could not be read: {' '.join(str(error).split())}")
+    logger.warning("%s", wrong[-1])
 
 
 def _align(gathered: Gathered, sync: Mapping[str, SyncLine]) -> None:

@@ -63,6 +63,11 @@ def fetch_line_files(
     return path
 
 
+def has_ttl_events(settings: JobSettings) -> bool:
+    """Return whether sorted streams have events of their own, as those of Open Ephys do."""
+    return find_reader(settings.reader).name == "openephys"
+
+
 def _is_needed(name: PurePosixPath, auxiliary: Sequence[SessionStream]) -> bool:
     """Return whether a file of Open Ephys is no sample file, or one of a stream to be read."""
     if name.parent.parent.name != "continuous" or name.suffix == ".npy":

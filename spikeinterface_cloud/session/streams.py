@@ -14,6 +14,7 @@ from spikeinterface_cloud.recording.formats.session_streams import (
     NO_CLOCK,
     SessionStream,
     SessionStreams,
+    check_line_streams,
     list_streams,
     named_series,
     reference_stream,
@@ -85,6 +86,7 @@ def find_session(settings: JobSettings) -> Session:
         files, name = _files(settings)
         streams = list_streams(settings.reader, files, kwargs, folder_name=name)
         selected = select_streams(streams.sortable, settings.streams)
+    check_line_streams(settings, [*streams.sortable, *streams.auxiliary])
     return Session(
         settings=settings,
         streams=tuple(selected),
