@@ -85,7 +85,7 @@ def test_artifacts_planted_at_pulses_of_a_drifting_clock_are_removed_alone(tmp_p
     clock = on_clock_of(probe, nidq)
     before_s = np.array([1.0, START_S - 1.0])
     triggers_s = clock.to_reference(np.concatenate([before_s, pulses_s, [NIDQ_END_S - 1]]))
-    recording = recording_of([traces])
+    recording = recording_of([traces]).save(folder=tmp_path / "recording", progress_bar=False)
     choice, notes = place_triggers(
         steps(ms_before=0.5, ms_after=2.5), recording, {LINE: triggers_s}
     )
