@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from spikeinterface_cloud.config.event_lines import Line, parse_line
-from spikeinterface_cloud.config.locations import JoinedRecordings, SimulatedRecording, Source
+from spikeinterface_cloud.config.locations import SimulatedRecording, Source
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 
@@ -83,11 +83,6 @@ def check_triggers(
         raise SettingsError(
             f"PREPROCESSING: {STEP}: {TRIGGERS} are read from {' and '.join(FORMATS)} only; give "
             f"the frames of the artifacts in {FRAMES}"
-        )
-    if lines and isinstance(source, JoinedRecordings):
-        raise SettingsError(
-            f"PREPROCESSING: {STEP}: {TRIGGERS} are not found in recordings that are joined; give "
-            f"the frames of the artifacts in {FRAMES}, a list for each segment"
         )
     for line in lines:
         if ANALOG.fullmatch(line.line) and str(line) not in events:

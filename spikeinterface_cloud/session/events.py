@@ -48,7 +48,7 @@ def read_events(
     streams: Mapping[str, SessionStream],
     thresholds: Mapping[Line, Threshold],
 ) -> dict[str, StreamLines]:
-    """Read the lines of streams from their files; a stream without lines is left out.
+    """Read the lines of streams from their files.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def read_events(
         own = {line.line: each for line, each in thresholds.items() if stream.is_named(line.stream)}
         recording = open_recording(path, data_type, stream.kwargs)
         found[name] = read_lines(recording, own)
-    return {name: each for name, each in found.items() if each.lines or each.notes}
+    return found
 
 
 def write_events(file: Path, streams: Mapping[str, StreamLines], clock: SessionClock) -> Events:

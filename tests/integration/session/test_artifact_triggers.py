@@ -59,7 +59,10 @@ def noise() -> np.ndarray:
 
 
 def recording_of(traces: list[np.ndarray]) -> si.BaseRecording:
-    recording = si.NumpyRecording(traces, RATE_HZ)
+    return with_probe(si.NumpyRecording(traces, RATE_HZ))
+
+
+def with_probe(recording: si.BaseRecording) -> si.BaseRecording:
     recording.set_channel_gains(2.0)
     recording.set_channel_offsets(0.0)
     recording.set_dummy_probe_from_locations(np.arange(8).reshape(4, 2) * 40.0)
@@ -85,7 +88,12 @@ def test_artifacts_planted_at_pulses_of_a_drifting_clock_are_removed_alone(tmp_p
     clock = on_clock_of(probe, nidq)
     before_s = np.array([1.0, START_S - 1.0])
     triggers_s = clock.to_reference(np.concatenate([before_s, pulses_s, [NIDQ_END_S - 1]]))
-    recording = recording_of([traces]).save(folder=tmp_path / "recording", progress_bar=False)
+    traces.tofile(tmp_path / "samples.raw")
+    recording = with_probe(
+        si.BinaryRecordingExtractor(
+            tmp_path / "samples.raw", RATE_HZ, dtype="int16", num_channels=4
+        )
+    )
     choice, notes = place_triggers(
         steps(ms_before=0.5, ms_after=2.5), recording, {LINE: triggers_s}
     )

@@ -74,11 +74,8 @@ def test_artifacts_may_be_those_at_the_pulses_of_a_line(data_type: str) -> None:
     assert not laptop_refuses({"triggers": "nidq:XA2"}, threshold, DATA_TYPE=data_type)
 
 
-def test_triggers_of_joined_or_simulated_recordings_are_refused() -> None:
+def test_triggers_of_simulated_recordings_are_refused() -> None:
     triggers = {"triggers": "nidq:line3"}
-    two = {"SOURCE_FOLDER": '["/data/a_g0", "/data/b_g0"]'}
-    [problem] = laptop_refuses(triggers, **two)
-    assert "recordings that are joined" in problem
     simulated = {"SOURCE_FOLDER": "", "DATA_TYPE": "", "TEST_WITH_TOY_RECORDING": "true"}
     [problem] = laptop_refuses(triggers, **simulated)
     assert "give the frames of the artifacts in list_triggers" in problem
