@@ -235,6 +235,21 @@ def test_sessions_of_a_table_have_the_streams_that_it_names(
     assert environment_of(gather_second)["STREAMS"] == "imec0.ap,imec1.ap"
 
 
+def test_series_of_an_asset_on_dandi_are_a_session(
+    laptop: Laptop, aws: AwsServer, target: str
+) -> None:
+    asset = "dandi://dandi/000006@draft/sub-1/sub-1_ecephys.nwb"
+    done = laptop.run(
+        *("--session", asset, "--streams", "acquisition/A,acquisition/B", "--yes"),
+        *("--target", target, *SORT),
+    )
+    assert done.returncode == 0, done.stderr
+    array, gathering = requests(aws)
+    assert [str(child.source) for child in children_of(aws, array)] == [asset, asset]
+    assert str(JobSettings.from_env(environment_of(gathering)).source) == asset
+    assert gathering["jobName"].startswith("sub-1_ecephys-gather-")
+
+
 def test_dry_run_shows_what_the_gathering_job_waits_for(
     laptop: Laptop, aws: AwsServer, target: str
 ) -> None:

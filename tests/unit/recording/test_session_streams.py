@@ -226,3 +226,26 @@ def test_the_clock_is_nidq_s_or_the_first_stream_s_unless_it_is_named() -> None:
     assert reference_stream("none", listed.sortable, listed.auxiliary) is None
     with pytest.raises(SettingsError, match="CLOCK: 'obx0'"):
         reference_stream("obx0", listed.sortable, listed.auxiliary)
+
+
+def test_the_files_of_a_real_session_of_open_ephys_are_one_stream() -> None:
+    """Names and sizes of the example session of spikewrap 0.4.0 (BSD-3), of one probe's AP band."""
+    files = {PurePosixPath("Record Node 104/settings.xml"): 44_855}
+    for recording in ("recording1", "recording2"):
+        folder = PurePosixPath("Record Node 104", "experiment1", recording)
+        continuous = folder / "continuous" / "Neuropix-PXI-100.ProbeA-AP"
+        files |= {
+            folder / "structure.oebin": 107_752,
+            folder / "sync_messages.txt": 272,
+            continuous / "continuous.dat": 770_000,
+            continuous / "sample_numbers.npy": 8_128,
+            continuous / "timestamps.npy": 8_128,
+            folder / "events" / "MessageCenter" / "text.npy": 576_740,
+            folder / "events" / "Neuropix-PXI-100.ProbeA-AP" / "TTL" / "states.npy": 6_414,
+        }
+    listed = list_streams("openephys", files)
+    [stream] = listed.sortable
+    assert stream.kwargs == {"stream_name": "Record Node 104#Neuropix-PXI-100.ProbeA-AP"}
+    assert (stream.folder, stream.size_bytes) == ("ProbeA-AP", 1_540_000)
+    assert not listed.auxiliary
+    assert not listed.ignored
