@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from spikeinterface_cloud.config.locations import (
     ZARR_KEY,
     DandiAsset,
+    mask_signatures,
     object_location,
     parse_dandi,
 )
@@ -97,8 +98,8 @@ def parse_asset_name(text: str) -> AssetName:
     found = _find_name(text)
     if found is None:
         raise SettingsError(
-            f"DANDISET_S3_FILE_URL {text!r} does not name a DANDI asset; give the S3 URL of "
-            "its blob, its API or web URL, or dandi://dandi/000006@draft/sub-1/sub-1_ecephys.nwb"
+            f"DANDISET_S3_FILE_URL {mask_signatures(text)!r} does not name a DANDI asset; give the "
+            "S3 URL of its blob, its API or web URL, or dandi://dandi/000006@draft/sub-1/sub-1_ecephys.nwb"
         )
     return found
 

@@ -269,8 +269,8 @@ def parse_dandi(url: str) -> DandiBlob | DandiAsset:
     ):
         return DandiAsset(url=url)
     raise ValueError(
-        f"{url!r} does not name a DANDI asset; give its S3 URL, its API or web URL, "
-        "or dandi://dandi/000006@0.220126.1855/sub-1/a.nwb"
+        f"{mask_signatures(url)!r} does not name a DANDI asset; give its S3 URL, its API or "
+        "web URL, or dandi://dandi/000006@0.220126.1855/sub-1/a.nwb"
     )
 
 

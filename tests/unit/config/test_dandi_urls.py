@@ -137,6 +137,14 @@ def test_invalid_dandi_name_is_refused(text: str) -> None:
         parse_asset_name(text)
 
 
+def test_the_signature_of_an_invalid_name_is_not_shown() -> None:
+    url = "https://files.example/x.nwb?X-Amz-Signature=0a1b2c"
+    for parse in (parse_asset_name, parse_dandi):
+        with pytest.raises((SettingsError, ValueError)) as refused:
+            parse(url.replace("https", "ftp"))
+        assert "0a1b2c" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("path", "covered"), [("sub-1/a.nwb", True), ("sub-1", True), ("sub-10/a.nwb", False)]
 )
