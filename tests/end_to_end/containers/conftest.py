@@ -14,6 +14,8 @@ import pytest
 from tests.end_to_end.conftest import Simulated
 from tests.end_to_end.containers.cloud import Cloud, open_cloud
 from tests.end_to_end.containers.containers import CLIENT, REPOSITORY
+from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
+from tests.support.job import INTERPRETED, s3_access
 from tests.support.recordings import write_spikeglx
 from tests.support.sorted_results import upload_folder
 
@@ -23,6 +25,9 @@ BUILD_TIMEOUT_S = 1800
 #: where the recording is
 SOURCE_BUCKET = "lab-data"
 SOURCE = "raw/mouse_g0"
+
+#: where the laptop sends its jobs
+QUEUE = "sorting"
 
 #: a bucket for the results
 TARGET_BUCKET = "lab-results"
@@ -101,6 +106,54 @@ def source(cloud: Cloud, simulated: Simulated, tmp_path_factory: pytest.TempPath
         "DATA_TYPE": "spikeglx",
     }
     return Source(simulated=simulated, variables=variables)
+
+
+@pytest.fixture(scope="session")
+def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
+    """A laptop whose account has a queue, and a job definition with the image.
+
+    The definition carries what a job role gives on AWS. The address of the cloud is one that both
+    the laptop and the containers reach.
+    """
+    access = s3_access(f"http://{address_of_this_machine(image)}:{cloud.port}")
+    definition = make_queue(cloud, image, access | INTERPRETED)
+    variables = access | {
+        "AWS_DEFAULT_REGION": access["AWS_REGION_NAME"],
+        "SPIKEINTERFACE_CLOUD_JOB_QUEUE": QUEUE,
+        "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": definition,
+    }
+    return Laptop(variables=variables, folder=tmp_path_factory.mktemp("laptop"))
+
+
+def make_queue(cloud: Cloud, image: str, role: dict[str, str]) -> str:
+    """Make the queue, and register the job definition; its name."""
+    batch, iam = cloud.client("batch"), cloud.client("iam")
+    trusted = iam.create_role(RoleName="batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    environment = batch.create_compute_environment(
+        computeEnvironmentName="machines", type="UNMANAGED", serviceRole=trusted
+    )
+    batch.create_job_queue(
+        jobQueueName=QUEUE,
+        state="ENABLED",
+        priority=1,
+        computeEnvironmentOrder=[
+            {"order": 1, "computeEnvironment": environment["computeEnvironmentArn"]}
+        ],
+    )
+    registered = batch.register_job_definition(
+        jobDefinitionName="spikeinterface-cloud",
+        type="container",
+        containerProperties={
+            "image": image,
+            "command": ["python", "run_script.py"],
+            "resourceRequirements": [
+                {"type": "VCPU", "value": "2"},
+                {"type": "MEMORY", "value": "4000"},
+            ],
+            "environment": [{"name": name, "value": text} for name, text in role.items()],
+        },
+    )
+    return str(registered["jobDefinitionName"])
 
 
 @pytest.fixture

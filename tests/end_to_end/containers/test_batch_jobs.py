@@ -14,8 +14,7 @@ import pytest
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET, TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import TIMEOUT_S
-from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
-from tests.support.job import s3_access
+from tests.end_to_end.containers.laptop import Laptop
 from tests.support.servers import SECRET_KEY
 from tests.support.sorted_results import (
     assert_complete,
@@ -27,60 +26,10 @@ from tests.support.sorted_results import (
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 
-QUEUE = "sorting"
-
 SORTERS = ["simple"]
 
 #: how often the tests ask for a job's state
 INTERVAL = ["--poll-interval", "0.5"]
-
-
-@pytest.fixture(scope="module")
-def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Laptop:
-    """A laptop whose account has a queue, and a job definition with the image.
-
-    The definition carries what a job role gives on AWS. The address of the cloud is one that both
-    the laptop and the containers reach.
-    """
-    access = s3_access(f"http://{address_of_this_machine(image)}:{cloud.port}")
-    definition = make_queue(cloud, image, access)
-    variables = access | {
-        "AWS_DEFAULT_REGION": access["AWS_REGION_NAME"],
-        "SPIKEINTERFACE_CLOUD_JOB_QUEUE": QUEUE,
-        "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": definition,
-    }
-    return Laptop(variables=variables, folder=tmp_path_factory.mktemp("laptop"))
-
-
-def make_queue(cloud: Cloud, image: str, role: dict[str, str]) -> str:
-    """Make the queue, and register the job definition; its name."""
-    batch, iam = cloud.client("batch"), cloud.client("iam")
-    trusted = iam.create_role(RoleName="batch", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    environment = batch.create_compute_environment(
-        computeEnvironmentName="machines", type="UNMANAGED", serviceRole=trusted
-    )
-    batch.create_job_queue(
-        jobQueueName=QUEUE,
-        state="ENABLED",
-        priority=1,
-        computeEnvironmentOrder=[
-            {"order": 1, "computeEnvironment": environment["computeEnvironmentArn"]}
-        ],
-    )
-    registered = batch.register_job_definition(
-        jobDefinitionName="spikeinterface-cloud",
-        type="container",
-        containerProperties={
-            "image": image,
-            "command": ["python", "run_script.py"],
-            "resourceRequirements": [
-                {"type": "VCPU", "value": "2"},
-                {"type": "MEMORY", "value": "4000"},
-            ],
-            "environment": [{"name": name, "value": text} for name, text in role.items()],
-        },
-    )
-    return str(registered["jobDefinitionName"])
 
 
 # ----- one recording -----------------------------------------------------------------------------

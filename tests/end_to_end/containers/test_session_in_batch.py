@@ -1,0 +1,115 @@
+"""A session by one command: from S3 through Batch to one page, one NWB file and one clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from nwbinspector import Importance, inspect_nwbfile
+from pynwb import NWBHDF5IO
+
+from tests.end_to_end.containers.cloud import Cloud
+from tests.end_to_end.containers.conftest import SOURCE_BUCKET, TARGET_BUCKET
+from tests.end_to_end.containers.laptop import Laptop
+from tests.support.sessions import EVENTS_S, NIDQ_START_S, WrittenSession, write_session
+from tests.support.sorted_results import download_folder, upload_folder
+
+pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
+
+RUN = "sessions/run_g0"
+PROBES = ("imec0.ap", "imec1.ap")
+
+#: the promise of the session's clock
+TOLERANCE_S = 1e-4
+#: spikes that are farther from a true one are others
+FOUND_S = 5e-4
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenSession:
+    return write_session(tmp_path_factory.mktemp("session"))
+
+
+@pytest.fixture(scope="module")
+def results(
+    laptop: Laptop, cloud: Cloud, written: WrittenSession, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Everything below the target, once the gathering job has ended."""
+    client = cloud.server.client
+    upload_folder(client, written.run, SOURCE_BUCKET, RUN)
+    submission = laptop.submit_job(
+        *("--session", f"s3://{SOURCE_BUCKET}/{RUN}", "--yes"),
+        *("--target", f"s3://{TARGET_BUCKET}/{RUN}"),
+        *("--data-type", "spikeglx", "--sorters", "simple", "--exports", "nwb"),
+    )
+    assert submission.returncode == 0, submission.stderr
+    array, gathering = submission.stdout.split()
+    waited = laptop.submit_job("wait", array, gathering, "--poll-interval", "0.5")
+    log = laptop.submit_job("logs", gathering)
+    assert waited.returncode == 0, waited.stderr + log.stdout
+    return download_folder(client, TARGET_BUCKET, RUN, tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def units(results: Path) -> pd.DataFrame:
+    with NWBHDF5IO(results / "session/units.nwb", "r") as io:
+        return io.read().units.to_dataframe()
+
+
+def nearest(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the found spike that is nearest to each true one."""
+    return np.asarray(found[np.abs(found[:, None] - truth).argmin(axis=0)])
+
+
+@pytest.mark.parametrize("probe", [0, 1])
+def test_spikes_are_within_a_tenth_of_a_millisecond_of_the_truth(
+    units: pd.DataFrame, written: WrittenSession, probe: int
+) -> None:
+    of_probe = np.sort(np.concatenate([*units["spike_times"][units["stream"] == PROBES[probe]]]))
+    for unit in written.sortings[probe].unit_ids:
+        truth = written.spike_times_s(probe, unit)
+        errors_s = np.abs(nearest(of_probe, truth) - truth)
+        found_s = errors_s[errors_s < FOUND_S]
+        assert len(found_s) > 0.85 * len(truth)
+        assert np.mean(found_s < TOLERANCE_S) > 0.99
+
+
+def test_the_clocks_drift_as_they_truly_do(results: Path) -> None:
+    clock = json.loads((results / "session/clock.json").read_text())
+    assert clock["reference"] == "nidq"
+    drifts = {name: clock["streams"][name]["drift_ppm"] for name in PROBES}
+    # edges are known to a sample, 40 us of 20 s
+    assert drifts == pytest.approx({"imec0.ap": -30.0, "imec1.ap": 30.0}, abs=4.0)
+    assert all(clock["streams"][name]["status"] == "aligned" for name in PROBES)
+
+
+def test_events_have_their_true_times(results: Path) -> None:
+    events = pd.read_csv(results / "session/events.csv")
+    lines = [of_line for _, of_line in events[events["stream"] == "nidq"].groupby("line")]
+    [times_s] = [each["time_s"] for each in lines if len(each) == len(EVENTS_S)]
+    np.testing.assert_allclose(times_s, NIDQ_START_S + EVENTS_S, atol=TOLERANCE_S)
+
+
+def test_the_record_says_that_all_streams_were_sorted(results: Path) -> None:
+    record = json.loads((results / "session/session.json").read_text())
+    assert (record["status"], record["exit_code"]) == ("succeeded", 0)
+    streams: list[Mapping[str, Any]] = record["streams"]
+    assert [each["folder"] for each in streams] == list(PROBES)
+    assert all(each["sorters"][0]["n_units"] >= 3 for each in streams)
+
+
+def test_the_page_shows_both_probes(results: Path) -> None:
+    page = (results / "session/session.html").read_text()
+    assert all(name in page for name in (*PROBES, "nidq"))
+
+
+def test_the_nwb_file_passes_its_inspector(results: Path) -> None:
+    findings = inspect_nwbfile(nwbfile_path=results / "session/units.nwb")
+    shown = [f for f in findings if f.importance is not Importance.BEST_PRACTICE_SUGGESTION]
+    # SpikeGLX knows no subject, and none is made up
+    assert [f.message for f in shown] == ["Subject is missing."]
