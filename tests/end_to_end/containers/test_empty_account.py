@@ -4,7 +4,8 @@ They are those of the README: the wheel is installed, makes the stack, builds th
 moto's CloudFormation makes the stack and its Batch starts the image. What is not as on AWS: moto's
 CodeBuild runs no build, so that the test runs the commands of the build that was started itself;
 the image has the repository's name, but is not pushed, as moto keeps none; the credentials that a
-job role gives are in the image; and the role that AWS makes for Batch by itself is the test's.
+job role gives are in the image, with what makes a short job quick; and the role that AWS makes for
+Batch by itself is the test's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET
 from tests.end_to_end.containers.containers import CLIENT, engine_command
 from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
 from tests.support.account_server import ROLE, account_server
-from tests.support.job import s3_access
+from tests.support.job import INTERPRETED, s3_access
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import S3Server, access_to, client_of
 from tests.support.sorted_results import (
@@ -142,7 +143,7 @@ def story(
     build = laptop.submit_job("infra", "build")
     assert build.returncode == 0, build.stderr
     run_started_build(s3, outputs, tmp_path_factory.mktemp("codebuild"))
-    give_role(outputs["CpuImageUri"], access)
+    give_role(outputs["CpuImageUri"], access | INTERPRETED)
     submitted = laptop.submit_job(
         *("--compute", "cpu", "--follow", "--poll-interval", "0.5"),
         *("--source", f"s3://{SOURCE_BUCKET}/{SOURCE}", "--data-type", "spikeglx"),
