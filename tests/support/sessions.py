@@ -40,9 +40,8 @@ class WrittenSession:
     #: of each probe, in frames of its own
     sortings: Sequence[BaseSorting]
 
-    def spike_times_s(self, probe: int, unit: object) -> np.ndarray:
-        """Return the true times of a unit's spikes on NI-DAQ's clock."""
-        frames = self.sortings[probe].get_unit_spike_train(unit, segment_index=0)
+    def true_times_s(self, probe: int, frames: np.ndarray) -> np.ndarray:
+        """Return the true times of frames of a probe on NI-DAQ's clock."""
         rate_hz = PROBE_HZ * (1 + 1e-6 * DRIFTS_PPM[probe])
         return np.asarray(NIDQ_START_S + frames / rate_hz)
 

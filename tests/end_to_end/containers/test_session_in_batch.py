@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import spikeinterface as si
 from nwbinspector import Importance, inspect_nwbfile
 from pynwb import NWBHDF5IO
 
@@ -26,8 +27,6 @@ PROBES = ("imec0.ap", "imec1.ap")
 
 #: the promise of the session's clock
 TOLERANCE_S = 1e-4
-#: spikes that are farther from a true one are others
-FOUND_S = 5e-4
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +66,31 @@ def nearest(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("probe", [0, 1])
-def test_spikes_are_within_a_tenth_of_a_millisecond_of_the_truth(
+def test_times_of_all_spikes_are_within_a_tenth_of_a_millisecond_of_their_true_ones(
+    units: pd.DataFrame, results: Path, written: WrittenSession, probe: int
+) -> None:
+    sorting = si.load(results / PROBES[probe] / "simple/sorting")
+    of_probe = units[units["stream"] == PROBES[probe]]
+    assert len(of_probe) == len(sorting.unit_ids) >= 3
+    for unit, times_s in zip(of_probe["original_unit_id"], of_probe["spike_times"], strict=True):
+        [unit_id] = [each for each in sorting.unit_ids if str(each) == str(unit)]
+        frames = sorting.get_unit_spike_train(unit_id, segment_index=0)
+        assert np.abs(times_s - written.true_times_s(probe, frames)).max() < TOLERANCE_S
+
+
+@pytest.mark.parametrize("probe", [0, 1])
+def test_true_spikes_are_found_at_their_true_times(
     units: pd.DataFrame, written: WrittenSession, probe: int
 ) -> None:
-    of_probe = np.sort(np.concatenate([*units["spike_times"][units["stream"] == PROBES[probe]]]))
-    for unit in written.sortings[probe].unit_ids:
-        truth = written.spike_times_s(probe, unit)
-        errors_s = np.abs(nearest(of_probe, truth) - truth)
-        found_s = errors_s[errors_s < FOUND_S]
-        assert len(found_s) > 0.85 * len(truth)
-        assert np.mean(found_s < TOLERANCE_S) > 0.99
+    found_s = np.sort(np.concatenate([*units["spike_times"][units["stream"] == PROBES[probe]]]))
+    sorting = written.sortings[probe]
+    for unit in sorting.unit_ids:
+        frames = sorting.get_unit_spike_train(unit, segment_index=0)
+        true_s = written.true_times_s(probe, frames)
+        errors_s = np.abs(nearest(found_s, true_s) - true_s)
+        # a sorter misses spikes, and places those that overlap some frames aside
+        assert np.mean(errors_s < TOLERANCE_S) > 0.85
+        assert np.median(errors_s) < TOLERANCE_S / 2
 
 
 def test_the_clocks_drift_as_they_truly_do(results: Path) -> None:
