@@ -12,7 +12,6 @@ import spikeinterface as si
 from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import TARGET_BUCKET, Source
 from tests.end_to_end.containers.containers import Finished, started_container
-from tests.support.job import INTERPRETED
 from tests.support.sorted_results import download_folder, n_true_units_found, read_record
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
@@ -35,7 +34,7 @@ def stopped(
     image: str, cloud: Cloud, source: Source, tmp_path_factory: pytest.TempPathFactory
 ) -> Stopped:
     target = {"TARGET_AWS_S3_BUCKET": TARGET_BUCKET, "TARGET_AWS_S3_BUCKET_FOLDER": "stopped"}
-    variables = INTERPRETED | cloud.variables | source.variables | target
+    variables = cloud.variables | source.variables | target
     variables["SORTERS"] = "simple,tridesclous2"
     with started_container(image, variables=variables) as container:
         container.wait_for("sort with tridesclous2 ...")
