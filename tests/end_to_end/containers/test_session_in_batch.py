@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.end_to_end.containers.cloud import Cloud
 from tests.end_to_end.containers.conftest import SOURCE_BUCKET, TARGET_BUCKET
 from tests.end_to_end.containers.laptop import Laptop
 from tests.support.sessions import EVENTS_S, NIDQ_START_S, WrittenSession, write_session
-from tests.support.sorted_results import download_folder, upload_folder
+from tests.support.sorted_results import download_folder, keys_below, upload_folder
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, pytest.mark.docker]
 
@@ -34,24 +36,43 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenSession:
     return write_session(tmp_path_factory.mktemp("session"))
 
 
-@pytest.fixture(scope="module")
-def results(
-    laptop: Laptop, cloud: Cloud, written: WrittenSession, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """Everything below the target, once the gathering job has ended."""
-    client = cloud.server.client
-    upload_folder(client, written.run, SOURCE_BUCKET, RUN)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """A session whose jobs have ended."""
+
+    #: of the array and the gathering job, as `wait` ends for each
+    exit_codes: tuple[int, int]
+    #: of the gathering job
+    log: str
+    #: everything below the target
+    results: Path
+
+
+def submit(laptop: Laptop, cloud: Cloud, run: str, folder: Path) -> Ended:
+    """Submit a session by one command, and wait for both jobs."""
     submission = laptop.submit_job(
-        *("--session", f"s3://{SOURCE_BUCKET}/{RUN}", "--yes"),
-        *("--target", f"s3://{TARGET_BUCKET}/{RUN}"),
+        *("--session", f"s3://{SOURCE_BUCKET}/{run}", "--yes"),
+        *("--target", f"s3://{TARGET_BUCKET}/{run}"),
         *("--data-type", "spikeglx", "--sorters", "simple", "--exports", "nwb"),
     )
     assert submission.returncode == 0, submission.stderr
     array, gathering = submission.stdout.split()
-    waited = laptop.submit_job("wait", array, gathering, "--poll-interval", "0.5")
-    log = laptop.submit_job("logs", gathering)
-    assert waited.returncode == 0, waited.stderr + log.stdout
-    return download_folder(client, TARGET_BUCKET, RUN, tmp_path_factory.mktemp("results"))
+    wait = [laptop.submit_job("wait", job, "--poll-interval", "0.5") for job in (array, gathering)]
+    return Ended(
+        exit_codes=(wait[0].returncode, wait[1].returncode),
+        log=laptop.submit_job("logs", gathering).stdout,
+        results=download_folder(cloud.server.client, TARGET_BUCKET, run, folder),
+    )
+
+
+@pytest.fixture(scope="module")
+def results(
+    laptop: Laptop, cloud: Cloud, written: WrittenSession, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    upload_folder(cloud.server.client, written.run, SOURCE_BUCKET, RUN)
+    ended = submit(laptop, cloud, RUN, tmp_path_factory.mktemp("results"))
+    assert ended.exit_codes == (0, 0), ended.log
+    return ended.results
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +148,24 @@ def test_the_nwb_file_passes_its_inspector(results: Path) -> None:
     shown = [f for f in findings if f.importance is not Importance.BEST_PRACTICE_SUGGESTION]
     # SpikeGLX knows no subject, and none is made up
     assert [f.message for f in shown] == ["Subject is missing."]
+
+
+def test_a_probe_that_fails_costs_its_own_stream_alone(
+    laptop: Laptop, cloud: Cloud, tmp_path: Path, written: WrittenSession
+) -> None:
+    client = cloud.server.client
+    broken = "sessions/broken_g0"
+    upload_folder(client, written.run, SOURCE_BUCKET, broken)
+    [key] = [k for k in keys_below(client, SOURCE_BUCKET, broken) if k.endswith("imec1.ap.bin")]
+    client.put_object(Bucket=SOURCE_BUCKET, Key=key, Body=b"cut off")
+    ended = submit(laptop, cloud, broken, tmp_path)
+    # AWS starts the gathering job only if all streams end with 0, so that it has the code of all
+    assert ended.exit_codes[0] == 0
+    assert ended.exit_codes[1] != 0
+    record = json.loads((tmp_path / "session/session.json").read_text())
+    assert record["exit_code"] == os.EX_SOFTWARE
+    assert [each["exit_code"] for each in record["streams"]] == [0, os.EX_DATAERR]
+    assert record["error"] in ended.log
+    assert record["error"].startswith("1 of 2 streams failed (imec1.ap: ")
+    with NWBHDF5IO(tmp_path / "session/units.nwb", "r") as io:
+        assert set(io.read().units["stream"].data[:]) == {"imec0.ap"}
