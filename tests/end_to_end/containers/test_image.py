@@ -71,7 +71,7 @@ def test_there_is_no_tool_to_build_with(image: str, program: str) -> None:
         r"/\.env$|/\.git/|\.whl$|/pip/",
         r"^/opt/spikeinterface-cloud/(?!(__pycache__/)?run_script\.|spikeinterface_cloud/(.*\.pyc?"
         r"|py\.typed|prices\.json|config/catalog/snapshot\.json"
-        r"|results/run\.schema\.json|aws/infra/cloudformation\.yaml"
+        r"|results/run\.schema\.json|session/session\.schema\.json|aws/infra/cloudformation\.yaml"
         r"|report/template/((base|macros|report|session)\.html|style\.css|script\.js))$)",
     ],
 )
