@@ -4,7 +4,8 @@ Only these are fetched, by the download that every source has, and the store is 
 that it is fetched to. So to read less of a store, return fewer of its files.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,6 +13,7 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.recording.formats import nwb_zarr, zarr_stores
 from spikeinterface_cloud.recording.formats.readers import Reader
 from spikeinterface_cloud.recording.formats.zarr_metadata import (
+    ZarrArray,
     check_chunks_exist,
     metadata_files,
 )
@@ -23,6 +25,9 @@ from spikeinterface_cloud.storage.stored_object import StoredObject
 
 #: objects that one request lists where only the first frames are wanted
 LISTED = 200
+
+#: chunks that are looked up because they were not listed
+MOST_LOOKED_UP = 1_000_000
 
 #: in the order of names, a name after those of all chunks
 AFTER_CHUNKS = "~"
@@ -65,12 +70,16 @@ def choose_zarr_files(
         arrays = nwb_zarr.needed_arrays(names, read, kwargs, n_frames)
     else:
         arrays = zarr_stores.needed_arrays(reader.name, names, read, kwargs, n_frames)
-    chunks = [path / chunk for path, array in arrays.items() for chunk in array.chunk_names()]
-    if look_up is not None:
-        by_name |= {file.name: file for file in look_up([c for c in chunks if c not in by_name])}
-    check_chunks_exist(arrays, by_name)
-    needed = {*metadata, *chunks}
+    if look_up is not None and n_frames is not None:
+        unlisted = (name for name in _chunks(arrays) if name not in by_name)
+        by_name |= {file.name: file for file in look_up([*islice(unlisted, MOST_LOOKED_UP)])}
+    check_chunks_exist(arrays, by_name)  # before all are named: a shape may be damaged
+    needed = {*metadata, *_chunks(arrays)}
     return [file for name, file in by_name.items() if name in needed]
+
+
+def _chunks(arrays: Mapping[PurePosixPath, ZarrArray]) -> Iterator[PurePosixPath]:
+    return (path / chunk for path, array in arrays.items() for chunk in array.chunk_names())
 
 
 def objects_without_chunks(storage: Storage, folder: S3Location) -> list[StoredObject]:
