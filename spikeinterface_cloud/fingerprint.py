@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from spikeinterface_cloud.config.catalog.validation import trigger_streams
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.preprocessing.pipeline import filters_itself
 from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
@@ -34,6 +35,8 @@ def fingerprints(
         "versions": versions(),
     }
     preprocessed = {**recording, "preprocessing": _preprocessing(settings, tasks)}
+    if trigger_streams(settings.preprocessing):  # they decide which samples are removed
+        preprocessed["triggers"] = [settings.events, settings.clock_line]
     if settings.split_by is not None:
         preprocessed["split_by"] = settings.split_by
     sorters = {

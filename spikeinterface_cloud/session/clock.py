@@ -196,10 +196,12 @@ def _check(
             f"start or end, and the drift is known for {MAX_EXTRAPOLATION_S:.0f} s beyond them"
         )
     end_s = float(clock.to_reference(np.array([line.end_s]))[0])
-    if matches.period_s and fit.jumps and abs(end_s - reference.end_s) > START_TOLERANCE_S:
+    if matches.period_s and abs(end_s - reference.end_s) > START_TOLERANCE_S:
+        n_jumps = len(fit.jumps)
+        found = f"its clock jumps, {n_jumps} times" if n_jumps else "it ends at another time"
         raise NotAligned(
-            f"its clock jumps, {len(fit.jumps)} times, and as all pulses are alike, it is not "
-            f"known by how many periods of {matches.period_s:.6g} s"
+            f"{found}, and as all pulses are alike, it is not known by how many periods of "
+            f"{matches.period_s:.6g} s its clock differs"
         )
 
 

@@ -102,7 +102,12 @@ def _align(gathered: Gathered, sync: Mapping[str, SyncLine]) -> None:
     session = gathered.session
     if session.reference is None:
         return
-    gathered.clock = align_streams(session.streams, gathered.tree.read, sync, session.reference)
+    of_session = {each.stream.folder for each in gathered.streams if each.record is not None}
+
+    def read(name: str) -> bytes | None:
+        return gathered.tree.read(name) if name.partition("/")[0] in of_session else None
+
+    gathered.clock = align_streams(session.streams, read, sync, session.reference)
     file = gathered.folder / CLOCK_FILE
     gathered.clock.write(file)
     gathered.files.append(file)

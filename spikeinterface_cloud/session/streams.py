@@ -10,11 +10,11 @@ from spikeinterface_cloud.config.manifest import MANIFEST_URL
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.recording.access import check_readable
+from spikeinterface_cloud.recording.formats.named_lines import check_line_streams
 from spikeinterface_cloud.recording.formats.session_streams import (
     NO_CLOCK,
     SessionStream,
     SessionStreams,
-    check_line_streams,
     list_streams,
     named_series,
     reference_stream,

@@ -199,3 +199,19 @@ def test_changed_file_of_a_later_recording_makes_another_job(tmp_path: Path) -> 
     before = of(source)
     (folders[1] / "traces.bin").write_bytes(bytes(12))
     assert of(source).job != before.job
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"EVENTS": '{"nidq:XA0": {"threshold_v": 3.0}}'}, {"CLOCK_LINE": "nidq:line5"}],
+    ids=str,
+)
+def test_what_decides_the_triggers_of_artifacts_makes_other_units(changed: dict[str, str]) -> None:
+    given = {
+        "PREPROCESSING": '{"remove_artifacts": {"triggers": "nidq:XA0"}}',
+        "EVENTS": '{"nidq:XA0": {"threshold_v": 1.5}}',
+        "CLOCK": "nidq",
+    }
+    before, after = of(**given), of(**given | changed)
+    assert before.job != after.job
+    assert before.sorters["simple"] != after.sorters["simple"]

@@ -32,12 +32,12 @@ from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, Source
 from spikeinterface_cloud.config.settings import DandiAccess, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, SettingsError
+from spikeinterface_cloud.recording.formats.named_lines import check_line_streams
 from spikeinterface_cloud.recording.formats.session_streams import (
     ALL,
     NO_CLOCK,
     SessionStream,
     SessionStreams,
-    check_line_streams,
     list_streams,
     named_series,
     reader_of,

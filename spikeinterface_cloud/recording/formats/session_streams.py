@@ -11,10 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
-from spikeinterface_cloud.config.catalog.validation import resolve_data_type, trigger_streams
-from spikeinterface_cloud.config.event_lines import thresholds
+from spikeinterface_cloud.config.catalog.validation import resolve_data_type
 from spikeinterface_cloud.config.parsing import nearest
-from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.open_ephys_names import (
     ContinuousStream,
@@ -224,25 +222,6 @@ def reference_stream(
     )
 
 
-def check_line_streams(settings: JobSettings, streams: Sequence[SessionStream]) -> None:
-    """Refuse streams in EVENTS, and of triggers in PREPROCESSING, that are not in the session.
-
-    Parameters
-    ----------
-    streams
-        all of the session
-    """
-    of_events = [(line.stream, "EVENTS") for line in thresholds(settings.events)]
-    of_triggers = [(name, "PREPROCESSING") for name in trigger_streams(settings.preprocessing)]
-    known = [stream.folder for stream in streams]
-    for name, variable in (*of_events, *of_triggers):
-        if not any(stream.is_named(name) for stream in streams):
-            raise SettingsError(
-                f"{variable}: {name!r} is not a stream of the session{nearest(name, known)}; there "
-                f"are {', '.join(known)}"
-            )
-
-
 # ----- SpikeGLX ----------------------------------------------------------------------------------
 
 
@@ -252,6 +231,7 @@ def _spikeglx_streams(
     names = list(files)
     parsed = [file for name in names if (file := parse_name(name)) is not None]
     samples = [file for file in parsed if file.ending in ("bin", "cbin")]
+    _refuse_headers_alone(parsed)
     streams = sorted({file.stream for file in samples})
     bands = [stream for stream in streams if stream.endswith(".ap")]
     if not bands:
@@ -277,6 +257,20 @@ def _spikeglx_streams(
         auxiliary=[described(each) for each in streams if not each.startswith("imec")],
         ignored=[each for each in streams if each.endswith(".lf")],
     )
+
+
+def _refuse_headers_alone(files: Sequence[SpikeGlxFile]) -> None:
+    """Refuse a stream whose samples did not arrive, which would be left out without a word."""
+    written = {f.path.with_suffix("") for f in files if f.ending in ("bin", "cbin")}
+    if not written:
+        return  # the error about the AP band says more
+    for file in files:
+        is_lfp = file.stream.endswith(".lf")
+        if file.ending == "meta" and not is_lfp and file.path.with_suffix("") not in written:
+            raise RecordingError(
+                f"{file.path} is here without its .bin; put it beside it, or remove the .meta to "
+                "leave these samples out"
+            )
 
 
 def _refuse_several_sessions(samples: Sequence[SpikeGlxFile]) -> None:

@@ -10,9 +10,9 @@ import pytest
 from spikeinterface_cloud.config.event_lines import Line, Threshold
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.recording.formats.named_lines import check_line_streams
 from spikeinterface_cloud.recording.formats.session_streams import (
     SessionStream,
-    check_line_streams,
     list_streams,
 )
 from spikeinterface_cloud.recording.sync.pulses import LineEdges, SegmentEdges, StreamLines
@@ -108,12 +108,15 @@ def test_events_are_read_from_the_files_of_all_streams(session: Path) -> None:
     [
         ("EVENTS", '{"niqd:XA1": {"threshold_v": 1.5}}'),
         ("PREPROCESSING", '{"remove_artifacts": {"triggers": "niqd:line3"}}'),
+        ("CLOCK_LINE", "niqd:line3"),
     ],
 )
 def test_lines_of_a_stream_that_is_not_there_are_refused(
     session: Path, variable: str, text: str
 ) -> None:
     job = {"SOURCE_FOLDER": str(session), "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
+    if variable == "CLOCK_LINE":
+        job["CLOCK"] = "nidq"
     wrong = JobSettings.from_env(job | {variable: text})
     streams = list(streams_of(session).values())
     with pytest.raises(SettingsError, match=rf"{variable}: 'niqd' is not .*did you mean nidq\?"):

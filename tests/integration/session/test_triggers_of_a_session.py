@@ -50,7 +50,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nidq_s = START_S + np.arange(len(samples)) / PROBE_HZ / (1 + DRIFT)
     samples[:, -1] = sync_is_high(nidq_s) * 64
     samples.tofile(ap)
-    times_s = np.arange(round((SECONDS + 1) * NIDQ_HZ)) / NIDQ_HZ
+    times_s = np.arange(round((SECONDS + START_S) * NIDQ_HZ)) / NIDQ_HZ
     since_s = times_s - STIMULI_S[:, None]
     stimulated = ((since_s >= 0) & (since_s < 0.002)).any(axis=0)
     words = (sync_is_high(times_s) * 1 + stimulated * 8).astype("uint16")[:, None]

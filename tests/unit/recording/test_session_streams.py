@@ -249,3 +249,12 @@ def test_the_files_of_a_real_session_of_open_ephys_are_one_stream() -> None:
     assert (stream.folder, stream.size_bytes) == ("ProbeA-AP", 1_540_000)
     assert not listed.auxiliary
     assert not listed.ignored
+
+
+@pytest.mark.parametrize("lost", ["run_g0_t0.imec1.ap", "run_g0_t0.nidq"])
+def test_a_header_without_its_samples_is_refused(lost: str) -> None:
+    stems = ["run_g0_t0.imec0.ap", "run_g0_t0.imec1.ap", "run_g0_t0.nidq"]
+    files = {PurePosixPath(f"{stem}.{end}"): 1000 for stem in stems for end in ("bin", "meta")}
+    del files[PurePosixPath(f"{lost}.bin")]
+    with pytest.raises(RecordingError, match=rf"{lost}\.meta is here without its \.bin"):
+        list_streams("spikeglx", files, {})

@@ -116,11 +116,33 @@ def test_a_pause_of_the_pulses_is_bridged(kind: str) -> None:
     assert error_ms(clock, NIDQ, PROBE, whole(0.02)).max() < ALLOWED_MS
 
 
-def test_a_stream_that_stopped_early_is_aligned_as_far_as_it_goes() -> None:
-    pulses = periodic_pulses(LENGTH_S)
+def test_a_stream_that_stopped_early_is_aligned_where_intervals_tell_pulses_apart() -> None:
+    pulses = random_pulses(np.random.default_rng(4), LENGTH_S)
     clock = aligned(NIDQ.record(pulses, 0, LENGTH_S), PROBE.record(pulses, 0.01, 400))
     assert clock.status == "aligned"
     assert error_ms(clock, NIDQ, PROBE, whole(0.01, 400)).max() < ALLOWED_MS
+
+
+@pytest.mark.parametrize("lost_s", [1.0, 0.99999])
+def test_a_loss_of_whole_periods_is_refused(lost_s: float) -> None:
+    pulses = periodic_pulses(LENGTH_S)
+    probe = replace(PROBE, jumps=[(700.0, lost_s)])
+    clock = aligned(NIDQ.record(pulses, 0, LENGTH_S), probe.record(pulses, 0.01, LENGTH_S))
+    assert clock.status == "own"
+    assert "as all pulses are alike" in str(clock.why)
+
+
+def test_another_generator_of_nearly_the_same_period_is_refused() -> None:
+    reference = NIDQ.record(periodic_pulses(LENGTH_S), 0, LENGTH_S)
+    other = periodic_pulses(LENGTH_S * 2, period_s=1 + 180e-6, phase_s=0.47)
+    clock = aligned(reference, PROBE.record(other, 0.0, LENGTH_S))
+    assert clock.status == "own"
+
+
+def test_a_stream_that_stopped_early_is_refused_where_all_pulses_are_alike() -> None:
+    pulses = periodic_pulses(LENGTH_S)
+    clock = aligned(NIDQ.record(pulses, 0, LENGTH_S), PROBE.record(pulses, 0.01, 400))
+    assert clock.status == "own"
 
 
 def test_the_reference_may_begin_minutes_later_where_intervals_tell_pulses_apart() -> None:

@@ -1,0 +1,31 @@
+"""Whether the lines that settings name belong to streams of the session."""
+
+from collections.abc import Sequence
+
+from spikeinterface_cloud.config.catalog.validation import trigger_streams
+from spikeinterface_cloud.config.event_lines import parse_line, thresholds
+from spikeinterface_cloud.config.parsing import nearest
+from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.errors import SettingsError
+from spikeinterface_cloud.recording.formats.session_streams import SessionStream
+
+
+def check_line_streams(settings: JobSettings, streams: Sequence[SessionStream]) -> None:
+    """Refuse streams in EVENTS, CLOCK_LINE and of triggers that are not in the session.
+
+    Parameters
+    ----------
+    streams
+        all of the session
+    """
+    of_events = [(line.stream, "EVENTS") for line in thresholds(settings.events)]
+    of_triggers = [(name, "PREPROCESSING") for name in trigger_streams(settings.preprocessing)]
+    known = [stream.folder for stream in streams]
+    of_clocks = [(parse_line(line).stream, "CLOCK_LINE") for line in settings.clock_line]
+    for name, variable in (*of_events, *of_triggers, *of_clocks):
+        ends = (f"#{name}", f".{name}") if variable == "CLOCK_LINE" else ()
+        if not any(each.is_named(name) or each.identifier.endswith(ends) for each in streams):
+            raise SettingsError(
+                f"{variable}: {name!r} is not a stream of the session{nearest(name, known)}; there "
+                f"are {', '.join(known)}"
+            )
