@@ -13,7 +13,7 @@ import click
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.aws.batch.request import build_request
-from spikeinterface_cloud.aws.batch.results import RECORD, parse_record
+from spikeinterface_cloud.aws.batch.results import parse_record
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
@@ -26,6 +26,7 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import printable
+from spikeinterface_cloud.results.layout import RECORD
 from spikeinterface_cloud.runtime.logging import counted, format_bytes
 
 if TYPE_CHECKING:

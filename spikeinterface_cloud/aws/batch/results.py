@@ -22,15 +22,15 @@ from spikeinterface_cloud.config.conflicts import merge_environments
 from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, select_line
 from spikeinterface_cloud.errors import SettingsError, printable
+from spikeinterface_cloud.results import layout
+from spikeinterface_cloud.results.layout import RECORD
 from spikeinterface_cloud.runtime.logging import format_bytes
 
 if TYPE_CHECKING:
     from spikeinterface_cloud.storage.s3 import S3Objects
 
-RECORD = "run.json"
-
 #: at the target of a session, whose streams have a `run.json` each
-SESSION_RECORD = "session/session.json"
+SESSION_RECORD = f"{layout.SESSION}/{layout.SESSION_RECORD}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -287,8 +287,18 @@ def _saved(entries: list[str], meta: Mapping[str, str]) -> list[str]:
     """Return those of the channels of a shank, whose header still lists all of the probe."""
     if SHANK_CHANNELS not in meta:
         return entries
+    numbers = channel_numbers(meta[SHANK_CHANNELS])
+    return [entries[number] for number in numbers if number < len(entries)]
+
+
+def channel_numbers(listed: str) -> list[int]:
+    """Return the numbers in a list of channels of a meta file.
+
+    >>> channel_numbers("0:2,768")
+    [0, 1, 2, 768]
+    """
     numbers: list[int] = []
-    for part in meta[SHANK_CHANNELS].split(","):
+    for part in listed.split(","):
         first, _, last = part.partition(":")
         numbers += range(int(first), int(last or first) + 1)
-    return [entries[number] for number in numbers if number < len(entries)]
+    return numbers

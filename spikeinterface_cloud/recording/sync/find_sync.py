@@ -13,13 +13,11 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.formats.imec import header_files
+from spikeinterface_cloud.recording.formats.streams import requested_stream
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.sync.open_ephys_sync import open_ephys_sync
 from spikeinterface_cloud.recording.sync.spikeglx_sync import spikeglx_sync
 from spikeinterface_cloud.recording.sync.sync_line import SyncLine
-
-#: READ_RECORDING_KWARGS that choose a stream
-STREAM_KEYS = ("stream_id", "stream_name", "electrical_series_path")
 
 
 def find_sync(
@@ -47,8 +45,8 @@ def find_sync(
         of analog inputs, by EVENTS
     """
     recording = open_recording(path, data_type, kwargs)
-    named = next((str(kwargs[key]) for key in STREAM_KEYS if kwargs.get(key) is not None), None)
-    name = named or str(recording.get_annotation("stream_name") or data_type)
+    named = [*requested_stream(kwargs).values()]
+    name = str(named[0] if named else recording.get_annotation("stream_name") or data_type)
     base = _without_edges(name, recording)
     line = clock_line_of(clock_lines, name)
     threshold = None

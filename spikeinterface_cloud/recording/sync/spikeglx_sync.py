@@ -19,7 +19,7 @@ from spikeinterface_cloud.config.event_lines import DEFAULT_HYSTERESIS, Threshol
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.clock.segment_times import source_frames
-from spikeinterface_cloud.recording.formats.imec import header_files
+from spikeinterface_cloud.recording.formats.imec import channel_numbers, header_files
 from spikeinterface_cloud.recording.formats.spikeglx import parse_name
 from spikeinterface_cloud.recording.sync.digital_lines import digital_line_names, read_lines
 from spikeinterface_cloud.recording.sync.edges import NO_EDGES, find_edges
@@ -183,12 +183,8 @@ def _of_nidq(
 def _analog_name(recording: BaseRecording, meta: Mapping[str, str], channel: int) -> str | None:
     """Return the name of an analog input by its number among the channels that were acquired."""
     saved = meta.get("snsSaveChanSubset", "all")
-    columns = list(range(recording.get_num_channels()))
-    if saved != "all":
-        columns = []
-        for part in saved.split(","):
-            first, _, last = part.partition(":")
-            columns += range(int(first), int(last or first) + 1)
+    n_channels = recording.get_num_channels()
+    columns = list(range(n_channels)) if saved == "all" else channel_numbers(saved)
     names = recording.get_property("channel_name")
     if channel not in columns or names is None:
         return None
