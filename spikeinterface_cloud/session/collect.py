@@ -54,6 +54,8 @@ class Gathered:
 
 def collect(gathered: Gathered) -> None:
     """Align the clocks, and write the events, the NWB file and the page."""
+    if ignored := gathered.session.ignored:
+        gathered.notes.append(f"taken for LFP, and not sorted: {', '.join(ignored)}")
     lines, sync = _read_lines(gathered)
     _align(gathered, sync)
     if lines:

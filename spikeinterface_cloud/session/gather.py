@@ -67,8 +67,8 @@ def gather(
     with for_one_job(results.folder):
         results.check_target()
         with exclusive_target(results, environ):
-            _refuse_another_session(results, session)
-            _clear(results)
+            holds_another = _check_session(results, session)
+            _clear(results, must_delete=holds_another)
             tree = place_of(results, results_folder, session.settings.target)
             with step("read the results of the streams", results.record.steps):
                 streams = read_results(session, tree, results_folder, exit_codes or {})
@@ -100,21 +100,26 @@ def _open(session: Session, results_folder: Path) -> Results:
     )
 
 
-def _refuse_another_session(results: Results, session: Session) -> None:
-    """Refuse a folder or a target that holds another session, unless it is to be replaced."""
+def _check_session(results: Results, session: Session) -> bool:
+    """Return whether another session is to be replaced; refuse it without OVERWRITE."""
     contents = {f"RESULTS_FOLDER: {results.folder}": _read_here(results)}
     if results.storage is not None:
         location = results.target_location(SESSION_RECORD)
         contents[f"TARGET_AWS_S3_BUCKET_FOLDER: {results.target}"] = results.storage.read_if_exists(
             location
         )
-    for place, content in contents.items():
-        other = None if content is None else _other_session(content, session)
-        if other is not None and not session.settings.overwrite:
+    others = {
+        place: other
+        for place, content in contents.items()
+        if content is not None and (other := _other_session(content, session)) is not None
+    }
+    for place, other in others.items():
+        if not session.settings.overwrite:
             raise TargetError(
                 f"{place} holds {other}; give this session another folder, or replace that one: "
                 "OVERWRITE=true (spikeinterface-cloud --overwrite)"
             )
+    return bool(others)
 
 
 def _read_here(results: Results) -> bytes | None:
@@ -138,8 +143,11 @@ def _source_of(session: Session) -> str:
     return mask_signatures(str(session.settings.source))
 
 
-def _clear(results: Results) -> None:
-    """Remove what was gathered before, `session.json` first: there is none meanwhile."""
+def _clear(results: Results, *, must_delete: bool) -> None:
+    """Remove what was gathered before, `session.json` first: there is none meanwhile.
+
+    With `must_delete`, files that have to stay at the target are an error.
+    """
     results.state = ResultsState.RUNNING
     for name in SESSION_FILES:
         (results.folder / name).unlink(missing_ok=True)
@@ -149,6 +157,8 @@ def _clear(results: Results) -> None:
             for name in SESSION_FILES:
                 results.storage.remove_object(results.target_location(name))
         except TargetError as error:  # a role that may not delete
+            if must_delete:  # they would be taken for this session's
+                raise
             logger.warning("files that were gathered before may stay: %s", error)
 
 

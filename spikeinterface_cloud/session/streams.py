@@ -37,6 +37,8 @@ class Session:
     auxiliary: tuple[SessionStream, ...]
     #: the stream whose clock the others are aligned to; None: each keeps its own
     reference: SessionStream | None
+    #: names of those that are not read at all, like LFP
+    ignored: tuple[str, ...] = ()
 
     def variables_of(self, stream: SessionStream, results_folder: Path) -> dict[str, str]:
         """Return the variables of the job of one stream, without secrets.
@@ -92,6 +94,7 @@ def find_session(settings: JobSettings) -> Session:
         streams=tuple(selected),
         auxiliary=tuple(streams.auxiliary),
         reference=reference_stream(clock, selected, streams.auxiliary),
+        ignored=tuple(streams.ignored),
     )
 
 

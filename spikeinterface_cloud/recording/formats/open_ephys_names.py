@@ -6,7 +6,7 @@ and, in `structure.oebin` beside `continuous`, the description of all streams.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -163,6 +163,19 @@ def _streams_of(
             times = (files.get(name.with_name(each)) for each in TIMES)
             times_bytes = next((each for each in times if each is not None), 0)
             yield name.parent.name, size_bytes, max(times_bytes - NPY_HEADER_BYTES, 0) // 8
+
+
+def refuse_lost_samples(names: Iterable[PurePosixPath]) -> None:
+    """Refuse a session with a stream whose samples did not arrive, and would be left out."""
+    present = set(names)
+    for name in sorted(present):
+        if name.parent.parent.name != "continuous" or name.name not in TIMES:
+            continue
+        if present.isdisjoint(name.with_name(each) for each in (SAMPLES, *MTSCOMP)):
+            raise RecordingError(
+                f"{name.parent} is here without its {SAMPLES}; put it there, or remove that folder "
+                "to leave the stream out"
+            )
 
 
 def _no_recording(files: Mapping[PurePosixPath, int]) -> str:

@@ -17,6 +17,7 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.open_ephys_names import (
     ContinuousStream,
     continuous_streams,
+    refuse_lost_samples,
     refuse_missing_samples,
 )
 from spikeinterface_cloud.recording.formats.spikeglx import (
@@ -125,33 +126,6 @@ def list_streams(
                 f"DATA_TYPE={other} is not split into streams; sessions are read from "
                 f"{', '.join(SESSION_FORMATS)}: submit each recording of another format by itself"
             )
-
-
-def sortable_streams(
-    data_type: str,
-    files: Mapping[PurePosixPath, int],
-    kwargs: Mapping[str, Any] | None = None,
-    *,
-    folder_name: str = "",
-) -> list[SessionStream]:
-    """Return the streams of a session that can be sorted; the parameters are `list_streams`'."""
-    return [*list_streams(data_type, files, kwargs, folder_name=folder_name).sortable]
-
-
-def auxiliary_streams(
-    data_type: str,
-    files: Mapping[PurePosixPath, int],
-    kwargs: Mapping[str, Any] | None = None,
-    *,
-    folder_name: str = "",
-) -> list[SessionStream]:
-    """Return the streams of a session with a clock or events, but no spikes.
-
-    The parameters are `list_streams`'.
-    """
-    if reader_of(data_type) == "nwb":
-        return []
-    return [*list_streams(data_type, files, kwargs, folder_name=folder_name).auxiliary]
 
 
 def named_series(
@@ -301,6 +275,7 @@ def _open_ephys_streams(
     files: Mapping[PurePosixPath, int], kwargs: Mapping[str, Any], folder_name: str
 ) -> SessionStreams:
     refuse_missing_samples(list(files))
+    refuse_lost_samples(files)
     if kwargs.get("block_index") is not None:
         raise SettingsError(
             "READ_RECORDING_KWARGS: block_index does not say which folder is read; name the "

@@ -12,6 +12,7 @@ import pytest
 
 from spikeinterface_cloud.session.record import SessionJson, parse_session
 from tests.end_to_end.conftest import Simulated
+from tests.support.fault_proxy import Fault, FaultProxy
 from tests.support.job import INTERPRETED, Job, run_job, s3_access, start_job, wait_for_log
 from tests.support.recordings import SpikeGlxRun, write_spikeglx
 from tests.support.servers import S3Server
@@ -137,6 +138,33 @@ def test_another_session_at_the_target_is_refused(
     job = run_job(tmp_path / "job", given, "--gather")
     assert job.exit_code == 73
     assert "holds another session" in job.errors[-1]
+
+
+def test_another_session_is_not_replaced_by_a_role_that_may_not_delete_its_files(
+    sorted_session: Sorted, run_folder: Path, moto_s3: S3Server, tmp_path: Path
+) -> None:
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    record = {"Bucket": "sessions", "Key": f"{TARGET}/session/session.json"}
+    before = moto_s3.client.get_object(**record)["Body"].read()
+    with FaultProxy(moto_s3.url) as proxy:
+        proxy.inject(
+            Fault(
+                kind="status",
+                status=403,
+                code="AccessDenied",
+                times=1000,
+                matches=lambda each: each.method == "DELETE",
+            )
+        )
+        given = sorted_session.variables | {
+            "STREAMS": "imec0.ap",
+            "SOURCE_FOLDER": str(other),
+            "OVERWRITE": "true",
+            "AWS_ENDPOINT_URL": proxy.url,
+        }
+        job = run_job(tmp_path / "job", given, "--gather")
+    assert job.exit_code == 73, job.log
+    assert moto_s3.client.get_object(**record)["Body"].read() == before
 
 
 def test_stream_that_was_not_recorded_is_refused_before_any_runs(

@@ -7,12 +7,10 @@ import pytest
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.formats.session_streams import (
-    auxiliary_streams,
     list_streams,
     named_series,
     reference_stream,
     select_streams,
-    sortable_streams,
 )
 
 #: a run of two probes and an NI-DAQ, as SpikeGLX writes it with a folder a probe
@@ -62,12 +60,12 @@ def test_the_size_of_a_stream_is_that_of_its_samples_in_all_its_triggers() -> No
         PurePosixPath("run_g0/run_g0_imec0/run_g0_t1.imec0.ap.bin"): 234,
         PurePosixPath("run_g0/run_g0_imec0/run_g0_t1.imec0.ap.meta"): 9,
     }
-    assert [each.size_bytes for each in sortable_streams("spikeglx", files)] == [1234, 1000]
+    assert [each.size_bytes for each in list_streams("spikeglx", files).sortable] == [1234, 1000]
 
 
 def test_a_onebox_is_auxiliary() -> None:
     names = [*RUN, "run_g0/run_g0_t0.obx0.obx.bin", "run_g0/run_g0_t0.obx0.obx.meta"]
-    found = auxiliary_streams("spikeglx", files_of(names))
+    found = list_streams("spikeglx", files_of(names)).auxiliary
     assert [each.identifier for each in found] == ["nidq", "obx0"]
 
 
@@ -104,7 +102,7 @@ def test_what_is_not_one_whole_session_of_spikeglx_is_refused(
 
 def test_gates_of_one_run_are_parts_of_the_same_streams() -> None:
     names = [*RUN, *(name.replace("run_g0_t0", "run_g1_t0") for name in RUN)]
-    sizes = [each.size_bytes for each in sortable_streams("spikeglx", files_of(names))]
+    sizes = [each.size_bytes for each in list_streams("spikeglx", files_of(names)).sortable]
     assert sizes == [2000, 2000]
 
 
@@ -138,10 +136,10 @@ def test_an_lfp_with_a_number_for_a_name_is_known_by_its_few_samples() -> None:
 
 def test_a_session_without_node_folders_is_named_by_its_own_folder_where_it_is_local() -> None:
     files = open_ephys_files({"Rhythm_FPGA-100.Rhythm Data": 30_000}, node="")
-    assert [each.kwargs for each in sortable_streams("openephys", files)] == [
+    assert [each.kwargs for each in list_streams("openephys", files).sortable] == [
         {"stream_name": "Rhythm_FPGA-100.Rhythm Data"}
     ]
-    [local] = sortable_streams("openephys", files, folder_name=NODE)
+    [local] = list_streams("openephys", files, folder_name=NODE).sortable
     assert local.identifier == f"{NODE}#Rhythm_FPGA-100.Rhythm Data"
     assert local.folder == "Rhythm-Data"
 
@@ -151,8 +149,8 @@ def test_experiments_of_open_ephys_are_sessions_of_their_own() -> None:
         {"A-100.ProbeA-AP": 20}, recording="experiment2/recording1"
     )
     with pytest.raises(SettingsError, match='"experiment_name": "experiment1"'):
-        sortable_streams("openephys", files)
-    [chosen] = sortable_streams("openephys", files, {"experiment_name": "experiment2"})
+        list_streams("openephys", files)
+    [chosen] = list_streams("openephys", files, {"experiment_name": "experiment2"}).sortable
     assert chosen.size_bytes == 20 * 385 * 2
     assert chosen.kwargs["experiment_name"] == "experiment2"
 
@@ -160,7 +158,7 @@ def test_experiments_of_open_ephys_are_sessions_of_their_own() -> None:
 def test_a_signal_that_two_nodes_recorded_has_to_be_chosen() -> None:
     files = open_ephys_files({"A-100.ProbeA-AP": 10})
     files |= open_ephys_files({"A-100.ProbeA-AP": 10}, node="Record Node 105")
-    streams = sortable_streams("openephys", files)
+    streams = list_streams("openephys", files).sortable
     assert [each.folder for each in streams] == [
         "Record-Node-101-A-100.ProbeA-AP",
         "Record-Node-105-A-100.ProbeA-AP",
@@ -189,7 +187,7 @@ def test_what_is_no_session_of_open_ephys_is_refused(
 
 def test_the_series_of_nwb_have_to_be_named() -> None:
     with pytest.raises(SettingsError, match="STREAMS=acquisition/"):
-        sortable_streams("nwb", files_of(["a.nwb"]))
+        list_streams("nwb", files_of(["a.nwb"]))
     first, second = named_series(["acquisition/ProbeA", "/acquisition/session"])
     assert (first.folder, first.kwargs) == (
         "ProbeA",
@@ -209,7 +207,7 @@ def test_a_stream_in_the_reader_s_parameters_is_refused() -> None:
 
 
 def test_streams_are_selected_in_the_order_given_and_unknown_ones_refused() -> None:
-    streams = sortable_streams("spikeglx", files_of(RUN))
+    streams = list_streams("spikeglx", files_of(RUN)).sortable
     assert select_streams(streams, "all") == streams
     assert select_streams(streams, ["imec1.ap", "imec0.ap", "imec1.ap"]) == streams[::-1]
     with pytest.raises(SettingsError, match=r"'imec2.ap' is not .*there are imec0.ap, imec1.ap"):
@@ -258,3 +256,15 @@ def test_a_header_without_its_samples_is_refused(lost: str) -> None:
     del files[PurePosixPath(f"{lost}.bin")]
     with pytest.raises(RecordingError, match=rf"{lost}\.meta is here without its \.bin"):
         list_streams("spikeglx", files, {})
+
+
+def test_a_stream_of_open_ephys_without_its_samples_is_refused() -> None:
+    recording = PurePosixPath(f"{NODE}/experiment1/recording1")
+    files = {recording / "structure.oebin": 1000}
+    for stream in ("Neuropix-PXI-100.ProbeA", "Neuropix-PXI-100.ProbeB"):
+        folder = recording / "continuous" / stream
+        files |= {folder / "continuous.dat": 770_000, folder / "sample_numbers.npy": 8128}
+    assert len(list_streams("openephys", files, {}).sortable) == 2
+    del files[folder / "continuous.dat"]
+    with pytest.raises(RecordingError, match=r"ProbeB is here without its continuous\.dat"):
+        list_streams("openephys", files, {})
