@@ -6,6 +6,7 @@ Every server listens on a free port of 127.0.0.1 and is a context manager that s
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,10 @@ def seaweedfs_server(folder: Path) -> Iterator[S3Server]:
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-s3.config={folder / 'identities.json'}"]
     # SIGTERM takes half a minute, and the data is thrown away anyway
-    with running(command, f"http://127.0.0.1:{ports['s3.port']}", signal.SIGKILL) as url:
+    # one volume for each bucket, not seven at once: there would be none left after 57 buckets
+    environ = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+    url = f"http://127.0.0.1:{ports['s3.port']}"
+    with running(command, url, signal.SIGKILL, environ):
         server = S3Server(url=url)
         _wait_until_stores(server)
         yield server
@@ -205,9 +209,22 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: list[str], url: str, stop: signal.Signals = signal.SIGTERM) -> Iterator[str]:
-    """Run a server in its own process until it answers at `url`; `stop` ends it."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(
+    command: list[str],
+    url: str,
+    stop: signal.Signals = signal.SIGTERM,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """Run a server in its own process until it answers at `url`; `stop` ends it.
+
+    `environ` is added to the variables of this process.
+    """
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **(environ or {})},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         _wait_until_answers(url, process)
         yield url

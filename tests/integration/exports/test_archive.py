@@ -1,7 +1,7 @@
 """The archive of a recording: the same as the source in every respect, or refused."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,11 @@ N_CHANNELS = 4
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _job_kwargs() -> None:
-    """As a job sets them."""
+def _job_kwargs() -> Iterator[None]:
+    """As a job sets them; other modules, which know of no job, find the defaults again."""
     si.set_global_job_kwargs(n_jobs=1, chunk_duration="1s", progress_bar=False)
+    yield
+    si.reset_global_job_kwargs()
 
 
 def open_as(data_type: str, path: Path) -> OpenedRecording:
