@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spikeinterface_cloud.array_job import read_settings
@@ -183,11 +183,15 @@ class Preflight:
     def _samples_by_metadata(self, found: FoundSource) -> Samples | None:
         """Read what the metadata of a remote compressed recording say, before it is fetched."""
         files = {file.name: file for file in found.files}
+        series = self._settings.read_recording_kwargs.get("electrical_series_path")
+
+        def read(names: Sequence[PurePosixPath]) -> list[bytes]:
+            return read_files([files[name] for name in names])
+
         try:
             if self._settings.reader == "nwb" and len(files) == 1:
-                series = self._settings.read_recording_kwargs.get("electrical_series_path")
                 return self._samples_of_nwb(found, series)
-            return find_samples(files, lambda names: read_files([files[name] for name in names]))
+            return find_samples(files, read, series)
         except ObjectChanged:  # the download says so
             return None
 

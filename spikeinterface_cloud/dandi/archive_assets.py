@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.storage.digests import Digest, etag_digest
@@ -56,18 +57,25 @@ class ArchiveFile(ArchiveAsset):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ArchiveZarr(ArchiveAsset):
-    """An asset that is a Zarr."""
+class ZarrStore:
+    """The entries of a Zarr, in the archive's bucket."""
 
     #: of the Zarr, a UUID
-    zarr: str
-    #: of the paths, MD5s and sizes of all its entries
-    checksum: str
+    identifier: str
     #: of its entries without their paths, unsigned and without a closing slash
-    content_url: str
+    url: str
     archive: DandiInstance = field(repr=False)
     #: None unless it is embargoed
     api_key: SecretStr | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArchiveZarr(ArchiveAsset):
+    """An asset that is a Zarr."""
+
+    #: of the paths, MD5s and sizes of all its entries
+    checksum: str
+    store: ZarrStore
 
 
 def is_zarr(asset: BaseRemoteAsset) -> bool:
@@ -81,6 +89,25 @@ def is_nwb(asset: BaseRemoteAsset) -> bool:
     """Return whether an asset is NWB, by its name."""
     path: str = asset.path
     return path.endswith(NWB_ZARR_SUFFIX if is_zarr(asset) else NWB_SUFFIX)
+
+
+def zarr_store(
+    asset: BaseRemoteAsset,
+    metadata: Mapping[str, Any],
+    archive: DandiInstance,
+    api_key: SecretStr | None,
+) -> ZarrStore:
+    """Return where the entries of a Zarr asset are; ValueError if its metadata do not say."""
+    identifier = str(asset.zarr)
+    url = next((url for url in metadata.get("contentUrl") or () if identifier in url), None)
+    if url is None:
+        raise ValueError("no URL of the Zarr among the asset's")
+    return ZarrStore(
+        identifier=identifier,
+        url=urlunsplit(urlsplit(url)._replace(query="", fragment="")).rstrip("/"),
+        archive=archive,
+        api_key=api_key,
+    )
 
 
 def stated_digest(subject: str, etag: str, size_bytes: int) -> Digest:

@@ -19,6 +19,7 @@ from spikeinterface_cloud.dandi.archive_assets import (
     is_nwb,
     is_zarr,
     stated_digest,
+    zarr_store,
 )
 from spikeinterface_cloud.dandi.client import (
     asset_address,
@@ -233,20 +234,13 @@ def _describe(
             sha256=digests.get("dandi:sha2-256"),
             content_url=partial(download_url, instance, api_key, asset.identifier),
         )
-    zarr = str(asset.zarr)
     if not digests.get(ZARR_CHECKSUM):
         raise SourceError(
             f"the archive has not computed the checksum of {asset.path} yet, which its files are "
             "verified by; run the job some minutes after the asset's upload is finished"
         )
-    content_url = next(iter(url for url in metadata["contentUrl"] if zarr in url), None)
-    if content_url is None:
-        raise ValueError("no URL of the Zarr among the asset's")
     return ArchiveZarr(
         **described,
-        zarr=zarr,
         checksum=digests[ZARR_CHECKSUM],
-        content_url=urlunsplit(urlsplit(content_url)._replace(query="", fragment="")).rstrip("/"),
-        archive=instance,
-        api_key=api_key,
+        store=zarr_store(asset, metadata, instance, api_key),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.config.dandi_urls import AssetName, parse_asset_name
-from spikeinterface_cloud.dandi.archive_assets import is_nwb
+from spikeinterface_cloud.dandi.archive_assets import ZarrStore, is_nwb, is_zarr, zarr_store
 from spikeinterface_cloud.dandi.client import asset_address, with_key_if_needed
 from spikeinterface_cloud.dandi.instances import ArchivePlace, locate
 from spikeinterface_cloud.errors import SettingsError
@@ -33,6 +34,8 @@ class ListedAsset:
     #: a name that finds the file again, in the version that was listed
     address: str
     size_bytes: int
+    #: None for a file, and where the archive does not say
+    zarr: ZarrStore | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +107,17 @@ def _list(
         if RAW_DATA not in measured:
             without_recording.append(asset.path)
             continue
-        address = asset_address(asset, place.instance)
-        assets.append(ListedAsset(path=asset.path, address=address, size_bytes=asset.size))
+        store = None
+        if is_zarr(asset):
+            with suppress(ValueError):
+                store = zarr_store(asset, metadata, place.instance, api_key)
+        listed = ListedAsset(
+            path=asset.path,
+            address=asset_address(asset, place.instance),
+            size_bytes=asset.size,
+            zarr=store,
+        )
+        assets.append(listed)
     return DandisetFiles(
         dandiset=place.dandiset,
         assets=tuple(sorted(assets, key=lambda asset: asset.path)),

@@ -20,7 +20,7 @@ from urllib.parse import quote, urljoin
 
 import requests
 
-from spikeinterface_cloud.dandi.archive_assets import ArchiveZarr, stated_digest
+from spikeinterface_cloud.dandi.archive_assets import ArchiveZarr, ZarrStore, stated_digest
 from spikeinterface_cloud.dandi.client import authenticate, connect, translate_errors
 from spikeinterface_cloud.errors import RecordingError, SourceError
 
@@ -55,7 +55,7 @@ def remote_files(zarr: ArchiveZarr, *, timeouts: NetworkTimeouts | None = None) 
     files = []
     place = _stores(zarr, timeouts)
     for entry in list_entries(zarr):
-        url = f"{zarr.content_url}/{entry.path}"
+        url = f"{zarr.store.url}/{entry.path}"
         store, path = place(entry.path)
         file = RemoteFile(
             name=file_name(entry.path, url),
@@ -76,14 +76,14 @@ def _stores(
     """Return a function that gives the store of an entry, and the entry's path there."""
     from spikeinterface_cloud.storage.remote_file import http_store
 
-    public = http_store(zarr.content_url, timeouts)
+    public = http_store(zarr.store.url, timeouts)
     sign = _signer(zarr) if zarr.embargoed else None
 
     def place(path: str) -> tuple[Callable[[], HTTPStore], str]:
         if sign is not None:
             return lambda: http_store(sign(path), timeouts), ""
         if "+" in path:  # S3 reads a bare one as a space, and obstore leaves it bare
-            return lambda: http_store(f"{zarr.content_url}/{quote(path)}", timeouts), ""
+            return lambda: http_store(f"{zarr.store.url}/{quote(path)}", timeouts), ""
         return lambda: public, path
 
     return place
@@ -98,7 +98,7 @@ def list_entries(zarr: ArchiveZarr) -> list[ZarrEntry]:
     with _connected(zarr) as client:
         found: dict[str, ZarrEntry] = {}
         params = {"limit": PAGE_SIZE}
-        for row in client.paginate(f"/zarr/{zarr.zarr}/files/", params=params):
+        for row in client.paginate(f"/zarr/{zarr.store.identifier}/files/", params=params):
             entry = ZarrEntry(path=row["Key"], size_bytes=int(row["Size"]), etag=row["ETag"])
             if entry.path in found:
                 raise ValueError(f"{entry.path} is listed twice")
@@ -106,7 +106,7 @@ def list_entries(zarr: ArchiveZarr) -> list[ZarrEntry]:
         entries = list(found.values())
         computed = checksum(entries)
         if computed != zarr.checksum:
-            now = client.get(f"/zarr/{zarr.zarr}/")["checksum"]
+            now = client.get(f"/zarr/{zarr.store.identifier}/")["checksum"]
             raise _other_checksum(zarr, computed, changed=now != zarr.checksum)
     if not entries:
         raise SourceError(f"{zarr} is a Zarr without files; ask the dandiset's owner to upload it")
@@ -137,9 +137,9 @@ def _other_checksum(zarr: ArchiveZarr, computed: str, *, changed: bool) -> Excep
 
 @contextmanager
 def _connected(zarr: ArchiveZarr) -> Iterator[DandiAPIClient]:
-    with translate_errors(str(zarr)), connect(zarr.archive) as client:
-        if zarr.api_key is not None:
-            authenticate(client, zarr.api_key, str(zarr), SourceError)
+    with translate_errors(str(zarr)), connect(zarr.store.archive) as client:
+        if zarr.store.api_key is not None:
+            authenticate(client, zarr.store.api_key, str(zarr), SourceError)
         yield client
 
 
@@ -149,27 +149,33 @@ def _signer(zarr: ArchiveZarr) -> Callable[[str], str]:
     clients: list[DandiAPIClient] = []
 
     def sign(path: str) -> str:
-        with translate_errors(f"{zarr}/{path}"):
-            with lock:
-                if not clients:
-                    clients.append(_signing_client(zarr))
-            reply = clients[0].request(
-                "GET",
-                f"/zarr/{zarr.zarr}/files/",
-                params={"prefix": path, "download": "true"},
-                json_resp=False,
-                allow_redirects=False,
-            )
-            return str(urljoin(reply.url, reply.headers["Location"]))
+        with lock:
+            if not clients:
+                clients.append(signing_client(zarr.store, f"{zarr}/{path}"))
+        return sign_entry(clients[0], zarr.store, path, f"{zarr}/{path}")
 
     return sign
 
 
-def _signing_client(zarr: ArchiveZarr) -> DandiAPIClient:
-    """Return a client that keeps a connection for each of many threads."""
-    assert zarr.api_key is not None
-    client = connect(zarr.archive)
-    adapter = requests.adapters.HTTPAdapter(pool_maxsize=FILES_AT_ONCE)
-    client.session.mount(client.api_url, adapter)
-    authenticate(client, zarr.api_key, str(zarr), SourceError)
-    return client
+def signing_client(store: ZarrStore, subject: str) -> DandiAPIClient:
+    """Return a client with the key, which keeps a connection for each of many threads."""
+    assert store.api_key is not None
+    with translate_errors(subject):
+        client = connect(store.archive)
+        adapter = requests.adapters.HTTPAdapter(pool_maxsize=FILES_AT_ONCE)
+        client.session.mount(client.api_url, adapter)
+        authenticate(client, store.api_key, subject, SourceError)
+        return client
+
+
+def sign_entry(client: DandiAPIClient, store: ZarrStore, path: str, subject: str) -> str:
+    """Return a URL of an entry, signed for some hours; a secret. Errors are about `subject`."""
+    with translate_errors(subject):
+        reply = client.request(
+            "GET",
+            f"/zarr/{store.identifier}/files/",
+            params={"prefix": path, "download": "true"},
+            json_resp=False,
+            allow_redirects=False,
+        )
+        return str(urljoin(reply.url, reply.headers["Location"]))

@@ -17,7 +17,7 @@ from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.notes import describe_clock
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.formats.plexon import readable_part
-from spikeinterface_cloud.recording.formats.streams import LOWEST_SAMPLING_FREQUENCY_HZ
+from spikeinterface_cloud.recording.formats.stream_choice import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.recording.messages import channel_ranges, list_channels, opening_notes
 from spikeinterface_cloud.recording.probe_layout import check_positions
 from spikeinterface_cloud.recording.samples.analog_inputs import (

@@ -143,7 +143,7 @@ def _header(files: Sequence[RemoteFile], data_type: str | None, series: str | No
         if data_type == "nwb" and len(files) == 1:
             samples = find_hdf5_samples(files[0], series)
         elif files:
-            samples = find_samples(by_name, read)
+            samples = find_samples(by_name, read, series)
     if samples is None:
         return {}
     return {

@@ -34,12 +34,8 @@ from spikeinterface_cloud.recording.formats.source_files import (
     list_files,
     locate,
 )
-from spikeinterface_cloud.recording.formats.streams import (
-    choose_stream,
-    list_electrical_series,
-    requested_stream,
-    select_stream,
-)
+from spikeinterface_cloud.recording.formats.stream_choice import choose_stream, requested_stream
+from spikeinterface_cloud.recording.formats.streams import list_electrical_series, select_stream
 from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.probe_file import attach_probe

@@ -16,7 +16,7 @@ from spikeinterface_cloud.config.catalog.sorter_bands import fitting_bands, sort
 from spikeinterface_cloud.config.catalog.step_bands import final_rate_hz, step_band_problems
 from spikeinterface_cloud.config.catalog.validation import as_steps
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.recording.formats.streams import LOWEST_SAMPLING_FREQUENCY_HZ
+from spikeinterface_cloud.recording.formats.stream_choice import LOWEST_SAMPLING_FREQUENCY_HZ
 from spikeinterface_cloud.sorting.availability import complete_parameters
 from spikeinterface_cloud.sorting.kilosort4_parameters import Layout, kilosort4_parameters
 

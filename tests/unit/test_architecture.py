@@ -58,6 +58,8 @@ LIGHT = (
     "config.catalog.validation",
     "config.catalog.snapshot",
     "recording.formats.session_streams",
+    "recording.formats.uncompressed",
+    "dandi.zarr_reader",
     "results.run_schema",
     "aws.estimate.table",
 )

@@ -12,6 +12,7 @@ from spikeinterface_cloud.errors import SourceError, UnavailableError
 if TYPE_CHECKING:
     from spikeinterface_cloud.config.locations import DandiAsset
     from spikeinterface_cloud.config.settings import DandiAccess
+    from spikeinterface_cloud.dandi.listing import ListedAsset
 
 #: every NWB asset: `.nwb` and `.nwb.zarr`
 DEFAULT_PATTERN = "*.nwb*"
@@ -57,6 +58,7 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
                 name=_result_name(asset.path, paths),
                 variables={"DANDISET_S3_FILE_URL": asset.address},
                 size_bytes=asset.size_bytes,
+                zarr=asset.zarr,
             )
             for asset in found.assets
         ),
@@ -64,13 +66,20 @@ def dandiset_recordings(dandiset: str, pattern: str | None, access: DandiAccess)
     )
 
 
-def asset_size(asset: DandiAsset, access: DandiAccess) -> tuple[str, int]:
-    """Return the path and the size in bytes of the asset that a name means."""
+def find_asset(asset: DandiAsset, access: DandiAccess) -> ListedAsset:
+    """Return the asset that a name means, with its size."""
     with _client_needed("looking up an asset"):
+        from spikeinterface_cloud.dandi.archive_assets import ArchiveZarr
         from spikeinterface_cloud.dandi.assets import resolve
+        from spikeinterface_cloud.dandi.listing import ListedAsset
 
         found = resolve(asset, access)
-    return found.path, found.size_bytes
+    return ListedAsset(
+        path=found.path,
+        address=found.address,
+        size_bytes=found.size_bytes,
+        zarr=found.store if isinstance(found, ArchiveZarr) else None,
+    )
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """A list of recordings, from any source, and the jobs made from it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.inputs.job_settings import validate
 from spikeinterface_cloud.config.conflicts import merge_environments
@@ -10,6 +13,9 @@ from spikeinterface_cloud.config.locations import S3Location, parse_s3
 from spikeinterface_cloud.config.manifest import FOLDER as MANIFESTS
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.dandi.archive_assets import ZarrStore
 
 #: how many recordings one line of an error names, and how many such lines there are
 NAMED = 100
@@ -27,6 +33,8 @@ class ListedRecording:
     variables: Mapping[str, str]
     #: None if the list has no sizes
     size_bytes: int | None = None
+    #: of a Zarr on DANDI
+    zarr: ZarrStore | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

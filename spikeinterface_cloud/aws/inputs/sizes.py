@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.cli.values import ListOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
@@ -19,11 +21,25 @@ from spikeinterface_cloud.config.locations import (
     Location,
     S3Location,
 )
+from spikeinterface_cloud.config.parsing import load_json
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.config.sources import parse_list, parse_source
-from spikeinterface_cloud.errors import CloudJobError, SettingsError
+from spikeinterface_cloud.errors import (
+    CloudJobError,
+    SettingsError,
+    TransferError,
+    UnavailableError,
+)
 from spikeinterface_cloud.recording.formats.spikeglx import without_uuid
-from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
+from spikeinterface_cloud.recording.formats.uncompressed import (
+    Samples,
+    find_nwb_samples,
+    find_samples,
+)
+
+if TYPE_CHECKING:
+    from spikeinterface_cloud.dandi.archive_assets import ZarrStore
+    from spikeinterface_cloud.dandi.zarr_reader import ZarrReader
 
 #: requests at once: as many as boto3 keeps connections
 N_THREADS = 10
@@ -52,7 +68,7 @@ def find_sizes(
 ) -> tuple[tuple[FoundSize, ...], tuple[str, ...]]:
     """Return the size of `--source`, or of everything that an option lists, and notes."""
     dandi = DandiAccess.from_env(environ)
-    finder = SizeFinder(session, dandi)
+    finder = SizeFinder(session, dandi, environ)
     if sources:
         found_size = finder.find(joined_variables(sources), ", ".join(sources))
         return (found_size,), tuple(finder.notes)
@@ -89,9 +105,12 @@ def _together(found: Sequence[FoundSize], label: str) -> FoundSize:
 class SizeFinder:
     """Looks up sizes on S3 and DANDI."""
 
-    def __init__(self, session: AwsSession, dandi: DandiAccess) -> None:
+    def __init__(self, session: AwsSession, dandi: DandiAccess, environ: Mapping[str, str]) -> None:
         self._session = session
         self._dandi = dandi
+        self._environ = environ
+        #: why Zarrs on DANDI cannot be read, none of them
+        self._unreachable = ""
         self.notes: list[str] = []
 
     def find_all(self, listing: Listing) -> tuple[FoundSize, ...]:
@@ -108,6 +127,7 @@ class SizeFinder:
 
     def find(self, variables: Mapping[str, str], label: str) -> FoundSize:
         """Return the size of the source that a job's variables name."""
+        series = self._series(variables)
         names = ("AWS_S3_BUCKET", "AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL")
         bucket, folder, url = (variables.get(name) for name in names)
         if url is None and bucket is None:
@@ -118,32 +138,49 @@ class SizeFinder:
         except ValueError as error:
             raise SettingsError(str(error)) from error
         if not isinstance(source, JoinedRecordings):
-            return self._find_one(source, label)
-        return _together([self._find_one(each, str(each)) for each in source.locations], label)
+            return self._find_one(source, label, series)
+        found = [self._find_one(each, str(each), series) for each in source.locations]
+        return _together(found, label)
 
-    def _find_one(self, source: Location, label: str) -> FoundSize:
+    def _series(self, variables: Mapping[str, str]) -> str | None:
+        """Return the electrical series of NWB that the variables of a recording choose."""
+        name = "READ_RECORDING_KWARGS"
+        text = variables.get(name) or self._environ.get(name)
+        try:
+            kwargs = load_json(text) if text else {}
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from error
+        return kwargs.get("electrical_series_path") if isinstance(kwargs, dict) else None
+
+    def _find_one(self, source: Location, label: str, series: str | None) -> FoundSize:
         match source:
             case S3Location():
-                return self._on_s3(source, label)
+                return self._on_s3(source, label, series)
             case DandiBlob():
                 return self._of_blob(source, label)
             case DandiAsset():
-                return self._of_asset(source, label)
+                return self._of_asset(source, label, series)
             case _:
                 raise SettingsError(f"the size of {source} cannot be looked up")
 
     def _find_listed(self, recording: ListedRecording) -> FoundSize | CloudJobError:
-        label, size_bytes = recording.label, recording.size_bytes
-        if size_bytes is not None:
-            return FoundSize(label=label, name=label, size_bytes=size_bytes)
+        label = recording.label
         try:
-            return self.find(recording.variables, label)
+            if recording.size_bytes is None:
+                return self.find(recording.variables, label)
+            return self._of_listed(recording, self._series(recording.variables))
         except CloudJobError as error:
             located = CloudJobError(f"{label}: {error}")
             located.exit_code = error.exit_code
             return located
 
-    def _on_s3(self, location: S3Location, label: str) -> FoundSize:
+    def _of_listed(self, recording: ListedRecording, series: str | None) -> FoundSize:
+        label, size_bytes = recording.label, recording.size_bytes
+        assert size_bytes is not None
+        samples = self._samples_of_zarr(recording.zarr, label, series)
+        return FoundSize(label=label, name=label, size_bytes=size_bytes, samples=samples)
+
+    def _on_s3(self, location: S3Location, label: str, series: str | None) -> FoundSize:
         objects = self._session.storage.list_objects(location)
         sizes = {stored.location.key: stored.size_bytes for stored in objects}
         only = next(iter(sizes)) if len(sizes) == 1 else ""
@@ -162,16 +199,18 @@ class SizeFinder:
                 label=label,
                 name=largest,
                 size_bytes=bands[largest],
-                samples=self._samples(location, [largest, *_headers(sizes)]),
+                samples=self._samples(location, [largest, *_headers(sizes)], None),
             )
         return FoundSize(
             label=label,
             name=only or location.key,
             size_bytes=sum(sizes.values()),
-            samples=self._samples(location, list(sizes)),
+            samples=self._samples(location, list(sizes), series),
         )
 
-    def _samples(self, location: S3Location, keys: Sequence[str]) -> Samples | None:
+    def _samples(
+        self, location: S3Location, keys: Sequence[str], series: str | None
+    ) -> Samples | None:
         """Read what the metadata of compressed files on S3 say."""
         names = {PurePosixPath(key.removeprefix(f"{location.key}/")): key for key in keys}
 
@@ -180,21 +219,24 @@ class SizeFinder:
             with ThreadPoolExecutor(N_THREADS) as threads:
                 return list(threads.map(self._session.storage.read_object, locations))
 
-        return find_samples(names, read)
+        return find_samples(names, read, series)
 
     def _of_blob(self, blob: DandiBlob, label: str) -> FoundSize:
         stored = self._session.storage.head(S3Location(bucket=blob.bucket, key=blob.key))
         # a blob's name has no ending, and each is an NWB file
         return FoundSize(label=label, name=f"{blob.key}.nwb", size_bytes=stored.size_bytes)
 
-    def _of_asset(self, asset: DandiAsset, label: str) -> FoundSize:
-        from spikeinterface_cloud.aws.inputs.dandiset import asset_size, dandiset_recordings
+    def _of_asset(self, asset: DandiAsset, label: str, series: str | None) -> FoundSize:
+        from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings, find_asset
         from spikeinterface_cloud.config.dandi_urls import parse_asset_name
 
         name = parse_asset_name(asset.url)
         if name.is_identifier:
-            path, size_bytes = asset_size(asset, self._dandi)
-            return FoundSize(label=label, name=path, size_bytes=size_bytes)
+            found = find_asset(asset, self._dandi)
+            samples = self._samples_of_zarr(found.zarr, label, series)
+            return FoundSize(
+                label=label, name=found.path, size_bytes=found.size_bytes, samples=samples
+            )
         if name.selects == "whole":
             raise SettingsError(
                 f"{asset} is a dandiset; name one asset, like "
@@ -206,4 +248,27 @@ class SizeFinder:
             raise SettingsError(
                 f"{asset}: {len(listing.recordings)} files; name one, or give --dandiset and --glob"
             )
-        return FoundSize(label=label, name=recording.label, size_bytes=recording.size_bytes)
+        return replace(self._of_listed(recording, series), label=label)
+
+    def _samples_of_zarr(
+        self, store: ZarrStore | None, label: str, series: str | None
+    ) -> Samples | None:
+        """Read the metadata of a Zarr on DANDI; note why where they do not tell its samples."""
+        if store is None:
+            return None
+        reason = self._unreachable
+        if not reason:
+            try:
+                return find_nwb_samples(partial(self._zarrs.read, store), series)
+            except (TransferError, UnavailableError) as error:
+                reason = self._unreachable = str(error)
+            except CloudJobError as error:
+                reason = str(error)
+        self.notes.append(f"the uncompressed size of {label} is a guess: {reason}")
+        return None
+
+    @cached_property
+    def _zarrs(self) -> ZarrReader:
+        from spikeinterface_cloud.dandi.zarr_reader import ZarrReader  # needs DANDI's client
+
+        return ZarrReader()

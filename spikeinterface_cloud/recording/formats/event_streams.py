@@ -5,7 +5,8 @@ from pathlib import PurePosixPath
 
 from spikeinterface_cloud.config.artifact_triggers import FORMATS, unknown_stream
 from spikeinterface_cloud.recording.formats.session_streams import SessionStream, list_streams
-from spikeinterface_cloud.recording.formats.streams import STREAM_PARAMETERS, needed_files
+from spikeinterface_cloud.recording.formats.stream_choice import STREAM_PARAMETERS
+from spikeinterface_cloud.recording.formats.streams import needed_files
 
 
 def find_stream(

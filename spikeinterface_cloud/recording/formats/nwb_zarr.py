@@ -13,13 +13,12 @@ import zarr
 from zarr.storage import KVStore
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SettingsError
-from spikeinterface_cloud.recording.formats.streams import (
+from spikeinterface_cloud.recording.formats.stream_choice import (
     Stream,
     choose_stream,
-    electrical_series,
-    refuse_zarr_3,
     requested_stream,
 )
+from spikeinterface_cloud.recording.formats.streams import electrical_series, refuse_zarr_3
 from spikeinterface_cloud.recording.formats.zarr_metadata import (
     COPY_AGAIN,
     ReadFile,

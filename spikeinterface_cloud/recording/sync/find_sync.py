@@ -13,7 +13,7 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.formats.imec import header_files
-from spikeinterface_cloud.recording.formats.streams import requested_stream
+from spikeinterface_cloud.recording.formats.stream_choice import requested_stream
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.sync.open_ephys_sync import open_ephys_sync
 from spikeinterface_cloud.recording.sync.spikeglx_sync import spikeglx_sync

@@ -21,7 +21,7 @@ from tests.support.archive_formats import (
     write_formats,
 )
 from tests.support.job import INTERPRETED
-from tests.support.sorted_results import upload
+from tests.support.sorted_results import read_record, upload
 
 pytestmark = [
     pytest.mark.integration,
@@ -30,6 +30,9 @@ pytestmark = [
     UNSAVED_PROVENANCE,
     pytest.mark.filterwarnings("ignore:Multi-threading is supported for wavpack"),
 ]
+
+#: the format whose job archives the recording
+ARCHIVED = "binary"
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +69,8 @@ def finished(
             "SORTERS": "simple",
             "EXPORTS": "phy",
         }
+        if name == ARCHIVED:
+            variables["ARCHIVE"] = "zarr"
         done[name] = run_container(
             image,
             variables=cloud.variables | INTERPRETED | variables,
@@ -83,3 +88,17 @@ def test_each_format_gives_the_same_samples_and_units(
     first, sorting = (si.load(folder / each / "simple/sorting") for each in ("binary", name))
     assert len(sorting.unit_ids) == 3
     np.testing.assert_array_equal(sorting.to_spike_vector(), first.to_spike_vector())
+
+
+def test_archive_of_the_recording_is_the_same_in_every_sample(
+    finished: Mapping[str, Finished], folder: Path, written: WrittenFormats
+) -> None:
+    assert finished[ARCHIVED].exit_code == 0, finished[ARCHIVED].log
+    archived = si.load(folder / ARCHIVED / "recording.zarr")
+    np.testing.assert_array_equal(archived.get_traces(), written.recording.get_traces())
+    np.testing.assert_array_equal(
+        archived.get_channel_gains(), written.recording.get_channel_gains()
+    )
+    entry = read_record(folder / ARCHIVED)["archive"]
+    assert (entry["path"], entry["codec"]) == ("recording.zarr", "wavpack")
+    assert entry["uncompressed_bytes"] == written.recording.get_total_memory_size()

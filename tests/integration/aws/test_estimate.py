@@ -232,8 +232,10 @@ def test_a_dandiset_and_a_file_of_it_are_looked_up(laptop: Laptop, tmp_path: Pat
         nothing = laptop.run("estimate", "--source", f"{dandiset}assets/?path=sub-3/a.nwb", env=env)
     labels = [(each["label"], each["fetchedGb"]) for each in every["recordings"]]
     assert labels == [("sub-1/a.nwb", 1e-7), ("sub-2/b.nwb", 7e-9), ("sub-4/d.nwb.zarr", 4e-8)]
-    for found in (stored, by_id):
-        assert [each["fetchedGb"] for each in found["recordings"]] == [4e-8]
+    for found in (stored, by_id, every):
+        assert found["recordings"][-1]["fetchedGb"] == 4e-8
+        [note] = [each for each in found["prices"]["notes"] if "is a guess" in each]
+        assert note.endswith("is a guess: it has no .zmetadata")
     assert [each["label"] for each in some["recordings"]] == ["sub-2/b.nwb"]
     assert [each["fetchedGb"] for each in one["recordings"]] == [1e-7]
     assert nothing.returncode == 66

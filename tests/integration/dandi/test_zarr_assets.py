@@ -131,7 +131,11 @@ def test_zarr_asset_is_found_by_any_name(
 
     found = find(archive, NAMES[form](archive, asset), key)
 
-    assert (found.identifier, found.path, found.zarr) == (asset.identifier, PATH, asset.content)
+    assert (found.identifier, found.path, found.store.identifier) == (
+        asset.identifier,
+        PATH,
+        asset.content,
+    )
     assert found.size_bytes == sum(map(len, contents(folder).values()))
     assert found.embargoed == (key is not None)
     assert OWNER_KEY not in repr(found)

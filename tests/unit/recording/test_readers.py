@@ -12,7 +12,8 @@ from spikeinterface_cloud.recording.formats.readers import (
     likely_data_type,
     reader_names,
 )
-from spikeinterface_cloud.recording.formats.streams import Stream, choose_stream, needed_files
+from spikeinterface_cloud.recording.formats.stream_choice import Stream, choose_stream
+from spikeinterface_cloud.recording.formats.streams import needed_files
 
 
 def paths(*names: str) -> list[PurePosixPath]:

@@ -17,7 +17,7 @@ HEADER = ".0a1b2c3d-0000-4000-8000-0123456789ab.ch"
 DATA = ".ffffffff-0000-4000-8000-0123456789ab.cbin"
 
 
-def found_in(folder: Path) -> tuple[Samples | None, list[str]]:
+def found_in(folder: Path, series: str | None = None) -> tuple[Samples | None, list[str]]:
     """What is found, and the names of the files that were read for it."""
     read: list[str] = []
 
@@ -27,7 +27,7 @@ def found_in(folder: Path) -> tuple[Samples | None, list[str]]:
 
     files = [path for path in folder.rglob("*") if path.is_file()]
     names = [PurePosixPath(path.relative_to(folder).as_posix()) for path in files]
-    return find_samples(names, contents), read
+    return find_samples(names, contents, series), read
 
 
 @pytest.mark.parametrize("consolidated", [True, False])
@@ -58,6 +58,37 @@ def test_largest_series_of_nwb_counts(tmp_path: Path) -> None:
     root.create_dataset("acquisition/LFP/data", data=TRACES[::12])
     samples, _ = found_in(tmp_path)
     assert samples == Samples(n_frames=4_000, n_channels=3, sample_bytes=2)
+
+
+def write_series(root: zarr.Group, path: str, data: np.ndarray, rate_hz: float) -> None:
+    group = root.create_group(path)
+    group.attrs["neurodata_type"] = "ElectricalSeries"
+    group.create_dataset("data", data=data)
+    group.create_dataset("starting_time", data=[0.0]).attrs["rate"] = rate_hz
+
+
+@pytest.mark.parametrize(
+    ("series", "expected"),
+    [
+        (None, Samples(n_frames=4_000, n_channels=1, sample_bytes=2)),
+        ("acquisition/slow", Samples(n_frames=4_000, n_channels=3, sample_bytes=4)),
+        ("acquisition/none", None),
+    ],
+)
+def test_series_that_a_job_sorts_counts(
+    tmp_path: Path, series: str | None, expected: Samples | None
+) -> None:
+    root = zarr.open_group(tmp_path / "a.nwb.zarr", mode="w")
+    root.attrs["neurodata_type"] = "NWBFile"
+    write_series(root, "acquisition/fast", TRACES[:, 0], 30_000.0)
+    write_series(root, "acquisition/slow", TRACES.astype("float32"), 1_000.0)
+    zarr.consolidate_metadata(str(tmp_path / "a.nwb.zarr"))
+    samples, read = found_in(tmp_path, series)
+    assert samples == expected
+    assert read == ["a.nwb.zarr/.zmetadata"]
+    write_series(root, "acquisition/also_fast", TRACES, 30_000.0)
+    zarr.consolidate_metadata(str(tmp_path / "a.nwb.zarr"))
+    assert found_in(tmp_path)[0] is None
 
 
 @pytest.mark.parametrize("endings", [(".cbin", ".ch"), (DATA, HEADER)])
