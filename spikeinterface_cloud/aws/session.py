@@ -18,6 +18,7 @@ from botocore.exceptions import SSLError
 from spikeinterface_cloud.aws.credentials import load_credentials
 from spikeinterface_cloud.aws.regions import check_region
 from spikeinterface_cloud.aws_errors import UNTRUSTED, AwsError, one_line, translate_errors
+from spikeinterface_cloud.aws_models import read_models_as_dicts
 from spikeinterface_cloud.aws_replies import refuse_foreign_replies
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class AwsSession:
     def _botocore_session(self) -> Any:
         if self._session is None:
             session = botocore.session.Session(profile=self._profile)
+            read_models_as_dicts(session)
             _check_ca_bundle(session)
             session.register("needs-retry", _raise_untrusted)
             of_profile = session.get_scoped_config().get("region")

@@ -17,6 +17,7 @@ ROOMS = (
     "errors",
     "prices",
     "aws_errors",
+    "aws_models",
     "aws_replies",
     "config",
     "runtime",
