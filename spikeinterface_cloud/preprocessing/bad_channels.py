@@ -45,6 +45,9 @@ LARGEST_BAD_FRACTION = 0.5
 
 #: coherence counts from this correlation of the median channel with the common signal on
 COHERENCE_CORRELATION = 0.4
+#: dead by coherence only below this fraction of the median channel's correlation: a channel that
+#: has half of it is healthy, but quieter, or beside large neurons
+COHERENCE_DEAD_FACTOR = 0.2
 #: noisy by coherence only above this many times the noise of the median channel
 COHERENCE_NOISY_FACTOR = 2.0
 
@@ -177,10 +180,12 @@ def _by_coherence(features: Features, votes: Floats, index: int) -> ChannelCheck
     label: Label = get_args(Label)[code]
     usual_residual = float(np.median(features.residual))
     usual_correlation = float(np.median(features.correlation))
-    top_of_brain = np.max(features.depth[_has_spikes(features)], initial=-np.inf)
+    spiking = _has_spikes(features)
+    top_of_brain = np.max(features.depth[spiking], initial=-np.inf)
+    unrelated = features.correlation[index] < COHERENCE_DEAD_FACTOR * usual_correlation
     agrees = {
         "good": True,
-        "dead": features.correlation[index] < usual_correlation / 2,
+        "dead": unrelated and not spiking[index],
         "noise": features.residual[index] > COHERENCE_NOISY_FACTOR * usual_residual,
         "out": features.depth[index] > top_of_brain,
     }[label]

@@ -49,6 +49,10 @@ class Signals:
 
     #: amplitude of noise above 300 Hz that all channels of an area share
     common_uv: float = 0.0
+    #: range of the channels' shares of it
+    shares: tuple[float, float] = (0.9, 1.1)
+    #: range of the channels' own noise, as multiples of the usual one
+    noise: tuple[float, float] = (0.8, 1.25)
     #: the area of each group; None: all groups are in one
     areas: Sequence[int] | None = None
     #: channels with almost no signal
@@ -76,11 +80,11 @@ def record(groups: Sequence[Group], signals: Signals) -> tuple[si.BaseRecording,
     sizes = [len(group) for group in groups]
     n_frames = int(signals.duration_s * SAMPLING_FREQUENCY_HZ)
     traces = rng.normal(0, NOISE_UV, (n_frames, len(locations)))
-    traces *= rng.uniform(0.8, 1.25, len(locations))
+    traces *= rng.uniform(*signals.noise, len(locations))
     neurons = [_add_neuron(traces, locations, rng) for _ in range(signals.n_neurons)]
     areas = np.zeros(len(sizes), int) if signals.areas is None else np.array(signals.areas)
     shared = _band_noise(rng, n_frames, int(areas.max()) + 1) * signals.common_uv
-    traces += shared[:, np.repeat(areas, sizes)] * rng.uniform(0.9, 1.1, len(locations))
+    traces += shared[:, np.repeat(areas, sizes)] * rng.uniform(*signals.shares, len(locations))
     for channel in signals.dead:
         traces[:, channel] = rng.normal(0, 0.1 * NOISE_UV, n_frames)
     for channel in signals.noisy:

@@ -39,6 +39,13 @@ LAYOUTS = {
     "a dense probe of 64": ([staggered(64)], [0]),
 }
 
+#: layouts of channels that differ from each other
+UNEVEN_LAYOUTS = {
+    "a dense probe": [staggered(64)],
+    "a linear probe": [linear(64)],
+    "tetrodes": tetrodes(16),
+}
+
 COMMON_UV = [0.0, 10.0, 50.0]
 
 
@@ -188,3 +195,47 @@ def test_single_steps_on_a_dead_channel_are_no_spikes(step_uv: float) -> None:
     recording.set_channel_offsets(0.0)
     recording.set_probegroup(fine.get_probegroup())
     assert check_channels(recording).bad == {"4": "dead", "20": "dead"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("layout", UNEVEN_LAYOUTS)
+def test_uneven_channels_beside_noisy_and_dead_ones_are_kept(layout: str, seed: int) -> None:
+    """Channels differ in noise, in the share of the common signal and in the size of spikes."""
+    groups = UNEVEN_LAYOUTS[layout]
+    locations = np.concatenate(groups)
+    rng = np.random.default_rng(seed)
+    distances = np.linalg.norm(locations - locations[rng.integers(len(locations))], axis=1)
+    bad = rng.permutation(np.argsort(distances, kind="stable")[:7])[:5].tolist()
+    if layout == "tetrodes":  # most of a tetrode is never removed
+        bad = [1, 6, 8, 15, 21]
+    dead, noisy = bad[:2], bad[2:]
+    signals = Signals(
+        common_uv=12.0,
+        shares=(0.3, 1.7),
+        noise=(0.5, 1.6),
+        dead=dead,
+        noisy=noisy,
+        n_neurons=20,
+        duration_s=1.2,
+        seed=seed,
+    )
+    recording, _ = record(groups, signals)
+    expected = {str(c): "dead" for c in dead} | {str(c): "noise" for c in noisy}
+    assert check_channels(recording).bad == expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_channel_that_shares_nothing_with_the_others_is_dead(seed: int) -> None:
+    """A broken contact has the noise of the others, and neither spikes nor the common signal."""
+    recording, _ = record(
+        [staggered(64)], Signals(common_uv=12.0, n_neurons=20, duration_s=1.2, seed=seed)
+    )
+    traces = recording.get_traces().copy()
+    broken = np.random.default_rng(seed).integers(64)
+    noise = np.random.default_rng(seed + 1).normal(0, 9.0 / 0.195, len(traces))
+    traces[:, broken] = noise.astype("int16")
+    unconnected = si.NumpyRecording([traces], SAMPLING_FREQUENCY_HZ)
+    unconnected.set_channel_gains(0.195)
+    unconnected.set_channel_offsets(0.0)
+    unconnected.set_probegroup(recording.get_probegroup())
+    assert check_channels(unconnected).bad == {str(broken): "dead"}
