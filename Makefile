@@ -12,6 +12,8 @@ DOCKER ?= $(firstword $(foreach client,docker /usr/bin/docker,\
 	$(shell DOCKER_BUILDKIT=1 $(client) build --help >/dev/null 2>&1 && echo $(client))) docker)
 export DOCKER
 IMAGE ?= spikeinterface-cloud
+# how much `make accuracy` sorts
+SIZE ?= default
 # which of the images: latest or gpu
 VARIANT ?= latest
 # base of the image; see docs/how-to/images.md
@@ -23,7 +25,7 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench image \
+.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench accuracy image \
 	image-gpu push wheel sbom release-image release-notes clean
 
 help: ## list these targets
@@ -89,6 +91,9 @@ constraints: $(VENV)-audit/.audit ## pin the dependencies of the listed packages
 bench: $(VENV)/.bench ## measure speed and memory against s5cmd, boto3 and bare SpikeInterface
 	$(RUN) benchmarks/run.py
 
+accuracy: $(VENV)/.test ## sort simulated recordings with whole jobs and bare sorters; SIZE=small, default or full
+	$(RUN) benchmarks/accuracy.py --size $(SIZE)
+
 image: ## build the image with the CPU sorters and print its size
 	$(BUILD) --tag $(IMAGE) --file Dockerfile .
 	@$(SIZES) $(IMAGE)
@@ -118,7 +123,7 @@ release-notes: ## write the changelog's section about the version that TAG names
 	$(PYTHON) -m tools.release_notes $(TAG) >dist/release-notes.md
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(VENV)-* demo-results site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* demo-results accuracy-results site build dist .pytest_cache .mypy_cache .ruff_cache
 
 # always for x86-64, the architecture of AWS's GPU instances. Secrets exist during the build only
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \

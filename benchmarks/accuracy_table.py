@@ -1,0 +1,138 @@
+"""Scores of a sorting against the truth, their table in Markdown, and the verdict."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import spikeinterface as si
+from accuracy_recordings import About
+from spikeinterface.comparison import compare_sorter_to_ground_truth
+
+#: a true unit with this accuracy is found
+FOUND = 0.8
+#: a unit that agrees less with every true unit is false
+FALSE = 0.2
+#: edges of the classes of the signal-to-noise ratio
+SNR_EDGES = (5.0, 10.0)
+SNR_CLASSES = ("below 5", "5 to 10", "10 or more")
+
+#: how much the job may lose against the bare sorter
+ALLOWED_ACCURACY, ALLOWED_UNITS = 0.005, 1
+
+BARE = "bare"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One sorting of one recording, scored."""
+
+    scenario: str
+    seed: int
+    sorter: str
+    #: `bare`, or the job's PREPROCESSING
+    way: str
+    mean_accuracy: float
+    n_true: int
+    n_found: int
+    n_false: int
+    #: found units and true units of each class
+    by_snr: list[tuple[int, int]]
+    #: of the job's check: healthy channels removed, bad ones kept; None where nothing is checked
+    false_removals: int | None
+    missed_bad: int | None
+    cpu_s: float
+
+
+def score(
+    truth: si.BaseSorting, sorting: si.BaseSorting, about: About
+) -> tuple[float, int, int, list[tuple[int, int]]]:
+    """Return mean accuracy, units found, false units, and the found and true of each SNR class.
+
+    The accuracy of a true unit that was missed is 0.
+    """
+    comparison = compare_sorter_to_ground_truth(truth, sorting, exhaustive_gt=True)
+    performance = comparison.get_performance(method="by_unit", output="pandas")
+    accuracy = performance["accuracy"].astype(float).fillna(0.0).to_numpy()
+    agreement = comparison.agreement_scores.to_numpy()
+    best = agreement.max(axis=0) if agreement.size else np.zeros(len(sorting.unit_ids))
+    classes = np.digitize(about.snr, SNR_EDGES)
+    found = accuracy >= FOUND
+    by_snr = [
+        (int(found[classes == n].sum()), int((classes == n).sum())) for n in range(len(SNR_CLASSES))
+    ]
+    return float(accuracy.mean()), int(found.sum()), int((best < FALSE).sum()), by_snr
+
+
+def judge_channels(removed: Iterable[str], about: About) -> tuple[int, int]:
+    """Return how many healthy channels were removed, and how many bad ones were kept."""
+    bad = {*about.noisy, *about.dead}
+    return len(set(removed) - bad), len(bad - set(removed))
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the table: a line for each scenario, sorter and way, over all seeds."""
+    heads = ["scenario", "sorter", "way", "seeds", "mean accuracy", f"units at {FOUND}"]
+    heads += ["false units", *(f"SNR {name}" for name in SNR_CLASSES)]
+    heads += ["healthy channels removed", "bad ones kept", "CPU h"]
+    lines = [heads, ["---"] * len(heads)]
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row.scenario, row.sorter, row.way].append(row)
+    lines += [[*key, *_cells(group)] for key, group in groups.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cells(group: Sequence[Row]) -> list[str]:
+    n_found, n_true = sum(r.n_found for r in group), sum(r.n_true for r in group)
+    snr = [
+        f"{sum(r.by_snr[n][0] for r in group)} of {sum(r.by_snr[n][1] for r in group)}"
+        for n in range(len(SNR_CLASSES))
+    ]
+    return [
+        str(len(group)),
+        f"{np.mean([r.mean_accuracy for r in group]):.3f}",
+        f"{n_found} of {n_true}",
+        str(sum(r.n_false for r in group)),
+        *snr,
+        _sum([r.false_removals for r in group]),
+        _sum([r.missed_bad for r in group]),
+        f"{sum(r.cpu_s for r in group) / 3600:.3f}",
+    ]
+
+
+def _sum(counts: Sequence[int | None]) -> str:
+    known = [count for count in counts if count is not None]
+    return str(sum(known)) if known else "-"
+
+
+def losses(rows: Sequence[Row]) -> list[str]:
+    """Return a sentence for each job that is further below its bare sorter than allowed."""
+    bare = {(row.scenario, row.seed, row.sorter): row for row in rows if row.way == BARE}
+    found = []
+    for row in rows:
+        other = bare.get((row.scenario, row.seed, row.sorter))
+        if other is None or row is other:
+            continue
+        lost = other.mean_accuracy - row.mean_accuracy
+        units = other.n_found - row.n_found
+        if lost > ALLOWED_ACCURACY or units > ALLOWED_UNITS:
+            found.append(
+                f"{row.scenario}, seed {row.seed}, {row.sorter}, PREPROCESSING={row.way}: mean "
+                f"accuracy {row.mean_accuracy:.3f} beside {other.mean_accuracy:.3f}, "
+                f"{row.n_found} units found beside {other.n_found}"
+            )
+    return found
+
+
+def verdict(rows: Sequence[Row]) -> str:
+    """Return whether the promise holds, and where it does not."""
+    found = losses(rows)
+    n_jobs = sum(row.way != BARE for row in rows)
+    promise = f"no more than {ALLOWED_ACCURACY} in mean accuracy and {ALLOWED_UNITS} unit"
+    if not found:
+        return f"Verdict: kept. Each of {n_jobs} jobs is below its bare sorter by {promise}."
+    head = f"Verdict: broken by {len(found)} of {n_jobs} jobs; allowed are {promise}:"
+    return "\n".join([head, "", *(f"- {each}" for each in found)])
