@@ -90,7 +90,8 @@ def _simulate(scenario: Scenario) -> tuple[si.BaseRecording, si.BaseSorting]:
     if scenario.name == "drifting":
         _, drifting, truth = generate_drifting_recording(duration=scenario.duration_s, **values)
         return drifting, truth
-    return si.generate_ground_truth_recording(durations=[scenario.duration_s], **values)
+    static, truth = si.generate_ground_truth_recording(durations=[scenario.duration_s], **values)
+    return static, truth
 
 
 def _neuropixels(n_channels: int) -> Probe:
