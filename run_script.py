@@ -26,12 +26,6 @@ from pathlib import Path
 import spikeinterface as si
 
 from spikeinterface_cloud import preflight
-from spikeinterface_cloud.analysis.analyzer import (
-    AnalysisFolders,
-    analyze,
-    load_sorting,
-    save_sorting,
-)
 from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
 from spikeinterface_cloud.array_job import manifest_entry, read_settings
 from spikeinterface_cloud.checks import open_results, print_checks
@@ -41,11 +35,10 @@ from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.archive import archive
 from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
-from spikeinterface_cloud.exports.export import ExportPlan, Sorted, export, plan_exports
+from spikeinterface_cloud.exports.export import ExportPlan, plan_exports
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
 from spikeinterface_cloud.recording.channel_groups import parts
-from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import FoundSource, fetch_source
 from spikeinterface_cloud.recording.sync.find_sync import find_sync
@@ -53,10 +46,9 @@ from spikeinterface_cloud.report.drift_between import with_drift
 from spikeinterface_cloud.report.sample import take_sample
 from spikeinterface_cloud.report.writer import Report
 from spikeinterface_cloud.results.folder import Results
-from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, RAW_SORTING, SYNC
+from spikeinterface_cloud.results.layout import ACCURACY, COMPARISON, SYNC
 from spikeinterface_cloud.results.log_summary import log_outcome, log_preamble, log_summary
 from spikeinterface_cloud.results.other_jobs import check_other_jobs, remove_other_jobs
-from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.results.publish import publishing
 from spikeinterface_cloud.results.resume import Fingerprints, PreviousRun, find_previous, reuse
 from spikeinterface_cloud.results.run_record import RunRecord
@@ -85,9 +77,9 @@ from spikeinterface_cloud.session.gather import gather
 from spikeinterface_cloud.session.run_streams import run_streams
 from spikeinterface_cloud.session.streams import find_session
 from spikeinterface_cloud.session.triggers import TriggerSource, resolve_triggers
-from spikeinterface_cloud.sorting.attempts import SortingFolders
+from spikeinterface_cloud.sorter_steps import SorterSteps
+from spikeinterface_cloud.sorting.ahead import one_ahead
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
-from spikeinterface_cloud.sorting.run import sort
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
 from spikeinterface_cloud.sorting.task import SortingTask, sorting_tasks
 
@@ -236,18 +228,8 @@ def run_pipeline(job: Job, previous: PreviousRun) -> None:
         archive(opened.as_read, previous.archive, job.record)
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
-    sortings = {}
-    for folder in previous.execution_order():
-        run, sorting = sort_and_analyze(job, folder, preprocessed)
-        job.record.sorters.append(run)
-        export_sorter(run, exports, preprocessed, folder, job.record)
-        folder.finish(run, job.record.exports)
-        if sorting is not None:
-            sortings[run.sorter] = sorting
-    sorters = job.settings.sorters
-    job.record.sorters.sort(key=lambda run: sorters.index(run.sorter))
-    in_order = {name: sortings[name] for name in sorters if name in sortings}
-    compare_all(in_order, opened.ground_truth, job.results)
+    sortings = sort_and_analyze(job, previous, preprocessed, exports)
+    compare_all(sortings, opened.ground_truth, job.results)
     upload_failure = upload_to_dandi(job, exports)
     log_summary(job.record, str(job.results))
     job.record.raise_for_failures()
@@ -335,64 +317,35 @@ def trigger_source(settings: JobSettings, opened: OpenedRecording) -> TriggerSou
 
 
 def sort_and_analyze(
-    job: Job, folder: SorterFolder, preprocessed: PreprocessedRecording
-) -> tuple[SorterRun, si.BaseSorting | None]:
-    """Run one sorter and analyze its units, except for what an earlier attempt has done.
+    job: Job, previous: PreviousRun, preprocessed: PreprocessedRecording, exports: ExportPlan
+) -> dict[str, si.BaseSorting]:
+    """Run each sorter, and analyze and export its units while the next one sorts.
 
-    Its failure does not affect other sorters.
+    Sorters whose units an earlier attempt has found, analyzed or exported do less of it.
     """
-    run, sorting, analyzed = load_previous(folder, job.record)
-    if run is None:
-        run, sorting = run_sorter(job, folder, preprocessed)
-    if sorting is not None and not analyzed:
-        folders = AnalysisFolders(
-            scratch=job.scratch / "analyzer",
-            results=folder.path,
-            joined=job.record.joined_segments,
-        )
-        with step(f"analyze {run.sorter}", job.record.steps):
-            run, sorting = analyze(run, sorting, preprocessed.filtered_recording, folders)
-    log_outcome(run)
-    return run, sorting
+    record, sorters = job.record, job.settings.sorters
+    steps = SorterSteps(
+        tasks={task.sorter: task for task in job.tasks},
+        preprocessed=preprocessed,
+        record=record,
+        scratch=job.scratch,
+    )
+    sortings = {}
 
+    def fits(following: SorterFolder) -> bool:
+        return preflight.sorts_beside_analysis(following.sorter, job.settings, record.recording)
 
-def load_previous(
-    folder: SorterFolder, record: RunRecord
-) -> tuple[SorterRun | None, si.BaseSorting | None, bool]:
-    """Return an earlier attempt's run of a sorter, its units, and whether they were analyzed."""
-    if folder.earlier is None:
-        return None, None, False
-    with step(f"resume {folder.sorter}", record.steps):
-        earlier = folder.fetch()
-        if earlier is None:
-            return None, None, False
-        name = earlier.sorting_folder()
-        try:
-            sorting = load_sorting(folder.path / name) if name else None
-        except Exception as error:  # others may have written there, and then it raises anything
-            reason = one_line(error)
-            logger.warning("%s: an earlier attempt cannot be used: %s", folder.sorter, reason)
-            return None, None, False
-    return earlier.sorter_run(), sorting, earlier.analyzed
-
-
-def run_sorter(
-    job: Job, folder: SorterFolder, preprocessed: PreprocessedRecording
-) -> tuple[SorterRun, si.BaseSorting | None]:
-    """Run one sorter, and publish its sorting at once, so that nothing later can lose it."""
-    task = next(task for task in job.tasks if task.sorter == folder.sorter)
-    folders = SortingFolders(scratch=job.scratch / task.sorter, results=folder.path)
-    folder.clear()
-    shutil.rmtree(folders.scratch, ignore_errors=True)
-    with step(f"sort with {task.sorter}", job.record.steps):
-        filtered = preprocessed.filtered_recording
-        run, sorting = sort(preprocessed.for_sorting, filtered, task, folders)
-        if sorting is not None:
-            save_sorting(sorting, folder.path / RAW_SORTING)
-    if sorting is not None:
-        folder.finish_sorting(run)
-    shutil.rmtree(folders.scratch, ignore_errors=True)
-    return run, sorting
+    with one_ahead(steps.find_units, previous.execution_order(), fits) as in_turn:
+        for folder, found in in_turn:
+            run, sorting = steps.analyze(found, folder)
+            log_outcome(run)
+            record.sorters.append(run)
+            steps.export(run, exports, folder)
+            folder.finish(run, record.exports)
+            if sorting is not None:
+                sortings[run.sorter] = sorting
+    record.sorters.sort(key=lambda run: sorters.index(run.sorter))
+    return {name: sortings[name] for name in sorters if name in sortings}
 
 
 def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
@@ -404,34 +357,6 @@ def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
         with step("check the session for DANDI", record.steps):
             check_session(plan, target, job.scratch)
     return plan
-
-
-def export_sorter(
-    run: SorterRun,
-    plan: ExportPlan,
-    preprocessed: PreprocessedRecording,
-    folder: SorterFolder,
-    record: RunRecord,
-) -> None:
-    """Export the units of one sorter, except for exports of an earlier attempt."""
-    if not plan.formats or run.outcome not in ("sorted", "resumed") or run.n_units == 0:
-        return
-    earlier = [each for each in folder.earlier_exports() if each.export in plan.formats]
-    record.exports += earlier
-    missing = [name for name in plan.formats if name not in {each.export for each in earlier}]
-    if not missing:
-        return
-    found = Sorted(
-        sorter=run.sorter,
-        version=run.version,
-        recording=preprocessed.for_sorting,
-        waveform_processing=preprocessed.describe_analyzed(),
-        split_by=run.split_by,
-    )
-    with step(f"export {run.sorter}", record.steps) as exporting:
-        written = export(replace(plan, formats=missing), found)
-        exporting.size_bytes = sum(each.size_bytes for each in written)
-    record.exports += written
 
 
 def upload_to_dandi(job: Job, plan: ExportPlan) -> CloudJobError | None:

@@ -1,6 +1,7 @@
 """The whole job beside the sum of its parts, and two sorters in one job beside two jobs of one.
 
     python benchmarks/job.py [--rounds 5] [--duration-s 60]
+    python benchmarks/job.py --before COMMIT        two sorters now, and as of an earlier commit
 
 Both sides fetch the same SpikeGLX folder from one S3 server on loopback, and upload their results
 to it. Within a round they take turns, and each ratio is of two neighbors in time, as the machine
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,8 @@ from tests.support.servers import (  # noqa: E402
     seaweedfs_server,
     upload_folder,
 )
+
+PROGRAM = ROOT / "run_script.py"
 
 SOURCE_BUCKET = "recordings"
 TARGET_BUCKET = "results"
@@ -73,7 +78,8 @@ class JobTaken:
 @click.option("--rounds", default=5, show_default=True, help="rounds, of which medians are taken")
 @click.option("--duration-s", default=60.0, show_default=True, help="length of the recording")
 @click.option("--channels", default=32, show_default=True, help="channels of the recording")
-def main(rounds: int, duration_s: float, channels: int) -> None:
+@click.option("--before", metavar="COMMIT", help="only two sorters, beside the job of this commit")
+def main(rounds: int, duration_s: float, channels: int, before: str | None) -> None:
     """Print the rows of the whole job."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -83,6 +89,11 @@ def main(rounds: int, duration_s: float, channels: int) -> None:
         with seaweedfs_server(work / "server") as server:
             upload_folder(server, work / SOURCE_BUCKET, SOURCE_BUCKET)
             server.client.create_bucket(Bucket=TARGET_BUCKET)
+            if before is not None:
+                print_head(f"two sorters ({duration_s:g} s, {channels} channels)", "now", "before")
+                with checked_out(work / "before", before) as earlier:
+                    compare_with_before(server, work, earlier, rounds)
+                return
             print_head(
                 f"one job ({duration_s:g} s, {channels} channels, {SORTERS[0]})", "job", "parts"
             )
@@ -134,7 +145,36 @@ def compare_with_two_jobs(server: S3Server, work: Path, rounds: int) -> None:
     )
 
 
-def run_job(server: S3Server, work: Path, sorters: Sequence[str], preprocessing: str) -> JobTaken:
+@contextmanager
+def checked_out(folder: Path, commit: str) -> Iterator[Path]:
+    """The program as of a commit, in a folder that is removed in the end."""
+    git = ["git", "-C", str(ROOT), "worktree"]
+    subprocess.run([*git, "add", "--quiet", "--detach", str(folder), commit], check=True)
+    try:
+        yield folder / "run_script.py"
+    finally:
+        subprocess.run([*git, "remove", "--force", str(folder)], check=True)
+
+
+def compare_with_before(server: S3Server, work: Path, earlier: Path, rounds: int) -> None:
+    """Print a job of two sorters as it is now, and as an earlier program runs it."""
+    taken: dict[str, list[Taken]] = defaultdict(list)
+    for number in range(rounds):
+        for side in ("now", "before") if number % 2 else ("before", "now"):
+            program = earlier if side == "before" else PROGRAM
+            taken[side].append(run_job(server, work, SORTERS, "default", program).whole)
+    for label, unit, goal in (("by the clock", "wall_s", "<= 0.85"), ("  CPU of it", "cpu_s", "")):
+        ours, theirs = ([getattr(one, unit) for one in taken[side]] for side in ("now", "before"))
+        print_seconds(label, ours, theirs, goal)
+
+
+def run_job(
+    server: S3Server,
+    work: Path,
+    sorters: Sequence[str],
+    preprocessing: str,
+    program: Path = PROGRAM,
+) -> JobTaken:
     """Run the job as a container does, from S3 to S3."""
     with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
@@ -150,7 +190,7 @@ def run_job(server: S3Server, work: Path, sorters: Sequence[str], preprocessing:
             "SCRATCH_FOLDER": str(folder / "scratch"),
             "AWS_REGION_NAME": REGION,
         }
-        whole = measure([sys.executable, ROOT / "run_script.py"], settings | access(server), folder)
+        whole = measure([sys.executable, program], settings | access(server), folder)
         record = json.loads(published(server, folder, "run.json"))
         steps = {step["name"] for step in record["preprocessing"]["steps"]}
         assert steps == {step["name"] for step in STEPS[preprocessing]}, f"not the same: {steps}"

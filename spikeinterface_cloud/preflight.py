@@ -43,9 +43,11 @@ from spikeinterface_cloud.runtime.host import (
 from spikeinterface_cloud.runtime.logging import format_bytes
 from spikeinterface_cloud.runtime.memory_estimate import (
     SAMPLE_BYTES,
+    Extent,
     check_memory,
     extent_of_files,
     extent_of_recording,
+    fits_beside_analysis,
 )
 from spikeinterface_cloud.runtime.scratch import left_bytes, make_room
 from spikeinterface_cloud.sorting.availability import (
@@ -58,6 +60,7 @@ from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.shared_memory import (
     check_shared_memory_is_writable,
     shared_memory_suffices,
+    uses_shared_memory,
 )
 from spikeinterface_cloud.sorting.task import SortingTask
 from spikeinterface_cloud.storage.range_reader import ObjectChanged
@@ -301,17 +304,32 @@ def check_memory_for(settings: JobSettings, facts: Mapping[str, Any]) -> list[st
     `facts` are those of the recording in `run.json`. Raises UnavailableError if the memory
     certainly does not suffice.
     """
-    extent = extent_of_recording(
-        facts["n_channels"], facts["duration_s"], facts["sampling_frequency_hz"]
-    )
-    if settings.split_by is not None:
-        largest = max(facts["groups"].values()) / facts["n_channels"]
-        extent = replace(extent, sorted_fraction=largest)
+    extent = _extent(settings, facts)
     memory = usable_memory_bytes()
     concerns = check_memory(settings.sorters, extent, workers(settings.n_jobs), memory)
     for concern in concerns:
         logger.warning("%s", concern)
     return concerns
+
+
+def sorts_beside_analysis(sorter: str, settings: JobSettings, facts: Mapping[str, Any]) -> bool:
+    """Return whether memory suffices for the sorter while the units of another are analyzed.
+
+    `facts` are those of the recording in `run.json`.
+    """
+    if uses_shared_memory(sorter) and not shared_memory_suffices():
+        return False
+    extent, n_workers = _extent(settings, facts), workers(settings.n_jobs)
+    return fits_beside_analysis(sorter, extent, n_workers, usable_memory_bytes())
+
+
+def _extent(settings: JobSettings, facts: Mapping[str, Any]) -> Extent:
+    extent = extent_of_recording(
+        facts["n_channels"], facts["duration_s"], facts["sampling_frequency_hz"]
+    )
+    if settings.split_by is None:
+        return extent
+    return replace(extent, sorted_fraction=max(facts["groups"].values()) / facts["n_channels"])
 
 
 def known_rate_hz(settings: JobSettings) -> float | None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable
 from enum import Enum, auto
 from pathlib import Path
@@ -29,6 +30,9 @@ from spikeinterface_cloud.storage.upload import upload
 
 logger = logging.getLogger(__name__)
 
+#: for another thread that publishes while the job ends, which is given half a minute in all
+LONGEST_WAIT_S = 15.0
+
 
 class ResultsState(Enum):
     """How far the job owns its results folder and its target."""
@@ -47,6 +51,27 @@ class ResultsState(Enum):
     LOST_TARGET = auto()
 
 
+class Publication:
+    """Finished results that are published, once, by whichever thread is first to do it."""
+
+    def __init__(self, publish: Callable[[], None]) -> None:
+        self._publish = publish
+        self._is_done = False
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Publish, or wait until another thread has."""
+        if not self._lock.acquire(timeout=LONGEST_WAIT_S):
+            logger.warning("finished results are still being published as the job ends")
+            return
+        try:
+            if not self._is_done:
+                self._publish()
+                self._is_done = True
+        finally:
+            self._lock.release()
+
+
 class Results:
     """The results of a job, here and at the target, and its record."""
 
@@ -59,8 +84,8 @@ class Results:
         self.state = ResultsState.PREPARING
         #: hidden until `run.log` of an earlier run may be replaced
         self.log_file = folder / NEW_LOG
-        #: publishes finished results again whose upload was interrupted
-        self.waiting: Callable[[], None] | None = None
+        #: of finished results; begun, and not done
+        self.publications: list[Publication] = []
         #: whether `run.json` of this run is at the target
         self.is_record_published = False
         #: raises ClaimLost if another job has had the target since this job locked it
@@ -190,6 +215,18 @@ class Results:
             with step(f"publish {LOG}", self.record.steps) as publishing_step:
                 pairs = [(self.log_file, self.target_location(LOG))]
                 publishing_step.size_bytes = upload(pairs, self.storage, self.confirm_stale_lock)
+
+    def publish_finished(self, publish: Callable[[], None]) -> None:
+        """Call `publish`; again, or wait for it, at the end of the job if that comes before."""
+        publication = Publication(publish)
+        self.publications.append(publication)
+        publication.run()
+        self.publications.remove(publication)
+
+    def complete_publications(self) -> None:
+        """Publish finished results whose upload was interrupted, or is under way in a thread."""
+        for publication in list(self.publications):
+            publication.run()
 
     def publish_comparison(self) -> None:
         """Upload the comparison, and remove older files of it from the target."""

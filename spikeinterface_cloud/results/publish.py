@@ -91,8 +91,9 @@ def _close(
         if results.wants_report:
             results.publish_files(REPORT, [results.folder / REPORT])
         _publish_last(results, first_error or full_disk)
-        if isinstance(first_error, Interrupted | TransferError) and results.waiting is not None:
-            results.waiting()  # log and record went first, as there may be no time for this
+        if isinstance(first_error, Interrupted | TransferError) and results.publications:
+            # log and record went first, as there may be no time for this
+            results.complete_publications()
             _publish_last(results, first_error)
     except CloudJobError as error:
         if first_error is None:

@@ -136,10 +136,7 @@ class SorterFolder:
 
     def _finish(self, run: SorterRun, exports: Sequence[ExportRun], *, analyzed: bool) -> None:
         """Publish now, or at the end of the job if this is interrupted."""
-        finish = partial(self._publish, run, exports, analyzed=analyzed)
-        self._results.waiting = finish
-        finish()
-        self._results.waiting = None
+        self._results.publish_finished(partial(self._publish, run, exports, analyzed=analyzed))
 
     def _publish(self, run: SorterRun, exports: Sequence[ExportRun], *, analyzed: bool) -> None:
         completion = completion_of(self.path, run, exports, self._fingerprint, analyzed=analyzed)

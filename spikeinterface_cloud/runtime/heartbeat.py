@@ -60,9 +60,10 @@ class Heartbeat(logging.Handler):
         if self._outer is not None:
             self._outer._silenced = False
 
-    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 -- as logging calls it
-        """Note the time of a line."""
-        self._last_line = time.monotonic()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note the time of a line, unless it only tells what a step in another thread is doing."""
+        if record.name != __name__:
+            self._last_line = time.monotonic()
 
     def line(self) -> str:
         """Return what is running, and for how long."""

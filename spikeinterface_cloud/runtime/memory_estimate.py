@@ -36,6 +36,10 @@ ANALYSIS_BYTES_PER_CHANNEL = 2.8 * 1024**3 / PROBE_CHANNELS
 #: computed there for an hour of these units at 10 Hz
 ANALYSIS_BYTES_PER_CHANNEL_HOUR = 2 * 1024**3 / PROBE_CHANNELS
 
+#: of the memory, for a sorter without figures: SpikeInterface's keep the recording in memory where
+#: it takes less than that, and read it from the disk where it takes more
+UNKNOWN_SORTER_PART = 0.5
+
 ERROR_FACTOR = 4.0
 
 #: where only the size of the files is known, which may be compressed or have wide samples
@@ -93,6 +97,14 @@ def job_bytes(sorters: Sequence[str], extent: Extent, n_workers: int) -> int:
     """Return the memory that the job's most demanding part needs."""
     needs = [sorting_bytes(sorter, extent) or 0 for sorter in sorters]
     return max(analysis_bytes(extent, n_workers), *needs)
+
+
+def fits_beside_analysis(sorter: str, extent: Extent, n_workers: int, usable_bytes: int) -> bool:
+    """Return whether the sorter and the analysis of another's units fit into memory at once."""
+    sorting = sorting_bytes(sorter, extent)
+    if sorting is None:
+        sorting = int(UNKNOWN_SORTER_PART * usable_bytes)
+    return sorting + analysis_bytes(extent, n_workers) <= usable_bytes
 
 
 def check_memory(

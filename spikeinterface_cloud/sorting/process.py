@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,9 @@ import spikeinterface as si
 from spikeinterface_cloud.config.locations import mask_signatures
 from spikeinterface_cloud.results.layout import SORTER_LOG
 from spikeinterface_cloud.runtime.disk import disk_errors, room_for_results
+from spikeinterface_cloud.runtime.forks import not_inherited, without_forks
 from spikeinterface_cloud.runtime.heartbeat import activity
+from spikeinterface_cloud.sorting.ahead import ended_early
 from spikeinterface_cloud.sorting.worker import SorterRequest, SorterUsage
 
 #: what the names of secrets look like, all of AWS's included
@@ -101,21 +103,28 @@ def _watch(command: list[str], sorter: str, output_log: Path) -> int:
 @contextmanager
 def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command, and kill it with all its children when this block is left."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,  # closes when this process ends, see `exit_with_parent`
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        env=sorter_environment(os.environ),
-    )
-    try:
+    with ExitStack() as stack:
+        with without_forks():
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # closes when this process ends, see `exit_with_parent`
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=sorter_environment(os.environ),
+            )
+            stack.callback(_end, process)
+            assert process.stdin is not None
+            stack.enter_context(not_inherited(process.stdin.fileno()))
+        stack.enter_context(ended_early(partial(os.killpg, process.pid, signal.SIGKILL)))
         yield process
-    finally:
-        # its workers too, which outlive one that the kernel has killed for its memory
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # its workers too, which outlive one that the kernel has killed for its memory
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def sorter_environment(environ: Mapping[str, str]) -> dict[str, str]:

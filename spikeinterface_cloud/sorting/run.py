@@ -16,6 +16,7 @@ import spikeinterface.sorters as ss
 from spikeinterface_cloud.recording.channel_groups import split_groups
 from spikeinterface_cloud.recording.messages import list_first
 from spikeinterface_cloud.results.outcomes import GroupRun, Outcome, SorterRun, SorterTry
+from spikeinterface_cloud.runtime.forks import without_forks
 from spikeinterface_cloud.sorting.attempts import Attempt, SortingFolders, run_attempts
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
@@ -60,7 +61,8 @@ def sort(
         smaller = replace(task, parameters=options[-1].parameters)
         run, sorting = _sort_groups(recording, filtered_recording, smaller, folders, "group")
         return _with_tries(run, [*(each.record() for each in attempts), _record(run)]), sorting
-    run, sorting = _read_result(attempts[-1], filtered_recording, task, folders)
+    with without_forks():  # as the reading compiles
+        run, sorting = _read_result(attempts[-1], filtered_recording, task, folders)
     return _with_tries(run, [each.record() for each in attempts]), sorting
 
 

@@ -64,9 +64,14 @@ def shared_memory_suffices() -> bool:
     return shared_memory_bytes() >= SUFFICIENT_FRACTION * usable_memory_bytes()
 
 
+def uses_shared_memory(sorter: str) -> bool:
+    """Return whether the sorter may fill `/dev/shm`."""
+    return sorter in CACHE_PARAMETERS
+
+
 def fitting_workers(sorter: str, recording: si.BaseRecording, size_bytes: int) -> float:
     """Return how many workers of the sorter fit into a `/dev/shm` of this size; below 1: none."""
-    if sorter not in CACHE_PARAMETERS:
+    if not uses_shared_memory(sorter):
         return float("inf")
     positions_um = recording.get_channel_locations()
     near = KDTree(positions_um).query_ball_point(

@@ -29,6 +29,7 @@ ROOMS = (
     "sorting",
     "analysis",
     "exports",
+    "sorter_steps",
     "report",
     "session",
     "array_job",
