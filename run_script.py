@@ -76,7 +76,7 @@ from spikeinterface_cloud.session.exit_codes import leave_failures_to_gathering
 from spikeinterface_cloud.session.gather import gather
 from spikeinterface_cloud.session.run_streams import run_streams
 from spikeinterface_cloud.session.streams import find_session
-from spikeinterface_cloud.session.triggers import TriggerSource, resolve_triggers
+from spikeinterface_cloud.session.triggers import resolve_triggers, trigger_source
 from spikeinterface_cloud.sorter_steps import SorterSteps
 from spikeinterface_cloud.sorting.ahead import one_ahead
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
@@ -228,7 +228,7 @@ def run_pipeline(job: Job, previous: PreviousRun) -> None:
         archive(opened.as_read, previous.archive, job.record)
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
-    sortings = sort_and_analyze(job, previous, preprocessed, exports)
+    sortings = sort_and_analyze(job, previous, opened, preprocessed, exports)
     compare_all(sortings, opened.ground_truth, job.results)
     upload_failure = upload_to_dandi(job, exports)
     log_summary(job.record, str(job.results))
@@ -294,34 +294,33 @@ def preprocess_recording(job: Job, opened: OpenedRecording) -> PreprocessedRecor
         )
         preprocessing.size_bytes = preprocessed.size_bytes
     record.preprocessing = replace(preprocessed, notes=[*notes, *preprocessed.notes]).describe()
+    return preprocessed
+
+
+def sample_for_report(
+    job: Job, opened: OpenedRecording, preprocessed: PreprocessedRecording
+) -> None:
+    """Take what the report shows of the recording; remove the source if space is short."""
+    record = job.record
     with step("sample for the report", record.steps):
         job.report.sample = take_sample(opened.recording, preprocessed)
         record.recording = with_drift(record.recording, job.report.sample)
     if free_disk_bytes(job.scratch) < preprocessed.size_bytes:
         # sorters need the space more than the next attempt, and nothing reads the source any more
         shutil.rmtree(job.scratch / SOURCE, ignore_errors=True)
-    return preprocessed
-
-
-def trigger_source(settings: JobSettings, opened: OpenedRecording) -> TriggerSource | None:
-    """Return where the pulses are read from that PREPROCESSING names, if it names some."""
-    if opened.path is None:
-        return None
-    return TriggerSource(
-        path=opened.path,
-        data_type=settings.reader,
-        kwargs=settings.read_recording_kwargs,
-        thresholds=thresholds(settings.events),
-        clock_lines=settings.clock_line,
-    )
 
 
 def sort_and_analyze(
-    job: Job, previous: PreviousRun, preprocessed: PreprocessedRecording, exports: ExportPlan
+    job: Job,
+    previous: PreviousRun,
+    opened: OpenedRecording,
+    preprocessed: PreprocessedRecording,
+    exports: ExportPlan,
 ) -> dict[str, si.BaseSorting]:
     """Run each sorter, and analyze and export its units while the next one sorts.
 
-    Sorters whose units an earlier attempt has found, analyzed or exported do less of it.
+    Where memory or disk may not suffice for both, one waits for the other. What an earlier attempt
+    has done is not done again.
     """
     record, sorters = job.record, job.settings.sorters
     steps = SorterSteps(
@@ -332,10 +331,13 @@ def sort_and_analyze(
     )
     sortings = {}
 
-    def fits(following: SorterFolder) -> bool:
-        return preflight.sorts_beside_analysis(following.sorter, job.settings, record.recording)
+    def fits(folder: SorterFolder) -> bool:
+        if free_disk_bytes(job.scratch) < preprocessed.size_bytes:
+            return False
+        return preflight.sorts_beside_analysis(folder.sorter, job.settings, record.recording)
 
     with one_ahead(steps.find_units, previous.execution_order(), fits) as in_turn:
+        sample_for_report(job, opened, preprocessed)
         for folder, found in in_turn:
             run, sorting = steps.analyze(found, folder)
             log_outcome(run)

@@ -126,7 +126,9 @@ def _compute(
 ) -> tuple[si.BaseSorting, dict[str, int]]:
     """Write the analyzer and its tables; return the curated sorting and the units by label."""
     shutil.rmtree(folders.scratch, ignore_errors=True)
-    main, sparsity = unit_channels(sorting, recording, split_by, free_disk_bytes(SHARED_MEMORY))
+    # half, as the next sorter may run meanwhile
+    shared_bytes = free_disk_bytes(SHARED_MEMORY) // 2
+    main, sparsity = unit_channels(sorting, recording, split_by, shared_bytes)
     analyzer = si.create_sorting_analyzer(
         sorting,
         recording,

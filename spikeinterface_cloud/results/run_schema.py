@@ -329,7 +329,10 @@ class RunJson(_Entry):
     ground_truth: dict[str, AccuracyEntry] = Field(
         description="accuracy of each sorter, if the true spikes are known"
     )
-    steps: list[StepEntry] = Field(description="in the order in which they started")
+    steps: list[StepEntry] = Field(
+        description="in the order in which they started; a sorter runs while the units of the one "
+        "before are analyzed, so that their sum may exceed the time of the job"
+    )
     machine: MachineEntry | None = Field(description="what the job could use")
     instance: InstanceEntry | None = Field(description="null: not on EC2, or unknown")
     peak_memory_bytes: int | None = Field(

@@ -17,13 +17,15 @@ from spikeinterface_cloud.config.artifact_triggers import (
 )
 from spikeinterface_cloud.config.catalog.step_bands import rate_after
 from spikeinterface_cloud.config.catalog.validation import as_steps
-from spikeinterface_cloud.config.event_lines import Line, Threshold
+from spikeinterface_cloud.config.event_lines import Line, Threshold, thresholds
+from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.formats.event_streams import find_stream
 from spikeinterface_cloud.recording.formats.session_streams import SessionStream
 from spikeinterface_cloud.recording.formats.source_files import list_files
 from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.open import OpenedRecording
 from spikeinterface_cloud.recording.sync.digital_lines import read_lines
 from spikeinterface_cloud.recording.sync.find_sync import find_sync
 from spikeinterface_cloud.recording.sync.pulses import Seconds, StreamLines
@@ -55,8 +57,8 @@ class TriggerSource:
     def read(self, stream: SessionStream, lines: Collection[Line]) -> StreamLines:
         """Return the lines of another stream, with those of the analog inputs among `lines`."""
         recording = open_recording(self.path, self.data_type, stream.kwargs)
-        thresholds = {each.line: self.thresholds[each] for each in lines if each in self.thresholds}
-        return read_lines(recording, thresholds)
+        of_inputs = {each.line: self.thresholds[each] for each in lines if each in self.thresholds}
+        return read_lines(recording, of_inputs)
 
     def find(self, stream: str) -> SessionStream:
         """Return the stream that a line belongs to."""
@@ -73,6 +75,19 @@ class TriggerSource:
 
     def _sync(self, kwargs: Mapping[str, Any]) -> SyncLine:
         return find_sync(self.path, self.data_type, kwargs, self.clock_lines, self.thresholds)
+
+
+def trigger_source(settings: JobSettings, opened: OpenedRecording) -> TriggerSource | None:
+    """Return where the pulses are read from that PREPROCESSING names, if it names some."""
+    if opened.path is None:
+        return None
+    return TriggerSource(
+        path=opened.path,
+        data_type=settings.reader,
+        kwargs=settings.read_recording_kwargs,
+        thresholds=thresholds(settings.events),
+        clock_lines=settings.clock_line,
+    )
 
 
 def resolve_triggers(

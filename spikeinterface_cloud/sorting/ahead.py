@@ -27,9 +27,10 @@ def one_ahead(
 ) -> Iterator[Iterator[tuple[Item, Prepared]]]:
     """Iterate over the items, each with what `prepare` made of it in a thread, one at a time.
 
-    The next item is prepared while the block works on this one; or after that, if `may_overlap` is
-    false for it. What `prepare` raises is raised when the turn of its item comes. When the block is
-    left, what is under way ends: at once where it waits for a process, else by itself.
+    The first item is prepared from the start, and the next one while the block works on this one;
+    or when its turn comes, if `may_overlap` is false for it. What `prepare` raises is raised when
+    the turn of its item comes. When the block is left, what is under way ends: at once where it
+    waits for a process, else by itself.
     """
     stop = _Stop()
     threads = Threads(1, "sorter")
@@ -39,25 +40,24 @@ def one_ahead(
         begun.append(threads.submit(partial(_prepare, stop, prepare, item)))
         return begun[-1]
 
+    def begin_early(place: int) -> Future[Prepared] | None:
+        if place < len(items) and may_overlap(items[place]):
+            return begin(items[place])
+        return None
+
+    def in_turn(following: Future[Prepared] | None) -> Iterator[tuple[Item, Prepared]]:
+        for place, item in enumerate(items):
+            prepared = (following or begin(item)).result()
+            following = begin_early(place + 1)
+            yield item, prepared
+
     try:
-        yield _in_turn(begin, items, may_overlap)
+        yield in_turn(begin_early(0))
     finally:
         stop.stop()
         threads.end()
         # a job that is interrupted publishes its log and its record first
         wait(begun, timeout=LEAVING_S if isinstance(sys.exception(), Interrupted) else None)
-
-
-def _in_turn(
-    begin: Callable[[Item], Future[Prepared]],
-    items: Sequence[Item],
-    may_overlap: Callable[[Item], bool],
-) -> Iterator[tuple[Item, Prepared]]:
-    following: Future[Prepared] | None = None
-    for item, after in zip(items, [*items[1:], None], strict=True):
-        prepared = (following or begin(item)).result()
-        following = begin(after) if after is not None and may_overlap(after) else None
-        yield item, prepared
 
 
 def _prepare(stop: "_Stop", prepare: Callable[[Item], Prepared], item: Item) -> Prepared:

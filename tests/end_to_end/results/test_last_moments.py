@@ -161,7 +161,7 @@ def test_full_results_disk_ends_with_the_remedy(
     folder = tmp_path / "job"
     job_variables = variables(source, moto_s3.url, bucket, "simple,spykingcircus2")
     with start_job(folder, job_variables, launcher=SMALL_DISK) as process:
-        log = wait_for_log(process, "sort with spykingcircus2 ...", timeout_s=PATIENCE_S)
+        log = wait_for_log(process, "publish simple done", timeout_s=PATIENCE_S)
         seen_by_it = Path(f"/proc/{process.pid}/root") / (folder / "results").relative_to("/")
         fill(seen_by_it / "filler")
         job = ended(folder, process, log, PATIENCE_S)
