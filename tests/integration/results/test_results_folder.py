@@ -2,6 +2,7 @@
 record lies beside the results that it is about."""
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.errors import TransferError
+from spikeinterface_cloud.errors import Interrupted, TransferError
 from spikeinterface_cloud.results.other_jobs import remove_other_jobs
 from spikeinterface_cloud.results.publish import publishing
 from spikeinterface_cloud.results.resume import Fingerprints, find_previous
@@ -124,6 +125,39 @@ def test_sorting_whose_upload_failed_is_published_when_the_job_ends(
     kept = Host(tmp_path / "later", moto_s3, bucket).kept()
     assert kept["raw_sorting/spikes"] == b"a unit"
     assert "completed.json" in kept
+
+
+def test_sorting_that_another_thread_publishes_is_waited_for_as_the_job_ends(
+    moto_s3: S3Server, bucket: str, proxied_s3: FaultProxy, tmp_path: Path
+) -> None:
+    """After the log and the record, for which there may be just enough time."""
+    host = Host(tmp_path, replace(moto_s3, url=proxied_s3.url), bucket)
+    host.results.clear_previous_run()
+    begun, stopped = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if _writes("raw_sorting", request):
+            begun.set()
+            assert stopped.wait(30)
+        elif _writes("run.json", request):
+            stopped.set()
+
+    def stop() -> None:
+        with publishing(host.results, lambda: None):
+            thread.start()
+            assert begun.wait(30)
+            raise Interrupted("stopped")
+
+    proxied_s3.on_request = hold
+    thread = threading.Thread(target=sort, args=(host.attempt(), "a unit"), daemon=True)
+    with pytest.raises(Interrupted):
+        stop()
+    kept = Host(tmp_path / "later", moto_s3, bucket).kept()
+    assert kept["raw_sorting/spikes"] == b"a unit"
+    assert "completed.json" in kept
+    sent = [request.path for request in proxied_s3.counts.requests if is_write(request)]
+    assert len([path for path in sent if "raw_sorting/spikes" in path]) == 1
+    assert sent[-1].partition("?")[0].endswith("/run.json")
 
 
 def test_unfinished_uploads_of_a_killed_job_are_aborted(

@@ -1,6 +1,7 @@
 """What the heartbeat of a sorter tells: the last words of its output."""
 
 import logging
+import threading
 import time
 from pathlib import Path
 
@@ -50,3 +51,20 @@ def test_lines_of_libraries_do_not_delay_the_heartbeat(caplog: pytest.LogCapture
             logging.getLogger("py.warnings").warning("the same warning")
             time.sleep(0.05)
     assert [message for message in caplog.messages if message.startswith("sort: running for")]
+
+
+def test_steps_in_two_threads_are_both_named(caplog: pytest.LogCaptureFixture) -> None:
+    """A line of one does not silence the other."""
+    caplog.set_level(logging.INFO)
+
+    def sort() -> None:
+        with Heartbeat("sort", interval_s=0.2):
+            time.sleep(1.0)
+
+    thread = threading.Thread(target=sort)
+    with Heartbeat("analyze", interval_s=0.2):
+        thread.start()
+        thread.join()
+    for name in ("sort", "analyze"):
+        lines = [line for line in caplog.messages if line.startswith(f"{name}: running for")]
+        assert len(lines) >= 3

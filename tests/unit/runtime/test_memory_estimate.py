@@ -9,6 +9,7 @@ from spikeinterface_cloud.runtime.memory_estimate import (
     check_memory,
     extent_of_files,
     extent_of_recording,
+    fits_beside_analysis,
     sorting_bytes,
 )
 
@@ -55,6 +56,22 @@ def test_fewer_workers_are_offered_as_a_remedy() -> None:
 def test_other_sorters_are_estimated_by_the_analysis_only() -> None:
     assert sorting_bytes("spykingcircus2", neuropixels(13)) is None
     assert check_memory(["spykingcircus2"], neuropixels(1), n_workers=1, usable_bytes=8 * GIB) == []
+
+
+@pytest.mark.parametrize(
+    ("sorter", "hours", "gib", "fits"),
+    [
+        ("kilosort4", 0.5, 24, True),
+        ("kilosort4", 0.5, 20, False),  # though each of them fits
+        ("kilosort4", 1.0, 32, False),
+        ("spykingcircus2", 1.0, 16, True),
+        ("spykingcircus2", 1.0, 15, False),  # whose analysis takes more than a half
+    ],
+)
+def test_a_sorter_runs_beside_an_analysis_if_both_fit(
+    sorter: str, hours: float, gib: int, fits: bool
+) -> None:
+    assert fits_beside_analysis(sorter, neuropixels(hours), 4, gib * GIB) == fits
 
 
 def test_file_size_gives_the_hours_of_neuropixels() -> None:
