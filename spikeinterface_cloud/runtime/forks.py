@@ -7,7 +7,7 @@ while it compiles; the end of a pipe stays open until the worker has ended too.
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 #: held by a thread while nothing may be forked; other threads wait with their workers
 _no_forks = threading.RLock()
@@ -40,11 +40,14 @@ def _give_up_own_files() -> None:
     os.close(nothing)
 
 
+def _allow() -> None:
+    with suppress(RuntimeError):  # a signal handler that raised has ended the wait for the lock
+        _no_forks.release()
+
+
 def _in_worker() -> None:
     _give_up_own_files()
-    _no_forks.release()
+    _allow()
 
 
-os.register_at_fork(
-    before=_no_forks.acquire, after_in_parent=_no_forks.release, after_in_child=_in_worker
-)
+os.register_at_fork(before=_no_forks.acquire, after_in_parent=_allow, after_in_child=_in_worker)
