@@ -154,12 +154,13 @@ def test_job_stopped_during_an_upload_publishes_finished_results(
 def test_full_results_disk_ends_with_the_remedy(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
-    """While the second sorter runs: neither its log can be kept, nor the job's, nor `run.json`."""
+    """While the second sorter still runs: neither its log can be kept, nor the job's, nor
+    `run.json`."""
     small = {"RESULTS_FOLDER": str(tmp_path / "trial")}
     if subprocess.run([*SMALL_DISK, "true"], env=os.environ | small).returncode != 0:
         pytest.skip("this machine lets nobody mount a file system in a namespace of its own")
     folder = tmp_path / "job"
-    job_variables = variables(source, moto_s3.url, bucket, "simple,spykingcircus2")
+    job_variables = variables(source, moto_s3.url, bucket, "simple,tridesclous2")
     with start_job(folder, job_variables, launcher=SMALL_DISK) as process:
         log = wait_for_log(process, "publish simple done", timeout_s=PATIENCE_S)
         seen_by_it = Path(f"/proc/{process.pid}/root") / (folder / "results").relative_to("/")
