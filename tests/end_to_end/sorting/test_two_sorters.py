@@ -38,6 +38,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) ->
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
         "SORTERS": f"{FIRST},{SECOND}",
+        "SORTERS_KWARGS": f'{{"{FIRST}": {{"seed": 0}}}}',
     }
 
 
