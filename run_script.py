@@ -36,6 +36,7 @@ from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.archive import archive
 from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
 from spikeinterface_cloud.exports.export import ExportPlan, plan_exports
+from spikeinterface_cloud.exports.sorter_steps import SorterSteps
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
 from spikeinterface_cloud.recording.channel_groups import parts
@@ -77,7 +78,6 @@ from spikeinterface_cloud.session.gather import gather
 from spikeinterface_cloud.session.run_streams import run_streams
 from spikeinterface_cloud.session.streams import find_session
 from spikeinterface_cloud.session.triggers import resolve_triggers, trigger_source
-from spikeinterface_cloud.sorter_steps import SorterSteps
 from spikeinterface_cloud.sorting.ahead import one_ahead
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory

@@ -29,7 +29,6 @@ ROOMS = (
     "sorting",
     "analysis",
     "exports",
-    "sorter_steps",
     "report",
     "session",
     "array_job",

@@ -28,7 +28,7 @@ FIRST, SECOND = "simple", "tridesclous2"
 
 #: files, or the folders that they are in, that hold times and paths
 OF_THE_RUN = {"completed.json", "output.log", "sorter_log.json", "runtime_s"}
-OF_THE_RUN |= {".zattrs", ".zmetadata", "provenance.json", "si_folder.json"}
+OF_THE_RUN |= {".zattrs", ".zmetadata", "provenance.json", "si_folder.json", "recording"}
 
 
 @pytest.fixture(scope="module")
