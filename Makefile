@@ -25,8 +25,8 @@ CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench accuracy image \
-	image-gpu push wheel sbom release-image release-notes clean
+.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench bench-gpu accuracy \
+	image image-gpu push wheel sbom release-image release-notes clean
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -53,8 +53,8 @@ test-e2e: $(VENV)/.test ## run the tests of whole jobs and of the images
 test-laptop: $(LAPTOP)/.laptop ## run the tests of the commands on any PYTHON from 3.11
 	$(LAPTOP)/bin/python -m pytest --numprocesses 2 tests/unit/aws $(LAPTOP_CONFIG)
 
-test-gpu: $(VENV)/.test ## sort with Kilosort4 in the GPU image; needs a CUDA device
-	$(RUN) -m pytest -m gpu
+test-gpu: $(VENV)/.gpu ## check Kilosort4 on a CUDA device, against known units and run_kilosort
+	$(RUN) benchmarks/gpu.py --checks-only
 
 lint: $(VENV)/.test ## run ruff and mypy, check what GitHub reads, and build the documentation
 	$(RUN) -m ruff check .
@@ -94,6 +94,9 @@ bench: $(VENV)/.bench ## measure speed and memory against s5cmd, boto3 and bare 
 accuracy: $(VENV)/.test ## sort simulated recordings with whole jobs and bare sorters; SIZE=small, default or full
 	$(RUN) benchmarks/accuracy.py --size $(SIZE)
 
+bench-gpu: $(VENV)/.gpu ## measure Kilosort4 on a CUDA device, and a whole job of 384 channels, in eight minutes
+	$(RUN) benchmarks/gpu.py
+
 image: ## build the image with the CPU sorters and print its size
 	$(BUILD) --tag $(IMAGE) --file Dockerfile .
 	@$(SIZES) $(IMAGE)
@@ -123,7 +126,7 @@ release-notes: ## write the changelog's section about the version that TAG names
 	$(PYTHON) -m tools.release_notes $(TAG) >dist/release-notes.md
 
 clean: ## remove what the other targets created
-	rm -rf $(VENV) $(VENV)-* demo-results accuracy-results site build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-* demo-results accuracy-results gpu-results site build dist .pytest_cache .mypy_cache .ruff_cache
 
 # always for x86-64, the architecture of AWS's GPU instances. Secrets exist during the build only
 BUILD = DOCKER_BUILDKIT=1 $(DOCKER) build --platform linux/amd64 --build-arg BASE=$(BASE) \
@@ -153,12 +156,17 @@ $(VENV)/.container: requirements.txt requirements/demo.txt requirements/constrai
 	$(VENV)/bin/pip install --quiet -r requirements/demo.txt
 	touch $@
 
+# what the GPU image has
+$(VENV)/.gpu: requirements.txt requirements/gpu.txt requirements/constraints.txt | $(VENV)/bin/python
+	$(VENV)/bin/pip install --quiet -r requirements/gpu.txt
+	touch $@
+
 # --no-compile: Python compiles what is imported, a small part of the packages
 $(VENV)/.test: requirements.txt $(wildcard requirements/*.txt) | $(VENV)/bin/python
 	@command -v wavpack >/dev/null || { echo "the tests compile wavpack-numcodecs; first:" \
 		"apt-get install wavpack libwavpack-dev gcc python3.11-dev" >&2; exit 1; }
 	$(VENV)/bin/pip install --quiet --no-compile -r requirements/test.txt
-	touch $@ $(VENV)/.container $(VENV)/.submit $(VENV)/.docs $(VENV)/.release
+	touch $@ $(VENV)/.container $(VENV)/.gpu $(VENV)/.submit $(VENV)/.docs $(VENV)/.release
 
 $(VENV)/.submit: requirements/submit.txt requirements/constraints.txt | $(VENV)/bin/python
 	$(VENV)/bin/pip install --quiet -r requirements/submit.txt

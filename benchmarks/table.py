@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -36,24 +38,36 @@ class Taken:
 NOTHING = Taken(wall_s=0.0, cpu_s=0.0, peak_memory_mib=0.0)
 
 
-def measure(command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> Taken:
+def measure(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    folder: Path,
+    timeout_s: float | None = None,
+) -> Taken:
     """Run the command in `folder`, with these variables besides our own, and say what it took.
 
-    Raises RuntimeError, with the last lines it wrote, when it fails.
+    Raises RuntimeError, with the last lines it wrote, when it fails, and TimeoutExpired after it
+    was killed because its time was up.
     """
     log_file, taken_file = folder / "output-of-the-command.log", folder / "taken.json"
     with log_file.open("wb") as log:
-        finished = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, __file__, str(taken_file), *map(str, command)],
             env={**os.environ, **environment},
             cwd=folder,
             stdout=log,
             stderr=subprocess.STDOUT,
-            check=False,
+            start_new_session=True,
         )
-    if finished.returncode != 0:
+        try:
+            exit_code = process.wait(timeout_s)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if exit_code != 0:
         lines = log_file.read_text(errors="replace").splitlines()[-20:]
-        raise RuntimeError("\n".join([f"{command!r} ended with {finished.returncode}:", *lines]))
+        raise RuntimeError("\n".join([f"{command!r} ended with {exit_code}:", *lines]))
     return Taken(**json.loads(taken_file.read_text()))
 
 
