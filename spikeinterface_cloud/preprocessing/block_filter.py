@@ -18,8 +18,10 @@ from spikeinterface_cloud.preprocessing.arrays import copy_by_rows
 #: samples; a longer block takes more multiplications, a shorter one more calls
 BLOCK = 32
 
-#: of the states of a filter that is computed in 32 bits
+#: of the states of a filter that is computed in 32 bits, and what a block leaves of a state: errors
+#: would add up in slow filters
 LARGEST_CONDITION = 1e9
+LARGEST_REST = 0.95
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -56,7 +58,7 @@ class BlockFilter:
         exact = _Matrices(
             transition=_transition(sections), steady=sosfilt_zi(sections).reshape(n_states, 1)
         )
-        self._matrices = {np.dtype("float64"): exact}
+        self._matrices: dict[np.dtype[Any], _Matrices] = {np.dtype("float64"): exact}
         conditioned = _well_conditioned(exact)
         if conditioned is not None:
             self._matrices[np.dtype("float32")] = conditioned
@@ -78,15 +80,15 @@ class BlockFilter:
             if there are no more samples than scipy prolongs the traces by
         """
         n_samples, n_edge = len(traces), self.n_edge
-        dtype = np.dtype(dtype) if np.dtype(dtype) in self._matrices else np.dtype("float64")
-        matrices = self._matrices[dtype]
+        precision = np.dtype(dtype) if np.dtype(dtype) in self._matrices else np.dtype("float64")
+        matrices = self._matrices[precision]
         if n_samples <= n_edge:
             raise ValueError(
                 f"the length of the input, {n_samples}, must be greater than the padding, {n_edge}"
             )
         # a block more at each end, as the last block is seldom a whole one
         start, end = BLOCK, BLOCK + n_samples + 2 * n_edge
-        buffer = np.empty((end + BLOCK, traces.shape[1]), dtype)
+        buffer = np.empty((end + BLOCK, traces.shape[1]), precision)
         buffer[:start] = buffer[end:] = 0
         inner = slice(start + n_edge, end - n_edge)
         copy_by_rows(traces, buffer[inner])
@@ -140,7 +142,8 @@ def _well_conditioned(exact: _Matrices) -> _Matrices | None:
     kept = np.r_[:BLOCK, BLOCK + np.flatnonzero(exact.transition[BLOCK:].any(axis=1))]
     transition = exact.transition[np.ix_(kept, kept)]
     _, basis = np.linalg.qr(transition[:BLOCK, BLOCK:])
-    if np.linalg.cond(basis) > LARGEST_CONDITION:
+    rest = np.abs(np.linalg.eigvals(transition[BLOCK:, BLOCK:])).max()
+    if np.linalg.cond(basis) > LARGEST_CONDITION or rest > LARGEST_REST:
         return None
     before, after = np.eye(len(kept)), np.eye(len(kept))
     before[BLOCK:, BLOCK:] = np.linalg.inv(basis)

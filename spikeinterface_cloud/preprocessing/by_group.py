@@ -9,6 +9,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 
 from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.preprocessing.single_pass import in_single_pass
 from spikeinterface_cloud.recording.channel_groups import split_groups
 from spikeinterface_cloud.recording.messages import one_line
 
@@ -37,7 +38,7 @@ def apply_by_group(
             notes.append(f"{split_by} {group} is not sorted: PREPROCESSING removes its channels")
             continue
         try:
-            processed[group] = spre.apply_preprocessing_pipeline(part, own)
+            processed[group] = in_single_pass(spre.apply_preprocessing_pipeline(part, own))
         except Exception as error:  # steps raise anything
             names = " -> ".join(step["name"] for step in steps)
             raise RecordingError(

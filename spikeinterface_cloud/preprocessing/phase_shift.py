@@ -1,6 +1,7 @@
 """Shift channels by fractions of a sample, as SpikeInterface's `phase_shift` does."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +9,10 @@ import scipy.fft
 
 from spikeinterface_cloud.preprocessing.arrays import copy_by_rows
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
+
+#: transformed at once, so that their spectra stay in the cache
+N_CHANNELS = 16
 
 
 def shift_phases(
@@ -18,7 +22,7 @@ def shift_phases(
     margin: int,
     shifts: npt.NDArray[np.float64],
     dtype: type[np.floating] = np.float64,
-) -> npt.NDArray[np.floating]:
+) -> Array:
     """Return the shifted samples of the chunk, of shape (n_samples, channels).
 
     The transforms run along contiguous channels, and all channels of one shift share its factors:
@@ -41,21 +45,24 @@ def shift_phases(
         in which it is computed
     """
     n_all = n_samples + 2 * margin
-    padded = np.zeros((len(shifts), n_all), dtype=dtype)
+    padded: Array = np.zeros((len(shifts), n_all), dtype=dtype)
     start = margin - n_before
     copy_by_rows(traces, padded.T[start : start + len(traces)])
     taper = (1 - np.cos(np.arange(margin) / margin * np.pi)) / 2
     padded[:, :margin] *= taper.astype(dtype)
     padded[:, -margin:] *= taper[::-1].astype(dtype)
-    spectrum = scipy.fft.rfft(padded, axis=1, overwrite_x=True)
-    for channel, shift in enumerate(shifts.tolist()):
-        spectrum[channel] *= _rotation(shift, n_all, spectrum.dtype)
-    shifted = scipy.fft.irfft(spectrum, n=n_all, axis=1, overwrite_x=True)
-    return np.asarray(shifted[:, margin : margin + n_samples].T)
+    for first in range(0, len(shifts), N_CHANNELS):
+        batch = slice(first, first + N_CHANNELS)
+        spectrum = scipy.fft.rfft(padded[batch], axis=1)
+        for row, shift in zip(spectrum, shifts[batch].tolist(), strict=True):
+            row *= _rotation(shift, n_all, spectrum.dtype)
+        padded[batch] = scipy.fft.irfft(spectrum, n=n_all, axis=1, overwrite_x=True)
+    return padded[:, margin : margin + n_samples].T
 
 
 @lru_cache(maxsize=64)
 def _rotation(shift: float, n_samples: int, dtype: np.dtype[np.complexfloating]) -> Array:
     """Return the factors of a transform of `n_samples` real numbers for this shift in samples."""
     frequencies = 2 * np.pi * np.fft.rfftfreq(n_samples)
-    return np.exp(-1j * frequencies * shift).astype(dtype)
+    rotation: Array = np.exp(-1j * frequencies * shift).astype(dtype)
+    return rotation

@@ -29,6 +29,7 @@ from spikeinterface_cloud.preprocessing.bad_channels import (
 from spikeinterface_cloud.preprocessing.binary_cache import write_once
 from spikeinterface_cloud.preprocessing.by_group import apply_by_group
 from spikeinterface_cloud.preprocessing.reference import common_reference, have_one_gain
+from spikeinterface_cloud.preprocessing.single_pass import in_single_pass
 from spikeinterface_cloud.preprocessing.trial_run import check_values
 from spikeinterface_cloud.recording.probe_layout import join_probes
 from spikeinterface_cloud.recording.samples.units import remove_gains
@@ -241,7 +242,7 @@ def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
 
 def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:
     with _applying(steps):
-        return spre.apply_preprocessing_pipeline(recording, list(steps))
+        return in_single_pass(spre.apply_preprocessing_pipeline(recording, list(steps)))
 
 
 @contextmanager

@@ -5,8 +5,9 @@ The samples are those of SpikeInterface's own recordings, which stay the descrip
 int16 and wraps around, it saturates here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,6 +36,9 @@ GROUP_BYTES = 24 * 2**20
 #: with more channels, OpenBLAS would start threads for the products of the filter
 LARGEST_GROUP = 128
 
+#: between the channels of one reading
+MOST_GAPS = 16
+
 
 def in_single_pass(recording: si.BaseRecording) -> si.BaseRecording:
     """Return a recording of the same samples that takes less time, or the recording itself.
@@ -45,7 +49,7 @@ def in_single_pass(recording: si.BaseRecording) -> si.BaseRecording:
     return recording if _plan(recording) is None else SinglePassRecording(recording)
 
 
-class SinglePassRecording(BasePreprocessor):
+class SinglePassRecording(BasePreprocessor):  # type: ignore[misc]
     """The samples of a recording, its last steps taken in one pass.
 
     Parameters
@@ -217,7 +221,7 @@ def _median_reference(segment: Any) -> MedianReference | None:
     return MedianReference(reference=slice(None), groups=groups)
 
 
-class _SinglePassSegment(BasePreprocessorSegment):
+class _SinglePassSegment(BasePreprocessorSegment):  # type: ignore[misc]
     def __init__(
         self, segment: si.BaseRecordingSegment, source: si.BaseRecordingSegment, plan: _Plan
     ) -> None:
@@ -248,18 +252,39 @@ class _SinglePassSegment(BasePreprocessorSegment):
         for stage in reversed(plan.stages):
             low, high = ranges[-1]
             ranges.append((max(0, low - stage.margin), min(length, high + stage.margin)))
-        source = self._source.get_traces(*ranges[-1], _as_slice(plan.channels[wanted]))
+        read, places = _reading(plan.channels[wanted])
+        source = self._source.get_traces(*ranges[-1], read)
         result = np.empty((end - start, len(wanted)), plan.dtype)
         n_group = max(8, min(LARGEST_GROUP, GROUP_BYTES // (8 * len(source) + 1)))
-        for first in range(0, len(wanted), n_group):
-            group = slice(first, first + n_group)
-            traces = source[:, group]
+        for group in _groups(places, n_group):
+            traces = source[:, places[group.start] : places[group.stop - 1] + 1]
             for stage, (low, high), (around, _) in zip(
                 plan.stages, ranges[-2::-1], ranges[:0:-1], strict=True
             ):
                 traces = stage.apply(traces, low - around, high - low, wanted[group])
             copy_by_rows(traces, result[:, group])
         return result
+
+
+def _reading(channels: Channels) -> tuple[Channels | slice, Channels]:
+    """Return what to read for these channels, and their places in what was read.
+
+    All channels between the first and the last are read if few are missing, as choosing some of
+    them takes more time than reading them all.
+    """
+    if len(channels) > 0 and np.count_nonzero(np.diff(channels) != 1) <= MOST_GAPS:
+        first, last = int(channels.min()), int(channels.max())
+        if last - first < 2 * len(channels):
+            return slice(first, last + 1), channels - first
+    return channels, np.arange(len(channels))
+
+
+def _groups(places: Channels, n_most: int) -> Iterator[slice]:
+    """Yield parts of at most `n_most` channels whose places follow one another."""
+    ends = [*(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+    for start, end in pairwise([0, *ends]):
+        for first in range(start, end, n_most):
+            yield slice(first, min(first + n_most, end))
 
 
 def _as_slice(channels: Channels) -> Channels | slice:
