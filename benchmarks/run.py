@@ -15,7 +15,7 @@ import click
 
 FOLDER = Path(__file__).resolve().parent
 
-BENCHMARKS = ("fetch", "zarr_open", "job", "memory", "submit", "analysis")
+BENCHMARKS = ("fetch", "zarr_open", "job", "memory", "submit", "preprocessing", "analysis")
 
 #: enough to see that everything runs, not to believe the figures
 QUICK = {
@@ -24,6 +24,7 @@ QUICK = {
     "job": ["--duration-s", "10", "--channels", "16"],
     "memory": ["--duration-s", "3", "--channels", "16"],
     "submit": [],
+    "preprocessing": ["--duration-s", "5", "--channels", "64"],
     "analysis": ["--duration-s", "30", "--channels", "16", "--units", "5", "--longer", "2"],
 }
 
