@@ -62,7 +62,8 @@ def traces(n_samples: int, dtype: str = "int16", seed: int = 0) -> npt.NDArray[A
     """Noise on a slow wave and an offset, as a Neuropixels probe without a filter has."""
     noise = np.random.default_rng(seed).normal(0.0, 8.0, (n_samples, N_CHANNELS))
     slow = 150.0 * np.sin(2 * np.pi * 3.0 * np.arange(n_samples) / RATE_HZ)
-    return (noise + slow[:, np.newaxis] + 40.0).astype(dtype)
+    samples: npt.NDArray[Any] = (noise + slow[:, np.newaxis] + 40.0).astype(dtype)
+    return samples
 
 
 def recording(*segments: npt.NDArray[Any]) -> si.BaseRecording:
