@@ -23,11 +23,7 @@ from spikeinterface_cloud.recording.formats.saved_folder import refuse_pickles
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, METRICS, RECORDINGS, SORTING
 from spikeinterface_cloud.results.outcomes import GroupRun, SorterRun
 from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
-from spikeinterface_cloud.runtime.host import (
-    SHARED_MEMORY,
-    free_disk_bytes,
-    usable_memory_bytes,
-)
+from spikeinterface_cloud.runtime.host import SHARED_MEMORY, free_disk_bytes
 from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.sorting.cleanup import find_distinct_units
 
@@ -126,21 +122,10 @@ def _compute(
 ) -> tuple[si.BaseSorting, dict[str, int]]:
     """Write the analyzer and its tables; return the curated sorting and the units by label."""
     shutil.rmtree(folders.scratch, ignore_errors=True)
-    # half, as the next sorter may run meanwhile
-    shared_bytes = free_disk_bytes(SHARED_MEMORY) // 2
-    main, sparsity = unit_channels(sorting, recording, split_by, shared_bytes)
-    analyzer = si.create_sorting_analyzer(
-        sorting,
-        recording,
-        format="binary_folder",
-        folder=folders.scratch / "all_units",
-        main_channel_indices=main,
-        sparsity=sparsity,
-        return_in_uV=recording.has_scaleable_traces(),
-    )
+    analyzer = create_analyzer(sorting, recording, folders.scratch / "all_units", split_by)
     compute_templates(analyzer)
     analyzer = _leave_out_redundant(analyzer, folders.scratch / "kept_units")
-    compute_extensions(analyzer, usable_memory_bytes())
+    compute_extensions(analyzer)
     metrics = analyzer.get_extension("quality_metrics").get_data()
     metrics.to_csv(folders.results / METRICS, index_label="unit_id")
     labels = label_units(analyzer, folders.results / LABELS)
@@ -152,6 +137,30 @@ def _compute(
     )
     shutil.rmtree(folders.scratch)
     return curated, labels
+
+
+def create_analyzer(
+    sorting: si.BaseSorting, recording: si.BaseRecording, folder: Path, split_by: str | None
+) -> si.SortingAnalyzer:
+    """Create an analyzer in `folder`, each unit on the channels near its main one.
+
+    Parameters
+    ----------
+    split_by
+        property of units and channels, of which a unit has its own group's channels only
+    """
+    # half, as the next sorter may run meanwhile
+    shared_bytes = free_disk_bytes(SHARED_MEMORY) // 2
+    main, sparsity = unit_channels(sorting, recording, split_by, shared_bytes)
+    return si.create_sorting_analyzer(
+        sorting,
+        recording,
+        format="binary_folder",
+        folder=folder,
+        main_channel_indices=main,
+        sparsity=sparsity,
+        return_in_uV=recording.has_scaleable_traces(),
+    )
 
 
 def _leave_out_redundant(analyzer: si.SortingAnalyzer, folder: Path) -> si.SortingAnalyzer:

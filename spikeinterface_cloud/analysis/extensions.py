@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
-from spikeinterface.postprocessing import ComputeTemplateSimilarity
 from threadpoolctl import threadpool_limits
 
-from spikeinterface_cloud.runtime.logging import format_bytes, part
+from spikeinterface_cloud.analysis.add_extension import add_extension
+from spikeinterface_cloud.analysis.component_metrics import component_metrics
+from spikeinterface_cloud.analysis.noise_levels import compute_noise_levels
+from spikeinterface_cloud.analysis.principal_components import compute_principal_components
+from spikeinterface_cloud.analysis.spike_features import compute_spike_features
+from spikeinterface_cloud.runtime.logging import part
 
 logger = logging.getLogger(__name__)
 
@@ -88,44 +92,59 @@ EXTENSIONS: Extensions = {
     },
 }
 
-#: SpikeInterface holds the components of all units at once, for metrics that need them
-COMPONENTS_PART_OF_MEMORY = 0.25
-
 
 def compute_templates(analyzer: si.SortingAnalyzer) -> None:
     """Sample the waveforms of each unit, and average them."""
     with part("waveforms and templates"):
-        analyzer.compute(dict(TEMPLATES), verbose=False)
+        noise = TEMPLATES["noise_levels"]
+        compute_noise_levels(analyzer, noise["random_slices_kwargs"])
+        others = {name: TEMPLATES[name] for name in TEMPLATES if name != "noise_levels"}
+        analyzer.compute(others, verbose=False)
 
 
-def compute_extensions(analyzer: si.SortingAnalyzer, memory_bytes: int) -> None:
+def compute_extensions(analyzer: si.SortingAnalyzer) -> None:
     """Compute all extensions after the templates.
 
     Metrics that ask for microvolts are left out where the recording has none, and those that ask
-    for principal components where memory is short or no unit has enough spikes for any.
+    for principal components where no unit has enough spikes for any.
     """
     with part("amplitudes and locations of spikes"):
-        analyzer.compute(dict(SPIKES), verbose=False)
+        compute_spike_features(analyzer, SPIKES)
     with part("locations, similarity and correlograms of units"):
         analyzer.compute(dict(UNITS), verbose=False)
         compute_template_similarity(analyzer)
-    names = [*METRICS]
-    if _has_spikes_for_components(analyzer):
-        with part("principal components"):
-            _compute_components(analyzer)
-        if _components_fit(analyzer, memory_bytes):
-            names += COMPONENT_METRICS
+    has_components = _has_spikes_for_components(analyzer)
+    if has_components:
+        with part("principal components"), threadpool_limits(1):  # of small matrices
+            compute_principal_components(analyzer, N_COMPONENTS)
     with part("metrics"):
         if analyzer.return_in_uV:
             analyzer.compute("template_metrics", verbose=False)
         else:
             logger.info("no template metrics: they are defined in microvolts, and there is no gain")
-        analyzer.compute(
-            "quality_metrics",
-            metric_names=names,
-            metric_params=METRIC_PARAMETERS,
-            verbose=False,
-        )
+        _compute_metrics(analyzer, [*METRICS])
+        if has_components:
+            with threadpool_limits(1):
+                _add_component_metrics(analyzer)
+
+
+def _compute_metrics(analyzer: si.SortingAnalyzer, names: list[str]) -> None:
+    """Compute these quality metrics with SpikeInterface."""
+    analyzer.compute(
+        "quality_metrics", metric_names=names, metric_params=METRIC_PARAMETERS, verbose=False
+    )
+
+
+def _add_component_metrics(analyzer: si.SortingAnalyzer) -> None:
+    """Join the metrics of principal components to the quality metrics."""
+    computed = analyzer.get_extension("quality_metrics")
+    table = computed.get_data().join(component_metrics(analyzer))
+    parameters = {
+        "metric_names": [*METRICS, *COMPONENT_METRICS],
+        "metric_params": METRIC_PARAMETERS,
+    }
+    data = {"metrics": table, "runtime_s": computed.data["runtime_s"]}
+    add_extension(analyzer, "quality_metrics", parameters, data)
 
 
 def compute_template_similarity(analyzer: si.SortingAnalyzer) -> None:
@@ -136,12 +155,8 @@ def compute_template_similarity(analyzer: si.SortingAnalyzer) -> None:
     product of matrices gives the same numbers.
     """
     templates = analyzer.get_extension("templates").get_data(operator="average")
-    extension = ComputeTemplateSimilarity(analyzer)
-    extension.set_params(save=False)
-    extension.set_data("similarity", cosine_similarity(templates))
-    extension.run_info["run_completed"] = True
-    extension.save()
-    analyzer.extensions[extension.extension_name] = extension
+    similarity = cosine_similarity(templates)
+    add_extension(analyzer, "template_similarity", {}, {"similarity": similarity})
 
 
 def cosine_similarity(templates: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -158,19 +173,6 @@ def cosine_similarity(templates: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     return np.asarray(flat @ flat.T, dtype="float32")
 
 
-def _compute_components(analyzer: si.SortingAnalyzer) -> None:
-    """Compute the components of the sampled waveforms, without the model that they come from.
-
-    The model would be kept as a pickle, which zarr's codecs refuse to read for safety: with it
-    nobody could open the analyzer.
-    """
-    with threadpool_limits(1):  # so small matrices are slower in threads, much so on a busy machine
-        analyzer.compute(dict(PRINCIPAL_COMPONENTS), verbose=False)
-    extension = analyzer.get_extension("principal_components")
-    for name in [name for name in extension.data if "model" in name]:
-        del extension.data[name]
-
-
 def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
     """Return whether any unit has at least as many waveforms as there are components."""
     n_waveforms = _sampled_spikes(analyzer) * analyzer.sparsity.mask.sum(axis=1)
@@ -178,31 +180,6 @@ def _has_spikes_for_components(analyzer: si.SortingAnalyzer) -> bool:
         return True
     logger.info("no principal components: every unit has too few spikes")
     return False
-
-
-def _components_fit(analyzer: si.SortingAnalyzer, memory_bytes: int) -> bool:
-    """Return whether memory suffices for the metrics of principal components."""
-    needed = _components_bytes(analyzer)
-    if needed <= COMPONENTS_PART_OF_MEMORY * memory_bytes:
-        return True
-    logger.warning(
-        "%s are left out: for %d units they would need %s of the %s of memory",
-        ", ".join(COMPONENT_METRICS),
-        analyzer.get_num_units(),
-        format_bytes(needed),
-        format_bytes(memory_bytes),
-    )
-    return False
-
-
-def _components_bytes(analyzer: si.SortingAnalyzer) -> int:
-    """Return the size of the components of all spikes, and of each unit's neighbors."""
-    n_spikes = _sampled_spikes(analyzer)
-    mask = analyzer.sparsity.mask
-    main_channels = analyzer.get_main_channels(outputs="index", with_dict=False)
-    of_neighbors = mask[:, main_channels] @ n_spikes
-    n_values = n_spikes.sum() * mask.shape[1] + (of_neighbors * mask.sum(axis=1)).sum()
-    return int(n_values) * N_COMPONENTS * np.dtype("float32").itemsize
 
 
 def _sampled_spikes(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:

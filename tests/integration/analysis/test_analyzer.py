@@ -12,12 +12,7 @@ import spikeinterface as si
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze
-from spikeinterface_cloud.analysis.extensions import (
-    COMPONENT_METRICS,
-    EXTENSIONS,
-    compute_extensions,
-    compute_templates,
-)
+from spikeinterface_cloud.analysis.extensions import EXTENSIONS
 from spikeinterface_cloud.analysis.sparsity import main_channels, unit_channels
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
@@ -216,23 +211,6 @@ def test_a_unit_may_be_silent_in_one_of_the_segments(tmp_path: Path) -> None:
     for unit in ("0", "1"):
         assert len(saved.get_unit_spike_train(unit, segment_index=0)) > 0
     assert len(saved.get_unit_spike_train("0", segment_index=1)) == 0
-
-
-def test_metrics_of_components_are_left_out_where_memory_is_short(
-    simulated: tuple[BaseRecording, dict[str, np.ndarray]], caplog: pytest.LogCaptureFixture
-) -> None:
-    recording, trains = simulated
-    sorting = si.NumpySorting.from_unit_dict([trains], recording.sampling_frequency)
-    columns = {}
-    for memory_bytes in (100_000, 32 * 1024**3):
-        analyzer = si.create_sorting_analyzer(sorting, recording, format="memory", sparse=True)
-        compute_templates(analyzer)
-        compute_extensions(analyzer, memory_bytes)
-        columns[memory_bytes] = set(analyzer.get_extension("quality_metrics").get_data().columns)
-        if memory_bytes == 100_000:
-            assert f"{', '.join(COMPONENT_METRICS)} are left out" in caplog.text
-    few, all_of_them = columns.values()
-    assert all_of_them - few == {"isolation_distance", "l_ratio", "d_prime", "silhouette"}
 
 
 def test_a_sorting_that_cannot_be_analyzed_is_kept(
