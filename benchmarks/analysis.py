@@ -1,10 +1,12 @@
-"""Time and peak memory of the analysis, for a recording and one five times as long.
+"""Time and peak memory of the analysis, beside SpikeInterface and for a longer recording.
 
     python benchmarks/analysis.py [--duration-s 60] [--channels 64] [--units 60]
-    python benchmarks/analysis.py --channels 384 --units 400 --duration-s 120
+    python benchmarks/analysis.py --channels 384 --units 400 --longer 1
+    python benchmarks/analysis.py --channels 384 --units 400 --duration-s 120 --alone
 
 The analysis is that of the job, labels and saving included, on the view that the job has of an
-unfiltered recording: each pass filters it again. The sorting is the simulation's own. The figures
+unfiltered recording: each pass filters it again. SpikeInterface does the same steps in
+`bare_analysis.py`, and the results of both are compared in each round. The sorting is the simulation's own. The figures
 are of a process of its own; mapped pages of files count as memory. What is on disk is a piece of
 30 s, however long the recording: it is the same piece again and again, with the same spikes.
 """
@@ -12,6 +14,7 @@ are of a process of its own; mapped pages of files count as memory. What is on d
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,10 +31,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from table import Taken, measure, print_head, print_memory, print_seconds  # noqa: E402
 
+BARE = Path(__file__).with_name("bare_analysis.py")
+
 #: files and folders in the folder in which the analysis works
 RECORDING = "recording"
 SORTING = "sorting"
 RESULTS = "results"
+BARE_RESULTS = "bare-results"
 
 #: length of the piece that a recording is made of
 PIECE_S = 30
@@ -58,30 +64,61 @@ VIEW = [
 @click.option("--duration-s", default=60, help="length of the short recording, 60 by default")
 @click.option("--channels", default=64, show_default=True, help="channels of both recordings")
 @click.option("--units", default=60, show_default=True, help="units of both recordings")
-@click.option("--longer", default=5, show_default=True, help="how much the other one is longer")
-def main(rounds: int, duration_s: int, channels: int, units: int, longer: int) -> None:
+@click.option("--longer", default=5, help="how much longer another one is, 5 times by default")
+@click.option("--alone", is_flag=True, help="do not run SpikeInterface beside it")
+def main(rounds: int, duration_s: int, channels: int, units: int, longer: int, alone: bool) -> None:
     """Print what the analysis takes by recorded minute, and its peak memory."""
-    lengths_s = (duration_s, longer * duration_s)
-    taken: dict[int, list[Taken]] = {length_s: [] for length_s in lengths_s}
+    title = f"{channels} channels, {units} units"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder, channels, units)
-        for length_s in lengths_s:
-            for _ in range(rounds):
-                command = [sys.executable, __file__, "--analyze", str(length_s)]
-                taken[length_s].append(measure(command, {}, folder))
-                shutil.rmtree(folder / RESULTS)
-    print_head(
-        f"analysis, {channels} channels, {units} units", *(f"{length} s" for length in lengths_s)
-    )
+        if not alone:
+            print_head(f"analysis of {duration_s} s, {title}", "ours", "SpikeInterface")
+            print_rows(duration_s, duration_s, *beside_spikeinterface(folder, duration_s, rounds))
+        if longer > 1:
+            long_s = longer * duration_s
+            print_head(f"analysis, {title}", f"{duration_s} s", f"{long_s} s")
+            taken = [
+                [analysis(folder, length_s) for _ in range(rounds)]
+                for length_s in (duration_s, long_s)
+            ]
+            print_rows(duration_s, long_s, *taken)
+
+
+def print_rows(first_s: int, second_s: int, first: list[Taken], second: list[Taken]) -> None:
+    """Print two analyses by recorded minute, of recordings of these lengths."""
     for label, unit in (("a recorded minute", "wall_s"), ("  CPU of it", "cpu_s")):
-        short, long = (
-            [60.0 * getattr(one, unit) / length_s for one in taken[length_s]]
-            for length_s in lengths_s
+        one, other = (
+            [60.0 * getattr(each, unit) / length_s for each in taken]
+            for length_s, taken in ((first_s, first), (second_s, second))
         )
-        print_seconds(label, short, long, "")
-    peaks = [max(one.peak_memory_mib for one in taken[length_s]) for length_s in lengths_s]
+        goal = "<= 0.50" if unit == "cpu_s" and first_s == second_s else ""
+        print_seconds(label, one, other, goal)
+    peaks = [max(each.peak_memory_mib for each in taken) for taken in (first, second)]
     print_memory("peak memory", peaks[0], peaks[1], "")
+
+
+def beside_spikeinterface(
+    folder: Path, length_s: int, rounds: int
+) -> tuple[list[Taken], list[Taken]]:
+    """What ours and SpikeInterface's took in each round; the results have to be the same."""
+    bare = [sys.executable, BARE]
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(analysis(folder, length_s, keep=True))
+        theirs.append(measure([*bare, "--analyze", str(length_s)], {}, folder))
+        subprocess.run([*bare, "--compare"], cwd=folder, check=True)
+        for results in (RESULTS, BARE_RESULTS):
+            shutil.rmtree(folder / results)
+    return ours, theirs
+
+
+def analysis(folder: Path, length_s: int, *, keep: bool = False) -> Taken:
+    """What an analysis in a process of its own takes."""
+    taken = measure([sys.executable, __file__, "--analyze", str(length_s)], {}, folder)
+    if not keep:
+        shutil.rmtree(folder / RESULTS)
+    return taken
 
 
 def write(folder: Path, channels: int, units: int) -> None:
