@@ -6,9 +6,10 @@
 
 The analysis is that of the job, labels and saving included, on the view that the job has of an
 unfiltered recording: each pass filters it again. SpikeInterface does the same steps in
-`bare_analysis.py`, and the results of both are compared in each round. The sorting is the simulation's own. The figures
-are of a process of its own; mapped pages of files count as memory. What is on disk is a piece of
-30 s, however long the recording: it is the same piece again and again, with the same spikes.
+`bare_analysis.py`, and the results of both are compared in each round. The sorting is the
+simulation's own. The figures are of a process of its own; mapped pages of files count as memory.
+What is on disk is a piece of 30 s, however long the recording: it is the same piece again and
+again, with the same spikes.
 """
 
 from __future__ import annotations
