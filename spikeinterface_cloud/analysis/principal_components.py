@@ -87,4 +87,5 @@ def fit(batches: Iterator[Array], n_components: int) -> tuple[Array, Array]:
 def _with_signs(components: Array) -> Array:
     """Return them with the largest value of each positive, as scikit-learn does."""
     largest = np.abs(components).argmax(axis=1)
-    return components * np.sign(components[np.arange(len(components)), largest])[:, np.newaxis]
+    signs = np.sign(components[np.arange(len(components)), largest])
+    return np.asarray(components * signs[:, np.newaxis])

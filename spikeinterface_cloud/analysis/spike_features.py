@@ -84,7 +84,7 @@ class SpikeFeatures(PipelineNode):  # type: ignore[misc]
 
     def get_margin(self) -> int:
         """Return how many samples before and after a chunk are needed."""
-        return max(self.before, self.after, self.center, int(np.abs(self.shifts).max(initial=0)))
+        return int(max(self.before, self.after, self.center, *np.abs(self.shifts)))
 
     def compute(self, traces: Array, spikes: Array) -> tuple[Array, ...]:
         """Return amplitudes, scalings, collisions (none) and locations of the spikes of a chunk."""
@@ -163,7 +163,7 @@ def _snippets(traces: Array, starts: Array, n_samples: int, channels: Array) -> 
     first, last = int(channels[0]), int(channels[-1]) + 1
     window = np.lib.stride_tricks.sliding_window_view(traces[:, first:last], n_samples, axis=0)
     if last - first <= 2 * len(channels):
-        blocks = window.transpose(0, 2, 1)[starts]
+        blocks: Array = window.transpose(0, 2, 1)[starts]
         return blocks if last - first == len(channels) else blocks[:, :, channels - first]
-    chosen = window[starts[:, np.newaxis], channels - first]
+    chosen: Array = window[starts[:, np.newaxis], channels - first]
     return chosen.transpose(0, 2, 1)
