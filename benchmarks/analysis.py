@@ -103,7 +103,7 @@ def beside_spikeinterface(
     folder: Path, length_s: int, rounds: int
 ) -> tuple[list[Taken], list[Taken]]:
     """What ours and SpikeInterface's took in each round; the results have to be the same."""
-    bare = [sys.executable, BARE]
+    bare = [sys.executable, str(BARE)]
     ours, theirs = [], []
     for _ in range(rounds):
         ours.append(analysis(folder, length_s, keep=True))
@@ -195,6 +195,7 @@ def analyze(length_s: int) -> None:
 
     from spikeinterface_cloud.analysis.analyzer import AnalysisFolders
     from spikeinterface_cloud.analysis.analyzer import analyze as analyze_sorting
+    from spikeinterface_cloud.preprocessing.single_pass import in_single_pass
     from spikeinterface_cloud.results.outcomes import SorterRun
     from spikeinterface_cloud.runtime.host import workers
     from spikeinterface_cloud.runtime.logging import configure_logging
@@ -209,7 +210,7 @@ def analyze(length_s: int) -> None:
     run, _ = analyze_sorting(
         run,
         sorting,
-        apply_preprocessing_pipeline(recording, VIEW),
+        in_single_pass(apply_preprocessing_pipeline(recording, VIEW)),
         AnalysisFolders(scratch=Path("scratch"), results=Path(RESULTS)),
     )
     assert run.outcome == "sorted", run.reason
