@@ -20,12 +20,14 @@ VARIANT ?= latest
 BASE ?= debian:bookworm-slim
 # index that the GPU image takes torch from; PyPI if empty
 TORCH_INDEX ?=
+# which part of the zoo, of how many
+PART ?= 1/4
 # CA certificates of a proxy that intercepts TLS
 CA ?= $(PIP_CERT)
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' spikeinterface_cloud/__init__.py)
 COMMIT := $(shell git describe --always --abbrev=40 --exclude='*' --dirty=-modified 2>/dev/null || echo unknown)
 
-.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench bench-gpu accuracy \
+.PHONY: help demo test test-unit test-integration test-e2e test-laptop test-gpu lint docs reference audit constraints bench bench-gpu accuracy zoo \
 	image image-gpu push wheel sbom release-image release-notes clean
 
 help: ## list these targets
@@ -96,6 +98,10 @@ accuracy: $(VENV)/.test ## sort simulated recordings with whole jobs and bare so
 
 bench-gpu: $(VENV)/.gpu ## measure Kilosort4 on a CUDA device, and a whole job of 384 channels, in eight minutes
 	$(RUN) benchmarks/gpu.py
+
+# PART: 1/1 is all of it, which takes two cores hours
+zoo: $(VENV)/.test ## sort whole and broken recordings of every layout, and write a page about how the jobs ended
+	$(RUN) -m tools.zoo --part $(PART) --page docs/reference/broken-inputs.md
 
 image: ## build the image with the CPU sorters and print its size
 	$(BUILD) --tag $(IMAGE) --file Dockerfile .

@@ -33,6 +33,8 @@ from spikeinterface_cloud.recording.samples.chunks import (
 )
 from spikeinterface_cloud.recording.samples.earlier_processing import check_earlier_processing
 from spikeinterface_cloud.recording.samples.integers import as_signed, note_saturation
+from spikeinterface_cloud.recording.samples.number_type import check_number_type
+from spikeinterface_cloud.recording.samples.odd_places import note_odd_places
 from spikeinterface_cloud.recording.samples.units import (
     check_gains,
     in_sortable_unit,
@@ -73,6 +75,8 @@ def check_samples(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     chunks = [chunk.traces for chunk in sampled]
     _check_finite(recording)
     _check_values(recording, chunks, notes)
+    check_number_type(recording, chunks)
+    note_odd_places(recording, sampled, notes)
     note_saturation(recording, sampled, notes)
     check_gains(recording, chunks, notes)
     recording = with_positive_gains(recording, notes)

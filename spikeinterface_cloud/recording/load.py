@@ -16,11 +16,18 @@ import h5py
 import numpy as np
 import requests
 from spikeinterface.core import BaseRecording
+from spikeinterface.core.binaryrecordingextractor import BinaryRecordingExtractor
 from spikeinterface.extractors import read_nwb_recording
+from spikeinterface.extractors.whitematterrecordingextractor import WhiteMatterRecordingExtractor
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
 from spikeinterface_cloud.recording.access import forbidden, permission_error
-from spikeinterface_cloud.recording.formats.hdf5 import check_codecs, install_maxwell_plugin
+from spikeinterface_cloud.recording.formats.hdf5 import (
+    check_all_written,
+    check_codecs,
+    install_maxwell_plugin,
+    largest_dataset,
+)
 from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_links
 from spikeinterface_cloud.recording.formats.header_checks import check_headers
 from spikeinterface_cloud.recording.formats.ibl import read_ibl
@@ -114,6 +121,8 @@ def _read(
         recording = open_saved_folder(location)
     elif reader.name == "cbin_ibl":
         recording = read_ibl(location, kwargs)
+    elif reader.name == "whitematter":
+        recording = _read_whitematter(location, kwargs)
     elif reader.name == "nwb":
         electrode_ids = check_series(location, kwargs["electrical_series_path"])
         recording = reader.function(file_path=location, **_without_time_vector(kwargs))
@@ -131,6 +140,22 @@ def _read(
     if stream is not None:
         recording.annotate(stream_name=str(stream))
     return recording
+
+
+def _read_whitematter(location: Path, kwargs: Mapping[str, Any]) -> BaseRecording:
+    """Open a file of White Matter as the binary file it is.
+
+    SpikeInterface's own class cannot be described as one, which sorters and exports ask for.
+    """
+    layout = WhiteMatterRecordingExtractor
+    return BinaryRecordingExtractor(
+        **{"gain_to_uV": layout.HEADSTAGE_GAIN_TO_UV, **kwargs},
+        file_paths=[location],
+        dtype=layout.DTYPE,
+        file_offset=layout.FILE_OFFSET,
+        time_axis=layout.TIME_AXIS,
+        offset_to_uV=layout.OFFSET_TO_UV,
+    )
 
 
 def _finish_zarr(recording: Any, n_frames: int | None) -> None:
@@ -156,6 +181,8 @@ def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> dict[
                 install_maxwell_plugin()
             kwargs = {**kwargs, "install_maxwell_plugin": False}
         check_codecs(file, location.name, kwargs.get("timeseries_path"))
+        if (samples := largest_dataset(file)) is not None:
+            check_all_written(samples, location.name)
     return kwargs
 
 

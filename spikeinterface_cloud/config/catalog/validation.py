@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from spikeinterface_cloud.config.artifact_triggers import (
     STEP,
@@ -69,6 +69,10 @@ class StepNames:
     passes_on: bool
 
 
+#: more than any probe or array has; readers make room for each of them before they look at a file
+MOST_CHANNELS = 100_000
+
+
 def resolve_data_type(data_type: str, known: Collection[str]) -> str:
     """Return the reader that `data_type` names; SettingsError with the nearest if there is none."""
     wanted = data_type.strip().lower().removeprefix("read_").replace("-", "_")
@@ -107,6 +111,35 @@ def check_reader_parameters(reader: ReaderNames, kwargs: Mapping[str, object]) -
             f"READ_RECORDING_KWARGS lacks {', '.join(missing)}, which DATA_TYPE={reader.name} "
             f"needs; accepted: {accepted}"
         )
+    check_numbers(kwargs)
+
+
+def check_numbers(kwargs: Mapping[str, object]) -> None:
+    """Refuse values that describe no samples: readers fail on them late, or run out of memory."""
+    rate, n_channels = kwargs.get("sampling_frequency"), kwargs.get("num_channels")
+    if rate is not None and not (_is_number(rate) and rate > 0):
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS: sampling_frequency is {rate!r}; give a number of Hz above 0"
+        )
+    if n_channels is not None and not (
+        _is_number(n_channels) and n_channels in range(1, MOST_CHANNELS + 1)
+    ):
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS: num_channels is {n_channels!r}; give a whole number from 1 to "
+            f"{MOST_CHANNELS}"
+        )
+    for name in ("gain_to_uV", "offset_to_uV"):
+        value = kwargs.get(name)
+        values = value if isinstance(value, list) else [value]
+        if value is not None and not all(map(_is_number, values)):
+            raise SettingsError(
+                f"READ_RECORDING_KWARGS: {name} is {value!r}; give a number, or a list with a "
+                "number for each channel"
+            )
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _why_not(reader: ReaderNames, name: str) -> str:

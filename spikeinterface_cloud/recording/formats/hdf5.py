@@ -1,5 +1,6 @@
 """The compression filters of HDF5 that this image reads."""
 
+import math
 import os
 from typing import Any
 
@@ -7,7 +8,7 @@ import h5py
 import hdf5plugin
 from neo.rawio.maxwellrawio import auto_install_maxwell_hdf5_compression_plugin
 
-from spikeinterface_cloud.errors import UnavailableError
+from spikeinterface_cloud.errors import RecordingError, UnavailableError
 
 #: importing hdf5plugin adds these filters to HDF5
 CODECS = tuple(sorted(hdf5plugin.FILTERS))
@@ -65,6 +66,39 @@ def check_codecs(file: h5py.File, name: str, group: str | None = None) -> None:
             f"{name}: {missing[0]}, which this image cannot read (it reads gzip, szip, lzf, "
             f"{', '.join(CODECS)}); write the file again with one of these, or {_remedy(file)}"
         )
+
+
+def check_all_written(dataset: h5py.Dataset, name: str) -> None:
+    """Raise `RecordingError` if pieces of a dataset were never written: HDF5 reads them as zeros.
+
+    Parameters
+    ----------
+    name
+        of the file, for the message
+    """
+    if dataset.chunks is None or not dataset.size:
+        return
+    sizes = zip(dataset.shape, dataset.chunks, strict=True)
+    n_expected = math.prod(-(-length // chunk) for length, chunk in sizes)
+    n_written = dataset.id.get_num_chunks()
+    if n_written < n_expected:
+        raise RecordingError(
+            f"{name}: {n_expected - n_written} of the {n_expected} chunks of "
+            f"{dataset.name.lstrip('/')} were never written, and would be read as zeros; copy the "
+            "file again, or export the recording again"
+        )
+
+
+def largest_dataset(file: h5py.File) -> h5py.Dataset | None:
+    """Return the dataset with the most numbers, which are the samples of a recording."""
+    found: list[h5py.Dataset] = []
+
+    def note_datasets(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            found.append(item)
+
+    file.visititems(note_datasets)
+    return max(found, key=lambda dataset: dataset.size, default=None)
 
 
 def _missing_filter(dataset: h5py.Dataset) -> str | None:

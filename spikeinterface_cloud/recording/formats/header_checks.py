@@ -71,7 +71,7 @@ def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -
         case "neuralynx":
             folder = Path(recording._kwargs["folder_path"])
             _check_neuralynx_rate(folder, float(recording.sampling_frequency))
-        case "binary":
+        case "binary" | "whitematter":
             described = recording.get_binary_description()
             dtype, n_channels = np.dtype(described["dtype"]), described["num_channels"]
             layout = f"{n_channels} channels of {dtype}"

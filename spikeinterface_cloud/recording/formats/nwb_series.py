@@ -12,7 +12,7 @@ from spikeinterface.core.channelslice import ChannelSliceRecordingSegment
 from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.formats.hdf5 import check_codecs
+from spikeinterface_cloud.recording.formats.hdf5 import check_all_written, check_codecs
 from spikeinterface_cloud.recording.formats.header_checks import rates_differ
 from spikeinterface_cloud.recording.formats.nwb_items import referenced
 from spikeinterface_cloud.recording.messages import add_note
@@ -54,7 +54,10 @@ def check_series(
     try:
         series = file[series_path]
         if isinstance(file, h5py.File):
-            check_codecs(file, str(path).partition("?")[0].rpartition("/")[2], series_path)
+            name = str(path).partition("?")[0].rpartition("/")[2]
+            check_codecs(file, name, series_path)
+            if stream_mode is None and isinstance(series["data"], h5py.Dataset):
+                check_all_written(series["data"], name)
         rows = series["electrodes"][:] if "electrodes" in series else None
         if rows is not None:
             _check_shape(series_path, tuple(series["data"].shape), len(rows))

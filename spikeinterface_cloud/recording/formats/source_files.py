@@ -24,6 +24,9 @@ P = TypeVar("P", bound=PurePath)
 #: Blackrock keeps each sampling rate in a file of its own, whose number is its stream
 BLACKROCK = re.compile(r".+\.ns(?P<stream>\d)", re.IGNORECASE)
 
+#: of a PROBE_FILE in the source, which is no recording
+PROBE_ENDING = ".json"
+
 #: IBL's compression of SpikeGLX keeps each band in files of its own
 IBL_BAND = re.compile(r".+\.(?P<stream>ap|lf|nidq)\.(?:[\w-]+\.)?(?:cbin|ch|meta)")
 
@@ -89,7 +92,12 @@ def pick_file(reader: Reader, names: Sequence[PurePosixPath]) -> PurePosixPath:
             f"DATA_TYPE={reader.name} reads none of the {len(names)} files; it reads "
             f"{', '.join(reader.extensions[:4])}; check DATA_TYPE and the source"
         )
-    return _only(list(names), reader)
+    others = [name for name in names if name.suffix.lower() != PROBE_ENDING]
+    if not others:
+        raise RecordingError(
+            f"there is no file of samples beside {', '.join(map(str, names[:3]))}; check the source"
+        )
+    return _only(others, reader)
 
 
 def _find_path(reader: Reader, path: Path) -> Path:

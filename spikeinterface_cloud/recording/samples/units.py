@@ -28,8 +28,8 @@ SMALLEST_RANGE_UV = 2.0
 #: noise of floating-point samples without gains that every sorter can work with
 SORTABLE_NOISE = (0.1, 1.0e4)
 
-#: noise outside this range is no voltage in any unit
-POSSIBLE_NOISE = (1.0e-12, 1.0e12)
+#: noise outside this range is no voltage in any unit: nanovolts are 1000 times microvolts
+POSSIBLE_NOISE = (1.0e-12, 1.0e9)
 
 #: typical noise in these units
 LIKELY_NOISE = {

@@ -1,0 +1,98 @@
+"""Refuse integers that are read as another type, or in another byte order, than they were written.
+
+Any bytes are integers of any type, so no reader complains, and a sorter sorts noise.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.samples.chunks import Traces
+from spikeinterface_cloud.recording.samples.units import noise_levels
+
+#: how much less noise there is in the right byte order
+LESS_NOISE = 16
+
+#: standard deviation of numbers that fill all 16 bits evenly
+EVEN_SPREAD = 2**16 / 12**0.5
+
+#: largest noise, as a part of the range of the type: numbers that fill it evenly have 0.29
+LARGEST_PART = 0.2
+
+#: fraction of the samples that small numbers, in 32 bits, are at least
+FEW_SMALL = 0.5
+
+#: fraction of the samples of a channel, or of the channels, that shows a wrong type
+MOST = 0.9
+MANY_CHANNELS = 0.25
+
+REMEDY = (
+    "correct dtype in READ_RECORDING_KWARGS, or export the recording again where the file says it"
+)
+
+
+def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> None:
+    """Raise `RecordingError` if integer samples are of another type than the recording says.
+
+    Parameters
+    ----------
+    chunks
+        excerpts as stored, each of shape (frames, channels)
+    """
+    if recording.dtype.kind == "f":
+        return
+    problem = (
+        _is_swapped(chunks) or _is_of_pairs(chunks) or _is_of_halves(chunks) or _is_full(chunks)
+    )
+    if problem:
+        raise RecordingError(f"the samples are read as {recording.dtype}, but {problem}; {REMEDY}")
+
+
+def _is_swapped(chunks: Sequence[Traces]) -> str | None:
+    if chunks[0].dtype.itemsize == 1:
+        return None
+    lowest_bytes = np.concatenate([(chunk & 0xFF).ravel() for chunk in chunks])
+    if np.ptp(lowest_bytes) == 0:  # multiples of 256
+        return None
+    noise = np.median(noise_levels(chunks))
+    swapped = np.median(noise_levels([chunk.byteswap() for chunk in chunks]))
+    if swapped * LESS_NOISE < noise:
+        return "their noise is far smaller in the other byte order"
+    return None
+
+
+def _is_of_pairs(chunks: Sequence[Traces]) -> str | None:
+    """Return whether 32-bit integers are two integers of 16 bits each."""
+    if chunks[0].dtype.itemsize != 4:
+        return None
+    numbers = np.concatenate([chunk.ravel() for chunk in chunks]).astype("<i4", copy=False)
+    lower, upper = numbers.view("<i2").reshape(-1, 2).T
+    is_small = (upper == lower >> 15) | (upper == 0)
+    spread = float(lower.std())
+    if is_small.mean() < FEW_SMALL and 0 < spread < EVEN_SPREAD / LESS_NOISE:
+        return "each looks like two samples of 16 bits"
+    return None
+
+
+def _is_of_halves(chunks: Sequence[Traces]) -> str | None:
+    """Return whether bytes are halves of wider integers: every other one is then 0 or -1."""
+    if chunks[0].dtype.itemsize != 1:
+        return None
+    samples = np.concatenate(chunks).view("u1")
+    at_ends = ((samples == 0) | (samples == 0xFF)).mean(axis=0) > MOST
+    changing = np.ptp(samples, axis=0) > 0
+    if (at_ends & changing).mean() >= MANY_CHANNELS:
+        return "they look like halves of samples of 16 bits"
+    return None
+
+
+def _is_full(chunks: Sequence[Traces]) -> str | None:
+    info = np.iinfo(chunks[0].dtype)
+    noise: npt.NDArray[np.float64] = noise_levels(chunks)
+    parts = noise / (float(info.max) - float(info.min))
+    if (parts > LARGEST_PART).mean() >= MANY_CHANNELS:
+        return "the noise of many channels fills its whole range, as no amplifier's does"
+    return None

@@ -1,0 +1,80 @@
+"""Integers of another type or byte order, and places without a signal."""
+
+import numpy as np
+import pytest
+from spikeinterface.core import NumpyRecording
+
+from spikeinterface_cloud.errors import RecordingError
+from spikeinterface_cloud.recording.samples.chunks import sample_chunks
+from spikeinterface_cloud.recording.samples.number_type import check_number_type
+from spikeinterface_cloud.recording.samples.odd_places import note_odd_places
+
+RATE_HZ = 30_000.0
+
+
+def noise(scale: float, n_channels: int = 8) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.normal(0, scale, (60_000, n_channels)).round().astype("int16")
+
+
+def check(samples: np.ndarray) -> None:
+    recording = NumpyRecording([samples], RATE_HZ)
+    check_number_type(recording, [chunk.traces for chunk in sample_chunks(recording)])
+
+
+@pytest.mark.parametrize("scale", [2.0, 30.0, 1000.0])
+def test_samples_of_another_type_are_refused(scale: float) -> None:
+    samples = noise(scale)
+    floats = (samples * 0.195).astype("float32")
+    for read in (
+        samples.byteswap(),
+        samples.view("int32"),
+        floats.view("int16"),
+        floats.view("uint8"),
+        floats.byteswap().view(">i2"),
+    ):
+        with pytest.raises(RecordingError, match="correct dtype in READ_RECORDING_KWARGS"):
+            check(read)
+
+
+def test_bytes_of_wider_samples_are_refused() -> None:
+    with pytest.raises(RecordingError, match="halves of samples of 16 bits"):
+        check(noise(20.0).view("uint8"))
+
+
+@pytest.mark.parametrize("scale", [0.3, 2.0, 30.0, 1000.0, 5000.0])
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda samples: samples,
+        lambda samples: samples.astype("int32"),
+        lambda samples: samples.astype("int32") * 256,  # 24 bits, left-aligned
+        lambda samples: samples.astype("int32") * 65536,
+        lambda samples: (samples // 16) * 16,  # 12 bits, left-aligned
+        lambda samples: np.clip(samples // 500, -127, 127) * 256,  # 8 bits, left-aligned
+        lambda samples: (samples.astype("int32") + 32768).astype("uint16"),
+        lambda samples: (np.clip(samples, -2048, 2047) + 2048).astype("uint16"),
+        lambda samples: (samples // 256 + 128).astype("uint8"),
+    ],
+)
+def test_samples_of_any_right_type_are_taken(scale: float, written: object) -> None:
+    check(written(noise(scale)))  # type: ignore[operator]
+
+
+def test_places_without_a_signal_and_with_much_noise_are_noted() -> None:
+    samples = noise(20.0)
+    samples[10_000:25_000] = 0
+    samples[42_000:56_000] = noise(2000.0)[:14_000]
+    recording = NumpyRecording([samples], RATE_HZ)
+    notes: list[str] = []
+    note_odd_places(recording, sample_chunks(recording), notes)
+    assert len(notes) == 2
+    assert "all channels are constant in 2 of the 10 places" in notes[0]
+    assert "more than 10 times their usual noise in 2 of the 10 places" in notes[1]
+
+
+def test_an_even_recording_has_no_notes() -> None:
+    recording = NumpyRecording([noise(20.0)], RATE_HZ)
+    notes: list[str] = []
+    note_odd_places(recording, sample_chunks(recording), notes)
+    assert notes == []
