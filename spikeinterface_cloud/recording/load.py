@@ -34,6 +34,7 @@ from spikeinterface_cloud.recording.formats.ibl import read_ibl
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
 from spikeinterface_cloud.recording.formats.nwb_series import check_series, with_unique_ids
 from spikeinterface_cloud.recording.formats.nwb_zarr import find_store
+from spikeinterface_cloud.recording.formats.plexon import with_microvolts
 from spikeinterface_cloud.recording.formats.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.formats.saved_folder import open_saved_folder, refuse_pickles
 from spikeinterface_cloud.recording.formats.source_files import (
@@ -47,6 +48,7 @@ from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.reader_errors import CHECK_THE_FILE, is_damage, remedy
+from spikeinterface_cloud.recording.samples.units import remove_gains
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +134,10 @@ def _read(
     else:
         passed = _without_time_vector(kwargs)
         recording = reader.function(**{reader.path_parameter: location}, **passed)
+    if reader.name == "plexon":
+        recording = with_microvolts(recording)
+    elif reader.name == "spikegadgets" and not recording.neo_reader.is_scaleable:
+        remove_gains(recording)  # of which older headers say nothing, and neo takes 1
     if not isinstance(recording, BaseRecording):
         raise RecordingError(
             f"{location.name} holds a {type(recording).__name__}, not a recording; check DATA_TYPE"

@@ -244,7 +244,7 @@ def _companion_breakages() -> Iterator[Breakage]:
             yield Breakage(name=name, change=_companion(number, change))
 
 
-COUNTER: frozenset[Fact] = frozenset({"counter", "digest", "structure"})
+COUNTER: frozenset[Fact] = frozenset({"counter", "digest"})
 
 BROKEN_FILES = (
     Breakage(name="whole", harmless=True),
@@ -275,10 +275,20 @@ BROKEN_FILES = (
         noticed_by=COUNTER,
         said=r"times their usual noise",
     ),
-    Breakage(name="a fifth there twice", change=_repeated, noticed_by=COUNTER),
+    Breakage(
+        name="a fifth there twice",
+        change=_repeated,
+        noticed_by=COUNTER,
+        said=r"runs backwards",
+    ),
     Breakage(name="a chunk never written", change=_chunk_never_written),
     Breakage(name="999 bytes appended", change=_longer(999), noticed_by=NOTICED_SHORT),
-    Breakage(name="samples appended", change=_longer(None), noticed_by=NOTICED_SHORT),
+    Breakage(
+        name="samples appended",
+        change=_longer(None),
+        noticed_by=NOTICED_SHORT,
+        said=r"timestamps end",
+    ),
     Breakage(name="an error page in its place", change=_replaced_by(ERROR_PAGE)),
     Breakage(name="a pointer of git-lfs in its place", change=_replaced_by(POINTER)),
     Breakage(name="a folder in its place", change=_folder_in_its_place),

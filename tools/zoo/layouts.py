@@ -30,6 +30,9 @@ SOURCE = "source"
 #: of White Matter, by its reader
 WHITEMATTER_GAIN_UV = 0.190734863
 
+#: 6553.5 uV over the steps of 16 bits, one of which EDF's reader adds
+EDF_GAIN_UV = 0.1
+
 #: whose headers hold whole microvolts of 1000 steps
 BLACKROCK_GAIN_UV = round(1000 * AP_GAIN_UV) / 1000
 
@@ -105,7 +108,7 @@ def _nwb(
 def _nwb_volts(folder: Path, truth: Truth) -> Written:
     volts = truth.samples.astype("float32") * np.float32(AP_GAIN_UV * 1e-6)
     in_volts = si.NumpyRecording([volts], truth.rate_hz)
-    in_volts.set_probe(truth.probe, in_place=True)
+    in_volts.set_probe(truth.probe)
     layout = NwbLayout(conversion=1.0, dtype="float32", compression=None)
     write_nwb(folder / SOURCE / "recording.nwb", in_volts, layout)
     return Written(source=SOURCE, truth=truth)
@@ -218,7 +221,8 @@ def _edf(folder: Path, truth: Truth) -> Written:
     (folder / SOURCE).mkdir(parents=True)
     seconds = truth.first(int(truth.duration_s) * int(RATE_HZ))
     acquisition.write_edf(folder / SOURCE / "a.edf", seconds.recording)
-    return Written(source=SOURCE, truth=seconds, needs_probe=True)
+    found = replace(seconds, file_gain_uv=EDF_GAIN_UV)
+    return Written(source=SOURCE, truth=found, needs_probe=True)
 
 
 def _maxwell(folder: Path, truth: Truth) -> Written:
@@ -256,7 +260,7 @@ def _plexon(folder: Path, truth: Truth) -> Written:
     length = 512
     fragments = [(first, length) for first in range(0, truth.n_frames, length)]
     timed_files.write_plexon(folder / SOURCE / "a.plx", fragments, truth.samples)
-    found = replace(truth, gain_uv=5000 / (32768 * 1000) * 1000)
+    found = replace(truth, gain_uv=5000 / (32768 * 1000) * 1000, n_unread=1)
     return Written(source=SOURCE, truth=found, needs_probe=True)
 
 
@@ -264,7 +268,7 @@ def _spikegadgets(folder: Path, truth: Truth) -> Written:
     (folder / SOURCE).mkdir(parents=True)
     numbers = np.arange(truth.n_frames)
     timed_files.write_spikegadgets(folder / SOURCE / "a.rec", numbers, truth.samples)
-    return Written(source=SOURCE, truth=replace(truth, gain_uv=0.195), needs_probe=True)
+    return Written(source=SOURCE, truth=replace(truth, gain_uv=None), needs_probe=True)
 
 
 def _neuronexus(folder: Path, truth: Truth) -> Written:
@@ -320,7 +324,7 @@ LAYOUTS = (
         data_type="openephys",
         write=_open_ephys,
         data="Acquisition_Board*/continuous.dat",
-        holds=_facts("length", "counter", "rate"),
+        holds=_facts("length", "rate"),
         piece_bytes=2 * (N_CHANNELS + 2),
     ),
     Layout(
@@ -328,7 +332,7 @@ LAYOUTS = (
         data_type="openephys",
         write=_open_ephys_recordings,
         data="Acquisition_Board*/continuous.dat",
-        holds=_facts("length", "counter", "rate"),
+        holds=_facts("length", "rate"),
         piece_bytes=2 * (N_CHANNELS + 2),
     ),
     Layout(
@@ -539,7 +543,7 @@ LAYOUTS = (
         data_type="neuronexus",
         write=_neuronexus,
         data="*_data.xdat",
-        holds=_facts("length", "counter"),
+        holds=_facts("length"),
         piece_bytes=4 * N_CHANNELS,
     ),
     Layout(
@@ -547,7 +551,7 @@ LAYOUTS = (
         data_type="tdt",
         write=_tdt,
         data="*.tev",
-        holds=_facts("length", "counter"),
+        holds=_facts("length"),
         piece_bytes=512,
     ),
 )

@@ -66,7 +66,9 @@ def classify(
     errors = ERROR.findall(log)
     if ended.exit_code is None:
         return Outcome.TIMEOUT, (log.splitlines() or [""])[-1]
-    if "Traceback (most recent call last)" in log or ended.exit_code in (1, 2):
+    # readers whose destructor fails print a traceback, which ends no job
+    tracebacks = log.count("Traceback (most recent call last)") - log.count("Exception ignored in")
+    if tracebacks > 0 or ended.exit_code in (1, 2):
         return Outcome.TRACEBACK, (log.strip().splitlines() or [""])[-1]
     if ended.exit_code != 0:
         if ended.exit_code not in REFUSALS or not errors:

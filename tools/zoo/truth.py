@@ -31,6 +31,10 @@ class Truth:
     gain_uv: float | None = AP_GAIN_UV
     #: planted spikes, in frames of all segments together; `amplitude_uv` at `AP_GAIN_UV`
     neurons: tuple[Neuron, ...]
+    #: of a step in the file, if that is another
+    file_gain_uv: float | None = None
+    #: samples at the end that the reader cannot read, and the job leaves out
+    n_unread: int = 0
     #: of the channels, of shape (channels, 2); None: those of `probe`
     places_um: np.ndarray | None = None
 
@@ -65,7 +69,7 @@ class Truth:
         recording = NumpyRecording(list(self.segments), self.rate_hz)
         recording.set_channel_gains(AP_GAIN_UV if self.gain_uv is None else self.gain_uv)
         recording.set_channel_offsets(0.0)
-        recording.set_probe(self.probe, in_place=True)
+        recording.set_probe(self.probe)
         return recording
 
     def amplitude_uv(self, neuron: Neuron) -> float:

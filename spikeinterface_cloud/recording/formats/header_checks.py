@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from neo.rawio import NeuralynxRawIO, OpenEphysBinaryRawIO
+from neo.rawio import OpenEphysBinaryRawIO
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD, neo_buffer
 from spikeinterface_cloud.recording.formats.intan_session import check_session
 from spikeinterface_cloud.recording.formats.open_ephys_names import USE_ZARR
 from spikeinterface_cloud.recording.formats.readers import Reader
+from spikeinterface_cloud.recording.formats.record_checks import (
+    NCS_HEADER_BYTES,
+    NCS_RECORD,
+    check_neuralynx_records,
+    check_tdt_files,
+)
 from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.runtime.logging import format_bytes
 
@@ -29,9 +35,7 @@ SPIKEGLX_RATES = ("imSampRate", "niSampRate", "obSampRate")
 #: durations are written with few digits
 ROUNDING_S = 0.05
 
-#: Neuralynx's records, and how many of a file are compared
-NCS_HEADER_BYTES = 16384
-NCS_RECORD = np.dtype(NeuralynxRawIO._ncs_dtype)
+#: records of a Neuralynx file that are compared
 N_RECORDS = 10_000
 
 #: places at which timestamps of Open Ephys are compared, and the samples between two of them
@@ -71,6 +75,9 @@ def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -
         case "neuralynx":
             folder = Path(recording._kwargs["folder_path"])
             _check_neuralynx_rate(folder, float(recording.sampling_frequency))
+            check_neuralynx_records(folder, recording._kwargs.get("exclude_filename"))
+        case "tdt":
+            check_tdt_files(Path(recording._kwargs["folder_path"]))
         case "binary" | "whitematter":
             described = recording.get_binary_description()
             dtype, n_channels = np.dtype(described["dtype"]), described["num_channels"]

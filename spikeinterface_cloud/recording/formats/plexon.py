@@ -13,6 +13,16 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.format_timestamps import plexon_fragments
 from spikeinterface_cloud.recording.clock.segment_times import source_segment
 
+#: what neo takes millivolts for
+MICROVOLTS_PER_MILLIVOLT = 1000.0
+
+
+def with_microvolts(recording: BaseRecording) -> BaseRecording:
+    """Return a recording with gains to microvolts: neo gives those to millivolts, as of no unit."""
+    if np.all(recording.neo_reader.header["signal_channels"]["units"] == ""):
+        recording.set_channel_gains(recording.get_channel_gains() * MICROVOLTS_PER_MILLIVOLT)
+    return recording
+
 
 def readable_part(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     """Cut off the end that neo misreads, and return a note of it.

@@ -290,6 +290,22 @@ def test_a_partial_neuralynx_record_within_a_segment_is_refused(tmp_path: Path) 
         notes_of(open_recording(folder, "neuralynx", {}))
 
 
+@pytest.mark.filterwarnings("ignore:.*`(strict_gap_mode|exclude_filename)`")
+@pytest.mark.parametrize("damage", [bytes(3 * 1044), None])
+def test_one_damaged_neuralynx_file_is_refused(tmp_path: Path, damage: bytes | None) -> None:
+    """Neo looks at the records of one file: here it has zeros, or records that are there twice."""
+    folder = write_neuralynx(tmp_path / "a", timed_files.noise(120 * 512))
+    file = folder / "CSC3.ncs"
+    content = bytearray(file.read_bytes())
+    first, length = 16384 + 60 * 1044, 3 * 1044
+    content[first : first + length] = damage or content[first - length : first]
+    file.write_bytes(content)
+    with pytest.raises(RecordingError, match=r"CSC3\.ncs is damaged: .* go back at record 60"):
+        open_recording(folder, "neuralynx", {})
+    opened = open_recording(folder, "neuralynx", {"exclude_filename": "CSC3.ncs"})
+    assert opened.get_num_channels() == 3
+
+
 def test_blackrock_ptp_times_are_followed(tmp_path: Path) -> None:
     """A gap that `gap_tolerance_ms` allows is in the times."""
     truth = 1.7e9 + np.arange(N_FRAMES) / RATE_HZ
@@ -320,6 +336,22 @@ def test_times_of_multi_channel_systems_pieces_are_followed(tmp_path: Path) -> N
     np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 1), (1.5, 2.5)])
 
 
+def test_spikegadgets_without_a_scale_has_no_gain(tmp_path: Path) -> None:
+    file = timed_files.write_spikegadgets(tmp_path / "a.rec", np.arange(40_000))
+    assert not open_recording(file, "spikegadgets", {}).has_scaleable_traces()
+
+
+def test_a_truncated_tdt_file_is_refused(tmp_path: Path) -> None:
+    """Neo reads zeros in place of what it lacks."""
+    times_s = 1000 + np.arange(200) * 256 / RATE_HZ
+    folder = timed_files.write_tdt(tmp_path / "tank", times_s, RATE_HZ, 1000.0)
+    open_recording(folder, "tdt", {})
+    (file,) = folder.rglob("*.tev")
+    file.write_bytes(file.read_bytes()[: -512 * 50])
+    with pytest.raises(RecordingError, match=r"Block-1\.tev is truncated"):
+        open_recording(folder, "tdt", {})
+
+
 def test_times_of_tdt_blocks_are_followed(tmp_path: Path) -> None:
     """Their times are seconds since 1970, and count from the start of the recording."""
     rate_hz, begin_s = 24414.0625, 1.7e9
@@ -337,6 +369,8 @@ def test_times_of_plexon_fragments_are_followed(tmp_path: Path) -> None:
     recording = open_recording(
         timed_files.write_plexon(tmp_path / "a.plx", fragments), "plexon", {}
     )
+    # 5,000 mV over half of 16 bits, amplified 1,000 times
+    np.testing.assert_allclose(recording.get_channel_gains(), 5e6 / 2**15 / 1000)
     frames = np.arange(60_000)
     assert_follows(recording, (3000 + frames + 7000 * (frames >= 40_000)) / RATE_HZ)
     (gap,) = clock_of(recording).segments[0].gaps

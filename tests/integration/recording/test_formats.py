@@ -330,8 +330,35 @@ def test_a_raw_binary_file_opens(tmp_path: Path, simulated: BaseRecording) -> No
         "offset_to_uV": 0.0,
     }
     probe_file = write_probe(tmp_path / "probe.json", simulated)
-    recording = open_recording(tmp_path / "raw.dat", "binary", kwargs, probe_file)
-    assert_same(recording, simulated)
+    for source in (tmp_path / "raw.dat", tmp_path):  # the probe beside it is no recording
+        assert_same(open_recording(source, "binary", kwargs, probe_file), simulated)
+    (tmp_path / "raw.dat").unlink()
+    message = refusal(
+        RecordingError, lambda: open_recording(tmp_path, "binary", kwargs, probe_file)
+    )
+    assert "no file of samples beside probe.json" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sampling_frequency", 0),
+        ("sampling_frequency", "fast"),
+        ("num_channels", 0),
+        ("num_channels", 8.5),
+        ("num_channels", True),
+        ("num_channels", 10**9),
+        ("gain_to_uV", "high"),
+        ("offset_to_uV", [0.0, None]),
+    ],
+)
+def test_numbers_that_describe_no_samples_are_refused(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    """Before a reader takes memory for a billion channels."""
+    kwargs = {"sampling_frequency": 30000.0, "dtype": "int16", "num_channels": 16, name: value}
+    message = refusal(SettingsError, lambda: open_recording(tmp_path, "binary", kwargs))
+    assert f"READ_RECORDING_KWARGS: {name} is" in message
 
 
 def test_pickled_properties_are_not_loaded(tmp_path: Path, simulated: BaseRecording) -> None:

@@ -69,6 +69,20 @@ def test_nwb_of_any_common_codec_is_read(
     np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
 
 
+@pytest.mark.parametrize("data_type", ["nwb", "nwb_timeseries"])
+def test_chunks_that_were_never_written_are_refused(
+    tmp_path: Path, simulated: BaseRecording, data_type: str
+) -> None:
+    """HDF5 would read them as zeros."""
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    replace_data(file, simulated.get_traces()[:1000], chunks=(1000, N_CHANNELS), maxshape=(None, 8))
+    with h5py.File(file, "r+") as opened:
+        opened[f"{SERIES}/data"].resize(3000, axis=0)
+    kwargs = {} if data_type == "nwb" else {"timeseries_path": SERIES}
+    message = refusal(RecordingError, lambda: open_recording(file, data_type, kwargs))
+    assert f"2 of the 3 chunks of {SERIES}/data were never written" in message
+
+
 #: the number of zstd's filter in HDF5's registry
 ZSTD = 32015
 

@@ -18,6 +18,7 @@ from spikeinterface_cloud.errors import (
     SettingsError,
     UnavailableError,
 )
+from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.formats.readers import check_reader
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.load import open_recording
@@ -36,6 +37,7 @@ from tests.support.nwb_files import write_nwb
 from tests.support.recordings import (
     AP_GAIN_UV,
     SpikeGlxRun,
+    neuropixels_probe,
     simulate,
     write_binary_folder,
     write_open_ephys,
@@ -341,8 +343,21 @@ def test_whitematter_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
     file.write_bytes(bytes(8) + simulated.get_traces().tobytes())
     kwargs = {"sampling_frequency": 30000.0, "num_channels": 8}
     recording = open_recording(file, "whitematter", kwargs)
+    recording.set_probe(neuropixels_probe(8))
+    check_recording(recording)
+    assert recording.get_binary_description()["file_offset"] == 8  # which phy is given
     np.testing.assert_array_equal(recording.get_traces(), simulated.get_traces())
     np.testing.assert_allclose(recording.get_channel_gains(), 0.190734863)
+
+
+def test_whitematter_that_ends_within_a_sample_is_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    file = tmp_path / "HSamp.bin"
+    file.write_bytes(bytes(8) + simulated.get_traces().tobytes()[:-6])
+    kwargs = {"sampling_frequency": 30000.0, "num_channels": 8}
+    message = refusal(RecordingError, lambda: open_recording(file, "whitematter", kwargs))
+    assert "not a multiple of the 16 bytes" in message
 
 
 def test_a_zarr_array_is_read(tmp_path: Path, simulated: BaseRecording) -> None:
