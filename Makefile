@@ -99,7 +99,7 @@ accuracy: $(VENV)/.test ## sort simulated recordings with whole jobs and bare so
 bench-gpu: $(VENV)/.gpu ## measure Kilosort4 on a CUDA device, and a whole job of 384 channels, in eight minutes
 	$(RUN) benchmarks/gpu.py
 
-# PART: 1/1 is all of it, which takes two cores hours
+# PART: 1/1 is all of it, which takes two cores an hour
 zoo: $(VENV)/.test ## sort whole and broken recordings of every layout, and write a page about how the jobs ended
 	$(RUN) -m tools.zoo --part $(PART) --page docs/reference/broken-inputs.md
 

@@ -16,6 +16,7 @@ from spikeinterface_cloud.recording.checks import (
     check_samples,
     prepare_segments,
 )
+from spikeinterface_cloud.recording.formats.plexon import readable_part
 from spikeinterface_cloud.recording.joined_headers import about_recording
 from spikeinterface_cloud.recording.joined_recordings import (
     JoinedPart,
@@ -81,7 +82,7 @@ def open_source(
     else:
         recording, ground_truth = _open(source, data_type, kwargs, n_frames)
         recording = check_header(recording)
-        as_read = _copy(recording) if keep_as_read else None
+        as_read = _copy(readable_part(recording)[0]) if keep_as_read else None
         recording, notes = check_recording(recording)
     if split_by is not None:
         notes += group_by(recording, split_by)

@@ -35,14 +35,12 @@ import scipy.signal  # noqa: F401
 import spikeinterface.sortingcomponents.peak_detection
 import spikeinterface.sortingcomponents.peak_localization  # noqa: F401
 
-import run_script  # noqa: F401
 from tools.zoo.broken_files import BROKEN_FILES
 from tools.zoo.broken_samples import BROKEN_SAMPLES
 from tools.zoo.broken_variables import BROKEN_VARIABLES
 from tools.zoo.layouts import LAYOUTS
 from tools.zoo.outcomes import FAULTS, Verdict
 from tools.zoo.page import Run, with_tables
-from tools.zoo.processes import PROGRAM
 from tools.zoo.run import Case, run_all
 from tools.zoo.truth import simulate_truth
 
@@ -63,11 +61,15 @@ BREAKAGES = (*BROKEN_FILES, *BROKEN_SAMPLES, *BROKEN_VARIABLES)
 @click.option(
     "--program",
     type=click.Path(path_type=Path),
-    default=PROGRAM,
     help="another program than run_script.py",
 )
 def main(
-    only: str, part: str, workers: int, page: Path | None, verdicts: Path | None, program: Path
+    only: str,
+    part: str,
+    workers: int,
+    page: Path | None,
+    verdicts: Path | None,
+    program: Path | None,
 ) -> None:
     """Run the zoo."""
     number, _, n_parts = part.partition("/")

@@ -6,7 +6,6 @@ else of its own: environment, working folder, output, memory.
 
 import os
 import resource
-import runpy
 import signal
 import sys
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-PROGRAM = Path(__file__).parents[2] / "run_script.py"
+import run_script
 
 #: address space of a process: a job that asks for more ends itself, and not its neighbors
 MEMORY_BYTES = 8 * 1024**3
@@ -93,10 +92,15 @@ def _redirect(number: int, path: Path, flags: int = os.O_WRONLY | os.O_CREAT | o
     os.close(opened)
 
 
-def run_program(program: Path, folder: Path, variables: Mapping[str, str]) -> None:
-    """Become `program`, as the container runs it: `__main__`, in its folder, with its variables."""
+def run_program(program: Path | None, folder: Path, variables: Mapping[str, str]) -> None:
+    """Run the job as the container does: `main` in its own folder, with its own variables.
+
+    Another `program` than run_script.py takes the place of this process.
+    """
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)
-    sys.argv = [str(program)]
-    runpy.run_path(str(program), run_name="__main__")
+    if program is not None:
+        os.execv(sys.executable, [sys.executable, str(program)])  # noqa: S606
+    sys.argv = ["run_script.py"]
+    raise SystemExit(run_script.main())

@@ -14,7 +14,7 @@ from typing import Any
 
 from tools.zoo.layout import Layout
 from tools.zoo.outcomes import Outcome, Verdict, classify
-from tools.zoo.processes import PROGRAM, Ended, run_forked, run_program
+from tools.zoo.processes import Ended, run_forked, run_program
 from tools.zoo.specimen import Breakage, NotApplicable, Specimen, write_specimen
 from tools.zoo.truth import Truth
 
@@ -43,7 +43,7 @@ class Case:
 
 
 def run_all(
-    cases: Sequence[Case], truth: Truth, folder: Path, n_workers: int, program: Path = PROGRAM
+    cases: Sequence[Case], truth: Truth, folder: Path, n_workers: int, program: Path | None = None
 ) -> Iterator[Verdict]:
     """Run the cases, one a worker at a time; yield the verdicts as they come."""
     forking = multiprocessing.get_context("fork")
@@ -82,7 +82,7 @@ def run_case(
     folder: Path,
     case: Case,
     truth: Truth,
-    program: Path = PROGRAM,
+    program: Path | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Verdict | None:
     """Write a specimen, run its job, and judge it, each in a fork; None: it does not apply."""

@@ -33,8 +33,6 @@ class Truth:
     neurons: tuple[Neuron, ...]
     #: of a step in the file, if that is another
     file_gain_uv: float | None = None
-    #: samples at the end that the reader cannot read, and the job leaves out
-    n_unread: int = 0
     #: of the channels, of shape (channels, 2); None: those of `probe`
     places_um: np.ndarray | None = None
 
