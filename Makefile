@@ -11,6 +11,8 @@ LAPTOP := $(VENV)-laptop-$(notdir $(PYTHON))
 DOCKER ?= $(firstword $(foreach client,docker /usr/bin/docker,\
 	$(shell DOCKER_BUILDKIT=1 $(client) build --help >/dev/null 2>&1 && echo $(client))) docker)
 export DOCKER
+# else every process that the tests start compiles what it imports, eight seconds of a job
+unexport PYTHONDONTWRITEBYTECODE
 IMAGE ?= spikeinterface-cloud
 # how much `make accuracy` sorts
 SIZE ?= default

@@ -9,11 +9,14 @@ import os
 import signal
 
 if __name__ == "__main__":
-    # the imports take seconds; a job that is stopped meanwhile ends with 75, and Batch retries it
+    # before the imports, which take seconds: a job that is stopped meanwhile ends with 75, so that
+    # Batch retries it, and one with wrong settings ends at once
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(os.EX_TEMPFAIL))
+    from spikeinterface_cloud.start import start
 
-import argparse
+    STARTED = start(description=(__doc__ or "").partition("\n")[0])
+
 import gc
 import logging
 import shutil
@@ -27,9 +30,8 @@ import spikeinterface as si
 
 from spikeinterface_cloud import preflight
 from spikeinterface_cloud.analysis.comparison import compare, compare_with_truth
-from spikeinterface_cloud.array_job import manifest_entry, read_settings
+from spikeinterface_cloud.array_job import manifest_entry
 from spikeinterface_cloud.checks import open_results, print_checks
-from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.event_lines import thresholds
 from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
@@ -82,6 +84,7 @@ from spikeinterface_cloud.sorting.ahead import one_ahead
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
 from spikeinterface_cloud.sorting.task import SortingTask, sorting_tasks
+from spikeinterface_cloud.start import Start, log_error
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 
@@ -120,37 +123,18 @@ class Job:
         return self.results.record
 
 
-def main() -> int:
+def main(started: Start) -> int:
     """Run the job, or only its checks, and give the exit code of the contract."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    modes = parser.add_mutually_exclusive_group()
-    modes.add_argument("--check", action="store_true", help="run only the checks")
-    modes.add_argument(
-        "--gather",
-        action="store_true",
-        help="gather the results of the streams of a session (STREAMS)",
-    )
-    modes.add_argument(
-        "--part-of-session",
-        action="store_true",
-        help="sort one stream of a session in AWS Batch: exit with 0 even if it failed for good, "
-        "once run.json is at the target, so that Batch starts the gathering job, which reports it",
-    )
-    options = parser.parse_args()
-    configure_logging()
+    settings = started.settings
     try:
         with interruptible():
-            load_env_file(Path(".env"))
-            if options.check:
+            if settings is None:
                 return print_checks(os.environ)
-            settings = read_settings(os.environ)
-            if options.gather or settings.streams is not None:
-                return run_session(settings, os.environ, only_gather=options.gather)
-            return run_job(settings, os.environ, part_of_session=options.part_of_session)
+            if started.only_gather or settings.streams is not None:
+                return run_session(settings, os.environ, only_gather=started.only_gather)
+            return run_job(settings, os.environ, part_of_session=started.part_of_session)
     except (CloudJobError, Interrupted) as error:
-        for line in str(error).splitlines():
-            logger.error("%s", line)
-        return error.exit_code
+        return log_error(error)
 
 
 def run_session(settings: JobSettings, environ: Mapping[str, str], *, only_gather: bool) -> int:
@@ -390,4 +374,4 @@ def compare_all(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(STARTED))

@@ -10,7 +10,6 @@ from spikeinterface_cloud.config.manifest import MANIFEST_URL, line_index, selec
 from spikeinterface_cloud.config.quoting import find_text_problems
 from spikeinterface_cloud.config.settings import AwsSettings, JobSettings
 from spikeinterface_cloud.errors import SettingsError
-from spikeinterface_cloud.storage.session import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +38,8 @@ def resolve_environment(environ: Mapping[str, str]) -> Mapping[str, str]:
     url = _url(environ)
     if url is None:
         return environ
+    from spikeinterface_cloud.storage.session import Storage  # boto3: half a second
+
     data = Storage(AwsSettings.from_env(environ)).read_object(_location(url))
     line = select_line(data, environ)
     if line.get(TRUSTED, "") not in ("", environ.get(TRUSTED, "")):

@@ -32,6 +32,7 @@ ROOMS = (
     "report",
     "session",
     "array_job",
+    "start",
     "fingerprint",
     "preflight",
     "checks",
@@ -61,6 +62,7 @@ LIGHT = (
     "recording.formats.session_streams",
     "recording.formats.uncompressed",
     "dandi.zarr_reader",
+    "start",
     "results.run_schema",
     "aws.estimate.table",
 )

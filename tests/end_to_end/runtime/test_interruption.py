@@ -223,19 +223,3 @@ def test_job_that_is_stopped_while_it_writes_the_archive_leaves_none_of_it(tmp_p
         "run.log",
     ]
     assert interrupted.job.record["archive"] is None
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("library", ["numpy", "scipy"])
-def test_job_that_is_stopped_while_it_imports_ends_with_75(
-    tmp_path: Path, library: str, number: signal.Signals
-) -> None:
-    with start_job(tmp_path, {}) as process:
-        maps = Path(f"/proc/{process.pid}/maps")
-        deadline = time.monotonic() + 60
-        while f"/{library}/" not in maps.read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        process.send_signal(number)
-        _, log = process.communicate(timeout=60)
-    assert (process.returncode, log) == (75, "")
