@@ -15,7 +15,16 @@ import click
 
 FOLDER = Path(__file__).resolve().parent
 
-BENCHMARKS = ("fetch", "zarr_open", "job", "memory", "submit", "preprocessing", "analysis")
+BENCHMARKS = (
+    "fetch",
+    "zarr_open",
+    "job",
+    "memory",
+    "submit",
+    "preprocessing",
+    "analysis",
+    "fixed_costs",
+)
 
 #: enough to see that everything runs, not to believe the figures
 QUICK = {
@@ -26,6 +35,7 @@ QUICK = {
     "submit": [],
     "preprocessing": ["--duration-s", "5", "--channels", "64"],
     "analysis": ["--duration-s", "30", "--channels", "16", "--units", "5", "--longer", "2"],
+    "fixed_costs": [],
 }
 
 

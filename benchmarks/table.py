@@ -25,8 +25,6 @@ class Taken:
     cpu_s: float
     #: of its largest process
     peak_memory_mib: float
-    #: bytes that were to reach a disk
-    written_mib: float = 0.0
 
     def __add__(self, other: Taken) -> Taken:
         """The two, one after the other."""
@@ -34,7 +32,6 @@ class Taken:
             wall_s=self.wall_s + other.wall_s,
             cpu_s=self.cpu_s + other.cpu_s,
             peak_memory_mib=max(self.peak_memory_mib, other.peak_memory_mib),
-            written_mib=self.written_mib + other.written_mib,
         )
 
 
@@ -88,16 +85,9 @@ def launch(taken_file: Path, command: Sequence[str]) -> int:
         wall_s=time.monotonic() - started,
         cpu_s=usage.ru_utime + usage.ru_stime,
         peak_memory_mib=usage.ru_maxrss / 1024,
-        written_mib=written_bytes() / 1024**2,
     )
     taken_file.write_text(json.dumps(asdict(taken)))
     return process.returncode
-
-
-def written_bytes() -> int:
-    """Bytes that this process, and its children that have ended, wrote to disks."""
-    lines = Path("/proc/self/io").read_text().splitlines()
-    return int(dict(line.split(": ") for line in lines)["write_bytes"])
 
 
 def print_head(title: str, ours: str, other: str) -> None:
