@@ -13,7 +13,7 @@ if __name__ == "__main__":
     # Batch retries it, and one with wrong settings ends at once
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(os.EX_TEMPFAIL))
-    from spikeinterface_cloud.start import start
+    from spikeinterface_cloud.start.program import start
 
     STARTED = start(description=(__doc__ or "").partition("\n")[0])
 
@@ -84,7 +84,7 @@ from spikeinterface_cloud.sorting.ahead import one_ahead
 from spikeinterface_cloud.sorting.derived_parameters import check_rate
 from spikeinterface_cloud.sorting.shared_memory import check_shared_memory
 from spikeinterface_cloud.sorting.task import SortingTask, sorting_tasks
-from spikeinterface_cloud.start import Start, log_error
+from spikeinterface_cloud.start.program import Start, log_error
 
 logger = logging.getLogger("spikeinterface_cloud.run_script")
 

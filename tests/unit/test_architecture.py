@@ -62,7 +62,7 @@ LIGHT = (
     "recording.formats.session_streams",
     "recording.formats.uncompressed",
     "dandi.zarr_reader",
-    "start",
+    "start.program",
     "results.run_schema",
     "aws.estimate.table",
 )
