@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import run_script
+from spikeinterface_cloud.start.program import start
 
 #: address space of a process: a job that asks for more ends itself, and not its neighbors
 MEMORY_BYTES = 8 * 1024**3
@@ -103,4 +104,4 @@ def run_program(program: Path | None, folder: Path, variables: Mapping[str, str]
     if program is not None:
         os.execv(sys.executable, [sys.executable, str(program)])  # noqa: S606
     sys.argv = ["run_script.py"]
-    raise SystemExit(run_script.main())
+    raise SystemExit(run_script.main(start(description="")))
