@@ -24,7 +24,7 @@ from tests.support.sorted_results import n_true_units_found
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 
-FIRST, SECOND = "simple", "tridesclous2"
+FIRST, SECOND = "simple", "spykingcircus2"
 
 #: files, or the folders that they are in, that hold times and paths
 OF_THE_RUN = {"completed.json", "output.log", "sorter_log.json", "runtime_s"}
@@ -108,7 +108,7 @@ def test_job_stopped_while_both_run_ends_both(stopped: tuple[Job, list[int]]) ->
 def test_results_are_the_same_one_after_the_other(
     overlapped: Job, resumed: Job, simulated: Simulated
 ) -> None:
-    """Those of the first sorter bit by bit; the second one has no two runs alike."""
+    """Those of the first sorter, which leaves nothing to chance, bit by bit."""
     assert_succeeded(resumed)
     assert resumed.outcomes() == {FIRST: "resumed", SECOND: "sorted"}
     log = resumed.log
