@@ -22,7 +22,7 @@ EVEN_SPREAD = 2**16 / 12**0.5
 #: largest noise, as a part of the range of the type: numbers that fill it evenly have 0.29
 LARGEST_PART = 0.2
 
-#: fraction of the samples that small numbers, in 32 bits, are at least
+#: fraction of small numbers, in 32 bits, whose upper half is one of two values, at least
 FEW_SMALL = 0.5
 
 #: fraction of the samples of a channel, or of the channels, that shows a wrong type
@@ -70,9 +70,11 @@ def _is_of_pairs(chunks: Sequence[Traces]) -> str | None:
         return None
     numbers = np.concatenate([chunk.ravel() for chunk in chunks]).astype("<i4", copy=False)
     lower, upper = numbers.view("<i2").reshape(-1, 2).T
-    is_small = (upper == lower >> 15) | (upper == 0)
+    # around any zero level, small numbers have one or two values there
+    _, counts = np.unique(upper, return_counts=True)
+    small = np.sort(counts)[-2:].sum() / len(upper)
     spread = float(lower.std())
-    if is_small.mean() < FEW_SMALL and 0 < spread < EVEN_SPREAD / LESS_NOISE:
+    if small < FEW_SMALL and 0 < spread < EVEN_SPREAD / LESS_NOISE:
         return "each looks like two samples of 16 bits"
     return None
 

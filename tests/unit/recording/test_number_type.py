@@ -50,6 +50,8 @@ def test_bytes_of_wider_samples_are_refused() -> None:
         lambda samples: samples.astype("int32"),
         lambda samples: samples.astype("int32") * 256,  # 24 bits, left-aligned
         lambda samples: samples.astype("int32") * 65536,
+        lambda samples: samples.astype("int32") + 2**30,
+        lambda samples: (samples.astype("int64") + 2**31).astype("uint32"),
         lambda samples: (samples // 16) * 16,  # 12 bits, left-aligned
         lambda samples: np.clip(samples // 500, -127, 127) * 256,  # 8 bits, left-aligned
         lambda samples: (samples.astype("int32") + 32768).astype("uint16"),
