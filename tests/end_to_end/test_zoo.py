@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 
 #: sorts a wrong recording without a word, or fails as no job may
 FAULTY_PROGRAM = f"""
-import json, os, runpy
+import json, os, runpy, sys
+
+sys.path.insert(0, {str(ROOT)!r})
 
 if os.environ["DATA_TYPE"] == "mda":
     raise ValueError("a bug")
