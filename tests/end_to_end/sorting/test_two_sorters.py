@@ -112,6 +112,8 @@ def test_job_stopped_while_both_run_ends_both(stopped: tuple[Job, list[int]]) ->
 
 @pytest.mark.filterwarnings("ignore::UserWarning:spikeinterface.core.analyzer_extension_core")
 @pytest.mark.filterwarnings("ignore::UserWarning:spikeinterface.metrics")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:The inplace keyword:DeprecationWarning")
 def test_analysis_beside_a_sorter_gives_the_numbers_of_one_alone(
     overlapped: Job, variables: dict[str, str], tmp_path: Path
 ) -> None:
