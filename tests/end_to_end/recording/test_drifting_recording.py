@@ -23,8 +23,8 @@ SORTERS = ("spykingcircus2", "tridesclous2", "simple")
 N_TRUE_UNITS = 20
 
 #: true units that each sorter finds with an accuracy of 0.8 or more, and its mean accuracy over all
-#: (tridesclous2 draws the noise of a step without a seed: the bare sorter finds 14 to 16 of the same
-#: samples with the same seed, jobs 12 to 15)
+#: (tridesclous2 draws the noise of a step without a seed: of the same samples with the same seed
+#: the bare sorter finds 14 to 16, jobs 12 to 15)
 FEWEST_FOUND = {"spykingcircus2": 18, "tridesclous2": 11, "simple": 5}
 LOWEST_ACCURACY = {"spykingcircus2": 0.95, "tridesclous2": 0.8, "simple": 0.35}
 
