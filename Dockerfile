@@ -48,6 +48,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     # compile now, because the job's user cannot write here
     && python3.11 -m compileall -q -j 0 /opt/venv
 
+# ----- what Numba compiles: every job would compile it for itself -----------------------------------
+FROM packages AS compiled
+
+WORKDIR /opt/spikeinterface-cloud
+COPY spikeinterface_cloud spikeinterface_cloud
+COPY run_script.py container/compile_functions.py ./
+RUN /opt/venv/bin/python compile_functions.py /opt/compiled-functions
+
 # ----- the image -----------------------------------------------------------------------------------
 FROM ${BASE}
 
@@ -79,6 +87,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     TORCH_HOME=/home/spikeinterface/.cache/torch
 
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=compiled /opt/compiled-functions /opt/compiled-functions
 COPY container/entrypoint /usr/local/bin/as-owner-of-results
 WORKDIR /opt/spikeinterface-cloud
 COPY spikeinterface_cloud spikeinterface_cloud

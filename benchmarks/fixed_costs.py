@@ -1,6 +1,9 @@
-"""How soon a job writes the first line of its log, beside the imports that follow it.
+"""What a job costs however short its recording: its start, and what it compiles.
 
 python benchmarks/fixed_costs.py [--rounds 5]
+
+The jobs sort ten simulated seconds of 16 channels, as the one does that fills the image with
+compiled functions (`container/compile_functions.py`).
 """
 
 from __future__ import annotations
@@ -15,20 +18,23 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "container")]
 
-from table import measure, print_head, print_milliseconds  # noqa: E402
+from compile_functions import write_recording  # noqa: E402
+from table import Taken, measure, print_head, print_milliseconds, print_seconds  # noqa: E402
 
 PROGRAM = ROOT / "run_script.py"
 
 #: a job that would run; nothing of it happens before the first line
 SETTINGS = {"TEST_WITH_TOY_RECORDING": "yes", "SORTERS": "simple"}
 
+SORTERS = ("simple", "spykingcircus2", "tridesclous2", "lupin")
+
 
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="rounds, of which medians are taken")
 def main(rounds: int) -> None:
-    """Print the row of the first line."""
+    """Print the rows of the first line and of the compiled functions."""
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         imports(work)  # compiles Python's modules, which an image brings compiled
@@ -36,6 +42,18 @@ def main(rounds: int) -> None:
     print_head("start of a job", "first line", "imports")
     ours, other = ([pair[side] for pair in lines] for side in (0, 1))
     print_milliseconds("by the clock", ours, other, "< 1.5 s")
+    print_head("a job of 10 s of 16 channels", "kept", "compiled")
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        write_recording(work / "recording")
+        for sorter in SORTERS:
+            job(work, sorter, work / "kept")  # compiles what the others find
+            kept, compiled = [], []
+            for number in range(rounds):
+                kept.append(job(work, sorter, work / "kept"))
+                compiled.append(job(work, sorter, work / f"new-{sorter}-{number}"))
+            print_seconds(sorter, *([one.wall_s for one in side] for side in (kept, compiled)), "")
+            print_seconds("  CPU", *([one.cpu_s for one in side] for side in (kept, compiled)), "")
 
 
 def until_first_line(work: Path) -> float:
@@ -59,6 +77,20 @@ def imports(work: Path) -> float:
     """Seconds of a process that imports what a job imports."""
     command = [sys.executable, "-c", f"import sys; sys.path[0] = {str(ROOT)!r}; import run_script"]
     return measure(command, {}, work).wall_s
+
+
+def job(work: Path, sorter: str, cache: Path) -> Taken:
+    """What a whole job takes that keeps what Numba compiles in `cache`."""
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        settings = {
+            "SOURCE_FOLDER": str(work / "recording"),
+            "DATA_TYPE": "binary",
+            "SORTERS": sorter,
+            "RESULTS_FOLDER": f"{folder}/results",
+            "SCRATCH_FOLDER": f"{folder}/scratch",
+            "NUMBA_CACHE_DIR": str(cache),
+        }
+        return measure([sys.executable, PROGRAM], settings, work)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from spikeinterface_cloud.runtime.compiled_functions import keep_compiled_functions
 from tests.support.fault_proxy import FaultProxy
 from tests.support.servers import (
     S3Server,
@@ -15,6 +16,8 @@ from tests.support.servers import (
     rgw_stand_in,
     seaweedfs_server,
 )
+
+keep_compiled_functions()  # as a job does; else every worker of the tests compiles its own
 
 #: programs that write an input of a test
 collect_ignore_glob = ["cases/*.py"]

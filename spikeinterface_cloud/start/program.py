@@ -12,6 +12,10 @@ from spikeinterface_cloud.array_job import read_settings
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
+from spikeinterface_cloud.runtime.compiled_functions import (
+    keep_compiled_functions,
+    use_functions_of_image,
+)
 from spikeinterface_cloud.runtime.logging import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -28,7 +32,10 @@ class Start:
 
 
 def start(description: str) -> Start:
-    """Read the options and the settings; wrong settings end the program, with their exit code."""
+    """Read the options and the settings, and prepare Numba.
+
+    Wrong settings end the program, with their exit code.
+    """
     options = _options(description)
     configure_logging()
     try:
@@ -38,6 +45,8 @@ def start(description: str) -> Start:
         settings = None if options.check else read_settings(os.environ)
     except CloudJobError as error:
         sys.exit(log_error(error))
+    use_functions_of_image()
+    keep_compiled_functions()
     return Start(
         settings=settings,
         only_gather=options.gather,

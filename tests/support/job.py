@@ -21,14 +21,11 @@ PROGRAM = Path(__file__).parents[2] / "run_script.py"
 #: a job that takes longer is considered to hang
 TIMEOUT_S = 400
 
-#: More tests than cores run at once, so that a job has one thread for its linear algebra. Most of
-#: what a job of seconds does is compiling, which takes a fifth less without optimisation.
-FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1", "NUMBA_OPT": "0"}
+#: More tests than cores run at once, so that a job has one thread for its linear algebra.
+FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1"}
 
-#: Run Numba's functions as plain Python, in one worker: each process of each job compiles them for
-#: itself, which takes longer than sorting ten seconds of 16 channels without. For small recordings,
-#: in tests of what surrounds the sorters; not for large ones, or tests of time, memory or workers.
-INTERPRETED = {"NUMBA_DISABLE_JIT": "1", "N_JOBS": "1"}
+#: The same for its workers: not for tests of time, memory or workers.
+ONE_WORKER = {"N_JOBS": "1"}
 
 #: `2024-05-01T10:00:00Z ERROR   `, before each message in the log
 LOG_PREFIX = re.compile(r"^\S+Z (?P<level>[A-Z]+) +", re.MULTILINE)

@@ -28,6 +28,7 @@ FILES = (
     "Dockerfile",
     "Dockerfile.gpu",
     "container/buildspec.yml",
+    "container/compile_functions.py",
     "container/entrypoint",
     "requirements.txt",
     "requirements/constraints.txt",

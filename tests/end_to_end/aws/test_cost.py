@@ -6,7 +6,7 @@ import pytest
 
 from spikeinterface_cloud.prices import AS_OF
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import INTERPRETED, LOG_PREFIX, Job, assert_succeeded, run_job
+from tests.support.job import LOG_PREFIX, ONE_WORKER, Job, assert_succeeded, run_job
 from tests.support.metadata_stand_in import metadata_stand_in
 from tests.support.recordings import write_binary_folder
 
@@ -21,7 +21,7 @@ def paid_job(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> 
         metadata.documents["/latest/meta-data/instance-life-cycle"] = b"on-demand"
         return run_job(
             folder / "job",
-            INTERPRETED
+            ONE_WORKER
             | metadata.environ
             | {
                 "SOURCE_FOLDER": str(source),

@@ -10,7 +10,7 @@ import pytest
 
 from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import manifest_bytes, manifest_location
-from tests.support.job import INTERPRETED, assert_refused, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, assert_refused, assert_succeeded, run_job, s3_access
 from tests.support.servers import S3Server, check_permissions, guarded_moto_server
 from tests.support.sorted_results import keys_below
 
@@ -67,7 +67,7 @@ def published(server: S3Server, name: str) -> dict[str, Any]:
 def test_child_sorts_recording_of_its_line(tmp_path: Path, listed: Listed) -> None:
     job = run_job(
         tmp_path,
-        INTERPRETED
+        ONE_WORKER
         | s3_access(listed.server.url)
         | {"MANIFEST_URL": listed.url, "AWS_BATCH_JOB_ARRAY_INDEX": "1"}
         # those of the job definition: the line is stronger

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.batch_server import AwsServer, aws_server
-from tests.support.job import INTERPRETED, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, assert_succeeded, run_job, s3_access
 from tests.support.laptop import PLACE, Laptop
 
 pytestmark = pytest.mark.integration
@@ -52,7 +52,7 @@ def test_array_child_finds_its_recording_and_target(tmp_path: Path, aws: AwsServ
     assert submitted.returncode == 0, submitted.stderr
     child = f"{submitted.stdout.strip()}:1"
 
-    job = run_job(tmp_path / "child", INTERPRETED | variables_of(aws, child) | s3_access(aws.url))
+    job = run_job(tmp_path / "child", ONE_WORKER | variables_of(aws, child) | s3_access(aws.url))
     assert_succeeded(job)
     assert json.loads(job.record["settings"]["READ_RECORDING_KWARGS"])["seed"] == 1
     assert job.record["manifest"]["index"] == 1

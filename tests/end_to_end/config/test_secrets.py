@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import INTERPRETED, Job, run_job, sorter_processes, start_job, wait_for_log
+from tests.support.job import ONE_WORKER, Job, run_job, sorter_processes, start_job, wait_for_log
 from tests.support.planted_secrets import PLANTED, leaking_files, leaking_objects, leaks
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import REGION, S3Server
@@ -63,7 +63,7 @@ def test_successful_job_hides_secrets(
 ) -> None:
     job = run_job(
         tmp_path / "job",
-        {**INTERPRETED, **settings, "TARGET_AWS_S3_BUCKET_FOLDER": "right", "EXPORTS": "nwb,phy"},
+        {**ONE_WORKER, **settings, "TARGET_AWS_S3_BUCKET_FOLDER": "right", "EXPORTS": "nwb,phy"},
     )
     assert job.exit_code == 0, job.log
     assert_nothing_leaks(job, moto_s3)
@@ -89,7 +89,7 @@ def test_job_with_a_bug_hides_secrets(
     simple = tmp_path / "job" / "results" / "simple"
     simple.mkdir(parents=True)
     (simple / "raw_sorting").touch()
-    variables = {**INTERPRETED, **settings, "TARGET_AWS_S3_BUCKET_FOLDER": "bug"}
+    variables = {**ONE_WORKER, **settings, "TARGET_AWS_S3_BUCKET_FOLDER": "bug"}
     job = run_job(tmp_path / "job", variables)
     assert job.exit_code == 1, job.log
     assert "Traceback (most recent call last)" in job.log

@@ -15,7 +15,7 @@ from tests.end_to_end.conftest import Simulated
 from tests.end_to_end.containers.cloud import Cloud, open_cloud
 from tests.end_to_end.containers.containers import CLIENT, REPOSITORY
 from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
-from tests.support.job import INTERPRETED, s3_access
+from tests.support.job import ONE_WORKER, s3_access
 from tests.support.recordings import write_spikeglx
 from tests.support.sorted_results import upload_folder
 
@@ -116,7 +116,7 @@ def laptop(image: str, cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -
     the laptop and the containers reach.
     """
     access = s3_access(f"http://{address_of_this_machine(image)}:{cloud.port}")
-    definition = make_queue(cloud, image, access | INTERPRETED)
+    definition = make_queue(cloud, image, access | ONE_WORKER)
     variables = access | {
         "AWS_DEFAULT_REGION": access["AWS_REGION_NAME"],
         "SPIKEINTERFACE_CLOUD_JOB_QUEUE": QUEUE,

@@ -20,7 +20,7 @@ from tests.support.archive_formats import (
     simulate_briefly,
     write_formats,
 )
-from tests.support.job import INTERPRETED
+from tests.support.job import ONE_WORKER
 from tests.support.sorted_results import read_record, upload
 
 pytestmark = [
@@ -73,7 +73,7 @@ def finished(
             variables["ARCHIVE"] = "zarr"
         done[name] = run_container(
             image,
-            variables=cloud.variables | INTERPRETED | variables,
+            variables=cloud.variables | ONE_WORKER | variables,
             options=[f"--volume={results}:/results"],
         )
     return done

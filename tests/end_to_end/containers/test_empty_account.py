@@ -28,7 +28,7 @@ from tests.end_to_end.containers.conftest import SOURCE, SOURCE_BUCKET
 from tests.end_to_end.containers.containers import CLIENT, engine_command
 from tests.end_to_end.containers.laptop import Laptop, address_of_this_machine
 from tests.support.account_server import ROLE, account_server
-from tests.support.job import INTERPRETED, s3_access
+from tests.support.job import ONE_WORKER, s3_access
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import S3Server, access_to, client_of
 from tests.support.sorted_results import (
@@ -143,7 +143,7 @@ def story(
     build = laptop.submit_job("infra", "build")
     assert build.returncode == 0, build.stderr
     run_started_build(s3, outputs, tmp_path_factory.mktemp("codebuild"))
-    give_role(outputs["CpuImageUri"], access | INTERPRETED)
+    give_role(outputs["CpuImageUri"], access | ONE_WORKER)
     submitted = laptop.submit_job(
         *("--compute", "cpu", "--follow", "--poll-interval", "0.5"),
         *("--source", f"s3://{SOURCE_BUCKET}/{SOURCE}", "--data-type", "spikeglx"),

@@ -13,7 +13,7 @@ from pynwb import NWBHDF5IO
 from tests.end_to_end.conftest import Simulated
 from tests.support.dandi_stand_in import OWNER_KEY, STRANGER_KEY, DandiStandIn
 from tests.support.job import (
-    INTERPRETED,
+    ONE_WORKER,
     TIMEOUT_S,
     Job,
     assert_refused,
@@ -53,7 +53,7 @@ def dandi(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Ite
 def variables(dandi: DandiStandIn, target: str, key: str = OWNER_KEY) -> dict[str, str]:
     [source] = [asset for asset in dandi.assets if asset.dandiset == SOURCE]
     return {
-        **INTERPRETED,
+        **ONE_WORKER,
         **dandi.variables(source),
         "EXPORTS": "nwb,phy",
         "TARGET_DANDISET": f"{dandi.api_url}/dandisets/{target}/",

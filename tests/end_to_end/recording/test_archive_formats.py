@@ -17,7 +17,7 @@ from tests.support.archive_formats import (
 )
 from tests.support.dandi_stand_in import DandiStandIn
 from tests.support.job import (
-    INTERPRETED,
+    ONE_WORKER,
     Job,
     assert_refused,
     assert_succeeded,
@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 #: phy's folder has the samples that were sorted
-VARIABLES = INTERPRETED | {"SORTERS": "simple", "EXPORTS": "phy"}
+VARIABLES = ONE_WORKER | {"SORTERS": "simple", "EXPORTS": "phy"}
 
 BUCKET = "archives"
 

@@ -13,13 +13,10 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
 from tests.support.cases import Case, write_case
-from tests.support.job import INTERPRETED, Job, assert_refused, assert_succeeded, run_job
+from tests.support.job import ONE_WORKER, Job, assert_refused, assert_succeeded, run_job
 from tests.support.true_units import found_units
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
-
-#: for sorters whose compiled functions do not run as plain Python
-COMPILED = {"NUMBA_DISABLE_JIT": "0"}
 
 #: the filter of the analysis takes off up to a tenth of a wide spike
 AMPLITUDE_PART = 0.12
@@ -28,7 +25,7 @@ AMPLITUDE_PART = 0.12
 def run_case(folder: Path, name: str, *arguments: str, **variables: str) -> tuple[Job, Case]:
     """Write a case and run its job, with some of its variables replaced."""
     case = write_case(folder / "case", name, *arguments)
-    return run_job(folder / "job", {**case.variables, **INTERPRETED, **variables}), case
+    return run_job(folder / "job", {**case.variables, **ONE_WORKER, **variables}), case
 
 
 def assert_neurons_found(
@@ -52,7 +49,7 @@ def assert_neurons_found(
 
 
 def test_neurons_on_tetrodes_keep_their_amplitudes(tmp_path: Path) -> None:
-    job, case = run_case(tmp_path, "tetrodes", SORTERS="tridesclous2", **COMPILED)
+    job, case = run_case(tmp_path, "tetrodes", SORTERS="tridesclous2")
     assert_succeeded(job)
     # the two on the third tetrode are one unit for this sorter
     assert_neurons_found(job, case, "tridesclous2", [0.9] * 4 + [0] * 2 + [0.9] * 2)
@@ -82,7 +79,7 @@ def test_channels_without_gains_are_all_sorted(tmp_path: Path, arguments: Sequen
 
 
 def test_volts_reach_kilosort4_in_microvolts(tmp_path: Path) -> None:
-    job, case = run_case(tmp_path, "nwb_floats", "1e-6", SORTERS="kilosort4", **COMPILED)
+    job, case = run_case(tmp_path, "nwb_floats", "1e-6", SORTERS="kilosort4")
     assert_succeeded(job)
     assert_neurons_found(job, case, "kilosort4", channel=lambda c: str(c))
 
@@ -134,7 +131,7 @@ def test_split_intan_files_are_sorted_as_one_session(tmp_path: Path) -> None:
     assert_refused(refused, 78, "DATA_TYPE=split_intan_files")
     job = run_job(
         tmp_path / "job",
-        {**case.variables, **INTERPRETED, "DATA_TYPE": "split_intan_files", "SORTERS": "simple"},
+        {**case.variables, **ONE_WORKER, "DATA_TYPE": "split_intan_files", "SORTERS": "simple"},
     )
     assert_succeeded(job)
     assert_neurons_found(job, case, "simple", channel=lambda c: f"A-{c:03d}")

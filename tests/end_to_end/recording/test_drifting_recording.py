@@ -45,7 +45,6 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
             "READ_RECORDING_KWARGS": '{"drifting": true}',
             "SORTERS": ",".join(SORTERS),
             "EXPORTS": "nwb,phy",
-            "NUMBA_OPT": "1",
             "N_JOBS": "1",  # the other workers of the tests keep the other core busy
         },
         timeout_s=2000,

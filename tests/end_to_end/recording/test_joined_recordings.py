@@ -11,7 +11,7 @@ import spikeinterface.comparison as sc
 from pynwb import NWBHDF5IO, validate
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.support.job import INTERPRETED, Job, assert_refused, assert_succeeded, run_job
+from tests.support.job import ONE_WORKER, Job, assert_refused, assert_succeeded, run_job
 from tests.support.joined import DURATIONS, FIRST_SAMPLES, add_to_header, write_runs
 from tests.support.sorted_results import assert_complete, n_true_units_found
 
@@ -23,7 +23,7 @@ DATES = ("2024-05-01T10:00:00", "2024-05-01T13:00:07", "2024-05-02T10:00:00")
 
 def variables(folders: list[Path]) -> dict[str, str]:
     sources = json.dumps([os.fspath(folder) for folder in folders])
-    return INTERPRETED | {"SOURCE_FOLDER": sources, "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
+    return ONE_WORKER | {"SOURCE_FOLDER": sources, "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
 
 
 @pytest.fixture(scope="module")

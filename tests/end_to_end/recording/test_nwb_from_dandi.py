@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.conftest import Simulated
 from tests.support.dandi_stand_in import OWNER_KEY, Asset, DandiStandIn
-from tests.support.job import INTERPRETED, Job, assert_refused, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, Job, assert_refused, assert_succeeded, run_job, s3_access
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.servers import SECRET_KEY, S3Server
 from tests.support.sorted_results import (
@@ -59,7 +59,7 @@ def published(
     rclone_s3.client.create_bucket(Bucket=BUCKET)
     job = run_job(
         folder / "job",
-        INTERPRETED
+        ONE_WORKER
         | s3_access(rclone_s3.url)
         | {
             "DANDISET_S3_FILE_URL": f"{archive.nested_asset_url(embargoed)}download/",
@@ -146,7 +146,7 @@ def test_a_public_blob_is_named_by_its_s3_url(
     job = run_job(
         tmp_path,
         {
-            **INTERPRETED,
+            **ONE_WORKER,
             "DANDISET_S3_FILE_URL": BLOB_URL.format("11"),
             "AWS_ENDPOINT_URL": moto_s3.url,
             "SORTERS": "simple",

@@ -12,7 +12,7 @@ from spikeinterface.core import BaseRecording, NumpyRecording, NumpySorting
 from spikeinterface.preprocessing import highpass_filter
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import INTERPRETED, Job, assert_refused, assert_succeeded, run_job
+from tests.support.job import ONE_WORKER, Job, assert_refused, assert_succeeded, run_job
 from tests.support.recordings import write_binary_folder
 from tests.support.sorted_results import assert_complete, n_true_units_found
 
@@ -63,7 +63,7 @@ def run_on(folder: Path, recording: BaseRecording, variables: dict[str, str]) ->
     source = write_binary_folder(folder / "source", recording)
     return run_job(
         folder / "job",
-        INTERPRETED
+        ONE_WORKER
         | {"SOURCE_FOLDER": str(source), "DATA_TYPE": "binary", "SORTERS": "simple"}
         | variables,
     )

@@ -7,7 +7,7 @@ import pytest
 import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.support.job import INTERPRETED, assert_succeeded, run_job
+from tests.support.job import ONE_WORKER, assert_succeeded, run_job
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import SpikeGlxRun, neuropixels_probe, simulate, write_spikeglx
 from tests.support.sorted_results import assert_complete, n_true_units_found
@@ -25,7 +25,7 @@ def test_segments_are_sorted_as_one_and_split_again(tmp_path: Path) -> None:
     source = write_spikeglx(tmp_path / "source", recording, SpikeGlxRun(triggers=(0, 1)))
     job = run_job(
         tmp_path / "job",
-        INTERPRETED
+        ONE_WORKER
         | {"SOURCE_FOLDER": str(source), "DATA_TYPE": "spikeglx", "SORTERS": ",".join(SORTERS)},
     )
     assert_succeeded(job)
@@ -63,7 +63,7 @@ def test_no_unit_spans_two_probes_that_share_positions(tmp_path: Path) -> None:
     file = write_nwb(tmp_path / "source" / "recording.nwb", both, layout)
     job = run_job(
         tmp_path / "job",
-        INTERPRETED | {"SOURCE_FOLDER": str(file.parent), "DATA_TYPE": "nwb", "SORTERS": "simple"},
+        ONE_WORKER | {"SOURCE_FOLDER": str(file.parent), "DATA_TYPE": "nwb", "SORTERS": "simple"},
     )
     assert_succeeded(job)
     assert job.record["recording"]["groups"] == {"left": 16, "right": 16}

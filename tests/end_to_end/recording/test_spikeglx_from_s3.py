@@ -8,7 +8,7 @@ import pytest
 
 from tests.end_to_end.conftest import Simulated
 from tests.support.fault_proxy import FaultProxy, Request, is_read, is_write
-from tests.support.job import INTERPRETED, Job, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, Job, assert_succeeded, run_job, s3_access
 from tests.support.recordings import SpikeGlxRun, write_spikeglx
 from tests.support.servers import SECRET_KEY, S3Server
 from tests.support.sorted_results import (
@@ -50,7 +50,7 @@ def published(
     upload_folder(moto_s3.client, run_folder, BUCKET, SOURCE)
     job = run_job(
         folder / "job",
-        INTERPRETED
+        ONE_WORKER
         | s3_access(s3_proxy.url)
         | {
             "AWS_S3_BUCKET": BUCKET,

@@ -7,7 +7,7 @@ import spikeinterface as si
 
 from tests.support.dandi_stand_in import OWNER_KEY, DandiStandIn
 from tests.support.fault_proxy import FaultProxy
-from tests.support.job import INTERPRETED, Job, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, Job, assert_succeeded, run_job, s3_access
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import simulate
 from tests.support.servers import S3Server
@@ -63,7 +63,7 @@ def test_first_frames_are_streamed_from_s3(
             "AWS_S3_BUCKET": BUCKET,
             "AWS_S3_BUCKET_FOLDER": "raw",
         }
-        job = run_job(tmp_path, {**INTERPRETED, **FIRST_FRAMES, **variables})
+        job = run_job(tmp_path, {**ONE_WORKER, **FIRST_FRAMES, **variables})
         requested = [request.range for request in proxy.reads() if ".nwb" in request.path]
     assert_streamed(job)
     assert_only_parts_were_requested(requested, nwb_file)
@@ -76,7 +76,7 @@ def test_first_frames_are_streamed_from_dandi(
 ) -> None:
     asset = archive.add_asset("000126", "sub-1/long.nwb", nwb_file, embargoed=True)
     variables = {"DANDI_API_KEY": OWNER_KEY, **archive.variables(asset)}
-    job = run_job(tmp_path, {**INTERPRETED, **FIRST_FRAMES, **variables})
+    job = run_job(tmp_path, {**ONE_WORKER, **FIRST_FRAMES, **variables})
     assert_streamed(job)
     served = [
         request

@@ -12,7 +12,7 @@ from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.fault_proxy import Fault, FaultProxy, Request, is_read, is_write
-from tests.support.job import INTERPRETED, assert_refused, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, assert_refused, assert_succeeded, run_job, s3_access
 from tests.support.nwb_files import write_nwb
 from tests.support.recordings import AP_GAIN_UV, write_spikeglx
 from tests.support.servers import S3Server
@@ -39,7 +39,7 @@ def test_job_succeeds_despite_broken_connections_and_a_busy_server(
         proxy.inject(Fault(kind="reset", after_bytes=1_000_000, times=2, matches=reads_traces))
         job = run_job(
             tmp_path / "job",
-            INTERPRETED
+            ONE_WORKER
             | s3_access(proxy.url)
             | {
                 "AWS_S3_BUCKET": BUCKET,
@@ -68,7 +68,7 @@ def test_job_that_loses_its_target_keeps_the_results_folder(
         proxy.inject(Fault(kind="status", status=403, times=1000, matches=writes_results))
         job = run_job(
             tmp_path / "job",
-            INTERPRETED
+            ONE_WORKER
             | s3_access(proxy.url)
             | {
                 "SOURCE_FOLDER": str(source),

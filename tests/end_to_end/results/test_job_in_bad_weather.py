@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.fault_proxy import Fault, FaultProxy, Kind, Request, is_read
-from tests.support.job import INTERPRETED, assert_succeeded, run_job, s3_access
+from tests.support.job import ONE_WORKER, assert_succeeded, run_job, s3_access
 from tests.support.recordings import write_spikeglx
 from tests.support.servers import S3Server
 from tests.support.sorted_results import (
@@ -46,7 +46,7 @@ def test_job_on_an_unreliable_network_ends_right(
         proxy.inject(Fault(kind="stall", after_bytes=100_000, matches=reads_traces))
         job = run_job(
             tmp_path / "job",
-            INTERPRETED
+            ONE_WORKER
             | s3_access(proxy.url)
             | {
                 "AWS_S3_BUCKET": BUCKET,

@@ -15,7 +15,7 @@ import pytest
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.fault_proxy import FaultProxy, Request, is_write
-from tests.support.job import INTERPRETED, Job, s3_access, start_job, wait_for_log
+from tests.support.job import ONE_WORKER, Job, s3_access, start_job, wait_for_log
 from tests.support.metadata_stand_in import metadata_stand_in
 from tests.support.recordings import write_binary_folder
 from tests.support.servers import S3Server
@@ -45,7 +45,7 @@ def source(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Pa
 
 def variables(source: Path, url: str, bucket: str, sorters: str) -> dict[str, str]:
     return (
-        INTERPRETED
+        ONE_WORKER
         | s3_access(url)
         | {
             "SOURCE_FOLDER": str(source),

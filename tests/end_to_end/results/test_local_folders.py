@@ -7,7 +7,7 @@ import pytest
 import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
-from tests.support.job import INTERPRETED, assert_refused, assert_succeeded, run_job
+from tests.support.job import ONE_WORKER, assert_refused, assert_succeeded, run_job
 from tests.support.recordings import (
     write_binary_folder,
     write_open_ephys,
@@ -30,7 +30,7 @@ def test_open_ephys_with_a_probe_file(tmp_path: Path, simulated: Simulated) -> N
     before = contents(session)
     job = run_job(
         tmp_path / "job",
-        INTERPRETED
+        ONE_WORKER
         | {
             "SOURCE_FOLDER": str(session),
             "DATA_TYPE": "openephys",
@@ -64,7 +64,7 @@ def test_a_saved_binary_folder_is_sorted_where_it_is(tmp_path: Path, simulated: 
     before = contents(source)
     job = run_job(
         tmp_path / "job",
-        INTERPRETED
+        ONE_WORKER
         | {
             "SOURCE_FOLDER": "../source",
             "RESULTS_FOLDER": "results",
@@ -91,7 +91,7 @@ def test_a_saved_zarr_folder_goes_through_the_given_steps(
     job = run_job(
         tmp_path / "job",
         {
-            **INTERPRETED,
+            **ONE_WORKER,
             "SOURCE_FOLDER": str(source),
             "DATA_TYPE": "zarr",
             "PREPROCESSING": '{"bandpass_filter": {"freq_min": 300, "freq_max": 6000}, '

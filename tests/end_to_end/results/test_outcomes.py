@@ -12,7 +12,7 @@ from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
-    INTERPRETED,
+    ONE_WORKER,
     Job,
     assert_succeeded,
     run_job,
@@ -47,7 +47,7 @@ def one_failed(
     moto_s3.client.create_bucket(Bucket=BUCKET)
     return run_job(
         folder / "job",
-        INTERPRETED
+        ONE_WORKER
         | s3_access(moto_s3.url)
         | {
             "SOURCE_FOLDER": str(write_binary_folder(folder / "source", simulated.recording)),
@@ -120,7 +120,7 @@ def silent(tmp_path_factory: pytest.TempPathFactory, noise: BaseRecording) -> Pa
 def test_recording_without_spikes_is_no_failure(tmp_path: Path, silent: Path) -> None:
     job = run_job(
         tmp_path,
-        INTERPRETED
+        ONE_WORKER
         | {
             "SOURCE_FOLDER": str(silent),
             "DATA_TYPE": "binary",

@@ -16,8 +16,8 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
-    INTERPRETED,
     LOG_PREFIX,
+    ONE_WORKER,
     Job,
     assert_refused,
     assert_succeeded,
@@ -57,7 +57,7 @@ class Attempts:
         self.folder = folder
         self.identifier = str(uuid.uuid4())
         self.variables = {
-            **INTERPRETED,
+            **ONE_WORKER,
             **variables,
             "RUN_IDENTIFIER": self.identifier,
             "AWS_BATCH_JOB_ID": self.identifier,
@@ -272,7 +272,7 @@ def test_job_without_a_target_resumes_from_the_results_folder(tmp_path: Path, so
 
 
 def test_another_job_replaces_the_results_with_overwrite_only(tmp_path: Path, source: Path) -> None:
-    first = INTERPRETED | {
+    first = ONE_WORKER | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
         "SORTERS": "simple",
@@ -312,7 +312,7 @@ def test_second_job_at_a_locked_target_is_refused(
     bucket = f"shared-{uuid.uuid4()}"
     moto_s3.client.create_bucket(Bucket=bucket)
     variables = (
-        INTERPRETED
+        ONE_WORKER
         | s3_access(moto_s3.url)
         | {
             "SOURCE_FOLDER": str(source),

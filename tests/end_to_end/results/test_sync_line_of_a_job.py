@@ -7,7 +7,7 @@ import pytest
 
 from spikeinterface_cloud.recording.sync.sync_line import read_sync_line
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.support.job import INTERPRETED, assert_succeeded, run_job
+from tests.support.job import ONE_WORKER, assert_succeeded, run_job
 from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
@@ -23,7 +23,7 @@ def test_the_sync_line_is_there_whichever_attempt_sorted(tmp_path: Path) -> None
     for rise in RISES:
         samples[rise : rise + 9_000, -1] |= 64
     variables = {
-        **INTERPRETED,
+        **ONE_WORKER,
         "SOURCE_FOLDER": str(run),
         "DATA_TYPE": "spikeglx",
         "READ_RECORDING_KWARGS": '{"stream_id": "imec0.ap"}',

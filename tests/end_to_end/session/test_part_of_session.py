@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.job import INTERPRETED, Job, run_job, s3_access
+from tests.support.job import ONE_WORKER, Job, run_job, s3_access
 from tests.support.servers import S3Server, free_port
 
 pytestmark = [pytest.mark.integration]
@@ -31,7 +31,7 @@ def run_part(folder: Path, s3: S3Server, *arguments: str, **others: str) -> Job:
         "TARGET_AWS_S3_BUCKET": BUCKET,
         "TARGET_AWS_S3_BUCKET_FOLDER": folder.name,
     }
-    return run_job(folder, INTERPRETED | s3_access(s3.url) | given | others, *arguments)
+    return run_job(folder, ONE_WORKER | s3_access(s3.url) | given | others, *arguments)
 
 
 def test_failure_that_was_published_is_left_to_the_gathering_job(

@@ -13,7 +13,7 @@ import pytest
 from spikeinterface_cloud.session.record import SessionJson, parse_session
 from tests.end_to_end.conftest import Simulated
 from tests.support.fault_proxy import Fault, FaultProxy
-from tests.support.job import INTERPRETED, Job, run_job, s3_access, start_job, wait_for_log
+from tests.support.job import ONE_WORKER, Job, run_job, s3_access, start_job, wait_for_log
 from tests.support.recordings import SpikeGlxRun, write_spikeglx
 from tests.support.servers import S3Server
 from tests.support.sorted_results import keys_below
@@ -28,7 +28,7 @@ def session_record(results: Path) -> SessionJson:
 
 
 def variables(source: Path, **others: str) -> dict[str, str]:
-    return INTERPRETED | {
+    return ONE_WORKER | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "spikeglx",
         "SORTERS": "simple",

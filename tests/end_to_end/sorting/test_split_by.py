@@ -14,7 +14,7 @@ import spikeinterface as si
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
 from tests.support.job import (
-    INTERPRETED,
+    ONE_WORKER,
     Job,
     assert_succeeded,
     run_job,
@@ -52,7 +52,7 @@ def record_shanks(folder: Path) -> tuple[Path, list[list[np.ndarray]]]:
 def test_each_shank_is_sorted_by_itself(tmp_path: Path) -> None:
     source, times = record_shanks(tmp_path / "source")
     identifier = str(uuid.uuid4())
-    variables = INTERPRETED | {
+    variables = ONE_WORKER | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
         "SORTERS": "simple",
@@ -131,7 +131,7 @@ def test_sorter_that_fails_for_one_group_keeps_the_units_of_the_others(tmp_path:
     recording, _ = record(groups, Signals(n_neurons=9, duration_s=4.0))
     source = write_binary_folder(tmp_path / "source", recording)
     identifier = str(uuid.uuid4())
-    variables = INTERPRETED | {
+    variables = ONE_WORKER | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
         "SORTERS": "simple",

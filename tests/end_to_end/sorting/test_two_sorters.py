@@ -17,7 +17,7 @@ from spikeinterface_cloud.results.layout import ANALYZER, SORTING
 from spikeinterface_cloud.results.outcomes import SorterRun
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.job import (
-    INTERPRETED,
+    ONE_WORKER,
     Job,
     assert_succeeded,
     processes_with_variable,
@@ -37,7 +37,7 @@ FIRST, SECOND = "simple", "spykingcircus2"
 @pytest.fixture(scope="module")
 def variables(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> dict[str, str]:
     source = write_binary_folder(tmp_path_factory.mktemp("source") / "source", simulated.recording)
-    return INTERPRETED | {
+    return ONE_WORKER | {
         "SOURCE_FOLDER": str(source),
         "DATA_TYPE": "binary",
         "SORTERS": f"{FIRST},{SECOND}",

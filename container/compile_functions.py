@@ -1,0 +1,60 @@
+"""Compile in an image what Numba would compile in each job: `python compile_functions.py FOLDER`.
+
+One job sorts ten simulated seconds by every sorter that is installed, and FOLDER keeps what is
+compiled meanwhile, for machines with the instructions that
+`spikeinterface_cloud.runtime.compiled_functions` names. FOLDER stays empty if this one lacks them.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import spikeinterface as si
+from spikeinterface.sorters import installed_sorters
+
+from spikeinterface_cloud.runtime.compiled_functions import CPU, has_instructions
+
+N_CHANNELS, N_UNITS, DURATION_S, GAIN_UV = 16, 8, 10.0, 0.195
+
+
+def main(folder: Path) -> None:
+    """Run the job; its failure ends the build."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not has_instructions():
+        print(f"nothing is compiled: this machine is no {CPU['NUMBA_CPU_NAME']}")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        write_recording(work / "recording")
+        settings = {
+            "SOURCE_FOLDER": str(work / "recording"),
+            "DATA_TYPE": "binary",
+            "SORTERS": ",".join(installed_sorters()),
+            "SORTERS_KWARGS": json.dumps({"kilosort4": {"torch_device": "cpu"}}),
+            "RESULTS_FOLDER": str(work / "results"),
+            "SCRATCH_FOLDER": str(work / "scratch"),
+            "NUMBA_CACHE_DIR": str(folder),
+        }
+        subprocess.run(
+            [sys.executable, "run_script.py"], env={**os.environ, **CPU, **settings}, check=True
+        )
+
+
+def write_recording(folder: Path) -> None:
+    """Write 16-bit samples, as recordings have them."""
+    simulated, _ = si.generate_ground_truth_recording(
+        durations=[DURATION_S], num_channels=N_CHANNELS, num_units=N_UNITS, seed=0
+    )
+    samples = (simulated.get_traces() / GAIN_UV).round().astype("int16")
+    recording = si.NumpyRecording([samples], simulated.sampling_frequency)
+    recording.set_probegroup(simulated.get_probegroup())
+    recording.set_channel_gains(GAIN_UV)
+    recording.set_channel_offsets(0.0)
+    recording.save(folder=folder, n_jobs=1, verbose=False, progress_bar=False)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
