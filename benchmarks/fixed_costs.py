@@ -1,9 +1,6 @@
 """What a job costs however short its recording: its start, and what it compiles.
 
 python benchmarks/fixed_costs.py [--rounds 5]
-
-The jobs sort ten simulated seconds of 16 channels, as the one does that fills the image with
-compiled functions (`container/compile_functions.py`).
 """
 
 from __future__ import annotations
@@ -18,10 +15,11 @@ from pathlib import Path
 import click
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks"), str(ROOT / "container")]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
-from compile_functions import write_recording  # noqa: E402
 from table import Taken, measure, print_head, print_milliseconds, print_seconds  # noqa: E402
+
+from tests.support.recordings import simulate, write_binary_folder  # noqa: E402
 
 PROGRAM = ROOT / "run_script.py"
 
@@ -45,15 +43,18 @@ def main(rounds: int) -> None:
     print_head("a job of 10 s of 16 channels", "kept", "compiled")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        write_recording(work / "recording")
+        write_binary_folder(work / "recording", simulate(duration_s=10.0, n_units=8)[0])
         for sorter in SORTERS:
             job(work, sorter, work / "kept")  # compiles what the others find
             kept, compiled = [], []
             for number in range(rounds):
                 kept.append(job(work, sorter, work / "kept"))
                 compiled.append(job(work, sorter, work / f"new-{sorter}-{number}"))
-            print_seconds(sorter, *([one.wall_s for one in side] for side in (kept, compiled)), "")
-            print_seconds("  CPU", *([one.cpu_s for one in side] for side in (kept, compiled)), "")
+            for label, unit in ((sorter, "wall_s"), ("  CPU", "cpu_s")):
+                ours, other = (
+                    [getattr(taken, unit) for taken in side] for side in (kept, compiled)
+                )
+                print_seconds(label, ours, other, "")
 
 
 def until_first_line(work: Path) -> float:

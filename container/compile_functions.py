@@ -1,6 +1,6 @@
 """Compile in an image what Numba would compile in each job: `python compile_functions.py FOLDER`.
 
-One job sorts ten simulated seconds by every sorter that is installed, and FOLDER keeps what is
+One job sorts ten simulated seconds by every sorter of the image, and FOLDER keeps what is
 compiled meanwhile, for machines with the instructions that
 `spikeinterface_cloud.runtime.compiled_functions` names. FOLDER stays empty if this one lacks them.
 """
@@ -17,6 +17,11 @@ from spikeinterface.sorters import installed_sorters
 
 from spikeinterface_cloud.runtime.compiled_functions import CPU, has_instructions
 
+#: of Python packages: Kilosort4 in the image for GPUs, the others in both
+SORTERS = ("kilosort4", "lupin", "simple", "spykingcircus2", "tridesclous2")
+#: a machine that builds images has no GPU
+ON_CPU = {"kilosort4": {"torch_device": "cpu"}}
+
 N_CHANNELS, N_UNITS, DURATION_S, GAIN_UV = 16, 8, 10.0, 0.195
 
 
@@ -29,11 +34,13 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         write_recording(work / "recording")
+        sorters = [name for name in SORTERS if name in installed_sorters()]
+        parameters = {name: values for name, values in ON_CPU.items() if name in sorters}
         settings = {
             "SOURCE_FOLDER": str(work / "recording"),
             "DATA_TYPE": "binary",
-            "SORTERS": ",".join(installed_sorters()),
-            "SORTERS_KWARGS": json.dumps({"kilosort4": {"torch_device": "cpu"}}),
+            "SORTERS": ",".join(sorters),
+            "SORTERS_KWARGS": json.dumps(parameters),
             "RESULTS_FOLDER": str(work / "results"),
             "SCRATCH_FOLDER": str(work / "scratch"),
             "NUMBA_CACHE_DIR": str(folder),

@@ -56,17 +56,17 @@ def keep_compiled_functions() -> None:
     from numba.core.caching import FunctionCache
     from numba.core.dispatcher import Dispatcher
 
-    class Kept(FunctionCache):  # type: ignore[misc]
+    class Kept(FunctionCache):
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:
-                return super().load_overload(sig, target_context)
+                return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
             except Exception as error:  # whatever a damaged file causes
                 logger.debug("a compiled function could not be read: %r", error)
                 return None
 
         def save_overload(self, sig: Any, data: Any) -> None:
             try:
-                super().save_overload(sig, data)
+                super().save_overload(sig, data)  # type: ignore[no-untyped-call]
             except Exception as error:  # of a full disk, or an index that is damaged
                 logger.debug("a compiled function could not be kept: %r", error)
 
@@ -77,10 +77,10 @@ def keep_compiled_functions() -> None:
         declare(self, py_func, *args, **kwargs)
         if py_func.__module__.partition(".")[0] in PACKAGES:
             with suppress(RuntimeError):  # no folder can be written to
-                self._cache = Kept(py_func)
+                self._cache = Kept(py_func)  # type: ignore[no-untyped-call]
 
     # Numba has no setting for it
-    Dispatcher.__init__ = declare_kept
+    Dispatcher.__init__ = declare_kept  # type: ignore[method-assign]
 
 
 def _chosen(environ: Mapping[str, str]) -> dict[str, str]:

@@ -35,6 +35,8 @@ class Sorted:
     finished: Finished
     on_host: Path
     on_s3: Path
+    #: what Numba keeps
+    compiled: Path
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +44,10 @@ def sorted_run(
     image: str, cloud: Cloud, source: Source, tmp_path_factory: pytest.TempPathFactory
 ) -> Sorted:
     folder = tmp_path_factory.mktemp("container")
-    results = folder / "results"
-    results.mkdir()
-    os.chown(results, USER, -1)
+    results, cache = folder / "results", folder / "cache"
+    for mounted in (results, cache):
+        mounted.mkdir()
+        os.chown(mounted, USER, -1)
     finished = run_container(
         image,
         variables=cloud.variables
@@ -53,11 +56,12 @@ def sorted_run(
             "SORTERS": ",".join(SORTERS),
             "TARGET_AWS_S3_BUCKET": TARGET_BUCKET,
             "TARGET_AWS_S3_BUCKET_FOLDER": "mouse_g0",
+            "NUMBA_CACHE_DIR": "/cache/numba",
         },
-        options=[f"--volume={results}:/results"],
+        options=[f"--volume={results}:/results", f"--volume={cache}:/cache"],
     )
     on_s3 = download_folder(cloud.server.client, TARGET_BUCKET, "mouse_g0", folder / "s3")
-    return Sorted(finished=finished, on_host=results, on_s3=on_s3)
+    return Sorted(finished=finished, on_host=results, on_s3=on_s3, compiled=cache / "numba")
 
 
 def test_it_succeeds(sorted_run: Sorted) -> None:
@@ -73,6 +77,13 @@ def test_the_results_are_complete(sorted_run: Sorted, source: Source, place: str
     assert_complete(results, SORTERS)
     for sorter in SORTERS:
         assert n_true_units_found(results, sorter, source.simulated.truth) == 3
+
+
+def test_it_compiles_nothing_that_the_image_has(sorted_run: Sorted, image: str) -> None:
+    listing = run_container(image, "find", "/opt/compiled-functions", "-name", "*.nbc")
+    of_image = {Path(line).name for line in listing.output.splitlines()}
+    assert len(of_image) > 20
+    assert {file.name for file in sorted_run.compiled.rglob("*.nbc")} == of_image
 
 
 def test_every_file_belongs_to_the_owner_of_the_folder(sorted_run: Sorted) -> None:
