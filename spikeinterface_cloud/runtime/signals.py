@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -89,10 +90,27 @@ def _insist(reason: Interrupted, _number: int, _frame: FrameType | None) -> None
 
 def _end_processes() -> None:
     """Kill the remaining child processes, as a pool interrupted while it forks may forget one."""
-    left = psutil.Process().children(recursive=True)
+    left = _descendants()
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()
     _, alive = psutil.wait_procs(left, timeout=5)
     for process in alive:
         logger.warning("process %d did not end", process.pid)
+
+
+def _descendants() -> list[psutil.Process]:
+    """Return all children of this process and theirs.
+
+    `psutil.Process.children` leaves out those that seem older than this process, which they do
+    when the system's clock is set back meanwhile.
+    """
+    by_parent = defaultdict(list)
+    for process in psutil.process_iter(["ppid"]):
+        by_parent[process.info["ppid"]].append(process)
+    found, parents = [], [os.getpid()]
+    while parents:
+        children = by_parent[parents.pop()]
+        found += children
+        parents += [child.pid for child in children]
+    return found
