@@ -84,7 +84,7 @@ class Size:
             )
 
 
-SCENARIOS = ("static", "drifting", "bad channels")
+SCENARIOS = ("static", "drifting", "bad channels", "cell models")
 SIZES = {
     "small": Size(
         n_channels=64,

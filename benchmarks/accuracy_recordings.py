@@ -16,6 +16,9 @@ from spikeinterface.generation import generate_drifting_recording
 RATE_HZ = 30_000.0
 GAIN_UV = 0.195
 
+#: made by `tools/make_cell_models.py`
+CELL_MODELS = Path(__file__).with_name("cell_models.npz")
+
 #: names in the folder of a recording
 RECORDING = "recording"
 TRUTH = "truth"
@@ -30,7 +33,7 @@ NOISY_UV, DEAD_UV, LINE_UV = 60.0, 0.3, 30.0
 class Scenario:
     """What is simulated."""
 
-    #: static, drifting or bad channels
+    #: static, drifting, bad channels or cell models, of which the last has its own 64 channels
     name: str
     n_channels: int
     n_units: int
@@ -80,6 +83,8 @@ def write_recording(scenario: Scenario, folder: Path) -> None:
 
 
 def _simulate(scenario: Scenario) -> tuple[si.BaseRecording, si.BaseSorting]:
+    if scenario.name == "cell models":
+        return _cell_models(scenario)
     probe = _neuropixels(scenario.n_channels)
     values: dict[str, Any] = {
         "sampling_frequency": RATE_HZ,
@@ -92,6 +97,28 @@ def _simulate(scenario: Scenario) -> tuple[si.BaseRecording, si.BaseSorting]:
         return drifting, truth
     static, truth = si.generate_ground_truth_recording(durations=[scenario.duration_s], **values)
     return static, truth
+
+
+def _cell_models(scenario: Scenario) -> tuple[si.BaseRecording, si.BaseSorting]:
+    """Simulate neurons that are none of SpikeInterface's, on which its sorters were tuned."""
+    with np.load(CELL_MODELS) as file:
+        templates = file["steps"] * file["step_uv"]
+        positions, (ms_before, ms_after) = file["positions_um"], file["ms"]
+    chosen = np.random.default_rng(scenario.seed).permutation(len(templates))[: scenario.n_units]
+    probe = Probe(ndim=2)
+    probe.set_contacts(positions, shapes="square", shape_params={"width": 12.0})
+    probe.set_device_channel_indices(np.arange(len(positions)))
+    recording, truth = si.generate_ground_truth_recording(
+        durations=[scenario.duration_s],
+        sampling_frequency=RATE_HZ,
+        num_units=len(chosen),
+        probe=probe,
+        templates=templates[chosen].astype("float32"),
+        ms_before=float(ms_before),
+        ms_after=float(ms_after),
+        seed=scenario.seed,
+    )
+    return recording, truth
 
 
 def _neuropixels(n_channels: int) -> Probe:
