@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ def keep_compiled_functions() -> None:
     from numba.core.dispatcher import Dispatcher
 
     class Kept(FunctionCache):
+        def _index_key(self, sig: Any, codegen: Any) -> Any:
+            # Numba sees changes of the function's own file, not of those whose functions it calls
+            package = self._py_func.__module__.partition(".")[0]
+            return (*super()._index_key(sig, codegen), version(package))  # type: ignore[no-untyped-call]
+
         def load_overload(self, sig: Any, target_context: Any) -> Any:
             try:
                 return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]

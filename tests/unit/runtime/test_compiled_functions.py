@@ -59,6 +59,15 @@ class Package:
         self.module = folder / "modules/spikeinterface/__init__.py"
         self.module.parent.mkdir(parents=True)
         self.module.write_text(FUNCTION)
+        self.give_version("1.0")
+
+    def give_version(self, version: str) -> None:
+        """Let the package be of this version, as pip would."""
+        info = self.module.parents[1] / "spikeinterface-0.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: spikeinterface\nVersion: {version}\n"
+        )
 
     def call(self) -> tuple[int, int]:
         """Return the function of 4 in a new process, and how often a kept one was found."""
@@ -85,6 +94,13 @@ def test_changed_function_is_compiled_again(package: Package) -> None:
     package.call()
     package.module.write_text(FUNCTION.replace("2 *", "3 *"))
     assert package.call() == (12, 0)
+
+
+def test_another_version_is_compiled_again(package: Package) -> None:
+    """Functions that it calls may have changed in another file."""
+    package.call()
+    package.give_version("1.1")
+    assert [package.call(), package.call()] == [(8, 0), (8, 1)]
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
