@@ -47,7 +47,8 @@ def main() -> None:
         MEArec.get_default_cell_models_folder(), params=parameters, parallel=False
     )
     resampled = resample_poly(simulated.templates, UP, DOWN, axis=2)
-    start = round((SIMULATED_MS[0] - KEPT_MS[0]) * RATE_KHZ)
+    peak = int(np.median(abs(resampled).max(axis=1).argmax(axis=1)))
+    start = peak - round(KEPT_MS[0] * RATE_KHZ)
     kept = resampled[:, :, start : start + round(sum(KEPT_MS) * RATE_KHZ)].transpose(0, 2, 1)
     steps = np.round(kept / STEP_UV).astype("int16")
     steps[abs(steps) < 3] = 0

@@ -117,3 +117,21 @@ def test_the_recording_has_the_planted_channels(tmp_path: Path) -> None:
     healthy = [value for name, value in spread.items() if name not in about.noisy + about.dead]
     assert all(2 < value < 40 for value in healthy)
     assert si.load(tmp_path / "a" / TRUTH).get_num_units() == len(about.snr) == 4
+
+
+@pytest.mark.filterwarnings("ignore")  # SpikeInterface's own, of a recording of seconds
+def test_cell_models_stand_where_the_true_spikes_are(tmp_path: Path) -> None:
+    scenario = Scenario(name="cell models", n_channels=64, n_units=6, duration_s=5.0, seed=1)
+    write_recording(scenario, tmp_path / "a")
+    recording = si.load(tmp_path / "a" / RECORDING)
+    truth = si.load(tmp_path / "a" / TRUTH)
+    assert truth.get_num_units() == 6
+    assert recording.get_num_channels() == 64
+    traces = recording.get_traces().astype("float64") * GAIN_UV
+    for unit in truth.unit_ids:
+        spikes = truth.get_unit_spike_train(unit)
+        spikes = spikes[(spikes > 30) & (spikes < len(traces) - 30)]
+        mean = np.mean([traces[spike - 30 : spike + 30] for spike in spikes], axis=0)
+        channel = abs(mean).max(axis=0).argmax()
+        assert mean[:, channel].min() < -20.0
+        assert abs(int(mean[:, channel].argmin()) - 30) <= 3
