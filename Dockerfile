@@ -53,8 +53,8 @@ FROM packages AS compiled
 
 WORKDIR /opt/spikeinterface-cloud
 COPY spikeinterface_cloud spikeinterface_cloud
-COPY run_script.py container/compile_functions.py ./
-RUN /opt/venv/bin/python compile_functions.py /opt/compiled-functions
+COPY run_script.py container/fill_numba_cache.py ./
+RUN /opt/venv/bin/python fill_numba_cache.py /opt/numba-cache
 
 # ----- the image -----------------------------------------------------------------------------------
 FROM ${BASE}
@@ -87,7 +87,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     TORCH_HOME=/home/spikeinterface/.cache/torch
 
 COPY --from=packages /opt/venv /opt/venv
-COPY --from=compiled /opt/compiled-functions /opt/compiled-functions
+COPY --from=compiled /opt/numba-cache /opt/numba-cache
 COPY container/entrypoint /usr/local/bin/as-owner-of-results
 WORKDIR /opt/spikeinterface-cloud
 COPY spikeinterface_cloud spikeinterface_cloud

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spikeinterface_cloud.runtime.compiled_functions import keep_compiled_functions
+from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
 from tests.support.fault_proxy import FaultProxy
 from tests.support.servers import (
     S3Server,
@@ -17,7 +17,7 @@ from tests.support.servers import (
     seaweedfs_server,
 )
 
-keep_compiled_functions()  # as a job does; else every worker of the tests compiles its own
+enable_numba_cache()  # as a job does; else every worker of the tests compiles its own
 
 #: programs that write an input of a test
 collect_ignore_glob = ["cases/*.py"]

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from spikeinterface_cloud.runtime.compiled_functions import keep_compiled_functions
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
+from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +54,7 @@ def exit_with_parent() -> None:
 
 def main(request_file: Path) -> None:
     """Run the sorter that `request_file` describes."""
-    keep_compiled_functions()
+    enable_numba_cache()
     import spikeinterface as si
     from spikeinterface.sorters import run_sorter
 

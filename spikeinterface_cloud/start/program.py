@@ -12,11 +12,11 @@ from spikeinterface_cloud.array_job import read_settings
 from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
-from spikeinterface_cloud.runtime.compiled_functions import (
-    keep_compiled_functions,
-    use_functions_of_image,
-)
 from spikeinterface_cloud.runtime.logging import configure_logging
+from spikeinterface_cloud.runtime.numba_cache import (
+    enable_numba_cache,
+    use_cache_of_image,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ def start(description: str) -> Start:
         settings = None if options.check else read_settings(os.environ)
     except CloudJobError as error:
         sys.exit(log_error(error))
-    use_functions_of_image()
-    keep_compiled_functions()
+    use_cache_of_image()
+    enable_numba_cache()
     return Start(
         settings=settings,
         only_gather=options.gather,

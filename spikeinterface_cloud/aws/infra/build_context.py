@@ -28,7 +28,7 @@ FILES = (
     "Dockerfile",
     "Dockerfile.gpu",
     "container/buildspec.yml",
-    "container/compile_functions.py",
+    "container/fill_numba_cache.py",
     "container/entrypoint",
     "requirements.txt",
     "requirements/constraints.txt",

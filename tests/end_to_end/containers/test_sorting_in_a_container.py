@@ -80,7 +80,7 @@ def test_the_results_are_complete(sorted_run: Sorted, source: Source, place: str
 
 
 def test_it_compiles_nothing_that_the_image_has(sorted_run: Sorted, image: str) -> None:
-    listing = run_container(image, "find", "/opt/compiled-functions", "-name", "*.nbc")
+    listing = run_container(image, "find", "/opt/numba-cache", "-name", "*.nbc")
     of_image = {Path(line).name for line in listing.output.splitlines()}
     assert len(of_image) > 20
     assert {file.name for file in sorted_run.compiled.rglob("*.nbc")} == of_image

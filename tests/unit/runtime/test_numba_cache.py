@@ -1,4 +1,4 @@
-"""What Numba compiles is kept, and taken from the image where the machine can run it."""
+"""Compiled functions are cached, and taken from the image where the machine can run them."""
 
 import json
 import os
@@ -22,16 +22,17 @@ def doubled(value):
 
 CALL = """
 import json
-from spikeinterface_cloud.runtime.compiled_functions import keep_compiled_functions
-keep_compiled_functions()
+from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
+enable_numba_cache()
 from spikeinterface import doubled
-print(json.dumps([doubled(4), sum(doubled.stats.cache_hits.values())]))
+values = [doubled(4), doubled(0.5)] if {both} else [doubled(4)]
+print(json.dumps([*values, sum(doubled.stats.cache_hits.values())]))
 """
 
 CHOOSE = """
 import os, pathlib, sys
-from spikeinterface_cloud.runtime.compiled_functions import use_functions_of_image
-use_functions_of_image(*map(pathlib.Path, sys.argv[1:]))
+from spikeinterface_cloud.runtime.numba_cache import use_cache_of_image
+use_cache_of_image(*map(pathlib.Path, sys.argv[1:]))
 from numba import config
 print(config.CPU_NAME, repr(config.CPU_FEATURES))
 """
@@ -40,10 +41,15 @@ V3 = "flags\t\t: fpu sse2 abm avx avx2 bmi1 bmi2 f16c fma movbe xsave\n"
 
 
 def run(program: str, *arguments: object, environment: Mapping[str, str]) -> str:
-    """Return what a program prints that knows this package and no other folder."""
+    """Return what a program prints that has no other variables, and no folder of the user."""
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
-        env={"PATH": os.environ["PATH"], **environment},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": "/dev/null",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=True,
@@ -52,7 +58,7 @@ def run(program: str, *arguments: object, environment: Mapping[str, str]) -> str
 
 
 class Package:
-    """A package with one function that is compiled, and the folder where this is kept."""
+    """A package with one function that is compiled, and the folder of its cache."""
 
     def __init__(self, folder: Path) -> None:
         self.cache = folder / "cache"
@@ -69,15 +75,20 @@ class Package:
             f"Metadata-Version: 2.1\nName: spikeinterface\nVersion: {version}\n"
         )
 
-    def call(self) -> tuple[int, int]:
-        """Return the function of 4 in a new process, and how often a kept one was found."""
+    def call(self, *, both: bool = False) -> list[float]:
+        """Return the function of 4 in a new process, and how often the cache had it.
+
+        With `both`, the function of 0.5 comes second.
+        """
         path = f"{self.module.parents[1]}{os.pathsep}{ROOT}"
         environment = {"PYTHONPATH": path, "NUMBA_CACHE_DIR": str(self.cache)}
-        value, hits = json.loads(run(CALL, environment=environment))
-        return value, hits
+        found: list[float] = json.loads(
+            run(CALL.replace("{both}", str(both)), environment=environment)
+        )
+        return found
 
     def files(self, suffix: str) -> list[Path]:
-        """Return the files that are kept."""
+        """Return the files of the cache."""
         return sorted(self.cache.rglob(f"*.{suffix}"))
 
 
@@ -87,20 +98,20 @@ def package(tmp_path: Path) -> Package:
 
 
 def test_second_process_finds_the_function(package: Package) -> None:
-    assert [package.call(), package.call()] == [(8, 0), (8, 1)]
+    assert [package.call(), package.call()] == [[8, 0], [8, 1]]
 
 
 def test_changed_function_is_compiled_again(package: Package) -> None:
     package.call()
     package.module.write_text(FUNCTION.replace("2 *", "3 *"))
-    assert package.call() == (12, 0)
+    assert [package.call(), package.call()] == [[12, 0], [12, 1]]
 
 
 def test_another_version_is_compiled_again(package: Package) -> None:
     """Functions that it calls may have changed in another file."""
     package.call()
     package.give_version("1.1")
-    assert [package.call(), package.call()] == [(8, 0), (8, 1)]
+    assert [package.call(), package.call()] == [[8, 0], [8, 1]]
 
 
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
@@ -109,14 +120,28 @@ def test_damaged_file_is_not_used(package: Package, suffix: str, content: bytes)
     package.call()
     [file] = package.files(suffix)
     file.write_bytes(content)
-    assert package.call() == (8, 0)
+    assert [package.call(), package.call()] == [[8, 0], [8, 1]]
+
+
+def test_function_for_other_types_is_not_used(package: Package) -> None:
+    """As two processes leave it that take the same file for what they save."""
+    assert package.call(both=True) == [8, 1.0, 0]
+    first, second = package.files("nbc")
+    second.write_bytes(first.read_bytes())
+    assert package.call(both=True)[:2] == [8, 1.0]
+
+
+def test_package_from_git_is_not_cached(package: Package) -> None:
+    info = package.module.parents[1] / "spikeinterface-0.dist-info"
+    (info / "direct_url.json").write_text('{"url": "https://example.org/repository"}')
+    assert [package.call(), package.call()] == [[8, 0], [8, 0]]
 
 
 def test_folder_that_cannot_be_written_costs_nothing_else(package: Package) -> None:
     package.cache.write_text("a file in place of the folder")
     # then Numba tries the folder of the module and that of the user
     (package.module.parent / "__pycache__").write_text("")
-    assert package.call()[0] == 8
+    assert package.call() == [8, 0]
 
 
 def test_functions_of_the_image_are_copied(tmp_path: Path) -> None:
@@ -136,11 +161,20 @@ def test_functions_of_the_image_are_copied(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["avx2", "fma"])
 def test_older_machine_compiles_for_itself(tmp_path: Path, missing: str) -> None:
     filled, cache, cpuinfo = tmp_path / "image", tmp_path / "numba", tmp_path / "cpuinfo"
-    filled.mkdir()
+    (filled / "core").mkdir(parents=True)
     cpuinfo.write_text(V3.replace(f" {missing} ", " "))
     environment = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache)}
     assert run(CHOOSE, filled, cpuinfo, environment=environment).startswith("None")
     assert not cache.exists()
+
+
+def test_empty_cache_of_an_image_is_not_used(tmp_path: Path) -> None:
+    """It was built on a machine that lacks the instructions."""
+    filled, cpuinfo = tmp_path / "image", tmp_path / "cpuinfo"
+    filled.mkdir()
+    cpuinfo.write_text(V3)
+    environment = {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "numba")}
+    assert run(CHOOSE, filled, cpuinfo, environment=environment).startswith("None")
 
 
 def test_without_an_image_nothing_is_chosen(tmp_path: Path) -> None:

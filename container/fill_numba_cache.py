@@ -1,8 +1,8 @@
-"""Compile in an image what Numba would compile in each job: `python compile_functions.py FOLDER`.
+"""Compile in an image what Numba would compile in each job: `python fill_numba_cache.py FOLDER`.
 
 One job sorts ten simulated seconds by every sorter of the image, and FOLDER keeps what is
 compiled meanwhile, for machines with the instructions that
-`spikeinterface_cloud.runtime.compiled_functions` names. FOLDER stays empty if this one lacks them.
+`spikeinterface_cloud.runtime.numba_cache` names. FOLDER stays empty if this one lacks them.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 import spikeinterface as si
 from spikeinterface.sorters import installed_sorters
 
-from spikeinterface_cloud.runtime.compiled_functions import CPU, has_instructions
+from spikeinterface_cloud.runtime.numba_cache import IMAGE_TARGET, has_instructions
 
 #: of Python packages: Kilosort4 in the image for GPUs, the others in both
 SORTERS = ("kilosort4", "lupin", "simple", "spykingcircus2", "tridesclous2")
@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     """Run the job; its failure ends the build."""
     folder.mkdir(parents=True, exist_ok=True)
     if not has_instructions():
-        print(f"nothing is compiled: this machine is no {CPU['NUMBA_CPU_NAME']}")
+        print(f"nothing is compiled: this machine is no {IMAGE_TARGET['NUMBA_CPU_NAME']}")
         return
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -46,7 +46,9 @@ def main(folder: Path) -> None:
             "NUMBA_CACHE_DIR": str(folder),
         }
         subprocess.run(
-            [sys.executable, "run_script.py"], env={**os.environ, **CPU, **settings}, check=True
+            [sys.executable, "run_script.py"],
+            env={**os.environ, **IMAGE_TARGET, **settings},
+            check=True,
         )
 
 
