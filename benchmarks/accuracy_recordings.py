@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +45,9 @@ class Scenario:
     def key(self) -> str:
         """Its name in the cache: all that it depends on."""
         name = self.name.replace(" ", "-")
-        return f"{name}-{self.n_channels}-{self.n_units}-{self.duration_s:g}-{self.seed}"
+        size = f"{self.n_channels}-{self.n_units}-{self.duration_s:g}"
+        program = hashlib.sha256(Path(__file__).read_bytes() + CELL_MODELS.read_bytes()).hexdigest()
+        return f"{name}-{size}-{self.seed}-{program[:8]}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,19 +40,19 @@ def main(rounds: int) -> None:
     print_head("start of a job", "first line", "imports")
     ours, other = ([pair[side] for pair in lines] for side in (0, 1))
     print_milliseconds("by the clock", ours, other, "< 1.5 s")
-    print_head("a job of 10 s of 16 channels", "kept", "compiled")
+    print_head("a job of 10 s of 16 channels", "cached", "uncached")
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         write_binary_folder(work / "recording", simulate(duration_s=10.0, n_units=8)[0])
         for sorter in SORTERS:
-            job(work, sorter, work / "kept")  # compiles what the others find
-            kept, compiled = [], []
+            job(work, sorter, work / "cache")  # compiles what the others find
+            cached, uncached = [], []
             for number in range(rounds):
-                kept.append(job(work, sorter, work / "kept"))
-                compiled.append(job(work, sorter, work / f"new-{sorter}-{number}"))
+                cached.append(job(work, sorter, work / "cache"))
+                uncached.append(job(work, sorter, work / f"new-{sorter}-{number}"))
             for label, unit in ((sorter, "wall_s"), ("  CPU", "cpu_s")):
                 ours, other = (
-                    [getattr(taken, unit) for taken in side] for side in (kept, compiled)
+                    [getattr(taken, unit) for taken in side] for side in (cached, uncached)
                 )
                 print_seconds(label, ours, other, "")
 
@@ -81,7 +81,7 @@ def imports(work: Path) -> float:
 
 
 def job(work: Path, sorter: str, cache: Path) -> Taken:
-    """What a whole job takes that keeps what Numba compiles in `cache`."""
+    """What a whole job takes whose compiled functions are cached in this folder."""
     with tempfile.TemporaryDirectory(dir=work) as folder:
         settings = {
             "SOURCE_FOLDER": str(work / "recording"),

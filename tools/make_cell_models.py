@@ -7,6 +7,8 @@
 MEArec simulates the 13 models of neocortical neurons that it brings (Blue Brain Project) with
 NEURON, each at random places around a Neuropixels probe, which takes a C compiler and a quarter of
 an hour. It needs an environment of its own, as its packages are older than ours.
+
+The models are under CC BY-NC-SA 4.0, and therefore the file is, unlike the rest of the project.
 """
 
 from pathlib import Path
@@ -29,8 +31,9 @@ UP, DOWN, RATE_KHZ = 15, 16, 30
 SIMULATED_MS = (2.0, 5.0)
 KEPT_MS = (1.0, 3.0)
 
-#: of the whole numbers in the file; what is smaller than three of them is left out
+#: quantization of the file; values below `LEAST_STEPS` become 0
 STEP_UV = 0.25
+LEAST_STEPS = 3
 
 
 def main() -> None:
@@ -51,7 +54,7 @@ def main() -> None:
     start = peak - round(KEPT_MS[0] * RATE_KHZ)
     kept = resampled[:, :, start : start + round(sum(KEPT_MS) * RATE_KHZ)].transpose(0, 2, 1)
     steps = np.round(kept / STEP_UV).astype("int16")
-    steps[abs(steps) < 3] = 0
+    steps[abs(steps) < LEAST_STEPS] = 0
     np.savez_compressed(
         FILE,
         steps=steps,

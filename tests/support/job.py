@@ -24,7 +24,7 @@ TIMEOUT_S = 400
 #: More tests than cores run at once, so that a job has one thread for its linear algebra.
 FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1"}
 
-#: The same for its workers: not for tests of time, memory or workers.
+#: One worker process for each job, for the same reason: not for tests of time, memory or workers.
 ONE_WORKER = {"N_JOBS": "1"}
 
 #: `2024-05-01T10:00:00Z ERROR   `, before each message in the log
