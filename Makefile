@@ -39,8 +39,9 @@ demo: $(VENV)/.container ## sort a simulated recording through an S3 server on t
 	$(RUN) examples/demo.py
 
 # files run in the order of the folders: end_to_end has the slow ones and comes first, so no worker
-# idles at the end. Three workers on the two cores of CI, because many tests mostly wait
-PYTEST = $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# idles at the end. Three workers on the two cores of CI, because many tests mostly wait; threads of
+# the linear algebra would only wait for each other
+PYTEST = OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.test ## run every test, also Kilosort4 on the CPU, and the images if Docker is here
 	$(PYTEST)
