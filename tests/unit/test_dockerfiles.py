@@ -59,6 +59,7 @@ def test_the_bases_are_debian_or_chosen(name: str) -> None:
     assert bases == [
         "ARG BASE=debian:bookworm-slim",
         "FROM debian:bookworm-slim AS packages",
+        "FROM packages AS compiled",
         "FROM ${BASE}",
     ]
 
