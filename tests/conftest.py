@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
 from tests.support.fault_proxy import FaultProxy
 from tests.support.servers import (
     S3Server,
@@ -16,8 +15,6 @@ from tests.support.servers import (
     rgw_stand_in,
     seaweedfs_server,
 )
-
-enable_numba_cache()  # as a job does; else every worker of the tests compiles its own
 
 #: programs that write an input of a test
 collect_ignore_glob = ["cases/*.py"]

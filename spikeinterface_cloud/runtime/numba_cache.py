@@ -39,8 +39,8 @@ def use_cache_of_image(image_cache: Path = IMAGE_CACHE, cpuinfo: Path = CPUINFO)
     cache = os.environ.get("NUMBA_CACHE_DIR")
     if cache is None or not _has_files(image_cache) or not has_instructions(cpuinfo):
         return
-    set_by_user = {name: os.environ[name] for name in IMAGE_TARGET if name in os.environ}
-    os.environ.update({**IMAGE_TARGET, **set_by_user})
+    for name, value in IMAGE_TARGET.items():
+        os.environ.setdefault(name, value)
     if not _has_files(Path(cache)):
         _copy(image_cache, Path(cache))
 
@@ -96,7 +96,9 @@ def enable_numba_cache() -> None:
                 found = super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
                 # two processes that save at once may take the same name for their files
                 wanted, _ = normalize_signature(sig)  # type: ignore[no-untyped-call]
-                return found if found and tuple(found.signature.args) == tuple(wanted) else None
+                if found is not None and tuple(found.signature.args) != tuple(wanted):
+                    raise ValueError(f"for {found.signature.args} instead of {wanted}")
+                return found
             except Exception as error:  # whatever a damaged file causes
                 logger.debug("a compiled function could not be read: %r", error)
                 with suppress(OSError):  # else nothing could be saved any more

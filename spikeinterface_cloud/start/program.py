@@ -13,10 +13,7 @@ from spikeinterface_cloud.config.dotenv import load_env_file
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.runtime.logging import configure_logging
-from spikeinterface_cloud.runtime.numba_cache import (
-    enable_numba_cache,
-    use_cache_of_image,
-)
+from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache, use_cache_of_image
 
 logger = logging.getLogger(__name__)
 

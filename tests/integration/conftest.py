@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
 from tests.support.batch_server import AwsServer, aws_server
 from tests.support.hosts import Host
 from tests.support.laptop import Laptop
 from tests.support.servers import S3Server
+
+# as a job does; else every worker of the tests compiles its own. Not in the conftest.py of all
+# tests, as those of the laptop's commands run without Numba
+enable_numba_cache()
 
 BUCKET = "lab-results"
 
