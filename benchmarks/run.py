@@ -23,6 +23,7 @@ BENCHMARKS = (
     "submit",
     "preprocessing",
     "analysis",
+    "kilosort_step",
     "fixed_costs",
 )
 
@@ -35,6 +36,7 @@ QUICK = {
     "submit": [],
     "preprocessing": ["--duration-s", "5", "--channels", "64"],
     "analysis": ["--duration-s", "30", "--channels", "16", "--units", "5", "--longer", "2"],
+    "kilosort_step": ["--duration-s", "10"],
     "fixed_costs": [],
 }
 

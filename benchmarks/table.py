@@ -25,6 +25,8 @@ class Taken:
     cpu_s: float
     #: of its largest process
     peak_memory_mib: float
+    #: to files, by the kernel's count
+    written_mib: float
 
     def __add__(self, other: Taken) -> Taken:
         """The two, one after the other."""
@@ -32,10 +34,11 @@ class Taken:
             wall_s=self.wall_s + other.wall_s,
             cpu_s=self.cpu_s + other.cpu_s,
             peak_memory_mib=max(self.peak_memory_mib, other.peak_memory_mib),
+            written_mib=self.written_mib + other.written_mib,
         )
 
 
-NOTHING = Taken(wall_s=0.0, cpu_s=0.0, peak_memory_mib=0.0)
+NOTHING = Taken(wall_s=0.0, cpu_s=0.0, peak_memory_mib=0.0, written_mib=0.0)
 
 
 def measure(
@@ -85,6 +88,7 @@ def launch(taken_file: Path, command: Sequence[str]) -> int:
         wall_s=time.monotonic() - started,
         cpu_s=usage.ru_utime + usage.ru_stime,
         peak_memory_mib=usage.ru_maxrss / 1024,
+        written_mib=usage.ru_oublock * 512 / 2**20,
     )
     taken_file.write_text(json.dumps(asdict(taken)))
     return process.returncode

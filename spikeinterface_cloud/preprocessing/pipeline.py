@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 Step = dict[str, Any]
 
 #: sorters that high-pass filter and reference their input, with the parameter and value that
-#: disable this
+#: disable this; `simple` is none, as it filters without a reference
 OWN_FILTER = {
     "kilosort": None,
     "kilosort2": None,
@@ -47,7 +47,6 @@ OWN_FILTER = {
     "kilosort3": None,
     "kilosort4": ("skip_kilosort_preprocessing", True),
     "lupin": ("apply_preprocessing", False),
-    "simple": ("apply_preprocessing", False),
     "spykingcircus2": ("apply_preprocessing", False),
     "tridesclous2": ("apply_preprocessing", False),
 }

@@ -155,5 +155,5 @@ def _judge(folder: Path, case: Case, truth: Truth, ended: Ended) -> None:
     (folder / "verdict.json").write_text(json.dumps(asdict(verdict)))
 
 
-#: one thread each, and Numba's functions as plain Python: compiling takes longer than short jobs
-FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": "1", "NUMBA_OPT": "0"}
+#: one thread each, as the jobs run beside each other
+FOR_SHORT_JOBS = {"OMP_NUM_THREADS": "1"}

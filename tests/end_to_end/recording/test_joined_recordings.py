@@ -11,9 +11,22 @@ import spikeinterface.comparison as sc
 from pynwb import NWBHDF5IO, validate
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.support.job import ONE_WORKER, Job, assert_refused, assert_succeeded, run_job
+from tests.support.job import (
+    ONE_WORKER,
+    Job,
+    assert_refused,
+    assert_succeeded,
+    run_job,
+    s3_access,
+)
 from tests.support.joined import DURATIONS, FIRST_SAMPLES, add_to_header, write_runs
-from tests.support.sorted_results import assert_complete, n_true_units_found
+from tests.support.servers import S3Server
+from tests.support.sorted_results import (
+    assert_complete,
+    download_folder,
+    n_true_units_found,
+    upload_folder,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting, UNSAVED_PROVENANCE]
 
@@ -133,6 +146,35 @@ def test_same_job_resumes_and_another_order_is_another_job(
     assert again.outcomes() == {"simple": "resumed"}
     other = run_job(job.folder, variables(folders[::-1]) | {"EXPORTS": "nwb,phy"})
     assert_refused(other, 73, "another job")
+
+
+def test_recordings_on_s3_are_joined_in_the_given_order(
+    runs: tuple[list[Path], si.BaseSorting], moto_s3: S3Server, tmp_path: Path
+) -> None:
+    folders, truth = runs
+    bucket = "joined"
+    moto_s3.client.create_bucket(Bucket=bucket)
+    # listed by their names, the last one would be the first
+    keys = ["raw/2", "raw/3", "raw/1"]
+    for folder, key in zip(folders, keys, strict=True):
+        upload_folder(moto_s3.client, folder, bucket, key)
+    given = variables(folders) | {
+        **s3_access(moto_s3.url),
+        "SOURCE_AWS_S3_BUCKET": bucket,
+        "SOURCE_AWS_S3_BUCKET_FOLDER": json.dumps(keys),
+        "TARGET_AWS_S3_BUCKET": bucket,
+        "TARGET_AWS_S3_BUCKET_FOLDER": "sorted",
+    }
+    del given["SOURCE_FOLDER"]
+    job = run_job(tmp_path, given)
+    assert_succeeded(job)
+    results = download_folder(moto_s3.client, bucket, "sorted", tmp_path / "fetched")
+    assert_complete(results, ["simple"])
+    assert n_true_units_found(results, "simple", truth) == 3
+    joined = job.record["source"]["joined"]
+    assert [each["location"] for each in joined] == [f"s3://{bucket}/{key}" for key in keys]
+    durations = [each["duration_s"] for each in job.record["recording"]["joined"]]
+    assert durations == list(DURATIONS)
 
 
 def test_recording_of_another_probe_is_refused(tmp_path: Path) -> None:

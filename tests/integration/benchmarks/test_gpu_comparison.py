@@ -43,7 +43,7 @@ def write_results(folder: Path, truth: si.BaseSorting, job: list[str], bare: lis
     return Figures(
         case=CASE,
         record={"sorters": [{"outcome": "sorted"}], "steps": []},
-        bare=Taken(wall_s=1.0, cpu_s=1.0, peak_memory_mib=1.0),
+        bare=Taken(wall_s=1.0, cpu_s=1.0, peak_memory_mib=1.0, written_mib=1.0),
     )
 
 

@@ -12,53 +12,21 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.source import SourceRequest, fetch_source, find_source
 from spikeinterface_cloud.session.triggers import TriggerSource, resolve_triggers
-from tests.support.nidq import NIDQ_STEP_V, write_nidq
-from tests.support.recordings import SpikeGlxRun, simulate, write_spikeglx
+from tests.support.recordings import simulate
 from tests.support.servers import S3Server, access_to
 from tests.support.sorted_results import upload_folder
+from tests.support.stimulated_run import frames_of_probe, write_stimulated_run
 
 pytestmark = pytest.mark.integration
-
-PROBE_HZ, NIDQ_HZ, SECONDS = 30_000.0, 25_000.4, 16.0
-
-#: the probe's clock is 60 ppm fast, and began 70 ms after NI-DAQ's
-DRIFT, START_S = 60e-6, 0.07
 
 #: when the stimulus began, in seconds of NI-DAQ's clock
 STIMULI_S = np.array([1.1003, 4.75001, 9.00004, 14.2])
 
 
-def frames_of_probe(nidq_s: np.ndarray) -> np.ndarray:
-    """The probe's frames at times of NI-DAQ: the truth."""
-    frames: np.ndarray = (nidq_s - START_S) * (1 + DRIFT) * PROBE_HZ
-    return frames
-
-
-def sync_is_high(nidq_s: np.ndarray) -> np.ndarray:
-    """Whether the sync line is high: half a second, each second."""
-    high: np.ndarray = nidq_s % 1.0 < 0.5
-    return high
-
-
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("session")
-    probe, _ = simulate(duration_s=SECONDS, n_channels=4, n_units=1)
-    run = write_spikeglx(folder, probe, SpikeGlxRun(first_sample=40_000))
-    [ap] = run.rglob("*.ap.bin")
-    samples = np.fromfile(ap, "int16").reshape(-1, 5)
-    nidq_s = START_S + np.arange(len(samples)) / PROBE_HZ / (1 + DRIFT)
-    samples[:, -1] = sync_is_high(nidq_s) * 64
-    samples.tofile(ap)
-    times_s = np.arange(round((SECONDS + START_S) * NIDQ_HZ)) / NIDQ_HZ
-    since_s = times_s - STIMULI_S[:, None]
-    stimulated = ((since_s >= 0) & (since_s < 0.002)).any(axis=0)
-    words = (sync_is_high(times_s) * 1 + stimulated * 8).astype("uint16")[:, None]
-    analog = (stimulated * round(3.0 / NIDQ_STEP_V)).astype("int16")[:, None]
-    sync = {"syncSourceIdx": 1, "syncNiChanType": 0, "syncNiChan": 0, "syncSourcePeriod": 1}
-    stem = run / f"{run.name}_t0"
-    write_nidq(stem, words, analog, rate_hz=NIDQ_HZ, first_sample=7_000, changes=sync)
-    return run
+    probe, _ = simulate(duration_s=16.0, n_channels=4, n_units=1)
+    return write_stimulated_run(tmp_path_factory.mktemp("session"), probe, STIMULI_S)
 
 
 def opened_from(

@@ -29,7 +29,7 @@ WITHOUT_GPU = {**MACHINE, "gpu": None, "why_no_gpu": "no CUDA device here"}
 
 
 def taken(wall_s: float) -> Taken:
-    return Taken(wall_s=wall_s, cpu_s=wall_s, peak_memory_mib=100.0)
+    return Taken(wall_s=wall_s, cpu_s=wall_s, peak_memory_mib=100.0, written_mib=0.0)
 
 
 def record(**sorter: Any) -> dict[str, Any]:

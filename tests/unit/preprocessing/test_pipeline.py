@@ -48,6 +48,7 @@ def names(steps: list[dict[str, object]]) -> list[object]:
         ("tridesclous2", {}, True),
         ("kilosort2_5", {}, True),
         ("herdingspikes", {}, False),
+        ("simple", {}, False),
     ],
 )
 def test_sorters_with_their_own_filter_are_known(

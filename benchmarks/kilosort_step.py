@@ -1,0 +1,87 @@
+"""The Kilosort4 step of a job beside `run_kilosort` on the same file, on the CPU.
+
+    python benchmarks/kilosort_step.py [--rounds 5] [--duration-s 60]
+
+The recording and the parameters are those of `gpu.py --device cpu --quick`, with a fifth of the
+shapes that Kilosort4 usually tries first. The step is the sorter's process from its start to its
+end, imports included; so is `run_kilosort` (`bare_kilosort.py`). What is written is what the kernel
+counts for the job and all that it starts: scratch, results and the report together.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from gpu_cases import QUICK_PROBE, Case, bare_request, job_variables, write  # noqa: E402
+from gpu_figures import SORT_STEP, STEP_GOAL  # noqa: E402
+from table import Taken, measure, print_head, print_memory, print_seconds  # noqa: E402
+
+
+@click.command()
+@click.option("--rounds", default=5, show_default=True, help="rounds, of which medians are taken")
+@click.option("--duration-s", default=60.0, show_default=True, help="length of the recording")
+def main(rounds: int, duration_s: float) -> None:
+    """Print what the step, and what the job, takes."""
+    case = replace(QUICK_PROBE, duration_s=duration_s)
+    recording_mib = case.size_gb * 1e9 / 2**20
+    steps: list[Taken] = []
+    bare: list[Taken] = []
+    written_mib: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write(case, folder)
+        for number in range(rounds):
+            for side in ("job", "bare") if number % 2 else ("bare", "job"):
+                if side == "job":
+                    step, job_mib = run_job(case, folder)
+                    steps.append(step)
+                    written_mib.append(job_mib)
+                else:
+                    bare.append(run_bare(case, folder))
+    print_head(f"{duration_s:g} s of {case.n_channels} channels, Kilosort4", "step", "bare")
+    print_seconds(
+        "by the clock", [s.wall_s for s in steps], [b.wall_s for b in bare], f"<= {STEP_GOAL:g}"
+    )
+    bare_mib, step_mib = (median(one.peak_memory_mib for one in side) for side in (bare, steps))
+    print_memory("peak memory: run_kilosort, step", bare_mib, step_mib, "about 1")
+    print_memory("recording, and all that the job writes", recording_mib, median(written_mib), "")
+
+
+def run_job(case: Case, folder: Path) -> tuple[Taken, float]:
+    """Run the job; return its step that sorts (CPU unknown), and the MiB that the job wrote."""
+    variables = job_variables(case, folder, "cpu")
+    whole = measure([sys.executable, ROOT / "run_script.py"], variables, folder)
+    results = folder / "results"
+    record = json.loads((results / "run.json").read_text())
+    shutil.rmtree(results)
+    step_s = next(each["seconds"] for each in record["steps"] if each["name"] == SORT_STEP)
+    peak_mib = record["sorters"][0]["peak_memory_bytes"] / 2**20
+    step = Taken(wall_s=step_s, cpu_s=0.0, peak_memory_mib=peak_mib, written_mib=0.0)
+    return step, whole.written_mib
+
+
+def run_bare(case: Case, folder: Path) -> Taken:
+    """Run `run_kilosort` on the file with the parameters of the job."""
+    results = folder / "bare"
+    results.mkdir()
+    request = bare_request(case, folder, "cpu", results, None)
+    (folder / "request.json").write_text(json.dumps(request))
+    program = ROOT / "benchmarks/bare_kilosort.py"
+    taken = measure([sys.executable, "-P", program, folder / "request.json"], {}, folder)
+    shutil.rmtree(results)
+    return taken
+
+
+if __name__ == "__main__":
+    main()
