@@ -20,10 +20,6 @@ from pathlib import Path
 
 import click
 
-from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
-
-enable_numba_cache()  # as a job does before its imports
-
 from tools.zoo.run import FOR_SHORT_JOBS
 
 if __name__ == "__main__" and any(os.environ.get(name) is None for name in FOR_SHORT_JOBS):
