@@ -94,6 +94,13 @@ def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) ->
     if "fileSizeBytes" not in meta:
         return
     size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
+    if size > expected and size % (2 * n_channels) == 0:
+        raise RecordingError(
+            f"{file.name} has {size - expected} bytes more than the {expected} of its meta file: "
+            "something was appended, or the meta file belongs to another recording; copy both "
+            "again from the acquisition computer, or correct fileSizeBytes and fileTimeSecs in "
+            "the meta file if the file is right"
+        )
     if size < expected or size % (2 * n_channels):
         raise RecordingError(
             f"{file.name} is truncated: it has {format_bytes(size)} ({size} bytes) where its "

@@ -67,7 +67,7 @@ def stream_files(
     kept = [file for file in files if file.stream == chosen]
     _refuse_compressed(kept)
     _refuse_several_runs(kept)
-    _require_meta(kept)
+    _require_pairs(kept)
     return [file.path for file in kept]
 
 
@@ -137,15 +137,20 @@ def _refuse_several_runs(files: Sequence[SpikeGlxFile]) -> None:
             )
 
 
-def _require_meta(files: Sequence[SpikeGlxFile]) -> None:
-    present = {file.path.with_suffix("") for file in files if file.ending == "meta"}
-    for file in files:
-        if file.ending == "bin" and file.path.with_suffix("") not in present:
-            raise RecordingError(
-                f"{file.path} cannot be read without {file.path.with_suffix('.meta').name}; "
-                "put the meta file that SpikeGLX wrote beside it, and name their folder as the "
-                "source"
-            )
+def _require_pairs(files: Sequence[SpikeGlxFile]) -> None:
+    """Refuse a file without its partner: a trigger without samples is a part that is missing."""
+    samples = {file.path.with_suffix("") for file in files if file.ending == "bin"}
+    headers = {file.path.with_suffix("") for file in files if file.ending == "meta"}
+    for stem in sorted(samples - headers):
+        raise RecordingError(
+            f"{stem}.bin cannot be read without {stem.name}.meta; put the meta file that SpikeGLX "
+            "wrote beside it, and name their folder as the source"
+        )
+    for stem in sorted(headers - samples):
+        raise RecordingError(
+            f"{stem}.meta is here without {stem.name}.bin, its samples; copy them from the "
+            "acquisition computer, or name a folder without that meta file as the source"
+        )
 
 
 def without_uuid(name: P) -> P:

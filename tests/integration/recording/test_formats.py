@@ -178,6 +178,25 @@ def test_a_missing_meta_file_is_refused(tmp_path: Path, simulated: BaseRecording
     assert "mouse_g0_t0.imec0.ap.meta" in message
 
 
+def test_a_file_longer_than_its_header_says_is_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    folder = write_spikeglx(tmp_path, simulated)
+    with next(folder.rglob("*.ap.bin")).open("ab") as stream:
+        stream.write(bytes(17 * 2 * 100))
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "has 3400 bytes more than the 2040000 of its meta file" in message
+
+
+def test_a_trigger_without_its_samples_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:
+    """The other trigger would be taken for the whole recording."""
+    folder = write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_lf=False))
+    meta = next(folder.rglob("*.ap.meta"))
+    meta.with_name("mouse_g0_t1.imec0.ap.meta").write_text(meta.read_text())
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "mouse_g0_t1.imec0.ap.meta is here without mouse_g0_t1.imec0.ap.bin" in message
+
+
 # ----- Open Ephys --------------------------------------------------------------------------------
 
 
