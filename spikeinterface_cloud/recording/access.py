@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from spikeinterface_cloud.errors import SourceError
+from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA
 
 #: longer paths are cut in messages
 LONGEST_PATH = 200
@@ -23,7 +24,8 @@ def check_readable(path: Path, endings: tuple[str, ...]) -> None:
     path
         a folder, or a file, which has to be readable
     endings
-        of files in the folder that have to be readable; others may not matter
+        of files in the folder that have to be readable, besides Zarr's metadata; others may not
+        matter
     """
     with explain_access("SOURCE_FOLDER", path):
         path.stat()
@@ -34,7 +36,7 @@ def check_readable(path: Path, endings: tuple[str, ...]) -> None:
         for folder, _, names in os.walk(path, onerror=_raise):
             _require(Path(folder), os.R_OK | os.X_OK)
             for file in (Path(folder, name) for name in names):
-                if file.name.lower().endswith(endings) and _leads_to_a_file(file):
+                if file.name.lower().endswith((*endings, *METADATA)) and _leads_to_a_file(file):
                     _require(file, os.R_OK)
 
 

@@ -6,13 +6,16 @@ and, in `structure.oebin` beside `continuous`, the description of all streams.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 
 SAMPLES = "continuous.dat"
+
+#: the description of a recording's streams
+STRUCTURE = "structure.oebin"
 
 #: what mtscomp makes of it, by the name it is given or by its own
 MTSCOMP = ("continuous.cbin", "continuous.cdat")
@@ -40,6 +43,7 @@ def refuse_missing_samples(names: Sequence[PurePosixPath]) -> None:
         raise SettingsError(f"{CLIPPED} has only the first samples of each stream; {USE_ZARR}")
     present = set(names)
     for name in names:
+        _refuse_undescribed(name, present)
         if name.with_name(SAMPLES) in present:
             continue
         if name.name in DECOMPRESS:
@@ -53,8 +57,17 @@ def refuse_missing_samples(names: Sequence[PurePosixPath]) -> None:
             )
 
 
-#: the description of a recording's streams
-STRUCTURE = "structure.oebin"
+def _refuse_undescribed(name: PurePosixPath, present: Collection[PurePosixPath]) -> None:
+    """Refuse samples without the description of their recording, which the reader leaves out."""
+    if name.name not in (SAMPLES, *MTSCOMP) or name.parts[-3:-2] != ("continuous",):
+        return
+    recording = name.parents[2]
+    if recording / STRUCTURE not in present:
+        raise RecordingError(
+            f"{name} is here without {recording / STRUCTURE}, which describes it; copy that file "
+            "from the acquisition computer, or name a folder without this recording as the source"
+        )
+
 
 #: a sample's number or time each, 8 bytes, after the header of a NumPy file
 TIMES = ("sample_numbers.npy", "timestamps.npy")

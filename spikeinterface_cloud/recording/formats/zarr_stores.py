@@ -19,6 +19,9 @@ from spikeinterface_cloud.recording.messages import list_first
 #: the arrays that have a row for each frame
 SEGMENT_ROWS = re.compile(r"(?:traces|times)_seg(?P<number>\d+)")
 
+#: the name of a chunk, or the end of one in folders
+CHUNK = re.compile(r"\d+(?:\.\d+)*")
+
 #: stores that are named in a message
 SHOWN = 6
 
@@ -106,10 +109,24 @@ def needed_arrays(
         if the store cannot be read
     """
     arrays = arrays_without_pickles(names, read)
+    _refuse_undescribed_chunks(arrays, names)
     _check_plain_array(data_type, arrays, kwargs)
     if n_frames is None:
         return arrays
     return {path: _first(data_type, path, each, n_frames) for path, each in arrays.items()}
+
+
+def _refuse_undescribed_chunks(
+    arrays: Mapping[PurePosixPath, ZarrArray], names: Sequence[PurePosixPath]
+) -> None:
+    """Refuse chunks without the description of their array, which would be taken for absent."""
+    for name in names:
+        described = not CHUNK.fullmatch(name.name) or not arrays.keys().isdisjoint(name.parents)
+        if not described:
+            raise RecordingError(
+                f"{name.parent} has chunks, but no .zarray that describes them; copy the folder "
+                "again from where it was written"
+            )
 
 
 def _first(data_type: str, path: PurePosixPath, array: ZarrArray, n_frames: int) -> ZarrArray:
