@@ -217,6 +217,16 @@ def test_open_ephys_recordings_become_segments(tmp_path: Path) -> None:
     assert_same(open_recording(write_open_ephys(tmp_path, written), "openephys", {}), written)
 
 
+def test_an_open_ephys_recording_without_its_description_is_refused(tmp_path: Path) -> None:
+    """The other one would be taken for the whole."""
+    written = simulate(duration_s=[1.0, 1.5], n_channels=8, n_units=2)[0]
+    folder = write_open_ephys(tmp_path, written)
+    next(folder.rglob("recording2/structure.oebin")).unlink()
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
+    assert "continuous.dat is here without" in message
+    assert "recording2/structure.oebin" in message
+
+
 def test_two_open_ephys_experiments_are_refused_without_a_choice(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:

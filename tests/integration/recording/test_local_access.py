@@ -73,6 +73,14 @@ def link_to_a_closed_folder(source: Path) -> dict[str, str]:
     return {}
 
 
+def unreadable_metadata(source: Path) -> dict[str, str]:
+    """Of a Zarr folder, whose files have no ending."""
+    store = source / "store.zarr"
+    store.mkdir()
+    (store / ".zattrs").touch(mode=0)
+    return {}
+
+
 def unreadable_probe(source: Path) -> dict[str, str]:
     (source / "probe.json").touch(mode=0)
     return {"PROBE_FILE": "probe.json"}
@@ -110,6 +118,10 @@ def long_path(source: Path) -> dict[str, str]:
         (
             link_to_a_closed_folder,
             "SOURCE_FOLDER: {source}/recording.nwb may not be read by this user",
+        ),
+        (
+            unreadable_metadata,
+            "SOURCE_FOLDER: {source}/store.zarr/.zattrs may not be read by this user",
         ),
         (unreadable_probe, "PROBE_FILE: {source}/probe.json may not be read by this user"),
         (probe_with_a_long_name, "PROBE_FILE: there is no ppp"),

@@ -145,3 +145,13 @@ def test_the_other_reader_of_zarr_is_named(session: Path, tmp_path: Path) -> Non
         assert "it holds the arrays raw; if one of them" in refusal(RecordingError, run)
     array = open_recording(tmp_path / "b.zarr" / "raw", "zarr_array", kwargs)
     assert array.get_num_channels() == 4
+
+
+def test_chunks_without_the_description_of_their_array_are_refused(tmp_path: Path) -> None:
+    """Without it, the offsets would be taken for absent."""
+    recording, _ = simulate(duration_s=1.5, n_channels=4, n_units=1)
+    store = write_zarr_folder(tmp_path / "recording.zarr", recording)
+    (store / ".zmetadata").unlink(missing_ok=True)
+    (store / "properties/offset_to_uV/.zarray").unlink()
+    message = refusal(RecordingError, lambda: open_recording(store, "zarr", {}))
+    assert "properties/offset_to_uV has chunks, but no .zarray" in message
