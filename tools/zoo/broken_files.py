@@ -269,7 +269,7 @@ BROKEN_FILES = (
         name="a hole of zeros",
         change=_overwrite(bytes),
         noticed_by=COUNTER,
-        said=r"constant|zero",
+        said=r"constant|zero|runs backwards",  # samples, or the times of samples
     ),
     Breakage(
         name="noise in the middle",
