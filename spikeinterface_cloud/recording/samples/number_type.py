@@ -57,11 +57,20 @@ def _is_swapped(chunks: Sequence[Traces]) -> str | None:
     lowest_bytes = np.concatenate([(chunk & 0xFF).ravel() for chunk in chunks])
     if np.ptp(lowest_bytes) == 0:  # multiples of 256
         return None
+    orders = [[chunk.byteswap() for chunk in chunks]]
+    if chunks[0].dtype.kind == "u":  # half the range may have been added to swapped ones
+        orders.append([_around_zero(chunk).byteswap() for chunk in chunks])
     noise = np.median(noise_levels(chunks))
-    swapped = np.median(noise_levels([chunk.byteswap() for chunk in chunks]))
-    if swapped * LESS_NOISE < noise:
+    if any(np.median(noise_levels(order)) * LESS_NOISE < noise for order in orders):
         return "their noise is far smaller in the other byte order"
     return None
+
+
+def _around_zero(unsigned: Traces) -> Traces:
+    """Return the numbers less half of their range, as signed ones."""
+    half = unsigned.dtype.type(1 << (8 * unsigned.dtype.itemsize - 1))
+    signed: Traces = (unsigned ^ half).view(unsigned.dtype.str.replace("u", "i"))
+    return signed
 
 
 def _is_of_pairs(chunks: Sequence[Traces]) -> str | None:

@@ -28,6 +28,7 @@ def test_samples_of_another_type_are_refused(scale: float) -> None:
     floats = (samples * 0.195).astype("float32")
     for read in (
         samples.byteswap(),
+        (samples.byteswap().astype("int32") + 32768).astype("uint16"),
         samples.view("int32"),
         floats.view("int16"),
         floats.view("uint8"),
