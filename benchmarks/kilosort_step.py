@@ -14,7 +14,7 @@ import json
 import shutil
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -28,6 +28,14 @@ from gpu_figures import SORT_STEP, STEP_GOAL  # noqa: E402
 from table import Taken, measure, print_head, print_memory, print_seconds  # noqa: E402
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """What the record of a job says of its step that sorts."""
+
+    wall_s: float
+    peak_memory_mib: float
+
+
 @click.command()
 @click.option("--rounds", default=5, show_default=True, help="rounds, of which medians are taken")
 @click.option("--duration-s", default=60.0, show_default=True, help="length of the recording")
@@ -35,18 +43,17 @@ def main(rounds: int, duration_s: float) -> None:
     """Print what the step, and what the job, takes."""
     case = replace(QUICK_PROBE, duration_s=duration_s)
     recording_mib = case.size_gb * 1e9 / 2**20
-    steps: list[Taken] = []
+    jobs: list[Taken] = []
+    steps: list[Step] = []
     bare: list[Taken] = []
-    written_mib: list[float] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(case, folder)
         for number in range(rounds):
             for side in ("job", "bare") if number % 2 else ("bare", "job"):
                 if side == "job":
-                    step, job_mib = run_job(case, folder)
-                    steps.append(step)
-                    written_mib.append(job_mib)
+                    jobs.append(run_job(case, folder))
+                    steps.append(take_step(folder / "results"))
                 else:
                     bare.append(run_bare(case, folder))
     print_head(f"{duration_s:g} s of {case.n_channels} channels, Kilosort4", "step", "bare")
@@ -55,20 +62,23 @@ def main(rounds: int, duration_s: float) -> None:
     )
     bare_mib, step_mib = (median(one.peak_memory_mib for one in side) for side in (bare, steps))
     print_memory("peak memory: run_kilosort, step", bare_mib, step_mib, "about 1")
-    print_memory("recording, and all that the job writes", recording_mib, median(written_mib), "")
+    written_mib = median(job.written_mib for job in jobs)
+    print_memory("recording, and all that the job writes", recording_mib, written_mib, "")
 
 
-def run_job(case: Case, folder: Path) -> tuple[Taken, float]:
-    """Run the job; return its step that sorts (CPU unknown), and the MiB that the job wrote."""
+def run_job(case: Case, folder: Path) -> Taken:
+    """Run the job, whose results are in `folder` until the step is taken from them."""
     variables = job_variables(case, folder, "cpu")
-    whole = measure([sys.executable, ROOT / "run_script.py"], variables, folder)
-    results = folder / "results"
+    return measure([sys.executable, ROOT / "run_script.py"], variables, folder)
+
+
+def take_step(results: Path) -> Step:
+    """Return what the sorter's step took, and remove the results."""
     record = json.loads((results / "run.json").read_text())
     shutil.rmtree(results)
-    step_s = next(each["seconds"] for each in record["steps"] if each["name"] == SORT_STEP)
+    wall_s = next(each["seconds"] for each in record["steps"] if each["name"] == SORT_STEP)
     peak_mib = record["sorters"][0]["peak_memory_bytes"] / 2**20
-    step = Taken(wall_s=step_s, cpu_s=0.0, peak_memory_mib=peak_mib, written_mib=0.0)
-    return step, whole.written_mib
+    return Step(wall_s=wall_s, peak_memory_mib=peak_mib)
 
 
 def run_bare(case: Case, folder: Path) -> Taken:

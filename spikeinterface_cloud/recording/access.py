@@ -33,10 +33,11 @@ def check_readable(path: Path, endings: tuple[str, ...]) -> None:
             _require(path, os.R_OK)
             _require(path.parent, os.R_OK | os.X_OK)
             return
+        needed = (*endings, *METADATA)
         for folder, _, names in os.walk(path, onerror=_raise):
             _require(Path(folder), os.R_OK | os.X_OK)
             for file in (Path(folder, name) for name in names):
-                if file.name.lower().endswith((*endings, *METADATA)) and _leads_to_a_file(file):
+                if file.name.lower().endswith(needed) and _leads_to_a_file(file):
                     _require(file, os.R_OK)
 
 

@@ -98,10 +98,18 @@ def test_exports_change_the_job_alone() -> None:
     assert before.job != after.job
 
 
-def test_a_sorter_without_a_filter_changes_what_the_others_read() -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"SORTERS": "spykingcircus2, simple"},
+        {"SORTERS_KWARGS": '{"tridesclous2": {"apply_preprocessing": false}}'},
+    ],
+    ids=str,
+)
+def test_a_sorter_without_a_filter_changes_what_the_others_read(changed: dict[str, str]) -> None:
     """As the steps that are chosen by default then have one."""
-    before = of(SORTERS="spykingcircus2, tridesclous2")
-    after = of(SORTERS="spykingcircus2, simple")
+    sorters = {"SORTERS": "spykingcircus2, tridesclous2"}
+    before, after = of(**sorters), of(**sorters | changed)
     assert before.sorters["spykingcircus2"] != after.sorters["spykingcircus2"]
 
 

@@ -120,12 +120,13 @@ def _refuse_undescribed_chunks(
     arrays: Mapping[PurePosixPath, ZarrArray], names: Sequence[PurePosixPath]
 ) -> None:
     """Refuse chunks without the description of their array, which would be taken for absent."""
-    for name in names:
-        described = not CHUNK.fullmatch(name.name) or not arrays.keys().isdisjoint(name.parents)
-        if not described:
+    roots = set(store_roots(names))
+    for folder in sorted({name.parent for name in names if CHUNK.fullmatch(name.name)}):
+        above = {folder, *folder.parents}
+        if above.isdisjoint(arrays) and not above.isdisjoint(roots):
             raise RecordingError(
-                f"{name.parent} has chunks, but no .zarray that describes them; copy the folder "
-                "again from where it was written"
+                f"{folder} has chunks, but no .zarray that describes them; copy the folder again "
+                "from where it was written"
             )
 
 

@@ -11,11 +11,16 @@ from tests.support.job import ONE_WORKER, Job, assert_succeeded, run_job, s3_acc
 from tests.support.recordings import simulate
 from tests.support.servers import S3Server
 from tests.support.sorted_results import n_true_units_found, upload_folder
-from tests.support.stimulated_run import STIMULUS_S, frames_of_probe, write_stimulated_run
+from tests.support.stimulated_run import (
+    PROBE_HZ,
+    STIMULUS_S,
+    frames_of_probe,
+    write_stimulated_run,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting]
 
-RATE_HZ, SECONDS = 30_000.0, 16.0
+SECONDS = 16.0
 
 #: an artifact is larger than any spike
 ARTIFACT = 300
@@ -29,8 +34,8 @@ def spikes_at_stimuli(job: Job) -> float:
     """The fraction of the stimuli during which, or within 0.3 ms of which, a unit spikes."""
     sorting = si.load(job.results / "simple" / "sorting")
     spikes = np.sort(sorting.to_spike_vector()["sample_index"])
-    first = frames_of_probe(STIMULI_S) - 0.0003 * RATE_HZ
-    last = frames_of_probe(STIMULI_S) + (STIMULUS_S + 0.0003) * RATE_HZ
+    first = frames_of_probe(STIMULI_S) - 0.0003 * PROBE_HZ
+    last = frames_of_probe(STIMULI_S) + (STIMULUS_S + 0.0003) * PROBE_HZ
     return float((np.searchsorted(spikes, last) > np.searchsorted(spikes, first)).mean())
 
 
