@@ -1,6 +1,6 @@
 """Compile in an image what Numba would compile in each job: `python fill_numba_cache.py FOLDER`.
 
-One job sorts ten simulated seconds by every sorter of the image, and FOLDER keeps what is
+Two jobs sort ten simulated seconds by every sorter of the image, and FOLDER keeps what is
 compiled meanwhile, for machines with the instructions that
 `spikeinterface_cloud.runtime.numba_cache` names. FOLDER stays empty if this one lacks them.
 """
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import spikeinterface as si
@@ -17,8 +18,10 @@ from spikeinterface.sorters import installed_sorters
 
 from spikeinterface_cloud.runtime.numba_cache import IMAGE_TARGET, has_instructions
 
-#: of Python packages: Kilosort4 in the image for GPUs, the others in both
-SORTERS = ("kilosort4", "lupin", "simple", "spykingcircus2", "tridesclous2")
+#: of Python packages, a job each: those that filter themselves, whose analysis filters as it reads,
+#: in 32-bit floats, and the one for which the job writes filtered integers. Kilosort4 is in the
+#: image for GPUs, the others are in both.
+SORTERS = (("kilosort4", "lupin", "spykingcircus2", "tridesclous2"), ("simple",))
 #: a machine that builds images has no GPU
 ON_CPU = {"kilosort4": {"torch_device": "cpu"}}
 
@@ -26,7 +29,7 @@ N_CHANNELS, N_UNITS, DURATION_S, GAIN_UV = 16, 8, 10.0, 0.195
 
 
 def main(folder: Path) -> None:
-    """Run the job; its failure ends the build."""
+    """Run the jobs; a failure ends the build."""
     folder.mkdir(parents=True, exist_ok=True)
     if not has_instructions():
         print(f"nothing is compiled: this machine is no {IMAGE_TARGET['NUMBA_CPU_NAME']}")
@@ -34,22 +37,28 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         write_recording(work / "recording")
-        sorters = [name for name in SORTERS if name in installed_sorters()]
-        parameters = {name: values for name, values in ON_CPU.items() if name in sorters}
-        settings = {
-            "SOURCE_FOLDER": str(work / "recording"),
-            "DATA_TYPE": "binary",
-            "SORTERS": ",".join(sorters),
-            "SORTERS_KWARGS": json.dumps(parameters),
-            "RESULTS_FOLDER": str(work / "results"),
-            "SCRATCH_FOLDER": str(work / "scratch"),
-            "NUMBA_CACHE_DIR": str(folder),
-        }
-        subprocess.run(
-            [sys.executable, "run_script.py"],
-            env={**os.environ, **IMAGE_TARGET, **settings},
-            check=True,
-        )
+        for number, names in enumerate(SORTERS):
+            sort(work / "recording", names, work / f"job{number}", folder)
+
+
+def sort(recording: Path, names: Sequence[str], job: Path, cache: Path) -> None:
+    """Run a job with those of the sorters that are installed."""
+    sorters = [name for name in names if name in installed_sorters()]
+    parameters = {name: values for name, values in ON_CPU.items() if name in sorters}
+    settings = {
+        "SOURCE_FOLDER": str(recording),
+        "DATA_TYPE": "binary",
+        "SORTERS": ",".join(sorters),
+        "SORTERS_KWARGS": json.dumps(parameters),
+        "RESULTS_FOLDER": str(job / "results"),
+        "SCRATCH_FOLDER": str(job / "scratch"),
+        "NUMBA_CACHE_DIR": str(cache),
+    }
+    subprocess.run(
+        [sys.executable, "run_script.py"],
+        env={**os.environ, **IMAGE_TARGET, **settings},
+        check=True,
+    )
 
 
 def write_recording(folder: Path) -> None:

@@ -52,9 +52,10 @@ def simulate_briefly() -> tuple[BaseRecording, BaseSorting]:
 
 
 def preprocess_for_simple(written: WrittenFormats, folder: Path) -> bytes:
-    """Return the samples that `simple` sorts: phases are shifted, as it does the rest itself."""
+    """Return the samples that `simple` sorts: filtered; its 16 channels have no reference."""
     result = preprocess(written.recording, "default", {"simple": {}}, folder)
-    assert [step["name"] for step in result.steps] == ["phase_shift"]
+    steps = [step["name"] for step in result.steps]
+    assert steps == ["phase_shift", "highpass_filter"]
     return bytes(result.for_sorting.get_traces().tobytes())
 
 

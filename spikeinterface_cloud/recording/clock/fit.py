@@ -38,13 +38,16 @@ LARGEST_DRIFT = 1e-3
 #: is no slower than the samples
 LARGEST_JITTER = 4.0
 
+#: for how long timestamps may stand still, or jitter: a little longer than those of whole seconds
+COARSEST_S = 1.2
+
 
 def fit_timestamps(
     chunks: Iterable[Floats], n_frames: int, sampling_frequency_hz: float, origin: str
 ) -> SampleTimes | None:
     """Fit the timestamp of every sample.
 
-    Timestamps that are NaN or infinite raise `ValueError`.
+    Timestamps that are NaN or infinite, stand still, or are in no order raise `ValueError`.
 
     Parameters
     ----------
@@ -66,6 +69,7 @@ def fit_timestamps(
     blocks: list[Blocks] = []
     n_read, interval_s, first_s, last_s = 0, 1 / sampling_frequency_hz, 0.0, None
     all_same = True
+    still = _LongestStill()
     for chunk in chunks:
         times = np.asarray(chunk[: n_frames - n_read], dtype="float64")
         if not len(times):
@@ -80,11 +84,32 @@ def fit_timestamps(
         frames = _knots(times, interval_s)
         knots.append((frames + n_read, times[frames]))
         blocks.append(describe_blocks(times, n_read, (first_s, interval_s), last_s))
+        still.add(times, n_read, last_s)
         n_read, last_s = n_read + len(times), float(times[-1])
         all_same = all_same and bool(np.all(times == first_s))
     if not knots or (n_read > 1 and all_same):
         return None
+    if still.n_frames > COARSEST_S * sampling_frequency_hz:
+        raise ValueError(f"{still.n_frames} samples from {still.frame} on have the same timestamp")
     return _sample_times(knots, concatenate(blocks), n_frames, interval_s, origin)
+
+
+class _LongestStill:
+    """The longest run of samples with the same timestamp."""
+
+    def __init__(self) -> None:
+        self.frame, self.n_frames = 0, 0
+        self._begin = 0
+
+    def add(self, times: Floats, first_frame: int, last_s: float | None) -> None:
+        """Add a chunk; `last_s` is the timestamp before it, None for the first chunk."""
+        before = np.nan if last_s is None else last_s
+        changes = first_frame + np.flatnonzero(np.diff(times, prepend=before))
+        edges = np.concatenate([[self._begin], changes, [first_frame + len(times)]])
+        longest = int(np.diff(edges).argmax())
+        if (n_frames := int(edges[longest + 1] - edges[longest])) > self.n_frames:
+            self.frame, self.n_frames = int(edges[longest]), n_frames
+        self._begin = int(edges[-2])
 
 
 def _sample_times(
@@ -96,6 +121,8 @@ def _sample_times(
 ) -> SampleTimes:
     frames, times_s = (np.concatenate(part) for part in zip(*knots, strict=True))
     jitter_s = float(np.median(blocks.jitters)) * interval_s
+    if jitter_s > COARSEST_S:
+        raise ValueError(f"the timestamps are in no order: they jitter by {jitter_s:.3g} s")
     notes = tuple(_notes(n_frames - 1 - int(frames[-1]), jitter_s, interval_s))
     jumps = [(frame, size * interval_s) for frame, size in find_jumps(blocks)]
     if n_steps := int(frames[-1]):

@@ -22,6 +22,9 @@ EVEN_SPREAD = 2**16 / 12**0.5
 #: largest noise, as a part of the range of the type: numbers that fill it evenly have 0.29
 LARGEST_PART = 0.2
 
+#: and where this fraction of the samples is at an end of the range
+CLIPPED_PART, CLIPPED = 0.1, 0.02
+
 #: fraction of small numbers, in 32 bits, whose upper half is one of two values, at least
 FEW_SMALL = 0.5
 
@@ -104,6 +107,9 @@ def _is_full(chunks: Sequence[Traces]) -> str | None:
     info = np.iinfo(chunks[0].dtype)
     noise: npt.NDArray[np.float64] = noise_levels(chunks)
     parts = noise / (float(info.max) - float(info.min))
-    if (parts > LARGEST_PART).mean() >= MANY_CHANNELS:
+    samples = np.concatenate(chunks)
+    at_ends = ((samples == info.min) | (samples == info.max)).mean(axis=0)
+    is_full = (parts > LARGEST_PART) | ((parts > CLIPPED_PART) & (at_ends > CLIPPED))
+    if is_full.mean() >= MANY_CHANNELS:
         return "the noise of many channels fills its whole range, as no amplifier's does"
     return None

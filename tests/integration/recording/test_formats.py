@@ -571,8 +571,10 @@ def compress_all(folder: Path) -> None:
 def test_compressed_open_ephys_is_refused_with_the_command_that_decompresses_it(
     ending: str,
 ) -> None:
-    folder = PurePosixPath("Record Node 101/experiment1/recording1/continuous/ProbeA-AP")
-    names = [folder / f"continuous.{ending}", folder / "timestamps.npy"]
+    recording = PurePosixPath("Record Node 101/experiment1/recording1")
+    folder = recording / "continuous/ProbeA-AP"
+    described = [recording / "structure.oebin", folder / "timestamps.npy"]
+    names = [*described, folder / f"continuous.{ending}"]
     message = refusal(RecordingError, lambda: needed_files("openephys", names, {}))
     assert message.endswith(f" continuous.{ending}")
     assert needed_files("openephys", [*names, folder / "continuous.dat"], {})

@@ -38,6 +38,22 @@ def test_samples_of_another_type_are_refused(scale: float) -> None:
             check(read)
 
 
+@pytest.mark.parametrize("scale", [1.3, 1.95])
+def test_samples_clipped_at_both_ends_are_refused(scale: float) -> None:
+    """As of numbers with swapped bytes that a program scaled to the range of 16 bits."""
+    wide = scale * noise(40.0).byteswap()
+    samples = np.clip(wide.round(), -(2**15), 2**15 - 1).astype("int16")
+    with pytest.raises(RecordingError, match="fills its whole range"):
+        check(samples)
+
+
+def test_spikes_and_artifacts_at_the_ends_of_the_range_are_taken() -> None:
+    samples = noise(1000.0)
+    samples[::20] = 32767
+    samples[5::40] = -32768
+    check(samples)
+
+
 def test_bytes_of_wider_samples_are_refused() -> None:
     with pytest.raises(RecordingError, match="halves of samples of 16 bits"):
         check(noise(20.0).view("uint8"))

@@ -142,6 +142,24 @@ def test_nan_timestamps_are_refused() -> None:
         fit_timestamps([times], 1000, RATE_HZ, "timestamps")
 
 
+@pytest.mark.parametrize("begin", [0, 1000, CHUNK_FRAMES - 20_000])
+def test_timestamps_that_stand_still_are_refused(begin: int) -> None:
+    times = 5 + even(n_frames=CHUNK_FRAMES + 50_000)
+    times[begin : begin + 40_000] = 0.0
+    with pytest.raises(ValueError, match=f"40000 samples from {begin} on have the same timestamp"):
+        fit(times)
+
+
+def test_timestamps_of_whole_seconds_are_taken() -> None:
+    assert fit(np.floor(even())).end_s == pytest.approx(N_FRAMES / RATE_HZ, abs=1.0)
+
+
+def test_timestamps_in_no_order_are_refused() -> None:
+    times = np.random.default_rng(0).uniform(0, 1000, N_FRAMES)
+    with pytest.raises(ValueError, match="in no order"):
+        fit(times)
+
+
 @pytest.mark.parametrize("are_counts", [False, True])
 def test_block_timestamps_are_fitted(are_counts: bool) -> None:
     """Rounded to microseconds, with a loss before the 50th."""
