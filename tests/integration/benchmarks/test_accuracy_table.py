@@ -75,9 +75,9 @@ def test_a_job_that_loses_two_units_breaks_it() -> None:
     lost = {name: train for name, train in trains().items() if name not in ("unit1", "unit2")}
     rows = [row(trains(), BARE), row(trains(), "none"), row(lost, "default")]
     [loss] = losses(rows)
-    assert (
-        "PREPROCESSING=default: mean accuracy 0.800 beside 1.000, 8 units found beside 10" in loss
-    )
+    assert loss.way == "default"
+    expected = "PREPROCESSING=default: mean accuracy 0.800 beside 1.000, 8 units found beside 10"
+    assert expected in loss.text
     assert verdict(rows).startswith("Verdict: broken by 1 of 2 jobs")
 
 
@@ -86,6 +86,14 @@ def test_the_accuracy_allowed_is_half_a_percent(fraction: float, n_losses: int) 
     """Of ten units one loses 4 % or 6 % of its spikes, and all stay found."""
     rows = [row(trains(), BARE), row(without(fraction, "unit5"), "none")]
     assert len(losses(rows)) == n_losses
+
+
+@pytest.mark.parametrize(("second", "n_losses"), [(0.06, 1), (0.0, 0)])
+def test_the_means_of_equal_sortings_count(second: float, n_losses: int) -> None:
+    rows = [row(trains(), BARE), row(without(0.06, "unit5"), "none")]
+    rows += [row(trains(), BARE), row(without(second, "unit5"), "none")]
+    assert len(losses(rows)) == n_losses
+    assert ("broken by 1 of 1 jobs" if n_losses else "Each of 1 jobs") in verdict(rows)
 
 
 def test_the_table_sums_the_seeds() -> None:
