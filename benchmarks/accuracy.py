@@ -103,7 +103,7 @@ SIZES = {
     "default": Size(
         n_channels=64,
         n_units=40,
-        duration_s=120.0,
+        duration_s=60.0,
         n_seeds=1,
         scenarios=SCENARIOS,
         sorters=CPU_SORTERS,
@@ -133,11 +133,11 @@ def main(size: str, sorters: str | None, output: Path | None) -> None:
     rows: list[Row] = []
     failures: list[str] = []
     for scenario, sorter in product(chosen.recordings(), names):
-        try:
-            rows += compare(scenario, sorter)
-        except RuntimeError as error:  # the others count nevertheless
-            print(error, file=sys.stderr)
-            failures.append(f"{scenario.key}, {sorter} failed: the log has its last lines")
+        for row in compare(scenario, sorter):
+            if isinstance(row, Row):
+                rows.append(row)
+            else:  # the others count nevertheless
+                failures.append(row)
     page = "\n".join([describe(rows, size), *failures])
     print(page)
     if output is not None:
@@ -159,16 +159,27 @@ def describe(rows: Sequence[Row], size: str) -> str:
     return "\n\n".join([about, markdown(rows), verdict(rows)]) + "\n"
 
 
-def compare(scenario: Scenario, sorter: str) -> list[Row]:
-    """Return the rows of the bare sorter and of the jobs, more of those that differ too much."""
-    rows = [cached_row(scenario, sorter, way) for way in WAYS]
-    if lost := [loss.way for loss in losses(rows)]:
-        again = product(range(1, SORTINGS), [BARE, *lost])
-        rows += [cached_row(scenario, sorter, way, number) for number, way in again]
-    return rows
+def compare(scenario: Scenario, sorter: str) -> list[Row | str]:
+    """Return rows of the bare sorter and of the jobs, more of those that differ too much.
+
+    What cannot be sorted is a sentence instead of a row.
+    """
+    found = [row_or_failure(scenario, sorter, way, 0) for way in WAYS]
+    lost = [loss.way for loss in losses([row for row in found if isinstance(row, Row)])]
+    again = product(range(1, SORTINGS), [BARE, *lost]) if lost else ()
+    return [*found, *(row_or_failure(scenario, sorter, way, number) for number, way in again)]
 
 
-def cached_row(scenario: Scenario, sorter: str, way: str, number: int = 0) -> Row:
+def row_or_failure(scenario: Scenario, sorter: str, way: str, number: int) -> Row | str:
+    """Return a row, or which one failed."""
+    try:
+        return cached_row(scenario, sorter, way, number)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return f"{scenario.key}, {sorter}, {way} failed: the log has its last lines"
+
+
+def cached_row(scenario: Scenario, sorter: str, way: str, number: int) -> Row:
     """Return a row from the cache, or sort for it; equal sortings are numbered from 0."""
     depends = {"way": way, "parameters": PARAMETERS.get(sorter, {}), "versions": _versions()}
     if way != BARE:

@@ -41,6 +41,9 @@ LARGEST_JITTER = 4.0
 #: for how long timestamps may stand still, or jitter: a little longer than those of whole seconds
 COARSEST_S = 1.2
 
+#: for how many of its steps a clock may stand still, and for how long in any case
+STILL_STEPS, STILL_S = 4, 0.1
+
 
 def fit_timestamps(
     chunks: Iterable[Floats], n_frames: int, sampling_frequency_hz: float, origin: str
@@ -89,7 +92,7 @@ def fit_timestamps(
         all_same = all_same and bool(np.all(times == first_s))
     if not knots or (n_read > 1 and all_same):
         return None
-    if still.n_frames > COARSEST_S * sampling_frequency_hz:
+    if still.n_frames > still.most_frames(sampling_frequency_hz):
         raise ValueError(f"{still.n_frames} samples from {still.frame} on have the same timestamp")
     return _sample_times(knots, concatenate(blocks), n_frames, interval_s, origin)
 
@@ -99,7 +102,12 @@ class _LongestStill:
 
     def __init__(self) -> None:
         self.frame, self.n_frames = 0, 0
-        self._begin = 0
+        self._begin = self._end = self._n_runs = 0
+
+    def most_frames(self, rate_hz: float) -> float:
+        """Return how long a run may be where timestamps are as coarse as these."""
+        usual = STILL_STEPS * self._end / max(self._n_runs, 1)
+        return min(COARSEST_S * rate_hz, max(usual, STILL_S * rate_hz))
 
     def add(self, times: Floats, first_frame: int, last_s: float | None) -> None:
         """Add a chunk; `last_s` is the timestamp before it, None for the first chunk."""
@@ -109,7 +117,8 @@ class _LongestStill:
         longest = int(np.diff(edges).argmax())
         if (n_frames := int(edges[longest + 1] - edges[longest])) > self.n_frames:
             self.frame, self.n_frames = int(edges[longest]), n_frames
-        self._begin = int(edges[-2])
+        self._begin, self._end = int(edges[-2]), int(edges[-1])
+        self._n_runs += len(changes)
 
 
 def _sample_times(

@@ -24,6 +24,7 @@ from spikeinterface.extractors.nwbextractors import NwbRecordingSegment, NwbTime
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes, evenly_spaced
 from spikeinterface_cloud.recording.clock.timestamps import (
+    CORRECT,
     BlockTimes,
     Floats,
     Timestamps,
@@ -37,10 +38,16 @@ FileTimes = Timestamps | BlockTimes | SampleTimes
 NEURALYNX_RECORD = 512
 OPEN_EPHYS_RECORD = 1024
 
+#: the time that Open Ephys gives samples before their stream is synchronized
+NOT_SYNCHRONIZED = -1.0
+
 
 def file_times(segment: Any, rate_hz: float) -> list[FileTimes]:
     """Return all timestamps of a segment that is read from a file, the ones to prefer first."""
-    vector = Timestamps(origin="the time vector", read=segment.get_times)
+    remedy = CORRECT
+    if isinstance(segment, NeoRecordingSegment):
+        remedy = "leave load_sync_timestamps out of READ_RECORDING_KWARGS"
+    vector = Timestamps(origin="the time vector", read=segment.get_times, remedy=remedy)
     times: list[FileTimes | None] = [vector if segment.has_time_vector() else None]
     match segment:
         case NwbRecordingSegment() | NwbTimeSeriesSegment():
@@ -79,7 +86,7 @@ def _nwb(segment: Any) -> Timestamps | None:
         series = zarr.open_group(store=data.store, path=group, mode="r")
     if "timestamps" not in series:
         return None
-    return from_counts("timestamps", series["timestamps"], 1.0)
+    return replace(from_counts("timestamps", series["timestamps"], 1.0), remedy=CORRECT)
 
 
 def _mcs(rows: npt.NDArray[np.int64]) -> BlockTimes:
@@ -173,6 +180,8 @@ def _synchronization_notes(
     counts: npt.NDArray[np.integer[Any]], seconds: Floats, rate_hz: float
 ) -> list[str]:
     if not len(seconds) or len(seconds) != len(counts) or seconds[0] == seconds[-1]:
+        return []
+    if seconds[0] == NOT_SYNCHRONIZED:
         return []
     ends = [0, len(counts) - 1]
     off_s = np.asarray(seconds[ends] - counts[ends] / rate_hz)

@@ -133,8 +133,7 @@ def _fit(
                 fitted = fit_timestamps(chunks, stop - start, rate_hz, times.origin)
             except ValueError as error:
                 raise RecordingError(
-                    f"the times of the samples are unknown: {error}; correct them in the file, or "
-                    "replace them with a start time and a sampling rate"
+                    f"the times of the samples are unknown: {error}; {times.remedy}"
                 ) from error
             return fitted and replace(fitted, notes=(*fitted.notes, *times.notes))
         case BlockTimes():

@@ -7,6 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+#: what to do where timestamps cannot be
+CORRECT = "correct them in the file, or replace them with a start time and a sampling rate"
+COPY_AGAIN = "copy the files again, or export the recording to another format"
+
 Floats = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.int64]
 
@@ -20,6 +24,8 @@ class Timestamps:
     #: takes the first frame and the end frame, returns seconds; fewer where the file has fewer
     read: Callable[[int, int], Floats]
     notes: tuple[str, ...] = ()
+    #: where they cannot be
+    remedy: str = COPY_AGAIN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -94,7 +94,7 @@ def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) ->
     if "fileSizeBytes" not in meta:
         return
     size, expected = file.stat().st_size, int(meta["fileSizeBytes"])
-    if size > expected and size % (2 * n_channels) == 0:
+    if size > expected:
         raise RecordingError(
             f"{file.name} has {size - expected} bytes more than the {expected} of its meta file: "
             "something was appended, or the meta file belongs to another recording; copy both "

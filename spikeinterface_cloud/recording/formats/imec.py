@@ -29,6 +29,7 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.header_checks import check_spikeglx_file
 from spikeinterface_cloud.recording.formats.mtscomp_recording import MtscompRecording
 from spikeinterface_cloud.recording.formats.spikeglx import (
+    APPLE_DOUBLE,
     SpikeGlxFile,
     parse_name,
     stream_files,
@@ -118,6 +119,11 @@ def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseR
     neo reads the header of every stream in a folder, whichever is requested.
     """
     present = sorted(file for file in folder.rglob("*.meta") if file.with_suffix(".bin").is_file())
+    if hidden := [file for file in present if file.name.startswith(APPLE_DOUBLE)]:
+        raise RecordingError(
+            f"{hidden[0].name} is no meta file of SpikeGLX, but of macOS, which leaves such files "
+            f"beside others; delete them (find FOLDER -name '{APPLE_DOUBLE}*' -delete)"
+        )
     metas = {file: parse_spikeglx_meta(file) for file in present}
     for file, meta in metas.items():
         _refuse_unknown_probe(file, meta)

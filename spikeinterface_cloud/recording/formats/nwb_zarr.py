@@ -26,7 +26,10 @@ from spikeinterface_cloud.recording.formats.zarr_metadata import (
     metadata_files,
     readable_arrays,
 )
-from spikeinterface_cloud.recording.formats.zarr_stores import store_roots
+from spikeinterface_cloud.recording.formats.zarr_stores import (
+    refuse_undescribed_chunks,
+    store_roots,
+)
 from spikeinterface_cloud.recording.messages import one_line
 
 ELECTRODES = PurePosixPath("general/extracellular_ephys/electrodes")
@@ -131,6 +134,7 @@ def needed_arrays(
     if root is None:
         raise RecordingError(f"there is no Zarr among {len(names)} files; {COPY_AGAIN}")
     arrays = readable_arrays(names, read)
+    _refuse_lost_descriptions(arrays, names)
     try:
         file = zarr.open_group(KVStore(_Files(root, names, read)), mode="r")
         _check_kind(file)
@@ -149,6 +153,16 @@ def needed_arrays(
         for path, array in arrays.items()
         if (n_rows := _needed_rows(path.relative_to(root), chosen, series, n_frames))
     }
+
+
+def _refuse_lost_descriptions(
+    arrays: Mapping[PurePosixPath, ZarrArray], names: Sequence[PurePosixPath]
+) -> None:
+    """Refuse arrays without their own `.zarray`: the reader ignores the consolidated metadata."""
+    own = {name.parent for name in names if name.name == ".zarray"}
+    if lost := sorted(set(arrays) - own):
+        raise RecordingError(f"{lost[0]}/.zarray is missing; {COPY_AGAIN}")
+    refuse_undescribed_chunks(own, names)
 
 
 def _needed_rows(

@@ -17,6 +17,11 @@ SAMPLES = "continuous.dat"
 #: the description of a recording's streams
 STRUCTURE = "structure.oebin"
 
+#: the folders above the samples, as the GUI names them
+RECORDED = re.compile(
+    r"(?:(?:^|/)(?P<node>[^/]+)/)?(?P<experiment>experiment\d+)/recording\d+/continuous/[^/]+/[^/]+$"
+)
+
 #: what mtscomp makes of it, by the name it is given or by its own
 MTSCOMP = ("continuous.cbin", "continuous.cdat")
 
@@ -37,13 +42,19 @@ USE_ZARR = (
 )
 
 
-def refuse_missing_samples(names: Sequence[PurePosixPath]) -> None:
-    """Raise an error if fewer samples would be found than were recorded, or none."""
+def refuse_missing_samples(
+    names: Sequence[PurePosixPath], kwargs: Mapping[str, object] | None = None
+) -> None:
+    """Raise an error if fewer samples would be found than were recorded, or none.
+
+    `kwargs` are READ_RECORDING_KWARGS, which may choose an experiment and a stream of one node.
+    """
     if any(not {CLIPPED, COMPRESSED}.isdisjoint(name.parts) for name in names):
         raise SettingsError(f"{CLIPPED} has only the first samples of each stream; {USE_ZARR}")
     present = set(names)
+    chosen = kwargs or {}
     for name in names:
-        _refuse_undescribed(name, present)
+        _refuse_undescribed(name, present, chosen)
         if name.with_name(SAMPLES) in present:
             continue
         if name.name in DECOMPRESS:
@@ -57,15 +68,26 @@ def refuse_missing_samples(names: Sequence[PurePosixPath]) -> None:
             )
 
 
-def _refuse_undescribed(name: PurePosixPath, present: Collection[PurePosixPath]) -> None:
-    """Refuse samples without the description of their recording, which the reader leaves out."""
-    if name.name not in (SAMPLES, *MTSCOMP) or name.parts[-3:-2] != ("continuous",):
+def _refuse_undescribed(
+    name: PurePosixPath, present: Collection[PurePosixPath], chosen: Mapping[str, object]
+) -> None:
+    """Refuse samples without the description of their recording, which the reader leaves out.
+
+    Folders that the GUI did not name, and those of other experiments or nodes, are not read.
+    """
+    folder = RECORDED.search(name.as_posix())
+    if folder is None or name.name not in (SAMPLES, *MTSCOMP):
+        return
+    node = str(chosen.get("stream_name") or "").rpartition("#")[0]
+    if chosen.get("experiment_name") not in (None, folder["experiment"]) or (
+        node and folder["node"] not in (None, node)
+    ):
         return
     recording = name.parents[2]
     if recording / STRUCTURE not in present:
         raise RecordingError(
             f"{name} is here without {recording / STRUCTURE}, which describes it; copy that file "
-            "from the acquisition computer, or name a folder without this recording as the source"
+            f"from the acquisition computer, or move {recording.name} out of {recording.parent}"
         )
 
 

@@ -274,7 +274,7 @@ def _refuse_several_sessions(samples: Sequence[SpikeGlxFile]) -> None:
 def _open_ephys_streams(
     files: Mapping[PurePosixPath, int], kwargs: Mapping[str, Any], folder_name: str
 ) -> SessionStreams:
-    refuse_missing_samples(list(files))
+    refuse_missing_samples(list(files), kwargs)
     refuse_lost_samples(files)
     if kwargs.get("block_index") is not None:
         raise SettingsError(

@@ -15,7 +15,7 @@ from spikeinterface_cloud.recording.formats import nwb_zarr, zarr_stores
 from spikeinterface_cloud.recording.formats.lfp_files import refuse_lfp_file
 from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_type
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
-from spikeinterface_cloud.recording.formats.spikeglx import parse_name
+from spikeinterface_cloud.recording.formats.spikeglx import APPLE_DOUBLE, parse_name
 from spikeinterface_cloud.recording.formats.streams import needed_files
 from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, check_chunks_exist
 
@@ -43,6 +43,8 @@ def locate(
     kwargs = dict(kwargs)
     if path.is_file():
         kwargs = with_file_stream(reader, PurePosixPath(path.name), names, kwargs)
+        if reader.name == "spikeglx":  # which leaves out what is not whole of other files
+            names = [name for name in names if name.with_suffix("").name == path.stem]
     if not location.is_dir():
         refuse_lfp_file(location)
         siblings = sorted(each for each in location.parent.iterdir() if each.is_file())
@@ -80,6 +82,7 @@ def list_files(folder: Path) -> list[PurePosixPath]:
 
 def pick_file(reader: Reader, names: Sequence[PurePosixPath]) -> PurePosixPath:
     """Return the one of several files that a reader of files opens."""
+    names = [name for name in names if not name.name.startswith(APPLE_DOUBLE)]
     for extension in reader.extensions:
         matches = [name for name in names if name.name.lower().endswith(extension)]
         if matches:

@@ -15,8 +15,11 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 
 P = TypeVar("P", bound=PurePath)
 
+#: of the names of files that macOS leaves beside others on some file systems
+APPLE_DOUBLE = "._"
+
 NAME = re.compile(
-    r"(?P<run>.+?)(?:_g(?P<gate>\d+)_t(?P<trigger>\d+|cat))?"
+    r"(?!\._)(?P<run>.+?)(?:_g(?P<gate>\d+)_t(?P<trigger>\d+|cat))?"
     r"\.(?P<stream>imec\d*\.(?:ap|lf)|nidq|obx\d*)(?:\.obx)?\.(?P<ending>bin|meta|cbin|ch)"
 )
 
@@ -121,7 +124,7 @@ def _refuse_several_runs(files: Sequence[SpikeGlxFile]) -> None:
             f"{files[0].stream} is here from {len(runs)} runs: {', '.join(runs)}; "
             "name the folder of one of them as the source"
         )
-    if len({file.trigger == "cat" for file in files}) > 1:
+    if len({file.trigger == "cat" for file in files if file.ending == "bin"}) > 1:
         raise SettingsError(
             f"{files[0].stream} is here twice, as recorded and as joined by CatGT (tcat); "
             "name a folder with only one of the two as the source"
@@ -140,13 +143,24 @@ def _refuse_several_runs(files: Sequence[SpikeGlxFile]) -> None:
 def _require_pairs(files: Sequence[SpikeGlxFile]) -> None:
     """Refuse a file without its partner: a trigger without samples is a part that is missing."""
     samples = {file.path.with_suffix("") for file in files if file.ending == "bin"}
-    headers = {file.path.with_suffix("") for file in files if file.ending == "meta"}
+    compressed = {file.path.with_suffix("") for file in files if file.ending == "cbin"}
+    joined = {file.trigger for file in files if file.ending == "bin"} == {"cat"}
+    headers = {
+        file.path.with_suffix("")
+        for file in files
+        if file.ending == "meta" and (file.trigger == "cat" or not joined)
+    }
     for stem in sorted(samples - headers):
         raise RecordingError(
             f"{stem}.bin cannot be read without {stem.name}.meta; put the meta file that SpikeGLX "
             "wrote beside it, and name their folder as the source"
         )
     for stem in sorted(headers - samples):
+        if stem in compressed:
+            raise RecordingError(
+                f"{stem}.cbin is compressed, and other files of this stream are not; decompress "
+                f"it with mtscomp (mtsdecomp {stem.name}.cbin), or name a folder without it"
+            )
         raise RecordingError(
             f"{stem}.meta is here without {stem.name}.bin, its samples; copy them from the "
             "acquisition computer, or name a folder without that meta file as the source"
@@ -176,7 +190,11 @@ def ibl_files(names: Sequence[PurePosixPath], kwargs: Mapping[str, object]) -> l
             "READ_RECORDING_KWARGS: only the AP band is sorted, without its sync words; leave "
             "stream_name and load_sync_channel out"
         )
-    compressed = [name for name in names if name.suffix == ".cbin" and ".ap." in name.name]
+    compressed = [
+        name
+        for name in names
+        if name.suffix == ".cbin" and ".ap." in name.name and not name.name.startswith(APPLE_DOUBLE)
+    ]
     if not compressed:
         raise RecordingError(_no_compressed_band(names))
     if len(compressed) > 1:

@@ -42,7 +42,7 @@ def needed_files(
         refuse_zarr_3(names)
         return store_files(reader.name, names)
     if reader.name == "openephys":
-        open_ephys_names.refuse_missing_samples(names)
+        open_ephys_names.refuse_missing_samples(names, kwargs)
         name = kwargs.get("stream_name")
         return list(names) if name is None else open_ephys_names.stream_files(names, str(name))
     if reader.name == "spikeglx":

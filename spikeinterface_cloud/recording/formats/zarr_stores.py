@@ -4,7 +4,7 @@ Names and metadata are enough to decide that, before any sample is fetched.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
@@ -109,21 +109,21 @@ def needed_arrays(
         if the store cannot be read
     """
     arrays = arrays_without_pickles(names, read)
-    _refuse_undescribed_chunks(arrays, names)
+    refuse_undescribed_chunks(arrays, names)
     _check_plain_array(data_type, arrays, kwargs)
     if n_frames is None:
         return arrays
     return {path: _first(data_type, path, each, n_frames) for path, each in arrays.items()}
 
 
-def _refuse_undescribed_chunks(
-    arrays: Mapping[PurePosixPath, ZarrArray], names: Sequence[PurePosixPath]
+def refuse_undescribed_chunks(
+    described: Collection[PurePosixPath], names: Sequence[PurePosixPath]
 ) -> None:
-    """Refuse chunks without the description of their array, which would be taken for absent."""
+    """Refuse chunks outside of the described arrays, which would be taken for absent."""
     roots = set(store_roots(names))
     for folder in sorted({name.parent for name in names if CHUNK.fullmatch(name.name)}):
         above = {folder, *folder.parents}
-        if above.isdisjoint(arrays) and not above.isdisjoint(roots):
+        if above.isdisjoint(described) and not above.isdisjoint(roots):
             raise RecordingError(
                 f"{folder} has chunks, but no .zarray that describes them; copy the folder again "
                 "from where it was written"

@@ -72,7 +72,8 @@ def _is_swapped(chunks: Sequence[Traces]) -> str | None:
 def _around_zero(unsigned: Traces) -> Traces:
     """Return the numbers less half of their range, as signed ones."""
     half = unsigned.dtype.type(1 << (8 * unsigned.dtype.itemsize - 1))
-    signed: Traces = (unsigned ^ half).view(unsigned.dtype.str.replace("u", "i"))
+    native = (unsigned ^ half).astype(unsigned.dtype.newbyteorder("="))
+    signed: Traces = native.view(native.dtype.str.replace("u", "i"))
     return signed
 
 

@@ -118,6 +118,23 @@ def test_synchronized_times_of_open_ephys_are_noted(
     assert not any("load_sync_timestamps" in note for note in notes_of(followed))
 
 
+def test_times_before_open_ephys_was_synchronized_are_refused(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """And not recommended."""
+    synchronized = jump() / 29_999.0 + 3
+    synchronized[:5_000] = -1.0
+    files: dict[str, np.ndarray | None] = {
+        "sample_numbers.npy": jump(),
+        "timestamps.npy": synchronized,
+    }
+    recording = open_ephys(tmp_path / "a", simulated, files)
+    assert not any("load_sync_timestamps" in note for note in notes_of(recording))
+    followed = open_ephys(tmp_path / "b", simulated, files, load_sync_timestamps=True)
+    with pytest.raises(RecordingError, match="same timestamp; leave load_sync_timestamps out"):
+        clock_of(followed)
+
+
 def test_open_ephys_with_too_few_sample_numbers_continues_evenly(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:

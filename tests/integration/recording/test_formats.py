@@ -197,6 +197,60 @@ def test_a_trigger_without_its_samples_is_refused(tmp_path: Path, simulated: Bas
     assert "mouse_g0_t1.imec0.ap.meta is here without mouse_g0_t1.imec0.ap.bin" in message
 
 
+def test_a_trigger_that_is_compressed_beside_another_is_named_so(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    folder = write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_lf=False))
+    meta = next(folder.rglob("*.ap.meta"))
+    meta.with_name("mouse_g0_t1.imec0.ap.meta").write_text(meta.read_text())
+    for ending in ("cbin", "ch"):
+        meta.with_name(f"mouse_g0_t1.imec0.ap.{ending}").write_bytes(b"1")
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "mouse_g0_t1.imec0.ap.cbin is compressed" in message
+    assert "decompress it" in message
+
+
+@pytest.mark.parametrize("names_a_file", [False, True])
+def test_headers_that_catgt_left_are_ignored(
+    tmp_path: Path, simulated: BaseRecording, names_a_file: bool
+) -> None:
+    """The raw samples were removed after CatGT had joined them."""
+    folder = write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_lf=False))
+    meta = next(folder.rglob("*.ap.meta"))
+    joined = meta.with_name("mouse_g0_tcat.imec0.ap.meta")
+    joined.write_text(meta.read_text())
+    samples = meta.with_suffix(".bin").rename(joined.with_suffix(".bin"))
+    source = samples if names_a_file else folder
+    assert_same(open_recording(source, "spikeglx", {}), simulated)
+
+
+def test_a_named_file_needs_no_other_trigger(tmp_path: Path, simulated: BaseRecording) -> None:
+    folder = write_spikeglx(tmp_path, simulated, SpikeGlxRun(with_lf=False))
+    meta = next(folder.rglob("*.ap.meta"))
+    meta.with_name("mouse_g0_t1.imec0.ap.meta").write_text(meta.read_text())
+    assert_same(open_recording(meta.with_suffix(".bin"), "spikeglx", {}), simulated)
+
+
+def test_files_that_macos_left_are_ignored_or_named(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    folder = write_spikeglx(tmp_path, simulated)
+    for file in list(folder.rglob("*.*")):
+        file.with_name(f"._{file.name}").write_bytes(b"\x00\x05\x16\x07")
+    message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", {}))
+    assert "of macOS" in message
+    assert "-name '._*' -delete" in message
+    for file in folder.rglob("._*.bin"):
+        file.unlink()
+    assert_same(open_recording(folder, "spikeglx", {}), simulated)
+    names = [PurePosixPath(file.name) for file in folder.rglob("*.ap.*")]
+    chosen = [name.name for name in needed_files("spikeglx", names, {})]
+    assert sorted(chosen) == ["mouse_g0_t0.imec0.ap.bin", "mouse_g0_t0.imec0.ap.meta"]
+    write_nwb(tmp_path / "nwb/a.nwb", simulated)
+    (tmp_path / "nwb/._a.nwb").write_bytes(b"\x00\x05\x16\x07")
+    assert_same(open_recording(tmp_path / "nwb", "nwb", {}), simulated)
+
+
 # ----- Open Ephys --------------------------------------------------------------------------------
 
 
@@ -225,6 +279,29 @@ def test_an_open_ephys_recording_without_its_description_is_refused(tmp_path: Pa
     message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
     assert "continuous.dat is here without" in message
     assert "recording2/structure.oebin" in message
+    assert "or move recording2 out of Record Node 101/experiment1" in message
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "place"),
+    [
+        ({"experiment_name": "experiment1"}, "Record Node 101/experiment2/recording1"),
+        ({"stream_name": "Record Node 101#{}"}, "Record Node 102/experiment1/recording1"),
+        ({}, "sorted"),
+    ],
+    ids=["another experiment", "another node", "no recording"],
+)
+def test_samples_that_are_not_read_need_no_description(
+    tmp_path: Path, simulated: BaseRecording, kwargs: dict[str, str], place: str
+) -> None:
+    folder = write_open_ephys(tmp_path / "session", simulated, n_adc=0)
+    stream = next(folder.rglob("Acquisition_Board*/continuous.dat")).parent.name
+    other = folder / place / "continuous" / stream
+    other.mkdir(parents=True)
+    (other / "continuous.dat").write_bytes(bytes(3200))
+    chosen = {name: value.format(stream) for name, value in kwargs.items()}
+    chosen = chosen if "stream_name" in chosen else {**chosen, "stream_id": "0"}
+    assert_same(open_recording(folder, "openephys", chosen), simulated)
 
 
 def test_two_open_ephys_experiments_are_refused_without_a_choice(

@@ -309,3 +309,21 @@ def test_two_files_are_refused_without_a_choice(
     for place in (LocalFolder(path=folder.parent), location):
         message = str(refusal(partial(find, place, aws)))
         assert f"other.nwb, {NAME}" in message
+
+
+@pytest.mark.parametrize("consolidated", [False, True])
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_an_array_without_its_description_is_refused(
+    tmp_path: Path, moto_s3: S3Server, bucket: str, place: str, consolidated: bool
+) -> None:
+    """Without it, the places of the contacts would be taken for absent."""
+    store = write_nwb(tmp_path / NAME, simulate(duration_s=1.5, n_channels=4, n_units=1)[0])
+    if not consolidated:
+        (store / ".zmetadata").unlink()
+    (store / "general/extracellular_ephys/electrodes/rel_x/.zarray").unlink()
+    location, access = put(moto_s3, bucket, store)
+    on_s3 = partial(find, location, access)
+    run = on_s3 if place == "s3" else partial(open_recording, store, "nwb", {})
+    message = str(refusal(run))
+    assert "electrodes/rel_x" in message
+    assert ".zarray" in message

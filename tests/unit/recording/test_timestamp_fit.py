@@ -142,16 +142,22 @@ def test_nan_timestamps_are_refused() -> None:
         fit_timestamps([times], 1000, RATE_HZ, "timestamps")
 
 
-@pytest.mark.parametrize("begin", [0, 1000, CHUNK_FRAMES - 20_000])
-def test_timestamps_that_stand_still_are_refused(begin: int) -> None:
+@pytest.mark.parametrize("n_still", [3_600, 30_000, 40_000])
+@pytest.mark.parametrize("begin", [0, 1000, CHUNK_FRAMES - 2_000])
+def test_timestamps_that_stand_still_are_refused(begin: int, n_still: int) -> None:
     times = 5 + even(n_frames=CHUNK_FRAMES + 50_000)
-    times[begin : begin + 40_000] = 0.0
-    with pytest.raises(ValueError, match=f"40000 samples from {begin} on have the same timestamp"):
+    times[begin : begin + n_still] = 0.0
+    match = f"{n_still} samples from {begin} on have the same timestamp"
+    with pytest.raises(ValueError, match=match):
         fit(times)
 
 
-def test_timestamps_of_whole_seconds_are_taken() -> None:
+def test_coarse_timestamps_are_taken() -> None:
+    """Of whole seconds, of milliseconds, and of 32-bit floats after a day."""
     assert fit(np.floor(even())).end_s == pytest.approx(N_FRAMES / RATE_HZ, abs=1.0)
+    assert fit(np.floor(1000 * even()) / 1000).gaps == ()
+    floats = (86_400 + even()).astype("float32").astype("float64")
+    assert fit(floats).end_s == pytest.approx(86_400 + N_FRAMES / RATE_HZ, abs=0.01)
 
 
 def test_timestamps_in_no_order_are_refused() -> None:
