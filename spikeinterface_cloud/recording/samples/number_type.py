@@ -63,6 +63,8 @@ def _is_swapped(chunks: Sequence[Traces]) -> str | None:
     orders = [[chunk.byteswap() for chunk in chunks]]
     if chunks[0].dtype.kind == "u":  # half the range may have been added to swapped ones
         orders.append([_around_zero(chunk).byteswap() for chunk in chunks])
+    if chunks[0].dtype.itemsize > 2 and max(np.abs(chunk).max() for chunk in chunks) < 2**15:
+        orders.append([chunk.astype("int16").byteswap() for chunk in chunks])  # widened since
     noise = np.median(noise_levels(chunks))
     if any(np.median(noise_levels(order)) * LESS_NOISE < noise for order in orders):
         return "their noise is far smaller in the other byte order"

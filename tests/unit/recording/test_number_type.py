@@ -30,6 +30,7 @@ def test_samples_of_another_type_are_refused(scale: float) -> None:
         samples.byteswap(),
         (samples.byteswap().astype("int32") + 32768).astype("uint16"),
         (samples.byteswap().astype("int32") + 32768).astype(">u2"),
+        np.clip(samples.byteswap(), -32767, 32767).astype("int32"),
         samples.view("int32"),
         floats.view("int16"),
         floats.view("uint8"),
