@@ -32,8 +32,14 @@ from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_lin
 from spikeinterface_cloud.recording.formats.header_checks import check_headers
 from spikeinterface_cloud.recording.formats.ibl import read_ibl
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
-from spikeinterface_cloud.recording.formats.nwb_series import check_series, with_unique_ids
+from spikeinterface_cloud.recording.formats.mcs_streams import with_stream
+from spikeinterface_cloud.recording.formats.nwb_series import (
+    check_series,
+    keep_gains_of_series,
+    with_unique_ids,
+)
 from spikeinterface_cloud.recording.formats.nwb_zarr import find_store
+from spikeinterface_cloud.recording.formats.open_ephys_probe import correct_probe
 from spikeinterface_cloud.recording.formats.plexon import with_microvolts
 from spikeinterface_cloud.recording.formats.readers import Reader, check_reader, likely_data_type
 from spikeinterface_cloud.recording.formats.saved_folder import open_saved_folder, refuse_pickles
@@ -83,6 +89,8 @@ def open_recording(
                 check_spikeglx_file_name(recording, path)
             if is_spikeglx:
                 follow_neo_headers(recording)
+            if reader.name == "openephys" and probe_file is None:
+                correct_probe(recording)
     return attach_probe(recording, probe_file) if probe_file is not None else recording
 
 
@@ -101,6 +109,7 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
         electrode_ids = check_series(url, series.identifier, stream_mode="remfile")
         passed = {**kwargs, "electrical_series_path": series.identifier}
         recording = read_nwb_recording(url, stream_mode="remfile", **_without_time_vector(passed))
+        keep_gains_of_series(recording)
     recording = with_unique_ids(recording, electrode_ids)
     recording.annotate(stream_name=series.identifier)
     return recording
@@ -128,6 +137,7 @@ def _read(
     elif reader.name == "nwb":
         electrode_ids = check_series(location, kwargs["electrical_series_path"])
         recording = reader.function(file_path=location, **_without_time_vector(kwargs))
+        keep_gains_of_series(recording)
         if location.is_dir():
             _finish_zarr(recording, n_frames)
         recording = with_unique_ids(recording, electrode_ids)
@@ -187,6 +197,8 @@ def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> dict[
                 install_maxwell_plugin()
             kwargs = {**kwargs, "install_maxwell_plugin": False}
         check_codecs(file, location.name, kwargs.get("timeseries_path"))
+        if reader.name == "mcsh5":
+            kwargs = with_stream(file, kwargs)
         if (samples := largest_dataset(file)) is not None:
             check_all_written(samples, location.name)
     return kwargs

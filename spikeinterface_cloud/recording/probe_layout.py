@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from probeinterface import Probe, ProbeGroup
+from scipy.spatial import KDTree
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
@@ -17,6 +18,9 @@ PROBE_SPACING_UM = 2000.0
 
 #: micrometers per unit of a probeinterface JSON
 MICROMETERS = {"um": 1.0, "µm": 1.0, "μm": 1.0, "mm": 1e3, "m": 1e6}
+
+#: contacts are not that close: their positions are in another unit
+CLOSEST_UM = 0.5
 
 #: of contacts whose shape is lost when probes are joined; only used in drawings
 CONTACT_RADIUS_UM = 5.0
@@ -46,6 +50,11 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
             f"{np.count_nonzero(unplaced)} of {unplaced.size} channels have no position (NaN): "
             f"{channels}; {remedy}"
         )
+    if 0 < (closest_um := _closest(positions)) < CLOSEST_UM:
+        raise RecordingError(
+            f"the channels are {closest_um:.3g} um apart, as if their positions were in meters or "
+            f"millimeters instead of micrometers; correct them, or {remedy}"
+        )
     probegroup = recording.get_probegroup()
     if len(np.unique(positions, axis=0)) == len(positions):
         if overlap(probegroup):
@@ -64,6 +73,15 @@ def check_positions(recording: BaseRecording, notes: list[str]) -> None:
         f"{len(probegroup.probes)} probes share positions, as each has its own origin: they are "
         f"set {PROBE_SPACING_UM:g} um apart, so that no unit spans two of them"
     )
+
+
+def _closest(positions: npt.NDArray[np.float64]) -> float:
+    """Return the usual distance of a position to the nearest other one; 0 for a single one."""
+    distinct = np.unique(positions, axis=0)
+    if len(distinct) < 2:
+        return 0.0
+    nearest, _ = KDTree(distinct).query(distinct, k=[2])
+    return float(np.median(nearest))
 
 
 def check_planar(probegroup: ProbeGroup) -> None:

@@ -4,6 +4,7 @@
 in the order of the file over all probes; -1 is a contact that is not connected.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -71,6 +72,7 @@ def wire_in_order(n_contacts: Sequence[int], recording: BaseRecording) -> list[I
     analog = analog_inputs(recording)
     neural: Indices = np.flatnonzero(~analog)
     if sum(n_contacts) == len(neural):
+        _refuse_order_of_text(recording)
         return np.split(neural, np.cumsum(n_contacts)[:-1])
     besides = f" besides the analog inputs {list_channels(recording.channel_ids[analog])}"
     raise WiringError(
@@ -78,6 +80,23 @@ def wire_in_order(n_contacts: Sequence[int], recording: BaseRecording) -> list[I
         f"{len(neural)} channels{besides if analog.any() else ''}, so the channel of each contact "
         f"is unknown; {HOW_TO_WIRE} (channels count from 0 to {len(analog) - 1})"
     )
+
+
+def _refuse_order_of_text(recording: BaseRecording) -> None:
+    """Refuse an order that the reader made of file names, with CSC10 before CSC2."""
+    given = recording.get_property("channel_name")
+    names = [str(name) for name in (recording.channel_ids if given is None else given)]
+    if names != sorted(names) or names == sorted(names, key=_natural):
+        return
+    raise WiringError(
+        f"has no device_channel_indices, and the channels are in the order of their names as text, "
+        f"{list_channels(names)}; {HOW_TO_WIRE} (channels count from 0 in this order)"
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _whole_numbers(indices: object, n_contacts: int) -> Indices:

@@ -135,6 +135,34 @@ def _blackrock_header(
 def write_intan(file: Path, traces: np.ndarray, timestamps: np.ndarray) -> Path:
     """Write whole blocks of 128 samples as an .rhd, in int16 steps of `INTAN_STEP_UV`."""
     n_channels = traces.shape[1]
+    n_blocks = len(traces) // INTAN_BLOCK
+    blocks = np.zeros(
+        n_blocks,
+        [("timestamp", "<i4", INTAN_BLOCK), ("data", "<u2", (n_channels, INTAN_BLOCK))],
+    )
+    n_frames = n_blocks * INTAN_BLOCK
+    blocks["timestamp"] = timestamps[:n_frames].reshape(n_blocks, INTAN_BLOCK)
+    samples = traces[:n_frames].reshape(n_blocks, INTAN_BLOCK, n_channels).astype("int32") + 32768
+    blocks["data"] = samples.transpose(0, 2, 1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(_intan_header(n_channels) + blocks.tobytes())
+    return file
+
+
+def write_intan_files(folder: Path, traces: np.ndarray, *, by_channel: bool) -> Path:
+    """Write info.rhd, and samples and times in files of their own; return the header."""
+    header = folder / "info.rhd"
+    header.write_bytes(_intan_header(traces.shape[1]))
+    np.arange(len(traces), dtype="<i4").tofile(folder / "time.dat")
+    if by_channel:
+        for number in range(traces.shape[1]):
+            traces[:, number].astype("<i2").tofile(folder / f"amp-A-{number:03d}.dat")
+    else:
+        traces.astype("<i2").tofile(folder / "amplifier.dat")
+    return header
+
+
+def _intan_header(n_channels: int) -> bytes:
     header = {
         "magic_number": 0xC6912702,
         "major_version": 3,
@@ -167,18 +195,7 @@ def write_intan(file: Path, traces: np.ndarray, timestamps: np.ndarray) -> Path:
             "channel_enabled": 1,
         }
         parts.append(_packed(intanrawio.rhd_signal_channel_header, channel))
-    n_blocks = len(traces) // INTAN_BLOCK
-    blocks = np.zeros(
-        n_blocks,
-        [("timestamp", "<i4", INTAN_BLOCK), ("data", "<u2", (n_channels, INTAN_BLOCK))],
-    )
-    n_frames = n_blocks * INTAN_BLOCK
-    blocks["timestamp"] = timestamps[:n_frames].reshape(n_blocks, INTAN_BLOCK)
-    samples = traces[:n_frames].reshape(n_blocks, INTAN_BLOCK, n_channels).astype("int32") + 32768
-    blocks["data"] = samples.transpose(0, 2, 1)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(b"".join(parts) + blocks.tobytes())
-    return file
+    return b"".join(parts)
 
 
 def _packed(fields: Sequence[tuple[str, str]], values: dict[str, Any]) -> bytes:

@@ -4,18 +4,18 @@ Most readers take the length of the file for the length of the recording, and it
 header, without comparing either.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from neo.rawio import OpenEphysBinaryRawIO
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD, neo_buffer
+from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD
+from spikeinterface_cloud.recording.formats.intan_files import check_intan_files
 from spikeinterface_cloud.recording.formats.intan_session import check_session
-from spikeinterface_cloud.recording.formats.open_ephys_names import USE_ZARR
+from spikeinterface_cloud.recording.formats.open_ephys_files import check_open_ephys
+from spikeinterface_cloud.recording.formats.rates import RATE_TOLERANCE, rates_differ
 from spikeinterface_cloud.recording.formats.readers import Reader
 from spikeinterface_cloud.recording.formats.record_checks import (
     NCS_HEADER_BYTES,
@@ -26,9 +26,6 @@ from spikeinterface_cloud.recording.formats.record_checks import (
 from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.runtime.logging import format_bytes
 
-#: clocks differ by far less; the header of another band or probe by far more
-RATE_TOLERANCE = 0.01
-
 #: keys of the rate in a SpikeGLX meta file: of a probe, of NI-DAQ, and of a OneBox
 SPIKEGLX_RATES = ("imSampRate", "niSampRate", "obSampRate")
 
@@ -37,15 +34,6 @@ ROUNDING_S = 0.05
 
 #: records of a Neuralynx file that are compared
 N_RECORDS = 10_000
-
-#: places at which timestamps of Open Ephys are compared, and the samples between two of them
-N_PLACES = 200
-STRIDE = 500
-
-
-def rates_differ(rate_hz: float, expected_hz: float) -> bool:
-    """Return whether two rates differ by more than clocks do."""
-    return abs(rate_hz / expected_hz - 1) > RATE_TOLERANCE
 
 
 def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -> None:
@@ -60,7 +48,9 @@ def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -
                 if info["stream_name"] == stream:
                     check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
         case "openephys":
-            _check_open_ephys(recording)
+            check_open_ephys(recording)
+        case "intan":
+            check_intan_files(recording.neo_reader)
         case "zarr":
             n_segments = recording.get_num_segments() if n_frames is None else 1
             for segment in range(n_segments):
@@ -122,66 +112,6 @@ def check_spikeglx_file(file: Path, meta: Mapping[str, str], n_channels: int) ->
             f"{rate:g} Hz last {expected_s:.6g} s, but fileTimeSecs is {duration_s:.6g} s, "
             f"which implies {n_samples / duration_s:.6g} Hz; replace it with the meta file that "
             "belongs to this file, or correct it"
-        )
-
-
-def _refuse_files_elsewhere(recording: Any) -> None:
-    """Refuse traces outside the source: `structure.oebin` may name any folder of the machine."""
-    source = os.path.normpath(recording._kwargs["folder_path"])
-    for block in getattr(recording.neo_reader, "_buffer_descriptions", {}).values():
-        for buffer in (buffer for segment in block.values() for buffer in segment.values()):
-            file = Path(os.path.normpath(buffer["file_path"]))
-            if not file.is_relative_to(source):
-                raise RecordingError(
-                    f"structure.oebin names {file}, which is not part of the source; copy the "
-                    "recording again with all its folders"
-                )
-
-
-def _check_open_ephys(recording: Any) -> None:
-    _refuse_files_elsewhere(recording)
-    if not isinstance(recording.neo_reader, OpenEphysBinaryRawIO):
-        return
-    for number, segment in enumerate(recording.segments):
-        # SpikeInterface's own list of these folders is wrong where the source is above the session
-        folder = Path(neo_buffer(segment)["file_path"]).parent
-        _check_open_ephys_rate(folder, float(recording.sampling_frequency))
-        files = [folder / name for name in ("sample_numbers.npy", "timestamps.npy")]
-        file = next((each for each in files if each.is_file()), None)
-        if file is None:
-            continue
-        expected = np.load(file, mmap_mode="r", allow_pickle=False).shape[0]
-        n_samples = recording.get_num_samples(number)
-        if n_samples < expected:
-            raise RecordingError(
-                f"{folder.name}/continuous.dat is truncated: it has {n_samples} samples "
-                f"where {file.name} has {expected}; copy it again from the acquisition computer "
-                f"({USE_ZARR})"
-            )
-
-
-def _check_open_ephys_rate(folder: Path, rate_hz: float) -> None:
-    """Since version 0.6 the GUI writes the number of each sample, and its time in seconds."""
-    numbers_file, times_file = folder / "sample_numbers.npy", folder / "timestamps.npy"
-    if not numbers_file.is_file() or not times_file.is_file():
-        return
-    numbers = np.load(numbers_file, mmap_mode="r", allow_pickle=False)
-    times = np.load(times_file, mmap_mode="r", allow_pickle=False)
-    n_samples = min(len(numbers), len(times))
-    if times.dtype.kind != "f" or n_samples < 2:
-        return
-    stride = min(STRIDE, n_samples - 1)
-    places = np.unique(np.linspace(0, n_samples - 1 - stride, N_PLACES).astype(int))
-    steps = (numbers[places + stride] - numbers[places]).astype("float64")
-    durations_s = np.asarray(times[places + stride] - times[places])
-    usable = np.isfinite(durations_s) & (durations_s > 0)
-    if not usable.any():
-        return
-    implied = float(np.median(steps[usable] / durations_s[usable]))
-    if implied > 0 and rates_differ(rate_hz, implied):
-        raise RecordingError(
-            f"{folder.name}: structure.oebin says {rate_hz:g} Hz, but the times in timestamps.npy "
-            f"imply {implied:g} Hz; replace structure.oebin with the one of this recording"
         )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path, PurePosixPath
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.formats.header_checks import rates_differ
 from spikeinterface_cloud.recording.formats.imec import ImecHeader, ap_channels, read_header
 from spikeinterface_cloud.recording.formats.mtscomp_recording import (
     Index,
@@ -18,6 +17,7 @@ from spikeinterface_cloud.recording.formats.mtscomp_recording import (
     check_samples,
     read_index,
 )
+from spikeinterface_cloud.recording.formats.rates import rates_differ
 from spikeinterface_cloud.recording.formats.spikeglx import ibl_files, parse_name, without_uuid
 from spikeinterface_cloud.recording.messages import add_note
 

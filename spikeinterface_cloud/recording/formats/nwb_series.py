@@ -13,8 +13,8 @@ from spikeinterface.extractors.nwbextractors import read_file_from_backend
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.formats.hdf5 import check_all_written, check_codecs
-from spikeinterface_cloud.recording.formats.header_checks import rates_differ
 from spikeinterface_cloud.recording.formats.nwb_items import referenced
+from spikeinterface_cloud.recording.formats.rates import rates_differ
 from spikeinterface_cloud.recording.messages import add_note
 
 #: the ids of the electrodes of a series, None where it names none
@@ -83,6 +83,32 @@ def with_unique_ids(recording: BaseRecording, ids: ElectrodeIds) -> BaseRecordin
         renamed, "the channel names are not unique: the ids of the electrodes are used instead"
     )
     return renamed
+
+
+def keep_gains_of_series(recording: Any) -> None:
+    """Undo what the columns `gain_to_uV` and `offset_to_uV` of the electrodes have replaced.
+
+    One table serves every series of a file, so the numbers of the series itself are right, unless
+    it has none: then its conversion is 1.
+    """
+    reader = recording._reader
+    gain = np.asarray(reader.gain_to_volts(), dtype="float64")
+    if np.all(gain == 1):
+        return
+    of_series = {
+        "gain_to_uV": gain * 1e6,
+        "offset_to_uV": np.multiply(reader.offset_to_volts(), 1e6),
+    }
+    for name, values in of_series.items():
+        if name in reader.column_names:
+            column = np.asarray(recording.get_property(name), dtype="float64")
+            recording.set_property(name, np.broadcast_to(values, column.shape).astype("float64"))
+            if not np.allclose(column, values):
+                add_note(
+                    recording,
+                    f"the column {name} of the electrodes differs from the conversion of the "
+                    "series, which is used",
+                )
 
 
 def _check_shape(series_path: str, shape: tuple[int, ...], n_electrodes: int) -> None:

@@ -26,6 +26,9 @@ from spikeinterface_cloud.recording.formats.stream_choice import (
 )
 from spikeinterface_cloud.recording.formats.zarr_stores import store_files
 
+#: the method that lists the experiments of Open Ephys' binary format
+EXPERIMENTS = "get_available_experiments"
+
 
 def needed_files(
     data_type: str, names: Sequence[PurePosixPath], kwargs: Mapping[str, object]
@@ -67,6 +70,8 @@ def select_stream(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> dict
     if not reader.neo_classes or "stream_id" not in reader.parameters:
         return dict(kwargs)
     neo_class = _neo_class(reader, path)
+    if reader.name == "openephys":
+        kwargs = _with_experiment_name(neo_class, path, kwargs)
     default = inspect.signature(neo_class).parameters["stream_id"].default
     if default is not None and not requested:  # Alpha Omega's reader has a default stream
         return dict(kwargs)
@@ -75,13 +80,36 @@ def select_stream(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> dict
     return {**kept, "stream_id": stream.identifier}
 
 
+def _with_experiment_name(
+    neo_class: Any, path: Path, kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Name the experiment instead of its number: neo takes the gains of the first one for all."""
+    number = kwargs.get("block_index")
+    if not hasattr(neo_class, EXPERIMENTS) or number is None or kwargs.get("experiment_name"):
+        return kwargs
+    names = getattr(neo_class, EXPERIMENTS)(path)
+    if not 0 <= int(number) < len(names):
+        raise SettingsError(
+            f"READ_RECORDING_KWARGS names block_index {number}, and there are {len(names)} "
+            f"experiments ({', '.join(names)}), counted from 0"
+        )
+    others = {name: value for name, value in kwargs.items() if name != "block_index"}
+    return {**others, "experiment_name": str(names[int(number)])}
+
+
+def _block_choice(neo_class: Any, path: Path) -> str:
+    if hasattr(neo_class, EXPERIMENTS):
+        return f'{{"experiment_name": "{getattr(neo_class, EXPERIMENTS)(path)[0]}"}}'
+    return '{"block_index": 0}'
+
+
 def _list_neo_streams(neo_class: Any, path: Path, kwargs: Mapping[str, Any]) -> list[Stream]:
     neo_kwargs = _neo_kwargs(neo_class, path, kwargs)
     header = neo_class.get_neo_io_reader(neo_class.NeoRawIOClass, **neo_kwargs).header
     if header["nb_block"] > 1 and kwargs.get("block_index") is None:
         raise SettingsError(
             f"{path.name} holds {header['nb_block']} blocks (experiments), which are separate "
-            'recordings; choose one, READ_RECORDING_KWARGS={"block_index": 0}'
+            f"recordings; choose one, READ_RECORDING_KWARGS={_block_choice(neo_class, path)}"
         )
     streams = []
     for stream in header["signal_streams"]:

@@ -24,6 +24,7 @@ from spikeinterface_cloud.recording.source import FetchedSource, fetch_source
 from spikeinterface_cloud.recording.summary import summarize
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import (
+    AP_GAIN_UV,
     SpikeGlxRun,
     neuropixels_probe,
     simulate,
@@ -311,11 +312,27 @@ def test_two_open_ephys_experiments_are_refused_without_a_choice(
     node = write_open_ephys(tmp_path, simulated) / "Record Node 101"
     other = simulate(duration_s=1.0, n_channels=16, n_units=2, seed=3)[0]
     second = write_open_ephys(tmp_path / "second", other) / "Record Node 101"
+    structure = second / "experiment1/recording1/structure.oebin"
+    structure.write_text(structure.read_text().replace(str(AP_GAIN_UV), str(2 * AP_GAIN_UV)))
     (second / "experiment1").rename(node / "experiment2")
     message = refusal(SettingsError, lambda: open_recording(tmp_path, "openephys", {}))
     assert "holds 2 blocks" in message
-    assert_same(open_recording(tmp_path, "openephys", {"experiment_name": "experiment2"}), other)
-    assert_same(open_recording(tmp_path, "openephys", {"block_index": 1}), other)
+    assert '{"experiment_name": "experiment1"}' in message
+    for chosen in ({"experiment_name": "experiment2"}, {"block_index": 1}):
+        opened = open_recording(tmp_path, "openephys", chosen)
+        np.testing.assert_array_equal(opened.get_traces(), other.get_traces())
+        np.testing.assert_allclose(opened.get_channel_gains(), 2 * AP_GAIN_UV)
+    run = partial(open_recording, tmp_path, "openephys", {"block_index": 2})
+    assert "there are 2 experiments (experiment1, experiment2)" in refusal(SettingsError, run)
+
+
+def test_recordings_of_other_gains_in_one_experiment_are_refused(tmp_path: Path) -> None:
+    written = simulate(duration_s=[1.0, 1.5], n_channels=8, n_units=2)[0]
+    folder = write_open_ephys(tmp_path, written)
+    structure = next(folder.rglob("recording2/structure.oebin"))
+    structure.write_text(structure.read_text().replace(str(AP_GAIN_UV), str(2 * AP_GAIN_UV)))
+    message = refusal(RecordingError, lambda: open_recording(folder, "openephys", {}))
+    assert "differ in their channels or gains" in message
 
 
 def test_a_truncated_open_ephys_file_is_refused(tmp_path: Path, simulated: BaseRecording) -> None:

@@ -298,3 +298,46 @@ def test_a_streamed_file_is_checked_too(
     np.testing.assert_array_equal(
         recording.get_traces(end_frame=100), simulated.get_traces(end_frame=100)
     )
+
+
+# ----- columns of the electrodes -----------------------------------------------------------------
+
+
+def add_column(file: Path, name: str, values: np.ndarray) -> None:
+    with NWBHDF5IO(str(file), "a") as io:
+        nwbfile = io.read()
+        nwbfile.add_electrode_column(name, "of another series", data=values.tolist())
+        io.write(nwbfile)
+
+
+def test_gains_of_the_series_are_used_instead_of_those_in_the_table(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """One table serves all series of a file."""
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    add_column(file, "gain_to_uV", np.full(N_CHANNELS, 2 * AP_GAIN_UV))
+    add_column(file, "offset_to_uV", np.full(N_CHANNELS, -100.0))
+    recording = open_recording(file, "nwb", {})
+    np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
+    np.testing.assert_allclose(recording.get_channel_offsets(), 0.0)
+    _, notes = check_recording(recording)
+    assert any("column gain_to_uV of the electrodes differs" in note for note in notes)
+
+
+def test_gains_of_the_table_are_used_where_the_series_has_none(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(conversion=None))
+    add_column(file, "gain_to_uV", np.full(N_CHANNELS, AP_GAIN_UV))
+    recording = open_recording(file, "nwb", {})
+    np.testing.assert_allclose(recording.get_channel_gains(), AP_GAIN_UV)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e-6])
+def test_positions_in_another_unit_are_refused(
+    tmp_path: Path, simulated: BaseRecording, unit: float
+) -> None:
+    layout = NwbLayout(positions=simulated.get_channel_locations() * unit)
+    recording = open_recording(write_nwb(tmp_path / "a.nwb", simulated, layout), "nwb", {})
+    message = refusal(RecordingError, lambda: check_recording(recording))
+    assert "in meters or millimeters instead of micrometers" in message

@@ -15,7 +15,7 @@ from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
 from spikeinterface_cloud.recording.samples.analog_inputs import analog_inputs
 from spikeinterface_cloud.recording.source import FetchedSource
-from tests.support.acquisition_formats import write_blackrock
+from tests.support.acquisition_formats import write_blackrock, write_neuralynx
 from tests.support.recordings import simulate, write_open_ephys
 
 pytestmark = pytest.mark.integration
@@ -363,3 +363,20 @@ def test_all_channels_are_never_left_out() -> None:
     checked, notes = check_recording(recording)
     assert list(checked.channel_ids) == ["ADC1", "ADC2"]
     assert "every channel is named as an analog input (ADC1, ADC2)" in notes[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
+def test_channels_in_the_order_of_text_are_not_wired_by_their_order(tmp_path: Path) -> None:
+    """Neuralynx's reader takes CSC10 before CSC2."""
+    samples = np.random.default_rng(0).normal(0, 30, (30_720, 12)).astype("int16")
+    folder = write_neuralynx(tmp_path / "ncs", samples)
+    unwired = write(tmp_path, probe(None, 12))
+    with pytest.raises(RecordingError, match="order of their names as text, CSC1, CSC10, CSC11"):
+        open_recording(folder, "neuralynx", {}, unwired)
+    names = open_recording(folder, "neuralynx", {}).get_property("channel_name").tolist()
+    wiring = [names.index(f"CSC{number}") for number in range(1, 13)]
+    recording = open_recording(folder, "neuralynx", {}, write(tmp_path, probe(wiring)))
+    ordered = recording.get_property("channel_name").tolist()
+    places = dict(zip(ordered, recording.get_channel_locations(), strict=True))
+    for number, place in enumerate(probe(wiring).contact_positions, start=1):
+        np.testing.assert_allclose(places[f"CSC{number}"], place)

@@ -1,0 +1,114 @@
+"""A file of a folder that is missing or cut, which readers take for the length of the recording."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from spikeinterface.core import BaseRecording
+
+from spikeinterface_cloud.errors import CloudJobError
+from spikeinterface_cloud.recording.load import open_recording
+from tests.support import timed_files
+from tests.support.acquisition_formats import (
+    write_intan_files,
+    write_open_ephys_legacy,
+)
+
+pytestmark = pytest.mark.integration
+
+N_FRAMES, N_CHANNELS = 60_000, 4
+
+
+def traces() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.normal(0, 30, (N_FRAMES, N_CHANNELS)).round().astype("int16")
+
+
+def cut(file: Path, n_bytes: int) -> None:
+    with file.open("r+b") as stream:
+        stream.truncate(n_bytes)
+
+
+def opened(path: Path, data_type: str, **kwargs: object) -> BaseRecording:
+    return open_recording(path, data_type, kwargs)
+
+
+def refusal(path: Path, data_type: str) -> str:
+    with pytest.raises(CloudJobError) as raised:
+        opened(path, data_type)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_whole_folders_of_intan_are_read(tmp_path: Path, by_channel: bool) -> None:
+    header = write_intan_files(tmp_path, traces(), by_channel=by_channel)
+    np.testing.assert_array_equal(opened(header, "intan").get_traces(), traces())
+
+
+def cut_all_channels(folder: Path) -> None:
+    cut(folder / "amplifier.dat", 40_000 * 2 * N_CHANNELS + 3)
+
+
+def cut_first_channel(folder: Path) -> None:
+    cut(folder / "amp-A-000.dat", 40_000 * 2)
+
+
+def remove_second_channel(folder: Path) -> None:
+    (folder / "amp-A-001.dat").unlink()
+
+
+def add_another_file(folder: Path) -> None:
+    (folder / "amp-A-001 copy.dat").write_bytes(bytes(2 * N_FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut_all_channels, "amplifier.dat has 320003 bytes, but time.dat has 60000 samples"),
+        (cut_first_channel, "amp-A-000.dat has 80000 bytes, but time.dat has 60000 samples"),
+        (remove_second_channel, "amp-A-001.dat is missing"),
+        (add_another_file, "is none of the channels in the header"),
+    ],
+)
+def test_incomplete_folders_of_intan_are_refused(
+    tmp_path: Path, damage: Callable[[Path], None], reason: str
+) -> None:
+    header = write_intan_files(tmp_path, traces(), by_channel=damage is not cut_all_channels)
+    damage(tmp_path)
+    assert reason in refusal(header, "intan")
+
+
+def test_a_shorter_file_of_open_ephys_legacy_is_refused(tmp_path: Path) -> None:
+    folder = write_open_ephys_legacy(tmp_path / "a", traces())
+    assert opened(folder, "openephys").get_num_samples() == N_FRAMES // 1024 * 1024
+    cut(folder / "100_CH3.continuous", 1024 + 2070 * 35 + 600)
+    message = refusal(folder, "openephys")
+    assert (
+        "100_CH3.continuous has the samples 0 to 35840, and other files have 0 to 59392" in message
+    )
+
+
+@pytest.fixture
+def mcs(tmp_path: Path) -> Path:
+    return timed_files.write_mcs(tmp_path / "a.h5", [(0, 20_000)])
+
+
+def test_several_recordings_of_multi_channel_systems_are_refused(mcs: Path) -> None:
+    with h5py.File(mcs, "a") as file:
+        file.copy("Data/Recording_0", file["Data"], "Recording_1")
+    assert "2 recordings (Recording_0, Recording_1)" in refusal(mcs, "mcsh5")
+
+
+def test_the_stream_of_multi_channel_systems_is_chosen(mcs: Path) -> None:
+    with h5py.File(mcs, "a") as file:
+        streams = file["Data/Recording_0/AnalogStream"]
+        streams.copy("Stream_0", streams, "Stream_1")
+        streams["Stream_1/ChannelData"][...] = 7
+    assert "2 streams could be the recording" in refusal(mcs, "mcsh5")
+    assert (opened(mcs, "mcsh5", stream_id=1).get_traces() == 7).all()
+    with h5py.File(mcs, "a") as file:
+        file["Data/Recording_0/AnalogStream/Stream_0"].attrs["Label"] = "Auxiliary"
+    assert (opened(mcs, "mcsh5").get_traces() == 7).all()
