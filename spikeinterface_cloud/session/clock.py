@@ -20,6 +20,7 @@ from spikeinterface_cloud.session.pulse_matching import (
     NotAligned,
     edge_times,
     match_pulses,
+    upright,
 )
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ MAX_UNUSED, MAX_UNUSED_AT_END = 10, 5
 
 #: pulses that are off by the same time agree within
 SAME_SHIFT_S = 0.0005
+
+#: fraction of a period that the largest of several jumps may have
+LARGEST_OF_SEVERAL = 0.25
 
 #: how long before the first pulse and after the last one the drift is relied on
 MAX_EXTRAPOLATION_S = 600.0
@@ -151,10 +155,12 @@ def _align(reference: SyncLine, line: SyncLine) -> StreamClock:
     for each in (reference, line):
         if each.why is not None:
             raise NotAligned(f"{each.stream} has no sync line: {each.why}")
+    given, line = line, upright(line, reference)
     matches = match_pulses(reference, line)
     fit = fit_clock(matches, line.start_s, line.end_s)
     clock = StreamClock(
         status="aligned",
+        why=None if line is given else "its line is inverted: falling edges were used",
         drift_ppm=1e6 * fit.drift,
         offset_s=float(fit.reference_s[0] - fit.own_s[0]),
         n_pulses=len(line.rising_s),
@@ -195,6 +201,14 @@ def _check(
             f"there are no common pulses with {reference.stream} during {beyond_s:.0f} s at its "
             f"start or end, and the drift is known for {MAX_EXTRAPOLATION_S:.0f} s beyond them"
         )
+    if matches.period_s and len(fit.jumps) > 1:
+        largest_s = max(abs(size_s) for _, _, size_s in fit.jumps)
+        if largest_s > matches.period_s * LARGEST_OF_SEVERAL:
+            raise NotAligned(
+                f"its clock jumps {len(fit.jumps)} times, by up to {largest_s:.3g} s, and as all "
+                f"pulses are alike, each jump may be whole periods of {matches.period_s:.6g} s "
+                "more or less"
+            )
     end_s = float(clock.to_reference(np.array([line.end_s]))[0])
     if matches.period_s and abs(end_s - reference.end_s) > START_TOLERANCE_S:
         n_jumps = len(fit.jumps)

@@ -6,8 +6,11 @@ from scipy.ndimage import median_filter
 
 from spikeinterface_cloud.recording.sync.pulses import Seconds
 
-#: how far the drift may change while there are no pulses
+#: how far the drift may change while there are no pulses, where all that counts is which is which
 DRIFT_CHANGE = 20e-6
+
+#: how far two crystals drift apart by their temperature: what is more is a jump
+WARMING = 5e-6
 
 #: a pulse that is later or earlier than its neighbors say is not used
 OUTLIER_S = 0.0003
@@ -33,7 +36,7 @@ def continuous(
         noise_s = 1.4826 * float(np.median(error))
         kept = error < max(OUTLIER_S, 6 * noise_s)
         change = np.abs(np.diff(smooth[kept]))
-        allowed = max(JUMP_S, 6 * noise_s) + DRIFT_CHANGE * np.diff(own_s[kept])
+        allowed = max(JUMP_S, 6 * noise_s) + WARMING * np.diff(own_s[kept])
         stretches = np.split(np.arange(len(change) + 1), np.flatnonzero(change > allowed) + 1)
         own_s, offset_s, smooth = own_s[kept], offset_s[kept], smooth[kept]
         lasting = [
@@ -57,7 +60,7 @@ def _is_chance(
         return False
     before, after = stretches[number - 1][-1], stretches[number + 1][0]
     apart_s = abs(smooth[after] - smooth[before])
-    return bool(apart_s < JUMP_S + DRIFT_CHANGE * (own_s[after] - own_s[before]))
+    return bool(apart_s < JUMP_S + WARMING * (own_s[after] - own_s[before]))
 
 
 def median_slope(own_s: Seconds, offset_s: Seconds) -> float:

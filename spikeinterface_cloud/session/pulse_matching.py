@@ -4,7 +4,7 @@ Pulses of a signal with irregular intervals are recognized by these. Those of a 
 look the same: which one is which follows from when the streams began.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,14 @@ MIN_SUPPORT = 2
 #: more candidates mean that the intervals repeat
 MAX_CANDIDATES = 300_000
 
+#: fraction of the pulses of a stretch that match, at least: others are lost, doubled or late
+MIN_COMMON = 0.5
+
 #: pulses whose phase is determined together
 BLOCK = 10
+
+#: the widths of one pulse in two streams differ by less
+WIDTH_TOLERANCE_S = 0.001
 
 #: how far the partner of a pulse may be from where its neighbors' are
 PARTNER_TOLERANCE_S = 0.003
@@ -63,6 +69,27 @@ class Matches:
 def edge_times(line: SyncLine) -> Seconds:
     """Return the times of the rising edges, on average half a sample before they were seen."""
     return np.unique(line.rising_s) - 0.5 / line.sampling_frequency_hz
+
+
+def upright(line: SyncLine, reference: SyncLine) -> SyncLine:
+    """Return a line that is low during the pulses of the reference as the inverse of itself."""
+    (high_s, low_s), (reference_high_s, reference_low_s) = _widths_s(line), _widths_s(reference)
+    is_same = abs(high_s - reference_high_s) < WIDTH_TOLERANCE_S
+    is_inverse = min(abs(low_s - reference_high_s), abs(high_s - reference_low_s))
+    if is_same or not is_inverse < WIDTH_TOLERANCE_S:
+        return line
+    return replace(line, rising_s=line.falling_s, falling_s=line.rising_s)
+
+
+def _widths_s(line: SyncLine) -> tuple[float, float]:
+    """Return for how long the line is usually high, and low; NaN if it is not known."""
+    edges_s = np.concatenate([line.rising_s, line.falling_s])
+    is_rising = np.arange(len(edges_s)) < len(line.rising_s)
+    order = np.argsort(edges_s, kind="stable")
+    lengths_s, begins_high = np.diff(edges_s[order]), is_rising[order][:-1]
+    if not begins_high.any() or begins_high.all():
+        return np.nan, np.nan
+    return float(np.median(lengths_s[begins_high])), float(np.median(lengths_s[~begins_high]))
 
 
 def match_pulses(reference: SyncLine, line: SyncLine) -> Matches:
@@ -94,12 +121,56 @@ def match_pulses(reference: SyncLine, line: SyncLine) -> Matches:
     closest = float(np.median(np.diff(own_s))) / 8
     own, offsets = _partners(own_s, reference_s, *anchors, min(0.02, closest))
     if len(own) >= MIN_PULSES:
-        own, offsets, _ = continuous(own, offsets)
+        own, offsets, stretches = continuous(own, offsets)
+        common = _in_order(
+            own + offsets,
+            [
+                each
+                for each in stretches
+                if _are_common(own[each], offsets[each], own_s, reference_s)
+            ],
+        )
+        chosen = np.concatenate(common) if common else np.arange(len(own))
+        own, offsets = own[chosen], offsets[chosen]
         tolerance_s = min(PARTNER_TOLERANCE_S, closest)
         own, offsets = _partners(own_s, reference_s, own, offsets, tolerance_s)
     if len(own) < MIN_PULSES:
         raise NotAligned(f"only {len(own)} of its pulses are also in {reference.stream}")
     return Matches(own_s=own, offset_s=offsets, period_s=reference_period_s)
+
+
+def _are_common(
+    matched_s: Seconds, offsets_s: Seconds, own_s: Seconds, reference_s: Seconds
+) -> bool:
+    """Return whether most pulses of both streams match, rather than a few by chance."""
+    ends_s = matched_s[[0, -1]]
+    n_own = np.diff(np.searchsorted(own_s, ends_s))[0] + 1
+    expected_s = ends_s + offsets_s[[0, -1]] + [-INTERVAL_TOLERANCE_S, INTERVAL_TOLERANCE_S]
+    n_reference = np.diff(np.searchsorted(reference_s, expected_s))[0]
+    return bool(len(matched_s) >= MIN_COMMON * max(n_own, n_reference))
+
+
+def _in_order(
+    matched_s: Seconds, stretches: list[npt.NDArray[np.int64]]
+) -> list[npt.NDArray[np.int64]]:
+    """Return the stretches without those that chance has matched: time does not run backwards.
+
+    Parameters
+    ----------
+    matched_s
+        reference times of the pulses
+    stretches
+        indices of the pulses, in order of the stream's own clock
+    """
+    kept: list[npt.NDArray[np.int64]] = []
+    for stretch in stretches:
+        while kept and matched_s[kept[-1][-1]] > matched_s[stretch[0]]:
+            if len(kept[-1]) > len(stretch):
+                break
+            kept.pop()
+        else:
+            kept.append(stretch)
+    return kept
 
 
 def _period_s(times_s: Seconds) -> float | None:

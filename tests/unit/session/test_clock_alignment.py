@@ -300,3 +300,65 @@ def test_streams_of_one_clock_need_no_pulses() -> None:
     clock = aligned(reference, line)
     assert (clock.status, clock.drift_ppm, clock.offset_s) == ("aligned", 0.0, 0.0)
     assert clock.why == "a.nwb has both on one clock"
+
+
+@pytest.mark.parametrize(("begin_s", "status"), [(0.02, "aligned"), (200, "aligned"), (600, "own")])
+@pytest.mark.parametrize("step_s", [1.0, 0.5])
+def test_pulses_before_the_reference_began_are_not_matched_by_chance(
+    step_s: float, begin_s: float, status: str
+) -> None:
+    """Intervals of whole or half seconds repeat now and then."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        steps = rng.integers(1, 6, int(LENGTH_S / step_s))
+        pulses = np.cumsum(steps * step_s)
+        pulses = pulses[pulses < LENGTH_S]
+        lines = (NIDQ.record(pulses, begin_s, LENGTH_S), PROBE.record(pulses, 0, LENGTH_S))
+        lost = [disturb(each, rng, lost=0.03, doubled=0, late=0) for each in lines]
+        clock = aligned(*lost)
+        assert clock.status == status, (seed, clock.why)
+        if status == "aligned":
+            assert error_ms(clock, NIDQ, PROBE, whole()).max() < ALLOWED_MS, seed
+
+
+@pytest.mark.parametrize("width_s", [0.02, 0.1])
+@pytest.mark.parametrize("inverted", ["nidq", "imec0.ap", None])
+def test_an_inverted_line_is_aligned_by_its_falling_edges(
+    width_s: float, inverted: str | None
+) -> None:
+    """Else all times would be off by the width of a pulse."""
+    rng = np.random.default_rng(0)
+    pulses = random_pulses(rng, LENGTH_S)
+    lines = []
+    for each in (NIDQ, PROBE):
+        line = each.record(pulses, 0, LENGTH_S)
+        line = replace(line, falling_s=each.record(pulses + width_s, 0, LENGTH_S).rising_s)
+        if each.name == inverted:
+            line = replace(line, rising_s=line.falling_s, falling_s=line.rising_s)
+        lines.append(line)
+    clock = aligned(*lines)
+    assert clock.status == "aligned"
+    assert ("inverted" in (clock.why or "")) == (inverted is not None)
+    assert error_ms(clock, NIDQ, PROBE, whole(10, LENGTH_S - 10)).max() < ALLOWED_MS
+
+
+def test_several_jumps_of_periodic_pulses_are_refused() -> None:
+    """Samples lost in one stream and in the other would be taken for jumps of other sizes."""
+    pulses = periodic_pulses(LENGTH_S)
+    nidq = replace(NIDQ, jumps=[(900.0, 0.6)])
+    probe = replace(PROBE, jumps=[(500.0, 0.6)])
+    clock = aligned(nidq.record(pulses, 0, LENGTH_S), probe.record(pulses, 0, LENGTH_S))
+    assert clock.status == "own"
+    assert "may be whole periods" in (clock.why or "")
+
+
+@pytest.mark.parametrize("missed_s", [0.005, 0.01])
+def test_a_jump_during_a_pause_of_the_pulses_is_no_drift(missed_s: float) -> None:
+    pulses = random_pulses(np.random.default_rng(0), LENGTH_S)
+    pulses = pulses[(pulses < 600) | (pulses > 1200)]
+    probe = replace(PROBE, jumps=[(610.0, missed_s)])
+    clock = aligned(NIDQ.record(pulses, 0, LENGTH_S), probe.record(pulses, 0, LENGTH_S))
+    [jump] = clock.jumps
+    assert jump.size_s == pytest.approx(missed_s, abs=0.002)
+    for begin_s, end_s in ((0.0, 599.0), (1201.0, LENGTH_S)):
+        assert error_ms(clock, NIDQ, probe, whole(begin_s, end_s)).max() < ALLOWED_MS
