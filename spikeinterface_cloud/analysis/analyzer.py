@@ -27,6 +27,7 @@ from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
 from spikeinterface_cloud.runtime.host import SHARED_MEMORY, free_disk_bytes
 from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.sorting.cleanup import find_distinct_units
+from spikeinterface_cloud.sorting.in_memory import in_memory
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def load_sorting(folder: Path) -> si.BaseSorting:
     """
     refuse_pickles(folder)
     saved = NumpyFolderSorting(folder)
-    return si.NumpySorting.from_sorting(saved, with_metadata=True, copy_spike_vector=True)
+    return in_memory(saved, with_metadata=True)
 
 
 def load_analyzer(folder: Path, *, load_extensions: bool = True) -> si.SortingAnalyzer:
@@ -140,9 +141,7 @@ def _compute(
             folder=folders.results / ANALYZER,
             backend_options={"saving_options": {"compressor": COMPRESSOR}},
         )
-    curated = si.NumpySorting.from_sorting(
-        analyzer.sorting, with_metadata=True, copy_spike_vector=True
-    )
+    curated = in_memory(analyzer.sorting, with_metadata=True)
     shutil.rmtree(folders.scratch)
     return curated, labels
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import spikeinterface as si
 from spikeinterface.comparison import compare_multiple_sorters, compare_sorter_to_ground_truth
@@ -16,6 +17,7 @@ from spikeinterface_cloud.results.layout import (
     CONSENSUS,
     CONSENSUS_UNITS,
 )
+from spikeinterface_cloud.sorting.in_memory import from_trains
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
     _part_found_by_both(agreement, sortings).to_csv(folder / AGREEMENT_MATRIX, index_label="sorter")
     units = _joint_units(comparison, list(sortings))
     units.to_csv(folder / CONSENSUS_UNITS, index_label="consensus_unit_id")
-    return _save_consensus(comparison, units, folder / CONSENSUS)
+    return _save_consensus(comparison, units, sortings, folder / CONSENSUS)
 
 
 def _matching_pairs(comparison: Any) -> pd.DataFrame:
@@ -102,11 +104,25 @@ def _joint_units(comparison: Any, sorters: list[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=object)
 
 
-def _save_consensus(comparison: Any, units: pd.DataFrame, folder: Path) -> int:
-    """Save the units that enough sorters found; return how many."""
+def _save_consensus(
+    comparison: Any, units: pd.DataFrame, sortings: Mapping[str, si.BaseSorting], folder: Path
+) -> int:
+    """Save the units that enough sorters found; return how many.
+
+    SpikeInterface's own spike trains are not used: it compares units within 0.4 ms, and then counts
+    the same spike twice where two sorters are more than five frames apart.
+    """
     agreed = units[units["n_sorters"] >= CONSENSUS_COUNT]
-    everything = comparison.get_agreement_sorting(minimum_agreement_count=1)
-    consensus = si.NumpySorting.from_sorting(everything.select_units(list(agreed.index)))
+    first = next(iter(sortings.values()))
+    delta = int(comparison.delta_time / 1000 * first.sampling_frequency)
+    trains: list[dict[Any, npt.NDArray[np.int64]]] = []
+    for segment in range(first.get_num_segments()):
+        trains.append({})
+        for number in agreed.index:
+            pair = _best_pair(comparison, comparison.units[number]["unit_ids"])
+            one, other = (sortings[name].get_unit_spike_train(unit, segment) for name, unit in pair)
+            trains[-1][number] = joint_train(one, other, delta)
+    consensus = from_trains(trains, float(first.sampling_frequency))
     if len(agreed):
         found_by = agreed.drop(columns=["n_sorters", "mean_agreement"]).notna()
         consensus.set_property("n_sorters", agreed["n_sorters"].astype(int))
@@ -116,6 +132,32 @@ def _save_consensus(comparison: Any, units: pd.DataFrame, folder: Path) -> int:
         )
     consensus.save(folder=folder, format="numpy_folder", overwrite=True)
     return len(agreed)
+
+
+def _best_pair(comparison: Any, unit_ids: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the two sorters, each with its unit, that agree best on a neuron."""
+    scores = {
+        pair: each.agreement_scores.loc[unit_ids[pair[0]], unit_ids[pair[1]]]
+        for pair, each in comparison.comparisons.items()
+        if pair[0] in unit_ids and pair[1] in unit_ids
+    }
+    return [(name, unit_ids[name]) for name in max(scores, key=lambda pair: scores[pair])]
+
+
+def joint_train(
+    first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], delta: int
+) -> npt.NDArray[np.int64]:
+    """Return the first train, and the spikes of the second one that are further than `delta` away.
+
+    >>> joint_train(np.array([100, 500]), np.array([110, 300]), 12)
+    array([100, 300, 500])
+    """
+    if not len(first):
+        return second
+    after = np.clip(np.searchsorted(first, second), 1, max(len(first) - 1, 1))
+    beside = first[np.minimum([after - 1, after], len(first) - 1)]
+    is_own = np.abs(beside - second).min(axis=0) > delta
+    return np.sort(np.concatenate([first, second[is_own]]))
 
 
 def compare_with_truth(

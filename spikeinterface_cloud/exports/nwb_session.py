@@ -123,9 +123,9 @@ def session_of_recording(recording: si.BaseRecording) -> Session:
                 name=f"group{name}",
                 description=f"channels of group {name}",
                 location=UNKNOWN,
-                device=devices[min(number, len(devices) - 1)].name,
+                device=devices[number].name,
             )
-            for number, name in enumerate(names)
+            for name, number in zip(names, _probes(recording, groups, len(devices)), strict=True)
         ],
         electrodes=_electrodes(recording, [f"group{name}" for name in groups]),
         not_for_archives="only an NWB source has the subject and session",
@@ -138,6 +138,15 @@ def _n_probes(recording: si.BaseRecording, groups: Sequence[str]) -> int:
         return 1
     n_probes = len(recording.get_probes())
     return n_probes if n_probes == len(groups) else 1
+
+
+def _probes(recording: si.BaseRecording, groups: Sequence[str], n_probes: int) -> list[int]:
+    """Return the number of the probe of each group, in the order in which they appear."""
+    names = list(dict.fromkeys(groups))
+    if n_probes == 1:
+        return [0] * len(names)
+    probes = recording.get_property("contact_vector")["probe_index"]
+    return [int(probes[groups.index(name)]) for name in names]
 
 
 def _device(recording: si.BaseRecording, number: int) -> DeviceFacts:

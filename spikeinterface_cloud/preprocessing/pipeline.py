@@ -176,7 +176,8 @@ def preprocess(
     n_samples = [processed.get_num_samples(n) for n in range(processed.get_num_segments())]
     join_probes(processed)
     for_sorting, size_bytes = _in_one_file(processed, steps, folder)
-    filtered, analysis_steps = _view_for_analysis(for_sorting, n_samples)
+    is_high_passed = bool(recording.is_filtered()) or any(map(_high_passes, steps))
+    filtered, analysis_steps = _view_for_analysis(for_sorting, n_samples, is_high_passed)
     return PreprocessedRecording(
         for_sorting=for_sorting,
         filtered_recording=filtered,
@@ -276,8 +277,9 @@ def _in_one_file(
     whole = recording
     if recording.get_num_segments() > 1:
         whole = si.concatenate_recordings([recording], ignore_times=True)
+    # Kilosort's readers take no offset
     if whole.get_dtype() in SORTER_DTYPES and whole.binary_compatible_with(
-        time_axis=0, file_paths_length=1
+        time_axis=0, file_paths_length=1, file_offset=0
     ):
         logger.info("the sorters read the input itself; nothing is copied")
         return whole, 0
@@ -289,15 +291,26 @@ def _in_one_file(
         return write_once(whole, steps, folder), whole.get_total_memory_size()
 
 
+def _high_passes(step: Step) -> bool:
+    """Return whether a step removes what is slower than spikes: a notch or low-pass does not."""
+    match step["name"]:
+        case "bandpass_filter" | "highpass_filter" | "filter" | "causal_filter":
+            return True
+        case "gaussian_filter":
+            return step.get("params", {}).get("freq_min", 0) is not None
+        case _:
+            return False
+
+
 def _view_for_analysis(
-    written: si.BaseRecording, n_samples: Sequence[int]
+    written: si.BaseRecording, n_samples: Sequence[int], is_high_passed: bool
 ) -> tuple[si.BaseRecording, list[Step]]:
     """Return the written samples in their original segments, high-pass filtered, and the steps."""
     view = written
     if len(n_samples) > 1:
         edges = pairwise([0, *np.cumsum(n_samples).tolist()])
         view = si.append_recordings([written.frame_slice(start, end) for start, end in edges])
-    if written.is_filtered():
+    if is_high_passed:
         return view, []
     if not have_one_gain(view):
         view = spre.scale_to_uV(view)

@@ -19,6 +19,7 @@ from spikeinterface_cloud.results.outcomes import GroupRun, Outcome, SorterRun, 
 from spikeinterface_cloud.runtime.forks import without_forks
 from spikeinterface_cloud.sorting.attempts import Attempt, SortingFolders, run_attempts
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
+from spikeinterface_cloud.sorting.in_memory import in_memory
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
 from spikeinterface_cloud.sorting.oom_fallback import (
     describe_kept_parameters,
@@ -140,7 +141,7 @@ def _aggregate(
     together = si.aggregate_units(
         list(sortings.values()), renamed_unit_ids=np.arange(sum(counts)).tolist()
     )
-    sorting = si.NumpySorting.from_sorting(together)
+    sorting = in_memory(together)
     sorting.set_property(split_by, np.repeat(list(sortings), counts))
     return sorting
 

@@ -16,6 +16,7 @@ from spikeinterface_cloud.analysis.extensions import EXTENSIONS
 from spikeinterface_cloud.analysis.sparsity import main_channels, unit_channels
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
+from spikeinterface_cloud.sorting.in_memory import from_trains
 from tests.support.layouts import Signals, linear, record
 from tests.support.recordings import simulate
 
@@ -246,3 +247,32 @@ def test_spikes_outside_of_the_recording_and_found_twice_are_left_out() -> None:
     ]
     assert spikes == [[[100, 400, 29_999], [100, 109]], [[50], [7]]]
     assert n_removed == 6
+
+
+@pytest.mark.parametrize("chosen", [np.s_[::4], np.s_[: 10**6 : 3]])
+def test_a_fragment_is_left_out_and_not_the_whole_unit(
+    tmp_path: Path, simulated: tuple[BaseRecording, dict[str, np.ndarray]], chosen: slice
+) -> None:
+    recording, trains = simulated
+    name, train = max(trains.items(), key=lambda item: len(item[1]))
+    heights = recording.get_traces()[train].min(axis=1)
+    highest = np.sort(train[np.argsort(heights)[: len(train) // 4]])
+    for fragment in (highest, train[chosen]):
+        done = analyzed(tmp_path / str(len(fragment)), recording, {name: train, "part": fragment})
+        assert done.sorting.unit_ids.tolist() == [name]
+
+
+def test_joined_recordings_without_a_spike_in_the_last_one_are_analyzed(tmp_path: Path) -> None:
+    recording, truth = simulate(duration_s=[4.0, 2.0], n_channels=8, n_units=2)
+    silent = {str(unit): np.array([], "int64") for unit in truth.unit_ids}
+    found = from_trains([trains_of(truth), silent], recording.sampling_frequency)
+    run = SorterRun(sorter="simple", outcome="sorted", n_units=2, parameters={})
+    folders = AnalysisFolders(
+        scratch=tmp_path / "scratch", results=tmp_path, joined=[range(1), range(1, 2)]
+    )
+    run, sorting = analyze(run, found, recording, folders)
+    assert run.outcome == "sorted"
+    assert sorting.get_num_segments() == 2
+    [last] = si.load(tmp_path / "recordings/2/sorting").segments
+    assert si.load(tmp_path / "recordings/1/sorting").count_total_num_spikes() > 0
+    assert all(len(last.get_unit_spike_train(unit, None, None)) == 0 for unit in sorting.unit_ids)

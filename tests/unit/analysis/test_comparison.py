@@ -9,6 +9,7 @@ import pytest
 import spikeinterface as si
 
 from spikeinterface_cloud.analysis.comparison import compare
+from spikeinterface_cloud.sorting.in_memory import from_trains
 
 #: a sorting in memory comes from no file
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
@@ -141,3 +142,35 @@ def test_segments_stay_apart(tmp_path: Path) -> None:
 def test_one_sorter_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     assert compare({"a": SORTINGS["a"]}, tmp_path / "comparison") is None
     assert not (tmp_path / "comparison").exists()
+
+
+@pytest.mark.parametrize("late", [0, 3, 8, 11, 12, -12])
+def test_no_spike_of_the_consensus_is_counted_twice(tmp_path: Path, late: int) -> None:
+    """Two sorters place the same spikes up to 0.4 ms apart."""
+    assert compare({"a": sorting(1), "b": sorting(1, jitter=late)}, tmp_path) == 1
+    consensus = si.load(tmp_path / "consensus")
+    np.testing.assert_array_equal(consensus.get_unit_spike_train(consensus.unit_ids[0]), neuron(1))
+
+
+def test_the_consensus_has_the_spikes_that_one_sorter_missed(tmp_path: Path) -> None:
+    whole = neuron(1)
+    parts = [
+        si.NumpySorting.from_unit_dict([{"u": np.delete(whole + late, missed)}], RATE)
+        for late, missed in ((0, np.s_[::10]), (7, np.s_[5::10]))
+    ]
+    compare(dict(zip("ab", parts, strict=True)), tmp_path)
+    consensus = si.load(tmp_path / "consensus")
+    found = consensus.get_unit_spike_train(consensus.unit_ids[0])
+    assert len(found) == len(whole)
+    assert np.abs(found - whole).max() <= 7
+
+
+def test_segments_in_which_one_sorter_is_silent_are_compared(tmp_path: Path) -> None:
+    silent = from_trains([{"u1": neuron(1)}, {"u1": np.array([], "int64")}], RATE)
+    assert compare({"a": sorting(1, n_segments=2), "b": silent}, tmp_path) == 1
+    consensus = si.load(tmp_path / "consensus")
+    assert consensus.get_num_segments() == 2
+    counts = [
+        len(consensus.get_unit_spike_train(consensus.unit_ids[0], segment_index=n)) for n in (0, 1)
+    ]
+    assert counts == [200, 200]

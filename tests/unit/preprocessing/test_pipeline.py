@@ -79,6 +79,40 @@ def test_a_multiplexed_probe_is_phase_shifted() -> None:
     assert names(steps) == ["phase_shift"]
 
 
+@pytest.mark.parametrize(
+    ("step", "high_passes"),
+    [
+        ({"name": "notch_filter", "params": {"freq": 50.0}}, False),
+        ({"name": "gaussian_filter", "params": {"freq_min": None, "freq_max": 5000.0}}, False),
+        ({"name": "common_reference"}, False),
+        ({"name": "gaussian_filter", "params": {"freq_min": 300.0}}, True),
+        ({"name": "bandpass_filter"}, True),
+    ],
+)
+def test_the_analysis_filters_what_no_step_has_high_passed(
+    tmp_path: Path, step: dict[str, object], high_passes: bool
+) -> None:
+    """SpikeInterface calls a recording filtered after any filter."""
+    broadband = recording()
+    broadband.annotate(is_filtered=False)
+    done = preprocess(broadband, [step], SELF_FILTERING, tmp_path / "p")
+    assert ("highpass_filter" in names(done.analysis_steps)) != high_passes
+
+
+def test_samples_behind_a_header_are_copied(tmp_path: Path) -> None:
+    """Kilosort4 reads files from their first byte."""
+    samples = (recording().get_traces() / 0.1).round().astype("int16")
+    (tmp_path / "a.bin").write_bytes(bytes(16) + samples.tobytes())
+    behind = si.BinaryRecordingExtractor(
+        [tmp_path / "a.bin"], 30000.0, "int16", num_channels=8, file_offset=16
+    )
+    behind.set_probe(recording().get_probe())
+    done = preprocess(behind, "none", SELF_FILTERING, tmp_path / "p")
+    assert done.size_bytes == samples.nbytes
+    assert done.for_sorting.get_binary_description()["file_offset"] == 0
+    np.testing.assert_array_equal(done.for_sorting.get_traces(), samples)
+
+
 def test_a_dead_channel_is_found_and_removed(tmp_path: Path) -> None:
     traces = recording().get_traces().copy()
     traces[:, 3] = 0

@@ -315,7 +315,7 @@ def test_pulses_before_the_reference_began_are_not_matched_by_chance(
         pulses = pulses[pulses < LENGTH_S]
         lines = (NIDQ.record(pulses, begin_s, LENGTH_S), PROBE.record(pulses, 0, LENGTH_S))
         lost = [disturb(each, rng, lost=0.03, doubled=0, late=0) for each in lines]
-        clock = aligned(*lost)
+        clock = aligned(lost[0], lost[1])
         assert clock.status == status, (seed, clock.why)
         if status == "aligned":
             assert error_ms(clock, NIDQ, PROBE, whole()).max() < ALLOWED_MS, seed
@@ -336,7 +336,7 @@ def test_an_inverted_line_is_aligned_by_its_falling_edges(
         if each.name == inverted:
             line = replace(line, rising_s=line.falling_s, falling_s=line.rising_s)
         lines.append(line)
-    clock = aligned(*lines)
+    clock = aligned(lines[0], lines[1])
     assert clock.status == "aligned"
     assert ("inverted" in (clock.why or "")) == (inverted is not None)
     assert error_ms(clock, NIDQ, PROBE, whole(10, LENGTH_S - 10)).max() < ALLOWED_MS
