@@ -145,8 +145,12 @@ def _probes(recording: si.BaseRecording, groups: Sequence[str], n_probes: int) -
     names = list(dict.fromkeys(groups))
     if n_probes == 1:
         return [0] * len(names)
-    probes = recording.get_property("contact_vector")["probe_index"]
-    return [int(probes[groups.index(name)]) for name in names]
+    probe_of = {
+        groups[channel]: number
+        for number, probe in enumerate(recording.get_probes())
+        for channel in probe.device_channel_indices
+    }
+    return [probe_of[name] for name in names]
 
 
 def _device(recording: si.BaseRecording, number: int) -> DeviceFacts:

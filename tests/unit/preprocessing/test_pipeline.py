@@ -1,6 +1,7 @@
 """Which steps are chosen, what is written, and how the analysis sees it."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def recording(durations: tuple[float, ...] = (2.0,), n_channels: int = 8) -> si.
     return integers
 
 
-def names(steps: list[dict[str, object]]) -> list[object]:
+def names(steps: Sequence[Mapping[str, object]]) -> list[object]:
     return [step["name"] for step in steps]
 
 
