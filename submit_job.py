@@ -267,6 +267,7 @@ def results(session: AwsSession, job: str, folder: str | None, as_json: bool) ->
     target, state = found.locate(session, job)
     storage = session.storage
     record = found.read_record(storage, target)
+    found.refuse_other_record(record, target, state)
     files = found.list_results(storage, target)
     if as_json:
         echo_json(found.result_values(target, record, files))

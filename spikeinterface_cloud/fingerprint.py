@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from spikeinterface_cloud.preprocessing.pipeline import filters_itself
 from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.source import FoundSource
+from spikeinterface_cloud.results.recorded_file import sha256_of
 from spikeinterface_cloud.results.resume import Fingerprints
 from spikeinterface_cloud.results.run_record import versions
 from spikeinterface_cloud.sorting.task import SortingTask
@@ -33,6 +35,7 @@ def fingerprints(
         "n_frames": settings.sub_recording_n_frames,
         "probe_file": settings.probe_file,
         "versions": versions(),
+        "program": _program(),
     }
     preprocessed = {**recording, "preprocessing": _preprocessing(settings, tasks)}
     if trigger_streams(settings.preprocessing):  # they decide which samples are removed
@@ -72,6 +75,8 @@ def _identity(source: FoundSource, settings: JobSettings) -> dict[str, Any]:
     identity = dict(source.provenance)
     if source.probe is not None:
         identity["probe"] = [source.probe.url, source.probe.size_bytes, source.probe.etag]
+    if source.probe_path is not None:  # which may lie anywhere
+        identity["probe"] = sha256_of(source.probe_path)
     if source.path is not None:
         top = source.path if source.path.is_dir() else source.path.parent
         files = _local_files(source.path, find_reader(settings.reader))
@@ -105,6 +110,16 @@ def _preprocessing(settings: JobSettings, tasks: Sequence[SortingTask]) -> Any:
         return settings.preprocessing
     own_filters = all(filters_itself(task.sorter, task.parameters) for task in tasks)
     return {"default": "without a filter" if own_filters else "with a filter"}
+
+
+@cache
+def _program() -> str:
+    """Digest the program itself: one version has many states between two releases."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        digest.update(str(file.relative_to(package)).encode() + file.read_bytes())
+    return digest.hexdigest()
 
 
 def _digest(content: Any) -> str:

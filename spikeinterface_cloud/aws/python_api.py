@@ -212,6 +212,8 @@ class Job:
             record = stored.read_record(storage, target)
             if record is None:
                 raise stored.no_record(target, state or self.status())
+            known = look_up(self._session.client("batch"), [self.job_id])
+            stored.refuse_other_record(record, target, known.get(self.job_id))
             files = stored.list_results(storage, target)
         return Results(
             target=str(target),

@@ -40,6 +40,8 @@ class SorterFolder:
         self.path = results.folder / sorter
         #: results of an earlier attempt at the same job, verified; None if there are none
         self.earlier: Completion | None = None
+        #: verified results of an earlier attempt that failed for some groups of channels
+        self._partial: Completion | None = None
         self._fingerprint = fingerprint
         self._results = results
         self._target = TargetFolder(sorter, results)
@@ -62,6 +64,7 @@ class SorterFolder:
             return
         if any(group.outcome == "failed" for group in completion.run.groups):
             logger.info("%s runs again, as it failed for some groups of channels", self.sorter)
+            self._partial = completion
             return
         self.earlier = completion
 
@@ -123,6 +126,8 @@ class SorterFolder:
             }
             if self._is_missing(made):
                 self._finish(run, tuple(made.values()), analyzed=True)
+        elif self.earlier is None and self._partial is not None and self._target.exists():
+            logger.warning("%s: what was published before is kept", self.sorter)
         elif self.earlier is None:
             logs = managed_files(self.path)
             self._results.publish_files(self.sorter, list(logs.values()))

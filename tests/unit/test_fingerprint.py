@@ -224,3 +224,18 @@ def test_what_decides_the_triggers_of_artifacts_makes_other_units(changed: dict[
     before, after = of(**given), of(**given | changed)
     assert before.job != after.job
     assert before.sorters["simple"] != after.sorters["simple"]
+
+
+def test_a_corrected_probe_file_makes_another_job(tmp_path: Path) -> None:
+    """It may lie outside of the source."""
+    recording = tmp_path / "day1"
+    recording.mkdir()
+    probe = tmp_path / "probe.json"
+    source = FoundSource(
+        location=LocalFolder(path=recording), path=recording, probe_path=probe, provenance={}
+    )
+    digests = []
+    for content in ("{}", "[]"):
+        probe.write_text(content)
+        digests.append(of(source).job)
+    assert digests[0] != digests[1]

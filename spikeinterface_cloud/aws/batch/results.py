@@ -63,6 +63,20 @@ def no_record(target: S3Location, state: JobState | None) -> AwsError:
     return AwsError(f"{target} has no {RECORD}: {why}")
 
 
+def refuse_other_record(record: Record | None, target: S3Location, state: JobState | None) -> None:
+    """Raise `AwsError` for the record of another job at the target of one without success."""
+    if (
+        record is not None
+        and state is not None
+        and record.status == "succeeded"
+        and state.status != "SUCCEEDED"
+    ):
+        raise AwsError(
+            f"{target} has the results of another job, and none of this one: {state.describe()}; "
+            f"to see them, name the target instead of the job: results {target}"
+        )
+
+
 def target_of(storage: S3Objects, job: JobState) -> S3Location:
     """Return the target of a job, by its environment or its line of the manifest."""
     job.check_is_no_array("results")

@@ -178,13 +178,23 @@ def _s3_variables(option: str, url: str, bucket: str) -> dict[str, str]:
     return {bucket: location.bucket, **folder}
 
 
+#: for jobs on this machine, whose results would be deleted with the machine of a job on AWS
+FOLDERS_HERE = ("RESULTS_FOLDER", "SCRATCH_FOLDER")
+
+
 def forwarded_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that the job gets: no secrets, and none of AWS's own tools."""
+    """Return the variables that the job gets.
+
+    These are no secrets, none of AWS's own tools, and no folders of this machine.
+    """
     known = frozenset(variable_names())
     return {
         name: text
         for name, text in environ.items()
-        if text.strip() and not is_secret(name) and (name in known or not name.startswith("AWS_"))
+        if text.strip()
+        and not is_secret(name)
+        and name not in FOLDERS_HERE
+        and (name in known or not name.startswith("AWS_"))
     }
 
 

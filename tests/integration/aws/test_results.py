@@ -157,6 +157,19 @@ def test_job_without_record_fails_with_its_state(
         assert tree(laptop.folder / "here") == {"run.log": b"so far"}
 
 
+def test_record_of_another_job_is_not_taken_for_this_one(laptop: Laptop, aws: AwsServer) -> None:
+    """The target holds results of an earlier job, and this one has not even started."""
+    folder = str(uuid.uuid4())
+    put(aws, folder, {"run.json": json.dumps(RECORD | {"status": "succeeded"}).encode()})
+    job_id = submit(laptop, folder, "--env", "OVERWRITE=true")
+    aws.set_fate(job_id, status="RUNNABLE")
+    done = laptop.run("results", job_id, "--download", "here")
+    assert done.returncode != 0
+    assert "has the results of another job, and none of this one" in done.stderr
+    assert not (laptop.folder / "here").exists()
+    assert laptop.run("results", f"s3://{BUCKET}/{folder}").returncode == 0
+
+
 def test_target_without_record_fails(laptop: Laptop) -> None:
     done = laptop.run("results", f"s3://{BUCKET}/nothing")
     assert done.returncode == 1

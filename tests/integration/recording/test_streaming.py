@@ -13,11 +13,15 @@ import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import RecordingError, SettingsError, SourceError, TransferError
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import first_frames, open_streamed_nwb
+from spikeinterface_cloud.recording.source import SourceRequest, find_source
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import simulate
+from tests.support.servers import S3Server
 
 pytestmark = pytest.mark.integration
 
@@ -141,3 +145,24 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path: Path, server: RangeServer)
     (tmp_path / "a.nwb").write_text("<html>" + "please log in " * 1000)
     with pytest.raises(RecordingError, match="not a valid HDF5 file"):
         open_streamed_nwb(f"{server.url}/a.nwb?{SIGNATURE}", {})
+
+
+def test_an_object_that_was_replaced_is_not_streamed(
+    tmp_path: Path, simulated: BaseRecording, moto_s3: S3Server, bucket: str
+) -> None:
+    """What was found is what `run.json` names."""
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    moto_s3.client.upload_file(str(file), bucket, "a.nwb")
+    request = SourceRequest(
+        location=S3Location(bucket=bucket, key="a.nwb"),
+        data_type="nwb",
+        read_recording_kwargs={},
+        probe_file=None,
+        n_frames=30_000,
+    )
+    found = find_source(request, moto_s3.access, DandiAccess())
+    assert found.stream is not None
+    assert open_streamed_nwb(found.stream(), {}).get_num_channels() == 32
+    moto_s3.client.put_object(Bucket=bucket, Key="a.nwb", Body=b"another one")
+    with pytest.raises(SourceError, match="was replaced while the job was reading it"):
+        found.stream()

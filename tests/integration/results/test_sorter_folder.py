@@ -85,6 +85,26 @@ def test_next_attempt_runs_a_sorter_again_that_failed_for_a_group(
     assert fetched.sorter_run().groups == (whole,)
 
 
+def test_groups_that_were_published_stay_if_the_sorter_fails_for_all_later(
+    moto_s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    group = GroupRun(
+        group="left", outcome="failed", n_channels=4, n_units=0, reason="it broke", seconds=1.0,
+        parameters={},
+    )  # fmt: skip
+    whole = replace(group, group=1, outcome="sorted", n_units=RUN.n_units, reason=None)
+    hosts = [Host(tmp_path / name, moto_s3, bucket) for name in ("one", "two", "three")]
+    first = hosts[0].attempt()
+    sort(first, "units")
+    first.finish_sorting(replace(RUN, split_by="side", groups=(whole, group)))
+    before = hosts[1].kept()
+    again = hosts[1].attempt()
+    again.clear()
+    write(again, **{"output.log": "a GPU broke"})
+    again.finish(FAILED, [])
+    assert hosts[2].kept() == before
+
+
 def test_next_attempt_resumes_a_sorting_without_analysis(host: Callable[[str], Host]) -> None:
     sort(host("one").attempt(), "units")
     again = host("two").attempt()

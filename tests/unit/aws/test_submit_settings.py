@@ -179,6 +179,7 @@ def test_missing_or_local_target_is_refused() -> None:
         "--target: missing, and the job's machine is deleted with its files; "
         "give s3://bucket/folder"
     )
+    assert refused({"RESULTS_FOLDER": "results"}, **SOURCE, sorters="kilosort4") == message
     assert resolve_settings(
         given(**SOURCE, sorters="simple", env=(("RESULTS_FOLDER", "/mnt/efs"),)), {}
     )
