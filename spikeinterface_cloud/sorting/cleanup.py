@@ -19,8 +19,9 @@ DUPLICATE_MS = 0.25
 #: two units that share more than this part of the spikes of either are one unit found twice
 REDUNDANT_PART = 0.9
 
-#: a unit with less than this part of the spikes of another one is a fragment of it
-FRAGMENT_PART = 0.9
+#: a unit with less than this part of the spikes of another one is a fragment of it; of two more
+#: equal ones the larger may just have spikes of other neurons, too
+FRAGMENT_PART = 0.5
 
 
 def remove_impossible_spikes(
