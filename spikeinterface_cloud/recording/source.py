@@ -236,7 +236,7 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         check_remote_hdf5(chosen[0])
         if request.n_frames is not None:
             only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
-            stream = partial(_url_of_unchanged, storage, only)
+            stream = partial(storage.presigned_url, only, STREAMING_S)
     return FoundSource(
         location=location,
         files=chosen,
@@ -244,15 +244,6 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         stream=stream,
         provenance=describe(location, chosen),
     )
-
-
-def _url_of_unchanged(storage: Storage, found: StoredObject) -> str:
-    """Return a URL to stream an object from; raise `SourceError` if it is another one by now."""
-    if storage.head(found.location).etag != found.etag:
-        raise SourceError(
-            f"{found.location} was replaced while the job was reading it; run the job again"
-        )
-    return storage.presigned_url(found.location, STREAMING_S)
 
 
 def _list_objects(
@@ -282,7 +273,7 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
     return FoundSource(
         location=location,
         files=[file],
-        stream=partial(storage.presigned_url, blob, STREAMING_S)
+        stream=partial(storage.presigned_url, stored, STREAMING_S)
         if request.n_frames is not None
         else None,
         provenance=describe(location, [file]),

@@ -283,11 +283,17 @@ class S3Objects:
         region: str | None = answer["ResponseMetadata"]["HTTPHeaders"].get(REGION_HEADER)
         return region
 
-    def presigned_url(self, location: S3Location, seconds: int) -> str:
+    def presigned_url(self, found: StoredObject, seconds: int) -> str:
         """Return a URL that reads the object without credentials for that time.
 
-        It is a secret: keep it out of logs.
+        It is a secret: keep it out of logs. An object that was replaced since it was found raises
+        `SourceError`.
         """
+        location = found.location
+        if self.head(location).etag != found.etag:
+            raise SourceError(
+                f"{location} was replaced while the job was reading it; run the job again"
+            )
         with self._translate_errors("sign a URL for", location, SourceError):
             return self._client.generate_presigned_url(
                 "get_object",
