@@ -236,7 +236,7 @@ def _find_on_s3(location: S3Location, request: SourceRequest, storage: Storage) 
         check_remote_hdf5(chosen[0])
         if request.n_frames is not None:
             only = next(stored for stored in objects if str(stored.location) == chosen[0].url)
-            stream = partial(storage.presigned_url, only, STREAMING_S)
+            stream = partial(storage.url_of_unchanged, only, STREAMING_S)
     return FoundSource(
         location=location,
         files=chosen,
@@ -273,7 +273,7 @@ def _find_blob(location: DandiBlob, request: SourceRequest, storage: Storage) ->
     return FoundSource(
         location=location,
         files=[file],
-        stream=partial(storage.presigned_url, stored, STREAMING_S)
+        stream=partial(storage.url_of_unchanged, stored, STREAMING_S)
         if request.n_frames is not None
         else None,
         provenance=describe(location, [file]),

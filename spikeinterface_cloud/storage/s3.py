@@ -283,17 +283,19 @@ class S3Objects:
         region: str | None = answer["ResponseMetadata"]["HTTPHeaders"].get(REGION_HEADER)
         return region
 
-    def presigned_url(self, found: StoredObject, seconds: int) -> str:
+    def url_of_unchanged(self, found: StoredObject, seconds: int) -> str:
+        """Return a presigned URL; raise `SourceError` if the object was replaced since then."""
+        if self.head(found.location).etag != found.etag:
+            raise SourceError(
+                f"{found.location} was replaced while the job was reading it; run the job again"
+            )
+        return self.presigned_url(found.location, seconds)
+
+    def presigned_url(self, location: S3Location, seconds: int) -> str:
         """Return a URL that reads the object without credentials for that time.
 
-        It is a secret: keep it out of logs. An object that was replaced since it was found raises
-        `SourceError`.
+        It is a secret: keep it out of logs.
         """
-        location = found.location
-        if self.head(location).etag != found.etag:
-            raise SourceError(
-                f"{location} was replaced while the job was reading it; run the job again"
-            )
         with self._translate_errors("sign a URL for", location, SourceError):
             return self._client.generate_presigned_url(
                 "get_object",
