@@ -115,11 +115,14 @@ def _save_consensus(
     agreed = units[units["n_sorters"] >= CONSENSUS_COUNT]
     first = next(iter(sortings.values()))
     delta = int(comparison.delta_time / 1000 * first.sampling_frequency)
+    pairs = {
+        number: _best_pair(comparison, comparison.units[number]["unit_ids"])
+        for number in agreed.index
+    }
     trains: list[dict[Any, npt.NDArray[np.int64]]] = []
     for segment in range(first.get_num_segments()):
         trains.append({})
-        for number in agreed.index:
-            pair = _best_pair(comparison, comparison.units[number]["unit_ids"])
+        for number, pair in pairs.items():
             one, other = (sortings[name].get_unit_spike_train(unit, segment) for name, unit in pair)
             trains[-1][number] = joint_train(one, other, delta)
     consensus = from_trains(trains, float(first.sampling_frequency))

@@ -42,7 +42,7 @@ def remove_impossible_spikes(
 def find_distinct_units(analyzer: si.SortingAnalyzer) -> list[int | str]:
     """Return the units that remain when one of each redundant pair is left out.
 
-    It is the one with fewer spikes, or, if both have about as many, the one that is aligned worse.
+    It is the one that is aligned worse, unless the other one is a mere fragment of it.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ STRUCTURE = "structure.oebin"
 
 #: the folders above the samples, as the GUI names them
 RECORDED = re.compile(
-    r"(?:(?:^|/)(?P<node>[^/]+)/)?(?P<experiment>experiment\d+)/recording\d+/continuous/[^/]+/[^/]+$"
+    r"(?:^|(?P<node>[^/]+)/)(?P<experiment>experiment\d+)/recording\d+/continuous/[^/]+/[^/]+$"
 )
 
 #: what mtscomp makes of it, by the name it is given or by its own

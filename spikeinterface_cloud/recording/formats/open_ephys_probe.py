@@ -4,6 +4,7 @@ probeinterface takes the first probe whose name occurs anywhere in that of the s
 channel map of the last record node for every node.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -31,10 +32,13 @@ def correct_probe(recording: Any) -> None:
         return
     root = ElementTree.parse(settings).getroot()  # noqa: S314 (probeinterface has parsed it before)
     _refuse_later_map(root, node or Path(recording._kwargs["folder_path"]).name)
-    if len(recording.get_probes()) > 1 or sum(1 for _ in root.iter("NP_PROBE")) < 2:
+    # `Neuropix-PXI-100.ProbeA-AP`; until GUI 0.6, streams were numbered
+    names = (signal.partition(".")[2].removesuffix("-AP"), signal.rpartition("-")[2])
+    several = sum(1 for _ in root.iter("NP_PROBE")) > 1
+    if not several or len(recording.get_probes()) > 1 or recording.get_probe().name in names:
         return
-    probe = _probe_named(settings, signal)
-    if probe is None or probe.name == recording.get_probe().name:
+    probe = _probe_named(settings, names)
+    if probe is None:
         return
     by_shank = {} if probe.shank_ids is None else {"group_mode": "by_shank"}
     recording.set_probe(probe, **by_shank)
@@ -43,10 +47,9 @@ def correct_probe(recording: Any) -> None:
         recording.set_property("inter_sample_shift", shifts)
 
 
-def _probe_named(settings: Path, signal: str) -> Probe | None:
-    """Return the probe with exactly the name in `Neuropix-PXI-100.ProbeA-AP`; None without one."""
-    of_probe = signal.partition(".")[2].removesuffix("-AP")
-    for name in (of_probe, signal.rpartition("-")[2]):  # until GUI 0.6, streams were numbered
+def _probe_named(settings: Path, names: Sequence[str]) -> Probe | None:
+    """Return the probe with exactly the first of the names that one has; None without one."""
+    for name in names:
         probe = read_openephys_neuropixels(settings, probe_name=name, raise_error=False)
         if probe is not None:
             return probe

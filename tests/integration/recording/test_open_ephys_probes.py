@@ -76,6 +76,21 @@ def test_a_stream_has_the_probe_of_its_name(
     assert highest_um(session) == 140.0
 
 
+def test_a_record_node_that_chooses_channels_of_two_probes_is_read(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """probeinterface has to be told the stream then, not the probe."""
+    session = write_probes(tmp_path, simulated, ["ProbeA", "ProbeB"])
+    settings = session / "Record Node 101/settings.xml"
+    node, chosen = '<PROCESSOR name="Record Node" nodeId="101"', "1" * N_CHANNELS
+    streams = "".join(
+        f'<STREAM name="{name}-AP" recording_state="{chosen}"/>' for name in ("ProbeA", "ProbeB")
+    )
+    custom = f"{node}><CUSTOM_PARAMETERS>{streams}</CUSTOM_PARAMETERS></PROCESSOR>"
+    settings.write_text(settings.read_text().replace(f"{node}/>", custom))
+    assert highest_um(session) == 140.0
+
+
 CHANNEL_MAP = (
     '<PROCESSOR name="Channel Map" nodeId="102"><STREAM name="{0}-AP"/><STREAM name="{0}-LFP"/>'
     "<CUSTOM_PARAMETERS>{1}{1}</CUSTOM_PARAMETERS></PROCESSOR>"

@@ -18,6 +18,12 @@ pytestmark = pytest.mark.integration
 
 FAILED = replace(RUN, outcome="failed", n_units=0, reason="it broke")
 
+FAILED_GROUP = GroupRun(
+    group="left", outcome="failed", n_channels=4, n_units=0, reason="it broke", seconds=1.0,
+    parameters={},
+)  # fmt: skip
+WHOLE_GROUP = replace(FAILED_GROUP, group=1, outcome="sorted", n_units=RUN.n_units, reason=None)
+
 
 COMPLETE = {
     "analyzer.zarr/templates": b"units",
@@ -69,34 +75,24 @@ def test_next_attempt_runs_a_sorter_again_that_failed_for_a_group(
     host: Callable[[str], Host],
 ) -> None:
     """The units of the other groups are not lost until then."""
-    group = GroupRun(
-        group="left", outcome="failed", n_channels=4, n_units=0, reason="it broke", seconds=1.0,
-        parameters={},
-    )  # fmt: skip
-    whole = replace(group, group=1, outcome="sorted", n_units=RUN.n_units, reason=None)
     first = host("one").attempt()
     sort(first, "units")
-    first.finish_sorting(replace(RUN, split_by="side", groups=(whole, group)))
+    first.finish_sorting(replace(RUN, split_by="side", groups=(WHOLE_GROUP, FAILED_GROUP)))
     assert host("two").attempt().earlier is None
     assert "raw_sorting/spikes" in host("two").kept()
-    first.finish_sorting(replace(RUN, split_by="side", groups=(whole,)))
+    first.finish_sorting(replace(RUN, split_by="side", groups=(WHOLE_GROUP,)))
     fetched = host("two").attempt().fetch()
     assert fetched is not None
-    assert fetched.sorter_run().groups == (whole,)
+    assert fetched.sorter_run().groups == (WHOLE_GROUP,)
 
 
 def test_groups_that_were_published_stay_if_the_sorter_fails_for_all_later(
     moto_s3: S3Server, bucket: str, tmp_path: Path
 ) -> None:
-    group = GroupRun(
-        group="left", outcome="failed", n_channels=4, n_units=0, reason="it broke", seconds=1.0,
-        parameters={},
-    )  # fmt: skip
-    whole = replace(group, group=1, outcome="sorted", n_units=RUN.n_units, reason=None)
     hosts = [Host(tmp_path / name, moto_s3, bucket) for name in ("one", "two", "three")]
     first = hosts[0].attempt()
     sort(first, "units")
-    first.finish_sorting(replace(RUN, split_by="side", groups=(whole, group)))
+    first.finish_sorting(replace(RUN, split_by="side", groups=(WHOLE_GROUP, FAILED_GROUP)))
     before = hosts[1].kept()
     again = hosts[1].attempt()
     again.clear()
