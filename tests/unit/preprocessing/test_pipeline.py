@@ -1,7 +1,7 @@
 """Which steps are chosen, what is written, and how the analysis sees it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,14 @@ def test_a_multiplexed_probe_is_phase_shifted() -> None:
     assert names(steps) == ["phase_shift"]
 
 
+@pytest.fixture
+def _chunks_of_a_job() -> Iterator[None]:
+    si.set_global_job_kwargs(n_jobs=1, chunk_duration="1s", progress_bar=False)
+    yield
+    si.reset_global_job_kwargs()
+
+
+@pytest.mark.usefixtures("_chunks_of_a_job")
 @pytest.mark.parametrize(
     ("step", "high_passes"),
     [
