@@ -45,7 +45,7 @@ def test_large_recording_stays_out_of_shared_memory(tmp_path: Path) -> None:
             "DATA_TYPE": "binary",
             "SORTERS": "spykingcircus2",
             "SORTERS_KWARGS": '{"spykingcircus2": {"apply_motion_correction": false}}',
-            "N_JOBS": "4",
+            "N_JOBS": "2",
         },
         launcher=with_shared_memory("64m"),
     )

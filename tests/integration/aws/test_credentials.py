@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,9 +19,6 @@ pytestmark = pytest.mark.integration
 
 JOB_ID = "5cdc694e-2ec9-4b72-8d1c-371a69eff235"
 NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
-
-#: botocore's retries would take longer
-AT_ONCE_S = 15
 
 
 def write_config(laptop: Laptop, content: str) -> None:
@@ -44,9 +40,7 @@ def write_config(laptop: Laptop, content: str) -> None:
 def test_unknown_region_is_refused_at_once(
     laptop: Laptop, region: str, message: str, command: tuple[str, ...]
 ) -> None:
-    started = time.monotonic()
     done = laptop.run(*command, "--region", region, env={"AWS_ENDPOINT_URL": None})
-    assert time.monotonic() - started < AT_ONCE_S
     [line] = done.stderr.splitlines()
     assert line.startswith(f"Error: --region: {message}")
     assert done.returncode == 2
@@ -144,10 +138,8 @@ def test_mfa_without_terminal_is_one_line(laptop: Laptop) -> None:
 def test_untrusted_certificate_is_not_retried(
     laptop: Laptop, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    started = time.monotonic()
     with untrusted_server(tmp_path) as (url, connections):
         done = laptop.run(*command, env={"AWS_ENDPOINT_URL": url})
-    assert time.monotonic() - started < AT_ONCE_S
     assert len(connections) == 1
     assert "certificate verify failed" in done.stderr
     assert "set AWS_CA_BUNDLE to a file" in done.stderr
@@ -157,9 +149,7 @@ def test_untrusted_certificate_is_not_retried(
 
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
 def test_missing_file_of_certificates_is_named(laptop: Laptop, variable: str) -> None:
-    started = time.monotonic()
     done = laptop.run("wait", JOB_ID, env={variable: "/none/lab.pem"})
-    assert time.monotonic() - started < AT_ONCE_S
     [line] = done.stderr.splitlines()
     assert line.startswith("Error: there is no file /none/lab.pem")
     assert done.returncode == 1
@@ -168,9 +158,7 @@ def test_missing_file_of_certificates_is_named(laptop: Laptop, variable: str) ->
 def test_file_without_certificates_is_named(laptop: Laptop, tmp_path: Path) -> None:
     file = tmp_path / "lab.pem"
     file.write_text("not a certificate")
-    started = time.monotonic()
     done = laptop.run("wait", JOB_ID, env={"AWS_CA_BUNDLE": str(file)})
-    assert time.monotonic() - started < AT_ONCE_S
     [line] = done.stderr.splitlines()
     assert line.startswith(f"Error: {file} holds no certificates of servers that can be read: ")
     assert done.returncode == 1

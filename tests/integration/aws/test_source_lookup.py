@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from spikeinterface_cloud.aws.inputs.source_check import MOST, PATIENCE_S, SHOWN
+from spikeinterface_cloud.aws.inputs.source_check import MOST, SHOWN
 from tests.support.batch_server import AwsServer
 from tests.support.dandi_stand_in import BUCKET, DandiStandIn, Fault
 from tests.support.laptop import PLACE, Laptop
@@ -137,13 +136,11 @@ def test_zarr_on_dandi_is_looked_up(laptop: Laptop, archive: DandiStandIn, tmp_p
 def test_source_on_dandi_that_cannot_be_seen_gives_no_note(
     laptop: Laptop, archive: DandiStandIn
 ) -> None:
-    """It needs a key, or the archive does not answer."""
+    """It needs a key, or the archive never answers."""
     archive.embargoed.add("000003")
     assert dandi_notes(laptop, archive, "sub-1/b.nwb") == []
     archive.inject("api", Fault.STALL, times=100)
-    started = time.monotonic()
     assert dandi_notes(laptop, archive, "sub-1/c.nwb") == []
-    assert time.monotonic() - started < 2 * PATIENCE_S
 
 
 def test_source_that_may_not_be_looked_up_is_submitted_without_a_note(

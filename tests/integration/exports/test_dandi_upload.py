@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -145,10 +144,8 @@ def send(archive: DandiStandIn, file: Path, key: str = OWNER_KEY, path: str = PA
 @pytest.mark.parametrize("method", ["PUT", "POST"])
 def test_silent_store_ends_the_upload(tmp_path: Path, archive: DandiStandIn, method: str) -> None:
     archive.inject("store", Fault.STALL, method, times=99)
-    started = time.monotonic()
     with pytest.raises(TransferError, match="did not answer in time"):
         send(archive, write(tmp_path / "units.nwb"))
-    assert time.monotonic() - started < 60
     assert archive.assets == []
 
 

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),
 ]
 
-N_CASES = int(os.environ.get("FUZZED_SESSIONS", "150"))
+N_CASES = int(os.environ.get("FUZZED_SESSIONS", "60"))
 
 Mutation = Callable[[h5py.File, str], None]
 

@@ -1,6 +1,5 @@
 """HDF5 files that keep their traces in other files: read inside the source, refused outside."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,10 +213,8 @@ def test_deeply_nested_groups_are_refused_at_once(nwb: Path) -> None:
         group: h5py.Group = opened
         for _ in range(2000):
             group = group.create_group("g")
-    started = time.monotonic()
     with pytest.raises(RecordingError, match=r"groups are nested more than 100 deep.*export"):
         open_source(FetchedSource(path=nwb), "nwb", {}, None)
-    assert time.monotonic() - started < 10
 
 
 def test_groups_that_contain_themselves_are_read_once(nwb: Path, simulated: BaseRecording) -> None:

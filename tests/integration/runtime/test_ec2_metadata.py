@@ -1,6 +1,5 @@
 """The instance's metadata, asked of a server that speaks IMDSv2."""
 
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -51,10 +50,8 @@ def test_token_bypasses_proxies(metadata: MetadataStandIn, monkeypatch: pytest.M
     assert isinstance(find(metadata.environ), Instance)
 
 
-def test_laptop_does_not_wait() -> None:
-    started = time.monotonic()
+def test_laptop_is_no_instance() -> None:
     assert reason({"HOME": "/home/me"}) == "this machine is not an EC2 instance"
-    assert time.monotonic() - started < 0.1
 
 
 def test_disabled_metadata_service_is_not_queried(metadata: MetadataStandIn) -> None:
@@ -66,9 +63,8 @@ def test_disabled_metadata_service_is_not_queried(metadata: MetadataStandIn) -> 
 def test_hop_limit_of_1_does_not_delay_the_job(metadata: MetadataStandIn) -> None:
     """The answer to the request for a token then never reaches the container."""
     metadata.token_delay_s = 2.0
-    started = time.monotonic()
     told = reason(metadata.environ)
-    assert time.monotonic() - started < 1.0
+    assert [method for method, _ in metadata.requests] == ["PUT"]
     assert "timed out" in told
     assert "HttpPutResponseHopLimit is 2 or more" in told
 

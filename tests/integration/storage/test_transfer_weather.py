@@ -1,4 +1,4 @@
-"""Two hundred transfers in bad weather: each ends right, or with a code that says why not."""
+"""Transfers in bad weather: each ends right, or with a code that says why not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.weather import KINDS, SEED_VARIABLE, Climate, Weather, weathe
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 #: of each direction with each server
-RUNS = 50
+RUNS = 30
 
 #: a run that takes longer hangs, whatever else this machine has to do
 LONGEST_RUN_S = 90
