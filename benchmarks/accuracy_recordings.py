@@ -96,10 +96,26 @@ def _simulate(scenario: Scenario) -> tuple[si.BaseRecording, si.BaseSorting]:
         "seed": scenario.seed,
     }
     if scenario.name == "drifting":
-        _, drifting, truth = generate_drifting_recording(duration=scenario.duration_s, **values)
+        _, drifting, truth = generate_drifting_recording(
+            duration=scenario.duration_s,
+            generate_displacement_vector_kwargs=_drift(scenario.duration_s),
+            **values,
+        )
         return drifting, truth
     static, truth = si.generate_ground_truth_recording(durations=[scenario.duration_s], **values)
     return static, truth
+
+
+def _drift(duration_s: float) -> dict[str, Any]:
+    """Return SpikeInterface's own drift, 20 um in 50 s up and down, from the first tenth on."""
+    zigzag = {"drift_mode": "zigzag", "t_start_drift": duration_s / 10, "period_s": 200}
+    return {
+        "displacement_sampling_frequency": 5.0,
+        "drift_start_um": [0, 20],
+        "drift_stop_um": [0, -20],
+        "drift_step_um": 1,
+        "motion_list": [zigzag],
+    }
 
 
 def _cell_models(scenario: Scenario) -> tuple[si.BaseRecording, si.BaseSorting]:
