@@ -143,3 +143,27 @@ def test_cell_models_stand_where_the_true_spikes_are(tmp_path: Path) -> None:
         channel = abs(mean).max(axis=0).argmax()
         assert mean[:, channel].min() < -20.0
         assert abs(int(mean[:, channel].argmin()) - 30) <= 3
+
+
+@pytest.mark.filterwarnings("ignore")  # SpikeInterface's own, of a recording of seconds
+def test_neurons_drift_in_less_than_a_minute(tmp_path: Path) -> None:
+    """As the drift of SpikeInterface's own default does not: it begins after a minute."""
+    scenario = Scenario(name="drifting", n_channels=16, n_units=4, duration_s=15.0, seed=1)
+    write_recording(scenario, tmp_path / "a")
+    recording = si.load(tmp_path / "a" / RECORDING)
+    truth = si.load(tmp_path / "a" / TRUTH)
+    traces = recording.get_traces().astype("float64")
+    depths_um = recording.get_channel_locations()[:, 1]
+
+    def depth_um(spikes: np.ndarray) -> float:
+        mean = np.mean([traces[spike - 30 : spike + 30] for spike in spikes], axis=0)
+        heights = np.ptp(mean, axis=0) ** 2
+        return float(np.average(depths_um, weights=heights))
+
+    moved_um = []
+    for unit in truth.unit_ids:
+        spikes = truth.get_unit_spike_train(unit)
+        spikes = spikes[(spikes > 30) & (spikes < len(traces) - 30)]
+        before, after = spikes[spikes < 2 * RATE_HZ], spikes[spikes > 13 * RATE_HZ]
+        moved_um.append(depth_um(after) - depth_um(before))
+    assert np.median(np.abs(moved_um)) > 2.0, moved_um
