@@ -27,7 +27,7 @@ from spikeinterface_cloud.runtime.disk import full_disk, room_for_results
 from spikeinterface_cloud.runtime.host import SHARED_MEMORY, free_disk_bytes
 from spikeinterface_cloud.runtime.logging import part
 from spikeinterface_cloud.sorting.cleanup import find_distinct_units
-from spikeinterface_cloud.sorting.in_memory import in_memory
+from spikeinterface_cloud.sorting.in_memory import add_silent_segments, in_memory
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +108,9 @@ def load_analyzer(folder: Path, *, load_extensions: bool = True) -> si.SortingAn
     """Open a saved analyzer without its recording, whose class is named by a file in it."""
     refuse_pickles(folder)
     nothing = si.NumpyRecording([np.zeros((1, 1))], sampling_frequency=1.0)  # in its place
-    return si.SortingAnalyzer.load(folder, recording=nothing, load_extensions=load_extensions)
+    analyzer = si.SortingAnalyzer.load(folder, recording=nothing, load_extensions=load_extensions)
+    add_silent_segments(analyzer.sorting, len(analyzer.rec_attributes["num_samples"]))
+    return analyzer
 
 
 def _recount(run: SorterRun, curated: si.BaseSorting) -> list[GroupRun]:

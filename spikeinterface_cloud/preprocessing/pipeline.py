@@ -314,12 +314,24 @@ def _view_for_analysis(
         edges = pairwise([0, *np.cumsum(n_samples).tolist()])
         view = si.append_recordings([written.frame_slice(start, end) for start, end in edges])
     if is_high_passed:
-        return view, []
+        return _around_zero(view), []
     if not have_one_gain(view):
         view = spre.scale_to_uV(view)
     # as floats: rounding again would change the median of noise of two or three steps
     steps = high_pass(view, "float32")
     return _apply(view, steps), steps
+
+
+def _around_zero(recording: si.BaseRecording) -> si.BaseRecording:
+    """Return a high-passed recording without the offsets to microvolts that its source has.
+
+    SpikeInterface's filters set them to 0 themselves, but for `gaussian_filter`.
+    """
+    if not recording.has_scaleable_traces() or not np.any(recording.get_channel_offsets()):
+        return recording
+    view = recording.select_channels(recording.channel_ids)
+    view.set_channel_offsets(0.0)
+    return view
 
 
 def _describe(steps: Sequence[Step]) -> str:

@@ -16,7 +16,7 @@ def in_memory(sorting: si.BaseSorting, *, with_metadata: bool = False) -> si.Num
     copy = si.NumpySorting.from_sorting(
         sorting, with_metadata=with_metadata, copy_spike_vector=True
     )
-    _add_silent_segments(copy, sorting.get_num_segments())
+    add_silent_segments(copy, sorting.get_num_segments())
     for segment, original in zip(copy.segments, sorting.segments, strict=True):
         segment._t_start = original._t_start
     return copy
@@ -27,11 +27,12 @@ def from_trains(
 ) -> si.NumpySorting:
     """Return a sorting of the trains of each segment, by unit, in frames."""
     sorting = si.NumpySorting.from_unit_dict([{**each} for each in trains], sampling_frequency_hz)
-    _add_silent_segments(sorting, len(trains))
+    add_silent_segments(sorting, len(trains))
     return sorting
 
 
-def _add_silent_segments(sorting: si.NumpySorting, n_segments: int) -> None:
+def add_silent_segments(sorting: si.NumpySorting, n_segments: int) -> None:
+    """Give a sorting the last segments of its recording, in which no unit has a spike."""
     spikes = sorting.to_spike_vector()
     for index in range(sorting.get_num_segments(), n_segments):
         sorting.add_sorting_segment(SpikeVectorSortingSegment(spikes, index, sorting.unit_ids))
