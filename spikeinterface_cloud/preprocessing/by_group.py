@@ -6,17 +6,13 @@ from typing import Any
 
 import numpy as np
 import spikeinterface as si
-import spikeinterface.preprocessing as spre
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.preprocessing.single_pass import in_single_pass
+from spikeinterface_cloud.preprocessing.steps import BAD_CHANNELS, apply_steps
 from spikeinterface_cloud.recording.channel_groups import split_groups
 from spikeinterface_cloud.recording.messages import one_line
 
 logger = logging.getLogger(__name__)
-
-#: a parameter that lists channels of all groups
-BAD_CHANNELS = "bad_channel_ids"
 
 
 def apply_by_group(
@@ -38,7 +34,7 @@ def apply_by_group(
             notes.append(f"{split_by} {group} is not sorted: PREPROCESSING removes its channels")
             continue
         try:
-            processed[group] = in_single_pass(spre.apply_preprocessing_pipeline(part, own))
+            processed[group] = apply_steps(part, own)
         except Exception as error:  # steps raise anything
             names = " -> ".join(step["name"] for step in steps)
             raise RecordingError(

@@ -55,9 +55,7 @@ class Features:
 
 def measure_features(recording: si.BaseRecording, groups: Sequence[Indices]) -> list[Features]:
     """Measure the features of each group of channels, given by their indices."""
-    filtered = recording
-    if not recording.is_filtered():
-        filtered = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ, add_reflect_padding=True)
+    filtered = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ, add_reflect_padding=True)
     in_uv = bool(recording.has_scaleable_traces())
     places = [recording.get_channel_locations()[channels] for channels in groups]
     rates = [recording.sampling_frequency if in_uv and _is_linear(p) else None for p in places]

@@ -6,7 +6,6 @@ file, through a high-pass filter if it was written without one.
 
 import inspect
 import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,8 +28,12 @@ from spikeinterface_cloud.preprocessing.bad_channels import (
 )
 from spikeinterface_cloud.preprocessing.binary_cache import write_once
 from spikeinterface_cloud.preprocessing.by_group import apply_by_group
-from spikeinterface_cloud.preprocessing.reference import common_reference, have_one_gain
-from spikeinterface_cloud.preprocessing.single_pass import in_single_pass
+from spikeinterface_cloud.preprocessing.reference import (
+    common_reference,
+    have_one_gain,
+    reference_notes,
+)
+from spikeinterface_cloud.preprocessing.steps import apply_steps, check_channel_names
 from spikeinterface_cloud.preprocessing.trial_run import check_values
 from spikeinterface_cloud.recording.probe_layout import join_probes
 from spikeinterface_cloud.recording.samples.units import remove_gains
@@ -54,6 +57,12 @@ OWN_FILTER = {
 
 #: at 300 Hz a spike of 0.5 ms would lose a fifth of its height, at 150 Hz a tenth
 HIGH_PASS_HZ = 150.0
+
+#: where SpikeInterface's filters begin if nothing is given
+SPIKE_BAND_HZ = 300.0
+
+#: below, a filter leaves so much of the slow signals that the analysis filters again
+LOWEST_HIGH_PASS_HZ = 100.0
 
 #: steps after which samples are no voltages, or gains are wrong
 UNITLESS_STEPS = {"normalize_by_quantile", "scale", "scale_to_physical_units", "whiten", "zscore"}
@@ -156,6 +165,7 @@ def preprocess(
     split_by
         the property whose groups are preprocessed by themselves; the default steps always are
     """
+    recording, notes = _in_one_unit(recording)
     checks = ChannelChecks()
     if choice == "default":
         steps, checks = default_steps(recording, sorters)
@@ -167,7 +177,9 @@ def preprocess(
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "steps", _describe(steps)
     )
-    notes = [*checks.notes]
+    check_channel_names(recording, steps)
+    with _applying(steps):
+        notes += [*checks.notes, *reference_notes(recording, steps, split_by)]
     if split_by is None or not steps or choice == "default":
         processed = _apply(recording, steps)
     else:
@@ -177,7 +189,7 @@ def preprocess(
     n_samples = [processed.get_num_samples(n) for n in range(processed.get_num_segments())]
     join_probes(processed)
     for_sorting, size_bytes = _in_one_file(processed, steps, folder)
-    is_high_passed = bool(recording.is_filtered()) or any(map(_high_passes, steps))
+    is_high_passed = any(map(_high_passes, steps))
     filtered, analysis_steps = _view_for_analysis(for_sorting, n_samples, is_high_passed)
     return PreprocessedRecording(
         for_sorting=for_sorting,
@@ -189,6 +201,18 @@ def preprocess(
         notes=notes,
         size_bytes=size_bytes,
     )
+
+
+def _in_one_unit(recording: si.BaseRecording) -> tuple[si.BaseRecording, list[str]]:
+    """Return the recording with one gain for all channels, and a note if it had several.
+
+    Sorters and steps compare the samples of channels as they are.
+    """
+    if have_one_gain(recording):
+        return recording, []
+    note = "the channels have different gains: they are sorted in microvolts, as 32-bit floats"
+    logger.info("%s", note)
+    return spre.scale_to_uV(recording), [note]
 
 
 def default_steps(
@@ -242,10 +266,8 @@ def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
 
 
 def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:
-    with _applying(steps), warnings.catch_warnings():
-        # a notch at 50 Hz reads as much around a chunk as in it; no variable changes the chunks
-        warnings.filterwarnings("ignore", message="The margin size")
-        return in_single_pass(spre.apply_preprocessing_pipeline(recording, list(steps)))
+    with _applying(steps):
+        return apply_steps(recording, steps)
 
 
 @contextmanager
@@ -295,14 +317,19 @@ def _in_one_file(
 
 
 def _high_passes(step: Step) -> bool:
-    """Return whether a step removes what is slower than spikes: a notch or low-pass does not."""
+    """Return whether a step removes what is slower than spikes: a notch or low-pass does not.
+
+    What a recording says of itself does not count: SpikeInterface calls it filtered after a notch.
+    """
+    params = step.get("params", {})
     match step["name"]:
-        case "bandpass_filter" | "highpass_filter" | "filter" | "causal_filter":
-            return True
-        case "gaussian_filter":
-            return step.get("params", {}).get("freq_min", 0) is not None
+        case "bandpass_filter" | "highpass_filter" | "gaussian_filter":
+            lowest = params.get("freq_min", SPIKE_BAND_HZ)
+        case "filter" | "causal_filter" if params.get("coeff") is None:
+            lowest = np.ravel(params.get("band", SPIKE_BAND_HZ))[0]
         case _:
             return False
+    return lowest is not None and lowest >= LOWEST_HIGH_PASS_HZ
 
 
 def _view_for_analysis(
@@ -315,8 +342,6 @@ def _view_for_analysis(
         view = si.append_recordings([written.frame_slice(start, end) for start, end in edges])
     if is_high_passed:
         return _around_zero(view), []
-    if not have_one_gain(view):
-        view = spre.scale_to_uV(view)
     # as floats: rounding again would change the median of noise of two or three steps
     steps = high_pass(view, "float32")
     return _apply(view, steps), steps

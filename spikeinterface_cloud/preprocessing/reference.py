@@ -13,6 +13,7 @@ import numpy.typing as npt
 import spikeinterface as si
 import spikeinterface.preprocessing as spre
 
+from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.excerpts import spread_excerpts
 
 logger = logging.getLogger(__name__)
@@ -44,11 +45,8 @@ def common_reference(recording: si.BaseRecording) -> dict[str, Any] | None:
     Parameters
     ----------
     recording
-        high-pass filtered, with a probe
+        high-pass filtered, with a probe and one gain
     """
-    if not have_one_gain(recording):
-        logger.info("no common reference: the channels have different gains")
-        return None
     parameters: dict[str, Any] = {"reference": "global", "operator": "median"}
     groups = recording.get_channel_groups()
     masks = [groups == name for name in np.unique(groups)]
@@ -73,6 +71,53 @@ def have_one_gain(recording: si.BaseRecording) -> bool:
     """Return whether all channels have the same gain, or none is known."""
     gains = recording.get_channel_gains()
     return gains is None or bool(np.allclose(gains, gains[0], rtol=0.01))
+
+
+def reference_notes(
+    recording: si.BaseRecording, steps: Sequence[Mapping[str, Any]], split_by: str | None
+) -> list[str]:
+    """Return a note for each group of channels whose chosen reference takes its spikes away.
+
+    Raises
+    ------
+    RecordingError
+        if a channel would be subtracted from itself
+    """
+    notes = []
+    locations = recording.get_channel_locations()
+    for step in steps:
+        params = step.get("params", {})
+        if step["name"] != "common_reference" or params.get("reference", "global") != "global":
+            continue
+        if params.get("ref_channel_ids") is not None:
+            continue
+        for name, members in _referenced(recording, params, split_by).items():
+            if len(members) == 1:
+                raise RecordingError(
+                    f"PREPROCESSING: common_reference would subtract the only channel of {name} "
+                    "from itself; leave the step out, or set PREPROCESSING=default"
+                )
+            if fraction_in_reach(locations[members]) > LARGEST_FRACTION_IN_REACH:
+                notes.append(
+                    f"most channels of {name} see the same spike, of which common_reference "
+                    "subtracts a part; PREPROCESSING=default references only where that is not so"
+                )
+    return notes
+
+
+def _referenced(
+    recording: si.BaseRecording, params: Mapping[str, Any], split_by: str | None
+) -> dict[str, npt.NDArray[np.intp]]:
+    """Return the indices of the channels that are one reference, by what to call them."""
+    if split_by is not None:
+        groups = recording.get_channel_groups()
+        return {f"{split_by} {name}": np.flatnonzero(groups == name) for name in np.unique(groups)}
+    if params.get("groups"):
+        return {
+            f"group {number} of {len(params['groups'])}": recording.ids_to_indices(members)
+            for number, members in enumerate(params["groups"], start=1)
+        }
+    return {"the recording": np.arange(recording.get_num_channels())}
 
 
 def fraction_in_reach(locations: npt.NDArray[np.floating[Any]]) -> float:

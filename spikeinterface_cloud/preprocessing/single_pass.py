@@ -49,6 +49,19 @@ def in_single_pass(recording: si.BaseRecording) -> si.BaseRecording:
     return recording if _plan(recording) is None else SinglePassRecording(recording)
 
 
+def takes_all_steps(recording: si.BaseRecording, source: si.BaseRecording) -> bool:
+    """Return whether all steps after the source are taken in one pass, or only choose channels."""
+    step = recording
+    while step is not source:
+        if isinstance(step, SinglePassRecording):
+            step = step.source
+        elif type(_first(step)) is ChannelSliceRecordingSegment:
+            step = step.get_parent()
+        else:
+            return False
+    return True
+
+
 class SinglePassRecording(BasePreprocessor):  # type: ignore[misc]
     """The samples of a recording, its last steps taken in one pass.
 
@@ -62,6 +75,7 @@ class SinglePassRecording(BasePreprocessor):  # type: ignore[misc]
         super().__init__(recording)
         plan = _plan(recording)
         assert plan is not None, "these steps cannot be taken in one pass"
+        self.source = plan.source
         for segment, source in zip(recording.segments, plan.source.segments, strict=True):
             self.add_recording_segment(_SinglePassSegment(segment, source, plan))
         self._kwargs = {"recording": recording}

@@ -101,9 +101,11 @@ def test_channels_of_two_gains_are_referenced_in_microvolts(tmp_path: Path) -> N
     mixed.set_channel_gains(gains)
     mixed.set_channel_offsets(0.0)
     mixed.set_probegroup(recording.get_probegroup())
-    assert [step["name"] for step in high_pass(mixed)] == ["highpass_filter"]
-    view = preprocess(mixed, "none", {"kilosort4": {}}, tmp_path / "p").filtered_recording
-    noise = view.get_traces(return_in_uV=True).std(axis=0)
+    done = preprocess(mixed, "none", {"kilosort4": {}}, tmp_path / "p")
+    assert done.notes[0].startswith("the channels have different gains: they are sorted in micro")
+    in_uv = steps * gains
+    np.testing.assert_allclose(done.for_sorting.get_traces(), in_uv, rtol=1e-6)
+    noise = done.filtered_recording.get_traces(return_in_uV=True).std(axis=0)
     single = spre.apply_preprocessing_pipeline(recording, high_pass(recording))
     assert noise == pytest.approx(single.get_traces(return_in_uV=True).std(axis=0), rel=0.05)
 

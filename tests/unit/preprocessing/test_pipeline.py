@@ -23,6 +23,7 @@ from spikeinterface_cloud.preprocessing.pipeline import (
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
 
 HIGH_PASS_300 = {"name": "highpass_filter", "params": {"freq_min": 300.0}}
+DEEP = {"margin_ms": 90.0, "ignore_low_freq_error": True}
 SELF_FILTERING: dict[str, dict[str, Any]] = {"kilosort4": {}, "spykingcircus2": {}}
 
 
@@ -96,6 +97,10 @@ def _chunks_of_a_job() -> Iterator[None]:
         ({"name": "common_reference"}, False),
         ({"name": "gaussian_filter", "params": {"freq_min": 300.0}}, True),
         ({"name": "bandpass_filter"}, True),
+        ({"name": "filter", "params": {"margin_ms": 5.0}}, True),
+        ({"name": "filter", "params": {"margin_ms": 5.0, "band": [300.0, 5000.0]}}, True),
+        ({"name": "filter", "params": {"margin_ms": 5.0, "band": [20.0, 5000.0]}}, False),
+        ({"name": "highpass_filter", "params": {"freq_min": 60.0, **DEEP}}, False),
     ],
 )
 def test_the_analysis_filters_what_no_step_has_high_passed(
@@ -103,7 +108,7 @@ def test_the_analysis_filters_what_no_step_has_high_passed(
 ) -> None:
     """SpikeInterface calls a recording filtered after any filter."""
     broadband = recording()
-    broadband.annotate(is_filtered=False)
+    broadband.annotate(is_filtered=True)  # whatever it says of itself
     done = preprocess(broadband, [step], SELF_FILTERING, tmp_path / "p")
     assert ("highpass_filter" in names(done.analysis_steps)) != high_passes
 
