@@ -39,7 +39,7 @@ from spikeinterface_cloud.exports.archive import archive
 from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
 from spikeinterface_cloud.exports.export import ExportPlan, plan_exports
 from spikeinterface_cloud.exports.sorter_steps import SorterSteps
-from spikeinterface_cloud.fingerprint import fingerprints
+from spikeinterface_cloud.fingerprint import check_unchanged, fingerprints, local_files
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
 from spikeinterface_cloud.recording.channel_groups import parts
 from spikeinterface_cloud.recording.open import OpenedRecording, open_source
@@ -207,12 +207,16 @@ def check_and_run(settings: JobSettings, results: Results, environ: Mapping[str,
 def run_pipeline(job: Job, previous: PreviousRun) -> None:
     """Fetch the recording and run the sorters, except for what an earlier attempt has done."""
     job.results.clear_previous_run()
+    files = local_files(job.source, job.settings, job.results.folder)
     opened = fetch_and_open(job)
     if previous.archive is not None and opened.as_read is not None:
         archive(opened.as_read, previous.archive, job.record)
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
+    check_unchanged(files)
     sortings = sort_and_analyze(job, previous, opened, preprocessed, exports)
+    if preprocessed.size_bytes == 0:  # the sorters read the files themselves
+        check_unchanged(files)
     compare_all(sortings, opened.ground_truth, job.results)
     upload_failure = upload_to_dandi(job, exports)
     log_summary(job.record, str(job.results))

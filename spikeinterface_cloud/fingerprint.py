@@ -7,13 +7,14 @@ recording, the settings, and the versions of what reads and sorts it do.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from spikeinterface_cloud.config.catalog.validation import trigger_streams
 from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.errors import SourceError
 from spikeinterface_cloud.preprocessing.pipeline import filters_itself
 from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
@@ -97,11 +98,45 @@ def _local_files(path: Path, reader: Reader) -> Iterable[Path]:
     return {*path.parent.glob("*"), *linked_files(path)}
 
 
+def local_files(source: FoundSource, settings: JobSettings, results: Path) -> dict[Path, Any]:
+    """Return the state of the local files that the job reads, by path.
+
+    Those below `results` and, of a file, its neighbors are left out: both may change.
+    """
+    if source.joined:
+        every = [local_files(each, settings, results) for each in source.joined]
+        return {file: state for each in every for file, state in each.items()}
+    if source.path is None:
+        return {}
+    if source.path.is_file() and find_reader(settings.reader).takes_a_file:
+        files = {source.path, *linked_files(source.path)}
+    else:
+        files = set(_local_files(source.path, find_reader(settings.reader)))
+    return {file: _state(file) for file in files if not file.is_relative_to(results)}
+
+
+def check_unchanged(files: Mapping[Path, Any]) -> None:
+    """Raise `SourceError` if a file is not as it was in `local_files`."""
+    for file, before in files.items():
+        if _state(file) != before:
+            raise SourceError(
+                f"{file} changed while the job read it; run the job again when nothing writes to "
+                "it any more"
+            )
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Return size and modification time, None for what is no file (any more)."""
+    if not file.is_file():
+        return None
+    stat = file.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 def _describe(files: Iterable[Path], top: Path) -> Iterator[tuple[str, int, int]]:
     for file in sorted(files):
-        if file.is_file():
-            stat = file.stat()
-            yield os.path.relpath(file, top), stat.st_size, stat.st_mtime_ns
+        if (state := _state(file)) is not None:
+            yield os.path.relpath(file, top), *state
 
 
 def _preprocessing(settings: JobSettings, tasks: Sequence[SortingTask]) -> Any:

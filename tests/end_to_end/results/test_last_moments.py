@@ -95,6 +95,28 @@ def fill(file: Path) -> None:
             filler.write(b"\0" * 4096)
 
 
+def test_recording_that_changes_while_it_is_sorted_is_refused(
+    tmp_path: Path, simulated: Simulated
+) -> None:
+    """Nothing is copied: the sorter and the analysis read the file itself."""
+    folder = write_binary_folder(tmp_path / "source", simulated.recording)
+    settings = {
+        "SOURCE_FOLDER": str(folder),
+        "DATA_TYPE": "binary",
+        "PREPROCESSING": "none",
+        "SORTERS": "simple",
+    }
+    with start_job(tmp_path / "job", ONE_WORKER | settings) as process:
+        log = wait_for_log(process, "analyze simple ...", timeout_s=PATIENCE_S)
+        [samples] = folder.glob("*.raw")
+        with samples.open("r+b") as file:
+            file.write(bytes(1000))
+        job = ended(tmp_path / "job", process, log, PATIENCE_S)
+    assert job.exit_code == 66, job.log
+    [message] = job.errors
+    assert message.startswith(f"{samples} changed while the job read it; run the job again when")
+
+
 def test_reclaimed_spot_instance_publishes_the_log_and_the_record(
     tmp_path: Path, moto_s3: S3Server, bucket: str, source: Path
 ) -> None:
