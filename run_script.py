@@ -36,7 +36,12 @@ from spikeinterface_cloud.config.event_lines import thresholds
 from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.archive import archive
-from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
+from spikeinterface_cloud.exports.dandi_upload import (
+    DandiTarget,
+    are_uploaded,
+    check_session,
+    upload_units,
+)
 from spikeinterface_cloud.exports.export import ExportPlan, plan_exports
 from spikeinterface_cloud.exports.sorter_steps import SorterSteps
 from spikeinterface_cloud.fingerprint import check_unchanged, fingerprints, local_files
@@ -195,13 +200,21 @@ def check_and_run(settings: JobSettings, results: Results, environ: Mapping[str,
         if settings.overwrite:
             remove_other_jobs(results, this_job)
         previous = find_previous(results, this_job)
-        if previous.record is not None:
+        scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
+        job = Job(settings, tasks, source, this_job, results, report, scratch)
+        if is_complete(job, previous):
             reuse(results, previous)
             log_summary(record, str(results))
             return
-        scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
         stack.enter_context(empty_working_folder(scratch))
-        run_pipeline(Job(settings, tasks, source, this_job, results, report, scratch), previous)
+        run_pipeline(job, previous)
+
+
+def is_complete(job: Job, previous: PreviousRun) -> bool:
+    """Return whether an earlier attempt has left nothing to do, on DANDI neither."""
+    if previous.record is None or job.dandi_target is None:
+        return previous.record is not None
+    return are_uploaded(job.dandi_target, previous.record.exports)
 
 
 def run_pipeline(job: Job, previous: PreviousRun) -> None:

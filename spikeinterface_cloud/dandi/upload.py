@@ -102,6 +102,13 @@ def check_replaceable(draft: Draft, job: str, asset_path: str) -> None:
         _replaceable(dandiset, draft, asset_path, job)
 
 
+def is_in_draft(draft: Draft, job: str, asset_path: str) -> bool:
+    """Return whether the draft has this job's asset at the path."""
+    with _connected(draft) as (_, dandiset):
+        asset = _find(dandiset, asset_path)
+        return asset is not None and job in _jobs(asset)
+
+
 def upload(
     draft: Draft,
     file: Path,
@@ -185,19 +192,29 @@ def _replaceable(dandiset: RemoteDandiset, draft: Draft, asset_path: str, job: s
 
     Every asset may be replaced where `job` is None.
     """
-    from dandi.exceptions import NotFoundError
-
-    try:
-        asset = dandiset.get_asset_by_path(asset_path)
-    except NotFoundError:
-        return None
-    activities = asset.get_raw_metadata().get("wasGeneratedBy") or []
-    if job is not None and job not in [each.get("identifier") for each in activities]:
+    asset = _find(dandiset, asset_path)
+    if asset is not None and job is not None and job not in _jobs(asset):
         raise TargetError(
             f"TARGET_DANDISET: {draft} has {asset_path} already, which is not of this job; name "
             "another dandiset, or set OVERWRITE=true to replace it"
         )
     return asset
+
+
+def _find(dandiset: RemoteDandiset, asset_path: str) -> Any:
+    """Return the asset at that path, or None."""
+    from dandi.exceptions import NotFoundError
+
+    try:
+        return dandiset.get_asset_by_path(asset_path)
+    except NotFoundError:
+        return None
+
+
+def _jobs(asset: Any) -> list[str | None]:
+    """Return the fingerprints that an asset is marked with."""
+    activities = asset.get_raw_metadata().get("wasGeneratedBy") or []
+    return [each.get("identifier") for each in activities]
 
 
 @contextmanager

@@ -11,12 +11,19 @@ from typing import Any
 
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.config.settings import DandiAccess
-from spikeinterface_cloud.dandi.upload import check_replaceable, find_draft, upload, validate
+from spikeinterface_cloud.dandi.upload import (
+    check_replaceable,
+    find_draft,
+    is_in_draft,
+    upload,
+    validate,
+)
 from spikeinterface_cloud.errors import CloudJobError, TargetError
 from spikeinterface_cloud.exports.export import ExportPlan, why_not_for_archives
 from spikeinterface_cloud.exports.nwb_session import Session, sanitized
 from spikeinterface_cloud.results.layout import UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
+from spikeinterface_cloud.results.run_schema import ExportEntry
 from spikeinterface_cloud.runtime.disk import disk_errors
 
 logger = logging.getLogger(__name__)
@@ -108,6 +115,15 @@ def check_session(plan: ExportPlan, target: DandiTarget, scratch: Path) -> None:
         draft = find_draft(target.dandiset, target.access)
         for sorter, fingerprint in target.fingerprints.items():
             check_replaceable(draft, fingerprint, paths[sorter])
+
+
+def are_uploaded(target: DandiTarget, exports: Iterable[ExportEntry]) -> bool:
+    """Return whether the draft still has the units that an earlier attempt has put there."""
+    draft = find_draft(target.dandiset, target.access)
+    uploaded = {run.sorter: run.path for run in exports if run.export == "dandi"}
+    return all(
+        is_in_draft(draft, target.fingerprints[sorter], path) for sorter, path in uploaded.items()
+    )
 
 
 def upload_units(

@@ -29,7 +29,7 @@ from tests.support.sorted_results import download_folder, files_with, keys_below
 
 pytestmark = [pytest.mark.integration, pytest.mark.sorting]
 
-SOURCE, TARGET, LOCKED = "000300", "000301", "000302"
+SOURCE, TARGET, LOCKED, CLEARED = "000300", "000301", "000302", "000303"
 PATH = "sub-M1/sub-M1_ses-day1_ecephys.nwb"
 SORTERS = ["simple", "spykingcircus2"]
 BUCKET = "export-results"
@@ -39,7 +39,7 @@ DAY = {"session_id": "day1", "institution": "Institute", "experimenter": ["Doe, 
 
 @pytest.fixture(scope="module")
 def dandi(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Iterator[DandiStandIn]:
-    """An archive with the session in one dandiset, and two drafts for its units."""
+    """An archive with the session in one dandiset, and three drafts for its units."""
     layout = NwbLayout(starting_time=50.0, subject=MOUSE, session=DAY)
     file = tmp_path_factory.mktemp("nwb") / "recording.nwb"
     write_nwb(file, simulated.recording, layout)
@@ -47,6 +47,7 @@ def dandi(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> Ite
         running.add_asset(SOURCE, PATH, file)
         running.add_dandiset(TARGET)
         running.add_dandiset(LOCKED)
+        running.add_dandiset(CLEARED)
         yield running
 
 
@@ -198,6 +199,21 @@ def test_unwritable_dandiset_is_refused_before_any_work(
     job = run_job(tmp_path, variables(dandi, target, key) | {"SORTERS": "simple"})
     assert_refused(job, 73, pattern)
     assert "fetch" not in [step["name"] for step in job.record["steps"]]
+
+
+def test_units_that_are_gone_from_the_draft_are_uploaded_again(
+    tmp_path: Path, dandi: DandiStandIn
+) -> None:
+    settings = variables(dandi, CLEARED) | {"SORTERS": "simple", "EXPORTS": "nwb"}
+    assert_succeeded(run_job(tmp_path, settings))
+    [gone] = [asset for asset in dandi.assets if asset.dandiset == CLEARED]
+    dandi.assets.remove(gone)
+    job = run_job(tmp_path, settings)
+    assert_succeeded(job)
+    steps = [step["name"] for step in job.record["steps"]]
+    assert "upload to DANDI" in steps
+    assert "sort with simple" not in steps
+    assert [asset.path for asset in dandi.assets if asset.dandiset == CLEARED] == [gone.path]
 
 
 def test_units_of_another_job_are_refused_before_sorting(
