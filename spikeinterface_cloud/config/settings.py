@@ -309,11 +309,6 @@ class JobSettings(BaseModel):
                     f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not "
                     "be mixed with recordings; name another folder"
                 )
-        if self.split_by and "bad_channels" in self.sorters_kwargs.get("kilosort4", {}):
-            problems.append(
-                "SORTERS_KWARGS: bad_channels of kilosort4 are numbers within a group of SPLIT_BY; "
-                "name them in PREPROCESSING, as bad_channel_ids of detect_and_remove_bad_channels"
-            )
         return problems
 
     @property

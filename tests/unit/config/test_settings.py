@@ -48,6 +48,10 @@ def accepted(**changes: str | None) -> JobSettings:
     return JobSettings.from_env(environ)
 
 
+def test_the_default_of_bad_channels_is_accepted() -> None:
+    assert accepted(SORTERS_KWARGS='{"kilosort4": {"bad_channels": null}}')
+
+
 def test_variables_of_valid_job_are_parsed() -> None:
     settings = accepted(
         READ_RECORDING_KWARGS='{"stream_id": "imec0.ap"}',
@@ -120,6 +124,10 @@ def test_empty_variable_counts_as_unset() -> None:
         ({"SORTERS_KWARGS": '{"kilosort": {}}'}, "did you mean kilosort4?"),
         ({"SORTERS_KWARGS": '{"simple": 3}'}, "SORTERS_KWARGS: simple has 3 for parameters"),
         ({"SORTERS_KWARGS": "[1]"}, "is not a JSON object"),
+        (
+            {"SORTERS_KWARGS": '{"kilosort4": {"bad_channels": [20]}}'},
+            "SORTERS_KWARGS: bad_channels of kilosort4 are places among the channels",
+        ),
         (
             {"SORTERS": '["simple", ""]'},
             'SORTERS: \'["simple", ""]\' holds an empty name; leave it',
