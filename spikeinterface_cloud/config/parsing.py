@@ -16,6 +16,9 @@ GROUPED = re.compile(r"\d{1,3}([,._' ]\d{3})+")
 #: parameters of sorters that hold channels by their place, which changes when the job removes some
 CHANNELS_BY_PLACE = {"kilosort4": "bad_channels"}
 
+#: properties that the analysis gives the units, and that channels may have as well
+UNIT_PROPERTIES = ("label", "bombcell_label", "main_channel_id")
+
 
 def parse_boolean(value: object) -> object:
     """Read true/false, 1/0 or yes/no in any case; `False` is false."""
@@ -174,6 +177,17 @@ def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
                 'PREPROCESSING: {"detect_and_remove_bad_channels": {"bad_channel_ids": ["AP20"]}}'
             )
     return kwargs
+
+
+def check_split_by(name: str) -> str:
+    """Refuse a property whose values the analysis would replace in the units."""
+    if name in UNIT_PROPERTIES:
+        raise ValueError(
+            f"{name} is a property that the analysis gives the units, which would lose their "
+            "groups; name another property, or give the channels shanks in PROBE_FILE and name "
+            "group"
+        )
+    return name
 
 
 def load_json(text: str) -> Any:

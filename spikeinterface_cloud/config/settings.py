@@ -34,6 +34,7 @@ from spikeinterface_cloud.config.parsing import (
     Names,
     check_sorters,
     check_sorters_kwargs,
+    check_split_by,
     nearest,
     parse_lowercase_names,
     parse_preprocessing,
@@ -155,7 +156,7 @@ class JobSettings(BaseModel):
     sorters_kwargs: Annotated[JsonObject, AfterValidator(check_sorters_kwargs)] = Field(
         default_factory=dict, description="JSON, parameters by sorter name"
     )
-    split_by: str | None = Field(
+    split_by: Annotated[str, AfterValidator(check_split_by)] | None = Field(
         default=None,
         description="a property of the channels, like `group`: each shank, probe or tetrode that "
         "it tells apart is sorted by itself; unset: one sort",

@@ -128,6 +128,9 @@ def test_empty_variable_counts_as_unset() -> None:
             {"SORTERS_KWARGS": '{"kilosort4": {"bad_channels": [20]}}'},
             "SORTERS_KWARGS: bad_channels of kilosort4 are places among the channels",
         ),
+        ({"SPLIT_BY": "label"}, "SPLIT_BY: label is a property that the analysis gives the units"),
+        ({"SPLIT_BY": "bombcell_label"}, "SPLIT_BY: bombcell_label is a property"),
+        ({"SPLIT_BY": "main_channel_id"}, "SPLIT_BY: main_channel_id is a property"),
         (
             {"SORTERS": '["simple", ""]'},
             'SORTERS: \'["simple", ""]\' holds an empty name; leave it',
