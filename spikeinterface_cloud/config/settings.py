@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as PydanticValidationError
 
 from spikeinterface_cloud.config.aws import find_aws_problems, find_dandi_problems
+from spikeinterface_cloud.config.catalog.step_bands import rate_change_problems
+from spikeinterface_cloud.config.catalog.validation import as_steps
 from spikeinterface_cloud.config.conflicts import (
     SYNONYMS,
     find_ambiguous_synonyms,
@@ -310,6 +312,8 @@ class JobSettings(BaseModel):
                     f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not "
                     "be mixed with recordings; name another folder"
                 )
+        if self.test_with_toy_recording and not isinstance(self.preprocessing, str):
+            problems += rate_change_problems(as_steps(self.preprocessing))
         return problems
 
     @property

@@ -12,6 +12,9 @@ from spikeinterface_cloud.config.catalog.frequency_bands import (
 
 Step = Mapping[str, Any]
 
+#: the steps that change the sampling rate
+RATE_STEPS = ("resample", "decimate")
+
 #: the bands of SpikeInterface's filters, with their defaults; a test compares the two. The upper
 #: end of the Gaussian filter is left out, which passes what a recording holds whatever it is.
 STEP_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
@@ -74,6 +77,17 @@ def final_rate_hz(steps: Sequence[Step], rate_hz: float) -> float:
     for step in steps:
         rate_hz = rate_after(step, rate_hz)
     return rate_hz
+
+
+def rate_change_problems(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield a line for each step that changes the rate: true spikes are frames of the old one."""
+    for step in steps:
+        if step["name"] in RATE_STEPS:
+            yield (
+                f"PREPROCESSING: {step['name']} would change the sampling rate, at which the true "
+                "spikes of TEST_WITH_TOY_RECORDING are known; leave it out, and simulate at "
+                'another rate with READ_RECORDING_KWARGS={"sampling_frequency": 15000}'
+            )
 
 
 def rate_after(step: Step, rate_hz: float) -> float:

@@ -48,6 +48,23 @@ def accepted(**changes: str | None) -> JobSettings:
     return JobSettings.from_env(environ)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        '{"phase_shift": {}, "resample": {"resample_rate": 15000}}',
+        '[{"name": "decimate", "params": {"decimation_factor": 2}}]',
+    ],
+)
+def test_a_new_rate_is_refused_where_the_true_spikes_have_the_old_one(steps: str) -> None:
+    toy = {"TEST_WITH_TOY_RECORDING": "true", "AWS_S3_BUCKET": None, "AWS_S3_BUCKET_FOLDER": None}
+    message = refusal(**toy, DATA_TYPE=None, PREPROCESSING=steps)
+    assert message.startswith("PREPROCESSING: ")
+    assert "would change the sampling rate" in message
+    assert "\n" not in message
+    accepted(PREPROCESSING=steps)
+    accepted(**toy, DATA_TYPE=None, PREPROCESSING='{"phase_shift": {}}')
+
+
 def test_the_default_of_bad_channels_is_accepted() -> None:
     assert accepted(SORTERS_KWARGS='{"kilosort4": {"bad_channels": null}}')
 
