@@ -9,6 +9,7 @@ from spikeinterface_cloud.config.catalog.frequency_bands import (
     frequency_problems,
     lowered_bands,
 )
+from spikeinterface_cloud.errors import SettingsError
 
 Step = Mapping[str, Any]
 
@@ -87,6 +88,16 @@ def rate_change_problems(steps: Sequence[Step]) -> Iterator[str]:
                 f"PREPROCESSING: {step['name']} would change the sampling rate, at which the true "
                 "spikes of TEST_WITH_TOY_RECORDING are known; leave it out, and simulate at "
                 'another rate with READ_RECORDING_KWARGS={"sampling_frequency": 15000}'
+            )
+
+
+def check_decimation(steps: Sequence[Step]) -> None:
+    """Refuse an offset of `decimate`, by which all spikes would be early."""
+    for step in steps:
+        if step["name"] == "decimate" and step["params"].get("decimation_offset"):
+            raise SettingsError(
+                "PREPROCESSING: decimation_offset of decimate leaves out the first samples, and "
+                "all spikes would be early by their time; leave it out"
             )
 
 

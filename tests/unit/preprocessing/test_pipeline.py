@@ -273,6 +273,22 @@ def test_invalid_step_values_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            {"decimate": {"decimation_factor": 3, "decimation_offset": 2}},
+            "decimation_offset of decimate leaves out the first samples",
+        ),
+    ],
+    ids=str,
+)
+def test_steps_that_shift_spikes_are_refused(choice: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^PREPROCESSING: {message}") as raised:
+        check_pipeline(choice)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     "choice",
     [
         {"bandpass_filter": {"freq_min": 300, "freq_max": 12_000.0, "filter_order": 8}},
@@ -285,6 +301,7 @@ def test_invalid_step_values_are_refused(
         {"detect_and_remove_bad_channels": {"bad_channel_ids": ["AP300"]}},
         {"scale": {"gain": [1.0, 2.0]}, "zero_channel_pad": {"num_channels": 1}},
         {"remove_artifacts": {"list_triggers": [[10**9]]}, "highpass_spatial_filter": {}},
+        {"decimate": {"decimation_factor": 3, "decimation_offset": 0}},
     ],
     ids=str,
 )
