@@ -101,6 +101,19 @@ def check_decimation(steps: Sequence[Step]) -> None:
             )
 
 
+def check_phase_shifts(steps: Sequence[Step]) -> None:
+    """Refuse a phase shift after a change of the rate, as shifts are in samples of the old one."""
+    changed = None
+    for step in steps:
+        if step["name"] in RATE_STEPS:
+            changed = step["name"]
+        elif step["name"] == "phase_shift" and changed is not None:
+            raise SettingsError(
+                f"PREPROCESSING: phase_shift is after {changed}, but the shifts of the channels "
+                f"are in samples of the rate before it; put phase_shift before {changed}"
+            )
+
+
 def rate_after(step: Step, rate_hz: float) -> float:
     """Return the sampling rate after one step."""
     match step:

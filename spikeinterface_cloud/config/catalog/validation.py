@@ -18,7 +18,7 @@ from spikeinterface_cloud.config.artifact_triggers import (
 )
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
-from spikeinterface_cloud.config.catalog.step_bands import check_decimation
+from spikeinterface_cloud.config.catalog.step_bands import check_decimation, check_phase_shifts
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 
@@ -196,6 +196,7 @@ def check_steps(
             )
         _check_step_parameters(step["name"], step["params"], known[step["name"]])
     check_decimation(steps)
+    check_phase_shifts(steps)
 
 
 def _check_step_parameters(step: str, given: object, names: StepNames) -> None:

@@ -114,6 +114,7 @@ CONTAINER: list[dict[str, Any]] = [
     },
     {"PREPROCESSING": '{"highpas_filter": {}}'},
     {"PREPROCESSING": '{"decimate": {"decimation_factor": 3, "decimation_offset": 2}}'},
+    {"PREPROCESSING": '{"resample": {"resample_rate": 15000}, "phase_shift": {}}'},
 ]
 
 

@@ -279,6 +279,14 @@ def test_invalid_step_values_are_refused(
             {"decimate": {"decimation_factor": 3, "decimation_offset": 2}},
             "decimation_offset of decimate leaves out the first samples",
         ),
+        (
+            {"resample": {"resample_rate": 15_000}, "bandpass_filter": {}, "phase_shift": {}},
+            "phase_shift is after resample, .*; put phase_shift before resample",
+        ),
+        (
+            {"decimate": {"decimation_factor": 3}, "phase_shift": {}},
+            "phase_shift is after decimate, .*; put phase_shift before decimate",
+        ),
     ],
     ids=str,
 )
@@ -302,6 +310,7 @@ def test_steps_that_shift_spikes_are_refused(choice: dict[str, object], message:
         {"scale": {"gain": [1.0, 2.0]}, "zero_channel_pad": {"num_channels": 1}},
         {"remove_artifacts": {"list_triggers": [[10**9]]}, "highpass_spatial_filter": {}},
         {"decimate": {"decimation_factor": 3, "decimation_offset": 0}},
+        {"phase_shift": {}, "resample": {"resample_rate": 15_000}},
     ],
     ids=str,
 )
