@@ -13,6 +13,12 @@ from pydantic import BeforeValidator, Field
 #: how people group the digits of a large number
 GROUPED = re.compile(r"\d{1,3}([,._' ]\d{3})+")
 
+#: parameters of sorters that hold channels by their place, which changes when the job removes some
+CHANNELS_BY_PLACE = {"kilosort4": "bad_channels"}
+
+#: properties that the analysis gives the units, and that channels may have as well
+UNIT_PROPERTIES = ("label", "bombcell_label", "main_channel_id")
+
 
 def parse_boolean(value: object) -> object:
     """Read true/false, 1/0 or yes/no in any case; `False` is false."""
@@ -156,14 +162,32 @@ def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Refuse values that are not objects of parameters."""
+    """Refuse values that are not objects of parameters, and channels by their place."""
     for name, parameters in kwargs.items():
         if not isinstance(parameters, dict):
             raise ValueError(
                 f"{name} has {json.dumps(parameters)} for parameters; "
                 f'write {{"{name}": {{"parameter": value}}}}'
             )
+        channels = CHANNELS_BY_PLACE.get(name)
+        if parameters.get(channels):
+            raise ValueError(
+                f"{channels} of {name} are places among the channels that are sorted, which the "
+                "job may have removed others from; leave it out, and name the channels in "
+                'PREPROCESSING: {"detect_and_remove_bad_channels": {"bad_channel_ids": ["AP20"]}}'
+            )
     return kwargs
+
+
+def check_split_by(name: str) -> str:
+    """Refuse a property whose values the analysis would replace in the units."""
+    if name in UNIT_PROPERTIES:
+        raise ValueError(
+            f"{name} is a property that the analysis gives the units, which would lose their "
+            "groups; name another property, or give the channels shanks in PROBE_FILE and name "
+            "group"
+        )
+    return name
 
 
 def load_json(text: str) -> Any:

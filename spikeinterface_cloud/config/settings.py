@@ -13,6 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as PydanticValidationError
 
 from spikeinterface_cloud.config.aws import find_aws_problems, find_dandi_problems
+from spikeinterface_cloud.config.catalog.step_bands import rate_change_problems
+from spikeinterface_cloud.config.catalog.validation import as_steps
 from spikeinterface_cloud.config.conflicts import (
     SYNONYMS,
     find_ambiguous_synonyms,
@@ -34,6 +36,7 @@ from spikeinterface_cloud.config.parsing import (
     Names,
     check_sorters,
     check_sorters_kwargs,
+    check_split_by,
     nearest,
     parse_lowercase_names,
     parse_preprocessing,
@@ -155,7 +158,7 @@ class JobSettings(BaseModel):
     sorters_kwargs: Annotated[JsonObject, AfterValidator(check_sorters_kwargs)] = Field(
         default_factory=dict, description="JSON, parameters by sorter name"
     )
-    split_by: str | None = Field(
+    split_by: Annotated[str, AfterValidator(check_split_by)] | None = Field(
         default=None,
         description="a property of the channels, like `group`: each shank, probe or tetrode that "
         "it tells apart is sorted by itself; unset: one sort",
@@ -309,11 +312,8 @@ class JobSettings(BaseModel):
                     f"TARGET_AWS_S3_BUCKET_FOLDER: {self.target} is {where}, and results must not "
                     "be mixed with recordings; name another folder"
                 )
-        if self.split_by and "bad_channels" in self.sorters_kwargs.get("kilosort4", {}):
-            problems.append(
-                "SORTERS_KWARGS: bad_channels of kilosort4 are numbers within a group of SPLIT_BY; "
-                "name them in PREPROCESSING, as bad_channel_ids of detect_and_remove_bad_channels"
-            )
+        if self.test_with_toy_recording and not isinstance(self.preprocessing, str):
+            problems += rate_change_problems(as_steps(self.preprocessing))
         return problems
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.parsing import UNIT_PROPERTIES
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.recording.messages import list_channels, list_first
 
@@ -105,7 +106,9 @@ def _describe_choices(recording: BaseRecording) -> str:
         name: len(np.unique(values.astype(str)))
         for name in recording.get_property_keys()
         for values in [recording.get_property(name)]
-        if find_problem(values) is None and not _is_missing(values).any()
+        if name not in UNIT_PROPERTIES
+        and find_problem(values) is None
+        and not _is_missing(values).any()
     }
     several = {name: n_groups for name, n_groups in counts.items() if n_groups > 1}
     if not several:

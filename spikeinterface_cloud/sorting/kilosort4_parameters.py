@@ -41,7 +41,11 @@ CENTER_SPACING_UM = 250.0
 SAME_SPIKE_UM = 35.0
 
 #: Kilosort4's errors if there are too few spikes, or none
-NO_SPIKES_ERRORS = ("required by TruncatedSVD", "No spikes detected")
+NO_SPIKES_ERRORS = (
+    "required by TruncatedSVD",
+    "should be >= n_clusters",
+    "No spikes detected",
+)
 
 Positions = npt.NDArray[np.float64]
 

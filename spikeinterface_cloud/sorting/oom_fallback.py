@@ -27,8 +27,8 @@ CLUSTERING = re.compile(r"kilosort/(clustering_qr|hierarchical|swarmsplitter)\.p
 #: samples in a batch: Kilosort4's own is 60,000, which are two seconds of most probes
 SMALLER_BATCHES = (30_000, 15_000)
 
-#: parameters of Kilosort4 that speak of all channels, and mean something else within a group
-OF_THE_WHOLE_PROBE = ("bad_channels", "x_centers")
+#: a parameter of Kilosort4 that speaks of all channels, and means something else within a group
+OF_THE_WHOLE_PROBE = "x_centers"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +73,7 @@ def fallbacks(sorter: str, parameters: Mapping[str, Any], n_groups: int) -> list
             changed = {**changed, "batch_size": size}
             change = f"batch_size={size}"
             options.append(OomFallback(parameters=changed, change=change, smaller_batches=True))
-    if n_groups > 1 and not parameters.keys() & set(OF_THE_WHOLE_PROBE):
+    if n_groups > 1 and OF_THE_WHOLE_PROBE not in parameters:
         change = f"each of {n_groups} groups by itself"
         options.append(OomFallback(parameters=changed, by_group=True, change=change))
     return options
@@ -110,7 +110,7 @@ def describe_kept_parameters(parameters: Mapping[str, Any]) -> str:
     """
     kept = [
         name
-        for name in ("clear_cache", "batch_size", *OF_THE_WHOLE_PROBE)
+        for name in ("clear_cache", "batch_size", OF_THE_WHOLE_PROBE)
         if name in parameters and parameters[name] is not True
     ]
     verb = "was" if len(kept) == 1 else "were"

@@ -21,12 +21,12 @@ from spikeinterface_cloud.sorting.attempts import Attempt, SortingFolders, run_a
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from spikeinterface_cloud.sorting.in_memory import in_memory
 from spikeinterface_cloud.sorting.kilosort4_parameters import remedy
+from spikeinterface_cloud.sorting.no_spikes import found_no_spikes
 from spikeinterface_cloud.sorting.oom_fallback import (
     describe_kept_parameters,
     fallbacks,
     out_of_memory,
 )
-from spikeinterface_cloud.sorting.spike_check import is_noise_only
 from spikeinterface_cloud.sorting.task import SortingTask
 
 logger = logging.getLogger(__name__)
@@ -218,8 +218,8 @@ def _explain_failure(
     reason, trace = attempt.reason, attempt.ended.trace
     if attempt.ended.exit_status < 0:
         return replace(run, outcome="failed", reason=reason)
-    if out_of_memory(trace) is None and is_noise_only(recording):
-        reason = f"no more peaks than noise alone has; the sorter stopped on that with: {reason}"
+    if found_no_spikes(trace, recording):
+        reason = f"hardly more peaks than noise has; the sorter stopped on that with: {reason}"
         return replace(run, outcome="no_units", reason=reason)
     if out_of_memory(trace) and task.sorter == "kilosort4":
         reason += f"; nothing smaller is left to try{describe_kept_parameters(task.parameters)}"

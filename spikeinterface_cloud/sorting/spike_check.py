@@ -1,42 +1,74 @@
 """Distinguish a recording without spikes from a sorter's error.
 
 On an empty recording sorters fail with unrelated errors (an index out of bounds, a division by
-zero), which change between versions; so the peaks are counted.
+zero), which change between versions; so the peaks of the whole recording are counted.
 """
 
-from collections.abc import Sequence
-from statistics import NormalDist
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import spikeinterface as si
+from scipy.stats import norm, poisson
 
 #: a peak is lower than this many noise levels below zero: one more than sorters take, as a median
 #: reference makes the tails of noise heavier
 THRESHOLD = 6.0
 
+#: the noise level is that of so many chunks
 CHUNKS = 20
 CHUNK_S = 1.0
 
 #: how many times the peaks of Gaussian noise are still no spikes
 NOISE_FACTOR = 5.0
 
-#: so few peaks in all chunks are no units, however few the noise has
-FEW_PEAKS = 20
+#: how rarely noise of that factor has more peaks than are allowed
+UNLIKELY = 0.001
 
 
-def is_noise_only(recording: si.BaseRecording) -> bool:
-    """Return whether a high-pass filtered recording has no more peaks than noise."""
-    chunks = _sample(recording)
-    threshold = -THRESHOLD * _noise_levels(chunks)
-    below = [chunk < threshold for chunk in chunks]
-    peaks = sum(
-        int(np.count_nonzero(np.diff(chunk.astype(np.int8), axis=0) == 1)) for chunk in below
-    )
-    n_values = sum(chunk.size for chunk in below)
-    expected = NormalDist().cdf(-THRESHOLD) * n_values
-    return bool(peaks <= max(FEW_PEAKS, NOISE_FACTOR * expected))
+def is_noise_only(recording: si.BaseRecording, few_peaks: int = 0) -> bool:
+    """Return whether a high-pass filtered recording has no more peaks than noise.
+
+    All of it is read, unless peaks are found before.
+
+    Parameters
+    ----------
+    few_peaks
+        so many in the whole recording are no spikes either, however few the noise has
+    """
+    threshold = -THRESHOLD * noise_levels(recording)
+    n_channels, n_samples = recording.get_num_channels(), recording.get_total_samples()
+    most_of_a_channel = max(_most_of_noise(n_samples, n_channels), few_peaks)
+    most = max(_most_of_noise(n_samples * n_channels), few_peaks)
+    peaks = np.zeros(n_channels, dtype="int64")
+    for found in _peaks_by_chunk(recording, threshold):
+        peaks += found
+        if peaks.max() > most_of_a_channel or peaks.sum() > most:
+            return False
+    return True
+
+
+def _most_of_noise(n_values: int, n_alike: int = 1) -> float:
+    """Return the most peaks that noise has in `n_values`, the largest of `n_alike` such counts."""
+    expected = NOISE_FACTOR * norm.cdf(-THRESHOLD) * n_values
+    return float(poisson.isf(UNLIKELY / n_alike, expected))
+
+
+def _peaks_by_chunk(
+    recording: si.BaseRecording, threshold: npt.NDArray[np.float64]
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield how often each channel falls below its threshold, for each chunk of the recording."""
+    size = max(int(CHUNK_S * recording.sampling_frequency), 1)
+    for segment in range(recording.get_num_segments()):
+        n_samples = recording.get_num_samples(segment)
+        before = np.zeros((1, len(threshold)), dtype="int8")
+        for start in range(0, n_samples, size):
+            end = min(start + size, n_samples)
+            chunk = recording.get_traces(segment_index=segment, start_frame=start, end_frame=end)
+            below = (chunk < threshold).astype("int8")
+            yield np.count_nonzero(np.diff(below, axis=0, prepend=before) == 1, axis=0)
+            before = below[-1:]
 
 
 def noise_levels(recording: si.BaseRecording) -> npt.NDArray[np.float64]:

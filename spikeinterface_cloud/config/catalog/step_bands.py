@@ -9,8 +9,12 @@ from spikeinterface_cloud.config.catalog.frequency_bands import (
     frequency_problems,
     lowered_bands,
 )
+from spikeinterface_cloud.errors import SettingsError
 
 Step = Mapping[str, Any]
+
+#: the steps that change the sampling rate
+RATE_STEPS = ("resample", "decimate")
 
 #: the bands of SpikeInterface's filters, with their defaults; a test compares the two. The upper
 #: end of the Gaussian filter is left out, which passes what a recording holds whatever it is.
@@ -74,6 +78,40 @@ def final_rate_hz(steps: Sequence[Step], rate_hz: float) -> float:
     for step in steps:
         rate_hz = rate_after(step, rate_hz)
     return rate_hz
+
+
+def rate_change_problems(steps: Sequence[Step]) -> Iterator[str]:
+    """Yield a line for each step that changes the rate: true spikes are frames of the old one."""
+    for step in steps:
+        if step["name"] in RATE_STEPS:
+            yield (
+                f"PREPROCESSING: {step['name']} would change the sampling rate, at which the true "
+                "spikes of TEST_WITH_TOY_RECORDING are known; leave it out, and simulate at "
+                'another rate with READ_RECORDING_KWARGS={"sampling_frequency": 15000}'
+            )
+
+
+def check_decimation(steps: Sequence[Step]) -> None:
+    """Refuse an offset of `decimate`, by which all spikes would be early."""
+    for step in steps:
+        if step["name"] == "decimate" and step["params"].get("decimation_offset"):
+            raise SettingsError(
+                "PREPROCESSING: decimation_offset of decimate leaves out the first samples, and "
+                "all spikes would be early by their time; leave it out"
+            )
+
+
+def check_phase_shifts(steps: Sequence[Step]) -> None:
+    """Refuse a phase shift after a change of the rate, as shifts are in samples of the old one."""
+    changed = None
+    for step in steps:
+        if step["name"] in RATE_STEPS:
+            changed = step["name"]
+        elif step["name"] == "phase_shift" and changed is not None:
+            raise SettingsError(
+                f"PREPROCESSING: phase_shift is after {changed}, but the shifts of the channels "
+                f"are in samples of the rate before it; put phase_shift before {changed}"
+            )
 
 
 def rate_after(step: Step, rate_hz: float) -> float:

@@ -18,6 +18,7 @@ from spikeinterface_cloud.config.artifact_triggers import (
 )
 from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
+from spikeinterface_cloud.config.catalog.step_bands import check_decimation, check_phase_shifts
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 
@@ -185,14 +186,17 @@ def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[di
 def check_steps(
     choice: Sequence[Mapping[str, Any]] | Mapping[str, Any], known: Mapping[str, StepNames]
 ) -> None:
-    """Refuse a step, or a parameter of a step, that SpikeInterface does not have."""
-    for step in map(as_known_step, as_steps(choice)):
+    """Refuse steps and parameters that SpikeInterface does not have, or that shift spikes."""
+    steps = [as_known_step(step) for step in as_steps(choice)]
+    for step in steps:
         if step["name"] not in known:
             raise SettingsError(
                 f"PREPROCESSING: {step['name']} is not a step of SpikeInterface"
                 f"{nearest(step['name'], known)} (it has {', '.join(sorted(known))})"
             )
         _check_step_parameters(step["name"], step["params"], known[step["name"]])
+    check_decimation(steps)
+    check_phase_shifts(steps)
 
 
 def _check_step_parameters(step: str, given: object, names: StepNames) -> None:

@@ -14,6 +14,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze
 from spikeinterface_cloud.analysis.extensions import EXTENSIONS
 from spikeinterface_cloud.analysis.sparsity import main_channels, unit_channels
+from spikeinterface_cloud.config.parsing import UNIT_PROPERTIES
 from spikeinterface_cloud.results.outcomes import SorterRun
 from spikeinterface_cloud.sorting.cleanup import remove_impossible_spikes
 from spikeinterface_cloud.sorting.in_memory import from_trains
@@ -127,6 +128,7 @@ def test_labels_are_in_the_table_the_run_the_sorting_and_the_analyzer(
     for holder in (si.load(with_a_copy.folder / "sorting"), with_a_copy.analyzer.sorting):
         assert list(holder.get_property("label")) == list(labels["label"])
         assert list(holder.get_property("bombcell_label")) == list(labels["bombcell"])
+        assert set(holder.get_property_keys()) == set(UNIT_PROPERTIES)  # which SPLIT_BY is not
 
 
 def test_the_similarity_of_templates_is_that_of_spikeinterface(with_a_copy: Analyzed) -> None:

@@ -48,6 +48,27 @@ def accepted(**changes: str | None) -> JobSettings:
     return JobSettings.from_env(environ)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        '{"phase_shift": {}, "resample": {"resample_rate": 15000}}',
+        '[{"name": "decimate", "params": {"decimation_factor": 2}}]',
+    ],
+)
+def test_a_new_rate_is_refused_where_the_true_spikes_have_the_old_one(steps: str) -> None:
+    toy = {"TEST_WITH_TOY_RECORDING": "true", "AWS_S3_BUCKET": None, "AWS_S3_BUCKET_FOLDER": None}
+    message = refusal(**toy, DATA_TYPE=None, PREPROCESSING=steps)
+    assert message.startswith("PREPROCESSING: ")
+    assert "would change the sampling rate" in message
+    assert "\n" not in message
+    accepted(PREPROCESSING=steps)
+    accepted(**toy, DATA_TYPE=None, PREPROCESSING='{"phase_shift": {}}')
+
+
+def test_the_default_of_bad_channels_is_accepted() -> None:
+    assert accepted(SORTERS_KWARGS='{"kilosort4": {"bad_channels": null}}')
+
+
 def test_variables_of_valid_job_are_parsed() -> None:
     settings = accepted(
         READ_RECORDING_KWARGS='{"stream_id": "imec0.ap"}',
@@ -120,6 +141,13 @@ def test_empty_variable_counts_as_unset() -> None:
         ({"SORTERS_KWARGS": '{"kilosort": {}}'}, "did you mean kilosort4?"),
         ({"SORTERS_KWARGS": '{"simple": 3}'}, "SORTERS_KWARGS: simple has 3 for parameters"),
         ({"SORTERS_KWARGS": "[1]"}, "is not a JSON object"),
+        (
+            {"SORTERS_KWARGS": '{"kilosort4": {"bad_channels": [20]}}'},
+            "SORTERS_KWARGS: bad_channels of kilosort4 are places among the channels",
+        ),
+        ({"SPLIT_BY": "label"}, "SPLIT_BY: label is a property that the analysis gives the units"),
+        ({"SPLIT_BY": "bombcell_label"}, "SPLIT_BY: bombcell_label is a property"),
+        ({"SPLIT_BY": "main_channel_id"}, "SPLIT_BY: main_channel_id is a property"),
         (
             {"SORTERS": '["simple", ""]'},
             'SORTERS: \'["simple", ""]\' holds an empty name; leave it',

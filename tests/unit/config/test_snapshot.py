@@ -113,6 +113,8 @@ CONTAINER: list[dict[str, Any]] = [
         "SORTERS_KWARGS": '{"spykingcircus2": {"general": {"ms_befor": 1}}}',
     },
     {"PREPROCESSING": '{"highpas_filter": {}}'},
+    {"PREPROCESSING": '{"decimate": {"decimation_factor": 3, "decimation_offset": 2}}'},
+    {"PREPROCESSING": '{"resample": {"resample_rate": 15000}, "phase_shift": {}}'},
 ]
 
 

@@ -278,6 +278,30 @@ def test_invalid_step_values_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (
+            {"decimate": {"decimation_factor": 3, "decimation_offset": 2}},
+            "decimation_offset of decimate leaves out the first samples",
+        ),
+        (
+            {"resample": {"resample_rate": 15_000}, "bandpass_filter": {}, "phase_shift": {}},
+            "phase_shift is after resample, .*; put phase_shift before resample",
+        ),
+        (
+            {"decimate": {"decimation_factor": 3}, "phase_shift": {}},
+            "phase_shift is after decimate, .*; put phase_shift before decimate",
+        ),
+    ],
+    ids=str,
+)
+def test_steps_that_shift_spikes_are_refused(choice: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^PREPROCESSING: {message}") as raised:
+        check_pipeline(choice)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     "choice",
     [
         {"bandpass_filter": {"freq_min": 300, "freq_max": 12_000.0, "filter_order": 8}},
@@ -290,6 +314,8 @@ def test_invalid_step_values_are_refused(
         {"detect_and_remove_bad_channels": {"bad_channel_ids": ["AP300"]}},
         {"scale": {"gain": [1.0, 2.0]}, "zero_channel_pad": {"num_channels": 1}},
         {"remove_artifacts": {"list_triggers": [[10**9]]}, "highpass_spatial_filter": {}},
+        {"decimate": {"decimation_factor": 3, "decimation_offset": 0}},
+        {"phase_shift": {}, "resample": {"resample_rate": 15_000}},
     ],
     ids=str,
 )

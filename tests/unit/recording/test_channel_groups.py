@@ -45,6 +45,7 @@ def test_missing_property_names_those_that_split_the_channels() -> None:
     recording = shanks()
     recording.set_property("area", np.array(["CA1", "CA1", "CA3", "DG"] * 2))
     recording.set_property("lab", np.array(["ours"] * 8))
+    recording.set_property("label", np.array(["left", "right"] * 4))  # refused, as of the units
     with pytest.raises(SettingsError) as caught:
         group_by(recording, "shank")
     assert str(caught.value) == (

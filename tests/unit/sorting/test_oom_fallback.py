@@ -65,11 +65,11 @@ def test_fallbacks_accumulate_changes() -> None:
 
 
 def test_given_parameters_are_kept() -> None:
-    given = {"clear_cache": False, "batch_size": 90_000, "bad_channels": [3]}
+    given = {"clear_cache": False, "batch_size": 90_000, "x_centers": 3}
     ladder = fallbacks("kilosort4", given, n_groups=2)
     assert [fallback.parameters for fallback in ladder] == [given]
     assert describe_kept_parameters(given) == (
-        "; clear_cache, batch_size, bad_channels were given and kept"
+        "; clear_cache, batch_size, x_centers were given and kept"
     )
     assert describe_kept_parameters({"clear_cache": True}) == ""
 

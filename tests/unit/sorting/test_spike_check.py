@@ -41,6 +41,24 @@ def test_short_segment_hides_no_spikes() -> None:
     assert cut == pytest.approx(whole, rel=0.05)
 
 
+def test_the_whole_recording_is_searched_for_spikes() -> None:
+    """Twenty spikes at the end of two minutes, which excerpts may well miss."""
+    samples = np.random.default_rng(0).normal(0.0, 5.0, size=(1_200_000, 1)).astype("float32")
+    samples[-2000::100] = -100.0
+    recording = si.NumpyRecording([samples], sampling_frequency=10_000.0)
+    assert not is_noise_only(recording)
+    assert is_noise_only(recording, few_peaks=20)
+    assert not is_noise_only(recording, few_peaks=19)
+
+
+def test_a_peak_across_chunks_is_counted_once() -> None:
+    samples = np.random.default_rng(0).normal(0.0, 5.0, size=(40_000, 1)).astype("float32")
+    samples[9_990:10_010] = samples[19_999:20_001] = -100.0
+    recording = si.NumpyRecording([samples], sampling_frequency=10_000.0)
+    assert is_noise_only(recording, few_peaks=2)
+    assert not is_noise_only(recording, few_peaks=1)
+
+
 def test_the_noise_level_is_a_standard_deviation() -> None:
     samples = np.random.default_rng(0).normal(0.0, [0.3, 4.0, 0.0], size=(60_000, 3))
     levels = noise_levels(si.NumpyRecording([samples.astype("float32")], 10_000.0))
