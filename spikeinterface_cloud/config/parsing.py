@@ -138,14 +138,36 @@ def parse_preprocessing(value: object) -> object:
     if not value.lstrip().startswith(("{", "[")):
         raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
     steps = load_json(value)
-    if isinstance(steps, list) and not all(
-        isinstance(step, dict) and "name" in step for step in steps
-    ):
-        raise ValueError(
-            'each step of a list is an object with a name: [{"name": "highpass_filter", '
-            '"params": {"freq_min": 300}}]'
-        )
+    if not isinstance(steps, list):
+        return steps
+    for step in steps:
+        if not isinstance(step, dict) or not isinstance(step.get("name"), str):
+            raise ValueError(
+                'each step of a list is an object with a name: [{"name": "highpass_filter", '
+                '"params": {"freq_min": 300}}]'
+            )
+        if others := step.keys() - {"name", "params"}:
+            raise ValueError(
+                f"{step['name']} has {', '.join(sorted(others))} beside name and params, and only "
+                f"params are applied; write {json.dumps(_with_params(step), ensure_ascii=False)}"
+            )
     return steps
+
+
+def _with_params(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step whose values are not under params as it was meant.
+
+    >>> _with_params({"name": "highpass_filter", "kwargs": {"freq_min": 600}})
+    {'name': 'highpass_filter', 'params': {'freq_min': 600}}
+    >>> _with_params({"name": "highpass_filter", "freq_min": 600})
+    {'name': 'highpass_filter', 'params': {'freq_min': 600}}
+    """
+    params = step.get("params")
+    meant = dict(params) if isinstance(params, dict) else {}
+    for name, value in step.items():
+        if name not in ("name", "params"):
+            meant |= value if isinstance(value, dict) else {name: value}
+    return {"name": step["name"], "params": meant}
 
 
 def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:

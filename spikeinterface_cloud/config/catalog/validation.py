@@ -178,8 +178,10 @@ def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[di
     [{'name': 'common_reference', 'params': {}}]
     """
     if isinstance(choice, Mapping):
-        return [{"name": name, "params": params or {}} for name, params in choice.items()]
-    return [{"name": step["name"], "params": step.get("params") or {}} for step in choice]
+        given = list(choice.items())
+    else:
+        given = [(step["name"], step.get("params")) for step in choice]
+    return [{"name": name, "params": {} if params is None else params} for name, params in given]
 
 
 def check_steps(

@@ -144,6 +144,21 @@ def test_empty_variable_counts_as_unset() -> None:
         ),
         ({"PREPROCESSING": "defualt"}, "PREPROCESSING: 'defualt' is not a pipeline"),
         ({"PREPROCESSING": "[1]"}, "each step of a list is an object with a name"),
+        ({"PREPROCESSING": '[{"name": 1}]'}, "each step of a list is an object with a name"),
+        *(
+            (
+                {"PREPROCESSING": f'[{{"name": "highpass_filter", {values}}}]'},
+                f"PREPROCESSING: highpass_filter has {names} beside name and params, and only "
+                'params are applied; write {"name": "highpass_filter", "params": '
+                '{"freq_min": 600, "ftype": "bessel"}}',
+            )
+            for values, names in {
+                '"kwargs": {"freq_min": 600, "ftype": "bessel"}': "kwargs",
+                '"parameters": {"freq_min": 600, "ftype": "bessel"}': "parameters",
+                '"freq_min": 600, "ftype": "bessel"': "freq_min, ftype",
+                '"params": {"freq_min": 600}, "ftype": "bessel"': "ftype",
+            }.items()
+        ),
         ({"DATA_TYPE": None}, "DATA_TYPE: missing"),
         ({"AWS_S3_BUCKET": None}, "AWS_S3_BUCKET_FOLDER: given without AWS_S3_BUCKET"),
         ({"AWS_S3_BUCKET": "No Bucket"}, "AWS_S3_BUCKET: 'No Bucket' is not the name"),

@@ -64,7 +64,14 @@ def test_snapshot_matches_installed_spikeinterface() -> None:
             {"PREPROCESSING": '[{"name": "highpass_filter", "params": {"freq_mn": 1}}]'},
             "PREPROCESSING: highpass_filter has no parameter freq_mn; did you mean freq_min?",
         ),
-        ({"PREPROCESSING": '{"common_reference": 1}'}, "common_reference has 1 for parameters"),
+        *(
+            ({"PREPROCESSING": steps}, f"common_reference has {value} for parameters")
+            for value in ("1", "0", "false", '""', "[]")
+            for steps in (
+                f'{{"common_reference": {value}}}',
+                f'[{{"name": "common_reference", "params": {value}}}]',
+            )
+        ),
     ],
 )
 def test_laptop_refuses_what_the_container_refuses(variables: dict[str, str], message: str) -> None:
@@ -92,6 +99,8 @@ def test_all_unknown_names_are_reported_at_once() -> None:
         {"SORTERS": "kilosort2_5,mountainsort5"},  # of other images
         {"SORTERS": "mountainsort5", "SORTERS_KWARGS": '{"mountainsort5": {"of_its_own": 1}}'},
         {"PREPROCESSING": '{"bandpass_filter": {"freq_min": 300}, "common_reference": {}}'},
+        {"PREPROCESSING": '{"bandpass_filter": null, "common_reference": {}}'},
+        {"PREPROCESSING": '[{"name": "bandpass_filter", "params": null}, {"name": "whiten"}]'},
     ],
 )
 def test_valid_job_is_accepted(variables: dict[str, str]) -> None:
