@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.parsing import RepeatedNameError, unique_names
 from spikeinterface_cloud.errors import SettingsError
 
 #: where, below the target, the lists are kept
@@ -107,7 +108,9 @@ def _read_line(line: str, number: int) -> dict[str, str]:
     """Return the variables of line `number`, counted from 1."""
     place = f"{MANIFEST_URL}: line {number}"
     try:
-        variables = json.loads(line)
+        variables = json.loads(line, object_pairs_hook=unique_names)
+    except RepeatedNameError as error:
+        raise SettingsError(f"{place} {error}") from error
     except ValueError as error:
         raise SettingsError(
             f"{place} is not JSON ({error}); write an object of variables on each line"

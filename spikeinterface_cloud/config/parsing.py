@@ -137,7 +137,13 @@ def parse_preprocessing(value: object) -> object:
         return value.lower()
     if not value.lstrip().startswith(("{", "[")):
         raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
-    steps = load_json(value)
+    try:
+        steps = load_json(value)
+    except RepeatedNameError as error:
+        raise ValueError(
+            f"{error}; to apply a step twice, write a list of steps: "
+            '[{"name": "notch_filter", "params": {"freq": 50}}, ...]'
+        ) from error
     if not isinstance(steps, list):
         return steps
     for step in steps:
@@ -188,10 +194,36 @@ def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs
 
 
+class RepeatedNameError(ValueError):
+    """An object of JSON names something more than once, of which Python would keep the last."""
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, as `json.loads` hands it to its `object_pairs_hook`.
+
+    >>> json.loads('{"seed": 1, "seed": 2}', object_pairs_hook=unique_names)
+    Traceback (most recent call last):
+    spikeinterface_cloud.config.parsing.RepeatedNameError: names "seed" more than once; name it once
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise RepeatedNameError(f"names {json.dumps(repeated)} more than once; name it once")
+    return found
+
+
 def load_json(text: str) -> Any:
-    """Parse strict JSON (no NaN); the error corrects a Python literal."""
+    """Parse strict JSON (no NaN, no name twice); the error corrects a Python literal."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=unique_names,
+        )
+    except RepeatedNameError:
+        raise
     except ValueError as error:
         raise ValueError(f"not JSON ({error}){_suggest_json(text)}") from error
     except RecursionError as error:

@@ -107,6 +107,11 @@ def test_handwritten_manifest_is_read() -> None:
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "-1"}, "'-1' is no line's number"),
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "first"}, "'first' is no line's number"),
         (b'["SORTERS"]', {}, "line 1 is not an object"),
+        (
+            b'{"SORTERS": "kilosort4", "SORTERS": "simple"}',
+            {},
+            'line 1 names "SORTERS" more than once; name it once',
+        ),
         (b'{"N_JOBS": 4}', {}, 'line 1: N_JOBS is not text; write {"N_JOBS": "4"}'),
         (b'{"MANIFEST_URL": "s3://lab/a.jsonl"}', {}, "line 1 names another list; leave"),
         (b'{"A": "1"}\n\n{"A": "3"}', {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}, "line 2 is not JSON"),

@@ -143,6 +143,24 @@ def test_empty_variable_counts_as_unset() -> None:
             "RESULTS_FOLDER: s3://lab/out is on S3; give TARGET_AWS_S3_BUCKET and TARGET_AWS_S3_B",
         ),
         ({"PREPROCESSING": "defualt"}, "PREPROCESSING: 'defualt' is not a pipeline"),
+        *(
+            ({name: text}, f'{name}: names "{twice}" more than once; name it once')
+            for name, text, twice in (
+                ("SORTERS_KWARGS", '{"simple": {"seed": 1}, "simple": {"freq_min": 9}}', "simple"),
+                ("SORTERS_KWARGS", '{"simple": {"seed": 1, "seed": 2}}', "seed"),
+                ("READ_RECORDING_KWARGS", '{"stream_id": "a", "stream_id": "b"}', "stream_id"),
+                ("EVENTS", '{"nidq:XA2": {"threshold_v": 1}, "nidq:XA2": {}}', "nidq:XA2"),
+                (
+                    "PREPROCESSING",
+                    '{"notch_filter": {"freq": 50}, "whiten": {}, "notch_filter": {"freq": 100}}',
+                    "notch_filter",
+                ),
+            )
+        ),
+        (
+            {"PREPROCESSING": '{"notch_filter": {"freq": 50}, "notch_filter": {"freq": 100}}'},
+            "name it once; to apply a step twice, write a list of steps: [{",
+        ),
         ({"PREPROCESSING": "[1]"}, "each step of a list is an object with a name"),
         ({"PREPROCESSING": '[{"name": 1}]'}, "each step of a list is an object with a name"),
         *(
