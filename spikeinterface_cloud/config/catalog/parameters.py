@@ -1,7 +1,8 @@
 """Compare the values of sorter parameters with their defaults, nested objects included."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import Parameter
 from typing import Any
 
 from spikeinterface_cloud.config.parsing import nearest
@@ -29,6 +30,25 @@ def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Ite
     if isinstance(default, dict) and isinstance(value, dict):
         for problem in _unknown_names(f"{sorter}.{parameter}", value, default):
             yield f"SORTERS_KWARGS: {sorter}: {parameter} {problem}"
+
+
+def boolean_parameters(parameters: Sequence[Parameter]) -> dict[str, bool]:
+    """Return the parameters of a function that take true or false, and whether also null."""
+    found = {each.name: each.annotation == bool | None for each in parameters}
+    with_default = {each.name for each in parameters if isinstance(each.default, bool)}
+    return {name: null for name, null in found.items() if null or name in with_default}
+
+
+def boolean_problem(name: str, value: Any, booleans: Mapping[str, bool]) -> str | None:
+    """Say what is wrong with the value of a parameter that takes true or false; None if nothing.
+
+    >>> boolean_problem("is_filtered", "false", {"is_filtered": True})
+    'is_filtered is "false"; it takes true, false or null, without quotes'
+    """
+    if name not in booleans or isinstance(value, bool) or (value is None and booleans[name]):
+        return None
+    taken = "true, false or null" if booleans[name] else "true or false"
+    return f"{name} is {as_json(value)}; it takes {taken}, without quotes"
 
 
 def as_json(value: Any) -> str:
