@@ -19,6 +19,7 @@ from spikeinterface_cloud.config.artifact_triggers import (
 from spikeinterface_cloud.config.catalog.parameters import (
     as_json,
     boolean_problem,
+    ineffective_parameters,
     value_problems,
 )
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
@@ -178,6 +179,7 @@ def parameter_problems(
             )
         else:
             yield from value_problems(sorter, name, value, defaults[name])
+    yield from ineffective_parameters(sorter, parameters)
     yield from sorter_band_problems(sorter, parameters, defaults)
 
 
