@@ -26,13 +26,19 @@ printable = st.text(
 ).filter(str.strip)
 
 #: what a folder on S3 may be called
-folders = st.lists(
-    st.text(st.characters(exclude_characters="/'\"", exclude_categories=["Cs", "Cc"]), min_size=1)
-    .filter(lambda part: part not in (".", ".."))
-    .filter(str.strip),
-    min_size=1,
-    max_size=3,
-).map("/".join)
+folders = (
+    st.lists(
+        st.text(
+            st.characters(exclude_characters="/'\"", exclude_categories=["Cs", "Cc"]), min_size=1
+        )
+        .filter(lambda part: part not in (".", ".."))
+        .filter(str.strip),
+        min_size=1,
+        max_size=3,
+    )
+    .map("/".join)
+    .filter(lambda folder: folder == folder.strip())
+)
 
 variables = st.dictionaries(
     st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True).filter(

@@ -469,6 +469,37 @@ def test_surrounding_quotes_are_refused(name: str, text: str, meant: str) -> Non
     assert message.endswith(f"; leave out the outer quotes; write {name}={meant}")
 
 
+@pytest.mark.parametrize(
+    ("changes", "place", "meant"),
+    [
+        ({"RESULTS_FOLDER": "/results "}, "/results ", "/results"),
+        ({"SCRATCH_FOLDER": "\t/scratch"}, "\t/scratch", "/scratch"),
+        ({"PROBE_FILE": "probe.json "}, "probe.json ", "probe.json"),
+        ({"AWS_S3_BUCKET": "lab-data "}, "lab-data ", "lab-data"),
+        ({"AWS_S3_BUCKET_FOLDER": " raw/a"}, " raw/a", "raw/a"),
+        ({"AWS_S3_BUCKET_FOLDER": '["raw/a ", "raw/b"]'}, "raw/a ", "raw/a"),
+        ({"AWS_S3_BUCKET_FOLDER": '["raw/a "]'}, "raw/a ", "raw/a"),
+        (
+            {"TARGET_AWS_S3_BUCKET_FOLDER": "results/day1 ", "TARGET_AWS_S3_BUCKET": "lab-out"},
+            "results/day1 ",
+            "results/day1",
+        ),
+    ],
+)
+def test_white_space_at_an_end_of_a_place_is_refused(
+    changes: dict[str, str], place: str, meant: str
+) -> None:
+    assert refusal(**changes) == (
+        f"{next(iter(changes))}: {place!r} has white space at an end, which would be part of the "
+        f"name; write {meant}"
+    )
+
+
+def test_white_space_within_a_place_is_kept() -> None:
+    assert accepted(AWS_S3_BUCKET_FOLDER="raw/day 1").aws_s3_bucket_folder == "raw/day 1"
+    assert accepted(AWS_S3_BUCKET_FOLDER=' ["raw/day 1"]').aws_s3_bucket_folder == "raw/day 1"
+
+
 def test_quoted_secret_is_hidden() -> None:
     message = refusal(AWS_ACCESS_KEY_ID="'planted'", AWS_SECRET_ACCESS_KEY='"planted"')
     assert [line.partition(":")[0] for line in message.splitlines()] == [
