@@ -149,13 +149,16 @@ def test_empty_variable_counts_as_unset() -> None:
                 ("SORTERS_KWARGS", '{"simple": {"seed": 1}, "simple": {"freq_min": 9}}', "simple"),
                 ("SORTERS_KWARGS", '{"simple": {"seed": 1, "seed": 2}}', "seed"),
                 ("READ_RECORDING_KWARGS", '{"stream_id": "a", "stream_id": "b"}', "stream_id"),
-                ("EVENTS", '{"nidq:XA2": {"threshold_v": 1}, "nidq:XA2": {}}', "nidq:XA2"),
                 (
                     "PREPROCESSING",
                     '{"notch_filter": {"freq": 50}, "whiten": {}, "notch_filter": {"freq": 100}}',
                     "notch_filter",
                 ),
             )
+        ),
+        (
+            {"CLOCK": "nidq", "EVENTS": '{"nidq:XA2": {"threshold_v": 1}, "nidq:XA2": {}}'},
+            'EVENTS: names "nidq:XA2" more than once; name it once',
         ),
         (
             {"PREPROCESSING": '{"notch_filter": {"freq": 50}, "notch_filter": {"freq": 100}}'},
