@@ -194,7 +194,11 @@ def check_sorters_kwargs(kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs
 
 
-class RepeatedNameError(ValueError):
+class UnfitJsonError(ValueError):
+    """JSON is correct, and Python would not keep what it says."""
+
+
+class RepeatedNameError(UnfitJsonError):
     """An object of JSON names something more than once, of which Python would keep the last."""
 
 
@@ -220,9 +224,10 @@ def load_json(text: str) -> Any:
             text,
             parse_constant=_refuse_constant,
             parse_float=_finite,
+            parse_int=_bounded,
             object_pairs_hook=unique_names,
         )
-    except RepeatedNameError:
+    except UnfitJsonError:
         raise
     except ValueError as error:
         raise ValueError(f"not JSON ({error}){_suggest_json(text)}") from error
@@ -238,8 +243,17 @@ def _finite(text: str) -> float:
     """Parse a number; infinity would be written back as invalid JSON."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is too large for a number")
+        raise UnfitJsonError(f"{text} is too large for a number; write a smaller one")
     return number
+
+
+def _bounded(text: str) -> int:
+    """Parse a whole number; one above the largest float would fail where the two are compared."""
+    if not math.isfinite(float(text)):
+        raise UnfitJsonError(
+            f"a whole number of {len(text.lstrip('-'))} digits is too large; write a smaller one"
+        )
+    return int(text)
 
 
 def _suggest_json(text: str) -> str:

@@ -393,6 +393,37 @@ def test_count_formats_are_accepted(count: str) -> None:
     assert accepted(N_JOBS=count).n_jobs == 4
 
 
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("1" + "0" * 400, "a whole number of 401 digits is too large; write a smaller one"),
+        ("-1" + "0" * 400, "a whole number of 401 digits is too large; write a smaller one"),
+        ("9" * 5000, "a whole number of 5000 digits is too large; write a smaller one"),
+        ("1e400", "1e400 is too large for a number; write a smaller one"),
+    ],
+    ids=lambda text: text[:8],
+)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SORTERS_KWARGS", '{"simple": {"freq_max": NUMBER}}'),
+        ("READ_RECORDING_KWARGS", '{"num_channels": NUMBER}'),
+        ("PREPROCESSING", '{"bandpass_filter": {"freq_min": NUMBER}}'),
+        ("EVENTS", '{"nidq:XA2": {"threshold_v": NUMBER}}'),
+    ],
+)
+def test_number_above_the_largest_float_is_refused(
+    name: str, text: str, number: str, problem: str
+) -> None:
+    message = refusal(CLOCK="nidq", **{name: text.replace("NUMBER", number)})
+    assert message == f"{name}: {problem}"
+
+
+def test_large_whole_number_is_kept() -> None:
+    text = f'{{"simple": {{"seed": {10**300}}}}}'
+    assert accepted(SORTERS_KWARGS=text).sorters_kwargs == {"simple": {"seed": 10**300}}
+
+
 def test_nan_is_refused() -> None:
     assert "NaN is not a JSON value" in refusal(SORTERS_KWARGS='{"simple": {"a": NaN}}')
 
