@@ -59,7 +59,7 @@ def fingerprints(
     if archive:
         asked_for.append(settings.archive)
     if settings.wants_sync:
-        asked_for.append({"clock_line": settings.clock_line})
+        asked_for.append({"clock_line": settings.clock_line, "events": settings.events})
     return Fingerprints(
         job=_digest(asked_for),
         sorters=sorters,

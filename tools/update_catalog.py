@@ -29,6 +29,7 @@ def installed_names() -> dict[str, Any]:
                 "path_parameter": reader.path_parameter,
                 "parameters": list(reader.parameters),
                 "required": list(reader.required),
+                "booleans": dict(reader.booleans),
             }
             for reader in readers
         },
@@ -43,7 +44,11 @@ def installed_names() -> dict[str, Any]:
         },
         "usual": sorted(ss.installed_sorters()),
         "steps": {
-            name: {"parameters": list(names.parameters), "passes_on": names.passes_on}
+            name: {
+                "parameters": list(names.parameters),
+                "passes_on": names.passes_on,
+                "booleans": dict(names.booleans),
+            }
             for name, names in sorted(step_names().items())
         },
     }

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from spikeinterface_cloud.aws.cli.click_sections import DEFAULT_COMMAND, OTHER_SECTION
 from spikeinterface_cloud.aws.infra.template import TEMPLATE_FILE
 from spikeinterface_cloud.aws.python_api import Job, submit
+from spikeinterface_cloud.config.catalog.parameters import WITHOUT_EFFECT
 from spikeinterface_cloud.config.catalog.snapshot import Snapshot, load_snapshot
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import COMMAND_EXIT_CODES, EXIT_CODES
@@ -366,10 +367,20 @@ def sorter_parameters() -> str:
         + table(
             ("parameter", "default"), [(code(key), _json(value)) for key, value in known.items()]
         )
+        + _refused_parameters(name)
         for name, known in load_snapshot().sorters.items()
         if known is not None
     ]
     return "\n\n".join(parts)
+
+
+def _refused_parameters(sorter: str) -> str:
+    """Return the parameters that the job refuses, as the sorter ignores them; or nothing."""
+    refused = WITHOUT_EFFECT.get(sorter, {})
+    if not refused:
+        return ""
+    rows = [(code(place), remedy) for place, remedy in refused.items()]
+    return "\n\n" + table(("refused, as the sorter ignores it", "instead"), rows)
 
 
 def _json(value: object) -> str:

@@ -12,7 +12,11 @@ from spikeinterface_cloud.config.aws import (
 )
 from spikeinterface_cloud.config.locations import parse_s3
 from spikeinterface_cloud.config.parsing import is_true
-from spikeinterface_cloud.config.sources import find_joined_problems, texts_of
+from spikeinterface_cloud.config.sources import (
+    TRIGGERS,
+    find_joined_problems,
+    texts_of,
+)
 
 #: other names of the same variables
 SYNONYMS = {
@@ -144,8 +148,14 @@ def _no_session(given: Mapping[str, str]) -> Iterator[str]:
     for name in ("STREAMS", "CLOCK"):
         if name in given and is_true(given, "TEST_WITH_TOY_RECORDING"):
             yield f"{name}: a simulated recording is one stream, without a sync line; leave it out"
-    if "CLOCK_LINE" in given and not {"STREAMS", "CLOCK"} & {*given}:
+    has_clock = bool({"STREAMS", "CLOCK"} & {*given})
+    if "CLOCK_LINE" in given and not has_clock:
         yield "CLOCK_LINE: has no effect alone; name the reference stream as CLOCK, like nidq"
+    if "EVENTS" in given and not (has_clock or TRIGGERS.search(given.get("PREPROCESSING", ""))):
+        yield (
+            "EVENTS: has no effect alone; name the streams of the session as STREAMS, the "
+            "reference stream as CLOCK, or a line as triggers of remove_artifacts in PREPROCESSING"
+        )
     if "STREAMS" not in given:
         return
     for name, why in NOT_IN_SESSIONS.items():

@@ -12,7 +12,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
+from spikeinterface_cloud.config.conflicts import SYNONYMS
 from spikeinterface_cloud.config.locations import S3Location
+from spikeinterface_cloud.config.parsing import RepeatedNameError, nearest, unique_names
+from spikeinterface_cloud.config.settings import variable_names
 from spikeinterface_cloud.errors import SettingsError
 
 #: where, below the target, the lists are kept
@@ -107,7 +110,9 @@ def _read_line(line: str, number: int) -> dict[str, str]:
     """Return the variables of line `number`, counted from 1."""
     place = f"{MANIFEST_URL}: line {number}"
     try:
-        variables = json.loads(line)
+        variables = json.loads(line, object_pairs_hook=unique_names)
+    except RepeatedNameError as error:
+        raise SettingsError(f"{place} {error}") from error
     except ValueError as error:
         raise SettingsError(
             f"{place} is not JSON ({error}); write an object of variables on each line"
@@ -120,7 +125,13 @@ def _read_line(line: str, number: int) -> dict[str, str]:
         raise SettingsError(
             f'{place} is not an object; write {{"SORTERS": "kilosort4", ...}} on each line'
         )
+    known = [*variable_names(), *SYNONYMS]
     for name, text in variables.items():
+        if name not in known:
+            raise SettingsError(
+                f"{place}: {json.dumps(name)} is not a variable of this program"
+                f"{nearest(name, known) or '; leave it out'}"
+            )
         if not isinstance(text, str):
             raise SettingsError(
                 f"{place}: {name} is not text; write "

@@ -143,15 +143,43 @@ def parse_preprocessing(value: object) -> object:
         return value.lower()
     if not value.lstrip().startswith(("{", "[")):
         raise ValueError(f"{value!r} is not a pipeline; write default, none, or JSON")
-    steps = load_json(value)
-    if isinstance(steps, list) and not all(
-        isinstance(step, dict) and "name" in step for step in steps
-    ):
+    try:
+        steps = load_json(value)
+    except RepeatedNameError as error:
         raise ValueError(
-            'each step of a list is an object with a name: [{"name": "highpass_filter", '
-            '"params": {"freq_min": 300}}]'
-        )
+            f"{error}; to apply a step twice, write a list of steps: "
+            '[{"name": "notch_filter", "params": {"freq": 50}}, ...]'
+        ) from error
+    if not isinstance(steps, list):
+        return steps
+    for step in steps:
+        if not isinstance(step, dict) or not isinstance(step.get("name"), str):
+            raise ValueError(
+                'each step of a list is an object with a name: [{"name": "highpass_filter", '
+                '"params": {"freq_min": 300}}]'
+            )
+        if others := step.keys() - {"name", "params"}:
+            raise ValueError(
+                f"{step['name']} has {', '.join(sorted(others))} beside name and params, and only "
+                f"params are applied; write {json.dumps(_with_params(step), ensure_ascii=False)}"
+            )
     return steps
+
+
+def _with_params(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a step whose values are not under params as it was meant.
+
+    >>> _with_params({"name": "highpass_filter", "kwargs": {"freq_min": 600}})
+    {'name': 'highpass_filter', 'params': {'freq_min': 600}}
+    >>> _with_params({"name": "highpass_filter", "freq_min": 600})
+    {'name': 'highpass_filter', 'params': {'freq_min': 600}}
+    """
+    params = step.get("params")
+    meant = dict(params) if isinstance(params, dict) else {}
+    for name, value in step.items():
+        if name not in ("name", "params"):
+            meant |= value if isinstance(value, dict) else {name: value}
+    return {"name": step["name"], "params": meant}
 
 
 def check_sorters(sorters: tuple[str, ...]) -> tuple[str, ...]:
@@ -190,10 +218,41 @@ def check_split_by(name: str) -> str:
     return name
 
 
+class UnfitJsonError(ValueError):
+    """JSON is correct, and Python would not keep what it says."""
+
+
+class RepeatedNameError(UnfitJsonError):
+    """An object of JSON names something more than once, of which Python would keep the last."""
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, as `json.loads` hands it to its `object_pairs_hook`.
+
+    >>> json.loads('{"seed": 1, "seed": 2}', object_pairs_hook=unique_names)
+    Traceback (most recent call last):
+    spikeinterface_cloud.config.parsing.RepeatedNameError: names "seed" more than once; name it once
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise RepeatedNameError(f"names {json.dumps(repeated)} more than once; name it once")
+    return found
+
+
 def load_json(text: str) -> Any:
-    """Parse strict JSON (no NaN); the error corrects a Python literal."""
+    """Parse strict JSON (no NaN, no name twice); the error corrects a Python literal."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_bounded,
+            object_pairs_hook=unique_names,
+        )
+    except UnfitJsonError:
+        raise
     except ValueError as error:
         raise ValueError(f"not JSON ({error}){_suggest_json(text)}") from error
     except RecursionError as error:
@@ -208,8 +267,17 @@ def _finite(text: str) -> float:
     """Parse a number; infinity would be written back as invalid JSON."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is too large for a number")
+        raise UnfitJsonError(f"{text} is too large for a number; write a smaller one")
     return number
+
+
+def _bounded(text: str) -> int:
+    """Parse a whole number; one above the largest float would fail where the two are compared."""
+    if not math.isfinite(float(text)):
+        raise UnfitJsonError(
+            f"a whole number of {len(text.lstrip('-'))} digits is too large; write a smaller one"
+        )
+    return int(text)
 
 
 def _suggest_json(text: str) -> str:

@@ -1,26 +1,37 @@
-"""How the texts of variables came: bytes that are no text, and quotes that a file's reader kept."""
+"""How the texts of variables came.
+
+Some hold bytes that are no text, or quotes and white space that the reader of a file kept.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
 
 from spikeinterface_cloud.config.locations import mask_signatures
+from spikeinterface_cloud.config.sources import texts_of
 
 #: a name that the user is free to write in any way
 FREE = frozenset({"RUN_IDENTIFIER"})
 
+#: names of folders, files and buckets, which white space at an end would be part of
+PLACES = frozenset(
+    {"AWS_S3_BUCKET", "AWS_S3_BUCKET_FOLDER", "SOURCE_FOLDER", "PROBE_FILE", "SCRATCH_FOLDER"}
+    | {"TARGET_AWS_S3_BUCKET", "TARGET_AWS_S3_BUCKET_FOLDER", "RESULTS_FOLDER"}
+)
+
 
 def unquote(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts without surrounding quotes and undecodable bytes.
+    """Return the texts without surrounding quotes and undecodable bytes, places without spaces.
 
-    >>> unquote({"SORTERS": '"simple"', "N_JOBS": "''"})
-    {'SORTERS': 'simple'}
+    >>> unquote({"SORTERS": '"simple"', "N_JOBS": "''", "RESULTS_FOLDER": "/results "})
+    {'SORTERS': 'simple', 'RESULTS_FOLDER': '/results'}
     """
     meant = {name: _without_quotes(name, _legible(text)) for name, text in given.items()}
+    meant |= {name: text.strip() for name, text in meant.items() if name in PLACES}
     return {name: text for name, text in meant.items() if text.strip()}
 
 
 def find_text_problems(given: Mapping[str, str], secrets: Collection[str] = ()) -> Iterator[str]:
-    """Yield a line for each text with quotes or undecodable bytes, without showing secrets."""
+    """Yield a line for each text that is not as it was meant, without showing secrets."""
     for name, text in given.items():
         if _legible(text) != text:
             yield f"{name}: is not UTF-8 text; write it in UTF-8, or with plain letters"
@@ -31,6 +42,13 @@ def find_text_problems(given: Mapping[str, str], secrets: Collection[str] = ()) 
                 f"{name}: has quotes around it that are part of its value, as docker's --env-file "
                 f"keeps them; leave out the outer quotes{shown}"
             )
+        elif name in PLACES:
+            for place in texts_of(text):
+                if place != place.strip():
+                    yield (
+                        f"{name}: {place!r} has white space at an end, which would be part of the "
+                        f"name; write {place.strip()}"
+                    )
 
 
 def _legible(text: str) -> str:

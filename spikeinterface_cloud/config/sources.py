@@ -70,7 +70,7 @@ def texts_of(value: str) -> list[str]:
         texts = parse_list(value)
     except ValueError:
         return []
-    return [str(text) for text in texts] if isinstance(texts, list) else [value]
+    return texts if isinstance(texts, list) else [texts]
 
 
 def parse_source(

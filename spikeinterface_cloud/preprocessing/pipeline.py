@@ -18,6 +18,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.pipeline import pp_names_to_functions
 
+from spikeinterface_cloud.config.catalog.parameters import boolean_parameters
 from spikeinterface_cloud.config.catalog.step_bands import fitting_steps
 from spikeinterface_cloud.config.catalog.validation import StepNames, as_steps, check_steps
 from spikeinterface_cloud.errors import CloudJobError, RecordingError
@@ -53,6 +54,13 @@ OWN_FILTER = {
     "lupin": ("apply_preprocessing", False),
     "spykingcircus2": ("apply_preprocessing", False),
     "tridesclous2": ("apply_preprocessing", False),
+}
+
+#: what steps pass parameters on to, by the name under which they collect them
+HANDED_ON = {
+    "filter_kwargs": spre.filter,
+    "random_chunk_kwargs": si.get_random_data_chunks,
+    "noise_levels_kwargs": si.get_noise_levels,
 }
 
 #: at 300 Hz a spike of 0.5 ms would lose a fifth of its height, at 150 Hz a tenth
@@ -131,6 +139,12 @@ def step_names() -> dict[str, StepNames]:
 
 
 def _step_parameters(parameters: Sequence[inspect.Parameter]) -> StepNames:
+    handed_on = [
+        inner
+        for each in parameters
+        if each.name in HANDED_ON
+        for inner in inspect.signature(HANDED_ON[each.name]).parameters.values()
+    ]
     return StepNames(
         parameters=tuple(
             each.name
@@ -140,6 +154,9 @@ def _step_parameters(parameters: Sequence[inspect.Parameter]) -> StepNames:
             and not each.name.startswith("_")
         ),
         passes_on=any(each.kind is each.VAR_KEYWORD for each in parameters),
+        booleans=boolean_parameters(
+            [each for each in (*handed_on, *parameters) if not each.name.startswith("_")]
+        ),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from probeinterface import ProbeGroup
 from spikeinterface.core import BaseRecording
 
+from spikeinterface_cloud.config.parsing import unique_names
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.messages import add_note, channel_ranges, one_line
 from spikeinterface_cloud.recording.probe_layout import (
@@ -65,8 +66,8 @@ def read_probe_file(probe_file: Path) -> tuple[ProbeGroup, list[Indices] | None]
     """
     name, remedy = probe_file.name, "write one with probeinterface.write_probeinterface"
     try:
-        described = json.loads(probe_file.read_text())
-    except (ValueError, RecursionError) as error:  # no JSON, or no text at all
+        described = json.loads(probe_file.read_text(), object_pairs_hook=unique_names)
+    except (ValueError, RecursionError) as error:  # no JSON, no text at all, or a name twice
         raise RecordingError(
             f"PROBE_FILE {name} is not a probeinterface JSON: {one_line(error)}; {remedy}"
         ) from error

@@ -226,6 +226,15 @@ def test_what_decides_the_triggers_of_artifacts_makes_other_units(changed: dict[
     assert before.sorters["simple"] != after.sorters["simple"]
 
 
+def test_another_threshold_of_the_sync_line_makes_another_job_of_the_same_units() -> None:
+    given = {"CLOCK": "nidq", "CLOCK_LINE": "nidq:XA2"}
+    before, after = (
+        of(**given, EVENTS=f'{{"nidq:XA2": {{"threshold_v": {volts}}}}}') for volts in (1.5, 3.5)
+    )
+    assert before.job != after.job
+    assert before.sorters == after.sorters
+
+
 def test_a_corrected_probe_file_makes_another_job(tmp_path: Path) -> None:
     """It may lie outside of the source."""
     recording = tmp_path / "day1"

@@ -136,7 +136,8 @@ def test_values_of_the_example_are_accepted(source: tuple[str, ...]) -> None:
     if source not in (("AWS_S3_BUCKET", "AWS_S3_BUCKET_FOLDER"), ("SOURCE_FOLDER",)):
         del env["DATA_TYPE"], env["READ_RECORDING_KWARGS"]  # of SpikeGLX
     if source == ("TEST_WITH_TOY_RECORDING",):
-        del env["PROBE_FILE"], env["CLOCK"], env["CLOCK_LINE"]  # it is one stream
+        for name in ("PROBE_FILE", "CLOCK", "CLOCK_LINE", "EVENTS"):  # it is one stream
+            del env[name]
     assert JobSettings.from_env(env).sorters == ("kilosort4", "spykingcircus2")
 
 

@@ -1,7 +1,8 @@
 """Compare the values of sorter parameters with their defaults, nested objects included."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import Parameter
 from typing import Any
 
 from spikeinterface_cloud.config.parsing import nearest
@@ -21,6 +22,44 @@ TAKEN_BESIDES: Mapping[str, frozenset[str]] = {
     "spykingcircus2.filtering": frozenset({"filter_mode"}),
 }
 
+#: Parameters that a sorter overwrites or never reads, by their place, with what to do instead.
+WITHOUT_EFFECT: Mapping[str, Mapping[str, str]] = {
+    "spykingcircus2": {
+        "detection.method_kwargs.radius_um": "set general.radius_um, of which it takes half",
+        "detection.method_kwargs.exclude_sweep_ms": "set detection.exclude_sweep_ms",
+        "selection.method_kwargs.n_peaks": "set n_peaks_per_channel and min_n_peaks there",
+        "motion_correction.detect_kwargs": "choose another motion_correction.preset",
+        "motion_correction.folder": "leave it out",
+        "clustering.method_kwargs.peaks_svd": "set general",
+        "clustering.method_kwargs.clean_templates": "set cleaning",
+        "whitening.dtype": "leave it out",
+        "whitening.seed": "set seed",
+        "whitening.regularize_kwargs": "leave it out",
+        "cleaning.remove_empty": "leave it out",
+        "cleaning.max_std_per_channel": "leave it out",
+        "cleaning.verbose": "leave it out",
+        "merging.debug_folder": "leave it out",
+        "matching.method_kwargs": "set matching.matching_kwargs",
+    },
+}
+
+#: clusterers that `simple` calls without its clusterer_kwargs
+WITHOUT_KWARGS = ("mean_shift", "affinity_propagation")
+
+
+def ineffective_parameters(sorter: str, parameters: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each parameter that would have no effect."""
+    where = f"SORTERS_KWARGS: {sorter}:"
+    for place, remedy in WITHOUT_EFFECT.get(sorter, {}).items():
+        value: Any = parameters
+        for name in place.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if value not in (None, {}):
+            yield f"{where} {place} has no effect in this sorter; {remedy}"
+    clusterer = parameters.get("clusterer")
+    if sorter == "simple" and clusterer in WITHOUT_KWARGS and parameters.get("clusterer_kwargs"):
+        yield f"{where} clusterer_kwargs has no effect on {clusterer}; leave it out"
+
 
 def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Iterator[str]:
     """Yield a line for each problem with a parameter's value."""
@@ -29,6 +68,25 @@ def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Ite
     if isinstance(default, dict) and isinstance(value, dict):
         for problem in _unknown_names(f"{sorter}.{parameter}", value, default):
             yield f"SORTERS_KWARGS: {sorter}: {parameter} {problem}"
+
+
+def boolean_parameters(parameters: Sequence[Parameter]) -> dict[str, bool]:
+    """Return the parameters of a function that take true or false, and whether also null."""
+    found = {each.name: each.annotation == bool | None for each in parameters}
+    with_default = {each.name for each in parameters if isinstance(each.default, bool)}
+    return {name: null for name, null in found.items() if null or name in with_default}
+
+
+def boolean_problem(name: str, value: Any, booleans: Mapping[str, bool]) -> str | None:
+    """Say what is wrong with the value of a parameter that takes true or false; None if nothing.
+
+    >>> boolean_problem("is_filtered", "false", {"is_filtered": True})
+    'is_filtered is "false"; it takes true, false or null, without quotes'
+    """
+    if name not in booleans or isinstance(value, bool) or (value is None and booleans[name]):
+        return None
+    taken = "true, false or null" if booleans[name] else "true or false"
+    return f"{name} is {as_json(value)}; it takes {taken}, without quotes"
 
 
 def as_json(value: Any) -> str:

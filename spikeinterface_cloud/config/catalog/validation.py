@@ -7,7 +7,7 @@ the laptop from a file (snapshot.py): both refuse the same job in the same words
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 from spikeinterface_cloud.config.artifact_triggers import (
@@ -16,7 +16,12 @@ from spikeinterface_cloud.config.artifact_triggers import (
     as_known_step,
     trigger_lines,
 )
-from spikeinterface_cloud.config.catalog.parameters import as_json, value_problems
+from spikeinterface_cloud.config.catalog.parameters import (
+    as_json,
+    boolean_problem,
+    ineffective_parameters,
+    value_problems,
+)
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
 from spikeinterface_cloud.config.catalog.step_bands import check_decimation, check_phase_shifts
 from spikeinterface_cloud.config.parsing import nearest
@@ -59,6 +64,8 @@ class ReaderNames:
     parameters: tuple[str, ...]
     #: parameters that it has to name
     required: tuple[str, ...]
+    #: those that take true or false, and whether also null
+    booleans: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +75,8 @@ class StepNames:
     parameters: tuple[str, ...]
     #: whether it hands on parameters that it does not name itself
     passes_on: bool
+    #: parameters that take true or false, and whether also null; those that it hands on included
+    booleans: Mapping[str, bool] = field(default_factory=dict)
 
 
 #: more than any probe or array has; readers make room for each of them before they look at a file
@@ -99,12 +108,14 @@ def resolve_data_type(data_type: str, known: Collection[str]) -> str:
 def check_reader_parameters(reader: ReaderNames, kwargs: Mapping[str, object]) -> None:
     """Refuse parameters that the reader does not take, and missing ones."""
     accepted = ", ".join(reader.parameters) or "no parameter"
-    for name in kwargs:
+    for name, value in kwargs.items():
         if name not in reader.parameters:
             raise SettingsError(
                 f"READ_RECORDING_KWARGS names {name!r}, {_why_not(reader, name)}; "
                 f"accepted for DATA_TYPE={reader.name}: {accepted}"
             )
+        if problem := boolean_problem(name, value, reader.booleans):
+            raise SettingsError(f"READ_RECORDING_KWARGS: {problem}")
     missing = [name for name in reader.required if name not in kwargs]
     # without parameters, binary is a folder that SpikeInterface saved and that describes itself
     if missing and not (reader.name == "binary" and not kwargs):
@@ -169,6 +180,7 @@ def parameter_problems(
             )
         else:
             yield from value_problems(sorter, name, value, defaults[name])
+    yield from ineffective_parameters(sorter, parameters)
     yield from sorter_band_problems(sorter, parameters, defaults)
 
 
@@ -179,8 +191,10 @@ def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[di
     [{'name': 'common_reference', 'params': {}}]
     """
     if isinstance(choice, Mapping):
-        return [{"name": name, "params": params or {}} for name, params in choice.items()]
-    return [{"name": step["name"], "params": step.get("params") or {}} for step in choice]
+        given = list(choice.items())
+    else:
+        given = [(step["name"], step.get("params")) for step in choice]
+    return [{"name": name, "params": {} if params is None else params} for name, params in given]
 
 
 def check_steps(
@@ -206,12 +220,14 @@ def _check_step_parameters(step: str, given: object, names: StepNames) -> None:
             f'write {{"{step}": {{"parameter": value}}}}'
         )
     known = [*names.parameters, *([TRIGGERS] if step == STEP else [])]
-    for name in given:
+    for name, value in given.items():
         meant = nearest(name, known, cutoff=0.85)
         if name not in names.parameters and (meant or not names.passes_on):
             raise SettingsError(
                 f"PREPROCESSING: {step} has no parameter {name}{meant} (it has {', '.join(known)})"
             )
+        if problem := boolean_problem(name, value, names.booleans):
+            raise SettingsError(f"PREPROCESSING: {step}: {problem}")
 
 
 def trigger_streams(choice: str | Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[str]:

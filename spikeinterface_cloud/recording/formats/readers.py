@@ -17,6 +17,7 @@ from spikeinterface.core import BaseRecording
 from spikeinterface.core.zarrextractors import read_zarr
 from spikeinterface.extractors.neoextractors import neo_recording_extractors_dict
 
+from spikeinterface_cloud.config.catalog.parameters import boolean_parameters
 from spikeinterface_cloud.config.catalog.validation import (
     DECIDED_BY_THE_JOB,
     EXECUTES_THE_SOURCE,
@@ -172,6 +173,7 @@ def _describe(
         required=tuple(
             key for key, value in kept.items() if value.default is inspect.Parameter.empty
         ),
+        booleans=boolean_parameters(list(kept.values())),
         neo_classes=tuple(cls for cls in sources if cls in neo_recording_extractors_dict),
     )
 

@@ -570,6 +570,7 @@ def test_a_probe_with_more_contacts_than_channels_is_refused(
         ('{"probes": []}', "has no probes"),
         ("[1]", "has no probes"),
         ("no JSON", "is not a probeinterface JSON: Expecting value"),
+        ('{"probes": [1], "probes": []}', 'is not a probeinterface JSON: names "probes" more than'),
         ("[" * 100_000, "is not a probeinterface JSON"),
         ('{"probes": [{"ndim": 2}]}', "cannot be read by probeinterface"),
         (

@@ -115,7 +115,7 @@ def test_lines_of_a_stream_that_is_not_there_are_refused(
     session: Path, variable: str, text: str
 ) -> None:
     job = {"SOURCE_FOLDER": str(session), "DATA_TYPE": "spikeglx", "SORTERS": "simple"}
-    if variable == "CLOCK_LINE":
+    if variable != "PREPROCESSING":
         job["CLOCK"] = "nidq"
     wrong = JobSettings.from_env(job | {variable: text})
     streams = list(streams_of(session).values())

@@ -14,7 +14,7 @@ JOB = {"SOURCE_FOLDER": "/data/run_g0", "DATA_TYPE": "spikeglx", "SORTERS": "sim
 
 
 def settings(events: object = None, **variables: str) -> JobSettings:
-    given = {} if events is None else {"EVENTS": json.dumps(events)}
+    given = {} if events is None else {"EVENTS": json.dumps(events), "CLOCK": "nidq"}
     return JobSettings.from_env(JOB | given | variables)
 
 
@@ -58,6 +58,26 @@ def test_thresholds_that_are_not_understood_are_refused(events: object, reason: 
         settings(events)
     assert str(refused.value).startswith("EVENTS: ")
     assert reason in str(refused.value)
+
+
+@pytest.mark.parametrize("preprocessing", ["", "none", '{"common_reference": {}}'])
+def test_thresholds_that_nothing_uses_are_refused(preprocessing: str) -> None:
+    events = {"EVENTS": '{"nidq:XA2": {"threshold_v": 1.5}}', "PREPROCESSING": preprocessing}
+    with pytest.raises(SettingsError, match=r"^EVENTS: has no effect alone; name the streams"):
+        settings(**events)
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"STREAMS": "all"},
+        {"CLOCK": "nidq"},
+        {"PREPROCESSING": '{"remove_artifacts": {"triggers": "nidq:XA2"}}'},
+    ],
+)
+def test_thresholds_are_of_a_session_a_clock_or_triggers(user: dict[str, str]) -> None:
+    events = {"nidq:XA2": {"threshold_v": 1.5}}
+    assert settings(EVENTS=json.dumps(events), **user).events == events
 
 
 def laptop_refuses(params: dict[str, Any], events: object = None, **variables: str) -> list[str]:

@@ -14,7 +14,7 @@ from spikeinterface_cloud.config.manifest import (
     manifest_name,
     select_line,
 )
-from spikeinterface_cloud.config.settings import JobSettings
+from spikeinterface_cloud.config.settings import JobSettings, variable_names
 from spikeinterface_cloud.errors import SettingsError
 
 JOB_ID = "6dd4a2b0-6b1c-4f0e-9c3e-1b5e6f7a8b9c"
@@ -26,18 +26,22 @@ printable = st.text(
 ).filter(str.strip)
 
 #: what a folder on S3 may be called
-folders = st.lists(
-    st.text(st.characters(exclude_characters="/'\"", exclude_categories=["Cs", "Cc"]), min_size=1)
-    .filter(lambda part: part not in (".", ".."))
-    .filter(str.strip),
-    min_size=1,
-    max_size=3,
-).map("/".join)
+folders = (
+    st.lists(
+        st.text(
+            st.characters(exclude_characters="/'\"", exclude_categories=["Cs", "Cc"]), min_size=1
+        )
+        .filter(lambda part: part not in (".", ".."))
+        .filter(str.strip),
+        min_size=1,
+        max_size=3,
+    )
+    .map("/".join)
+    .filter(lambda folder: folder == folder.strip())
+)
 
 variables = st.dictionaries(
-    st.from_regex(r"[A-Z][A-Z0-9_]{0,20}", fullmatch=True).filter(
-        lambda name: name != "MANIFEST_URL"
-    ),
+    st.sampled_from([name for name in variable_names() if name != "MANIFEST_URL"]),
     st.text(),
 )
 
@@ -90,6 +94,11 @@ def test_single_job_has_no_index() -> None:
     assert line_index({"AWS_BATCH_JOB_ID": JOB_ID}) is None
 
 
+def test_manifest_may_have_synonyms_of_variables() -> None:
+    line = {"SOURCE_AWS_S3_BUCKET": "lab-data"}
+    assert select_line(manifest_bytes([line]), {}) == line
+
+
 def test_handwritten_manifest_is_read() -> None:
     by_hand = '\ufeff{"SORTERS": "simple"}\r\n{"SORTERS": "kilosort4"}\r\n\r\n'.encode()
     assert select_line(by_hand, {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}) == {"SORTERS": "kilosort4"}
@@ -107,9 +116,24 @@ def test_handwritten_manifest_is_read() -> None:
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "-1"}, "'-1' is no line's number"),
         (TWO, {"AWS_BATCH_JOB_ARRAY_INDEX": "first"}, "'first' is no line's number"),
         (b'["SORTERS"]', {}, "line 1 is not an object"),
+        (
+            b'{"SORTERS": "kilosort4", "SORTERS": "simple"}',
+            {},
+            'line 1 names "SORTERS" more than once; name it once',
+        ),
         (b'{"N_JOBS": 4}', {}, 'line 1: N_JOBS is not text; write {"N_JOBS": "4"}'),
         (b'{"MANIFEST_URL": "s3://lab/a.jsonl"}', {}, "line 1 names another list; leave"),
-        (b'{"A": "1"}\n\n{"A": "3"}', {"AWS_BATCH_JOB_ARRAY_INDEX": "1"}, "line 2 is not JSON"),
+        (
+            b'{"SORTERS": "simple", "PROBE": "s3://lab/probe.json"}',
+            {},
+            'line 1: "PROBE" is not a variable of this program; did you mean PROBE_FILE?',
+        ),
+        (b'{"a\\nb": "1"}', {}, 'line 1: "a\\nb" is not a variable of this program; leave it out'),
+        (
+            b'{"N_JOBS": "1"}\n\n{"N_JOBS": "3"}',
+            {"AWS_BATCH_JOB_ARRAY_INDEX": "1"},
+            "line 2 is not JSON",
+        ),
     ],
 )
 def test_invalid_manifest_is_refused_in_one_line(

@@ -14,7 +14,11 @@ from spikeinterface.sorters.internal import spyking_circus2
 from spikeinterface.sortingcomponents.tools import cache_preprocessing, clean_templates
 from spikeinterface.sortingcomponents.waveforms.peak_svd import extract_peaks_svd
 
-from spikeinterface_cloud.config.catalog.parameters import READ_BY_NAME, as_json
+from spikeinterface_cloud.config.catalog.parameters import (
+    READ_BY_NAME,
+    WITHOUT_EFFECT,
+    as_json,
+)
 from spikeinterface_cloud.config.catalog.validation import parameter_problems
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.sorting.availability import check_parameters
@@ -68,6 +72,74 @@ def test_what_is_refused_and_how(parameters: dict[str, Any], message: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("sorter", "parameters", "message"),
+    [
+        (
+            "spykingcircus2",
+            {"matching": {"method_kwargs": {"amplitudes": [0.9, 1.1]}}},
+            "matching.method_kwargs has no effect in this sorter; set matching.matching_kwargs",
+        ),
+        (
+            "spykingcircus2",
+            {"detection": {"method_kwargs": {"radius_um": 30}}},
+            "detection.method_kwargs.radius_um has no effect in this sorter; set general.radius_um,"
+            " of which it takes half",
+        ),
+        (
+            "spykingcircus2",
+            {"detection": {"method_kwargs": {"exclude_sweep_ms": 1.0}}},
+            "has no effect in this sorter; set detection.exclude_sweep_ms",
+        ),
+        (
+            "spykingcircus2",
+            {"selection": {"method_kwargs": {"n_peaks": 9}}},
+            "has no effect in this sorter; set n_peaks_per_channel and min_n_peaks there",
+        ),
+        (
+            "spykingcircus2",
+            {"motion_correction": {"detect_kwargs": {"detect_threshold": 9}}},
+            "has no effect in this sorter; choose another motion_correction.preset",
+        ),
+        ("spykingcircus2", {"motion_correction": {"folder": "/results"}}, "; leave it out"),
+        (
+            "simple",
+            {"clusterer": "mean_shift", "clusterer_kwargs": {"bandwidth": 2}},
+            "clusterer_kwargs has no effect on mean_shift; leave it out",
+        ),
+    ],
+)
+def test_parameters_without_effect_are_refused(
+    sorter: str, parameters: dict[str, Any], message: str
+) -> None:
+    [problem] = problems(sorter, parameters)
+    assert problem.startswith(f"SORTERS_KWARGS: {sorter}: ")
+    assert problem.endswith(message)
+
+
+def test_sorter_overwrites_or_never_reads_what_is_refused() -> None:
+    source = inspect.getsource(spyking_circus2.Spykingcircus2Sorter._run_from_folder)
+    assert '"matching"].get("matching_kwargs"' in source
+    assert '"matching"].get("method_kwargs"' not in source
+    for line in (
+        'detection_params["radius_um"] = radius_um / 2',
+        'detection_params["exclude_sweep_ms"] = exclude_sweep_ms',
+        'selection_params["n_peaks"] = n_peaks',
+        'motion_correction_kwargs["detect_kwargs"] = ',
+        'motion_correction_kwargs.update({"folder": motion_folder})',
+        'clustering_params.update(peaks_svd=params["general"])',
+        "clustering_params.update(clean_templates=cleaning_kwargs)",
+        'whitening_kwargs["dtype"] = "float32"',
+        'whitening_kwargs["seed"] = params["seed"]',
+        'whitening_kwargs["regularize_kwargs"] = ',
+        'cleaning_kwargs["remove_empty"] = True',
+        'cleaning_kwargs["max_std_per_channel"] = ',
+        'cleaning_kwargs["verbose"] = ',
+        'merging_params["debug_folder"] = ',
+    ):
+        assert line in source
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         {"general": {"n_components": 8}},
@@ -115,8 +187,9 @@ def test_parameters_of_inner_function_are_not_misspellings(name: str) -> None:
     ]
     defaults = ss.get_default_sorter_params("spykingcircus2")[name]
     assert taken
+    refused = WITHOUT_EFFECT["spykingcircus2"]
     for parameter in taken:
-        if parameter not in defaults:
+        if parameter not in defaults and f"{name}.{parameter}" not in refused:
             assert circus(**{name: {parameter: 1}}) == []
 
 

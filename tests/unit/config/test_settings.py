@@ -171,7 +171,43 @@ def test_empty_variable_counts_as_unset() -> None:
             "RESULTS_FOLDER: s3://lab/out is on S3; give TARGET_AWS_S3_BUCKET and TARGET_AWS_S3_B",
         ),
         ({"PREPROCESSING": "defualt"}, "PREPROCESSING: 'defualt' is not a pipeline"),
+        *(
+            ({name: text}, f'{name}: names "{twice}" more than once; name it once')
+            for name, text, twice in (
+                ("SORTERS_KWARGS", '{"simple": {"seed": 1}, "simple": {"freq_min": 9}}', "simple"),
+                ("SORTERS_KWARGS", '{"simple": {"seed": 1, "seed": 2}}', "seed"),
+                ("READ_RECORDING_KWARGS", '{"stream_id": "a", "stream_id": "b"}', "stream_id"),
+                (
+                    "PREPROCESSING",
+                    '{"notch_filter": {"freq": 50}, "whiten": {}, "notch_filter": {"freq": 100}}',
+                    "notch_filter",
+                ),
+            )
+        ),
+        (
+            {"CLOCK": "nidq", "EVENTS": '{"nidq:XA2": {"threshold_v": 1}, "nidq:XA2": {}}'},
+            'EVENTS: names "nidq:XA2" more than once; name it once',
+        ),
+        (
+            {"PREPROCESSING": '{"notch_filter": {"freq": 50}, "notch_filter": {"freq": 100}}'},
+            "name it once; to apply a step twice, write a list of steps: [{",
+        ),
         ({"PREPROCESSING": "[1]"}, "each step of a list is an object with a name"),
+        ({"PREPROCESSING": '[{"name": 1}]'}, "each step of a list is an object with a name"),
+        *(
+            (
+                {"PREPROCESSING": f'[{{"name": "highpass_filter", {values}}}]'},
+                f"PREPROCESSING: highpass_filter has {names} beside name and params, and only "
+                'params are applied; write {"name": "highpass_filter", "params": '
+                '{"freq_min": 600, "ftype": "bessel"}}',
+            )
+            for values, names in {
+                '"kwargs": {"freq_min": 600, "ftype": "bessel"}': "kwargs",
+                '"parameters": {"freq_min": 600, "ftype": "bessel"}': "parameters",
+                '"freq_min": 600, "ftype": "bessel"': "freq_min, ftype",
+                '"params": {"freq_min": 600}, "ftype": "bessel"': "ftype",
+            }.items()
+        ),
         ({"DATA_TYPE": None}, "DATA_TYPE: missing"),
         ({"AWS_S3_BUCKET": None}, "AWS_S3_BUCKET_FOLDER: given without AWS_S3_BUCKET"),
         ({"AWS_S3_BUCKET": "No Bucket"}, "AWS_S3_BUCKET: 'No Bucket' is not the name"),
@@ -385,6 +421,37 @@ def test_count_formats_are_accepted(count: str) -> None:
     assert accepted(N_JOBS=count).n_jobs == 4
 
 
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        ("1" + "0" * 400, "a whole number of 401 digits is too large; write a smaller one"),
+        ("-1" + "0" * 400, "a whole number of 401 digits is too large; write a smaller one"),
+        ("9" * 5000, "a whole number of 5000 digits is too large; write a smaller one"),
+        ("1e400", "1e400 is too large for a number; write a smaller one"),
+    ],
+    ids=lambda text: text[:8],
+)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("SORTERS_KWARGS", '{"simple": {"freq_max": NUMBER}}'),
+        ("READ_RECORDING_KWARGS", '{"num_channels": NUMBER}'),
+        ("PREPROCESSING", '{"bandpass_filter": {"freq_min": NUMBER}}'),
+        ("EVENTS", '{"nidq:XA2": {"threshold_v": NUMBER}}'),
+    ],
+)
+def test_number_above_the_largest_float_is_refused(
+    name: str, text: str, number: str, problem: str
+) -> None:
+    message = refusal(CLOCK="nidq", **{name: text.replace("NUMBER", number)})
+    assert message == f"{name}: {problem}"
+
+
+def test_large_whole_number_is_kept() -> None:
+    text = f'{{"simple": {{"seed": {10**300}}}}}'
+    assert accepted(SORTERS_KWARGS=text).sorters_kwargs == {"simple": {"seed": 10**300}}
+
+
 def test_nan_is_refused() -> None:
     assert "NaN is not a JSON value" in refusal(SORTERS_KWARGS='{"simple": {"a": NaN}}')
 
@@ -462,6 +529,37 @@ def test_surrounding_quotes_are_refused(name: str, text: str, meant: str) -> Non
     message = refusal(**{name: text})
     assert message.startswith(f"{name}: has quotes around it that are part of its value")
     assert message.endswith(f"; leave out the outer quotes; write {name}={meant}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "place", "meant"),
+    [
+        ({"RESULTS_FOLDER": "/results "}, "/results ", "/results"),
+        ({"SCRATCH_FOLDER": "\t/scratch"}, "\t/scratch", "/scratch"),
+        ({"PROBE_FILE": "probe.json "}, "probe.json ", "probe.json"),
+        ({"AWS_S3_BUCKET": "lab-data "}, "lab-data ", "lab-data"),
+        ({"AWS_S3_BUCKET_FOLDER": " raw/a"}, " raw/a", "raw/a"),
+        ({"AWS_S3_BUCKET_FOLDER": '["raw/a ", "raw/b"]'}, "raw/a ", "raw/a"),
+        ({"AWS_S3_BUCKET_FOLDER": '["raw/a "]'}, "raw/a ", "raw/a"),
+        (
+            {"TARGET_AWS_S3_BUCKET_FOLDER": "results/day1 ", "TARGET_AWS_S3_BUCKET": "lab-out"},
+            "results/day1 ",
+            "results/day1",
+        ),
+    ],
+)
+def test_white_space_at_an_end_of_a_place_is_refused(
+    changes: dict[str, str], place: str, meant: str
+) -> None:
+    assert refusal(**changes) == (
+        f"{next(iter(changes))}: {place!r} has white space at an end, which would be part of the "
+        f"name; write {meant}"
+    )
+
+
+def test_white_space_within_a_place_is_kept() -> None:
+    assert accepted(AWS_S3_BUCKET_FOLDER="raw/day 1").aws_s3_bucket_folder == "raw/day 1"
+    assert accepted(AWS_S3_BUCKET_FOLDER=' ["raw/day 1"]').aws_s3_bucket_folder == "raw/day 1"
 
 
 def test_quoted_secret_is_hidden() -> None:

@@ -44,6 +44,18 @@ def test_snapshot_matches_installed_spikeinterface() -> None:
         ),
         ({"DATA_TYPE": "binary", "READ_RECORDING_KWARGS": '{"dtype": "int16"}'}, "lacks sampling_"),
         (
+            {
+                "DATA_TYPE": "binary",
+                "READ_RECORDING_KWARGS": '{"sampling_frequency": 3e4, "dtype": "int16", '
+                '"num_channels": 4, "is_filtered": "false"}',
+            },
+            'READ_RECORDING_KWARGS: is_filtered is "false"; it takes true, false or null, without',
+        ),
+        (
+            {"READ_RECORDING_KWARGS": '{"all_annotations": 0}'},
+            "READ_RECORDING_KWARGS: all_annotations is 0; it takes true or false, without quotes",
+        ),
+        (
             {"SORTERS": "kilosort5"},
             "SORTERS: kilosort5 is not a sorter of SpikeInterface; did you mean kilosort4?; "
             "the images have kilosort4, ",
@@ -64,7 +76,24 @@ def test_snapshot_matches_installed_spikeinterface() -> None:
             {"PREPROCESSING": '[{"name": "highpass_filter", "params": {"freq_mn": 1}}]'},
             "PREPROCESSING: highpass_filter has no parameter freq_mn; did you mean freq_min?",
         ),
-        ({"PREPROCESSING": '{"common_reference": 1}'}, "common_reference has 1 for parameters"),
+        (
+            {"PREPROCESSING": '{"whiten": {"apply_mean": "false"}}'},
+            'PREPROCESSING: whiten: apply_mean is "false"; it takes true or false, without quotes',
+        ),
+        (
+            {"PREPROCESSING": '{"highpass_filter": {"add_reflect_padding": "false"}}'},
+            'highpass_filter: add_reflect_padding is "false"; it takes true or false',
+        ),
+        ({"PREPROCESSING": '{"whiten": {"regularize": null}}'}, "regularize is null; it takes"),
+        ({"PREPROCESSING": '{"astype": {"round": "no"}}'}, "it takes true, false or null"),
+        *(
+            ({"PREPROCESSING": steps}, f"common_reference has {value} for parameters")
+            for value in ("1", "0", "false", '""', "[]")
+            for steps in (
+                f'{{"common_reference": {value}}}',
+                f'[{{"name": "common_reference", "params": {value}}}]',
+            )
+        ),
     ],
 )
 def test_laptop_refuses_what_the_container_refuses(variables: dict[str, str], message: str) -> None:
@@ -92,6 +121,11 @@ def test_all_unknown_names_are_reported_at_once() -> None:
         {"SORTERS": "kilosort2_5,mountainsort5"},  # of other images
         {"SORTERS": "mountainsort5", "SORTERS_KWARGS": '{"mountainsort5": {"of_its_own": 1}}'},
         {"PREPROCESSING": '{"bandpass_filter": {"freq_min": 300}, "common_reference": {}}'},
+        {"DATA_TYPE": "neuroscope", "READ_RECORDING_KWARGS": '{"stream_name": "a"}'},
+        {"READ_RECORDING_KWARGS": '{"all_annotations": true, "use_names_as_ids": false}'},
+        {"PREPROCESSING": '{"astype": {"dtype": "int16", "round": null}}'},
+        {"PREPROCESSING": '{"bandpass_filter": null, "common_reference": {}}'},
+        {"PREPROCESSING": '[{"name": "bandpass_filter", "params": null}, {"name": "whiten"}]'},
     ],
 )
 def test_valid_job_is_accepted(variables: dict[str, str]) -> None:
@@ -115,6 +149,8 @@ CONTAINER: list[dict[str, Any]] = [
     {"PREPROCESSING": '{"highpas_filter": {}}'},
     {"PREPROCESSING": '{"decimate": {"decimation_factor": 3, "decimation_offset": 2}}'},
     {"PREPROCESSING": '{"resample": {"resample_rate": 15000}, "phase_shift": {}}'},
+    {"PREPROCESSING": '{"notch_filter": {"freq": 50, "add_reflect_padding": "false"}}'},
+    {"READ_RECORDING_KWARGS": '{"all_annotations": "false"}'},
 ]
 
 
