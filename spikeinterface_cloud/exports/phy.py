@@ -165,8 +165,8 @@ def _write_channels(analyzer: si.SortingAnalyzer, folder: Path) -> None:
     shanks = np.zeros(n_channels) if groups is None else np.unique(groups, return_inverse=True)[1]
     np.save(folder / "channel_map.npy", np.arange(n_channels, dtype="int32"))
     np.save(folder / "channel_map_si.npy", np.array([str(n) for n in analyzer.channel_ids]))
-    positions = analyzer.get_channel_locations().astype("float32")
-    np.save(folder / "channel_positions.npy", positions)
+    positions = analyzer.get_channel_locations()[:, :2]  # all that phy knows
+    np.save(folder / "channel_positions.npy", positions.astype("float32"))
     np.save(folder / "channel_shanks.npy", shanks.astype("int32"))
 
 

@@ -13,7 +13,7 @@ from spikeinterface.exporters import export_to_phy
 
 from spikeinterface_cloud.exports import phy
 from tests.support.exports import Exported, export_truth
-from tests.support.recordings import simulate
+from tests.support.recordings import neuropixels_probe, simulate
 
 pytestmark = [
     pytest.mark.integration,
@@ -168,3 +168,12 @@ def test_segments_are_concatenated_as_in_the_traces(segmented: Exported) -> None
     np.testing.assert_array_equal(model.traces[90_000:90_100], second)
     sorting = se.read_phy(folder_of(segmented))
     assert sorting.get_num_units() == 3
+
+
+def test_phylib_opens_the_folder_of_a_probe_in_three_dimensions(tmp_path: Path) -> None:
+    recording, truth = simulate(duration_s=3.0, n_channels=8, n_units=3)
+    recording.set_probe(neuropixels_probe(8).to_3d(axes="xy"))
+    exported = export_truth(["phy"], recording, truth, tmp_path / "results")
+    assert exported.analyzer.get_channel_locations().shape == (8, 3)
+    positions = opened(folder_of(exported)).channel_positions
+    np.testing.assert_allclose(positions, neuropixels_probe(8).contact_positions)
