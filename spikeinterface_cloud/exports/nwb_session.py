@@ -13,11 +13,16 @@ import numpy as np
 import spikeinterface as si
 from probeinterface import Probe
 
+from spikeinterface_cloud.recording.probe_layout import PROBE_SPACING_UM
+
 #: stands for an unknown start, because NWB demands one
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: what NWB demands of an electrode and a recording may not know
 UNKNOWN = "unknown"
+
+#: of positions, where there are several probes
+APART = f"where probes that share positions lie {PROBE_SPACING_UM:g} um apart in x"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,10 +193,11 @@ def _electrodes(recording: si.BaseRecording, groups: Sequence[str]) -> Electrode
     ]
     if recording.has_probe():
         positions = recording.get_channel_locations().astype("float32")
+        where = "on its probe" if len(recording.get_probes()) == 1 else APART
         columns += [
             TableColumn(
                 name=f"rel_{axis}",
-                description=f"{axis} of the contact on its probe, in micrometers",
+                description=f"{axis} of the contact in micrometers, {where}",
                 values=positions[:, column],
             )
             for column, axis in enumerate("xyz"[: positions.shape[1]])

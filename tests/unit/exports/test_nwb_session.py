@@ -54,3 +54,18 @@ def test_group_across_probes_has_no_serial_number() -> None:
     descriptions = [device.fields["description"] for device in session.devices]
     assert descriptions == ["AAA", "BBB", both]
     make_nwbfile(session, {})
+
+
+def test_positions_say_that_probes_were_moved_apart() -> None:
+    recording = two_probes()
+    one = recording.select_channels(recording.channel_ids[:8])
+    descriptions = [
+        column.description
+        for each in (one, recording)
+        for column in session_of_recording(each).electrodes.columns
+        if column.name == "rel_x"
+    ]
+    assert descriptions == [
+        "x of the contact in micrometers, on its probe",
+        "x of the contact in micrometers, where probes that share positions lie 2000 um apart in x",
+    ]
