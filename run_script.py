@@ -37,7 +37,7 @@ from spikeinterface_cloud.config.settings import SECRETS, JobSettings
 from spikeinterface_cloud.errors import CloudJobError, Interrupted
 from spikeinterface_cloud.exports.archive import archive
 from spikeinterface_cloud.exports.dandi_upload import DandiTarget, check_session, upload_units
-from spikeinterface_cloud.exports.export import ExportPlan, plan_exports
+from spikeinterface_cloud.exports.export import ExportPlan, check_channels, plan_exports
 from spikeinterface_cloud.exports.sorter_steps import SorterSteps
 from spikeinterface_cloud.fingerprint import fingerprints
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
@@ -212,6 +212,7 @@ def run_pipeline(job: Job, previous: PreviousRun) -> None:
         archive(opened.as_read, previous.archive, job.record)
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
+    check_channels(exports, preprocessed.filtered_recording)
     sortings = sort_and_analyze(job, previous, opened, preprocessed, exports)
     compare_all(sortings, opened.ground_truth, job.results)
     upload_failure = upload_to_dandi(job, exports)
