@@ -42,7 +42,7 @@ from spikeinterface_cloud.exports.dandi_upload import (
     check_session,
     upload_units,
 )
-from spikeinterface_cloud.exports.export import ExportPlan, plan_exports
+from spikeinterface_cloud.exports.export import ExportPlan, check_channels, plan_exports
 from spikeinterface_cloud.exports.sorter_steps import SorterSteps
 from spikeinterface_cloud.fingerprint import check_unchanged, fingerprints, local_files
 from spikeinterface_cloud.preprocessing.pipeline import PreprocessedRecording, preprocess
@@ -227,6 +227,9 @@ def run_pipeline(job: Job, previous: PreviousRun) -> None:
     exports = prepare_exports(job, opened)
     preprocessed = preprocess_recording(job, opened)
     check_unchanged(files)
+    if job.source.stream is not None:
+        job.source.stream()  # which refuses an object that was replaced
+    check_channels(exports, preprocessed.filtered_recording)
     sortings = sort_and_analyze(job, previous, opened, preprocessed, exports)
     if preprocessed.size_bytes == 0:  # the sorters read the files themselves
         check_unchanged(files)

@@ -56,7 +56,7 @@ def compare(sortings: Mapping[str, si.BaseSorting], folder: Path) -> int | None:
     agreement = _matching_pairs(comparison)
     agreement.to_csv(folder / AGREEMENT, index=False)
     _part_found_by_both(agreement, sortings).to_csv(folder / AGREEMENT_MATRIX, index_label="sorter")
-    units = _joint_units(comparison, list(sortings))
+    units = _joint_units(comparison, sortings)
     units.to_csv(folder / CONSENSUS_UNITS, index_label="consensus_unit_id")
     return _save_consensus(comparison, units, sortings, folder / CONSENSUS)
 
@@ -85,12 +85,13 @@ def _part_found_by_both(
     return matrix
 
 
-def _joint_units(comparison: Any, sorters: list[str]) -> pd.DataFrame:
+def _joint_units(comparison: Any, sortings: Mapping[str, si.BaseSorting]) -> pd.DataFrame:
     """Return a row for each neuron, with its unit in the sorting of each sorter that found it.
 
     `mean_agreement` is the part of their spikes that pairs of these units share, on average.
     SpikeInterface's own count of sorters is not used: where one sorter has split what another has
-    not, it may count that sorter twice.
+    not, it may count that sorter twice. Of these two units it keeps one; the other has a row of its
+    own.
     """
     rows = {
         number: {
@@ -100,7 +101,11 @@ def _joint_units(comparison: Any, sorters: list[str]) -> pd.DataFrame:
         }
         for number, found in comparison.units.items()
     }
-    columns = ["n_sorters", "mean_agreement", *sorters]
+    kept = {each for found in comparison.units.values() for each in found["unit_ids"].items()}
+    every = ((sorter, unit) for sorter, each in sortings.items() for unit in each.unit_ids)
+    for sorter, unit in [each for each in every if each not in kept]:
+        rows[len(rows)] = {"n_sorters": 1, "mean_agreement": None, sorter: unit}
+    columns = ["n_sorters", "mean_agreement", *sortings]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype=object)
 
 

@@ -14,13 +14,13 @@ import spikeinterface as si
 from spikeinterface_cloud import __version__
 from spikeinterface_cloud.analysis.analyzer import load_analyzer
 from spikeinterface_cloud.analysis.unit_labels import read_unit_table
-from spikeinterface_cloud.errors import RecordingError, UnavailableError
+from spikeinterface_cloud.errors import RecordingError, SettingsError, UnavailableError
 from spikeinterface_cloud.exports.nwb_session import Session
 from spikeinterface_cloud.exports.nwb_source import find_session, missing_for_archives
 from spikeinterface_cloud.exports.phy import export_phy
 from spikeinterface_cloud.recording.clock.clock import Clock, clock_of
 from spikeinterface_cloud.recording.joined_recordings import JoinedPart
-from spikeinterface_cloud.recording.messages import one_line
+from spikeinterface_cloud.recording.messages import list_channels, one_line
 from spikeinterface_cloud.results.layout import ANALYZER, LABELS, PHY, RECORDINGS, UNITS
 from spikeinterface_cloud.results.outcomes import ExportRun
 from spikeinterface_cloud.runtime.disk import room_for_results
@@ -134,6 +134,25 @@ def _check_writable(session: Session) -> None:
             f"EXPORTS=nwb: the source's session or electrodes cannot be written "
             f"({one_line(error)}); repair the file, or leave nwb out of EXPORTS"
         ) from error
+
+
+def check_channels(plan: ExportPlan, processed: si.BaseRecording) -> None:
+    """Refuse steps that make channels of their own, as NWB has an electrode for each.
+
+    Raises
+    ------
+    SettingsError
+        NWB is exported, and a processed channel is none of the source's electrodes.
+    """
+    sessions = [plan.session, *(part.session for part in plan.joined)]
+    for session in filter(None, sessions):
+        new = [name for name in processed.channel_ids if name not in session.electrodes.rows]
+        if new:
+            raise SettingsError(
+                f"EXPORTS=nwb: PREPROCESSING has made channels that are no electrodes of the "
+                f"source ({list_channels(new)}), and NWB has an electrode for each; remove the "
+                "step that makes them, or leave nwb out of EXPORTS"
+            )
 
 
 def why_not_for_archives(session: Session) -> str | None:

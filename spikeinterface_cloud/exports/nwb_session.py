@@ -11,12 +11,18 @@ from typing import Any
 
 import numpy as np
 import spikeinterface as si
+from probeinterface import Probe
+
+from spikeinterface_cloud.recording.probe_layout import PROBE_SPACING_UM
 
 #: stands for an unknown start, because NWB demands one
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: what NWB demands of an electrode and a recording may not know
 UNKNOWN = "unknown"
+
+#: of positions, where there are several probes
+APART = f"where probes that share positions lie {PROBE_SPACING_UM:g} um apart in x"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +117,7 @@ def sanitized(text: str) -> str:
 def session_of_recording(recording: si.BaseRecording) -> Session:
     """Return what the recording itself provides: its probes and their contacts."""
     groups = [str(group) for group in recording.get_channel_groups()]
-    names = list(dict.fromkeys(groups))
-    devices = [_device(recording, number) for number in range(_n_probes(recording, names))]
+    devices, device_of = _devices(recording, groups)
     return Session(
         description=f"{UNKNOWN}: the recording has no session metadata; 1970-01-01 stands for "
         "an unknown start",
@@ -123,39 +128,53 @@ def session_of_recording(recording: si.BaseRecording) -> Session:
                 name=f"group{name}",
                 description=f"channels of group {name}",
                 location=UNKNOWN,
-                device=devices[number].name,
+                device=device_of[name],
             )
-            for name, number in zip(names, _probes(recording, groups, len(devices)), strict=True)
+            for name in dict.fromkeys(groups)
         ],
         electrodes=_electrodes(recording, [f"group{name}" for name in groups]),
         not_for_archives="only an NWB source has the subject and session",
     )
 
 
-def _n_probes(recording: si.BaseRecording, groups: Sequence[str]) -> int:
-    """Return the number of probes if each has one group, else 1."""
+def _devices(
+    recording: si.BaseRecording, groups: Sequence[str]
+) -> tuple[list[DeviceFacts], dict[str, str]]:
+    """Return the devices, and the name of that of each group.
+
+    Each probe is one, and so are the probes together that a group spans.
+
+    Parameters
+    ----------
+    groups
+        of each channel
+    """
     if not recording.has_probe():
-        return 1
-    n_probes = len(recording.get_probes())
-    return n_probes if n_probes == len(groups) else 1
-
-
-def _probes(recording: si.BaseRecording, groups: Sequence[str], n_probes: int) -> list[int]:
-    """Return the number of the probe of each group, in the order in which they appear."""
-    names = list(dict.fromkeys(groups))
-    if n_probes == 1:
-        return [0] * len(names)
-    probe_of = {
-        groups[channel]: number
-        for number, probe in enumerate(recording.get_probes())
-        for channel in probe.device_channel_indices
+        device = DeviceFacts(name="probe0", fields={"description": UNKNOWN})
+        return [device], dict.fromkeys(groups, device.name)
+    probes = recording.get_probes()
+    devices = [_device(number, probe) for number, probe in enumerate(probes)]
+    own: dict[str, list[str]] = {group: [] for group in groups}
+    for device, probe in zip(devices, probes, strict=True):
+        for group in {groups[channel] for channel in probe.device_channel_indices}:
+            own[group].append(device.name)
+    device_of = {
+        group: names[0] if len(names) == 1 else f"probes of group{group}"
+        for group, names in own.items()
     }
-    return [probe_of[name] for name in names]
+    devices += [
+        DeviceFacts(
+            name=device_of[group],
+            fields={"description": f"the group spans several probes: {', '.join(names)}"},
+        )
+        for group, names in own.items()
+        if len(names) > 1
+    ]
+    return devices, device_of
 
 
-def _device(recording: si.BaseRecording, number: int) -> DeviceFacts:
-    probe = recording.get_probes()[number] if recording.has_probe() else None
-    known = {} if probe is None else {**probe.annotations}
+def _device(number: int, probe: Probe) -> DeviceFacts:
+    known = probe.annotations
     names = [known.get(key) for key in ("manufacturer", "model_name", "serial_number")]
     description = " ".join(str(name) for name in names if name)
     return DeviceFacts(name=f"probe{number}", fields={"description": description or UNKNOWN})
@@ -174,10 +193,11 @@ def _electrodes(recording: si.BaseRecording, groups: Sequence[str]) -> Electrode
     ]
     if recording.has_probe():
         positions = recording.get_channel_locations().astype("float32")
+        where = "on its probe" if len(recording.get_probes()) == 1 else APART
         columns += [
             TableColumn(
                 name=f"rel_{axis}",
-                description=f"{axis} of the contact on its probe, in micrometers",
+                description=f"{axis} of the contact in micrometers, {where}",
                 values=positions[:, column],
             )
             for column, axis in enumerate("xyz"[: positions.shape[1]])

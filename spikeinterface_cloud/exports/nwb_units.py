@@ -14,6 +14,7 @@ from pynwb.misc import Units
 
 from spikeinterface_cloud.exports.metrics import CHANNEL_GROUP, metrics_of
 from spikeinterface_cloud.recording.clock.clock import Clock
+from spikeinterface_cloud.recording.joined_recordings import SAME_PLACE_UM
 
 #: what the columns of `unit_labels.csv` are
 LABEL_DESCRIPTIONS = {
@@ -51,7 +52,7 @@ def make_units(nwbfile: NWBFile, source: UnitsSource) -> Units:
         *_spike_times(source),
         *_observed(source),
         *_waveforms(nwbfile, source),
-        *_locations(analyzer),
+        *_locations(nwbfile, source),
         *(column(each.name, each.description, each.values) for each in metrics_of(analyzer)),
         *_labels(analyzer, source.labels),
         *_channel_groups(source),
@@ -108,7 +109,7 @@ def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
     templates = analyzer.get_extension("templates")
     means = templates.get_data(operator="average")
     channels = largest_channels(means, _sparsity_masks(analyzer))
-    rows = np.array([source.electrode_rows[name] for name in analyzer.channel_ids])
+    rows = _electrode_rows(source)
     electrodes = DynamicTableRegion(
         name="electrodes",
         description="the electrodes where the unit is largest, in the order of its waveforms",
@@ -132,6 +133,11 @@ def _waveforms(nwbfile: NWBFile, source: UnitsSource) -> list[VectorData]:
         spread = _on_channels(templates.get_data(operator="std"), channels)
         columns.append(column("waveform_sd", f"standard deviation of {processed}", spread))
     return columns
+
+
+def _electrode_rows(source: UnitsSource) -> npt.NDArray[np.int64]:
+    """Return the row in the electrodes table of each channel of the analyzer."""
+    return np.array([source.electrode_rows[name] for name in source.analyzer.channel_ids])
 
 
 def largest_channels(
@@ -164,14 +170,41 @@ def _on_channels(
     return chosen.astype("float32")
 
 
-def _locations(analyzer: si.SortingAnalyzer) -> Iterator[VectorData]:
+def _locations(nwbfile: NWBFile, source: UnitsSource) -> Iterator[VectorData]:
+    """Yield where each unit is, in the frame of the table of electrodes if that is known."""
+    analyzer = source.analyzer
     extension = analyzer.get_extension("unit_locations")
     if extension is None:
         return
-    places = extension.get_data()
-    for axis, values in zip("xyz", places.T, strict=False):
-        description = f"estimated {axis} of the unit relative to the probe, in micrometers"
-        yield column(f"estimated_{axis}", description, values.astype("float64"))
+    means = analyzer.get_extension("templates").get_data(operator="average")
+    main = largest_channels(means, _sparsity_masks(analyzer))[:, 0]
+    for axis, values in zip("xyz", extension.get_data().T, strict=False):
+        moved = _moved_um(nwbfile, source, axis)
+        frame = f"rel_{axis} of its electrodes"
+        if moved is None:
+            frame = "the positions that were sorted"
+        description = f"estimated {axis} of the unit in micrometers, in the frame of {frame}"
+        shifts = 0.0 if moved is None else moved[main]
+        yield column(f"estimated_{axis}", description, values.astype("float64") - shifts)
+
+
+def _moved_um(
+    nwbfile: NWBFile, source: UnitsSource, axis: str
+) -> npt.NDArray[np.floating[Any]] | None:
+    """Return how far each channel is from where the table of electrodes has it.
+
+    Probes that share positions are moved apart to be sorted. None where the table has no positions,
+    or another layout, as PROBE_FILE may give one.
+    """
+    electrodes, index = nwbfile.electrodes, "xyz".index(axis)
+    positions = source.analyzer.get_channel_locations()
+    if f"rel_{axis}" not in electrodes.colnames or index >= positions.shape[1]:
+        return None
+    rows = _electrode_rows(source)
+    moved = positions[:, index] - np.asarray(electrodes[f"rel_{axis}"].data)[rows]
+    groups = np.asarray(electrodes["group_name"].data)[rows]
+    spreads = np.array([np.ptp(moved[groups == group]) for group in np.unique(groups)])
+    return moved if (spreads < SAME_PLACE_UM).all() else None
 
 
 def _labels(analyzer: si.SortingAnalyzer, labels: pd.DataFrame) -> Iterator[VectorData]:

@@ -29,6 +29,9 @@ TRACES = "recording.dat"
 #: stands for a channel in rows that are shorter than the longest
 NO_CHANNEL = -1
 
+#: templates, and channels of each: phylib drops the dimensions of length one
+FEWEST = 2
+
 #: metrics that phy computes by itself
 OF_PHY = ("num_spikes", "firing_rate")
 
@@ -69,11 +72,12 @@ def export_phy(
 def _padded_channels(analyzer: si.SortingAnalyzer) -> npt.NDArray[np.int64]:
     """Return the channel indices of each unit, padded to the same length."""
     if analyzer.sparsity is None:
-        every = np.arange(len(analyzer.channel_ids))
-        return np.tile(every, (len(analyzer.unit_ids), 1))
-    by_unit = analyzer.sparsity.unit_id_to_channel_indices
-    lists = [by_unit[name] for name in analyzer.unit_ids]
-    padded = np.full((len(lists), max(map(len, lists))), NO_CHANNEL, dtype="int64")
+        lists = [np.arange(len(analyzer.channel_ids))] * len(analyzer.unit_ids)
+    else:
+        by_unit = analyzer.sparsity.unit_id_to_channel_indices
+        lists = [by_unit[name] for name in analyzer.unit_ids]
+    length = max(FEWEST, *map(len, lists))
+    padded = np.full((len(lists), length), NO_CHANNEL, dtype="int64")
     for row, indices in zip(padded, lists, strict=True):
         row[: len(indices)] = indices
     return padded
@@ -130,9 +134,13 @@ def _write_templates(
     means = analyzer.get_extension("templates").get_data(operator="average")
     templates = np.take_along_axis(means, np.maximum(channels, 0)[:, np.newaxis, :], axis=2)
     templates = np.where(channels[:, np.newaxis, :] == NO_CHANNEL, 0, templates)
+    similarity = analyzer.get_extension("template_similarity").get_data()
+    unused = max(0, FEWEST - len(templates))  # no spike is of these
+    templates = np.pad(templates, ((0, unused), (0, 0), (0, 0)))
+    channels = np.pad(channels, ((0, unused), (0, 0)), constant_values=NO_CHANNEL)
+    similarity = np.pad(similarity, (0, unused))
     np.save(folder / "templates.npy", templates.astype("float32"))
     np.save(folder / "template_ind.npy", channels)
-    similarity = analyzer.get_extension("template_similarity").get_data()
     np.save(folder / "similar_templates.npy", similarity.astype("float32"))
 
 
@@ -146,13 +154,14 @@ def _write_waveforms(
     order = np.argsort(sampled, kind="stable")
     spike_channels = channels[units[order]]
     n_channels = channels.shape[1]
+    padding = ((0, 0), (0, 0), (0, max(0, n_channels - waveforms.shape[2])))
     header = np.lib.format.header_data_from_array_1_0(np.empty(0, dtype="float32"))
     header["shape"] = (len(order), waveforms.shape[1], n_channels)
     # not mapped: a full disk would kill this process by SIGBUS
     with (folder / "_phy_spikes_subset.waveforms.npy").open("wb") as written:
         np.lib.format.write_array_header_1_0(written, header)
         for rows in np.array_split(np.arange(len(order)), max(1, len(order) // 2000)):
-            chosen = waveforms[order[rows]][:, :, :n_channels]
+            chosen = np.pad(waveforms[order[rows]][:, :, :n_channels], padding)
             unused = spike_channels[rows][:, np.newaxis, :] == NO_CHANNEL
             written.write(np.where(unused, 0, chosen).astype("float32").tobytes())
     np.save(folder / "_phy_spikes_subset.spikes.npy", sampled[order].astype("int64"))
@@ -165,8 +174,8 @@ def _write_channels(analyzer: si.SortingAnalyzer, folder: Path) -> None:
     shanks = np.zeros(n_channels) if groups is None else np.unique(groups, return_inverse=True)[1]
     np.save(folder / "channel_map.npy", np.arange(n_channels, dtype="int32"))
     np.save(folder / "channel_map_si.npy", np.array([str(n) for n in analyzer.channel_ids]))
-    positions = analyzer.get_channel_locations().astype("float32")
-    np.save(folder / "channel_positions.npy", positions)
+    positions = analyzer.get_channel_locations()[:, :2]  # all that phy knows
+    np.save(folder / "channel_positions.npy", positions.astype("float32"))
     np.save(folder / "channel_shanks.npy", shanks.astype("int32"))
 
 

@@ -30,13 +30,11 @@ def recorded_figures(sample: RecordingSample | None) -> list[Figure]:
         titles = ("Probe", "Spectrum", "Traces before preprocessing", "Traces after preprocessing")
         return [missing(title, NOT_SAMPLED) for title in titles]
     bad = sample.contacts.bad if sample.contacts else {}
-    where = f"{1000 * sample.before.traces.shape[0] / sample.sampling_frequency_hz:.0f} ms"
-    after = f"{where} at {sample.excerpt_start_s:.1f} s"
     return [
         _probe(sample.contacts),
         _spectrum(sample.before, sample.after),
-        _traces("Traces before preprocessing", after, sample, sample.before, bad),
-        _traces("Traces after preprocessing", after, sample, sample.after, bad),
+        _traces("Traces before preprocessing", sample.excerpt_start_s, sample.before, bad),
+        _traces("Traces after preprocessing", sample.excerpt_start_s, sample.after, bad),
     ]
 
 
@@ -128,16 +126,14 @@ def _spectrum(before: Signal, after: Signal) -> Figure:
     )
 
 
-def _traces(
-    title: str, where: str, sample: RecordingSample, signal: Signal, bad: Mapping[str, str]
-) -> Figure:
+def _traces(title: str, start_s: float, signal: Signal, bad: Mapping[str, str]) -> Figure:
     n_samples, n_channels = signal.traces.shape
     if n_channels == 0:
         return missing(title, "None of the channels was kept.")
     usual = [index for index, name in enumerate(signal.channel_ids) if name not in bad]
     ranges = np.ptp(signal.traces[:, usual or slice(None)], axis=0)
     distance = float(np.median(ranges)) * SPREAD or 1.0
-    milliseconds = np.arange(n_samples) / sample.sampling_frequency_hz * 1000
+    milliseconds = np.arange(n_samples) / signal.sampling_frequency_hz * 1000
     plot = Plot(
         Axis(label="time (ms)", lower=0.0, upper=float(milliseconds[-1])),
         Axis(label="channel, by depth", lower=-0.8, upper=n_channels - 0.2, without_ticks=True),
@@ -152,6 +148,7 @@ def _traces(
     ]
     if shown_bad:
         entries.append(legend(f"left out: {', '.join(shown_bad)}", (VERMILLION, "square")))
+    where = f"{1000 * n_samples / signal.sampling_frequency_hz:.0f} ms at {start_s:.1f} s"
     return Figure(
         title=title,
         plot=plot.draw(title),

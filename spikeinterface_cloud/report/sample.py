@@ -51,6 +51,7 @@ class Contacts:
 class Signal:
     """The signal before or after preprocessing."""
 
+    sampling_frequency_hz: float
     #: `µV`, or `counts` where the recording has no gain
     unit: str
     #: of the channels in `traces`, the deepest first
@@ -68,7 +69,6 @@ class Signal:
 class RecordingSample:
     """The report's data of the recording."""
 
-    sampling_frequency_hz: float
     #: each segment's, in seconds; the report puts them one after the other
     segment_durations_s: tuple[float, ...]
     #: when the excerpt begins, on that common axis
@@ -106,7 +106,6 @@ def _take(recording: si.BaseRecording, preprocessed: PreprocessedRecording) -> R
     shown = _spread(recording, EXCERPT_CHANNELS, keep=preprocessed.bad_channels)
     kept = set(processed.channel_ids)
     return RecordingSample(
-        sampling_frequency_hz=float(processed.sampling_frequency),
         segment_durations_s=tuple(durations),
         excerpt_start_s=sum(durations[:segment]) + start_s,
         contacts=_contacts(recording, preprocessed.bad_channels),
@@ -157,6 +156,7 @@ def _look_at(
     frequency_hz, power = _spectrum(recording, segment, in_uv)
     low, median, high = np.quantile(power, [0.1, 0.5, 0.9], axis=1)
     return Signal(
+        sampling_frequency_hz=float(rate),
         unit="µV" if in_uv else "counts",
         channel_ids=tuple(str(name) for name in channel_ids),
         traces=traces - np.median(traces, axis=0),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from spikeinterface_cloud.recording.messages import list_first
 from spikeinterface_cloud.report.axis import spanning
 from spikeinterface_cloud.report.colors import BLUE, GREEN, GREY, ORANGE, SKY_BLUE, VERMILLION
 from spikeinterface_cloud.report.plot import Figure, Plot, legend
@@ -14,6 +15,7 @@ from spikeinterface_cloud.report.render import write_html
 from spikeinterface_cloud.runtime.logging import counted, format_seconds
 from spikeinterface_cloud.session.clock import SessionClock
 from spikeinterface_cloud.session.page_rows import (
+    NOT_KNOWN,
     ClockRow,
     LineRow,
     Record,
@@ -88,7 +90,7 @@ def write_page(
         status="failed" if failed or failures else "succeeded",
         error=_error(failed, len(streams), failures),
         tiles=_tiles(
-            streams, [record for record in records.values() if not isinstance(record, str)]
+            streams, [{} if isinstance(record, str) else record for record in records.values()]
         ),
         streams=streams,
         reference=clock.reference if clock else None,
@@ -124,8 +126,9 @@ def _tiles(streams: Sequence[StreamRow], records: Sequence[Record]) -> dict[str,
     tiles |= {sorter: counted(number, "unit") for sorter, number in n_units.items()}
     seconds = [(record.get("cost") or {}).get("seconds") or 0.0 for record in records]
     tiles["jobs together"] = format_seconds(sum(seconds))
-    cost = total_cost(records)
-    if cost != "not known":
+    unknown = [row.stream for row in streams if row.cost in ("", NOT_KNOWN)]
+    if len(unknown) < len(streams):
+        cost = f"{NOT_KNOWN} for {list_first(unknown)}" if unknown else total_cost(records)
         tiles["cost of the streams"] = cost
     return tiles
 

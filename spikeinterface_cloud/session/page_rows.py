@@ -16,6 +16,9 @@ from spikeinterface_cloud.session.clock import SessionClock, StreamClock
 
 NO_LABEL = "unlabeled"
 
+#: of a cost
+NOT_KNOWN = "not known"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabeledUnits:
@@ -117,7 +120,7 @@ def _cost(cost: Record) -> str:
         return f"{cost['usd']:.2f} USD"
     if cost.get("usd_at_most") is not None:
         return f"at most {cost['usd_at_most']:.2f} USD"
-    return "not known"
+    return NOT_KNOWN
 
 
 def total_cost(records: Sequence[Record]) -> str:
@@ -135,7 +138,7 @@ def total_cost(records: Sequence[Record]) -> str:
     ]
     if costs and None not in limits:
         return _cost({"usd_at_most": sum(limits)})
-    return "not known"
+    return NOT_KNOWN
 
 
 def _advice(exit_code: int | None) -> str | None:

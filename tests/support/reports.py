@@ -85,7 +85,6 @@ def sample_of(
     )
     signal = _noise(unit, random)
     return RecordingSample(
-        sampling_frequency_hz=RATE_HZ,
         segment_durations_s=(5.0, 3.0),
         excerpt_start_s=2.5,
         contacts=contacts or contacts_of(np.arange(N_CHANNELS) // 2 * 20.0),
@@ -111,6 +110,7 @@ def _noise(unit: str, random: np.random.Generator) -> Signal:
     frequency_hz = np.arange(8.0, RATE_HZ / 2, 8.0)
     power = 100.0 / frequency_hz
     return Signal(
+        sampling_frequency_hz=RATE_HZ,
         unit=unit,
         channel_ids=names,
         traces=random.normal(0, 10, (1500, len(names))).astype("float32"),

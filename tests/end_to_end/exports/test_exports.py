@@ -307,3 +307,20 @@ def test_session_that_the_archive_refuses_is_refused_before_sorting(
     job = run_job(tmp_path / "job", settings)
     assert_refused(job, 73, pattern)
     assert "sort with simple" not in [step["name"] for step in job.record["steps"]]
+
+
+def test_steps_that_make_channels_are_refused_for_nwb_before_sorting(
+    tmp_path: Path, simulated: Simulated
+) -> None:
+    file = write_nwb(tmp_path / "source" / "recording.nwb", simulated.recording)
+    settings = {
+        **ONE_WORKER,
+        "SOURCE_FOLDER": str(file),
+        "DATA_TYPE": "nwb",
+        "SORTERS": "simple",
+        "EXPORTS": "nwb",
+        "PREPROCESSING": '[{"name": "average_across_direction", "params": {"direction": "y"}}]',
+    }
+    job = run_job(tmp_path / "job", settings)
+    assert_refused(job, 78, "EXPORTS=nwb: PREPROCESSING has made channels .*; remove the step")
+    assert "sort with simple" not in [step["name"] for step in job.record["steps"]]

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 import spikeinterface.extractors as se
 from phylib.io.model import load_model
+from probeinterface import generate_multi_columns_probe
 from spikeinterface.exporters import export_to_phy
 
 from spikeinterface_cloud.exports import phy
 from tests.support.exports import Exported, export_truth
-from tests.support.recordings import simulate
+from tests.support.recordings import neuropixels_probe, simulate
 
 pytestmark = [
     pytest.mark.integration,
@@ -145,6 +146,42 @@ def test_sampled_spikes_have_features(exported: Exported) -> None:
     assert np.ptp(features) > 0
 
 
+def check_waveforms_and_features(exported: Exported, n_units: int) -> None:
+    """Check those of a few spikes of each unit, on the unit's largest channel."""
+    model = opened(folder_of(exported))
+    assert list(model.cluster_ids) == list(range(n_units))
+    sampled = np.load(folder_of(exported) / "_phy_spikes_subset.spikes.npy")
+    traces = exported.source.get_traces(return_in_uV=True)
+    for unit in model.cluster_ids:
+        spikes = sampled[model.spike_clusters[sampled] == unit][:20]
+        main = model.get_template(unit).channel_ids[:1]
+        assert model.get_features(spikes, main).shape == (len(spikes), 1, 3)
+        expected = [traces[time - 30 : time + 60, main] for time in model.spike_samples[spikes]]
+        np.testing.assert_allclose(model.get_waveforms(spikes, main), expected)
+
+
+def test_phylib_opens_the_folder_of_a_single_unit(tmp_path: Path) -> None:
+    recording, truth = simulate(duration_s=3.0, n_channels=8, n_units=1)
+    exported = export_truth(["phy"], recording, truth, tmp_path / "results", {"label": ["good"]})
+    check_waveforms_and_features(exported, n_units=1)
+    sorting = se.read_phy(folder_of(exported))
+    assert list(sorting.get_property("quality")) == ["good"]
+    expected = exported.sorting.get_unit_spike_train(exported.sorting.unit_ids[0])
+    np.testing.assert_array_equal(sorting.get_unit_spike_train(0), expected)
+
+
+@pytest.mark.parametrize("n_units", [1, 3])
+def test_units_on_one_channel_each_have_features(tmp_path: Path, n_units: int) -> None:
+    probe = generate_multi_columns_probe(2, 4, xpitch=400.0, ypitch=400.0)
+    probe.set_device_channel_indices(np.arange(8))
+    recording, truth = simulate(duration_s=3.0, n_units=n_units, probe=probe)
+    exported = export_truth(["phy"], recording, truth, tmp_path / "results")
+    sparsity = exported.analyzer.sparsity
+    assert sparsity is not None
+    assert set(sparsity.mask.sum(axis=1)) == {1}
+    check_waveforms_and_features(exported, n_units)
+
+
 def test_only_large_traces_are_left_out(exported: Exported, tmp_path: Path) -> None:
     recording = exported.source.save(folder=tmp_path / "recording", format="binary")
     phy.export_phy(exported.analyzer, recording, pd.DataFrame(), tmp_path / "phy", 1000)
@@ -168,3 +205,12 @@ def test_segments_are_concatenated_as_in_the_traces(segmented: Exported) -> None
     np.testing.assert_array_equal(model.traces[90_000:90_100], second)
     sorting = se.read_phy(folder_of(segmented))
     assert sorting.get_num_units() == 3
+
+
+def test_phylib_opens_the_folder_of_a_probe_in_three_dimensions(tmp_path: Path) -> None:
+    recording, truth = simulate(duration_s=3.0, n_channels=8, n_units=3)
+    recording.set_probe(neuropixels_probe(8).to_3d(axes="xy"))
+    exported = export_truth(["phy"], recording, truth, tmp_path / "results")
+    assert exported.analyzer.get_channel_locations().shape == (8, 3)
+    positions = opened(folder_of(exported)).channel_positions
+    np.testing.assert_allclose(positions, neuropixels_probe(8).contact_positions)

@@ -1,7 +1,9 @@
 """What the report keeps of a recording: traces, spectrum, and where the spikes are."""
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from spikeinterface.core import BaseRecording, NumpyRecording, append_recordings
 
 from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.report.peaks import EXCERPT_S, N_EXCERPTS, find_peaks
+from spikeinterface_cloud.report.recording import recorded_figures
 from spikeinterface_cloud.report.sample import RecordingSample, take_sample
 from tests.support.recordings import neuropixels_probe, simulate
 
@@ -40,8 +43,10 @@ def humming(gain_uv: float | None = 1.0) -> BaseRecording:
     return recording
 
 
-def sampled(recording: BaseRecording, folder: Path) -> RecordingSample:
-    preprocessed = preprocess(recording, "default", {"simple": {}}, folder / "preprocessed")
+def sampled(
+    recording: BaseRecording, folder: Path, steps: str | list[dict[str, Any]] = "default"
+) -> RecordingSample:
+    preprocessed = preprocess(recording, steps, {"simple": {}}, folder / "preprocessed")
     sample = take_sample(recording, preprocessed)
     assert sample is not None
     return sample
@@ -54,6 +59,22 @@ def test_spectrum_shows_the_filtered_band(tmp_path: Path) -> None:
     assert np.ptp(sample.before.traces) > 2 * HUM_UV * 0.9
     assert sample.segment_durations_s == (3.0, 1.0)
     assert sample.excerpt_start_s == pytest.approx(1.475)
+
+
+def test_traces_are_drawn_at_the_rate_before_and_after_resampling(tmp_path: Path) -> None:
+    steps: list[dict[str, Any]] = [
+        {"name": "resample", "params": {"resample_rate": 15_000}},
+        {"name": "highpass_filter", "params": {}},
+    ]
+    sample = sampled(humming(), tmp_path, steps)
+    assert [signal.traces.shape[0] for signal in (sample.before, sample.after)] == [1500, 750]
+    figures = {figure.title: figure for figure in recorded_figures(sample)}
+    for title in ("Traces before preprocessing", "Traces after preprocessing"):
+        figure = figures[title]
+        assert figure.caption.startswith("50 ms at 1.5 s; ")
+        assert figure.plot is not None
+        ticks = [int(text) for text in re.findall(r">(\d+)<", figure.plot)]
+        assert max(ticks) == 40  # of 50 ms, less one sample
 
 
 def test_peaks_match_spikes_in_time_and_depth(tmp_path: Path) -> None:

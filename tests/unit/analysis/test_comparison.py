@@ -117,6 +117,32 @@ def test_pairs_have_the_part_of_the_spikes_they_share(tmp_path: Path) -> None:
     }
 
 
+def parts_of_neuron(*parts: slice) -> si.NumpySorting:
+    """A sorting with one unit for each part of the spikes of one neuron."""
+    whole = neuron(1, n_spikes=400)
+    units = {f"u{number}": whole[part] for number, part in enumerate(parts)}
+    return si.NumpySorting.from_unit_dict([units], RATE)
+
+
+def test_units_that_sorters_split_differently_are_all_in_the_table(tmp_path: Path) -> None:
+    """One chain of agreement joins two units of one sorter."""
+    sortings = {
+        "a": parts_of_neuron(slice(102), slice(70, 168), slice(91, 400)),
+        "b": parts_of_neuron(slice(10, 218), slice(166, 400)),
+        "c": parts_of_neuron(slice(5, 400)),
+        "d": parts_of_neuron(slice(10, 346), slice(300, 400)),
+    }
+    n_consensus = compare(sortings, tmp_path)
+    consensus = tables(tmp_path)[2]
+    for sorter, each in sortings.items():
+        assert sorted(consensus[sorter].dropna()) == list(each.unit_ids)
+    assert list(consensus.index) == list(range(len(consensus)))
+    assert list(consensus["n_sorters"]) == list(consensus[list(sortings)].notna().sum(axis=1))
+    agreed = consensus.index[consensus["n_sorters"] >= 2]
+    assert n_consensus == len(agreed)
+    assert list(si.load(tmp_path / "consensus").unit_ids) == list(agreed)
+
+
 def test_sorters_that_agree_on_nothing_have_an_empty_consensus(tmp_path: Path) -> None:
     assert compare({"a": sorting(1), "e": sorting(7)}, tmp_path) == 0
     pairs, matrix, consensus = tables(tmp_path)

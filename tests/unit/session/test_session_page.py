@@ -111,6 +111,25 @@ def test_page_says_which_streams_failed(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["session.html"]
 
 
+def tile(text: str, name: str) -> str | None:
+    """Return the text of a tile of a page."""
+    found = re.search(rf"<dt>{name}</dt><dd>(.*?)</dd>", text)
+    return None if found is None else found[1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["there is no run.json; run it again", record_of_stream(cost={"usd": None})],
+)
+def test_cost_is_not_known_if_that_of_one_stream_is_not(tmp_path: Path, other: Any) -> None:
+    text = page(tmp_path, records={"imec0.ap": record_of_stream(), "imec1.ap": other})
+    assert tile(text, "cost of the streams") == "not known for imec1.ap"
+    text = page(tmp_path, records={"imec0.ap": record_of_stream()})
+    assert tile(text, "cost of the streams") == "0.41 USD"
+    text = page(tmp_path, records={"imec1.ap": other})
+    assert tile(text, "cost of the streams") is None
+
+
 def test_page_of_a_session_that_succeeded_has_no_error(tmp_path: Path) -> None:
     clock = SessionClock(reference="nidq", streams={"nidq": StreamClock(status="reference")})
     text = page(tmp_path, records={"imec0.ap": record_of_stream()}, clock=clock, events=None)
