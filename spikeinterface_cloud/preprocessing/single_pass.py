@@ -51,15 +51,19 @@ def in_single_pass(recording: si.BaseRecording) -> si.BaseRecording:
 
 def takes_all_steps(recording: si.BaseRecording, source: si.BaseRecording) -> bool:
     """Return whether all steps after the source are taken in one pass, or only choose channels."""
+    return _read_by(recording) is _read_by(source)
+
+
+def _read_by(recording: si.BaseRecording) -> si.BaseRecording:
+    """Return what is read in the end: a pass goes on below a source that only chooses channels."""
     step = recording
-    while step is not source:
+    while True:
         if isinstance(step, SinglePassRecording):
             step = step.source
         elif type(_first(step)) is ChannelSliceRecordingSegment:
             step = step.get_parent()
         else:
-            return False
-    return True
+            return step
 
 
 class SinglePassRecording(BasePreprocessor):  # type: ignore[misc]

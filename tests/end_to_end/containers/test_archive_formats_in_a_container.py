@@ -84,7 +84,8 @@ def test_each_format_gives_the_same_samples_and_units(
     finished: Mapping[str, Finished], folder: Path, preprocessed: bytes, name: str
 ) -> None:
     assert finished[name].exit_code == 0, finished[name].log
-    assert (folder / name / "simple/phy/recording.dat").read_bytes() == preprocessed
+    same = (folder / name / "simple/phy/recording.dat").read_bytes() == preprocessed
+    assert same  # the difference of so many bytes would take pytest a quarter of an hour
     first, sorting = (si.load(folder / each / "simple/sorting") for each in ("binary", name))
     assert len(sorting.unit_ids) == 3
     np.testing.assert_array_equal(sorting.to_spike_vector(), first.to_spike_vector())

@@ -10,6 +10,7 @@ import spikeinterface.preprocessing as spre
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.preprocessing.pipeline import preprocess
+from spikeinterface_cloud.preprocessing.single_pass import SinglePassRecording
 from spikeinterface_cloud.preprocessing.steps import apply_steps
 
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
@@ -57,6 +58,11 @@ def test_what_is_beyond_the_range_is_limited(steps: list[dict[str, Any]], dtype:
     exact = np.clip(floats.get_traces(), -FULL - 1, FULL)
     assert result.get_dtype() == np.dtype("int16")
     assert np.abs(result.get_traces() - exact).max() <= 1.0
+
+
+def test_a_recording_of_chosen_channels_is_taken_in_one_pass() -> None:
+    chosen = saturating().select_channels(list(range(1, N_CHANNELS)))
+    assert isinstance(apply_steps(chosen, [BAND]), SinglePassRecording)
 
 
 def test_steps_that_choose_channels_change_no_sample() -> None:
