@@ -110,19 +110,6 @@ class Job:
     scratch: Path
 
     @property
-    def dandi_target(self) -> DandiTarget | None:
-        """The draft dandiset that the units go to, if the settings name one."""
-        settings = self.settings
-        if settings.target_dandiset is None:
-            return None
-        return DandiTarget(
-            dandiset=settings.target_dandiset,
-            access=settings.dandi,
-            fingerprints=self.fingerprints.sorters,
-            overwrite=settings.overwrite,
-        )
-
-    @property
     def record(self) -> RunRecord:
         """What `run.json` will say."""
         return self.results.record
@@ -200,21 +187,28 @@ def check_and_run(settings: JobSettings, results: Results, environ: Mapping[str,
         if settings.overwrite:
             remove_other_jobs(results, this_job)
         previous = find_previous(results, this_job)
-        scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
-        job = Job(settings, tasks, source, this_job, results, report, scratch)
-        if is_complete(job, previous):
+        target = dandi_target(settings, this_job)
+        if previous.record is not None and (
+            target is None or are_uploaded(target, previous.record.exports)
+        ):
             reuse(results, previous)
             log_summary(record, str(results))
             return
+        scratch = stack.enter_context(job_scratch(scratch_parent, this_job.job))
         stack.enter_context(empty_working_folder(scratch))
-        run_pipeline(job, previous)
+        run_pipeline(Job(settings, tasks, source, this_job, results, report, scratch), previous)
 
 
-def is_complete(job: Job, previous: PreviousRun) -> bool:
-    """Return whether an earlier attempt has left nothing to do, on DANDI neither."""
-    if previous.record is None or job.dandi_target is None:
-        return previous.record is not None
-    return are_uploaded(job.dandi_target, previous.record.exports)
+def dandi_target(settings: JobSettings, this_job: Fingerprints) -> DandiTarget | None:
+    """Return the draft dandiset that the units go to, if the settings name one."""
+    if settings.target_dandiset is None:
+        return None
+    return DandiTarget(
+        dandiset=settings.target_dandiset,
+        access=settings.dandi,
+        fingerprints=this_job.sorters,
+        overwrite=settings.overwrite,
+    )
 
 
 def run_pipeline(job: Job, previous: PreviousRun) -> None:
@@ -359,7 +353,7 @@ def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
     settings, record = job.settings, job.record
     recording, folder = opened.recording, job.results.folder
     plan = plan_exports(settings.exports, recording, record.source, folder, opened.parts)
-    if (target := job.dandi_target) is not None:
+    if (target := dandi_target(settings, job.fingerprints)) is not None:
         with step("check the session for DANDI", record.steps):
             check_session(plan, target, job.scratch)
     return plan
@@ -367,7 +361,7 @@ def prepare_exports(job: Job, opened: OpenedRecording) -> ExportPlan:
 
 def upload_to_dandi(job: Job, plan: ExportPlan) -> CloudJobError | None:
     """Upload the units of each sorter if the settings ask for it; return the first error."""
-    target = job.dandi_target
+    target = dandi_target(job.settings, job.fingerprints)
     if target is None:
         return None
     with step("upload to DANDI", job.record.steps) as uploading:

@@ -34,7 +34,11 @@ from spikeinterface_cloud.preprocessing.reference import (
     have_one_gain,
     reference_notes,
 )
-from spikeinterface_cloud.preprocessing.steps import apply_steps, check_channel_names
+from spikeinterface_cloud.preprocessing.steps import (
+    apply_steps,
+    as_int16,
+    check_channel_names,
+)
 from spikeinterface_cloud.preprocessing.trial_run import check_values
 from spikeinterface_cloud.recording.probe_layout import join_probes
 from spikeinterface_cloud.recording.samples.units import remove_gains
@@ -325,10 +329,9 @@ def _in_one_file(
     ):
         logger.info("the sorters read the input itself; nothing is copied")
         return whole, 0
-    dtype = whole.get_dtype()
-    if dtype not in SORTER_DTYPES:
-        fits = dtype.kind == "i" and dtype.itemsize <= 2  # another byte order, or 8 bits
-        whole = spre.astype(whole, dtype="int16" if fits else "float32")
+    whole = as_int16(whole)
+    if whole.get_dtype() not in SORTER_DTYPES:
+        whole = spre.astype(whole, dtype="float32")
     with _applying(steps):
         return write_once(whole, steps, folder), whole.get_total_memory_size()
 

@@ -5,8 +5,8 @@ int16 comes out at its other end.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,7 @@ def apply_steps(recording: si.BaseRecording, steps: Steps) -> si.BaseRecording:
     if not steps:
         return recording
     dtype = recording.get_dtype()
-    if dtype.kind == "i" and dtype.itemsize <= 2 and dtype != INT16.dtype:  # swapped, or 8 bits
-        recording = spre.astype(recording, "int16")
+    recording = as_int16(recording)
     applied = _apply(recording, steps)
     if dtype.kind == "f" or takes_all_steps(applied, recording):
         return applied
@@ -54,6 +53,13 @@ def apply_steps(recording: si.BaseRecording, steps: Steps) -> si.BaseRecording:
     if applied.get_dtype().kind == "f" or dtype.itemsize > 2:
         return as_floats
     return spre.astype(spre.clip(as_floats, a_min=INT16.min, a_max=INT16.max), "int16")
+
+
+def as_int16(recording: si.BaseRecording) -> si.BaseRecording:
+    """Return a recording with int16 for swapped or 8-bit integers, else the recording itself."""
+    dtype = recording.get_dtype()
+    fits = dtype.kind == "i" and dtype.itemsize <= 2
+    return spre.astype(recording, "int16") if fits and dtype != INT16.dtype else recording
 
 
 def _apply(recording: si.BaseRecording, steps: Steps) -> si.BaseRecording:
@@ -76,13 +82,16 @@ def check_channel_names(recording: si.BaseRecording, steps: Steps) -> None:
 
 
 def _nearest(name: object, known: Sequence[Any]) -> Any:
-    by_text = {str(each): each for each in known}
-    return next(_candidates(str(name), by_text))
+    """Return the channel whose name is the most alike, ends of names first."""
+    text = str(name)
 
+    def likeness(each: object) -> tuple[bool, bool, float, str]:
+        other = str(each)
+        return (
+            other == text,
+            other.endswith(text),
+            SequenceMatcher(None, other, text).ratio(),
+            other,
+        )
 
-def _candidates(name: str, by_text: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield channels whose names are alike, ends of names first."""
-    yield from (each for text, each in by_text.items() if text == name)
-    yield from (each for text, each in by_text.items() if text.endswith(name))
-    yield from (by_text[text] for text in get_close_matches(name, by_text, n=1, cutoff=0))
-    yield from by_text.values()
+    return max(known, key=likeness)

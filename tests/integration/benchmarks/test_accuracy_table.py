@@ -54,6 +54,11 @@ def without(fraction: float, unit: str) -> Trains:
     return changed
 
 
+def simulated(scenario: Scenario, folder: Path) -> tuple[si.BaseRecording, si.BaseSorting]:
+    write_recording(scenario, folder)
+    return si.load(folder / RECORDING), si.load(folder / TRUTH)
+
+
 def test_scores_follow_from_the_planted_spikes() -> None:
     half = without(0.5, "unit7")
     half["stranger"] = trains()["unit0"] + 100
@@ -130,9 +135,7 @@ def test_the_recording_has_the_planted_channels(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore")  # SpikeInterface's own, of a recording of seconds
 def test_cell_models_stand_where_the_true_spikes_are(tmp_path: Path) -> None:
     scenario = Scenario(name="cell models", n_channels=64, n_units=6, duration_s=5.0, seed=1)
-    write_recording(scenario, tmp_path / "a")
-    recording = si.load(tmp_path / "a" / RECORDING)
-    truth = si.load(tmp_path / "a" / TRUTH)
+    recording, truth = simulated(scenario, tmp_path / "a")
     assert truth.get_num_units() == 6
     assert recording.get_num_channels() == 64
     traces = recording.get_traces().astype("float64") * GAIN_UV
@@ -149,9 +152,7 @@ def test_cell_models_stand_where_the_true_spikes_are(tmp_path: Path) -> None:
 def test_neurons_drift_in_less_than_a_minute(tmp_path: Path) -> None:
     """As the drift of SpikeInterface's own default does not: it begins after a minute."""
     scenario = Scenario(name="drifting", n_channels=16, n_units=4, duration_s=15.0, seed=1)
-    write_recording(scenario, tmp_path / "a")
-    recording = si.load(tmp_path / "a" / RECORDING)
-    truth = si.load(tmp_path / "a" / TRUTH)
+    recording, truth = simulated(scenario, tmp_path / "a")
     traces = recording.get_traces().astype("float64")
     depths_um = recording.get_channel_locations()[:, 1]
 
