@@ -165,12 +165,12 @@ def compare(figures: Figures, folder: Path) -> None:
 
     from spikeinterface_cloud.analysis.analyzer import load_sorting
     from spikeinterface_cloud.analysis.comparison import compare_with_truth
-    from spikeinterface_cloud.results.layout import RAW_SORTING
+    from spikeinterface_cloud.results.layout import SORTING
 
     _, truth = opened(folder)
     job = bare = None
     if figures.sorter.get("outcome") == "sorted":
-        job = load_sorting(folder / "results" / "kilosort4" / RAW_SORTING)
+        job = load_sorting(folder / "results" / "kilosort4" / SORTING)
         figures.job_truth = compare_with_truth(job, truth, folder / "job.csv")
     if figures.bare is not None:
         bare = read_kilosort(folder / "run_kilosort")

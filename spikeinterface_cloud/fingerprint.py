@@ -151,9 +151,10 @@ def _preprocessing(settings: JobSettings, tasks: Sequence[SortingTask]) -> Any:
 def _program() -> str:
     """Digest the program itself: one version has many states between two releases."""
     package = Path(__file__).parent
+    top = package.parent  # run_script.py has the order of the steps
     digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(str(file.relative_to(package)).encode() + file.read_bytes())
+    for file in [*sorted(package.rglob("*.py")), *top.glob("run_script.py")]:
+        digest.update(str(file.relative_to(top)).encode() + file.read_bytes())
     return digest.hexdigest()
 
 

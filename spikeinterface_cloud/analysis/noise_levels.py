@@ -3,6 +3,9 @@
 SpikeInterface filters them once for its extension `noise_levels` (median absolute deviation) and
 again for the metric `sd_ratio` (standard deviation). It keeps each as a property of the recording,
 where its metric finds what is computed here.
+
+Samples that were rounded after filtering get back what rounding took, evenly drawn: the median of
+integers is an integer, by which noise of two steps of the converter would be off by a third.
 """
 
 from collections.abc import Mapping
@@ -66,7 +69,13 @@ def _worker(recording: si.BaseRecording, in_uv: bool) -> dict[str, Any]:
 
 def _noise(segment: int, start: int, end: int, worker: dict[str, Any]) -> Array:
     """Return the robust and the plain deviation of each channel, 2 x channels."""
-    traces = worker["recording"].get_traces(segment, start, end, return_in_uV=worker["in_uv"])
+    recording = worker["recording"]
+    traces = recording.get_traces(segment, start, end, return_in_uV=worker["in_uv"])
+    plain = np.std(traces, axis=0)
+    if recording.get_dtype().kind == "i":
+        step = recording.get_channel_gains() if worker["in_uv"] else 1
+        rng = np.random.default_rng((segment, start))
+        traces = traces + (rng.random(traces.shape, dtype="float32") - 0.5) * np.float32(step)
     median = np.median(traces, axis=0, keepdims=True)
     robust = np.median(np.abs(traces - median), axis=0) / MEDIAN_ABSOLUTE_DEVIATION
-    return np.stack([robust, np.std(traces, axis=0)])
+    return np.stack([robust, plain])

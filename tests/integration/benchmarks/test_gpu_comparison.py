@@ -13,7 +13,7 @@ from gpu_figures import Agreement, Figures
 from table import Taken
 
 from spikeinterface_cloud.analysis.analyzer import save_sorting
-from spikeinterface_cloud.results.layout import RAW_SORTING
+from spikeinterface_cloud.results.layout import SORTING
 
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable to file")
 
@@ -30,7 +30,7 @@ def write_results(folder: Path, truth: si.BaseSorting, job: list[str], bare: lis
     recording = si.generate_recording(num_channels=4, durations=[0.1])
     recording.save(folder=folder / RECORDING, progress_bar=False)
     truth.save(folder=folder / TRUTH)
-    save_sorting(truth.select_units(job), folder / "results" / "kilosort4" / RAW_SORTING)
+    save_sorting(truth.select_units(job), folder / "results" / "kilosort4" / SORTING)
     phy = folder / "run_kilosort"
     phy.mkdir()
     spikes = truth.select_units(bare).to_spike_vector()
