@@ -73,7 +73,7 @@ def odd_sorting(truth: si.BaseSorting, lengths: list[int]) -> si.BaseSorting:
 
 
 def view(recording: si.BaseRecording) -> si.BaseRecording:
-    """The recording, filtered each time that it is read, as floats: noise of integers is our own."""
+    """The recording, filtered each time that it is read, as floats: noise of integers is ours."""
     return common_reference(highpass_filter(recording, freq_min=300.0, dtype="float32"))
 
 
