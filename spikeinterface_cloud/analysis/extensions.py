@@ -6,6 +6,7 @@ channels rather than by the length of the recording, spike times and amplitudes 
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from spikeinterface_cloud.analysis.component_metrics import component_metrics
 from spikeinterface_cloud.analysis.noise_levels import compute_noise_levels
 from spikeinterface_cloud.analysis.principal_components import compute_principal_components
 from spikeinterface_cloud.analysis.spike_features import compute_spike_features
-from spikeinterface_cloud.runtime.logging import part
+from spikeinterface_cloud.runtime.disk import NoRoom
+from spikeinterface_cloud.runtime.host import free_disk_bytes
+from spikeinterface_cloud.runtime.logging import format_bytes, part
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ TEMPLATES: Extensions = {
     "waveforms": {"ms_before": 1.0, "ms_after": 2.0},
     "templates": {"operators": ["average", "std"]},
 }
+
+WAVEFORM_VALUE_BYTES = 4
 
 #: of every spike; all in one pass over the recording. Fitting spikes that overlap together would
 #: take seven times as long, an hour of CPU for ten million of them.
@@ -94,12 +99,37 @@ EXTENSIONS: Extensions = {
 
 
 def compute_templates(analyzer: si.SortingAnalyzer) -> None:
-    """Sample the waveforms of each unit, and average them."""
+    """Sample the waveforms of each unit, and average them.
+
+    Raises
+    ------
+    NoRoom
+        if the disk of the analyzer's folder is too small for the waveforms
+    """
     with part("waveforms and templates"):
         noise = TEMPLATES["noise_levels"]
         compute_noise_levels(analyzer, noise["random_slices_kwargs"])
-        others = {name: TEMPLATES[name] for name in TEMPLATES if name != "noise_levels"}
+        analyzer.compute("random_spikes", **TEMPLATES["random_spikes"], verbose=False)
+        _check_room(analyzer)
+        others = {name: TEMPLATES[name] for name in ("waveforms", "templates")}
         analyzer.compute(others, verbose=False)
+
+
+def _check_room(analyzer: si.SortingAnalyzer) -> None:
+    """Refuse a disk that is too small for the waveforms.
+
+    They are written to mapped memory: where the disk is full, that kills the process with SIGBUS.
+    """
+    window = TEMPLATES["waveforms"]
+    n_samples = (window["ms_before"] + window["ms_after"]) * analyzer.sampling_frequency / 1000.0
+    n_channels = int(analyzer.sparsity.mask.sum(axis=1).max())
+    needed = int(_sampled_spikes(analyzer).sum() * n_samples * n_channels * WAVEFORM_VALUE_BYTES)
+    free = free_disk_bytes(Path(analyzer.folder))
+    if free < needed:
+        raise NoRoom(
+            f"{analyzer.folder}: the sampled waveforms take {format_bytes(needed)}, and only "
+            f"{format_bytes(free)} are free"
+        )
 
 
 def compute_extensions(analyzer: si.SortingAnalyzer) -> None:

@@ -54,12 +54,17 @@ def _cpu_quota(control_group: Path) -> float | None:
 
 def usable_memory_bytes(control_group: Path = CONTROL_GROUP) -> int:
     """Return the memory that this process may use, within the container's limit."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = physical_memory_bytes()
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):
         words = _read_words(control_group / limit)
         if words and words[0] != "max":
             memory = min(memory, int(words[0]))
     return memory
+
+
+def physical_memory_bytes() -> int:
+    """Return the memory of the machine, of which a container may have a part."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def workers(n_jobs: int | None, control_group: Path = CONTROL_GROUP) -> int:

@@ -14,7 +14,7 @@ from spikeinterface_cloud.results.outcomes import SorterTry
 from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 from spikeinterface_cloud.sorting.oom_fallback import OomFallback, next_fallback, out_of_memory
 from spikeinterface_cloud.sorting.process import OUTPUT_LOG, ProcessResult, run_in_subprocess
-from spikeinterface_cloud.sorting.shared_memory import cache_on_scratch, limit_workers
+from spikeinterface_cloud.sorting.shared_memory import limit_workers, place_cache
 from spikeinterface_cloud.sorting.task import SortingTask
 from spikeinterface_cloud.sorting.worker import SorterRequest
 
@@ -113,7 +113,7 @@ def _attempt(
         sorter=task.sorter,
         recording_file=str(scratch / "recording.json"),
         folder=str(scratch / "sorter"),
-        parameters=cache_on_scratch(task.sorter, parameters, scratch / "cache"),
+        parameters=place_cache(task.sorter, parameters, recording, scratch / "cache"),
         n_jobs=limit_workers(task.sorter, recording, task.n_jobs),
         usage_file=str(scratch / "usage.json"),
     )

@@ -17,6 +17,8 @@ from scipy.spatial import KDTree
 from spikeinterface_cloud.errors import UnavailableError
 from spikeinterface_cloud.runtime.host import (
     SHARED_MEMORY,
+    free_disk_bytes,
+    physical_memory_bytes,
     shared_memory_bytes,
     usable_memory_bytes,
 )
@@ -24,8 +26,15 @@ from spikeinterface_cloud.runtime.logging import format_bytes
 
 logger = logging.getLogger(__name__)
 
-#: of the memory: Linux gives `/dev/shm` a half, and SpikeInterface shares no more than that
+#: of the machine's memory: Linux gives `/dev/shm` a half, and SpikeInterface shares no more than
+#: that, whatever the limit of the container, which counts it
 SUFFICIENT_FRACTION = 0.45
+
+#: of the machine's memory: with less, the container's limit may be met by what is shared
+UNLIMITED_FRACTION = 0.9
+
+#: free space by the size of the filtered recording, as a sorter writes other files beside it
+CACHE_FACTOR = 1.2
 
 #: the parameter of each sorter for the place of the filtered recording
 CACHE_PARAMETERS = {
@@ -61,7 +70,21 @@ def check_shared_memory_is_writable() -> None:
 
 def shared_memory_suffices() -> bool:
     """Return whether `/dev/shm` holds whatever a sorter may share on this machine."""
-    return shared_memory_bytes() >= SUFFICIENT_FRACTION * usable_memory_bytes()
+    return suffices(shared_memory_bytes(), physical_memory_bytes(), usable_memory_bytes())
+
+
+def suffices(shared_bytes: int, physical_bytes: int, usable_bytes: int) -> bool:
+    """Return whether a `/dev/shm` of this size does.
+
+    Parameters
+    ----------
+    physical_bytes
+        the memory of the machine
+    usable_bytes
+        that of the container, which counts what is shared
+    """
+    is_large = shared_bytes >= SUFFICIENT_FRACTION * physical_bytes
+    return is_large and usable_bytes >= UNLIMITED_FRACTION * physical_bytes
 
 
 def uses_shared_memory(sorter: str) -> bool:
@@ -114,14 +137,35 @@ def limit_workers(sorter: str, recording: si.BaseRecording, n_workers: int) -> i
     return fitting
 
 
-def cache_on_scratch(sorter: str, parameters: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the parameters with the filtered recording in `folder`, if `/dev/shm` is small.
+def place_cache(
+    sorter: str, parameters: Mapping[str, Any], recording: si.BaseRecording, folder: Path
+) -> dict[str, Any]:
+    """Return the parameters with a place for the filtered recording that holds it.
 
-    A place that the user chose is kept.
+    It is shared memory where that suffices, else `folder`, else none: the sorter then filters the
+    recording in each of its steps. A place that the user chose is kept.
+
+    Parameters
+    ----------
+    folder
+        on scratch
     """
     name = CACHE_PARAMETERS.get(sorter)
-    if name is None or name in parameters or shared_memory_suffices():
+    if name is None or name in parameters:
         return dict(parameters)
-    if sorter == "spykingcircus2":
-        return {**parameters, name: {"mode": "folder", "folder": str(folder)}}
-    return {**parameters, name: "folder"}
+    n_values = recording.get_total_samples() * recording.get_num_channels()
+    is_short = free_disk_bytes(folder) < CACHE_FACTOR * n_values * VALUE_BYTES
+    place = {"mode": "folder", "folder": str(folder)}
+    if shared_memory_suffices():
+        if not is_short:
+            return dict(parameters)  # the sorter's own choice
+        place = {"mode": "memory"}  # nowhere, if the recording is too large
+    elif is_short:
+        place = {"mode": "no-cache"}
+        logger.warning(
+            "%s filters the recording in each of its steps, which takes longer: neither /dev/shm "
+            "nor scratch has %s for a filtered copy",
+            sorter,
+            format_bytes(n_values * VALUE_BYTES),
+        )
+    return {**parameters, name: place if sorter == "spykingcircus2" else place["mode"]}

@@ -4,6 +4,7 @@ In a mount namespace of its own: what is there is as small as it says, and who w
 """
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def with_shared_memory(size: str) -> list[str]:
     as_root = [] if os.getuid() == 0 else ["--map-root-user"]
     mount = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$@"'
     return ["unshare", "--mount", *as_root, "sh", "-c", mount, "sh"]
+
+
+def with_scratch(job_folder: Path, size: str) -> list[str]:
+    """Return the command that goes on with scratch of this size, in the same namespace."""
+    scratch = job_folder / "scratch"
+    scratch.mkdir(parents=True)
+    mount = f'mount -t tmpfs -o size={size} tmpfs {scratch} && exec "$@"'
+    return ["sh", "-c", mount, "sh"]
 
 
 def has_namespaces() -> bool:
@@ -53,6 +62,42 @@ def test_large_recording_stays_out_of_shared_memory(tmp_path: Path) -> None:
     assert job.record["machine"]["shared_memory_bytes"] == 64 * 2**20
     assert_complete(job.results, ["spykingcircus2"])
     assert n_true_units_found(job.results, "spykingcircus2", truth) == 3
+
+
+def test_recording_that_fits_nowhere_is_filtered_again_and_again(tmp_path: Path) -> None:
+    """Neither `/dev/shm` nor scratch holds 11.5 MB of filtered floats."""
+    recording, truth = simulate(duration_s=6.0, n_channels=16, n_units=3, seed=1)
+    job = run_job(
+        tmp_path / "job",
+        {
+            "SOURCE_FOLDER": str(write_binary_folder(tmp_path / "source", recording)),
+            "DATA_TYPE": "binary",
+            "SORTERS": "tridesclous2",
+            "N_JOBS": "1",
+        },
+        launcher=[*with_shared_memory("64m"), *with_scratch(tmp_path / "job", "12m")],
+    )
+    assert_succeeded(job)
+    assert "tridesclous2 filters the recording in each of its steps" in job.log
+    assert n_true_units_found(job.results, "tridesclous2", truth) == 3
+
+
+def test_waveforms_larger_than_scratch_are_refused(tmp_path: Path) -> None:
+    """They are written to mapped memory, and a full disk would kill the job with SIGBUS."""
+    recording, _ = simulate(duration_s=6.0, n_channels=16, n_units=3, seed=1)
+    job = run_job(
+        tmp_path / "job",
+        {
+            "SOURCE_FOLDER": str(write_binary_folder(tmp_path / "source", recording)),
+            "DATA_TYPE": "binary",
+            "SORTERS": "simple",
+            "N_JOBS": "1",
+        },
+        launcher=[*with_shared_memory("64m"), *with_scratch(tmp_path / "job", "6200k")],
+    )
+    assert job.exit_code == 69, job.log
+    (error,) = job.errors
+    assert re.search("the sampled waveforms take .* are free; give the job more scratch space", error)
 
 
 def test_sorter_too_large_for_shared_memory_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import spikeinterface as si
 
-from spikeinterface_cloud.sorting.shared_memory import fitting_workers
+from spikeinterface_cloud.sorting.shared_memory import fitting_workers, suffices
 
 MIB = 1024**2
 
@@ -42,3 +42,19 @@ def test_lupin_needs_more_for_a_neuropixels_probe() -> None:
 
 def test_a_sorter_without_shared_memory_is_not_limited() -> None:
     assert fitting_workers("kilosort4", recording_of(384, 10.0), 0) == np.inf
+
+
+@pytest.mark.parametrize(
+    ("shared_gib", "usable_gib", "expected"),
+    [
+        (32, 64, True),  # a machine without containers
+        (4, 64, False),
+        (4, 8, False),  # half of the container's, which SpikeInterface does not look at
+        (32, 8, False),  # what is shared would meet the container's limit
+        (32, 60, True),
+    ],
+)
+def test_shared_memory_is_judged_by_that_of_the_machine(
+    shared_gib: int, usable_gib: int, expected: bool
+) -> None:
+    assert suffices(shared_gib * 1024 * MIB, 64 * 1024 * MIB, usable_gib * 1024 * MIB) is expected
