@@ -97,7 +97,7 @@ def test_waveforms_larger_than_scratch_are_refused(tmp_path: Path) -> None:
     )
     assert job.exit_code == 69, job.log
     (error,) = job.errors
-    assert re.search("the sampled waveforms take .* are free; give the job more scratch space", error)
+    assert re.search("the sampled waveforms take .* are free; give the job more scratch", error)
 
 
 def test_sorter_too_large_for_shared_memory_is_refused(tmp_path: Path) -> None:
