@@ -37,6 +37,11 @@ def remedy(error: BaseException, reader: Reader, likely: str | None) -> str:
         return f"{' and '.join(advised)} can be set in READ_RECORDING_KWARGS"
     if is_damage(error):
         return CHECK_THE_FILE
+    if reader.name == "openephys" and "probe" in words:
+        return (
+            "if the record node is whole, its settings.xml describes other channels (those of "
+            "another node, say): rename that file, and give the probe as PROBE_FILE"
+        )
     if isinstance(error, FileNotFoundError):
         return "put the missing file beside the others, and name their folder as the source"
     return (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from probeinterface import write_probeinterface
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
@@ -109,3 +110,97 @@ def test_a_map_after_the_record_node_is_not_taken_for_its_order(
     session = write_probes(tmp_path / "b", simulated, ["ProbeA"], mapped)
     recording = open_recording(session, "openephys", {})
     np.testing.assert_allclose(recording.get_channel_locations()[0, 1], 0.0)
+
+
+def replace_settings(session: Path, old: str, new: str) -> None:
+    settings = session / "Record Node 101/settings.xml"
+    text = settings.read_text()
+    assert old in text
+    settings.write_text(text.replace(old, new))
+
+
+NODE = '<PROCESSOR name="Record Node" nodeId="101"/>'
+IN_ORDER = "".join(f'<CH index="{n}"/>' for n in range(N_CHANNELS))
+#: distance of the contacts from the tip of NP1.0, of channels in order
+DEPTHS_UM = [20.0 * (n // 2) for n in range(N_CHANNELS)]
+
+
+def depths_um(session: Path) -> list[float]:
+    recording = open_recording(session, "openephys", {})
+    return [float(y) for y in recording.get_channel_locations()[:, 1]]
+
+
+def channel_map(orders: dict[str, str]) -> str:
+    """Return a channel map of the streams, in this order."""
+    streams = "".join(f'<STREAM name="{name}"/>' for name in orders)
+    given = "".join(f"<STREAM>{order}</STREAM>" for order in orders.values())
+    custom = f"<CUSTOM_PARAMETERS>{given}</CUSTOM_PARAMETERS>"
+    return f'<PROCESSOR name="Channel Map" nodeId="102">{streams}{custom}</PROCESSOR>'
+
+
+@pytest.mark.parametrize("names", [["ProbeA", "ProbeB"], ["ProbeB", "ProbeA"]])
+def test_a_stream_has_the_map_of_its_own_name(
+    tmp_path: Path, simulated: BaseRecording, names: list[str]
+) -> None:
+    """NP1.0 has two streams of each probe, and a channel map has an order of each of them."""
+    session = write_probes(tmp_path, simulated, names)
+    orders = {f"{name}-{band}": IN_ORDER for name in sorted(names) for band in ("AP", "LFP")}
+    replace_settings(session, NODE, channel_map({**orders, f"{names[0]}-AP": REVERSED}) + NODE)
+    assert depths_um(session) == DEPTHS_UM[::-1]
+
+
+def test_a_map_moves_the_sampling_shifts_with_the_contacts(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    session = write_probes(tmp_path, simulated, ["ProbeA"])
+    shifts = open_recording(session, "openephys", {}).get_property("inter_sample_shift")
+    assert len(set(shifts)) > 2
+    order = {f"ProbeA-{band}": REVERSED for band in ("AP", "LFP")}
+    replace_settings(session, NODE, channel_map(order) + NODE)
+    mapped = open_recording(session, "openephys", {})
+    np.testing.assert_allclose(mapped.get_property("inter_sample_shift"), shifts[::-1])
+    np.testing.assert_allclose(mapped.get_channel_locations()[:, 1], DEPTHS_UM[::-1])
+
+
+def test_a_map_that_does_not_name_the_stream_asks_for_the_probe(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    session = write_probes(tmp_path, simulated, ["ProbeA"])
+    replace_settings(session, NODE, channel_map({"ProbeX-AP": IN_ORDER}) + NODE)
+    with pytest.raises(RecordingError, match=r"the order of ProbeA-AP.*PROBE_FILE"):
+        depths_um(session)
+
+
+def record_node(number: int, state: str) -> str:
+    stream = f'<STREAM name="ProbeA-AP" recording_state="{state}"/>'
+    custom = f"<CUSTOM_PARAMETERS>{stream}</CUSTOM_PARAMETERS>"
+    return f'<PROCESSOR name="Record Node" nodeId="{number}">{custom}</PROCESSOR>'
+
+
+def test_a_record_node_has_the_channels_that_it_selected_itself(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """The first record node of the signal chain selected others."""
+    upper = simulated.select_channels(simulated.channel_ids[N_CHANNELS // 2 :])
+    session = write_probes(tmp_path, upper, ["ProbeA"])
+    first, own = record_node(99, "1" * 8 + "0" * 8), record_node(101, "0" * 8 + "1" * 8)
+    replace_settings(session, NODE, first + own)
+    assert depths_um(session) == DEPTHS_UM[8:]
+
+
+def test_a_probe_that_the_reader_refuses_can_be_replaced(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """The first record node selected another number of channels; the remedy is followed."""
+    session = write_probes(tmp_path, simulated, ["ProbeA"])
+    replace_settings(session, NODE, record_node(99, "1" * 8 + "0" * 8) + record_node(101, "ALL"))
+    with pytest.raises(RecordingError, match=r"rename that file.*as PROBE_FILE"):
+        depths_um(session)
+    settings = session / "Record Node 101/settings.xml"
+    settings.rename(settings.with_name("settings.not"))
+    probe_file = tmp_path / "probe.json"
+    write_probeinterface(probe_file, simulated.get_probegroup())
+    recording = open_recording(session, "openephys", {}, probe_file)
+    np.testing.assert_array_equal(
+        recording.get_channel_locations(), simulated.get_channel_locations()
+    )
