@@ -22,6 +22,7 @@ from spikeinterface.extractors.whitematterrecordingextractor import WhiteMatterR
 
 from spikeinterface_cloud.errors import CloudJobError, RecordingError, SourceError, TransferError
 from spikeinterface_cloud.recording.access import forbidden, permission_error
+from spikeinterface_cloud.recording.formats.array_layouts import check_biocam, check_maxwell
 from spikeinterface_cloud.recording.formats.hdf5 import (
     check_all_written,
     check_codecs,
@@ -32,7 +33,7 @@ from spikeinterface_cloud.recording.formats.hdf5_links import refuse_foreign_lin
 from spikeinterface_cloud.recording.formats.header_checks import check_headers
 from spikeinterface_cloud.recording.formats.ibl import read_ibl
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
-from spikeinterface_cloud.recording.formats.mcs_streams import with_stream
+from spikeinterface_cloud.recording.formats.mcs_streams import correct_gains, with_stream
 from spikeinterface_cloud.recording.formats.nwb_series import (
     check_series,
     keep_gains_of_series,
@@ -80,7 +81,7 @@ def open_recording(
         if location.is_dir() and reader.name != "nwb":  # whose pickles are not read
             refuse_pickles(location)
         elif h5py.is_hdf5(location):
-            located = _check_hdf5(reader, location, located)
+            located = _check_hdf5(reader, location, located, probe_file is not None)
         recording = read_unsupported_by_neo(location, located) if is_spikeglx else None
         if recording is None:
             recording = _read(reader, location, select_stream(reader, location, located), n_frames)
@@ -91,6 +92,8 @@ def open_recording(
                 follow_neo_headers(recording)
             if reader.name == "openephys" and probe_file is None:
                 correct_probe(recording)
+            elif reader.name == "maxwell":
+                check_maxwell(recording, probe_file is not None)
     return attach_probe(recording, probe_file) if probe_file is not None else recording
 
 
@@ -146,6 +149,8 @@ def _read(
         recording = reader.function(**{reader.path_parameter: location}, **passed)
     if reader.name == "plexon":
         recording = with_microvolts(recording)
+    elif reader.name == "mcsh5":
+        correct_gains(recording)
     elif reader.name == "spikegadgets" and not recording.neo_reader.is_scaleable:
         remove_gains(recording)  # of which older headers say nothing, and neo takes 1
     if not isinstance(recording, BaseRecording):
@@ -186,7 +191,9 @@ def _without_time_vector(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name != "load_time_vector"}
 
 
-def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _check_hdf5(
+    reader: Reader, location: Path, kwargs: dict[str, Any], has_probe_file: bool
+) -> dict[str, Any]:
     """Check links and codecs, and return `kwargs` without the download of Maxwell's filter."""
     with h5py.File(location) as file:
         refuse_foreign_links(file, location.parent)
@@ -199,6 +206,8 @@ def _check_hdf5(reader: Reader, location: Path, kwargs: dict[str, Any]) -> dict[
         check_codecs(file, location.name, kwargs.get("timeseries_path"))
         if reader.name == "mcsh5":
             kwargs = with_stream(file, kwargs)
+        elif reader.name == "biocam":
+            check_biocam(file, has_probe_file)
         if (samples := largest_dataset(file)) is not None:
             check_all_written(samples, location.name)
     return kwargs
