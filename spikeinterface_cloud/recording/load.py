@@ -35,8 +35,10 @@ from spikeinterface_cloud.recording.formats.ibl import read_ibl
 from spikeinterface_cloud.recording.formats.imec import follow_neo_headers, read_unsupported_by_neo
 from spikeinterface_cloud.recording.formats.mcs_streams import correct_gains, with_stream
 from spikeinterface_cloud.recording.formats.nwb_series import (
+    CheckedSeries,
     check_series,
     keep_gains_of_series,
+    refuse_lost_depths,
     with_unique_ids,
 )
 from spikeinterface_cloud.recording.formats.nwb_zarr import find_store
@@ -84,7 +86,8 @@ def open_recording(
             located = _check_hdf5(reader, location, located, probe_file is not None)
         recording = read_unsupported_by_neo(location, located) if is_spikeglx else None
         if recording is None:
-            recording = _read(reader, location, select_stream(reader, location, located), n_frames)
+            located = select_stream(reader, location, located)
+            recording = _read(reader, location, located, n_frames, probe_file is not None)
             check_headers(reader, recording, n_frames)
             if is_spikeglx and path.is_file():
                 check_spikeglx_file_name(recording, path)
@@ -97,7 +100,9 @@ def open_recording(
     return attach_probe(recording, probe_file) if probe_file is not None else recording
 
 
-def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
+def open_streamed_nwb(
+    url: str, kwargs: Mapping[str, Any], has_probe_file: bool = False
+) -> BaseRecording:
     """Open an NWB file at `url` without downloading it.
 
     Messages never contain the query of a signed URL.
@@ -109,11 +114,11 @@ def open_streamed_nwb(url: str, kwargs: Mapping[str, Any]) -> BaseRecording:
     with _explain_streaming_errors(url):
         streams = list_electrical_series(url, stream_mode="remfile")
         series = choose_stream(streams, requested_stream(kwargs))
-        electrode_ids = check_series(url, series.identifier, stream_mode="remfile")
-        passed = {**kwargs, "electrical_series_path": series.identifier}
+        checked = check_series(url, series.identifier, stream_mode="remfile")
+        passed = {**kwargs, **checked.kwargs, "electrical_series_path": series.identifier}
         recording = read_nwb_recording(url, stream_mode="remfile", **_without_time_vector(passed))
-        keep_gains_of_series(recording)
-    recording = with_unique_ids(recording, electrode_ids)
+        _finish_nwb(recording, checked, has_probe_file)
+    recording = with_unique_ids(recording, checked.electrode_ids)
     recording.annotate(stream_name=series.identifier)
     return recording
 
@@ -129,7 +134,11 @@ def first_frames(recording: BaseRecording, n_frames: int) -> BaseRecording:
 
 
 def _read(
-    reader: Reader, location: Path, kwargs: dict[str, Any], n_frames: int | None
+    reader: Reader,
+    location: Path,
+    kwargs: dict[str, Any],
+    n_frames: int | None,
+    has_probe_file: bool,
 ) -> BaseRecording:
     if reader.name == "binary" and location.is_dir():
         recording = open_saved_folder(location)
@@ -138,12 +147,13 @@ def _read(
     elif reader.name == "whitematter":
         recording = _read_whitematter(location, kwargs)
     elif reader.name == "nwb":
-        electrode_ids = check_series(location, kwargs["electrical_series_path"])
-        recording = reader.function(file_path=location, **_without_time_vector(kwargs))
-        keep_gains_of_series(recording)
+        checked = check_series(location, kwargs["electrical_series_path"])
+        passed = _without_time_vector({**kwargs, **checked.kwargs})
+        recording = reader.function(file_path=location, **passed)
+        _finish_nwb(recording, checked, has_probe_file)
         if location.is_dir():
             _finish_zarr(recording, n_frames)
-        recording = with_unique_ids(recording, electrode_ids)
+        recording = with_unique_ids(recording, checked.electrode_ids)
     else:
         passed = _without_time_vector(kwargs)
         recording = reader.function(**{reader.path_parameter: location}, **passed)
@@ -177,6 +187,13 @@ def _read_whitematter(location: Path, kwargs: Mapping[str, Any]) -> BaseRecordin
         time_axis=layout.TIME_AXIS,
         offset_to_uV=layout.OFFSET_TO_UV,
     )
+
+
+def _finish_nwb(recording: Any, checked: CheckedSeries, has_probe_file: bool) -> None:
+    recording._kwargs.update(checked.kwargs)  # with which other processes open the file again
+    if not has_probe_file:
+        refuse_lost_depths(recording)
+    keep_gains_of_series(recording)
 
 
 def _finish_zarr(recording: Any, n_frames: int | None) -> None:

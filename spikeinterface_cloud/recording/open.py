@@ -151,7 +151,7 @@ def _read(
     source: FetchedSource, data_type: str, kwargs: Mapping[str, Any], n_frames: int | None
 ) -> tuple[si.BaseRecording, si.BaseSorting | None]:
     if source.stream is not None:
-        recording = open_streamed_nwb(source.stream(), kwargs)
+        recording = open_streamed_nwb(source.stream(), kwargs, source.probe_file is not None)
         if source.probe_file is not None:
             recording = attach_probe(recording, source.probe_file)
         return recording, None

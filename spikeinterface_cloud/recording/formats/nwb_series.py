@@ -1,6 +1,7 @@
 """Layout of an electrical series in NWB, and unique names for its channels."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from spikeinterface_cloud.recording.formats.hdf5 import check_all_written, check
 from spikeinterface_cloud.recording.formats.nwb_items import referenced
 from spikeinterface_cloud.recording.formats.rates import rates_differ
 from spikeinterface_cloud.recording.messages import add_note
+
+#: part of the width and length of a probe that may be lost in depth, as of one that is tilted
+NEGLIGIBLE_DEPTH = 0.05
 
 #: the ids of the electrodes of a series, None where it names none
 ElectrodeIds = npt.NDArray[Any] | None
@@ -46,10 +50,19 @@ class RenamedChannels(BaseRecording):  # type: ignore[misc]
         self._kwargs = {"recording": recording, "channel_ids": channel_ids}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedSeries:
+    """What the reader of a series does not find out by itself."""
+
+    electrode_ids: ElectrodeIds
+    #: parameters of the reader
+    kwargs: Mapping[str, bool]
+
+
 def check_series(
     path: Path | str, series_path: str, stream_mode: str | None = None
-) -> ElectrodeIds:
-    """Check the series at `series_path`, and return the ids of its electrodes."""
+) -> CheckedSeries:
+    """Check the series at `series_path`, and return its electrodes and how it has to be read."""
     file = read_file_from_backend(file_path=path, stream_mode=stream_mode)
     try:
         series = file[series_path]
@@ -62,7 +75,17 @@ def check_series(
         if rows is not None:
             _check_shape(series_path, tuple(series["data"].shape), len(rows))
         _check_rate(series_path, series)
-        return _electrode_ids(file, series, rows)
+        has_conversion = "conversion" in series["data"].attrs
+        if not has_conversion and not isinstance(file, h5py.File):
+            raise RecordingError(
+                f"the data of {series_path} have no attribute `conversion`; write NWB's default, "
+                "1.0, or the volts of a step into their .zattrs (and into .zmetadata)"
+            )
+        return CheckedSeries(
+            electrode_ids=_electrode_ids(file, series, rows),
+            # which alone knows the default; in Zarr, it would load pickled objects
+            kwargs={} if has_conversion else {"use_pynwb": True},
+        )
     finally:
         if hasattr(file, "close"):  # a Zarr group has nothing to close
             file.close()
@@ -83,6 +106,24 @@ def with_unique_ids(recording: BaseRecording, ids: ElectrodeIds) -> BaseRecordin
         renamed, "the channel names are not unique: the ids of the electrodes are used instead"
     )
     return renamed
+
+
+def refuse_lost_depths(recording: Any) -> None:
+    """Raise `RecordingError` if contacts of a probe differ in rel_z, which the reader ignores."""
+    reader = recording._reader
+    positions = reader.locations()
+    if positions is None or positions.shape[1] < 3:
+        return
+    groups = reader.groups()
+    for name in [None] if groups is None else np.unique(groups):
+        extents = np.ptp(positions if name is None else positions[groups == name], axis=0)
+        if extents[2] > NEGLIGIBLE_DEPTH * extents[:2].max():
+            where = "" if name is None else f" of {name}"
+            raise RecordingError(
+                f"the electrodes{where} differ in rel_z, and sorters use rel_x and rel_y only; "
+                "give the probe as PROBE_FILE, in two dimensions, across and along the shank, or "
+                "write these into rel_x and rel_y"
+            )
 
 
 def keep_gains_of_series(recording: Any) -> None:

@@ -75,9 +75,26 @@ def select_stream(reader: Reader, path: Path, kwargs: Mapping[str, Any]) -> dict
     default = inspect.signature(neo_class).parameters["stream_id"].default
     if default is not None and not requested:  # Alpha Omega's reader has a default stream
         return dict(kwargs)
-    stream = choose_stream(_list_neo_streams(neo_class, path, kwargs), requested)
+    streams = _list_neo_streams(neo_class, path, kwargs)
+    if reader.name == "neuralynx" and not requested:
+        _refuse_parts(streams)
+    stream = choose_stream(streams, requested)
     kept = {name: value for name, value in kwargs.items() if name not in STREAM_PARAMETERS}
     return {**kept, "stream_id": stream.identifier}
+
+
+def _refuse_parts(streams: Sequence[Stream]) -> None:
+    """Refuse channels of a Neuralynx folder that neo divides by their input range or filters."""
+    parts = [stream for stream in streams if not (stream.is_lfp or stream.is_auxiliary)]
+    if len(parts) < 2 or len({part.sampling_frequency_hz for part in parts}) > 1:
+        return
+    raise SettingsError(
+        f"the channels have {len(parts)} different input ranges or filters, and the reader (neo) "
+        f"makes a stream of each ({'; '.join(map(str, parts))}), which it cannot sort together; "
+        "join them with spikeinterface.aggregate_channels([read_neuralynx(folder, stream_id=...), "
+        "...]).save(folder=...) and set DATA_TYPE=binary, or sort one without the channels of the "
+        f'others, READ_RECORDING_KWARGS={{"stream_id": "{parts[0].identifier}"}}'
+    )
 
 
 def _with_experiment_name(

@@ -6,15 +6,18 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from spikeinterface.core import BaseRecording
+from spikeinterface.core import BaseRecording, aggregate_channels
+from spikeinterface.extractors import read_neuralynx
 
 from spikeinterface_cloud.errors import CloudJobError
 from spikeinterface_cloud.recording.load import open_recording
 from tests.support import timed_files
 from tests.support.acquisition_formats import (
     write_intan_files,
+    write_neuralynx,
     write_open_ephys_legacy,
 )
+from tests.support.recordings import AP_GAIN_UV
 
 pytestmark = pytest.mark.integration
 
@@ -112,3 +115,24 @@ def test_the_stream_of_multi_channel_systems_is_chosen(mcs: Path) -> None:
     with h5py.File(mcs, "a") as file:
         file["Data/Recording_0/AnalogStream/Stream_0"].attrs["Label"] = "Auxiliary"
     assert (opened(mcs, "mcsh5").get_traces() == 7).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*`strict_gap_mode`")
+def test_neuralynx_channels_of_two_input_ranges_are_joined_by_the_remedy(tmp_path: Path) -> None:
+    """Neo makes a stream of each range; joined and saved, each channel keeps its gain."""
+    folder = write_neuralynx(tmp_path / "ncs", traces())
+    wider = folder / "CSC3.ncs"
+    volts = f"-ADBitVolts {AP_GAIN_UV * 1e-6:.12f}".encode()
+    header = wider.read_bytes().replace(b"-InputRange 2000", b"-InputRange 4000")
+    assert volts in header
+    wider.write_bytes(header.replace(volts, f"-ADBitVolts {2e-6 * AP_GAIN_UV:.12f}".encode()))
+    assert "2 different input ranges or filters" in refusal(folder, "neuralynx")
+    streams = [read_neuralynx(folder, stream_id=stream) for stream in ("0", "1")]
+    aggregate_channels(streams).save(folder=tmp_path / "saved", verbose=False)
+    joined = opened(tmp_path / "saved", "binary")
+    expected = traces()[: N_FRAMES // 512 * 512] * AP_GAIN_UV * np.array([1, 1, 2, 1])
+    np.testing.assert_allclose(
+        joined.get_traces(channel_ids=["0", "1", "2", "3"], return_in_uV=True), expected, rtol=1e-4
+    )
+    one = opened(folder, "neuralynx", stream_id="1")
+    assert one.channel_ids.tolist() == ["2"]

@@ -1,5 +1,6 @@
 """Compressed, transposed, flat or reordered NWB series, and duplicate names."""
 
+import json
 import struct
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+from probeinterface import write_probeinterface
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.ecephys import ElectricalSeries
 from spikeinterface.core import BaseRecording, load
@@ -300,6 +302,26 @@ def test_a_streamed_file_is_checked_too(
     )
 
 
+def test_a_streamed_series_without_conversion_or_depth_is_read(
+    tmp_path: Path, simulated: BaseRecording, moto_s3: S3Server, bucket: str
+) -> None:
+    """As one in a file is; the probe of a PROBE_FILE replaces lost depths."""
+    file = write_nwb(tmp_path / "b.nwb", simulated, NwbLayout(conversion=None))
+    add_column(file, "rel_z", 20.0 * np.arange(N_CHANNELS))
+    with h5py.File(file, "a") as opened:
+        del opened[f"{SERIES}/data"].attrs["conversion"]
+    moto_s3.client.upload_file(str(file), bucket, "b.nwb")
+    parameters = {"Bucket": bucket, "Key": "b.nwb"}
+    url = moto_s3.client.generate_presigned_url("get_object", Params=parameters)
+    message = refusal(RecordingError, lambda: open_streamed_nwb(url, {}))
+    assert "differ in rel_z" in message
+    recording = open_streamed_nwb(url, {}, has_probe_file=True)
+    np.testing.assert_array_equal(recording.get_channel_gains(), 1e6)
+    np.testing.assert_array_equal(
+        recording.get_traces(end_frame=100), simulated.get_traces(end_frame=100)
+    )
+
+
 # ----- columns of the electrodes -----------------------------------------------------------------
 
 
@@ -341,3 +363,59 @@ def test_positions_in_another_unit_are_refused(
     recording = open_recording(write_nwb(tmp_path / "a.nwb", simulated, layout), "nwb", {})
     message = refusal(RecordingError, lambda: check_recording(recording))
     assert "in meters or millimeters instead of micrometers" in message
+
+
+def test_a_series_without_its_conversion_has_the_default(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """The schema of NWB leaves it out where it is 1.0; pynwb always writes it."""
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(conversion=None))
+    with h5py.File(file, "a") as opened:
+        del opened[f"{SERIES}/data"].attrs["conversion"]
+    recording = open_recording(file, "nwb", {})
+    np.testing.assert_array_equal(recording.get_channel_gains(), 1e6)
+    np.testing.assert_array_equal(load(recording.to_dict()).get_traces(), simulated.get_traces())
+    np.testing.assert_array_equal(
+        recording.get_channel_locations(), simulated.get_channel_locations()
+    )
+
+
+def test_zarr_without_its_conversion_asks_for_it(tmp_path: Path, simulated: BaseRecording) -> None:
+    folder = write_nwb(tmp_path / "a.nwb.zarr", simulated)
+    attributes = json.loads((folder / SERIES / "data/.zattrs").read_text())
+    del attributes["conversion"]
+    (folder / SERIES / "data/.zattrs").write_text(json.dumps(attributes))
+    (folder / ".zmetadata").unlink()
+    message = refusal(RecordingError, lambda: open_recording(folder, "nwb", {}))
+    assert "no attribute `conversion`; write NWB's default" in message
+
+
+# ----- depths ------------------------------------------------------------------------------------
+
+
+def test_depths_that_would_be_lost_ask_for_the_probe(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated)
+    add_column(file, "rel_z", 20.0 * np.arange(N_CHANNELS))
+    message = refusal(RecordingError, lambda: open_recording(file, "nwb", {}))
+    assert "the electrodes of probe0 differ in rel_z" in message
+    probe_file = tmp_path / "probe.json"
+    write_probeinterface(probe_file, simulated.get_probegroup())
+    recording = open_recording(file, "nwb", {}, probe_file)
+    np.testing.assert_array_equal(
+        recording.get_channel_locations(), simulated.get_channel_locations()
+    )
+
+
+@pytest.mark.parametrize("depths", [500.0, [100.0] * 4 + [900.0] * 4, [0.1, 0.0] * 4])
+def test_depths_of_whole_probes_are_no_loss(
+    tmp_path: Path, simulated: BaseRecording, depths: float | list[float]
+) -> None:
+    file = write_nwb(tmp_path / "a.nwb", simulated, NwbLayout(groups=("shank0", "shank1")))
+    add_column(file, "rel_z", np.broadcast_to(depths, N_CHANNELS).astype("float64"))
+    recording = open_recording(file, "nwb", {})
+    np.testing.assert_array_equal(
+        recording.get_channel_locations()[:, :2], simulated.get_channel_locations()
+    )
+    check_recording(recording)
