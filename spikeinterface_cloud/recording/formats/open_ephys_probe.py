@@ -6,7 +6,7 @@ selection of the first record node, and the sampling order of channels that were
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from probeinterface import Probe, read_openephys_neuropixels
 from spikeinterface.extractors.neuropixels_utils import get_neuropixels_sample_shifts_from_probe
 
 from spikeinterface_cloud.errors import RecordingError
+
+#: how settings.xml writes that something is not enabled
+OFF = ("0", "false")
 
 
 def correct_probe(recording: Any) -> None:
@@ -101,7 +104,7 @@ def _slice_as_recorded(
                 "settings.xml does not say which contact is which; give the probe as PROBE_FILE"
             )
         # beyond the contacts there is the channel of the synchronization line
-        probe = probe.get_slice(np.array(order[: probe.get_contact_count()]))
+        probe = probe.get_slice(np.array([n for n in order if n < probe.get_contact_count()]))
     for each in [] if node is None else node.iterfind("CUSTOM_PARAMETERS/STREAM"):
         state = each.get("recording_state", "ALL")
         if each.get("name") == stream and state not in ("ALL", "NONE"):
@@ -110,12 +113,18 @@ def _slice_as_recorded(
     return probe
 
 
-def _order_of_stream(channel_map: ElementTree.Element, stream: str) -> list[int] | None:
-    names = [each.get("name") for each in channel_map.findall("STREAM")]
+def _order_of_stream(channel_map: ElementTree.Element, stream: str) -> Iterable[int] | None:
+    """Return the channels of a stream in their order after a map; None if it does not say."""
+    streams = channel_map.findall("STREAM")
     orders = channel_map.findall("CUSTOM_PARAMETERS/STREAM")
-    if names.count(stream) != 1 or len(orders) != len(names):
+    places = [n for n, each in enumerate(streams) if each.get("name") == stream]
+    if len(places) != 1 or len(orders) != len(streams):
         return None
-    return [int(each.get("index", "")) for each in orders[names.index(stream)].findall("CH")]
+    channels = orders[places[0]].findall("CH")
+    for parameters in streams[places[0]].iterfind("PARAMETERS[@enable_stream]"):
+        if parameters.get("enable_stream") in OFF:  # then the map lets it pass as it is
+            return range(len(channels))
+    return [int(each.get("index", "")) for each in channels if each.get("enabled") not in OFF]
 
 
 def _processors_of(

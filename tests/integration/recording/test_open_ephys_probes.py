@@ -162,6 +162,33 @@ def test_a_map_moves_the_sampling_shifts_with_the_contacts(
     np.testing.assert_allclose(mapped.get_channel_locations()[:, 1], DEPTHS_UM[::-1])
 
 
+def test_a_map_passes_the_streams_that_it_is_not_enabled_for(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    session = write_probes(tmp_path, simulated, ["ProbeA"])
+    order = {f"ProbeA-{band}": REVERSED for band in ("AP", "LFP")}
+    replace_settings(session, NODE, channel_map(order) + NODE)
+    replace_settings(
+        session,
+        'nodeId="102"><STREAM name="ProbeA-AP"/>',
+        'nodeId="102"><STREAM name="ProbeA-AP"><PARAMETERS enable_stream="0"/></STREAM>',
+    )
+    assert depths_um(session) == DEPTHS_UM
+
+
+def test_a_map_leaves_out_the_channels_that_it_does_not_enable(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """With a record node that is told to select the others, probeinterface counts as many."""
+    upper = simulated.select_channels(simulated.channel_ids[N_CHANNELS // 2 :])
+    session = write_probes(tmp_path, upper, ["ProbeA"])
+    halved = "".join(f'<CH index="{n}" enabled="{n // 8}"/>' for n in range(N_CHANNELS))
+    order = {f"ProbeA-{band}": halved for band in ("AP", "LFP")}
+    other = record_node(99, "1" * 8 + "0" * 8)
+    replace_settings(session, NODE, other + channel_map(order) + NODE)
+    assert depths_um(session) == DEPTHS_UM[8:]
+
+
 def test_a_map_that_does_not_name_the_stream_asks_for_the_probe(
     tmp_path: Path, simulated: BaseRecording
 ) -> None:
