@@ -46,12 +46,17 @@ def correct_probe(recording: Any) -> None:
     several = sum(1 for _ in root.iter("NP_PROBE")) > 1
     if len(recording.get_probes()) > 1:
         return
-    has_other_name = several and recording.get_probe().name not in names
-    if not (has_other_name or maps or n_nodes > 1):
+    name = recording.get_probe().name
+    if not ((several and name not in names) or maps or n_nodes > 1):
         return
-    probe = _probe_in_readout_order(root, names if several else ())
+    probe = _probe_in_readout_order(root, names if several else (name,))
     if probe is not None:
         _set_probe(recording, _slice_as_recorded(probe, own, maps, stream))
+    elif maps:
+        raise RecordingError(
+            f"no probe in settings.xml has the name of the stream {stream}, whose channels were "
+            "mapped; give the probe as PROBE_FILE"
+        )
 
 
 def _set_probe(recording: Any, probe: Probe) -> None:
@@ -71,8 +76,7 @@ def _set_probe(recording: Any, probe: Probe) -> None:
 def _probe_in_readout_order(root: ElementTree.Element, names: Sequence[str]) -> Probe | None:
     """Return the probe with exactly the first of the names that one has; None without one.
 
-    Its contacts are all that were read out, as before any channel map and selection. Without
-    names, it is the only probe.
+    Its contacts are all that were read out, as before any channel map and selection.
     """
     unmapped = deepcopy(root)
     for chain in unmapped.findall("SIGNALCHAIN"):
@@ -83,8 +87,6 @@ def _probe_in_readout_order(root: ElementTree.Element, names: Sequence[str]) -> 
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder, "settings.xml")
         ElementTree.ElementTree(unmapped).write(settings)
-        if not names:
-            return read_openephys_neuropixels(settings)
         for name in names:
             probe = read_openephys_neuropixels(settings, probe_name=name, raise_error=False)
             if probe is not None:
@@ -108,7 +110,8 @@ def _slice_as_recorded(
     for each in [] if node is None else node.iterfind("CUSTOM_PARAMETERS/STREAM"):
         state = each.get("recording_state", "ALL")
         if each.get("name") == stream and state not in ("ALL", "NONE"):
-            saved = [n for n, flag in enumerate(state) if flag == "1"]
+            n_contacts = probe.get_contact_count()
+            saved = [n for n, flag in enumerate(state[:n_contacts]) if flag == "1"]
             probe = probe.get_slice(np.array(saved))
     return probe
 

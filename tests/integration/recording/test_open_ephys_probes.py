@@ -198,6 +198,18 @@ def test_a_map_that_does_not_name_the_stream_asks_for_the_probe(
         depths_um(session)
 
 
+def test_a_mapped_stream_without_a_probe_of_its_name_asks_for_one(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """The map that probeinterface takes is the one at the place of the probe."""
+    session = write_probes(tmp_path, simulated, ["ProbeA", "ProbeB"])
+    orders = {f"{name}-{band}": IN_ORDER for name in ("ProbeA", "ProbeB") for band in ("AP", "LFP")}
+    replace_settings(session, NODE, channel_map(orders) + NODE)
+    replace_settings(session, 'custom_probe_name="ProbeA"', 'custom_probe_name="Probe"')
+    with pytest.raises(RecordingError, match=r"no probe.*the name of the stream ProbeA-AP"):
+        depths_um(session)
+
+
 def record_node(number: int, state: str) -> str:
     stream = f'<STREAM name="ProbeA-AP" recording_state="{state}"/>'
     custom = f"<CUSTOM_PARAMETERS>{stream}</CUSTOM_PARAMETERS>"
