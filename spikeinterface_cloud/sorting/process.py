@@ -70,6 +70,7 @@ def run_in_subprocess(
             [sys.executable, "-P", "-m", "spikeinterface_cloud.sorting.worker", str(request_file)],
             request.sorter,
             logs / OUTPUT_LOG,
+            sorter_environment(os.environ, request.parameters),
         )
         _keep_logs(folder, logs)
     usage = _content(Path(request.usage_file))
@@ -91,17 +92,21 @@ def _write_request(recording: si.BaseRecording, request: SorterRequest) -> Path:
     return request_file
 
 
-def _watch(command: list[str], sorter: str, output_log: Path) -> int:
+def _watch(
+    command: list[str], sorter: str, output_log: Path, environment: Mapping[str, str]
+) -> int:
     with (
         output_log.open("wb") as output,
-        _own_process_group(command, output.fileno()) as process,
+        _own_process_group(command, output.fileno(), environment) as process,
         activity(sorter, detail=partial(last_output_line, output_log)),
     ):
         return process.wait()
 
 
 @contextmanager
-def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
+def _own_process_group(
+    command: list[str], output: int, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command, and kill it with all its children when this block is left."""
     with ExitStack() as stack:
         with without_forks():
@@ -111,7 +116,7 @@ def _own_process_group(command: list[str], output: int) -> Iterator[subprocess.P
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=sorter_environment(os.environ),
+                env=environment,
             )
             stack.callback(_end, process)
             assert process.stdin is not None
@@ -127,11 +132,16 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.communicate()
 
 
-def sorter_environment(environ: Mapping[str, str]) -> dict[str, str]:
+def sorter_environment(environ: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, str]:
     """Return the variables of a sorter's process: none that is a secret, and this package's path.
 
-    >>> sorter_environment({"DANDI_API_KEY": "abc", "HOME": "/home/me"})["HOME"]
+    A sorter that is to run on the CPU sees no GPU: Kilosort4 asks torch for the memory of its
+    device wherever there is one, which is an error for the CPU.
+
+    >>> sorter_environment({"DANDI_API_KEY": "abc", "HOME": "/home/me"}, {})["HOME"]
     '/home/me'
+    >>> sorter_environment({}, {"torch_device": "cpu"})["CUDA_VISIBLE_DEVICES"]
+    ''
     """
     kept = {
         name: value
@@ -139,6 +149,8 @@ def sorter_environment(environ: Mapping[str, str]) -> dict[str, str]:
         if not SECRET_NAME.search(name) and mask_signatures(value) == value
     }
     folders = [str(Path(__file__).parents[2]), environ.get("PYTHONPATH")]
+    if parameters.get("torch_device") == "cpu":
+        kept["CUDA_VISIBLE_DEVICES"] = ""
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import spikeinterface as si
+
+from spikeinterface_cloud.sorting.process import run_in_subprocess
+from spikeinterface_cloud.sorting.worker import SorterRequest
 
 pytestmark = pytest.mark.integration
 
@@ -53,6 +57,28 @@ def is_running(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize(("device", "seen"), [("cpu", ""), ("cuda", "0")])
+def test_sorter_on_the_cpu_sees_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, seen: str
+) -> None:
+    fake = tmp_path / "fake" / "spikeinterface"  # in place of SpikeInterface, in the process alone
+    fake.mkdir(parents=True)
+    (fake / "__init__.py").write_text("import os; print(repr(os.environ['CUDA_VISIBLE_DEVICES']))")
+    monkeypatch.setenv("PYTHONPATH", str(fake.parent))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    request = SorterRequest(
+        sorter="kilosort4",
+        recording_file=str(tmp_path / "scratch" / "recording.json"),
+        folder=str(tmp_path / "scratch" / "sorter"),
+        parameters={"torch_device": device},
+        n_jobs=1,
+        usage_file=str(tmp_path / "scratch" / "usage.json"),
+    )
+    recording = si.generate_recording(num_channels=4, durations=[1.0])
+    result = run_in_subprocess(recording, request, tmp_path / "logs")
+    assert result.trace.splitlines()[0] == repr(seen)
 
 
 def test_sorter_that_keeps_the_gil_ends_with_its_killed_job(tmp_path: Path) -> None:
