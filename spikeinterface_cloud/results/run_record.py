@@ -24,7 +24,13 @@ from spikeinterface_cloud.runtime.logging import Step
 logger = logging.getLogger(__name__)
 
 #: the packages whose version decides what a sorting looks like
-PACKAGES = ("spikeinterface", "kilosort", "torch", "numpy", "scipy", "neo", "probeinterface")
+PACKAGES = (
+    *("spikeinterface", "kilosort", "torch", "numpy", "scipy", "neo", "probeinterface"),
+    # what sorters cluster and compute with
+    *("hdbscan", "scikit-learn", "numba", "faiss-cpu"),
+    # what reads compressed samples
+    *("h5py", "hdf5plugin", "wavpack-numcodecs"),
+)
 
 NOT_ASKED = UnknownInstance(reason="the job ended before it could be asked for")
 

@@ -14,7 +14,7 @@ from spikeinterface_cloud.errors import SortingError
 from spikeinterface_cloud.recording.summary import RecordingSummary
 from spikeinterface_cloud.results.cost import Cost
 from spikeinterface_cloud.results.outcomes import SorterRun, SorterTry
-from spikeinterface_cloud.results.run_record import RunRecord
+from spikeinterface_cloud.results.run_record import RunRecord, versions
 from spikeinterface_cloud.results.run_schema import (
     SCHEMA_VERSION,
     CostEntry,
@@ -173,6 +173,11 @@ def test_schema_has_every_figure_of_the_recording_and_the_machine() -> None:
     facts = {field.name for field in dataclasses.fields(RecordingSummary)}
     assert set(RecordingEntry.model_fields) == facts | {"notes", "joined"}
     assert set(MachineEntry.model_fields) == set(describe_machine())
+
+
+def test_versions_name_what_sorters_compute_with() -> None:
+    computed_with = {"spikeinterface", "numpy", "scipy", "scikit-learn", "numba", "hdbscan", "h5py"}
+    assert computed_with <= versions().keys()
 
 
 def test_schema_has_every_field_of_the_record() -> None:
