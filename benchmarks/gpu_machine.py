@@ -20,26 +20,26 @@ from gpu_usage import NVIDIA_SMI  # noqa: E402
 
 from spikeinterface_cloud.results.run_record import versions  # noqa: E402
 from spikeinterface_cloud.runtime.cuda import (  # noqa: E402
+    NoGpu,
     cuda_of_driver,
     cuda_of_torch,
-    explain_missing_gpu,
+    find_gpu,
 )
 from spikeinterface_cloud.runtime.host import describe_machine  # noqa: E402
 
 
 def describe() -> dict[str, Any]:
     """Return the figures of the machine, of its first card, and the versions."""
-    driver, torch = cuda_of_driver(), cuda_of_torch()
-    found = describe_machine()
+    found, gpu = describe_machine(), find_gpu()
     card = None
     if found["gpu"] is not None:
         card = {**found["gpu"], "uuid": _uuid(), "driver": _driver_version()}
     return {
         **found,
         "gpu": card,
-        "why_no_gpu": None if card else explain_missing_gpu(driver, torch),
-        "cuda_of_driver": _text(driver),
-        "cuda_of_torch": _text(torch),
+        "why_no_gpu": gpu.reason if isinstance(gpu, NoGpu) else None,
+        "cuda_of_driver": _text(cuda_of_driver()),
+        "cuda_of_torch": _text(cuda_of_torch()),
         "versions": versions(),
     }
 

@@ -27,14 +27,13 @@ from spikeinterface_cloud.recording.formats.readers import check_reader, find_re
 from spikeinterface_cloud.recording.formats.uncompressed import Samples, find_samples
 from spikeinterface_cloud.recording.simulated import check_simulation, simulated_rate_hz
 from spikeinterface_cloud.recording.source import FoundSource, SourceRequest, find_source
-from spikeinterface_cloud.runtime.cuda import cuda_of_driver, cuda_of_torch, explain_missing_gpu
+from spikeinterface_cloud.runtime.cuda import Gpu, find_gpu
 from spikeinterface_cloud.runtime.disk import ARCHIVE_FACTOR, DISK_FACTOR, WRITTEN_FACTOR, same_disk
 from spikeinterface_cloud.runtime.folders import chosen_results
 from spikeinterface_cloud.runtime.host import (
     BASE_MEMORY_BYTES,
     SHARED_MEMORY,
     WORKER_MEMORY_BYTES,
-    find_gpu,
     free_disk_bytes,
     shared_memory_bytes,
     usable_memory_bytes,
@@ -167,10 +166,10 @@ class Preflight:
     def _gpu(self) -> str:
         if not any(needs_gpu(task.sorter, task.parameters) for task in self._tasks):
             return "none needed"
+        kwargs = self._settings.sorters_kwargs
         gpu = find_gpu()
-        reason = "" if gpu else explain_missing_gpu(cuda_of_driver(), cuda_of_torch())
-        check_gpu(self._settings.sorters, self._settings.sorters_kwargs, gpu, reason)
-        assert gpu is not None
+        check_gpu(self._settings.sorters, kwargs, gpu)
+        assert isinstance(gpu, Gpu)
         return f"{gpu.name}, {format_bytes(gpu.memory_bytes)}"
 
     def _source(self) -> str:

@@ -3,30 +3,20 @@
 Inside a container the host's figures are wrong; the control group's are right.
 """
 
-import ctypes
 import os
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from spikeinterface_cloud.runtime.cuda import Gpu, find_gpu
 
 #: Python with SpikeInterface, and what each worker holds besides
 BASE_MEMORY_BYTES = 1024**3
 WORKER_MEMORY_BYTES = 512 * 1024**2
 
-#: NVIDIA's own library, which comes with the driver of the host
-CUDA_DRIVER = "libcuda.so.1"
-
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 -- its size is read, nothing is written there
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Gpu:
-    """The first CUDA device that torch can use."""
-
-    name: str
-    memory_bytes: int
 
 
 def boot_id() -> str:
@@ -86,19 +76,6 @@ def free_disk_bytes(folder: Path) -> int:
     return shutil.disk_usage(existing).free
 
 
-def find_gpu() -> Gpu | None:
-    """Return the CUDA device that a sorter would use, or None."""
-    try:
-        ctypes.CDLL(CUDA_DRIVER)  # without it torch finds none either, after seconds of importing
-        import torch
-    except (OSError, ImportError):
-        return None
-    if not torch.cuda.is_available():
-        return None
-    properties = torch.cuda.get_device_properties(0)
-    return Gpu(name=properties.name, memory_bytes=properties.total_memory)
-
-
 def describe_machine() -> dict[str, Any]:
     """Return the figures of this machine for `run.json`."""
     gpu = find_gpu()
@@ -106,7 +83,7 @@ def describe_machine() -> dict[str, Any]:
         "cpus": usable_cpus(),
         "memory_bytes": usable_memory_bytes(),
         "shared_memory_bytes": shared_memory_bytes(),
-        "gpu": None if gpu is None else asdict(gpu),
+        "gpu": asdict(gpu) if isinstance(gpu, Gpu) else None,
     }
 
 

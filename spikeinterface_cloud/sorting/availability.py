@@ -9,7 +9,7 @@ from spikeinterface.sorters.sorterlist import sorter_dict
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.catalog.validation import parameter_problems, unknown_sorter
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
-from spikeinterface_cloud.runtime.host import Gpu
+from spikeinterface_cloud.runtime.cuda import Gpu, NoGpu
 
 #: SpikeInterface's images with MATLAB's run-time library and a sorter that was compiled for it
 COMPILED_BASES = {
@@ -70,24 +70,17 @@ def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
 def check_gpu(
     sorters: Sequence[str],
     sorters_kwargs: Mapping[str, Mapping[str, Any]],
-    gpu: Gpu | None,
-    reason: str = "no CUDA device here",
+    gpu: Gpu | NoGpu,
 ) -> None:
-    """Refuse a sorter that needs a GPU on a machine without one (69).
-
-    `reason` tells why there is none, after the names of the sorters.
-    """
+    """Refuse a sorter that needs a GPU on a machine without one (69)."""
     needy = [name for name in sorters if needs_gpu(name, sorters_kwargs.get(name, {}))]
-    if needy and gpu is None:
+    if needy and isinstance(gpu, NoGpu):
         remedy = (
             '; to run it on the CPU, set SORTERS_KWARGS={"kilosort4": {"torch_device": "cpu"}}'
             if "kilosort4" in needy
             else ""
         )
-        raise UnavailableError(
-            f"{', '.join(needy)}: {reason}; run the GPU image on a GPU instance "
-            f"(docker run --gpus all ...){remedy}"
-        )
+        raise UnavailableError(f"{', '.join(needy)}: {gpu.reason}; {gpu.remedy}{remedy}")
 
 
 def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str, Any]:

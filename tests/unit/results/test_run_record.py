@@ -28,8 +28,9 @@ from spikeinterface_cloud.results.run_schema import (
     TryEntry,
     json_schema,
 )
+from spikeinterface_cloud.runtime.cuda import Gpu
 from spikeinterface_cloud.runtime.ec2_metadata import Instance
-from spikeinterface_cloud.runtime.host import Gpu, describe_machine
+from spikeinterface_cloud.runtime.host import describe_machine
 from spikeinterface_cloud.runtime.logging import Step
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import spikeinterface.sorters as ss
 
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
-from spikeinterface_cloud.runtime.host import Gpu
+from spikeinterface_cloud.runtime.cuda import Gpu, NoGpu
 from spikeinterface_cloud.sorting.availability import (
     check_gpu,
     check_names,
@@ -72,7 +72,7 @@ def test_good_parameters_are_accepted() -> None:
 
 def test_only_the_name_check_reports_a_missing_sorter() -> None:
     check_parameters({"no_such_sorter": {"a": 1}})
-    check_gpu(["no_such_sorter"], {}, gpu=None)
+    check_gpu(["no_such_sorter"], {}, NoGpu(reason="no driver"))
 
 
 def test_kilosort4_needs_a_gpu_by_default() -> None:
@@ -84,11 +84,13 @@ def test_kilosort4_needs_a_gpu_by_default() -> None:
 
 
 def test_kilosort4_without_gpu_is_refused_with_remedy() -> None:
+    nothing = NoGpu(reason="no driver", remedy="install it")
     with pytest.raises(UnavailableError, match='"torch_device": "cpu"') as raised:
-        check_gpu(["simple", "kilosort4"], {}, gpu=None)
+        check_gpu(["simple", "kilosort4"], {}, nothing)
     assert raised.value.exit_code == 69
-    check_gpu(["kilosort4"], {"kilosort4": {"torch_device": "cpu"}}, gpu=None)
-    check_gpu(["kilosort4"], {}, gpu=Gpu(name="T4", memory_bytes=16 * 1024**3))
+    assert str(raised.value).startswith("kilosort4: no driver; install it; to run it on the CPU")
+    check_gpu(["kilosort4"], {"kilosort4": {"torch_device": "cpu"}}, nothing)
+    check_gpu(["kilosort4"], {}, Gpu(name="T4", memory_bytes=16 * 1024**3))
 
 
 def test_kilosort4_gets_an_explicit_device() -> None:
