@@ -14,6 +14,7 @@ from typing import Any
 from spikeinterface_cloud.array_job import read_settings
 from spikeinterface_cloud.config.artifact_triggers import check_triggers, trigger_lines
 from spikeinterface_cloud.config.catalog.frequency_bands import is_number
+from spikeinterface_cloud.config.catalog.kilosort4 import cuda_index
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.config.catalog.validation import as_steps, trigger_streams
 from spikeinterface_cloud.config.locations import SimulatedRecording, mask_signatures
@@ -124,7 +125,7 @@ class Preflight:
         return ", ".join(self._settings.sorters)
 
     def _parameters(self) -> str:
-        check_parameters(self._settings.sorters_kwargs)
+        check_parameters(self._settings.sorters_kwargs, self._settings.preprocessing)
         rate_hz = known_rate_hz(self._settings)
         if rate_hz is not None and are_installed(self._settings.sorters):
             check_rate(rate_hz, self._settings.preprocessing, self._settings.sorter_parameters)
@@ -167,7 +168,7 @@ class Preflight:
         if not any(needs_gpu(task.sorter, task.parameters) for task in self._tasks):
             return "none needed"
         kwargs = self._settings.sorters_kwargs
-        gpu = find_gpu()
+        gpu = find_gpu(cuda_index(kwargs.get("kilosort4", {})))
         check_gpu(self._settings.sorters, kwargs, gpu)
         assert isinstance(gpu, Gpu)
         return f"{gpu.name}, {format_bytes(gpu.memory_bytes)}"

@@ -6,8 +6,13 @@ from typing import Any
 import spikeinterface.sorters as ss
 from spikeinterface.sorters.sorterlist import sorter_dict
 
+from spikeinterface_cloud.config.catalog.kilosort4 import whitening_problems
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
-from spikeinterface_cloud.config.catalog.validation import parameter_problems, unknown_sorter
+from spikeinterface_cloud.config.catalog.validation import (
+    as_steps,
+    parameter_problems,
+    unknown_sorter,
+)
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.runtime.cuda import Gpu, NoGpu
 
@@ -54,8 +59,11 @@ def _image_with(sorter: str) -> str:
     return ""
 
 
-def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse parameters that their sorter does not have or that have the wrong type (78)."""
+def check_parameters(
+    sorters_kwargs: Mapping[str, Mapping[str, Any]],
+    preprocessing: str | Sequence[Mapping[str, Any]] | Mapping[str, Any] = "default",
+) -> None:
+    """Refuse parameters that their sorter does not have, or with values that cannot work (78)."""
     installed = ss.installed_sorters()
     problems = [
         problem
@@ -63,6 +71,8 @@ def check_parameters(sorters_kwargs: Mapping[str, Mapping[str, Any]]) -> None:
         if sorter in installed  # check_names refuses the others; their parameters are not known
         for problem in parameter_problems(sorter, parameters, ss.get_default_sorter_params(sorter))
     ]
+    steps = [] if isinstance(preprocessing, str) else as_steps(preprocessing)
+    problems += whitening_problems(sorters_kwargs, steps)
     if problems:
         raise SettingsError("; ".join(problems))
 

@@ -74,8 +74,8 @@ def kilosort4_parameters(
     """Return the parameters that the user did not give; none for Neuropixels at 30 kHz."""
     chosen = {
         "nt": _waveform_samples(rate_hz, given),
-        "nblocks": None if "do_correction" in given else _no_drift_correction(layout),
-        "do_CAR": _no_common_reference(layout, given),
+        "nblocks": None if "do_correction" in given else _no_drift_correction(layout, given),
+        "do_CAR": _no_common_reference(layout),
         "x_centers": _clustering_centers(layout),
     }
     return {name: each for name, each in chosen.items() if each is not None and name not in given}
@@ -90,13 +90,16 @@ def _waveform_samples(rate_hz: float, given: Mapping[str, Any]) -> Chosen | None
     return Chosen(value=nt, reason=reason)
 
 
-def _no_drift_correction(layout: Layout) -> Chosen | None:
+def _no_drift_correction(layout: Layout, given: Mapping[str, Any]) -> Chosen | None:
     reason = why_no_drift_correction(layout)
+    if given.get("skip_kilosort_preprocessing"):
+        reason = "Kilosort4 corrects it together with its whitening, which is skipped"
     return Chosen(value=0, reason=f"no drift correction, as {reason}") if reason else None
 
 
-def _no_common_reference(layout: Layout, given: Mapping[str, Any]) -> Chosen | None:
-    if given.get("skip_kilosort_preprocessing") or not is_erased_by_a_median(layout):
+def _no_common_reference(layout: Layout) -> Chosen | None:
+    # which Kilosort4 subtracts with skip_kilosort_preprocessing, too
+    if not is_erased_by_a_median(layout):
         return None
     reason = "no common reference, as half of the channels or more may see the same spike"
     return Chosen(value=False, reason=reason)

@@ -24,6 +24,8 @@ TAKEN_BESIDES: Mapping[str, frozenset[str]] = {
 
 #: Parameters that a sorter overwrites or never reads, by their place, with what to do instead.
 WITHOUT_EFFECT: Mapping[str, Mapping[str, str]] = {
+    # it inverts the samples that drift is estimated on, and not those in which spikes are found
+    "kilosort4": {"invert_sign": "leave it out"},
     "spykingcircus2": {
         "detection.method_kwargs.radius_um": "set general.radius_um, of which it takes half",
         "detection.method_kwargs.exclude_sweep_ms": "set detection.exclude_sweep_ms",
@@ -47,18 +49,25 @@ WITHOUT_EFFECT: Mapping[str, Mapping[str, str]] = {
 WITHOUT_KWARGS = ("mean_shift", "affinity_propagation")
 
 
-def ineffective_parameters(sorter: str, parameters: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each parameter that would have no effect."""
+def ineffective_parameters(
+    sorter: str, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield a line for each parameter that would have no effect, unless it is the default."""
     where = f"SORTERS_KWARGS: {sorter}:"
     for place, remedy in WITHOUT_EFFECT.get(sorter, {}).items():
-        value: Any = parameters
-        for name in place.split("."):
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if value not in (None, {}):
+        value = _value_at(place, parameters)
+        if value not in (None, {}) and value != _value_at(place, defaults):
             yield f"{where} {place} has no effect in this sorter; {remedy}"
     clusterer = parameters.get("clusterer")
     if sorter == "simple" and clusterer in WITHOUT_KWARGS and parameters.get("clusterer_kwargs"):
         yield f"{where} clusterer_kwargs has no effect on {clusterer}; leave it out"
+
+
+def _value_at(place: str, parameters: Mapping[str, Any]) -> Any:
+    value: Any = parameters
+    for name in place.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Iterator[str]:

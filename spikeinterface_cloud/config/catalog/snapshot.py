@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from spikeinterface_cloud.config.artifact_triggers import check_triggers
+from spikeinterface_cloud.config.catalog.kilosort4 import whitening_problems
 from spikeinterface_cloud.config.catalog.validation import (
     ReaderNames,
     StepNames,
@@ -78,6 +79,8 @@ def find_unknown_names(settings: JobSettings) -> Iterator[str]:
         defaults = catalog.sorters.get(sorter)
         if defaults is not None:  # another image's sorter is not known here
             yield from parameter_problems(sorter, parameters, defaults)
+    steps = [] if isinstance(settings.preprocessing, str) else as_steps(settings.preprocessing)
+    yield from whitening_problems(settings.sorters_kwargs, steps)
     for check in (_check_reader, _check_preprocessing):
         try:
             check(settings, catalog)

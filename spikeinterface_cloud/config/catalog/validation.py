@@ -16,6 +16,7 @@ from spikeinterface_cloud.config.artifact_triggers import (
     as_known_step,
     trigger_lines,
 )
+from spikeinterface_cloud.config.catalog.kilosort4 import kilosort4_problems
 from spikeinterface_cloud.config.catalog.parameters import (
     as_json,
     boolean_problem,
@@ -180,7 +181,9 @@ def parameter_problems(
             )
         else:
             yield from value_problems(sorter, name, value, defaults[name])
-    yield from ineffective_parameters(sorter, parameters)
+    yield from ineffective_parameters(sorter, parameters, defaults)
+    if sorter == "kilosort4":
+        yield from kilosort4_problems(parameters)
     yield from sorter_band_problems(sorter, parameters, defaults)
 
 

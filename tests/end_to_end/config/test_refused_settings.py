@@ -100,6 +100,17 @@ REFUSALS = {
             r'set SORTERS_KWARGS={"kilosort4": {"torch_device": "cpu"}}',
         ),
     ),
+    "Kilosort4 without whitening": Refusal(
+        changes={
+            "SORTERS": "kilosort4",
+            "SORTERS_KWARGS": '{"kilosort4": {"torch_device": "cpu", '
+            '"skip_kilosort_preprocessing": true}}',
+        },
+        messages=(
+            "SORTERS_KWARGS: kilosort4: skip_kilosort_preprocessing leaves out the whitening, .*; "
+            "leave it out, or whiten instead: PREPROCESSING=",
+        ),
+    ),
     "misspelt variable": Refusal(
         changes={"SORTER_KWARGS": "{}"},
         messages=(r"SORTER_KWARGS: not a variable of this program; did you mean SORTERS_KWARGS\?",),

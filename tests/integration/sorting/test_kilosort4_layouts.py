@@ -1,5 +1,6 @@
 """Kilosort4 finds the neurons of tetrodes, with what is chosen where the user gives nothing."""
 
+import json
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from spikeinterface.comparison import compare_sorter_to_ground_truth
 from spikeinterface.core import BaseRecording, NumpyRecording, NumpySorting
 from spikeinterface.sorters import run_sorter
 
+from spikeinterface_cloud.config.catalog.kilosort4 import WHITENED
+from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.sorting.derived_parameters import run_parameters
 
 pytestmark = [
@@ -57,21 +60,32 @@ def tetrode_recording(n_tetrodes: int, rate_hz: float) -> tuple[BaseRecording, N
     return recording, NumpySorting.from_unit_dict([spikes], rate_hz)
 
 
+SKIPS: dict[str, object] = {"skip_kilosort_preprocessing": True}
+
+
 @pytest.mark.parametrize(
-    ("n_tetrodes", "rate_hz", "chosen"),
+    ("n_tetrodes", "rate_hz", "asked", "chosen"),
     [
-        (3, 30_000.0, {"nblocks": 0}),
-        (1, 10_000.0, {"nblocks": 0, "do_CAR": False, "nt": 21}),
+        (3, 30_000.0, {}, {"nblocks": 0}),
+        (1, 10_000.0, {}, {"nblocks": 0, "do_CAR": False, "nt": 21}),
+        (1, 30_000.0, SKIPS, {"nblocks": 0, "do_CAR": False}),
     ],
 )
 def test_all_neurons_on_tetrodes_are_found(
-    tmp_path: Path, n_tetrodes: int, rate_hz: float, chosen: dict[str, object]
+    tmp_path: Path,
+    n_tetrodes: int,
+    rate_hz: float,
+    asked: dict[str, object],
+    chosen: dict[str, object],
 ) -> None:
     if not os.environ.get("CI"):
         pytest.importorskip("kilosort", reason="Kilosort4 is not installed", exc_type=ImportError)
     recording, truth = tetrode_recording(n_tetrodes, rate_hz)
     saved = recording.save(folder=tmp_path / "recording", verbose=False)
-    given = {"torch_device": "cpu"}
+    given = {"torch_device": "cpu", **asked}
+    if asked == SKIPS:  # with the steps that its refusal advises
+        steps = json.loads(WHITENED)
+        saved = preprocess(saved, steps, {"kilosort4": given}, tmp_path).for_sorting
     parameters = run_parameters("kilosort4", given, saved)
     assert parameters == given | chosen
     sorting = run_sorter("kilosort4", saved, folder=tmp_path / "sorter", **parameters)

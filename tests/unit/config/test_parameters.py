@@ -19,6 +19,7 @@ from spikeinterface_cloud.config.catalog.parameters import (
     WITHOUT_EFFECT,
     as_json,
 )
+from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
 from spikeinterface_cloud.config.catalog.validation import parameter_problems
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.sorting.availability import check_parameters
@@ -38,6 +39,13 @@ HANDED_ON: dict[str, tuple[Callable[..., Any], ...]] = {
 
 def problems(sorter: str, parameters: dict[str, Any]) -> list[str]:
     return [*parameter_problems(sorter, parameters, ss.get_default_sorter_params(sorter))]
+
+
+def known_problems(sorter: str, parameters: dict[str, Any]) -> list[str]:
+    """Return the problems by the snapshot, which also knows what is not installed."""
+    defaults = load_snapshot().sorters[sorter]
+    assert defaults is not None
+    return [*parameter_problems(sorter, parameters, defaults)]
 
 
 def circus(**parameters: Any) -> list[str]:
@@ -106,14 +114,58 @@ def test_what_is_refused_and_how(parameters: dict[str, Any], message: str) -> No
             {"clusterer": "mean_shift", "clusterer_kwargs": {"bandwidth": 2}},
             "clusterer_kwargs has no effect on mean_shift; leave it out",
         ),
+        (
+            "kilosort4",
+            {"invert_sign": True},
+            "invert_sign has no effect in this sorter; leave it out",
+        ),
     ],
 )
 def test_parameters_without_effect_are_refused(
     sorter: str, parameters: dict[str, Any], message: str
 ) -> None:
-    [problem] = problems(sorter, parameters)
+    [problem] = known_problems(sorter, parameters)
     assert problem.startswith(f"SORTERS_KWARGS: {sorter}: ")
     assert problem.endswith(message)
+
+
+@pytest.mark.parametrize(
+    "device", ["gpu", "CPU", "cuda0", "cuda:", "cuda:01", "cpu:0", "", "cuda\n"]
+)
+def test_device_that_torch_does_not_have_is_refused(device: str) -> None:
+    [problem] = known_problems("kilosort4", {"torch_device": device})
+    assert problem.endswith("it takes auto, cpu, cuda, or one like cuda:1")
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
+def test_device_of_torch_is_accepted(device: str) -> None:
+    assert known_problems("kilosort4", {"torch_device": device}) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({"nblocks": 1}, ["nblocks"]),
+        ({"nblocks": 5, "do_correction": True}, ["nblocks", "do_correction"]),
+        ({"nblocks": 0, "do_correction": False}, []),
+        ({}, []),
+    ],
+)
+def test_drift_is_not_corrected_without_the_whitening_of_kilosort4(
+    given: dict[str, Any], refused: list[str]
+) -> None:
+    assert known_problems("kilosort4", given) == []
+    told = known_problems("kilosort4", {"skip_kilosort_preprocessing": True, **given})
+    assert [line.split()[2] for line in told] == refused
+    assert all("; leave one of them out" in line for line in told)
+
+
+def test_kilosort4_finds_spikes_in_samples_of_the_given_sign() -> None:
+    run_kilosort = pytest.importorskip("kilosort.run_kilosort", exc_type=ImportError)
+    source = inspect.getsource(run_kilosort.compute_drift_correction)
+    of_drift, of_spikes = source.split("BinaryFiltered(")[1:]
+    assert "invert_sign=invert" in of_drift
+    assert "invert" not in of_spikes
 
 
 def test_sorter_overwrites_or_never_reads_what_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from spikeinterface_cloud.config.catalog.kilosort4 import WHITENED
 from spikeinterface_cloud.config.catalog.snapshot import FILE, find_unknown_names, load_snapshot
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SettingsError
@@ -15,6 +16,13 @@ JOB = {
     "DATA_TYPE": "spikeglx",
     "SORTERS": "simple",
     "TARGET_AWS_S3_BUCKET": "lab-results",
+}
+
+
+#: without whitening of its own
+SKIPS = {
+    "SORTERS": "kilosort4",
+    "SORTERS_KWARGS": '{"kilosort4": {"skip_kilosort_preprocessing": true}}',
 }
 
 
@@ -85,6 +93,14 @@ def test_snapshot_matches_installed_spikeinterface() -> None:
             'highpass_filter: add_reflect_padding is "false"; it takes true or false',
         ),
         ({"PREPROCESSING": '{"whiten": {"regularize": null}}'}, "regularize is null; it takes"),
+        *(
+            ({**SKIPS, "PREPROCESSING": steps}, "or whiten instead: PREPROCESSING='{\"highpass_fil")
+            for steps in ("default", "none", '{"common_reference": {}}')
+        ),
+        (
+            {**SKIPS, "PREPROCESSING": '{"whiten": {"int_scale": 200}}'},
+            "needs samples in units of whitened noise, which int_scale of whiten changes",
+        ),
         ({"PREPROCESSING": '{"astype": {"round": "no"}}'}, "it takes true, false or null"),
         *(
             ({"PREPROCESSING": steps}, f"common_reference has {value} for parameters")
@@ -118,6 +134,13 @@ def test_all_unknown_names_are_reported_at_once() -> None:
         {},
         {"DATA_TYPE": "Open Ephys"},
         {"SORTERS": "kilosort4", "SORTERS_KWARGS": '{"kilosort4": {"Th_universal": 8.5}}'},
+        {**SKIPS, "PREPROCESSING": WHITENED},
+        {**SKIPS, "PREPROCESSING": '[{"name": "highpass_filter"}, {"name": "whiten"}]'},
+        {
+            "SORTERS": "kilosort4",
+            "SORTERS_KWARGS": SKIPS["SORTERS_KWARGS"].replace("true", 'true, "scale": 0.005'),
+            "PREPROCESSING": '{"whiten": {"int_scale": 200}}',
+        },
         {"SORTERS": "kilosort2_5,mountainsort5"},  # of other images
         {"SORTERS": "mountainsort5", "SORTERS_KWARGS": '{"mountainsort5": {"of_its_own": 1}}'},
         {"PREPROCESSING": '{"bandpass_filter": {"freq_min": 300}, "common_reference": {}}'},
@@ -151,6 +174,8 @@ CONTAINER: list[dict[str, Any]] = [
     {"PREPROCESSING": '{"resample": {"resample_rate": 15000}, "phase_shift": {}}'},
     {"PREPROCESSING": '{"notch_filter": {"freq": 50, "add_reflect_padding": "false"}}'},
     {"READ_RECORDING_KWARGS": '{"all_annotations": "false"}'},
+    {"SORTERS": "kilosort4", "SORTERS_KWARGS": '{"kilosort4": {"torch_device": "gpu"}}'},
+    SKIPS,
 ]
 
 
@@ -160,9 +185,11 @@ def test_laptop_and_container_give_the_same_message(variables: dict[str, str]) -
     from spikeinterface_cloud.recording.formats.readers import check_reader
     from spikeinterface_cloud.sorting.availability import check_parameters
 
+    if "SORTERS" in variables and variables["SORTERS"] == "kilosort4":
+        pytest.importorskip("kilosort", reason="its parameters are known where it is installed")
     settings = JobSettings.from_env(JOB | variables)
     with pytest.raises(SettingsError) as refusal:  # noqa: PT012
-        check_parameters(settings.sorters_kwargs)
+        check_parameters(settings.sorters_kwargs, settings.preprocessing)
         check_reader(settings.reader, settings.read_recording_kwargs)
         check_pipeline(settings.preprocessing)
     assert problems(**variables) == [str(refusal.value)]

@@ -129,8 +129,16 @@ def test_given_parameters_are_not_replaced() -> None:
     assert values(square(32, 42.0), x_centers=8) == {"nblocks": 0}
     # each is of no use, or an error, with what was given
     assert values(tetrodes(4, (300, 0)), do_correction=True) == {}
-    assert values(tetrodes(1, (0, 0)), do_correction=False, skip_kilosort_preprocessing=True) == {}
+    assert values(tetrodes(4, (300, 0)), do_correction=False) == {}
     assert values(shanks(1, 64, 20.0), 10_000.0, templates_from_data=False) == {}
+
+
+def test_skipped_preprocessing_still_has_a_reference_and_no_drift_correction() -> None:
+    skips = {"skip_kilosort_preprocessing": True}
+    assert values(tetrodes(1, (0, 0)), **skips) == {"nblocks": 0, "do_CAR": False}
+    [chosen] = kilosort4_parameters(shanks(1, 64, 20.0), 30_000.0, skips).values()
+    assert chosen.value == 0
+    assert "with its whitening, which is skipped" in chosen.reason
 
 
 @pytest.mark.parametrize(("n_tetrodes", "erased"), [(1, True), (2, True), (3, False), (8, False)])
