@@ -46,8 +46,10 @@ EXIT_CODES: Mapping[int, ExitCode] = {
         "allow the job role s3:PutObject there, or choose another target",
     ),
     75: ExitCode(
-        "the network failed after all retries, or AWS reclaimed the instance",
-        "submit again, with more `--attempts` or to an On-Demand queue",
+        "the network failed after all retries, AWS reclaimed the instance, or the job was canceled "
+        "or reached its timeout",
+        "submit again, with more `--attempts` or to an On-Demand queue; after a timeout, with a "
+        "longer `--timeout`",
     ),
     1: ExitCode("a bug in this program; the log has the traceback", "report it"),
 }

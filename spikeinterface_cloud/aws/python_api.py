@@ -25,6 +25,7 @@ from spikeinterface_cloud.aws.batch.jobs import (
 from spikeinterface_cloud.aws.batch.logs import show_log
 from spikeinterface_cloud.aws.batch.submission import find_existing, prepare, send
 from spikeinterface_cloud.aws.batch.wait import UNKNOWN_REPLIES, wait_for_ends
+from spikeinterface_cloud.aws.diagnose.job_checks import explain_end
 from spikeinterface_cloud.aws.python_arguments import (
     as_options,
     in_python,
@@ -35,7 +36,7 @@ from spikeinterface_cloud.aws.python_arguments import (
     variables,
 )
 from spikeinterface_cloud.aws.session import AwsSession
-from spikeinterface_cloud.errors import EXIT_CODES, CloudJobError
+from spikeinterface_cloud.errors import CloudJobError
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,8 @@ class JobFailedError(CloudJobError):
     """A job ended without success; the exit code is that of its container."""
 
     def __init__(self, state: JobState) -> None:
-        known = EXIT_CODES.get(state.exit_code or 0) if state.exit_code else None
+        has_ended = state.exit_code is not None or state.is_canceled
+        known = explain_end(state) if has_ended else None
         why = (
             f"{known.meaning}; {known.remedy}"
             if known

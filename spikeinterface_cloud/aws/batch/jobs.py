@@ -74,6 +74,11 @@ class JobState:
         return self.status in ("SUCCEEDED", "FAILED")
 
     @property
+    def is_canceled(self) -> bool:
+        """Whether somebody canceled it, so that its reason may be in their words."""
+        return bool(self.reply.get("isTerminated") or self.reply.get("isCancelled"))
+
+    @property
     def exit_code(self) -> int | None:
         """The exit code of the container, if it has run and ended."""
         code = self._container.get("exitCode")

@@ -13,7 +13,14 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     ok,
     warning,
 )
-from spikeinterface_cloud.aws.diagnose.meanings import BLOCKED, NOT_STARTED, explain_exit_code
+from spikeinterface_cloud.aws.diagnose.meanings import (
+    BLOCKED,
+    CANCELED,
+    CANCELED_BY_BATCH,
+    NOT_STARTED,
+    Meaning,
+    explain_exit_code,
+)
 from spikeinterface_cloud.aws.program_name import command_line
 from spikeinterface_cloud.runtime.logging import format_seconds
 
@@ -57,7 +64,7 @@ def _check_waiting(job: JobState, now_s: float) -> Finding:
     waited_s = max(0.0, now_s - float(job.reply.get("createdAt", now_s * 1000)) / 1000)
     attempts = f" after {len(job.attempts)} attempts" if job.attempts else ""
     state = f"{job.status}{attempts}, {format_seconds(waited_s)} after its submission"
-    known = first_match(job.reason, {**BLOCKED, **NOT_STARTED})
+    known = _explain_reason(job, {**BLOCKED, **NOT_STARTED})
     if known is not None:
         return failed(f"{state}: {known.meaning} ({job.reason})", known.remedy)
     if job.reason:
@@ -72,18 +79,29 @@ def check_end(job: JobState) -> Finding:
     """Return how a job failed."""
     reason = f" ({job.reason})" if job.reason else ""
     attempts = f" after {job.n_attempts} attempts" if job.n_attempts > 1 else ""
-    code = job.exit_code
-    known = first_match(job.reason, NOT_STARTED)
-    if code is None:
-        meaning = known.meaning if known else "its container never started"
-        if job.foreign_kind and not known:
-            meaning = f"it {job.foreign_kind}, and AWS gives no exit code"
-        remedy = known.remedy if known else "see the checks below for the cause"
-        return failed(f"FAILED{attempts}: {meaning}{reason}", remedy)
-    meaning, remedy = explain_exit_code(code)
-    if known is not None and known is not NOT_STARTED["Task failed to start"]:
-        meaning, remedy = known.meaning, known.remedy
-    return failed(f"FAILED{attempts} with exit code {code}: {meaning}{reason}", remedy)
+    code = "" if job.exit_code is None else f" with exit code {job.exit_code}"
+    meaning, remedy = "its container never started", "see the checks below for the cause"
+    if job.foreign_kind:
+        meaning = f"it {job.foreign_kind}, and AWS gives no exit code"
+    if known := explain_end(job):
+        meaning, remedy = known
+    return failed(f"FAILED{attempts}{code}: {meaning}{reason}", remedy)
+
+
+def explain_end(job: JobState) -> Meaning | None:
+    """Return why a job failed, from its reason or else its exit code; None if it has neither."""
+    known = _explain_reason(job, NOT_STARTED)
+    if job.exit_code is None:
+        return known
+    if known is None or known is NOT_STARTED["Task failed to start"]:
+        return Meaning(*explain_exit_code(job.exit_code))
+    return known
+
+
+def _explain_reason(job: JobState, meanings: Mapping[str, Meaning]) -> Meaning | None:
+    if job.is_canceled:
+        return first_match(job.reason, CANCELED_BY_BATCH) or CANCELED
+    return first_match(job.reason, meanings)
 
 
 def check_log(job: JobState) -> Iterator[Finding]:

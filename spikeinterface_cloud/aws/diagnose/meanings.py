@@ -85,7 +85,7 @@ NOT_STARTED: Mapping[str, Meaning] = {
         "the instance has no GPU, or no driver for it",
         "check the instance size and the system below",
     ),
-    "OutOfMemory|OOM": Meaning(
+    r"OutOfMemory|\bOOM": Meaning(
         "the container used more memory than the job requested",
         "submit with more --memory, or a lower N_JOBS",
     ),
@@ -114,6 +114,19 @@ NOT_STARTED: Mapping[str, Meaning] = {
         "check the image, the roles and the log group below",
     ),
 }
+
+#: the reasons for which Batch itself cancels a job
+CANCELED_BY_BATCH: Mapping[str, Meaning] = {
+    reason: NOT_STARTED[reason]
+    for reason in (
+        "Canceled by JobStateTimeLimit",
+        "attempt duration exceeded timeout",
+        "Dependent Job failed",
+    )
+}
+
+#: of a job that somebody canceled, whose reason says anything
+CANCELED = Meaning("it was canceled", "if it is still needed, submit it again: it resumes")
 
 #: the exit codes of Docker and the shell; above 128, signals, whose names Windows lacks
 SYSTEM_EXIT_CODES: Mapping[int, ExitCode] = {

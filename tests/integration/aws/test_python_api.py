@@ -193,18 +193,36 @@ def test_wait_returns_the_last_state(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("container", "code", "remedy"),
+    ("end", "code", "remedy"),
     [
-        ({"exitCode": 70}, 70, "one or more sorters failed; .*; read the sorters' logs"),
-        ({"exitCode": 75}, 75, "submit again, with more `attempts`"),
+        (
+            {"container": {"exitCode": 70}},
+            70,
+            "one or more sorters failed; .*; read the sorters' logs",
+        ),
+        ({"container": {"exitCode": 75}}, 75, "submit again, with more `attempts`"),
+        (
+            {
+                "container": {"exitCode": 75},
+                "statusReason": "Job attempt duration exceeded timeout",
+            },
+            75,
+            "it exceeded its timeout; submit with a longer timeout",
+        ),
+        (
+            {"container": {"exitCode": 75}, "isTerminated": True},
+            75,
+            "it was canceled; if it is still",
+        ),
+        ({"isTerminated": True}, 1, "it was canceled; if it is still"),
         ({}, 1, "find out why: spikeinterface-cloud diagnose "),
     ],
 )
 def test_wait_raises_for_a_failed_job(
-    aws: AwsServer, container: dict[str, int], code: int, remedy: str
+    aws: AwsServer, end: dict[str, Any], code: int, remedy: str
 ) -> None:
     submitted = job()
-    aws.set_fate(submitted.job_id, status="FAILED", container=container)
+    aws.set_fate(submitted.job_id, status="FAILED", **end)
     with pytest.raises(JobFailedError, match=remedy) as failed:
         submitted.wait(poll_interval=0.05)
     assert failed.value.exit_code == code

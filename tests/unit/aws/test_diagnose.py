@@ -447,6 +447,30 @@ def test_reasons_of_aws_are_explained(reason: str, meaning: str) -> None:
     assert reason in waiting.evidence
 
 
+@pytest.mark.parametrize(
+    ("end", "meaning"),
+    [
+        ({"isTerminated": True, "statusReason": "cancelled by its user"}, "it was canceled"),
+        ({"isTerminated": True, "statusReason": "the probe was moved to another room, nvidia"},
+         "it was canceled"),
+        ({"isCancelled": True, "statusReason": "cancelled by its user"}, "it was canceled"),
+        ({"isTerminated": True, "statusReason": "Job attempt duration exceeded timeout"},
+         "it exceeded its timeout"),
+        ({"isCancelled": True, "statusReason": "Dependent Job failed"}, "depends on has failed"),
+        ({"statusReason": "the room"}, "the network failed"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("code", [75, None])
+def test_reason_of_a_user_is_not_taken_for_one_of_aws(
+    end: dict[str, Any], meaning: str, code: int | None
+) -> None:
+    container = {"exitCode": code} if code else {}
+    [found] = check_job(state("FAILED", container=container, **end), 0)
+    expected = meaning if code or "network" not in meaning else "its container never started"
+    assert expected in found.evidence
+    assert end["statusReason"] in found.evidence
+
+
 def test_every_pattern_matches_an_observed_reason() -> None:
     named = {id(first_match(reason, REASONS_OF_AWS)) for reason, _ in REASONS}
     assert named == {id(known) for known in REASONS_OF_AWS.values()}
