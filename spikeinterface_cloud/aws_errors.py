@@ -173,6 +173,10 @@ Hints = Sequence[tuple[tuple[str, ...], str]]
 
 BATCH_HINTS: Hints = (
     (
+        ("share identifier", "shareidentifier", "schedulingpriority"),
+        "give --share-identifier and --priority on a fair-share queue, and neither on others",
+    ),
+    (
         ("queue",),
         "check --job-queue and --region: `aws batch describe-job-queues` lists the queues",
     ),
@@ -182,10 +186,6 @@ BATCH_HINTS: Hints = (
         "`aws batch describe-job-definitions --status ACTIVE` lists the definitions",
     ),
     (("stack",), "check --stack and --region"),
-    (
-        ("share identifier", "shareidentifier"),
-        "give --share-identifier on a fair-share queue, and leave it out on others",
-    ),
 )
 RESOURCE_HINTS: Hints = (
     (

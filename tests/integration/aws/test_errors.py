@@ -166,11 +166,20 @@ def test_what_aws_or_its_tools_refuse_is_one_line_and_ends_with_1(
         ("ExpiredTokenException", 403, "expired", "AWS refused the credentials (ExpiredToken"),
         ("UnrecognizedClientException", 403, "The security token is invalid", "`aws sso login`"),
         ("ClientException", 400, "JobQueue can not be found.", "check --job-queue"),
-        (
-            "ClientException",
-            400,
-            "Share identifier has to be specified",
-            "give --share-identifier on a fair-share queue, and leave it out on others",
+        *(
+            (
+                "ClientException",
+                400,
+                said,
+                "give --share-identifier and --priority on a fair-share queue, and neither on",
+            )
+            for said in (
+                "Share identifier has to be specified",
+                "Either schedulingPriority in job definition or schedulingPriorityOverride should "
+                "be specified.",
+                "Job with shareIdentifier or schedulingPriority can only be submitted to job queue "
+                "with fair share scheduling policy",
+            )
         ),
         ("ClientException", 400, "Something new.", "Something new; see SubmitJob in AWS's API ref"),
     ],
