@@ -487,6 +487,8 @@ def test_scratch_is_on_the_disks_that_belong_to_the_machine_and_on_no_other(
     configured = (tmp_path / "ecs" / "ecs.config").read_text().splitlines()
     assert "ECS_CONTAINER_STOP_TIMEOUT=110s" in configured
     assert "ECS_CONTAINER_CREATE_TIMEOUT=15m" in configured
+    # not `prefer-cached`: an image that was built again has the tag of the one before
+    assert "ECS_IMAGE_PULL_BEHAVIOR=default" in configured
     assert all(re.fullmatch(r"ECS_[A-Z_]+=[a-z0-9-]+", line) for line in configured)
 
 
