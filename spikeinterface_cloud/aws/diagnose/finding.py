@@ -25,6 +25,10 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+#: the verdicts of what does not keep a job from starting
+PASSES = frozenset({Verdict.OK, Verdict.WARNING})
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """One row of the table."""
@@ -87,17 +91,29 @@ def run_check(name: str, check: Callable[..., Iterable[Finding]], *facts: Any) -
 def downgrade_if_any_passes(findings: Sequence[Finding], name: str) -> list[Finding]:
     """Turn failures of a check into warnings if another finding of the same check passes.
 
-    A job needs one suitable compute environment, not all of them.
+    A job needs one suitable instance type or compute environment, not all of them.
     """
-    good = (Verdict.OK, Verdict.WARNING)
-    if not any(finding.check == name and finding.verdict in good for finding in findings):
+    if not any(finding.check == name and finding.verdict in PASSES for finding in findings):
         return list(findings)
-    return [
-        replace(finding, verdict=Verdict.WARNING)
-        if finding.check == name and finding.verdict is Verdict.FAILED
-        else finding
-        for finding in findings
-    ]
+    return [_downgrade(finding) if finding.check == name else finding for finding in findings]
+
+
+def downgrade_if_an_environment_passes(findings: Sequence[Finding]) -> list[Finding]:
+    """Turn failures of compute environments into warnings if one of them passes all its checks.
+
+    Batch starts jobs in any environment of a queue that can run them.
+    """
+    verdicts: dict[str, set[Verdict]] = {}
+    for finding in findings:
+        verdicts.setdefault(finding.environment, set()).add(finding.verdict)
+    if not any(found <= PASSES for found in verdicts.values()):
+        return list(findings)
+    return [_downgrade(finding) for finding in findings]
+
+
+def _downgrade(finding: Finding) -> Finding:
+    is_failed = finding.verdict is Verdict.FAILED
+    return replace(finding, verdict=Verdict.WARNING) if is_failed else finding
 
 
 def first_match(reason: str, entries: Mapping[str, T]) -> T | None:

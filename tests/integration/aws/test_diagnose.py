@@ -478,6 +478,29 @@ def test_queue_is_checked_without_a_job(laptop: Laptop, server: AwsServer, healt
     assert diagnosed(laptop, "--job-queue", healthy.name)[0] == findings
 
 
+@pytest.mark.parametrize("cause", ["quota", "disabled"])
+def test_queue_with_a_healthy_environment_and_another_is_only_warned_of(
+    laptop: Laptop, server: AwsServer, cause: str
+) -> None:
+    lab = Lab(server=server).build()
+    other = Lab(server=server, market="EC2").build()
+    first, second = lab.environment_arn, other.environment_arn
+    order = [{"order": n, "computeEnvironment": arn} for n, arn in enumerate([first, second], 1)]
+    lab.client("batch").update_job_queue(jobQueue=lab.name, computeEnvironmentOrder=order)
+    if cause == "disabled":
+        disable_environment(other)
+    else:
+        spot, limits = "L-3819A6DF", {True: 64.0, False: 0.0}
+        server.answers["GetServiceQuota"] = lambda body: {
+            "Quota": {"Value": limits[body["QuotaCode"] == spot]}
+        }
+    findings, code = diagnosed(laptop, "--queue", lab.name)
+    check = "quota" if cause == "quota" else "environment"
+    assert of_check(findings, check)["verdict"] == "warning"
+    assert of_check(findings, check)["computeEnvironment"] == other.name
+    assert code == 0
+
+
 def test_queue_comes_from_the_stack_or_the_environment(
     laptop: Laptop, server: AwsServer, healthy: Lab
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from spikeinterface_cloud.aws.diagnose.finding import (
     Finding,
     Unavailable,
     Verdict,
+    downgrade_if_an_environment_passes,
     downgrade_if_any_passes,
     failed,
     first_match,
@@ -557,6 +558,22 @@ def test_failure_is_a_warning_if_another_environment_passes() -> None:
     assert sizes(Verdict.FAILED, Verdict.OK) == [Verdict.WARNING, Verdict.OK]
     assert sizes(Verdict.FAILED, Verdict.FAILED) == [Verdict.FAILED, Verdict.FAILED]
     assert sizes(Verdict.FAILED, Verdict.NO_PERMISSION) == [Verdict.FAILED, Verdict.NO_PERMISSION]
+
+
+def test_failures_are_warnings_if_another_environment_passes_all_its_checks() -> None:
+    def judged(**environments: Sequence[Verdict]) -> list[Verdict]:
+        findings = [
+            Finding(check="c", environment=name, verdict=verdict, evidence="e")
+            for name, verdicts in environments.items()
+            for verdict in verdicts
+        ]
+        return [finding.verdict for finding in downgrade_if_an_environment_passes(findings)]
+
+    bad, good, doubtful = Verdict.FAILED, Verdict.OK, Verdict.WARNING
+    unseen = Verdict.NO_PERMISSION
+    assert judged(spot=[good, doubtful], ondemand=[bad, good]) == [good, doubtful, doubtful, good]
+    assert judged(spot=[good, bad], ondemand=[bad]) == [good, bad, bad]
+    assert judged(spot=[good, unseen], ondemand=[bad]) == [good, unseen, bad]
 
 
 DENIED = Unavailable(permission="ec2:DescribeSubnets", reason="no", denied=True)
