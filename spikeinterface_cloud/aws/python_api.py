@@ -326,7 +326,8 @@ def submit(
     depends_on : list of Job or str
         Jobs that must succeed first.
     skip_existing : bool
-        If the same job is running or has succeeded, return it and submit nothing.
+        If the same job, of the same name, is in the queue or has succeeded there, return it and
+        submit nothing.
     profile : str
         Profile of `~/.aws`.
     region : str

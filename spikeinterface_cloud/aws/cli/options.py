@@ -297,7 +297,8 @@ submission_options = option_group(
     option(
         "--skip-existing",
         is_flag=True,
-        help="if the same job is running or has succeeded, print its id and submit nothing",
+        help="if the same job, of the same name, is in the queue or has succeeded there, print its "
+        "id and submit nothing",
     ),
     option(
         "--follow",
