@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import click
 
+from spikeinterface_cloud.aws.batch.completed import find_unfinished
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.aws.batch.request import build_request
-from spikeinterface_cloud.aws.batch.results import parse_record
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
@@ -26,14 +24,7 @@ from spikeinterface_cloud.config.locations import S3Location
 from spikeinterface_cloud.config.manifest import MANIFEST_URL, manifest_bytes, manifest_location
 from spikeinterface_cloud.config.settings import DandiAccess
 from spikeinterface_cloud.errors import printable
-from spikeinterface_cloud.results.layout import RECORD
 from spikeinterface_cloud.runtime.logging import counted, format_bytes
-
-if TYPE_CHECKING:
-    from spikeinterface_cloud.storage.s3 import S3Objects
-
-#: requests at once: as many as boto3 keeps connections
-N_THREADS = 10
 
 #: rows of the overview
 SHOWN = 10
@@ -119,27 +110,13 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
     jobs = jobs_of(listing, common)
     notes = (*listing.notes, *endpoint_warnings(common))
     if options.skip_completed:
-        left = unfinished(session.storage, jobs)
-        notes += (f"{len(jobs) - len(left):,} of {len(jobs):,} have succeeded already",)
-        jobs = left
+        left = find_unfinished(session.storage, jobs)
+        notes += (f"{len(jobs) - len(left.jobs):,} of {len(jobs):,} have succeeded already",)
+        notes += left.notes()
+        jobs = left.jobs
     if options.csv and not options.dry_run:  # the other lists are of what is there
         notes += tuple(source_warnings(session, [job.settings for job in jobs]))
     return ManyJobs(title=listing.title, target=target, jobs=jobs, notes=notes)
-
-
-def unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> tuple[ListedJob, ...]:
-    """Return the jobs whose target has no record of success, in their order."""
-
-    def has_succeeded(job: ListedJob) -> bool:
-        content = storage.read_if_exists(job.target.child(RECORD))
-        try:
-            return content is not None and parse_record(content).status == "succeeded"
-        except ValueError:  # not a record
-            return False
-
-    with ThreadPoolExecutor(N_THREADS) as threads:
-        succeeded = threads.map(has_succeeded, jobs)
-        return tuple(job for job, done in zip(jobs, succeeded, strict=True) if not done)
 
 
 def confirm(n_jobs: int, session: AwsSession) -> None:

@@ -124,6 +124,8 @@ class Record(BaseModel):
     status: str
     error: str | None = None
     sorters: list[SorterEntry] = []
+    #: the variables that were given, masked
+    settings: dict[str, str] | None = None
     #: of a session
     streams: list[StreamEntry] = []
 

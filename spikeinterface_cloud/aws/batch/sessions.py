@@ -17,12 +17,12 @@ from spikeinterface_cloud.aws.batch.array_jobs import (
     prepare_jobs,
     size,
     total_size,
-    unfinished,
 )
+from spikeinterface_cloud.aws.batch.completed import Unfinished, changed_settings, find_unfinished
 from spikeinterface_cloud.aws.batch.job_hash import suggested_name
 from spikeinterface_cloud.aws.batch.jobs import find_same_job
 from spikeinterface_cloud.aws.batch.request import place
-from spikeinterface_cloud.aws.batch.results import SESSION_RECORD, parse_record
+from spikeinterface_cloud.aws.batch.results import SESSION_RECORD
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, find_existing, prepare_job
 from spikeinterface_cloud.aws.cli.values import SubmitOptions
 from spikeinterface_cloud.aws.inputs.sessions import Session, find_sessions
@@ -74,9 +74,12 @@ def prepare_sessions(
     if options.skip_completed:
         left = [each for each in sessions if not _is_gathered(session, each)]
         notes += (f"{len(sessions) - len(left):,} of {len(sessions):,} are complete already",)
+        found = [find_unfinished(session.storage, each.streams) for each in left]
         sessions = [
-            replace(each, streams=unfinished(session.storage, each.streams)) for each in left
+            replace(each, streams=streams.jobs) for each, streams in zip(left, found, strict=True)
         ]
+        changed = tuple(names for streams in found for names in streams.changed)
+        notes += Unfinished(jobs=(), changed=changed).notes()
     for text in (*notes, *(text for each in sessions for text in each.notes)):
         note(printable(text))
     if not sessions:
@@ -180,9 +183,6 @@ def _gathering_options(
 
 
 def _is_gathered(session: AwsSession, each: Session) -> bool:
-    """Return whether the record of a session says success."""
-    content = session.storage.read_if_exists(each.target.child(SESSION_RECORD))
-    try:
-        return content is not None and parse_record(content).status == "succeeded"
-    except ValueError:  # not a record
-        return False
+    """Return whether the record of a session says success with the same settings."""
+    location = each.target.child(SESSION_RECORD)
+    return changed_settings(session.storage, location, each.gathering) == ()

@@ -231,7 +231,11 @@ LIST_OPTIONS = (
 list_of_recordings_options = option_group(
     "Many recordings, each with its own folder below the target",
     *LIST_OPTIONS,
-    option("--skip-completed", is_flag=True, help="leave out those whose run.json says success"),
+    option(
+        "--skip-completed",
+        is_flag=True,
+        help="leave out those whose run.json says success with the same settings",
+    ),
     option("--yes", is_flag=True, help="submit without asking"),
 )
 

@@ -16,7 +16,7 @@ import pytest
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import Subject
 
-from spikeinterface_cloud.aws.batch.array_jobs import unfinished
+from spikeinterface_cloud.aws.batch.completed import find_unfinished
 from spikeinterface_cloud.aws.inputs.csv_table import csv_recordings
 from spikeinterface_cloud.aws.inputs.dandiset import dandiset_recordings
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing, jobs_of
@@ -457,7 +457,7 @@ def test_succeeded_jobs_are_left_out(moto_s3: S3Server, bucket: str) -> None:
         "TARGET_AWS_S3_BUCKET_FOLDER": "all",
     }
     jobs = jobs_of(Listing(title="all", recordings=rows), common)
-    left = unfinished(objects(moto_s3.client), jobs)
+    left = find_unfinished(objects(moto_s3.client), jobs).jobs
     assert [job.label for job in left] == ["failed", "broken", "list", "running"]
 
 
@@ -475,7 +475,7 @@ def test_records_are_looked_up_in_parallel(proxied_s3: FaultProxy, bucket: str) 
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": bucket}
     proxied_s3.on_request = watch
     jobs = jobs_of(Listing(title="all", recordings=rows), common)
-    assert unfinished(objects(client_of(access_to(proxied_s3.url))), jobs) == jobs
+    assert find_unfinished(objects(client_of(access_to(proxied_s3.url))), jobs).jobs == jobs
     assert len(under_way) == 30
     assert max(under_way) > 4
 
@@ -485,4 +485,4 @@ def test_missing_target_bucket_stops_skip_completed(moto_s3: S3Server) -> None:
     common = {"SORTERS": "simple", "TARGET_AWS_S3_BUCKET": "no-such-bucket"}
     jobs = jobs_of(Listing(title="all", recordings=(row,)), common)
     with pytest.raises(AwsError, match="there is no bucket"):
-        unfinished(objects(moto_s3.client), jobs)
+        find_unfinished(objects(moto_s3.client), jobs)

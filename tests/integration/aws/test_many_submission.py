@@ -218,6 +218,47 @@ def test_skip_completed_submits_only_unfinished_jobs(aws: AwsServer, tmp_path: P
     assert first["RUN_IDENTIFIER"] == "mouse-1/run_g0"
 
 
+def test_success_with_other_settings_is_submitted_again(aws: AwsServer, tmp_path: Path) -> None:
+    same = {
+        "SORTERS": "kilosort4",
+        "SORTERS_KWARGS": '{"kilosort4":{"Th_learned":8,"Th_universal":9}}',
+    }
+    recorded = [
+        {**same, "PREPROCESSING": "default", "RUN_IDENTIFIER": "other"},
+        {"SORTERS": "kilosort4"},
+        {**same, "TEST_WITH_SUB_RECORDING": "true"},
+        {**same, "EXPORTS": "an export of a later version"},
+    ]
+    for index, settings in enumerate(recorded):
+        content = json.dumps({"status": "succeeded", "settings": settings}).encode()
+        put(aws, f"results/mouse-{index}/run_g0/run.json", content)
+    kwargs = '{"kilosort4": {"Th_universal": 9, "Th_learned": 8}}'
+    arguments = ("--csv", str(table_of(tmp_path, 4)), "--skip-completed", "--yes")
+    done = submit(aws, tmp_path, *arguments, "--sorters-kwargs", kwargs)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 4 have succeeded already" in done.stderr
+    assert (
+        "submitted although they have succeeded, with other EXPORTS, SORTERS_KWARGS, "
+        "TEST_WITH_SUB_RECORDING: 3; what is the same is used again" in done.stderr
+    )
+    [call] = aws.named("submitjob")
+    assert call.body["arrayProperties"]["size"] == 3
+
+
+def test_added_sorter_is_submitted(aws: AwsServer, tmp_path: Path) -> None:
+    put(
+        aws,
+        "results/mouse-0/run_g0/run.json",
+        b'{"status": "succeeded", "settings": {"SORTERS": "kilosort4"}}',
+    )
+    arguments = ("--csv", str(table_of(tmp_path, 1)), "--skip-completed", "--yes")
+    done = submit(aws, tmp_path, *arguments, "--sorters", "kilosort4,spykingcircus2")
+    assert done.returncode == 0, done.stderr
+    assert "although they have succeeded, with other SORTERS: 1; " in done.stderr
+    [call] = aws.named("submitjob")
+    assert environment_of(call.body)["SORTERS"] == "kilosort4,spykingcircus2"
+
+
 def test_nothing_is_submitted_if_all_have_succeeded(aws: AwsServer, tmp_path: Path) -> None:
     for index in range(2):
         put(aws, f"results/mouse-{index}/run_g0/run.json", b'{"status": "succeeded"}')

@@ -356,6 +356,25 @@ def test_skip_completed_leaves_out_streams_and_sessions_that_have_succeeded(
     assert "dependsOn" not in only
 
 
+def test_skip_completed_submits_sessions_that_succeeded_with_other_sorters(
+    laptop: Laptop, aws: AwsServer, target: str
+) -> None:
+    folder = parse_s3(target, None).key
+    s3 = aws.client("s3")
+    record = {"status": "succeeded", "settings": {"SORTERS": "spykingcircus2"}}
+    for name in ("session/session.json", "imec0.ap/run.json", "imec1.ap/run.json"):
+        key = f"{folder}/{name}"
+        s3.put_object(Bucket=TARGET, Key=key, Body=json.dumps(record).encode())
+    options = ("raw/run_g0", target, "--yes", "--skip-completed")
+    done = session(laptop, *options, "--sorters", "spykingcircus2")
+    assert "there is nothing to submit" in done.stderr
+    done = session(laptop, *options, "--sorters", "spykingcircus2,simple")
+    assert done.returncode == 0, done.stderr
+    assert "although they have succeeded, with other SORTERS: 2; " in done.stderr
+    sorting, _ = requests(aws)
+    assert sorting["arrayProperties"]["size"] == 2
+
+
 # ----- afterwards --------------------------------------------------------------------------------
 
 
