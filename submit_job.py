@@ -317,7 +317,7 @@ def estimate(session: AwsSession, as_json: bool, **given: Any) -> None:
     from spikeinterface_cloud.aws.estimate.table import estimate_text, estimate_values
 
     estimate_options.check_options(given)
-    wanted = EstimateOptions(**given, region=session.named_region)
+    wanted = EstimateOptions(**given, region=session.region)
     estimated = estimate_jobs(wanted, os.environ, session)
     if as_json:
         echo_json(estimate_values(*estimated))

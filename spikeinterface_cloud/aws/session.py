@@ -62,9 +62,13 @@ class AwsSession:
         return self._clients[service, region]
 
     @property
-    def named_region(self) -> str | None:
-        """The region that options and variables name, whatever the profile says."""
-        return self._region or self._fallback_region
+    def region(self) -> str | None:
+        """The region that options, variables or the profile name, without credentials."""
+        if self._region is None and self._session is None:
+            with translate_errors("read the profile"):
+                session = botocore.session.Session(profile=self._profile)
+                return session.get_scoped_config().get("region") or self._fallback_region
+        return self._region
 
     def account(self) -> str | None:
         """Return the number of the account; None if AWS does not say."""

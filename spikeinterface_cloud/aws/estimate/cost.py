@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 
 from spikeinterface_cloud.aws.estimate import rates
 from spikeinterface_cloud.aws.estimate.duration import PartTime, job_times
-from spikeinterface_cloud.aws.estimate.fit import Scratch, fit, has_nvme_scratch, scratch_gb
+from spikeinterface_cloud.aws.estimate.fit import (
+    Scratch,
+    fit,
+    has_nvme_scratch,
+    scratch_gb,
+    timeout_remarks,
+)
 from spikeinterface_cloud.aws.estimate.interval import Interval, total
 from spikeinterface_cloud.aws.estimate.price_list import PriceList
 from spikeinterface_cloud.aws.estimate.workload import Workload
@@ -84,7 +90,7 @@ def _on(instance: InstanceSpec, request: EstimateRequest, prices: PriceList) -> 
     return Estimate(
         instance=instance,
         obstacles=obstacles,
-        remarks=remarks,
+        remarks=(*remarks, *timeout_remarks(job_hours)),
         parts=tuple(
             replace(same[0], seconds=total(part.seconds for part in same))
             for same in zip(*jobs, strict=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from spikeinterface_cloud.aws.estimate.interval import Interval
 from spikeinterface_cloud.aws.estimate.rates import MEMORY_OF_INSTANCE
 from spikeinterface_cloud.aws.estimate.workload import GB, Workload
+from spikeinterface_cloud.aws.infra.template import default_number
 from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
 from spikeinterface_cloud.prices import InstanceSpec
 from spikeinterface_cloud.runtime.disk import WRITTEN_FACTOR
@@ -42,11 +44,22 @@ def fit(
     most = max(each.high for each in needed)
     if most > usable:
         remarks.append(f"memory may be short (up to {most:.0f} of {instance.memory_gib} GiB)")
+    remarks += _memory_to_request(instance, workloads, sorters, usable, on_gpu=bool(on_gpu))
     if instance.n_gpus and not on_gpu:
         remarks.append("its GPU is paid for but not used")
     elif instance.n_gpus > 1:
         remarks.append(f"one of its {instance.n_gpus} GPUs is used")
     return obstacles, tuple(remarks)
+
+
+def timeout_remarks(job_hours: Sequence[Interval]) -> tuple[str, ...]:
+    """Return the remark on jobs that may take longer than an attempt of the stack's jobs."""
+    most = max(each.high for each in job_hours)
+    limit = default_number("JobTimeoutSeconds") / 3600
+    if most <= limit:
+        return ()
+    hours = math.ceil(most)
+    return (f"may take {hours:,} h, but ends after {limit:g} h: submit with --timeout {hours}h",)
 
 
 def scratch_gb(workload: Workload) -> float:
@@ -69,8 +82,14 @@ def memory_gib(instance: InstanceSpec, workload: Workload, sorters: Sequence[str
 
     These are the job's own bounds (`runtime/memory_estimate.py`).
     """
-    spare = usable_memory_gib(instance) * GIB - BASE_MEMORY_BYTES
-    n_workers = max(1, min(instance.vcpus, int(spare // WORKER_MEMORY_BYTES)))
+    return _memory_gib(workload, sorters, instance.vcpus, usable_memory_gib(instance))
+
+
+def _memory_gib(
+    workload: Workload, sorters: Sequence[str], vcpus: int, usable_gib: float
+) -> Interval:
+    spare = usable_gib * GIB - BASE_MEMORY_BYTES
+    n_workers = max(1, min(vcpus, int(spare // WORKER_MEMORY_BYTES)))
     channels, rate_hz = workload.channels, workload.sampling_rate_hz
 
     def needed(samples_gb: float) -> float:
@@ -110,6 +129,27 @@ def _small_memory(
         yield (
             f"memory of {instance.memory_gib} GiB ({usable:.1f} usable), at least "
             f"{min(too_large):.1f} GiB needed{_count(too_large, needed)}"
+        )
+
+
+def _memory_to_request(
+    instance: InstanceSpec,
+    workloads: Sequence[Workload],
+    sorters: Sequence[str],
+    usable_gib: float,
+    *,
+    on_gpu: bool,
+) -> Iterator[str]:
+    """Yield the memory to request where the stack's jobs get less of the instance's than needed."""
+    kind = "Job" if on_gpu else "CpuJob"
+    vcpus = min(instance.vcpus, default_number(f"{kind}Vcpus"))
+    default_gib = default_number(f"{kind}MemoryMiB") / 1024
+    most = max(_memory_gib(each, sorters, vcpus, default_gib).high for each in workloads)
+    request = min(math.ceil(most), int(usable_gib))
+    if most > default_gib and request > default_gib:
+        yield (
+            f"may need {most:.0f} GiB, but gets {default_gib:.0f} GiB: submit with "
+            f"--memory {request}GiB"
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +66,15 @@ def read_template(cloudformation: CloudFormationClient) -> Template:
         for parameter in summary["Parameters"]
     }
     return Template(body=body, defaults=defaults)
+
+
+@cache
+def default_number(parameter: str) -> int:
+    """Return the default of a parameter that is a number, without AWS, which reads the YAML."""
+    body = TEMPLATE_FILE.read_text(encoding="utf-8")
+    found = re.search(rf"^  {parameter}:\n(?:    .*\n)*?    Default: (\d+)$", body, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def choose_values(

@@ -260,6 +260,17 @@ def test_the_region_of_the_environment_is_heeded(laptop: Laptop) -> None:
     assert "The price table has no eu-central-1: these are the prices of us-east-1" in done.stdout
 
 
+def test_the_region_of_the_profile_is_heeded(laptop: Laptop) -> None:
+    config = laptop.folder / "config"
+    config.write_text("[profile lab]\nregion = eu-central-1\n")
+    env = {"AWS_DEFAULT_REGION": None, "AWS_CONFIG_FILE": str(config)}
+    done = laptop.run("estimate", "--size", "1GB", "--profile", "lab", env=env)
+    assert "The price table has no eu-central-1: these are the prices of us-east-1" in done.stdout
+    done = laptop.run("estimate", "--size", "1GB", "--profile", "none", env=env)
+    assert done.returncode == 1
+    assert "The config profile (none) could not be found; `aws configure" in done.stderr
+
+
 def test_the_sorters_may_be_those_of_the_environment(laptop: Laptop) -> None:
     one = ("--size", "1GB", "--instance-type", "m5.xlarge")
     assert estimate(laptop, *one, SORTERS="simple, lupin")["sorters"] == ["simple", "lupin"]

@@ -35,11 +35,13 @@ from spikeinterface_cloud.aws.estimate.price_list import (
 )
 from spikeinterface_cloud.aws.estimate.table import estimate_text
 from spikeinterface_cloud.aws.estimate.workload import Workload
+from spikeinterface_cloud.aws.infra.template import default_number
 from spikeinterface_cloud.config.catalog.snapshot import load_snapshot
 from spikeinterface_cloud.config.catalog.validation import unknown_sorter
 from spikeinterface_cloud.errors import SettingsError
 from spikeinterface_cloud.prices import INSTANCE_SPECS
 from spikeinterface_cloud.runtime.disk import DISK_FACTOR
+from tests.support.template import default
 
 PRICES = table_prices(None)
 
@@ -190,7 +192,41 @@ def test_remarks_are_reported() -> None:
     idle = estimate_on("g5.8xlarge", work(ORIGINAL, sorters=("simple",)))
     assert idle.remarks == ("its GPU is paid for but not used",)
     several = estimate_on("g5.12xlarge", work(ORIGINAL))
-    assert several.remarks == ("one of its 4 GPUs is used",)
+    assert several.remarks[-1] == "one of its 4 GPUs is used"
+
+
+@pytest.mark.parametrize(
+    ("name", "hours", "sorter", "memory"),
+    [
+        ("g5.4xlarge", 1.0, "kilosort4", None),
+        ("g5.4xlarge", 1.5, "kilosort4", 36),
+        ("g5.4xlarge", 5, "kilosort4", 58),  # AWS keeps some of its 64 GiB
+        ("g5.2xlarge", 1.5, "kilosort4", None),  # it has no more than the job gets
+        ("m6id.4xlarge", 14, "tridesclous2", 36),
+    ],
+)
+def test_memory_above_that_of_the_stack_s_jobs_has_to_be_asked_for(
+    name: str, hours: float, sorter: str, memory: int | None
+) -> None:
+    recording = Workload.from_duration(hours * 3600, 384, 30_000)
+    remarks = estimate_on(name, work(recording, sorters=(sorter,), scratch="ebs")).remarks
+    asked = [each.partition("--memory ")[2] for each in remarks if "--memory" in each]
+    assert asked == ([f"{memory}GiB"] if memory else [])
+
+
+def test_time_above_that_of_the_stack_s_attempts_has_to_be_asked_for() -> None:
+    assert not [each for each in estimate_on("g5.2xlarge", work(ORIGINAL)).remarks if "--t" in each]
+    long = Workload.from_duration(10 * 3600, 384, 30_000)
+    found = estimate_on("g5.4xlarge", work(ORIGINAL, long, scratch="ebs"))
+    hours = -int(-found.longest_hours.high // 1)
+    assert found.remarks[-1] == (
+        f"may take {hours} h, but ends after 12 h: submit with --timeout {hours}h"
+    )
+
+
+def test_defaults_of_the_stack_s_jobs_are_those_of_the_template() -> None:
+    for name in ("JobMemoryMiB", "CpuJobMemoryMiB", "JobTimeoutSeconds", "JobVcpus", "CpuJobVcpus"):
+        assert default_number(name) == default(name)
 
 
 def test_of_many_recordings_those_that_do_not_fit_are_counted() -> None:
