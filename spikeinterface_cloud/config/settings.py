@@ -4,7 +4,7 @@ A field's name in capitals is its variable. The module imports neither SpikeInte
 that a laptop refuses a bad job before an instance is paid for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -279,24 +279,21 @@ class JobSettings(BaseModel):
         return settings
 
     def to_env(self) -> dict[str, str]:
-        """Return the variables that give these settings again, without secrets."""
+        """Return the given variables, also those that equal a default, without secrets."""
         return {
             name.upper(): write(value)
-            for name, value in self._given()
-            if not isinstance(value, SecretStr)
+            for name, value in self
+            if name in self.model_fields_set and not isinstance(value, SecretStr | None)
         }
 
     def masked(self) -> dict[str, str]:
-        """Return the given variables for logs and `run.json`, without secrets and signatures."""
-        return {name.upper(): _mask(value) for name, value in self._given()}
-
-    def _given(self) -> Iterator[tuple[str, Any]]:
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if name in self.model_fields_set and value != field.get_default(
-                call_default_factory=True
-            ):
-                yield name, value
+        """Return what differs from the defaults, for logs and `run.json`, without secrets."""
+        fields = type(self).model_fields
+        return {
+            name.upper(): _mask(value)
+            for name, value in self
+            if value != fields[name].get_default(call_default_factory=True)
+        }
 
     def _inconsistencies(self) -> list[str]:
         """Return the contradictions between valid variables."""

@@ -12,7 +12,12 @@ from spikeinterface_cloud.aws.batch.completed import find_unfinished
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.aws.batch.request import build_request
-from spikeinterface_cloud.aws.batch.submission import PreparedJob, manifest_environment, prepare_job
+from spikeinterface_cloud.aws.batch.submission import (
+    PreparedJob,
+    decisive,
+    manifest_environment,
+    prepare_job,
+)
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
 from spikeinterface_cloud.aws.inputs.job_settings import endpoint_warnings, job_variables
@@ -91,9 +96,8 @@ def prepare_jobs(
         },
         manifest_location(target, manifest),
     )
-    identity = job_identity(
-        {MANIFEST_URL: environment[MANIFEST_URL]}, options.job_definition, options.command
-    )
+    content = manifest_location(target, manifest_bytes([decisive(job.settings) for job in jobs]))
+    identity = job_identity({MANIFEST_URL: str(content)}, options.job_definition, options.command)
     return PreparedJob(
         request=build_request(environment, options, identity=identity, array_size=len(jobs)),
         identity=identity,

@@ -74,7 +74,7 @@ def prepare(
 def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
     """Build the request of one job, and its manifest if the settings are too long for a request."""
     environment = settings.to_env()
-    identity = job_identity(environment, options.job_definition, options.command)
+    identity = job_identity(decisive(settings), options.job_definition, options.command)
     listed = None
     if overrides_length(container_overrides(environment, options)) > OVERRIDES_LENGTH:
         listed = manifest.manifest_bytes([environment])
@@ -91,6 +91,12 @@ def prepare_job(settings: JobSettings, options: JobOptions) -> PreparedJob:
         target=settings.target,
         manifest=listed,
     )
+
+
+def decisive(settings: JobSettings) -> dict[str, str]:
+    """Return the variables that make another job: not those that were given a default."""
+    differing = settings.masked().keys()
+    return {name: text for name, text in settings.to_env().items() if name in differing}
 
 
 def manifest_environment(environment: Mapping[str, str], location: S3Location) -> dict[str, str]:

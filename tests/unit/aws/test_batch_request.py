@@ -233,3 +233,13 @@ def test_long_settings_without_target_are_refused() -> None:
     variables = {"TARGET_AWS_S3_BUCKET": "", "TARGET_AWS_S3_BUCKET_FOLDER": ""}
     with pytest.raises(SettingsError, match="--target: missing"):
         prepare_job(settings_of_length(20_000, **variables), OPTIONS)
+
+
+def test_given_default_is_sent_and_makes_no_other_job() -> None:
+    plain = prepare_job(JobSettings.from_env(ENVIRONMENT), OPTIONS)
+    given = {**ENVIRONMENT, "PREPROCESSING": "default", "OVERWRITE": "false"}
+    explicit = prepare_job(JobSettings.from_env(given), OPTIONS)
+    sent = explicit.request["containerOverrides"]["environment"]
+    assert {each["name"]: each["value"] for each in sent} == given
+    assert explicit.identity == plain.identity
+    assert plain.identity == job_identity(ENVIRONMENT, OPTIONS.job_definition)

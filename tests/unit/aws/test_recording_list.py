@@ -40,8 +40,9 @@ def listing(*recordings: ListedRecording) -> Listing:
     return Listing(title="dandiset-000003", recordings=recordings)
 
 
-def jobs(number: int) -> tuple[ListedJob, ...]:
-    return jobs_of(listing(*(recording(f"sub-{index}") for index in range(number))), COMMON)
+def jobs(number: int, **given: str) -> tuple[ListedJob, ...]:
+    common = {**COMMON, **given}
+    return jobs_of(listing(*(recording(f"sub-{index}") for index in range(number))), common)
 
 
 def test_each_recording_becomes_a_job_with_its_own_target() -> None:
@@ -169,6 +170,15 @@ def test_array_identity_depends_on_its_jobs() -> None:
 
     assert identity(3) == identity(3)
     assert identity(2) != identity(3)
+
+
+def test_given_default_is_in_the_list_and_makes_no_other_array() -> None:
+    [plain] = many(jobs(2), "all").prepare(OPTIONS)
+    [given] = many(jobs(2, OVERWRITE="false"), "all").prepare(OPTIONS)
+    assert given.manifest is not None
+    assert select_line(given.manifest, {"AWS_BATCH_JOB_ARRAY_INDEX": "1"})["OVERWRITE"] == "false"
+    assert given.identity == plain.identity
+    assert plain.manifest != given.manifest
 
 
 def test_array_of_ten_thousand_fits_request() -> None:

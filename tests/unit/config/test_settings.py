@@ -624,6 +624,14 @@ def test_manifest_url_is_validated(url: str, words: str) -> None:
         resolve_environment({"MANIFEST_URL": url})
 
 
+def test_given_defaults_are_written_back_and_not_recorded() -> None:
+    given = {"PREPROCESSING": "default", "OVERWRITE": "false", "ARCHIVE": "none"}
+    settings = accepted(**given)
+    assert {name: text for name, text in settings.to_env().items() if name in given} == given
+    assert not given.keys() & settings.masked().keys()
+    assert settings == accepted()
+
+
 def test_secrets_are_masked_and_not_written_back() -> None:
     settings = accepted(
         AWS_ACCESS_KEY_ID="AKIAPLANTED",
