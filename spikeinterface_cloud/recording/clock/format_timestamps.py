@@ -22,7 +22,7 @@ from spikeinterface.extractors.neoextractors.neobaseextractor import NeoRecordin
 from spikeinterface.extractors.nwbextractors import NwbRecordingSegment, NwbTimeSeriesSegment
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.clock.sample_times import Gap, SampleTimes, evenly_spaced
+from spikeinterface_cloud.recording.clock.sample_times import SampleTimes, evenly_spaced
 from spikeinterface_cloud.recording.clock.timestamps import (
     CORRECT,
     BlockTimes,
@@ -34,9 +34,8 @@ from spikeinterface_cloud.recording.formats.mtscomp_recording import MtscompSegm
 
 FileTimes = Timestamps | BlockTimes | SampleTimes
 
-#: samples of a record in Neuralynx files, and in the legacy format of Open Ephys
+#: samples of a record in Neuralynx files
 NEURALYNX_RECORD = 512
-OPEN_EPHYS_RECORD = 1024
 
 #: the time that Open Ephys gives samples before their stream is synchronized
 NOT_SYNCHRONIZED = -1.0
@@ -195,21 +194,10 @@ def _synchronization_notes(
 
 
 def _open_ephys_legacy(segment: Any, rate_hz: float) -> SampleTimes:
-    """Frames count missing samples here: neo returns zeros for them."""
+    """Files with gaps are refused, so all follows from the first record."""
     records = segment.neo_reader._sigs_memmap[segment.segment_index][_first_channel(segment)]
-    numbers = records["timestamp"].astype("int64")
-    missing = np.diff(numbers) - OPEN_EPHYS_RECORD
-    gaps = [
-        Gap(
-            frame=int(numbers[record + 1] - numbers[0]),
-            begin_s=float(numbers[record] + OPEN_EPHYS_RECORD) / rate_hz,
-            length_s=float(missing[record]) / rate_hz,
-            is_filled=True,
-        )
-        for record in np.flatnonzero(missing)
-    ]
-    begin_s, n_frames = numbers[0] / rate_hz, segment.get_num_samples()
-    return replace(evenly_spaced(begin_s, n_frames, 1 / rate_hz, "timestamps"), gaps=tuple(gaps))
+    begin_s, n_frames = int(records["timestamp"][0]) / rate_hz, segment.get_num_samples()
+    return evenly_spaced(begin_s, n_frames, 1 / rate_hz, "timestamps")
 
 
 def _neuralynx(segment: Any) -> BlockTimes:

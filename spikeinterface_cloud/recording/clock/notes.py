@@ -70,10 +70,9 @@ def _describe_gaps(number: int, segment: SampleTimes) -> list[str]:
     if missing := [gap for gap in segment.gaps if gap.length_s > 0]:
         total_s = sum(gap.length_s for gap in missing)
         places = list_first(_place(gap, segment) for gap in missing)
-        filled = "; the reader gives zeros for the missing samples" if missing[0].is_filled else ""
         notes.append(
             f"the times of segment {number} have {counted(len(missing), 'gap')}, "
-            f"{_seconds(total_s)} in all: {places}{filled}; spike times follow the file's own "
+            f"{_seconds(total_s)} in all: {places}; spike times follow the file's own "
             f"times ({segment.origin})"
         )
     if backward := [gap for gap in segment.gaps if gap.length_s <= 0]:

@@ -21,8 +21,6 @@ class Gap:
     begin_s: float
     #: negative where the clock runs backwards
     length_s: float
-    #: whether the reader returns zeros for the missing samples, so that frames count them
-    is_filled: bool = False
 
     @property
     def end_s(self) -> float:

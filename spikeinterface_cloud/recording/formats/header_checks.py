@@ -48,7 +48,7 @@ def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -
                 if info["stream_name"] == stream:
                     check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
         case "openephys":
-            check_open_ephys(recording)
+            check_open_ephys(recording, n_frames)
         case "intan":
             check_intan_files(recording.neo_reader)
         case "zarr":

@@ -6,28 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from neo.rawio import OpenEphysBinaryRawIO, OpenEphysRawIO
-from neo.rawio.openephysrawio import HEADER_SIZE, RECORD_SIZE, continuous_dtype
+from neo.rawio import OpenEphysBinaryRawIO
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.format_timestamps import neo_buffer
+from spikeinterface_cloud.recording.formats.open_ephys_legacy import check_legacy
 from spikeinterface_cloud.recording.formats.open_ephys_names import STRUCTURE, USE_ZARR
 from spikeinterface_cloud.recording.formats.rates import rates_differ
-
-#: of a .continuous file
-RECORD = np.dtype(continuous_dtype)
 
 #: places at which timestamps are compared, and the samples between two of them
 N_PLACES = 200
 STRIDE = 500
 
 
-def check_open_ephys(recording: Any) -> None:
-    """Refuse a recording whose files differ in length, rate or gains, or lie elsewhere."""
+def check_open_ephys(recording: Any, n_frames: int | None = None) -> None:
+    """Refuse a recording whose files differ in length, rate or gains, lie elsewhere, or have gaps.
+
+    Of the legacy format only the first `n_frames` are looked at for gaps, if not all are wanted.
+    """
     _refuse_files_elsewhere(recording)
     reader = recording.neo_reader
     if not isinstance(reader, OpenEphysBinaryRawIO):
-        _check_lengths(reader)
+        check_legacy(reader, float(recording.sampling_frequency), n_frames)
         return
     headers = []
     for number, segment in enumerate(recording.segments):
@@ -63,29 +63,6 @@ def _channels(folder: Path) -> list[tuple[str, float]]:
         if Path(stream["folder_name"]).name == folder.name
         for channel in stream["channels"]
     ]
-
-
-def _check_lengths(reader: OpenEphysRawIO) -> None:
-    """Refuse .continuous files that begin or end apart: neo keeps what all of them have."""
-    for files in reader._info["continuous"].values():
-        spans = {file: _span(file) for file in files}
-        begin, end = (sorted(each)[len(spans) // 2] for each in zip(*spans.values(), strict=True))
-        for file, span in spans.items():
-            if span != (begin, end):
-                raise RecordingError(
-                    f"{file.name} has the samples {span[0]} to {span[1]}, and other files have "
-                    f"{begin} to {end}; copy it again from the acquisition computer, or move it "
-                    "out of the folder to leave its channel out"
-                )
-
-
-def _span(file: Path) -> tuple[int, int]:
-    """Return the first sample of a .continuous file and the one after its last."""
-    n_records = max(file.stat().st_size - HEADER_SIZE, 0) // RECORD.itemsize
-    if not n_records:
-        return 0, 0
-    records = np.memmap(file, RECORD, mode="r", offset=HEADER_SIZE, shape=(n_records,))
-    return int(records["timestamp"][0]), int(records["timestamp"][-1]) + RECORD_SIZE
 
 
 def _refuse_files_elsewhere(recording: Any) -> None:

@@ -335,16 +335,27 @@ def test_blackrock_ptp_times_are_followed(tmp_path: Path) -> None:
     assert (gap.frame, gap.length_s) == (N_FRAMES // 2, pytest.approx(0.005, abs=1e-6))
 
 
-def test_zeros_for_missing_samples_of_open_ephys_legacy_are_noted(tmp_path: Path) -> None:
-    records = np.arange(60) * 1024 + 30_000
-    records[30:] += 2048
-    folder = write_open_ephys_legacy(tmp_path / "a", timed_files.noise(60 * 1024), records)
-    recording = open_recording(folder, "openephys", {})
-    assert_follows(recording, 1 + np.arange(62 * 1024) / RATE_HZ)
-    np.testing.assert_allclose(
-        clock_of(recording).intervals_s(), [(1, 2.024), (2.024 + 2048 / RATE_HZ, 3.11626667)]
+def test_open_ephys_legacy_with_gaps_is_refused(tmp_path: Path) -> None:
+    """Neo loses samples around them; the part before the first, and the remedy, are right."""
+    records = np.arange(120) * 1024 + 30_000
+    records[30:] += 19_000
+    records[90:] += 100
+    truth = timed_files.noise(120 * 1024)
+    folder = write_open_ephys_legacy(tmp_path / "a", truth, records)
+    missing = r"lacks the frames 30720 to 49720, 111160 to 111260 \(0\.636667 s in all\)"
+    with pytest.raises(RecordingError, match=missing + ".* TEST_SUB_RECORDING_N_FRAMES=30720"):
+        open_recording(folder, "openephys", {})
+    with pytest.raises(RecordingError, match=missing):
+        open_recording(folder, "openephys", {}, n_frames=30_721)
+    recording = first_frames(open_recording(folder, "openephys", {}, n_frames=30_720), 30_720)
+    assert_follows(recording, 1 + np.arange(30_720) / RATE_HZ)
+    np.testing.assert_array_equal(recording.get_traces(), truth[:30_720])
+    whole = open_recording(folder, "openephys", {}, n_frames=1)
+    saved = whole.frame_slice(49_720, 111_160).save(
+        folder=tmp_path / "b", chunk_size=7_000, progress_bar=False
     )
-    assert any("the reader gives zeros" in note for note in notes_of(recording))
+    np.testing.assert_array_equal(saved.get_traces(), truth[30_720:92_160])
+    assert open_recording(tmp_path / "b", "binary", {}).get_num_samples() == 61_440
 
 
 def test_times_of_multi_channel_systems_pieces_are_followed(tmp_path: Path) -> None:

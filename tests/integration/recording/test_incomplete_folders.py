@@ -94,6 +94,42 @@ def test_a_shorter_file_of_open_ephys_legacy_is_refused(tmp_path: Path) -> None:
     )
 
 
+def write_two_recordings(folder: Path, samples: np.ndarray, *, n_first: int) -> Path:
+    """Write `n_first` channels of the first recording of a folder, and all of the second."""
+    write_open_ephys_legacy(folder, samples[:, :n_first])
+    later = np.arange(len(samples) // 1024) * 1024 + 10**6
+    second = write_open_ephys_legacy(folder.with_name("second"), samples, later)
+    for file in second.iterdir():
+        file.rename(folder / f"{file.stem}_2.continuous")
+    return folder
+
+
+def test_two_recordings_of_open_ephys_legacy_are_segments(tmp_path: Path) -> None:
+    folder = write_two_recordings(tmp_path / "a", traces(), n_first=4)
+    recording = opened(folder, "openephys")
+    for segment in range(2):
+        np.testing.assert_array_equal(recording.get_traces(segment), traces()[: 58 * 1024])
+
+
+@pytest.mark.parametrize("n_first", [12, 11])
+def test_channels_in_another_order_in_a_second_recording_of_open_ephys_are_refused(
+    tmp_path: Path, n_first: int
+) -> None:
+    """Neo sorts the second recording as text: 1, 10, 11, 12, 2."""
+    samples = np.tile(traces(), 3)
+    folder = write_two_recordings(tmp_path / "a", samples, n_first=n_first)
+    message = refusal(folder, "openephys")
+    assert "recording 2 (such as 100_CH10_2.continuous)" in message
+    alone = tmp_path / "b"
+    alone.mkdir()
+    for file in folder.glob("*_2.continuous"):
+        file.rename(alone / file.name)
+    refusal(alone, "openephys")
+    for file in alone.iterdir():  # the remedy
+        file.rename(file.with_name(file.name.replace("_2.", ".")))
+    np.testing.assert_array_equal(opened(alone, "openephys").get_traces(), samples[: 58 * 1024])
+
+
 @pytest.fixture
 def mcs(tmp_path: Path) -> Path:
     return timed_files.write_mcs(tmp_path / "a.h5", [(0, 20_000)])
