@@ -57,7 +57,7 @@ from spikeinterface_cloud.recording.formats.zarr_chunks import check_chunks
 from spikeinterface_cloud.recording.messages import one_line
 from spikeinterface_cloud.recording.probe_file import attach_probe
 from spikeinterface_cloud.recording.reader_errors import CHECK_THE_FILE, is_damage, remedy
-from spikeinterface_cloud.recording.samples.units import remove_gains
+from spikeinterface_cloud.recording.samples.units import remove_gains_of_no_voltage
 
 logger = logging.getLogger(__name__)
 
@@ -161,8 +161,8 @@ def _read(
         recording = with_microvolts(recording)
     elif reader.name == "mcsh5":
         correct_gains(recording)
-    elif reader.name == "spikegadgets" and not recording.neo_reader.is_scaleable:
-        remove_gains(recording)  # of which older headers say nothing, and neo takes 1
+    elif reader.neo_classes:
+        remove_gains_of_no_voltage(recording)
     if not isinstance(recording, BaseRecording):
         raise RecordingError(
             f"{location.name} holds a {type(recording).__name__}, not a recording; check DATA_TYPE"

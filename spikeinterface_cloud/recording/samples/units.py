@@ -41,6 +41,9 @@ LIKELY_NOISE = {
 #: standard deviation of normal noise per mean absolute difference of two samples
 NOISE_PER_DIFFERENCE = math.sqrt(math.pi) / 2
 
+#: of which SpikeInterface knows the microvolts, of the last by chance
+VOLTAGE_UNITS = ("V", "Volt", "Volts", "mV", "uV", "µV")
+
 #: properties that describe the samples as they were in the file
 AS_IN_FILE = ("physical_unit", "gain_to_physical_unit", "offset_to_physical_unit")
 
@@ -66,6 +69,21 @@ def check_gains(recording: BaseRecording, chunks: Sequence[Traces], notes: list[
 def remove_gains(recording: BaseRecording) -> None:
     """Remove gains and offsets, if there are any."""
     _delete_properties(recording, ("gain_to_uV", "offset_to_uV"))
+
+
+def remove_gains_of_no_voltage(recording: BaseRecording) -> None:
+    """Remove gains to microvolts of channels whose unit in the file is no voltage.
+
+    SpikeInterface takes an unknown unit, or none, for microvolts.
+    """
+    units = recording.get_property("physical_unit")
+    if units is None:
+        return
+    known = np.isin(units, VOLTAGE_UNITS)
+    if not known.any():
+        remove_gains(recording)
+    elif not known.all():
+        recording.set_channel_gains(np.where(known, recording.get_channel_gains(), np.nan))
 
 
 def _problem_of_gains(recording: BaseRecording, chunks: Sequence[Traces]) -> str | None:

@@ -14,6 +14,8 @@ from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
+from spikeinterface_cloud.recording.samples.units import remove_gains_of_no_voltage
+from tests.support.acquisition_formats import write_blackrock_21
 from tests.support.nwb_files import NwbLayout, write_nwb
 from tests.support.recordings import AP_GAIN_UV, neuropixels_probe, simulate
 
@@ -230,6 +232,29 @@ def test_gains_are_checked_by_noise_and_not_by_slow_waves(
     checked, notes = check_recording(recording_of((moved / 1e6).astype("float32"), 1e6))
     assert notes == []
     np.testing.assert_allclose(checked.get_traces(), moved, atol=0.01)
+
+
+@pytest.mark.filterwarnings("ignore:Cannot rescale to voltage")
+def test_steps_of_an_unknown_unit_are_no_microvolts(
+    tmp_path: Path, simulated: BaseRecording
+) -> None:
+    """Blackrock's older .nsX leave the size of a step to the .nev, which is not read."""
+    samples = simulated.get_traces(segment_index=0)
+    recording = open_recording(write_blackrock_21(tmp_path / "a.ns5", samples), "blackrock", {})
+    np.testing.assert_array_equal(recording.get_traces(), samples[:-1])  # neo counts one less
+    recording.set_probe(neuropixels_probe(N_CHANNELS))
+    checked, notes = check_recording(recording)
+    assert not checked.has_scaleable_traces()
+    assert notes == ["there are no gains to microvolts: amplitudes are in the units of the file"]
+
+
+def test_gains_of_voltages_are_kept_beside_other_units(microvolts: np.ndarray) -> None:
+    """The channels that are no voltage may be left out by the wiring."""
+    recording = recording_of(microvolts.astype("float32"), 2.0)
+    recording.set_property("physical_unit", np.array(["uV"] * 6 + ["Celsius"] * 2))
+    remove_gains_of_no_voltage(recording)
+    assert recording.get_channel_gains()[:6].tolist() == [2.0] * 6
+    assert np.isnan(recording.get_channel_gains()[6:]).all()
 
 
 # ----- without a gain ----------------------------------------------------------------------------
