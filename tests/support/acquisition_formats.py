@@ -102,16 +102,6 @@ def write_blackrock_ptp(file: Path, traces: np.ndarray, timestamps_ns: np.ndarra
     return file
 
 
-def write_blackrock_21(file: Path, traces: np.ndarray) -> Path:
-    """Write samples at 30 kHz as .nsX of version 2.1, whose steps only the .nev beside it knows."""
-    header = np.zeros(1, blackrockrawio.NSX_BASIC_HEADER_TYPES["2.1"])
-    header["file_id"], header["label"], header["period"] = b"NEURALSG", b"30 kS/s", 1
-    header["channel_count"] = traces.shape[1]
-    numbers = np.arange(traces.shape[1], dtype="<u4") + 1
-    file.write_bytes(header.tobytes() + numbers.tobytes() + traces.tobytes())
-    return file
-
-
 def _blackrock_header(
     version: str,
     n_channels: int,

@@ -145,6 +145,8 @@ def _neo(segment: Any, rate_hz: float) -> FileTimes | None:
             return _blackrock(segment)
         case rawio.PlexonRawIO():
             return _plexon(segment)
+        case rawio.NeuroExplorerRawIO():
+            return _neuroexplorer(segment)
         case rawio.TdtRawIO():
             return _tdt(segment)
         case rawio.MaxwellRawIO():
@@ -250,6 +252,21 @@ def plexon_fragments(segment: Any) -> npt.NDArray[Any]:
     channel = header["signal_channels"]["id"][_first_channel(segment)]
     fragments: npt.NDArray[Any] = segment.neo_reader._data_blocks[5][np.int32(channel)]
     return fragments
+
+
+def _neuroexplorer(segment: Any) -> BlockTimes:
+    """Each fragment has a timestamp and its first sample; neo concatenates them."""
+    reader = segment.neo_reader
+    channel = int(reader.header["signal_channels"]["id"][_first_channel(segment)])
+    entity = reader._entity_headers[channel]
+    n_fragments, offset = int(entity["n"]), int(entity["offset"])
+    counts = np.frombuffer(reader._memmap, "<i4", 2 * n_fragments, offset)
+    return BlockTimes(
+        origin="the timestamps of the fragments",
+        frames=counts[n_fragments:].astype("int64"),
+        times_s=counts[:n_fragments] / float(reader.global_header["freq"]),
+        are_counts=True,
+    )
 
 
 def _tdt(segment: Any) -> BlockTimes:

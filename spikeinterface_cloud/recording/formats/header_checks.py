@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.clock.format_timestamps import NEURALYNX_RECORD
+from spikeinterface_cloud.recording.formats.axona_files import check_tetrodes
 from spikeinterface_cloud.recording.formats.intan_files import check_intan_files
 from spikeinterface_cloud.recording.formats.intan_session import check_session
 from spikeinterface_cloud.recording.formats.open_ephys_files import check_open_ephys
@@ -49,6 +50,8 @@ def check_headers(reader: Reader, recording: Any, n_frames: int | None = None) -
                     check_spikeglx_file(Path(info["bin_file"]), info["meta"], info["num_chan"])
         case "openephys":
             check_open_ephys(recording, n_frames)
+        case "axona":
+            check_tetrodes(recording.neo_reader)
         case "intan":
             check_intan_files(recording.neo_reader)
         case "zarr":

@@ -31,6 +31,7 @@ def check_intan_files(reader: IntanRawIO) -> None:
     else:
         expected = {f"amp-{name}.dat": n_samples * SAMPLE_BYTES for name in names}
         _refuse_others(folder, set(expected))
+        _refuse_another_order(names)
     for name, n_bytes in expected.items():
         file = folder / name
         if not file.is_file():
@@ -59,4 +60,19 @@ def _refuse_others(folder: Path, expected: set[str]) -> None:
         raise RecordingError(
             f"{others[0]} is none of the channels in the header, and would be read as one; move it "
             "out of the folder"
+        )
+
+
+def _refuse_another_order(names: list[str]) -> None:
+    """Refuse a header that lists channels in another order than that of the names of files."""
+    if names != sorted(names):
+        first = next(
+            name for name, other in zip(names, sorted(names), strict=True) if name != other
+        )
+        raise RecordingError(
+            f"the header lists the channels in another order than that of their names (the first "
+            f"is {first}), and the reader (neo) pairs them with the sorted files; open it with "
+            "SpikeInterface's read_intan, give the samples their names with recording = recording."
+            "rename_channels(sorted(recording.channel_ids)), save that with recording.save("
+            "folder=...), and set DATA_TYPE=binary"
         )

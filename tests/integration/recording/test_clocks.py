@@ -24,6 +24,7 @@ from tests.support.acquisition_formats import (
     write_open_ephys_legacy,
 )
 from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.older_formats import write_neuroexplorer
 from tests.support.recordings import SpikeGlxRun, simulate, write_open_ephys, write_spikeglx
 
 pytestmark = pytest.mark.integration
@@ -333,6 +334,17 @@ def test_blackrock_ptp_times_are_followed(tmp_path: Path) -> None:
     assert_follows(recording, truth)
     (gap,) = clock_of(recording).segments[0].gaps
     assert (gap.frame, gap.length_s) == (N_FRAMES // 2, pytest.approx(0.005, abs=1e-6))
+
+
+def test_times_of_neuroexplorer_fragments_are_followed(tmp_path: Path) -> None:
+    samples = timed_files.noise(120_000, 1)
+    file = write_neuroexplorer(tmp_path / "a.nex", samples, [1, 6], [0, 60_000])
+    recording = open_recording(file, "neuroexplorer", {})
+    np.testing.assert_array_equal(recording.get_traces(), samples)
+    np.testing.assert_allclose(clock_of(recording).intervals_s(), [(1, 2.5), (6, 7.5)])
+    whole = write_neuroexplorer(tmp_path / "b.nex", samples, [2], [0])
+    clock = clock_of(open_recording(whole, "neuroexplorer", {}))
+    np.testing.assert_allclose(clock.intervals_s(), [(2, 5)])
 
 
 def test_open_ephys_legacy_with_gaps_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from spikeinterface.core import BaseRecording, aggregate_channels
-from spikeinterface.extractors import read_neuralynx
+from spikeinterface.extractors import read_axona, read_intan, read_neuralynx
 
 from spikeinterface_cloud.errors import CloudJobError
 from spikeinterface_cloud.recording.load import open_recording
@@ -17,6 +17,7 @@ from tests.support.acquisition_formats import (
     write_neuralynx,
     write_open_ephys_legacy,
 )
+from tests.support.older_formats import AXONA_GAIN, write_axona
 from tests.support.recordings import AP_GAIN_UV
 
 pytestmark = pytest.mark.integration
@@ -82,6 +83,45 @@ def test_incomplete_folders_of_intan_are_refused(
     header = write_intan_files(tmp_path, traces(), by_channel=damage is not cut_all_channels)
     damage(tmp_path)
     assert reason in refusal(header, "intan")
+
+
+def test_a_header_of_intan_in_another_order_than_its_files_is_refused(tmp_path: Path) -> None:
+    header = write_intan_files(tmp_path, traces(), by_channel=True)
+    one, two = (f"A-00{number}".encode("utf-16-le") for number in (1, 2))
+    content = header.read_bytes().replace(one, b"@@").replace(two, one).replace(b"@@", two)
+    header.write_bytes(content)
+    assert "(the first is A-002), and the reader (neo) pairs" in refusal(header, "intan")
+    recording = read_intan(header, stream_id="0")
+    assert recording.channel_ids.tolist() == ["A-000", "A-002", "A-001", "A-003"]
+    renamed = recording.rename_channels(sorted(recording.channel_ids))  # the remedy
+    samples = renamed.get_traces(channel_ids=["A-001", "A-002"])
+    np.testing.assert_array_equal(samples, traces()[:, 1:3])
+
+
+def board_of_axona() -> np.ndarray:
+    """Return a level of its own for each of the 64 channels."""
+    noise = np.random.default_rng(0).normal(0, 20, (60_000, 64)).round()
+    return (100 * np.arange(64) + noise).astype("int16")
+
+
+def test_the_first_tetrodes_of_axona_are_read(tmp_path: Path) -> None:
+    board = board_of_axona()
+    recording = opened(write_axona(tmp_path / "a.set", board, [1, 2]), "axona")
+    np.testing.assert_array_equal(recording.get_traces(), board[:, :8])
+    some = recording.channel_ids[[1, 6]]
+    np.testing.assert_array_equal(recording.get_traces(channel_ids=some), board[:, [1, 6]])
+    steps_uv = 1.5e6 / 32768 / (AXONA_GAIN * np.arange(1, 9))
+    np.testing.assert_allclose(recording.get_channel_gains(), steps_uv)
+
+
+@pytest.mark.parametrize("tetrodes", [[1, 3], [5, 6]])
+def test_other_tetrodes_of_axona_are_refused(tmp_path: Path, tetrodes: list[int]) -> None:
+    board = board_of_axona()
+    file = write_axona(tmp_path / "a.set", board, tetrodes)
+    assert f"active tetrodes are {tetrodes[0]}, {tetrodes[1]}, and" in refusal(file, "axona")
+    channels = [4 * (number - 1) + k for number in tetrodes for k in range(4)]
+    saved = read_axona(file).save(folder=tmp_path / "b", progress_bar=False)  # the remedy
+    np.testing.assert_array_equal(saved.get_traces(), board[:, channels])
 
 
 def test_a_shorter_file_of_open_ephys_legacy_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from spikeinterface_cloud.preprocessing.pipeline import preprocess
 from spikeinterface_cloud.recording.checks import check_recording
 from spikeinterface_cloud.recording.load import open_recording
 from spikeinterface_cloud.recording.samples.units import remove_gains_of_no_voltage
-from tests.support.acquisition_formats import write_blackrock_21
 from tests.support.nwb_files import NwbLayout, write_nwb
+from tests.support.older_formats import write_blackrock_21
 from tests.support.recordings import AP_GAIN_UV, neuropixels_probe, simulate
 
 pytestmark = [
