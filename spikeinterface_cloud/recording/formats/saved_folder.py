@@ -31,6 +31,9 @@ from spikeinterface_cloud.recording.formats.zarr_metadata import refuse_pickled
 #: files that describe the traces, the newest version first
 DESCRIPTIONS = ("binary.json", "si_folder.json", "cached.json")
 
+#: of a segment, in folders of versions that named no file of times in the description
+OLD_TIMES = "times_cached_seg{}.npy"
+
 
 def refuse_pickles(folder: Path) -> None:
     """Raise `RecordingError` if opening a saved folder would load a pickle."""
@@ -75,13 +78,37 @@ def open_saved_folder(folder: Path) -> BaseRecording:
         recording = BinaryFolderRecording(folder)
     else:
         recording = _open_old(folder, described)
-    for file in recording.get_binary_description()["file_paths"]:
-        if not Path(file).resolve().is_relative_to(folder.resolve()):
+    files = [Path(file) for file in recording.get_binary_description()["file_paths"]]
+    for number, segment in enumerate(recording.segments):
+        files += _time_files(folder, number, segment)
+    for file in files:
+        if not file.resolve().is_relative_to(folder.resolve()):
             raise RecordingError(
                 f"{folder.name}/{description.name} points to {file}, which is not part of the "
                 "source; save the recording with its traces: recording.save(folder=...)"
             )
     return recording
+
+
+def _time_files(folder: Path, number: int, segment: Any) -> list[Path]:
+    """Return the files of the times of a segment, of which SpikeInterface takes the last one.
+
+    A file with more or fewer times than there are samples is refused.
+    """
+    written = segment.file_timestamps_path
+    files = [] if written is None else [Path(written)]
+    n_times = [file.stat().st_size / np.dtype("float64").itemsize for file in files]
+    array = folder / OLD_TIMES.format(number)
+    if array.is_file():
+        files.append(array)
+        n_times.append(np.load(array, mmap_mode="r", allow_pickle=False).size)
+    n_samples = segment.get_num_samples()
+    if files and n_times[-1] != n_samples:
+        raise RecordingError(
+            f"{files[-1].name} has {n_times[-1]:.0f} times, and the segment {n_samples} samples; "
+            "save the recording again with recording.save(folder=...)"
+        )
+    return files
 
 
 def _open_old(folder: Path, described: dict[str, Any]) -> BaseRecording:
@@ -103,7 +130,7 @@ def _open_old(folder: Path, described: dict[str, Any]) -> BaseRecording:
         if groups is not None:
             recording.set_property("group", groups)
     for number, segment in enumerate(recording.segments):
-        times = folder / f"times_cached_seg{number}.npy"
+        times = folder / OLD_TIMES.format(number)
         if times.is_file():
-            segment.time_vector = np.load(times, mmap_mode="r", allow_pickle=False)
+            segment._time_vector = np.load(times, mmap_mode="r", allow_pickle=False)
     return recording

@@ -33,6 +33,7 @@ class _BinaryFiles(_Strict):
     gain_to_uV: PerChannel = None
     offset_to_uV: PerChannel = None
     is_filtered: bool | None = None
+    file_timestamps_paths: list[str] | None = None
 
 
 class BinaryDescription(_Strict):
