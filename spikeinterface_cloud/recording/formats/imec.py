@@ -7,7 +7,7 @@ channel in the file, which is not its number where only some channels were saved
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -116,7 +116,8 @@ def _read_probe(meta_file: Path, meta: Mapping[str, str]) -> Probe:
 def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseRecording | None:
     """Read the AP stream that `kwargs` name, or the only one; return None if neo can read `folder`.
 
-    neo reads the header of every stream in a folder, whichever is requested.
+    neo reads the header of every stream in a folder, whichever is requested, and expects each
+    trigger of all of them.
     """
     present = sorted(file for file in folder.rglob("*.meta") if file.with_suffix(".bin").is_file())
     if hidden := [file for file in present if file.name.startswith(APPLE_DOUBLE)]:
@@ -128,13 +129,21 @@ def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseR
     for file, meta in metas.items():
         _refuse_unknown_probe(file, meta)
     unsupported = [file for file, meta in metas.items() if not _is_supported_by_neo(meta)]
-    if not unsupported:
-        return None
     names = [PurePosixPath(file.relative_to(folder).as_posix()) for file in present]
+    triggers = _triggers(metas.values())
+    if not unsupported and len(set(triggers.values())) < 2:
+        return None
     names += [name.with_suffix(".bin") for name in names]
     chosen = [parse_name(name) for name in stream_files(names, kwargs)]
     files = [file for file in chosen if file is not None and file.ending == "meta"]
     if not files or not files[0].stream.endswith(".ap"):
+        if not unsupported:
+            listing = ", ".join(f"{name}: {' and '.join(has)}" for name, has in triggers.items())
+            raise RecordingError(
+                f"the streams of this folder are not of the same triggers ({listing}), and only an "
+                "AP band can be read then; put the files of the stream to sort in a folder of "
+                "their own"
+            )
         raise RecordingError(
             f"{unsupported[0].name} is of a probe of which only the AP band can be read here, from "
             "files that are named as SpikeGLX does (run_g0_t0.imec0.ap.bin); give it that name, or "
@@ -145,6 +154,19 @@ def read_unsupported_by_neo(folder: Path, kwargs: Mapping[str, object]) -> BaseR
     recording = read_imec(in_order, stream)
     recording.annotate(stream_name=files[0].stream)
     return recording
+
+
+def _triggers(metas: Iterable[Mapping[str, str]]) -> dict[str, tuple[str, ...]]:
+    """Return the gates and triggers of each stream as neo finds them, such as `g0_t0`, `g0_tcat`.
+
+    neo takes them from the name of the file when it was written, which is in its header.
+    """
+    found: dict[str, set[str]] = {}
+    for meta in metas:
+        file = parse_name(PurePosixPath(meta.get("fileName", "").replace("\\", "/")))
+        if file is not None:
+            found.setdefault(file.stream, set()).add(f"g{file.gate}_t{file.trigger}")
+    return {stream: tuple(sorted(triggers)) for stream, triggers in sorted(found.items())}
 
 
 def _refuse_unknown_probe(file: Path, meta: Mapping[str, str]) -> None:

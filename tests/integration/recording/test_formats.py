@@ -5,6 +5,7 @@ Also what is wrong with them: each failure is a `CloudJobError` with its exit co
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -230,6 +231,34 @@ def test_a_named_file_needs_no_other_trigger(tmp_path: Path, simulated: BaseReco
     meta = next(folder.rglob("*.ap.meta"))
     meta.with_name("mouse_g0_t1.imec0.ap.meta").write_text(meta.read_text())
     assert_same(open_recording(meta.with_suffix(".bin"), "spikeglx", {}), simulated)
+
+
+@pytest.mark.parametrize("others", ["nidq", "lf"])
+def test_what_catgt_joined_is_read_beside_raw_streams(
+    tmp_path: Path, simulated: BaseRecording, others: str
+) -> None:
+    """CatGT writes the AP band beside the raw NI-DAQ or LFP; neo expects all of one trigger."""
+    run = SpikeGlxRun(with_nidq=others == "nidq", with_lf=others == "lf")
+    folder = write_spikeglx(tmp_path / "a", simulated, run)
+    alone = tmp_path / "b"
+    alone.mkdir()
+    for file in list(folder.rglob("*imec0.ap.*")):
+        joined = file.rename(file.with_name(file.name.replace("_t0.", "_tcat.")))
+        if joined.suffix == ".meta":
+            joined.write_text(joined.read_text().replace("_t0.imec0", "_tcat.imec0"))
+        shutil.copy(joined, alone)
+    by_neo = open_recording(alone, "spikeglx", {})
+    for source in (folder, joined.with_suffix(".bin")):
+        recording = open_recording(source, "spikeglx", {})
+        assert_same(recording, simulated)
+        assert recording.channel_ids.tolist() == by_neo.channel_ids.tolist()
+        assert recording.get_start_time() == by_neo.get_start_time()
+        for name in ("gain_to_uV", "inter_sample_shift", "group"):
+            np.testing.assert_array_equal(recording.get_property(name), by_neo.get_property(name))
+    if others == "nidq":
+        named = {"stream_id": "nidq"}
+        message = refusal(RecordingError, lambda: open_recording(folder, "spikeglx", named))
+        assert "not of the same triggers (imec0.ap: g0_tcat, nidq: g0_t0)" in message
 
 
 def test_files_that_macos_left_are_ignored_or_named(
