@@ -17,6 +17,7 @@ from spikeinterface_cloud.recording.formats.readers import Reader, likely_data_t
 from spikeinterface_cloud.recording.formats.saved_folder import saved_folders
 from spikeinterface_cloud.recording.formats.spikeglx import APPLE_DOUBLE, parse_name
 from spikeinterface_cloud.recording.formats.streams import needed_files
+from spikeinterface_cloud.recording.formats.tdt_blocks import tank_of
 from spikeinterface_cloud.recording.formats.zarr_metadata import METADATA, check_chunks_exist
 
 P = TypeVar("P", bound=PurePath)
@@ -112,7 +113,7 @@ def _find_path(reader: Reader, path: Path) -> Path:
         if reader.takes_a_file:
             return path
         _refuse_foreign_file(reader, PurePosixPath(path.name))
-        return path.parent
+        return tank_of(path.parent) if reader.name == "tdt" else path.parent
     if not reader.takes_a_file or reader.reads_zarr:
         return _folder_inside(reader, path)
     names = list_files(path)
@@ -150,6 +151,8 @@ def _folder_inside(reader: Reader, path: Path) -> Path:
             folders = sorted({file.parent for file in path.rglob("*.continuous")})
         case "neuralynx":
             folders = sorted({file.parent for file in path.rglob("*.[nN][cC][sS]")})
+        case "tdt":
+            return tank_of(path)
         case "cbin_ibl":
             folders = sorted({file.parent for file in path.rglob("*.ap.*cbin")})
             folders = folders if len(folders) == 1 else []  # ibl_files names several

@@ -24,6 +24,7 @@ from spikeinterface_cloud.recording.formats.stream_choice import (
     choose_stream,
     requested_stream,
 )
+from spikeinterface_cloud.recording.formats.tdt_blocks import refuse_several_blocks
 from spikeinterface_cloud.recording.formats.zarr_stores import store_files
 
 #: the method that lists the experiments of Open Ephys' binary format
@@ -58,6 +59,8 @@ def needed_files(
         return stream_files(names, kwargs)
     if reader.name == "cbin_ibl":
         return ibl_files(names, kwargs)
+    if reader.name == "tdt":
+        refuse_several_blocks(names)
     return list(names)
 
 

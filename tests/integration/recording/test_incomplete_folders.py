@@ -1,5 +1,6 @@
 """A file of a folder that is missing or cut, which readers take for the length of the recording."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from spikeinterface.core import BaseRecording, aggregate_channels
 from spikeinterface.extractors import read_axona, read_intan, read_neuralynx
 
 from spikeinterface_cloud.errors import CloudJobError
+from spikeinterface_cloud.recording.clock.clock import clock_of
 from spikeinterface_cloud.recording.load import open_recording
 from tests.support import timed_files
 from tests.support.acquisition_formats import (
@@ -122,6 +124,40 @@ def test_other_tetrodes_of_axona_are_refused(tmp_path: Path, tetrodes: list[int]
     channels = [4 * (number - 1) + k for number in tetrodes for k in range(4)]
     saved = read_axona(file).save(folder=tmp_path / "b", progress_bar=False)  # the remedy
     np.testing.assert_array_equal(saved.get_traces(), board[:, channels])
+
+
+@pytest.fixture
+def tank(tmp_path: Path) -> Path:
+    times_s = 1000 + np.arange(200) * 256 / 30_000
+    return timed_files.write_tdt(tmp_path / "tank", times_s, 30_000.0, 1000.0, traces()[:51_200])
+
+
+@pytest.mark.parametrize("named", [".", "..", "Block-1", "Block-1/tank_Block-1.tsq"])
+def test_a_block_of_tdt_is_read_from_any_folder(tank: Path, named: str) -> None:
+    recording = opened((tank / named).resolve(), "tdt")
+    assert recording.get_num_segments() == 1
+    np.testing.assert_array_equal(recording.get_traces(), traces()[:51_200])
+    np.testing.assert_allclose(clock_of(recording).intervals_s(), [(0, 51_200 / 30_000)])
+
+
+def test_a_renamed_tank_of_tdt_is_refused(tank: Path) -> None:
+    renamed = tank.rename(tank.with_name("day1"))
+    for path in (renamed, renamed / "Block-1"):
+        message = refusal(path, "tdt")
+        assert "tank_Block-1.tsq only in a folder Block-1 within a folder tank (the" in message
+    shutil.move(renamed / "Block-1", renamed / "tank" / "Block-1")  # the remedy
+    np.testing.assert_array_equal(opened(renamed, "tdt").get_traces(), traces()[:51_200])
+
+
+def test_several_blocks_of_tdt_are_refused(tank: Path) -> None:
+    """They are recordings of their own, maybe hours apart."""
+    second = shutil.copytree(tank / "Block-1", tank / "Block-2")
+    for file in second.iterdir():
+        file.rename(file.with_name(file.name.replace("Block-1", "Block-2")))
+    assert "2 blocks (recordings) here: Block-1, Block-2; move" in refusal(tank, "tdt")
+    assert "a folder tank (the tank) without other blocks" in refusal(second, "tdt")
+    second.rename(tank.with_name("Block-2"))  # the remedy
+    np.testing.assert_array_equal(opened(tank, "tdt").get_traces(), traces()[:51_200])
 
 
 def test_a_shorter_file_of_open_ephys_legacy_is_refused(tmp_path: Path) -> None:
