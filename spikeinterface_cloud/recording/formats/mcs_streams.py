@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError, SettingsError
@@ -17,12 +18,15 @@ from spikeinterface_cloud.recording.formats.stream_choice import Stream, choose_
 #: parts of a file's only recording
 STREAMS = "AnalogStream"
 
+#: of a stream: its contiguous pieces
+TIMES = "ChannelDataTimeStamps"
+
 
 def with_stream(file: h5py.File, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return READ_RECORDING_KWARGS that name the stream to read, by its number.
 
-    Several recordings, or streams that could be the recording, raise `SettingsError`. A file that
-    has none is left to the reader.
+    Several recordings, or streams that could be the recording, raise `SettingsError`, and times
+    that SpikeInterface refuses `RecordingError`. A file that has none is left to the reader.
     """
     recordings = list(file.get("Data", {}))
     if len(recordings) > 1:
@@ -32,11 +36,27 @@ def with_stream(file: h5py.File, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         )
     found = file["Data"][recordings[0]].get(STREAMS, {}) if recordings else {}
     streams = [_stream(name, found[name]) for name in found if "ChannelData" in found[name]]
-    if len(streams) < 2:
-        return dict(kwargs)
     requested = kwargs.get("stream_id")
     wanted = {} if requested is None else {"stream_id": str(requested)}
-    return {**kwargs, "stream_id": int(choose_stream(streams, wanted).identifier)}
+    if len(streams) > 1:
+        kwargs = {**kwargs, "stream_id": int(choose_stream(streams, wanted).identifier)}
+    read = found.get(f"Stream_{kwargs.get('stream_id', 0)}")
+    if read is not None and TIMES in read:
+        _refuse_late_begin(read[TIMES][()])
+    return dict(kwargs)
+
+
+def _refuse_late_begin(pieces: npt.NDArray[np.int64]) -> None:
+    """Refuse pieces (time in us, first and last frame) of which the first begins too late.
+
+    SpikeInterface compares the time with the number of the last frame.
+    """
+    begin_us, _, last = map(int, pieces[0])
+    if begin_us and begin_us >= last:
+        raise RecordingError(
+            f"the recording begins at {begin_us / 1e6:g} s ({TIMES}), which SpikeInterface's "
+            "reader refuses; export it from its start, so that its times begin at 0"
+        )
 
 
 def correct_gains(recording: BaseRecording) -> None:

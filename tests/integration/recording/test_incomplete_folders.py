@@ -41,9 +41,9 @@ def opened(path: Path, data_type: str, **kwargs: object) -> BaseRecording:
     return open_recording(path, data_type, kwargs)
 
 
-def refusal(path: Path, data_type: str) -> str:
+def refusal(path: Path, data_type: str, **kwargs: object) -> str:
     with pytest.raises(CloudJobError) as raised:
-        opened(path, data_type)
+        opened(path, data_type, **kwargs)
     assert "\n" not in str(raised.value)
     return str(raised.value)
 
@@ -248,3 +248,13 @@ def test_neuralynx_channels_of_two_input_ranges_are_joined_by_the_remedy(tmp_pat
     )
     one = opened(folder, "neuralynx", stream_id="1")
     assert one.channel_ids.tolist() == ["2"]
+
+
+def test_multi_channel_systems_that_begin_late_are_refused(tmp_path: Path) -> None:
+    """SpikeInterface takes the time, in us, for a frame."""
+    file = timed_files.write_mcs(tmp_path / "a.h5", [(10_000_000, 20_000)])
+    assert "begins at 10 s (ChannelDataTimeStamps)" in refusal(file, "mcsh5")
+    assert "begins at 10 s (ChannelDataTimeStamps)" in refusal(file, "mcsh5", stream_id=0)
+    file = timed_files.write_mcs(tmp_path / "b.h5", [(10_000, 20_000)])
+    clock = clock_of(opened(file, "mcsh5"))
+    np.testing.assert_allclose(clock.intervals_s(), [(0.01, 1.01)])
