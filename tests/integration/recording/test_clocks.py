@@ -341,6 +341,7 @@ def test_times_of_neuroexplorer_fragments_are_followed(tmp_path: Path) -> None:
     file = write_neuroexplorer(tmp_path / "a.nex", samples, [1, 6], [0, 60_000])
     recording = open_recording(file, "neuroexplorer", {})
     np.testing.assert_array_equal(recording.get_traces(), samples)
+    np.testing.assert_allclose(recording.get_channel_gains(), 0.2)
     np.testing.assert_allclose(clock_of(recording).intervals_s(), [(1, 2.5), (6, 7.5)])
     whole = write_neuroexplorer(tmp_path / "b.nex", samples, [2], [0])
     clock = clock_of(open_recording(whole, "neuroexplorer", {}))
