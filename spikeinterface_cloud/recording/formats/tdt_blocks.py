@@ -33,10 +33,9 @@ def tank_of(path: Path) -> Path:
     block, tank = index.parent, index.parent.parent
     others = [each.parent for each in tank.glob(f"*/{INDEX}") if each.parent != block]
     if index.stem != f"{tank.name}_{block.name}" or others:
-        name = index.stem.removesuffix(f"_{block.name}")
         raise RecordingError(
-            f"the reader (neo) finds {index.name} only in a folder {block.name} within a folder "
-            f"{name} (the tank) without other blocks; put the block into folders of these names, "
-            f"and name the one that {name} is in as the source"
+            f"the reader (neo) finds {index.name} only in folders of the names in it, "
+            "TANK/BLOCK/TANK_BLOCK.tsq, without other blocks in TANK; put the block into such "
+            "folders, and name the one that TANK is in as the source"
         )
     return tank

@@ -143,8 +143,7 @@ def test_a_block_of_tdt_is_read_from_any_folder(tank: Path, named: str) -> None:
 def test_a_renamed_tank_of_tdt_is_refused(tank: Path) -> None:
     renamed = tank.rename(tank.with_name("day1"))
     for path in (renamed, renamed / "Block-1"):
-        message = refusal(path, "tdt")
-        assert "tank_Block-1.tsq only in a folder Block-1 within a folder tank (the" in message
+        assert "finds tank_Block-1.tsq only in folders of the names in it" in refusal(path, "tdt")
     shutil.move(renamed / "Block-1", renamed / "tank" / "Block-1")  # the remedy
     np.testing.assert_array_equal(opened(renamed, "tdt").get_traces(), traces()[:51_200])
 
@@ -155,7 +154,7 @@ def test_several_blocks_of_tdt_are_refused(tank: Path) -> None:
     for file in second.iterdir():
         file.rename(file.with_name(file.name.replace("Block-1", "Block-2")))
     assert "2 blocks (recordings) here: Block-1, Block-2; move" in refusal(tank, "tdt")
-    assert "a folder tank (the tank) without other blocks" in refusal(second, "tdt")
+    assert "without other blocks in TANK" in refusal(second, "tdt")
     second.rename(tank.with_name("Block-2"))  # the remedy
     np.testing.assert_array_equal(opened(tank, "tdt").get_traces(), traces()[:51_200])
 
