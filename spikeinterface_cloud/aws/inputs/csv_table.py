@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
+from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing, located
 from spikeinterface_cloud.aws.inputs.secrets import is_secret
-from spikeinterface_cloud.config.conflicts import SYNONYMS
+from spikeinterface_cloud.config.conflicts import SOURCES, SYNONYMS
 from spikeinterface_cloud.config.manifest import MANIFEST_URL
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.config.settings import variable_names
@@ -21,6 +22,9 @@ DELIMITERS = ",;\t"
 #: the columns that a row's results may be named by, the first choice first
 NAMING = ("RUN_IDENTIFIER", "AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL", "SOURCE_FOLDER")
 
+#: the columns that say which recording a row is of
+SOURCE_COLUMNS = frozenset({*SOURCES, "AWS_S3_BUCKET_FOLDER"})
+
 
 def csv_recordings(file: Path) -> Listing:
     """Return the recordings of `file`, whose first row names variables; empty cells are unset.
@@ -32,7 +36,7 @@ def csv_recordings(file: Path) -> Listing:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"--csv: {file} cannot be read ({error}); save it as UTF-8") from error
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))  # as csv has them: not split at U+2028
     delimiter = max(DELIMITERS, key="".join(lines[:1]).count)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:
@@ -41,7 +45,7 @@ def csv_recordings(file: Path) -> Listing:
     except csv.Error as error:
         raise SettingsError(f"--csv: {file}, line {reader.line_num}: {error}") from error
     rows = [(number, row) for number, row in rows if any(row)]
-    problems = [*_column_problems(columns), *_long_rows(columns, rows)]
+    problems = [*_column_problems(columns), *_long_rows(columns, rows), *_sourceless(columns, rows)]
     if not rows:
         problems.append("there is no row below the column names")
     if problems:
@@ -81,6 +85,33 @@ def _long_rows(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Ite
                 f"line {number} has {len(row)} cells for {len(columns)} columns; put a value with "
                 'commas in quotes, and write "" for each quote inside'
             )
+
+
+def _sourceless(columns: list[str], rows: Iterable[tuple[int, list[str]]]) -> Iterator[str]:
+    """Yield the rows that name no recording, unless no column does.
+
+    Else each would sort the recording, or the whole bucket, that the environment names.
+    """
+    names = [SYNONYMS.get(name, name) for name in columns]
+    sources = [name for name in dict.fromkeys(names) if name in SOURCE_COLUMNS]
+    problems: dict[str, list[str]] = {}
+    for number, row in rows if sources else ():
+        given = {name: text for name, text in zip(names, row, strict=False) if text}
+        own = SOURCE_COLUMNS & given.keys()
+        if not own:
+            problem = f"names no recording; fill in {' or '.join(sources)}, or delete the row"
+        elif (
+            own == {"AWS_S3_BUCKET"}
+            and "AWS_S3_BUCKET_FOLDER" in sources
+            and "/" not in given["AWS_S3_BUCKET"].removeprefix("s3://").strip("/")
+        ):
+            problem = (
+                "names a bucket without a folder; fill in AWS_S3_BUCKET_FOLDER, or delete the row"
+            )
+        else:
+            continue
+        problems.setdefault(problem, []).append(f"line {number}")
+    yield from located(problems, 0)
 
 
 def _recording(number: int, columns: list[str], row: list[str]) -> ListedRecording:

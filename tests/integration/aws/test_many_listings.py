@@ -417,6 +417,61 @@ def test_csv_row_may_set_its_own_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("RUN_IDENTIFIER,AWS_S3_BUCKET_FOLDER\nm1,raw/m1\nm2,\n", "names no recording"),
+        ("RUN_IDENTIFIER,AWS_S3_BUCKET_FOLDER\nm1,raw/m1\n# failed,\n", "names no recording"),
+        ("RUN_IDENTIFIER,DANDISET_S3_FILE_URL\nm1,000003\nm2\n", "names no recording"),
+        ("RUN_IDENTIFIER,SOURCE_AWS_S3_BUCKET\nm1,lab\nm2,\n", "names no recording"),
+        (
+            "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER\nlab,raw/m1\nlab,\n",
+            "names a bucket without a folder",
+        ),
+    ],
+)
+def test_row_without_a_recording_takes_no_other(tmp_path: Path, table: str, problem: str) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text(table)
+    with pytest.raises(SettingsError, match=f"jobs.csv: line 3: {problem};"):
+        csv_recordings(file)
+
+
+def test_rows_without_a_recording_are_reported_together(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text("RUN_IDENTIFIER,AWS_S3_BUCKET_FOLDER\na,raw/a\n" + "b,\n" * 120)
+    with pytest.raises(SettingsError) as refusal:
+        csv_recordings(file)
+    [told] = str(refusal.value).splitlines()
+    assert "line 3, line 4, " in told
+    assert "line 102 and 20 more: names no recording" in told
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER\nlab,raw/m1\ns3://lab/raw/m2,\n",
+        "AWS_S3_BUCKET,DATA_TYPE\nlab,spikeglx\nlab2,spikeglx\n",
+        "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,DANDISET_S3_FILE_URL\nlab,m1,\n,,000003\n",
+        "RUN_IDENTIFIER,SORTERS\nm1,simple\nm2,lupin\n",
+    ],
+)
+def test_rows_that_name_their_recordings_are_accepted(tmp_path: Path, table: str) -> None:
+    file = tmp_path / "jobs.csv"
+    file.write_text(table)
+    assert len(csv_recordings(file).recordings) == 2
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_line_ends_end_a_row(tmp_path: Path, character: str) -> None:
+    file = tmp_path / "jobs.csv"
+    text = f"RUN_IDENTIFIER,AWS_S3_BUCKET_FOLDER\r\nm1{character}x,raw/m1\r\nm2,raw/m2\r\n"
+    file.write_bytes(text.encode())
+    rows = csv_recordings(file).recordings
+    assert [row.variables["RUN_IDENTIFIER"] for row in rows] == [f"m1{character}x", "m2"]
+    assert [row.label for row in rows] == ["line 2", "line 3"]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "cannot be read"),
