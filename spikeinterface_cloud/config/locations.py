@@ -197,7 +197,7 @@ def parse_s3(bucket: str, folder: str | None) -> S3Location:
 def _other_name(text: str) -> str | None:
     """Return how to write what AWS calls something on S3 by another name than s3://bucket/key.
 
-    >>> _other_name("https://lab.s3.amazonaws.com/a%20b?versionId=1")
+    >>> _other_name("https://lab.s3.amazonaws.com/a%20b?x-id=GetObject")
     "'https://lab.s3.amazonaws.com/a%20b' is a web address of S3; write it like s3://lab/a b"
     >>> _other_name("arn:aws:s3:::lab/raw")
     "'arn:aws:s3:::lab/raw' is an ARN; write it like s3://lab/raw"
@@ -214,7 +214,8 @@ def _other_name(text: str) -> str | None:
     location = web_location(text)
     if location is None:
         return None
-    return f"{shown!r} is a web address of S3; write it like {location}"
+    version = ", whose current version is read" if "versionId=" in text else ""
+    return f"{shown!r} is a web address of S3; write it like {location}{version}"
 
 
 def web_location(url: str) -> S3Location | None:

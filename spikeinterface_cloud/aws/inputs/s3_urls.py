@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from spikeinterface_cloud.config.locations import S3Location, is_of_dandi, web_location
 from spikeinterface_cloud.errors import SettingsError
@@ -35,6 +35,12 @@ def as_s3_url(option: str, url: str) -> str:
     location = web_location(url) if url.startswith("https://") else None
     if location is None or is_of_dandi(_without_slash(location)):
         return url
+    if version := parse_qs(urlsplit(url).query).get("versionId"):
+        raise SettingsError(
+            f"{option}: version {version[0]} of {location} cannot be named, as the current version "
+            f"is what is read; give {location} for that one, or copy this version to a key of its "
+            "own (`aws s3api copy-object`) and give that"
+        )
     if "signature=" in urlsplit(url).query.lower():
         raise SettingsError(
             f"{option}: a signed URL would show its signature to everyone who may describe "

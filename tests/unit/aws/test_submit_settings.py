@@ -124,6 +124,31 @@ def test_key_that_begins_with_a_slash_is_refused(option: str, start: str) -> Non
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "https://lab-data.s3.us-east-1.amazonaws.com/raw/a.nwb?versionId=3sL4kqtJ",
+        "https://s3.amazonaws.com/lab-data/raw/a.nwb?x-id=GetObject&versionId=3sL4kqtJ",
+        "https://us-east-1.console.aws.amazon.com/s3/object/lab-data?prefix=raw/a.nwb&"
+        "versionId=3sL4kqtJ",
+        "https://lab-data.s3.amazonaws.com/raw/a.nwb?versionId=3sL4kqtJ&X-Amz-Signature=abc",
+    ],
+)
+def test_version_of_an_object_is_refused(url: str) -> None:
+    message = refused(**{**GIVEN, "source": url, "data_type": "nwb"})
+    assert "--source: version 3sL4kqtJ of s3://lab-data/raw/a.nwb cannot be named" in message
+    assert "the current version" in message
+    message = refused(
+        {"AWS_S3_BUCKET": url, "DATA_TYPE": "nwb"}, **TARGET, sorters="simple", env=()
+    )
+    assert "current version" in message or "signed" in message
+
+
+def test_version_of_an_asset_of_dandi_is_its_only_one() -> None:
+    url = "https://dandiarchive.s3.amazonaws.com/blobs/11e/c89/11ec8933-1456-4942-922b-94e5878bb991"
+    assert source_variables(f"{url}?versionId=abc")
+
+
+@pytest.mark.parametrize(
     "url", ["/data/session1", "session1", "C:\\data", "gs://lab/raw", "file:///a"]
 )
 def test_local_source_is_refused(url: str) -> None:
