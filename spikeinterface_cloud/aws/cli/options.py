@@ -20,6 +20,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     option_group,
     poll_interval_option,
 )
+from spikeinterface_cloud.aws.cli.precedence import drop_weaker_names
 from spikeinterface_cloud.aws.program_name import DEFAULT_STACK
 
 #: the parameters of options that set a variable of the job
@@ -376,7 +377,7 @@ def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Call
         check_variables(context)
         region = context.params["region"] = region or context.meta.get(JOB_REGION)
         session = open_session(env_file, profile, region, max_attempts=max_attempts)
-        return command(session=session, **values)
+        return command(session=session, **drop_weaker_names(context, values))
 
     return _session_options(with_session)
 

@@ -513,6 +513,7 @@ def test_queue_comes_from_the_stack_or_the_environment(
     for arguments, env in (
         (["--stack", healthy.name], {}),
         ([], {"SPIKEINTERFACE_CLOUD_JOB_QUEUE": healthy.name}),
+        (["--stack", healthy.name], {"SPIKEINTERFACE_CLOUD_JOB_QUEUE": "another"}),
         ([], {"SPIKEINTERFACE_CLOUD_STACK": healthy.name}),
     ):
         done = laptop.run("diagnose", *arguments, "--json", env=env)

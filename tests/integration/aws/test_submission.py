@@ -255,6 +255,86 @@ def test_stack_is_not_queried_if_queue_and_definition_are_given(
     assert not aws.calls
 
 
+#: a queue and a definition that only a variable names
+VARIABLES = {
+    "SPIKEINTERFACE_CLOUD_JOB_QUEUE": "of-the-variable",
+    "SPIKEINTERFACE_CLOUD_JOB_DEFINITION": "of-the-variable",
+}
+
+
+@pytest.fixture(scope="module")
+def rich_stack(account: AwsServer) -> str:
+    """Return a stack with a queue for each kind of machines."""
+    outputs = {
+        "OnDemandJobQueue": {"Value": "on-demand"},
+        "CpuJobQueue": {"Value": "cpus"},
+        "CpuJobDefinition": {"Value": "on-cpus"},
+    }
+    template = STACK | {"Outputs": STACK["Outputs"] | outputs}
+    cloudformation = account.client("cloudformation")
+    cloudformation.create_stack(StackName="rich", TemplateBody=json.dumps(template))
+    return "rich"
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+@pytest.mark.parametrize(
+    ("options", "queue", "definition"),
+    [
+        (["--stack", "rich"], QUEUE, DEFINITION),
+        (["--compute", "on-demand"], "on-demand", DEFINITION),
+        (["--compute", "cpu"], "cpus", "on-cpus"),
+        (["--compute", "on-demand", "--job-definition", "mine"], "on-demand", "mine"),
+        (["--stack", "rich", "--job-queue", "mine"], "mine", DEFINITION),
+        ([], "of-the-variable", "of-the-variable"),
+    ],
+)
+def test_flags_come_before_a_queue_of_variables(
+    laptop: Laptop, rich_stack: str, place: str, options: list[str], queue: str, definition: str
+) -> None:
+    env: dict[str, str | None] = {"SPIKEINTERFACE_CLOUD_STACK": rich_stack, **VARIABLES}
+    if place == "file":
+        (laptop.folder / ".env").write_text("".join(f"{n}={v}\n" for n, v in env.items()))
+        env = {}
+    shown = laptop.run(*JOB, *options, "--dry-run", env=env)
+    assert shown.returncode == 0, shown.stderr
+    request = json.loads(shown.stdout)
+    assert (request["jobQueue"], request["jobDefinition"]) == (queue, definition)
+
+
+def test_stack_of_the_environment_comes_before_a_queue_of_the_file(
+    laptop: Laptop, rich_stack: str
+) -> None:
+    (laptop.folder / ".env").write_text("SPIKEINTERFACE_CLOUD_JOB_QUEUE=of-the-file\n")
+    shown = laptop.run(*JOB, "--dry-run", env={"SPIKEINTERFACE_CLOUD_STACK": rich_stack})
+    assert json.loads(shown.stdout)["jobQueue"] == QUEUE
+
+
+def test_jobs_are_listed_in_the_queue_that_flags_choose(
+    laptop: Laptop, aws: AwsServer, rich_stack: str
+) -> None:
+    done = laptop.run("list", "--stack", rich_stack, env={**VARIABLES})
+    assert done.returncode == 0, done.stderr
+    assert {call.body["jobQueue"] for call in aws.named("listjobs")} == {QUEUE}
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([*JOB, *PLACE, "--compute", "cpu"], "--job-queue names a queue, and --compute"),
+        (["list", *PLACE[:2], "--compute", "cpu"], "--job-queue names a queue, and --compute"),
+        (["list", *PLACE[:2], "--stack", "rich"], "--job-queue names a queue, and --stack"),
+        (["diagnose", "--queue", "a", "--stack", "rich"], "--queue names a queue, and --stack"),
+    ],
+)
+def test_flag_without_effect_beside_a_queue_is_refused(
+    laptop: Laptop, aws: AwsServer, command: list[str], message: str
+) -> None:
+    done = laptop.run(*command)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not aws.calls
+
+
 def test_stand_in_server_refuses_invalid_requests(laptop: Laptop, aws: AwsServer) -> None:
     """What stands in for AWS is worth nothing if it lets everything through."""
     laptop.submit(*unique())
