@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG, job_name
-from spikeinterface_cloud.aws.batch.limits import check_request
+from spikeinterface_cloud.aws.batch.limits import LimitError, check_request
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import find_queue_and_definition
@@ -36,6 +36,8 @@ def build_request(
     array_size: int | None = None,
 ) -> dict[str, Any]:
     """Build the arguments of SubmitJob; LimitError if AWS would refuse them."""
+    if IDENTITY_TAG in dict(options.tag):
+        raise LimitError(f"--tag: {IDENTITY_TAG} is this program's own tag; choose another name")
     request: dict[str, Any] = {
         "jobName": job_name(environment, options.job_name, identity),
         "jobQueue": options.job_queue,

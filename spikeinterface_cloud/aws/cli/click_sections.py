@@ -178,6 +178,27 @@ class Pair(click.ParamType[Any, Any]):
         return name.strip(), text
 
 
+def one_value_each(
+    context: click.Context, parameter: click.Parameter, pairs: tuple[tuple[str, Any], ...]
+) -> tuple[tuple[str, Any], ...]:
+    """Return the pairs of a repeatable option; refuse a name with two values.
+
+    Raises click.BadParameter (2), without the values, which may be secrets.
+    """
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            what = name or "a value without a name"
+            message = f"{what} is given twice, with different values; give it once."
+            raise click.BadParameter(message, context, parameter)
+    return pairs
+
+
+def pair_option(*names: str, **attributes: Any) -> Callable[..., Callable[[Any], Any]]:
+    """Declare a repeatable option of NAME=VALUE."""
+    return option(*names, type=Pair(), multiple=True, callback=one_value_each, **attributes)
+
+
 class JobId(click.ParamType[Any, Any]):
     """The id of a job, or its ARN or page in the console, whose region is then the one to ask."""
 

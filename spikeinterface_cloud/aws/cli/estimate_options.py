@@ -12,6 +12,7 @@ from spikeinterface_cloud.aws.cli.click_sections import (
     TIME_UNITS,
     Pair,
     Quantity,
+    one_value_each,
     option,
     option_group,
 )
@@ -117,6 +118,7 @@ instance_options = option_group(
         "--price",
         type=Price(),
         multiple=True,
+        callback=one_value_each,
         help="on-demand USD per hour instead of the table's; repeatable; without TYPE, that of the "
         "one --instance-type",
     ),

@@ -13,11 +13,11 @@ from spikeinterface_cloud.aws.cli.account import ENV_FILE, open_session, read_en
 from spikeinterface_cloud.aws.cli.click_sections import (
     JOB_REGION,
     JobId,
-    Pair,
     Quantity,
     duration,
     option,
     option_group,
+    pair_option,
     poll_interval_option,
 )
 from spikeinterface_cloud.aws.cli.precedence import drop_weaker_names
@@ -178,12 +178,7 @@ recording_options = option_group(
     _job_variable("--sorters-kwargs", "parameters by sorter, as JSON"),
     _job_variable("--preprocessing", "default, none, or a SpikeInterface pipeline as JSON"),
     _job_variable("--exports", "nwb, phy, or both"),
-    option(
-        "--env",
-        type=Pair(),
-        multiple=True,
-        help="any other setting of the job, by its variable; repeatable",
-    ),
+    pair_option("--env", help="any other setting of the job, by its variable; repeatable"),
 )
 
 streams_options = option_group(
@@ -280,7 +275,7 @@ job_options = option_group(
         is_flag=True,
         help="replace the results of another job at the target  [variable: OVERWRITE]",
     ),
-    option("--tag", type=Pair(), multiple=True, help="tag of the job; repeatable"),
+    pair_option("--tag", help="tag of the job; repeatable"),
     _with_variable("--share-identifier", "the job's share of a fair-share queue", metavar="NAME"),
     _with_variable(
         "--priority",

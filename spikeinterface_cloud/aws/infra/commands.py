@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from spikeinterface_cloud.aws.cli.click_sections import (
-    Pair,
     SectionCommand,
     option,
     option_group,
+    pair_option,
     poll_interval_option,
 )
 from spikeinterface_cloud.aws.cli.options import json_option, session_options
@@ -66,11 +66,9 @@ stack_option = option_group(
 
 parameter_options = option_group(
     "Stack",
-    option(
+    pair_option(
         "--parameter",
         "parameters",
-        type=Pair(),
-        multiple=True,
         help="a parameter of the template, as often as needed; the others stay as they are",
     ),
     option(
@@ -81,11 +79,9 @@ parameter_options = option_group(
         help="published images instead of your own: NAME:TAG for both, gpu=NAME@sha256:... for "
         "one; --parameter GpuImage= returns to your own",
     ),
-    option(
+    pair_option(
         "--tag",
         "tags",
-        type=Pair(),
-        multiple=True,
         help="tag of every resource, instance and job, as often as needed; earlier ones stay",
     ),
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeinterface_cloud import __version__
+from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG
 from spikeinterface_cloud.aws.batch.limits import tag_problems
 from spikeinterface_cloud.aws_errors import AwsError, translate_errors, translate_stack_errors
 from spikeinterface_cloud.config.parsing import nearest
@@ -131,7 +132,7 @@ def choose_tags(previous: Mapping[str, str], given: Mapping[str, str]) -> dict[s
     Raises ParameterError (AWS or this program does not take a tag; with every one, a line each).
     """
     problems = list(tag_problems(given))
-    own = {name.lower() for name in OWN_TAGS}
+    own = {name.lower() for name in (*OWN_TAGS, IDENTITY_TAG)}
     problems += [
         f"--tag: {name} is this program's own tag; choose another name"
         for name in given

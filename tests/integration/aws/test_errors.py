@@ -214,6 +214,32 @@ def test_a_value_of_the_file_that_is_refused_is_said_to_come_from_there(laptop: 
     assert "Invalid value for '--timeout' (SPIKEINTERFACE_CLOUD_TIMEOUT): 'later'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ([*JOB, *PLACE, "--tag", "lab=a", "--tag", "lab=b"], "'--tag': lab"),
+        ([*JOB, *PLACE, "--env", "N_JOBS=1", "--env", "N_JOBS=2"], "'--env': N_JOBS"),
+        (
+            ["estimate", "--size", "1GB", "--price", "g5.xlarge=1", "--price", "g5.xlarge=2"],
+            "'--price': g5.xlarge",
+        ),
+    ],
+)
+def test_a_name_with_two_values_is_refused(
+    laptop: Laptop, aws: AwsServer, command: list[str], name: str
+) -> None:
+    done = laptop.run(*command)
+    assert done.returncode == 2
+    assert f"Invalid value for {name} is given twice, with different values;" in done.stderr
+    assert not aws.calls
+
+
+def test_a_name_may_be_given_the_same_value_twice(laptop: Laptop) -> None:
+    twice = ("--tag", "lab=a") * 2
+    shown = laptop.run(*JOB, *PLACE, *twice, "--dry-run")
+    assert json.loads(shown.stdout)["tags"]["lab"] == "a"
+
+
 @pytest.mark.parametrize("command", [[*JOB, *PLACE], ["list", *PLACE[:2]]])
 def test_a_misspelt_variable_of_the_submission_is_named(
     laptop: Laptop, aws: AwsServer, command: list[str]

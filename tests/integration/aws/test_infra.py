@@ -294,6 +294,14 @@ def test_status_knows_the_images_that_are_there(made: dict[str, Any], lab: Accou
             ["up", "--yes", "--parameter", "MaxVcpu=64"],
             "Error: --parameter: the template has no parameter MaxVcpu; did you mean MaxVcpus?",
         ),
+        (
+            ["up", "--yes", "--parameter", "MaxVcpus=64", "--parameter", "MaxVcpus=128"],
+            "Invalid value for '--parameter': MaxVcpus is given twice, with different values;",
+        ),
+        (
+            ["up", "--yes", "--tag", "Owner=a", "--tag", "Owner=b"],
+            "Invalid value for '--tag': Owner is given twice, with different values; give it once.",
+        ),
         (["up", "--yes", "--image", "My Image"], "--image: 'My Image' is not an image of a reg"),
         (["pu"], "No such command 'pu'."),
     ],

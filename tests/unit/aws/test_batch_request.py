@@ -105,6 +105,7 @@ def test_every_option_is_in_the_request() -> None:
         ({"tags": {"a" * 129: ""}}, "is too long; AWS takes 128 characters of a name"),
         ({"tags": {"a": "b" * 257}}, "256 of a value"),
         ({"tags": {"aws:owner": "me"}}, "begins with aws:"),
+        ({"tags": {IDENTITY_TAG: "mine"}}, f"--tag: {IDENTITY_TAG} is this program's own tag"),
         ({"tags": {"cost": "1 €?"}}, "has characters that AWS does not take"),
         ({"share_identifier": "lab 1"}, "--share-identifier: 'lab 1' is not 1 to 255 letters"),
         ({"share_identifier": "lab", "priority": 10_000}, "--priority: 10,000 is not from 0"),

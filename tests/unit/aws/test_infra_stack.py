@@ -667,6 +667,7 @@ def test_update_keeps_earlier_tags_and_adds_new_ones(aws: Session) -> None:
     ("tags", "problem"),
     [
         ({"stack": "x"}, "--tag: stack is this program's own tag; choose another name"),
+        ({"spikeinterface-cloud-job": "x"}, "spikeinterface-cloud-job is this program's own tag"),
         ({"aws:owner": "x"}, "begins with aws:, which only AWS may use"),
         ({"Owner": "x" * 300}, "is too long"),
     ],
