@@ -296,7 +296,7 @@ def submit(
     overwrite : bool
         Replace the results of another job at the target.
     env : dict
-        Any other setting of the job, by its variable.
+        Any other setting of the job, by its variable; None leaves it unset.
     stack : str
         CloudFormation stack with queue and definition; by default that of `infra up`.
     compute : str
@@ -318,7 +318,7 @@ def submit(
     attempts : int
         1 to 10 (3 by default): AWS retries a job that lost its machine, never one with bad input.
     tags : dict
-        Tags of the job.
+        Tags of the job; None leaves one out.
     share_identifier : str
         The job's share of a fair-share queue.
     priority : int

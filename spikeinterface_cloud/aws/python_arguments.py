@@ -63,6 +63,8 @@ _ARGUMENTS = {
 def as_options(arguments: Mapping[str, object]) -> list[str]:
     """Return arguments as the words of a command line; None and False are left out.
 
+    So are the names in `env` and `tags` whose value is None.
+
     >>> as_options({"sorters": ["simple"], "gpus": 1, "overwrite": False, "tags": {"lab": "a=b"}})
     ['--sorters', '["simple"]', '--gpus', '1', '--tag', 'lab=a=b']
     """
@@ -79,7 +81,8 @@ def as_options(arguments: Mapping[str, object]) -> list[str]:
 
 def _items(name: str, value: object) -> Iterator[str]:
     if isinstance(value, Mapping):
-        yield from (f"{key}={_text(name, item)}" for key, item in value.items())
+        given = {key: item for key, item in value.items() if item is not None}
+        yield from (f"{key}={_text(name, item)}" for key, item in given.items())
     elif isinstance(value, Sequence) and not isinstance(value, str):
         yield from (_text(name, item) for item in value)
     elif value is not None:

@@ -109,6 +109,15 @@ def test_arguments_precede_environment_and_file(
         assert dict(os.environ) == before
 
 
+def test_variables_and_tags_of_none_are_left_out(aws: AwsServer) -> None:
+    job(env={"RUN_IDENTIFIER": None, "N_JOBS": 4}, tags={"lab": None, "who": "me"})
+    assert "RUN_IDENTIFIER" not in environment_of(aws)
+    assert environment_of(aws)["N_JOBS"] == "4"
+    tags = aws.named("submitjob")[0].body["tags"]
+    assert "lab" not in tags
+    assert tags["who"] == "me"
+
+
 def test_stack_of_the_environment_gives_queue_and_definition(
     aws: AwsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
