@@ -98,7 +98,8 @@ def _workloads(
         return (Workload.from_bytes(options.size, channels, rate_hz),), ()
     from spikeinterface_cloud.aws.inputs.sizes import find_sizes
 
-    sizes, notes = find_sizes(options.source, options, environ, session)
+    env_file = click.get_current_context().params["env_file"]
+    sizes, notes = find_sizes(options.source, options, environ, env_file, session)
     workloads = tuple(
         Workload.from_bytes(
             each.size_bytes,

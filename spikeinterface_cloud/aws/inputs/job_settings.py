@@ -72,10 +72,16 @@ def _file_hint(line: str, variables: Mapping[str, str], options: SubmitOptions) 
 
 def job_variables(options: SubmitOptions, environ: Mapping[str, str]) -> dict[str, str]:
     """Merge the variables of the options, the environment and the file."""
-    env_file = options.env_file  # which the environment has taken up already
-    environment = {name: text for name, text in environ.items() if name not in env_file}
-    weaker = merge_environments(forwarded_variables(env_file), forwarded_variables(environment))
+    weaker = environment_variables(environ, options.env_file)
     return merge_environments(weaker, _option_variables(options))
+
+
+def environment_variables(
+    environ: Mapping[str, str], env_file: Mapping[str, str]
+) -> dict[str, str]:
+    """Merge the variables of the environment, which has taken up the file, and of the file."""
+    environment = {name: text for name, text in environ.items() if name not in env_file}
+    return merge_environments(forwarded_variables(env_file), forwarded_variables(environment))
 
 
 def validate(variables: Mapping[str, str]) -> JobSettings:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from spikeinterface_cloud.aws.cli.values import ListOptions
 from spikeinterface_cloud.aws.inputs.dispatch import listed_recordings
-from spikeinterface_cloud.aws.inputs.job_settings import joined_variables
+from spikeinterface_cloud.aws.inputs.job_settings import environment_variables, joined_variables
 from spikeinterface_cloud.aws.inputs.recording_list import ListedRecording, Listing
 from spikeinterface_cloud.aws.session import AwsSession
+from spikeinterface_cloud.config.conflicts import SYNONYMS, merge_environments
 from spikeinterface_cloud.config.locations import (
     DandiAsset,
     DandiBlob,
@@ -64,11 +65,15 @@ class FoundSize:
 
 
 def find_sizes(
-    sources: Sequence[str], lists: ListOptions, environ: Mapping[str, str], session: AwsSession
+    sources: Sequence[str],
+    lists: ListOptions,
+    environ: Mapping[str, str],
+    env_file: Mapping[str, str],
+    session: AwsSession,
 ) -> tuple[tuple[FoundSize, ...], tuple[str, ...]]:
     """Return the size of `--source`, or of everything that an option lists, and notes."""
     dandi = DandiAccess.from_env(environ)
-    finder = SizeFinder(session, dandi, environ)
+    finder = SizeFinder(session, dandi, environment_variables(environ, env_file))
     if sources:
         found_size = finder.find(joined_variables(sources), ", ".join(sources))
         return (found_size,), tuple(finder.notes)
@@ -105,10 +110,11 @@ def _together(found: Sequence[FoundSize], label: str) -> FoundSize:
 class SizeFinder:
     """Looks up sizes on S3 and DANDI."""
 
-    def __init__(self, session: AwsSession, dandi: DandiAccess, environ: Mapping[str, str]) -> None:
+    def __init__(self, session: AwsSession, dandi: DandiAccess, common: Mapping[str, str]) -> None:
         self._session = session
         self._dandi = dandi
-        self._environ = environ
+        #: the variables of all recordings, whose own come first
+        self._common = {SYNONYMS.get(name, name): text for name, text in common.items()}
         #: why Zarrs on DANDI cannot be read, none of them
         self._unreachable = ""
         self.notes: list[str] = []
@@ -127,6 +133,7 @@ class SizeFinder:
 
     def find(self, variables: Mapping[str, str], label: str) -> FoundSize:
         """Return the size of the source that a job's variables name."""
+        variables = merge_environments(self._common, variables)
         series = self._series(variables)
         names = ("AWS_S3_BUCKET", "AWS_S3_BUCKET_FOLDER", "DANDISET_S3_FILE_URL")
         bucket, folder, url = (variables.get(name) for name in names)
@@ -145,7 +152,7 @@ class SizeFinder:
     def _series(self, variables: Mapping[str, str]) -> str | None:
         """Return the electrical series of NWB that the variables of a recording choose."""
         name = "READ_RECORDING_KWARGS"
-        text = variables.get(name) or self._environ.get(name)
+        text = variables.get(name) or self._common.get(name)
         try:
             kwargs = load_json(text) if text else {}
         except ValueError as error:

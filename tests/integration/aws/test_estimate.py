@@ -197,10 +197,33 @@ def test_the_rows_of_a_table_are_looked_up(laptop: Laptop, raw: str) -> None:
     assert any("--sorters is estimated instead" in note for note in found["prices"]["notes"])
 
 
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_rows_have_the_bucket_of_the_environment_as_in_a_submission(
+    laptop: Laptop, raw: str, place: str
+) -> None:
+    variables = {"SOURCE_AWS_S3_BUCKET": raw}
+    if place == "file":
+        (laptop.folder / ".env").write_text(f"SOURCE_AWS_S3_BUCKET={raw}\n")
+    (laptop.folder / "jobs.csv").write_text("AWS_S3_BUCKET_FOLDER\nraw/day1\nraw/day2\n")
+    env = variables if place == "environment" else {}
+    found = estimate(laptop, "--csv", "jobs.csv", "--instance-type", "g5.xlarge", **env)
+    assert [each["fetchedGb"] for each in found["recordings"]] == [5e-6, 2e-6]
+
+
+def test_rows_without_a_source_have_that_of_the_environment_and_not_of_the_file(
+    laptop: Laptop, raw: str
+) -> None:
+    (laptop.folder / ".env").write_text("DANDISET_S3_FILE_URL=000003\n")
+    (laptop.folder / "jobs.csv").write_text("RUN_IDENTIFIER\na\nb\n")
+    env = {"AWS_S3_BUCKET": raw, "AWS_S3_BUCKET_FOLDER": "raw/day2"}
+    found = estimate(laptop, "--csv", "jobs.csv", "--instance-type", "g5.xlarge", **env)
+    assert [each["fetchedGb"] for each in found["recordings"]] == [2e-6, 2e-6]
+
+
 def test_every_row_that_cannot_be_looked_up_is_named(laptop: Laptop, raw: str) -> None:
     (laptop.folder / "jobs.csv").write_text(
         "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER,SOURCE_FOLDER\n"
-        f"{raw},raw/none,\n,,/data\n{raw},raw/day2,\nno-such-bucket,,\n"
+        f"{raw},raw/none,\n,,/data\n{raw},raw/day2,\nno-such-bucket,raw,\n"
     )
     done = laptop.run("estimate", "--csv", "jobs.csv")
     assert done.returncode == 66
