@@ -42,8 +42,12 @@ def open_session(
     profile: str | None = None,
     region: str | None = None,
     max_attempts: int = 10,
+    requester_pays: str | None = None,
 ) -> AwsSession:
-    """Return the session that the options, the environment and the file's variables mean."""
+    """Return the session that the options, the environment and the file's variables mean.
+
+    `requester_pays` is the text that `--env` gives the job; it holds for requests from here too.
+    """
     from spikeinterface_cloud.aws.session import AwsSession  # not for `--help`
 
     region, fallback = choose_region(profile, region, env_file)
@@ -52,12 +56,12 @@ def open_session(
         region,
         fallback_region=fallback,
         max_attempts=max_attempts,
-        requester_pays=_requester_pays(),
+        requester_pays=_requester_pays(requester_pays),
     )
 
 
-def _requester_pays() -> bool:
-    text = os.environ.get("AWS_REQUESTER_PAYS")
+def _requester_pays(given: str | None) -> bool:
+    text = given or os.environ.get("AWS_REQUESTER_PAYS")
     if not text:
         return False
     from spikeinterface_cloud.config.parsing import parse_boolean  # needs pydantic

@@ -371,7 +371,8 @@ def session_options(command: Callable[..., Any], max_attempts: int = 10) -> Call
         context = click.get_current_context()
         check_variables(context)
         region = context.params["region"] = region or context.meta.get(JOB_REGION)
-        session = open_session(env_file, profile, region, max_attempts=max_attempts)
+        payer = dict(values.get("env", ())).get("AWS_REQUESTER_PAYS")
+        session = open_session(env_file, profile, region, max_attempts, payer)
         return command(session=session, **drop_weaker_names(context, values))
 
     return _session_options(with_session)

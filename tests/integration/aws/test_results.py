@@ -363,6 +363,25 @@ def test_requester_pays_bucket_is_read_where_the_variable_says_so(
     assert tree(laptop.folder / "here") == FILES
 
 
+def test_requester_pays_bucket_is_listed_where_the_job_is_told_so(
+    laptop: Laptop, aws: AwsServer
+) -> None:
+    command = (
+        *("--source-prefix", "s3://lab-data/raw/", "--match", "session1/", "--dry-run"),
+        *("--data-type", "spikeglx", "--sorters", "simple", "--target", "s3://lab-results/x"),
+        *PLACE,
+    )
+    pays = ("--env", "AWS_REQUESTER_PAYS=true")
+    with FaultProxy(aws.url) as proxy:
+        proxy.weather = charge_requester
+        env = {"AWS_ENDPOINT_URL": proxy.url}
+        refused = laptop.run(*command, env=env)
+        done = laptop.run(*command, *pays, env=env | {"AWS_REQUESTER_PAYS": "false"})
+    assert "for a requester-pays bucket set AWS_REQUESTER_PAYS=true" in refused.stderr
+    assert done.returncode == 0, done.stderr
+    assert '"AWS_REQUESTER_PAYS"' in done.stdout
+
+
 def test_variable_that_is_no_boolean_is_refused(laptop: Laptop, folder: str) -> None:
     command = ("results", f"s3://{BUCKET}/{folder}")
     done = laptop.run(*command, env={"AWS_REQUESTER_PAYS": "perhaps"})
