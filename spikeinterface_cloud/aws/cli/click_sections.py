@@ -207,17 +207,21 @@ class JobId(click.ParamType[Any, Any]):
     def convert(
         self,
         value: Any,
-        param: click.Parameter | None,  # noqa: ARG002
+        param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> str:
-        """Return the id alone."""
+        """Return the id alone; refuse jobs in two regions, of which one could be asked."""
         text = str(value).strip()
         found = JOB_ID.search(text.replace("%3A", ":"))
         if found is None or not PLACES.match(text):
             return text
         region = REGION.search(text)
         if region is not None and ctx is not None:
-            ctx.meta[JOB_REGION] = region[1] or region[2]
+            name = region[1] or region[2]
+            other = ctx.meta.setdefault(JOB_REGION, name)
+            if other != name:
+                message = f"jobs are in two regions, {other} and {name}; give one command each."
+                self.fail(message, param, ctx)
         return found[0]
 
 

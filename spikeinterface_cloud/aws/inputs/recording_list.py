@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 #: how many recordings one line of an error names, and how many such lines there are
 NAMED = 100
 
+CLASH_REMEDY = (
+    "leave one out with --match or --glob, or list them in a CSV (--csv), in which "
+    "TARGET_AWS_S3_BUCKET_FOLDER gives each a folder of its own"
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListedRecording:
@@ -148,7 +153,7 @@ def check_targets(jobs: Sequence[tuple[str, S3Location]], target: S3Location) ->
         if inner.startswith(outer)
     ]
     if clashes:
-        shown = [f"{clash}; give each a target of its own" for clash in clashes[:NAMED]]
+        shown = [f"{clash}; {CLASH_REMEDY}" for clash in clashes[:NAMED]]
         if len(clashes) > NAMED:
             shown.append(f"and {len(clashes) - NAMED:,} more that would mix their results")
         raise SettingsError("\n".join(shown))

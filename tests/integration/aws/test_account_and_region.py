@@ -188,3 +188,16 @@ def test_question_about_a_list_shows_account_and_region(laptop: Laptop, aws: Aws
     assert code == 1
     assert "in account 123456789012, us-east-1" in output
     assert not aws.named("submitjob")
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "cancel", "logs"])
+def test_jobs_in_two_regions_are_refused(laptop: Laptop, aws: AwsServer, command: str) -> None:
+    number = "5cdc694e-2ec9-4b72-8d1c-371a69eff23"
+    places = (
+        f"arn:aws:batch:us-west-2:123456789012:job/{number}5",
+        f"https://us-east-1.console.aws.amazon.com/batch/home?region=us-east-1#jobs/{number}6",
+    )
+    done = laptop.run(command, *places)
+    assert done.returncode == 2
+    assert "in two regions, us-west-2 and us-east-1; give one command each" in done.stderr
+    assert not aws.calls

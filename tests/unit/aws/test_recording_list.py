@@ -94,15 +94,17 @@ def test_number_of_reported_problems_is_limited() -> None:
     [
         (
             [recording("a"), recording("a")],
-            "a: results would go to s3://lab-results/day1/a/, as of a; give each a target",
+            "a: results would go to s3://lab-results/day1/a/, as of a; leave one out with",
         ),
         (
             [recording("a/b"), recording("a")],
-            "a/b: results would go to s3://lab-results/day1/a/b/, inside those of a; give",
+            "a/b: results would go to s3://lab-results/day1/a/b/, inside those of a; leave",
         ),
         (
             [recording("manifests")],
-            "manifests: results would go to s3://lab-results/day1/manifests/, as of the lists",
+            "manifests: results would go to s3://lab-results/day1/manifests/, as of the lists of "
+            "jobs; leave one out with --match or --glob, or list them in a CSV (--csv), in which "
+            "TARGET_AWS_S3_BUCKET_FOLDER gives each a folder of its own",
         ),
     ],
 )
