@@ -11,7 +11,7 @@ import click
 from spikeinterface_cloud.aws.batch.completed import find_unfinished
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
-from spikeinterface_cloud.aws.batch.request import build_request
+from spikeinterface_cloud.aws.batch.request import build_request, gpu_notes
 from spikeinterface_cloud.aws.batch.submission import (
     PreparedJob,
     decisive,
@@ -112,7 +112,8 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
     target = common_target(common)  # before the list, which may take a while
     listing = listed_recordings(options, session, DandiAccess.from_env(environ), target)
     jobs = jobs_of(listing, common)
-    notes = (*listing.notes, *endpoint_warnings(common))
+    of_gpus = gpu_notes(options, [job.settings for job in jobs])
+    notes = (*listing.notes, *endpoint_warnings(common), *of_gpus)
     if options.skip_completed:
         left = find_unfinished(session.storage, jobs)
         notes += (f"{len(jobs) - len(left.jobs):,} of {len(jobs):,} have succeeded already",)

@@ -1,14 +1,17 @@
 """The request that submits a job: built here by a pure function, shown or sent elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from spikeinterface_cloud.aws.batch.job_hash import IDENTITY_TAG, job_name
 from spikeinterface_cloud.aws.batch.limits import LimitError, check_request
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
+from spikeinterface_cloud.aws.regions import OptionError
 from spikeinterface_cloud.aws.session import AwsSession
 from spikeinterface_cloud.aws.stack_outputs import find_queue_and_definition
+from spikeinterface_cloud.config.catalog.snapshot import needs_gpu
+from spikeinterface_cloud.config.settings import JobSettings
 
 #: which ends of an attempt are tried again. The first match counts, and without a match AWS tries
 #: again: so the last rule ends the job for every other reason, bad input above all
@@ -26,6 +29,35 @@ def place(session: AwsSession, options: SubmitOptions) -> SubmitOptions:
         session, options.stack, options.job_queue, options.job_definition, options.compute
     )
     return replace(options, job_queue=queue, job_definition=definition)
+
+
+def gpu_notes(options: SubmitOptions, jobs: Iterable[JobSettings]) -> tuple[str, ...]:
+    """Return what the user should know of GPUs in the stack's queue, which may have none.
+
+    Raises OptionError (2) for jobs that need one where it has none.
+    """
+    if options.job_queue:
+        return ()  # nobody has said what it has
+    sorters = {
+        (name, needs_gpu(name, parameters))
+        for settings in jobs
+        for name, parameters in settings.sorter_parameters.items()
+    }
+    needy = sorted(name for name, is_needy in sorters if is_needy)
+    if options.compute == "cpu":
+        if options.gpus:
+            raise OptionError(
+                f"--gpus {options.gpus}: the instances of --compute cpu have none, so that the job "
+                "would never start; leave it out, or use --compute spot"
+            )
+        if needy:
+            raise OptionError(
+                f"--compute cpu: {' and '.join(needy)} {'needs' if len(needy) == 1 else 'need'} a "
+                "GPU; use --compute spot or on-demand, or other sorters"
+            )
+    elif sorters and not needy and not options.gpus:
+        return ("no sorter needs a GPU; on the CPUs of a stack (--compute cpu) the job costs less",)
+    return ()
 
 
 def build_request(

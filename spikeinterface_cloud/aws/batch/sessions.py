@@ -21,7 +21,7 @@ from spikeinterface_cloud.aws.batch.array_jobs import (
 from spikeinterface_cloud.aws.batch.completed import Unfinished, changed_settings, find_unfinished
 from spikeinterface_cloud.aws.batch.job_hash import suggested_name
 from spikeinterface_cloud.aws.batch.jobs import find_same_job
-from spikeinterface_cloud.aws.batch.request import place
+from spikeinterface_cloud.aws.batch.request import gpu_notes, place
 from spikeinterface_cloud.aws.batch.results import SESSION_RECORD
 from spikeinterface_cloud.aws.batch.submission import PreparedJob, find_existing, prepare_job
 from spikeinterface_cloud.aws.cli.values import SubmitOptions
@@ -71,6 +71,7 @@ def prepare_sessions(
     placed = place(session, options)
     gathering = _gathering_options(session, options, placed)
     sessions, notes = find_sessions(options, environ, session)
+    notes += gpu_notes(options, [job.settings for each in sessions for job in each.streams])
     if options.skip_completed:
         left = [each for each in sessions if not _is_gathered(session, each)]
         notes += (f"{len(sessions) - len(left):,} of {len(sessions):,} are complete already",)

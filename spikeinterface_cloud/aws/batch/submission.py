@@ -11,7 +11,12 @@ from botocore.exceptions import ClientError
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.jobs import find_same_job
 from spikeinterface_cloud.aws.batch.limits import OVERRIDES_LENGTH, overrides_length
-from spikeinterface_cloud.aws.batch.request import build_request, container_overrides, place
+from spikeinterface_cloud.aws.batch.request import (
+    build_request,
+    container_overrides,
+    gpu_notes,
+    place,
+)
 from spikeinterface_cloud.aws.cli.values import JobOptions, SubmitOptions
 from spikeinterface_cloud.aws.inputs.job_settings import forwarding_warnings, resolve_settings
 from spikeinterface_cloud.aws.inputs.source_check import source_warnings
@@ -64,7 +69,10 @@ def prepare(
     settings = resolve_settings(options, environ)
     for warning in forwarding_warnings(settings, environ):
         note(warning)
+    of_gpus = gpu_notes(options, [settings])
     prepared = prepare_job(settings, place(session, options))
+    for text in of_gpus:
+        note(text)
     if not options.dry_run:
         for warning in source_warnings(session, [settings]):
             note(printable(warning))

@@ -294,6 +294,12 @@ def test_the_gathering_job_runs_on_the_cpus_of_the_stack(
     assert (gathering["jobQueue"], gathering["jobDefinition"]) == ("cpu", cpu)
     assert "resourceRequirements" in array["containerOverrides"]
     assert "resourceRequirements" not in gathering["containerOverrides"]
+    refused = laptop.run(
+        *("--session", f"s3://{BUCKET}/raw/run_g0", "--data-type", "spikeglx", "--sorters"),
+        *("kilosort4", "--target", target, "--stack", stack, "--compute", "cpu", "--dry-run"),
+    )
+    assert refused.returncode == 2
+    assert "--compute cpu: kilosort4 needs a GPU" in refused.stderr
 
 
 # ----- a second submission -----------------------------------------------------------------------

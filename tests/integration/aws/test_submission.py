@@ -335,6 +335,59 @@ def test_flag_without_effect_beside_a_queue_is_refused(
     assert not aws.calls
 
 
+#: kilosort4 runs on CPUs only where its parameters say so
+ON_CPU = ("--sorters-kwargs", '{"kilosort4": {"torch_device": "cpu"}}')
+
+
+@pytest.mark.parametrize("list_of_recordings", [False, True])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sorters", "kilosort4"], "--compute cpu: kilosort4 needs a GPU"),
+        (["--sorters", "simple,kilosort4"], "--compute cpu: kilosort4 needs a GPU"),
+        (["--sorters", "simple", "--gpus", "1"], "--gpus 1: the instances of --compute cpu"),
+        (["--sorters", "kilosort4", *ON_CPU], None),
+        (["--sorters", "kilosort4", "--job-queue", "mine"], None),
+    ],
+)
+def test_job_that_needs_a_gpu_is_refused_on_the_cpus_of_the_stack(
+    laptop: Laptop,
+    rich_stack: str,
+    list_of_recordings: bool,
+    options: list[str],
+    message: str | None,
+) -> None:
+    words = [*JOB[:4], *JOB[6:]]
+    if list_of_recordings:
+        (laptop.folder / "jobs.csv").write_text(
+            "AWS_S3_BUCKET,AWS_S3_BUCKET_FOLDER\nlab-data,raw/session1\nlab-data,raw/session2\n"
+        )
+        words = ["--csv", "jobs.csv", *words[2:]]
+    place = ("--stack", rich_stack, "--compute", "cpu")
+    done = laptop.run(*words, *options, *place, "--dry-run")
+    assert done.returncode == (2 if message else 0), done.stderr
+    assert (message or "") in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "is_noted"),
+    [
+        (["--sorters", "simple"], True),
+        (["--sorters", "simple", "--compute", "on-demand"], True),
+        (["--sorters", "simple,kilosort4"], False),
+        (["--sorters", "simple", "--compute", "cpu"], False),
+        (["--sorters", "simple", "--gpus", "1"], False),
+        (["--sorters", "simple", "--job-queue", "mine"], False),
+    ],
+)
+def test_queue_with_gpus_that_no_sorter_needs_is_noted(
+    laptop: Laptop, rich_stack: str, options: list[str], is_noted: bool
+) -> None:
+    done = laptop.run(*JOB[:4], *JOB[6:], *options, "--stack", rich_stack, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert ("note: no sorter needs a GPU" in done.stderr) is is_noted
+
+
 def test_stand_in_server_refuses_invalid_requests(laptop: Laptop, aws: AwsServer) -> None:
     """What stands in for AWS is worth nothing if it lets everything through."""
     laptop.submit(*unique())
