@@ -22,6 +22,9 @@ SNR_CLASSES = ("below 5", "5 to 10", "10 or more")
 #: how much the job may lose against the bare sorter
 ALLOWED_ACCURACY, ALLOWED_UNITS = 0.005, 1
 
+#: standard errors beyond which a difference is no chance
+SURE = 2.0
+
 BARE = "bare"
 
 
@@ -115,6 +118,8 @@ class Loss:
     way: str
     #: a sentence for the verdict
     text: str
+    #: whether equal sortings differ too little for this to be chance
+    is_sure: bool
 
 
 def losses(rows: Sequence[Row]) -> list[Loss]:
@@ -125,31 +130,56 @@ def losses(rows: Sequence[Row]) -> list[Loss]:
     found = []
     for (scenario, seed, sorter, way), jobs in groups.items():
         bare = groups.get((scenario, seed, sorter, BARE), jobs)
-        (accuracy, units), (bare_accuracy, bare_units) = _means(jobs), _means(bare)
-        if bare_accuracy - accuracy > ALLOWED_ACCURACY or bare_units - units > ALLOWED_UNITS:
+        accuracy = Shortfall([row.mean_accuracy for row in bare], [r.mean_accuracy for r in jobs])
+        units = Shortfall([row.n_found for row in bare], [row.n_found for row in jobs])
+        lost = [
+            each
+            for each, allowed in ((accuracy, ALLOWED_ACCURACY), (units, ALLOWED_UNITS))
+            if each.mean > allowed
+        ]
+        if lost:
             text = (
                 f"{scenario}, seed {seed}, {sorter}, PREPROCESSING={way}: mean accuracy "
-                f"{accuracy:.3f} beside {bare_accuracy:.3f}, {units:.3g} units found beside "
-                f"{bare_units:.3g}, by {len(jobs)} and {len(bare)} sortings"
+                f"{np.mean(accuracy.job):.3f} beside {np.mean(accuracy.bare):.3f}, "
+                f"{np.mean(units.job):.3g} units found beside {np.mean(units.bare):.3g}, by "
+                f"{len(jobs)} and {len(bare)} sortings; standard errors of these differences: "
+                f"{accuracy.standard_error:.3f} and {units.standard_error:.2g}"
             )
-            found.append(Loss(way=way, text=text))
+            is_sure = any(each.mean > SURE * each.standard_error for each in lost)
+            found.append(Loss(way=way, text=text, is_sure=is_sure))
     return found
 
 
-def _means(rows: Sequence[Row]) -> tuple[float, float]:
-    """Return mean accuracy and units found."""
-    return (
-        float(np.mean([row.mean_accuracy for row in rows])),
-        float(np.mean([row.n_found for row in rows])),
-    )
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """How far a job is below its bare sorter, each by one value a sorting."""
+
+    bare: Sequence[float]
+    job: Sequence[float]
+
+    @property
+    def mean(self) -> float:
+        """The mean of the bare sorter less that of the job."""
+        return float(np.mean(self.bare) - np.mean(self.job))
+
+    @property
+    def standard_error(self) -> float:
+        """That of `mean`; 0 where a single sorting says nothing of it."""
+        sides = (self.bare, self.job)
+        return float(np.sqrt(sum(np.var(s, ddof=1) / len(s) for s in sides if len(s) > 1)))
 
 
 def verdict(rows: Sequence[Row]) -> str:
-    """Return whether the promise holds, and where it does not."""
+    """Return whether the promise holds, where it does not, and where that may be chance."""
     found = losses(rows)
     n_jobs = len({(r.scenario, r.seed, r.sorter, r.way) for r in rows if r.way != BARE})
     promise = f"no more than {ALLOWED_ACCURACY} in mean accuracy and {ALLOWED_UNITS} unit"
     if not found:
         return f"Verdict: kept. Each of {n_jobs} jobs is below its bare sorter by {promise}."
-    head = f"Verdict: broken by {len(found)} of {n_jobs} jobs; allowed are {promise}:"
-    return "\n".join([head, "", *(f"- {each.text}" for each in found)])
+    sure, others = [each for each in found if each.is_sure], [e for e in found if not e.is_sure]
+    head = (
+        f"Verdict: broken by {len(sure)} of {n_jobs} jobs, undecided for {len(others)}; allowed is "
+        f"{promise}, and undecided is what is below by at most {SURE:g} standard errors:"
+    )
+    lines = [*(f"- broken: {e.text}" for e in sure), *(f"- undecided: {e.text}" for e in others)]
+    return "\n".join([head, "", *lines])

@@ -101,6 +101,15 @@ def test_the_means_of_equal_sortings_count(second: float, n_losses: int) -> None
     assert ("broken by 1 of 1 jobs" if n_losses else "Each of 1 jobs") in verdict(rows)
 
 
+def test_what_equal_sortings_differ_by_is_no_verdict() -> None:
+    """A job that is below on average, and above in one of its sortings, is not judged."""
+    spread = [row(without(part, "unit0"), "none") for part in (0.0, 0.4)]
+    alike = [row(without(part, "unit0"), "none") for part in (0.2, 0.21)]
+    bare = [row(trains(), BARE)]
+    assert verdict([*bare, *spread]).startswith("Verdict: broken by 0 of 1 jobs, undecided for 1")
+    assert verdict([*bare, *alike]).startswith("Verdict: broken by 1 of 1 jobs, undecided for 0")
+
+
 def test_the_table_sums_the_seeds() -> None:
     line = markdown([row(trains(), BARE), row(trains(), BARE)]).splitlines()[-1]
     assert line == (
