@@ -145,7 +145,7 @@ def _check_environments(
         if name != "i386"
     )
     return [
-        *downgrade_if_an_environment_passes(downgrade_if_any_passes(findings, "instance size")),
+        *downgrade_if_any_passes(downgrade_if_an_environment_passes(findings), "instance size"),
         *_check_job_needs(session, needs, architectures),
     ]
 
