@@ -35,6 +35,7 @@ TEMPLATES: Extensions = {
     "templates": {"operators": ["average", "std"]},
 }
 
+#: of a 32-bit float
 WAVEFORM_VALUE_BYTES = 4
 
 #: of every spike; all in one pass over the recording. Fitting spikes that overlap together would

@@ -191,8 +191,7 @@ def preprocess(
     if choice == "default":
         steps, checks = default_steps(recording, sorters)
     else:
-        chosen = [] if isinstance(choice, str) else as_steps(choice)
-        steps, lowered = fitting_steps(chosen, float(recording.sampling_frequency))
+        steps, lowered = fitting_steps(as_steps(choice), float(recording.sampling_frequency))
         for name, limit in lowered.items():
             logger.info("preprocessing: %s=%s, %s", name, limit.value, limit.reason)
     logger.info(

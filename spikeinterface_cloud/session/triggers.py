@@ -109,7 +109,7 @@ def resolve_triggers(
     RecordingError
         if pulses are missing, or cannot be placed in the recording
     """
-    lines = [] if isinstance(choice, str) else trigger_lines(as_steps(choice))
+    lines = trigger_lines(as_steps(choice))
     if isinstance(choice, str) or not lines:
         return choice, []
     assert source is not None, "the preflight refuses it"

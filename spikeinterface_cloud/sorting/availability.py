@@ -71,8 +71,7 @@ def check_parameters(
         if sorter in installed  # check_names refuses the others; their parameters are not known
         for problem in parameter_problems(sorter, parameters, ss.get_default_sorter_params(sorter))
     ]
-    steps = [] if isinstance(preprocessing, str) else as_steps(preprocessing)
-    problems += whitening_problems(sorters_kwargs, steps)
+    problems += whitening_problems(sorters_kwargs, as_steps(preprocessing))
     if problems:
         raise SettingsError("; ".join(problems))
 

@@ -37,7 +37,7 @@ def check_rate(
     sorters
         the given parameters by name, of sorters that are installed
     """
-    steps = [] if isinstance(preprocessing, str) else as_steps(preprocessing)
+    steps = as_steps(preprocessing)
     problems = [*step_band_problems("PREPROCESSING: ", steps, rate_hz)]
     sorted_at_hz = final_rate_hz(steps, rate_hz)
     if steps and sorted_at_hz < LOWEST_SAMPLING_FREQUENCY_HZ <= rate_hz:

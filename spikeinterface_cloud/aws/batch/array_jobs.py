@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import click
 
-from spikeinterface_cloud.aws.batch.completed import find_unfinished
+from spikeinterface_cloud.aws.batch.completed import find_unfinished, notes_of_changes
 from spikeinterface_cloud.aws.batch.job_hash import job_identity
 from spikeinterface_cloud.aws.batch.limits import ARRAY_SIZES
 from spikeinterface_cloud.aws.batch.request import build_request, gpu_notes
@@ -117,7 +117,7 @@ def find_jobs(options: SubmitOptions, environ: Mapping[str, str], session: AwsSe
     if options.skip_completed:
         left = find_unfinished(session.storage, jobs)
         notes += (f"{len(jobs) - len(left.jobs):,} of {len(jobs):,} have succeeded already",)
-        notes += left.notes()
+        notes += notes_of_changes(left.changed)
         jobs = left.jobs
     if options.csv and not options.dry_run:  # the other lists are of what is there
         notes += tuple(source_warnings(session, [job.settings for job in jobs]))

@@ -42,16 +42,17 @@ class Unfinished:
     #: for each target with a success of other settings, their variables
     changed: tuple[tuple[str, ...], ...]
 
-    def notes(self) -> tuple[str, ...]:
-        """Return a sentence about those with other settings, if there are any."""
-        if not self.changed:
-            return ()
-        names = sorted({name for names in self.changed for name in names})
-        return (
-            f"submitted although they have succeeded, with other {', '.join(names)}: "
-            f"{len(self.changed):,}; what is the same is used again, and what differs is replaced "
-            "with --overwrite only",
-        )
+
+def notes_of_changes(changed: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return a sentence about successes of other settings, each by its variables, if any."""
+    if not changed:
+        return ()
+    names = sorted({name for names in changed for name in names})
+    return (
+        f"submitted although they have succeeded, with other {', '.join(names)}: "
+        f"{len(changed):,}; what is the same is used again, and what differs is replaced with "
+        "--overwrite only",
+    )
 
 
 def find_unfinished(storage: S3Objects, jobs: Sequence[ListedJob]) -> Unfinished:

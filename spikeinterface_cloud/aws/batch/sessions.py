@@ -18,7 +18,11 @@ from spikeinterface_cloud.aws.batch.array_jobs import (
     size,
     total_size,
 )
-from spikeinterface_cloud.aws.batch.completed import Unfinished, changed_settings, find_unfinished
+from spikeinterface_cloud.aws.batch.completed import (
+    changed_settings,
+    find_unfinished,
+    notes_of_changes,
+)
 from spikeinterface_cloud.aws.batch.job_hash import suggested_name
 from spikeinterface_cloud.aws.batch.jobs import find_same_job
 from spikeinterface_cloud.aws.batch.request import gpu_notes, place
@@ -79,8 +83,7 @@ def prepare_sessions(
         sessions = [
             replace(each, streams=streams.jobs) for each, streams in zip(left, found, strict=True)
         ]
-        changed = tuple(names for streams in found for names in streams.changed)
-        notes += Unfinished(jobs=(), changed=changed).notes()
+        notes += notes_of_changes([names for streams in found for names in streams.changed])
     for text in (*notes, *(text for each in sessions for text in each.notes)):
         note(printable(text))
     if not sessions:

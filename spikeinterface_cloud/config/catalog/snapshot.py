@@ -79,8 +79,7 @@ def find_unknown_names(settings: JobSettings) -> Iterator[str]:
         defaults = catalog.sorters.get(sorter)
         if defaults is not None:  # another image's sorter is not known here
             yield from parameter_problems(sorter, parameters, defaults)
-    steps = [] if isinstance(settings.preprocessing, str) else as_steps(settings.preprocessing)
-    yield from whitening_problems(settings.sorters_kwargs, steps)
+    yield from whitening_problems(settings.sorters_kwargs, as_steps(settings.preprocessing))
     for check in (_check_reader, _check_preprocessing):
         try:
             check(settings, catalog)

@@ -187,12 +187,16 @@ def parameter_problems(
     yield from sorter_band_problems(sorter, parameters, defaults)
 
 
-def as_steps(choice: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the steps of PREPROCESSING in either form, each with its name and parameters.
+def as_steps(
+    choice: str | Sequence[Mapping[str, Any]] | Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return the given steps of PREPROCESSING, each with its name and parameters; none of a word.
 
     >>> as_steps({"common_reference": {}})
     [{'name': 'common_reference', 'params': {}}]
     """
+    if isinstance(choice, str):  # default or none
+        return []
     if isinstance(choice, Mapping):
         given = list(choice.items())
     else:

@@ -9,9 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from spikeinterface.core import BaseRecording
 
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE
-from tests.support.job import assert_refused, assert_succeeded, run_job
+from tests.support.job import Job, assert_refused, assert_succeeded, run_job
 from tests.support.recordings import simulate, write_binary_folder
 from tests.support.sorted_results import assert_complete, n_true_units_found
 
@@ -29,6 +30,20 @@ def with_scratch(job_folder: Path, size: str) -> list[str]:
     scratch.mkdir(parents=True)
     mount = f'mount -t tmpfs -o size={size} tmpfs {scratch} && exec "$@"'
     return ["sh", "-c", mount, "sh"]
+
+
+def sort_on_small_scratch(folder: Path, recording: BaseRecording, sorter: str, size: str) -> Job:
+    """Run a job whose scratch has this size, and whose `/dev/shm` has 64 MiB."""
+    return run_job(
+        folder / "job",
+        {
+            "SOURCE_FOLDER": str(write_binary_folder(folder / "source", recording)),
+            "DATA_TYPE": "binary",
+            "SORTERS": sorter,
+            "N_JOBS": "1",
+        },
+        launcher=[*with_shared_memory("64m"), *with_scratch(folder / "job", size)],
+    )
 
 
 def has_namespaces() -> bool:
@@ -67,16 +82,7 @@ def test_large_recording_stays_out_of_shared_memory(tmp_path: Path) -> None:
 def test_recording_that_fits_nowhere_is_filtered_again_and_again(tmp_path: Path) -> None:
     """Neither `/dev/shm` nor scratch holds 11.5 MB of filtered floats."""
     recording, truth = simulate(duration_s=6.0, n_channels=16, n_units=3, seed=1)
-    job = run_job(
-        tmp_path / "job",
-        {
-            "SOURCE_FOLDER": str(write_binary_folder(tmp_path / "source", recording)),
-            "DATA_TYPE": "binary",
-            "SORTERS": "tridesclous2",
-            "N_JOBS": "1",
-        },
-        launcher=[*with_shared_memory("64m"), *with_scratch(tmp_path / "job", "12m")],
-    )
+    job = sort_on_small_scratch(tmp_path, recording, "tridesclous2", "12m")
     assert_succeeded(job)
     assert "tridesclous2 filters the recording in each of its steps" in job.log
     assert n_true_units_found(job.results, "tridesclous2", truth) == 3
@@ -85,16 +91,7 @@ def test_recording_that_fits_nowhere_is_filtered_again_and_again(tmp_path: Path)
 def test_waveforms_larger_than_scratch_are_refused(tmp_path: Path) -> None:
     """They are written to mapped memory, and a full disk would kill the job with SIGBUS."""
     recording, _ = simulate(duration_s=6.0, n_channels=16, n_units=3, seed=1)
-    job = run_job(
-        tmp_path / "job",
-        {
-            "SOURCE_FOLDER": str(write_binary_folder(tmp_path / "source", recording)),
-            "DATA_TYPE": "binary",
-            "SORTERS": "simple",
-            "N_JOBS": "1",
-        },
-        launcher=[*with_shared_memory("64m"), *with_scratch(tmp_path / "job", "6200k")],
-    )
+    job = sort_on_small_scratch(tmp_path, recording, "simple", "6200k")
     assert job.exit_code == 69, job.log
     (error,) = job.errors
     assert re.search("the sampled waveforms take .* are free; give the job more scratch", error)
