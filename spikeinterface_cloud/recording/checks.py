@@ -73,9 +73,9 @@ def check_samples(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     recording = _without_analog_channels(recording, notes)
     sampled = sample_chunks(recording)
     chunks = [chunk.traces for chunk in sampled]
-    _check_finite(recording)
     _check_values(recording, chunks, notes)
     check_number_type(recording, chunks)
+    _check_finite(recording)
     note_odd_places(recording, sampled, notes)
     note_saturation(recording, sampled, notes)
     check_gains(recording, chunks, notes)

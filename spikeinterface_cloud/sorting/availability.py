@@ -15,15 +15,13 @@ from spikeinterface_cloud.config.catalog.validation import (
 )
 from spikeinterface_cloud.errors import SettingsError, UnavailableError
 from spikeinterface_cloud.runtime.cuda import Gpu, NoGpu
+from spikeinterface_cloud.sorting.random_numbers import SEED
 
 #: SpikeInterface's images with MATLAB's run-time library and a sorter that was compiled for it
 COMPILED_BASES = {
     sorter: f"spikeinterface/{sorter}-compiled-base"
     for sorter in ("kilosort2", "kilosort2_5", "kilosort3")
 }
-
-#: what a sorter's random numbers begin with, where it would take others in each run
-SEED = 0
 
 
 def are_installed(sorters: Sequence[str]) -> bool:

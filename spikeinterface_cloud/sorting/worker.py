@@ -15,6 +15,7 @@ from typing import Any
 
 from spikeinterface_cloud.runtime.host import peak_memory_bytes
 from spikeinterface_cloud.runtime.numba_cache import enable_numba_cache
+from spikeinterface_cloud.sorting.random_numbers import SEED, seed_random_numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,11 +55,14 @@ def exit_with_parent() -> None:
 
 def main(request_file: Path) -> None:
     """Run the sorter that `request_file` describes."""
+    request = SorterRequest(**json.loads(request_file.read_text()))
     enable_numba_cache()
+    seed = request.parameters.get("seed", SEED)
+    if seed is not None:  # others in each run, if the user sets null
+        seed_random_numbers(seed)
     import spikeinterface as si
     from spikeinterface.sorters import run_sorter
 
-    request = SorterRequest(**json.loads(request_file.read_text()))
     si.set_global_job_kwargs(n_jobs=request.n_jobs, chunk_duration="1s", progress_bar=False)
     try:
         run_sorter(

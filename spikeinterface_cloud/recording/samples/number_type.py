@@ -1,6 +1,7 @@
-"""Refuse integers that are read as another type, or in another byte order, than they were written.
+"""Refuse samples that are read as another type, or in another byte order, than they were written.
 
-Any bytes are integers of any type, so no reader complains, and a sorter sorts noise.
+Any bytes are integers of any type, so no reader complains, and a sorter sorts noise. Floats may
+hold such integers too, times a gain.
 """
 
 from collections.abc import Sequence
@@ -32,13 +33,24 @@ FEW_SMALL = 0.5
 MOST = 0.9
 MANY_CHANNELS = 0.25
 
+#: most floats of one signal are fewer powers of two away from their median, and no unit needs more
+#: of them; in the wrong byte order, fewer than this part are so near
+OCTAVES = 10
+LARGEST_EXPONENT = 60
+FEW = 0.5
+
+MOST_FLOAT_CHUNKS = 10
+
+#: largest distance from a whole number of steps, in steps
+WHOLE = 0.01
+
 REMEDY = (
     "correct dtype in READ_RECORDING_KWARGS, or export the recording again where the file says it"
 )
 
 
 def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> None:
-    """Raise `RecordingError` if integer samples are of another type than the recording says.
+    """Raise `RecordingError` if samples are of another type than the recording says.
 
     Parameters
     ----------
@@ -46,12 +58,61 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
         excerpts as stored, each of shape (frames, channels)
     """
     if recording.dtype.kind == "f":
-        return
-    problem = (
-        _is_swapped(chunks) or _is_of_pairs(chunks) or _is_of_halves(chunks) or _is_full(chunks)
-    )
+        chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]  # they take much memory here
+        problem = _are_swapped_floats(chunks) or _hold_swapped_integers(chunks)
+    else:
+        problem = (
+            _is_swapped(chunks) or _is_of_pairs(chunks) or _is_of_halves(chunks) or _is_full(chunks)
+        )
     if problem:
         raise RecordingError(f"the samples are read as {recording.dtype}, but {problem}; {REMEDY}")
+
+
+def _are_swapped_floats(chunks: Sequence[Traces]) -> str | None:
+    if _ordinary_part(chunks) < FEW and _ordinary_part([c.byteswap() for c in chunks]) > MOST:
+        return "they are of an ordinary size in the other byte order only"
+    return None
+
+
+def _ordinary_part(chunks: Sequence[Traces]) -> float:
+    """Return the fraction of floats, other than 0, of a size that samples of one signal have."""
+    numbers = np.concatenate([chunk.ravel() for chunk in chunks])
+    _, exponents = np.frexp(numbers[np.isfinite(numbers) & (numbers != 0)])
+    usual = float(np.median(exponents)) if len(exponents) else 0.0
+    if abs(usual) > LARGEST_EXPONENT:
+        return 0.0
+    n_ordinary = int((np.abs(exponents - usual) <= OCTAVES).sum())
+    return n_ordinary / max(int(np.count_nonzero(numbers)), 1)
+
+
+def _hold_swapped_integers(chunks: Sequence[Traces]) -> str | None:
+    """Return what is wrong with the integers of 16 bits, times a gain, that the floats are."""
+    samples = np.concatenate(chunks).astype("float64")
+    if not np.isfinite(samples).all():
+        return None
+    in_steps = samples / np.array([_step(channel) for channel in samples.T])
+    integers = in_steps.round()
+    if integers.min() < -(2**15) or integers.max() >= 2**15:
+        return None
+    if np.abs(in_steps - integers).max() > WHOLE:
+        return None
+    numbers = [integers.astype("int16")]
+    return _is_swapped(numbers) or _is_full(numbers)
+
+
+def _step(channel: Traces) -> float:
+    """Return the step between the values of a channel, infinity for a constant one."""
+    values = np.unique(channel)
+    if len(values) == 1:
+        return np.inf
+    differences: Traces = np.diff(values)
+    step = np.float64(np.median(differences[differences < 1.5 * differences.min()]))
+    for reach in (2**8, 2**12, 2**16):  # from small values on, as large ones are rounded more
+        near = values[np.abs(values) < reach * step]
+        integers = (near / step).round()
+        if integers.any():
+            step = near @ integers / (integers @ integers)
+    return float(step)
 
 
 def _is_swapped(chunks: Sequence[Traces]) -> str | None:

@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import spikeinterface as si
+from spikeinterface.sorters import read_sorter_folder
 
 from spikeinterface_cloud.sorting.process import run_in_subprocess
 from spikeinterface_cloud.sorting.worker import SorterRequest
+from tests.support.recordings import simulate, write_binary_folder
 
 pytestmark = pytest.mark.integration
 
@@ -79,6 +82,35 @@ def test_sorter_on_the_cpu_sees_no_gpu(
     recording = si.generate_recording(num_channels=4, durations=[1.0])
     result = run_in_subprocess(recording, request, tmp_path / "logs")
     assert result.trace.splitlines()[0] == repr(seen)
+
+
+def sorted_spikes(folder: Path, recording: si.BaseRecording, seed: int | None) -> np.ndarray:
+    request = SorterRequest(
+        sorter="simple",
+        recording_file=str(folder / "scratch" / "recording.json"),
+        folder=str(folder / "scratch" / "sorter"),
+        parameters={"seed": seed},
+        n_jobs=2,
+        usage_file=str(folder / "scratch" / "usage.json"),
+    )
+    assert run_in_subprocess(recording, request, folder / "logs").exit_status == 0
+    spikes: np.ndarray = read_sorter_folder(request.folder).to_spike_vector()
+    return spikes
+
+
+@pytest.mark.filterwarnings("ignore:The extractor is not serializable")
+def test_sorter_finds_the_same_spikes_again(tmp_path: Path) -> None:
+    """`simple` scales channels by random excerpts, which its own seed does not cover."""
+    simulated, _ = simulate(duration_s=20.0, n_channels=8)
+    recording = si.load(write_binary_folder(tmp_path / "recording", simulated))
+    one, same, other, any_seed, another = (
+        sorted_spikes(tmp_path / name, recording, seed)
+        for name, seed in {"1": 0, "2": 0, "3": 1, "4": None, "5": None}.items()
+    )
+    assert len(one) > 0
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(any_seed, another)
 
 
 def test_sorter_that_keeps_the_gil_ends_with_its_killed_job(tmp_path: Path) -> None:

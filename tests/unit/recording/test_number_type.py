@@ -1,4 +1,4 @@
-"""Integers of another type or byte order, and places without a signal."""
+"""Samples of another type or byte order, and places without a signal."""
 
 import numpy as np
 import pytest
@@ -35,6 +35,12 @@ def test_samples_of_another_type_are_refused(scale: float) -> None:
         floats.view("int16"),
         floats.view("uint8"),
         floats.byteswap().view(">i2"),
+        floats.byteswap(),
+        floats.astype("float64").byteswap(),
+        samples.astype("float32").byteswap(),
+        samples.byteswap().astype("float32"),
+        samples.byteswap().astype("float32") * np.float32(0.195),
+        samples.byteswap() * 2.34375e-6,
     ):
         with pytest.raises(RecordingError, match="correct dtype in READ_RECORDING_KWARGS"):
             check(read)
@@ -76,6 +82,11 @@ def test_bytes_of_wider_samples_are_refused() -> None:
         lambda samples: (samples.astype("int32") + 32768).astype("uint16"),
         lambda samples: (np.clip(samples, -2048, 2047) + 2048).astype("uint16"),
         lambda samples: (samples // 256 + 128).astype("uint8"),
+        lambda samples: samples.astype("float32"),
+        lambda samples: samples.astype(">f4") * np.float32(0.195),
+        lambda samples: samples * 2.34375e-6,
+        lambda samples: samples * 0.195 + 17.1,
+        lambda samples: samples * np.linspace(0, 1, len(samples))[:, np.newaxis] ** 8,
     ],
 )
 def test_samples_of_any_right_type_are_taken(scale: float, written: object) -> None:

@@ -1,0 +1,35 @@
+"""Random numbers that are the same in each run, in the process of a sorter.
+
+SpikeInterface's sorters measure noise on random excerpts, and draw noise of their own, without the
+seed that they are given: of the same samples SpyKING CIRCUS 2 had a mean accuracy of 0.64 to 0.72.
+Neither they nor NumPy have a setting for it, therefore NumPy's function is replaced here.
+"""
+
+import functools
+import random
+from typing import Any
+
+import numpy as np
+
+#: what a sorter's random numbers begin with, where none is given
+SEED = 0
+
+
+def seed_random_numbers(seed: int) -> None:
+    """Let every generator of this process that is given no seed begin with one that follows `seed`.
+
+    Parameters
+    ----------
+    seed
+        0 or more
+    """
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # scipy and scikit-learn draw from it
+    sequence = np.random.SeedSequence(seed)
+    make_generator = np.random.default_rng
+
+    @functools.wraps(make_generator)
+    def default_rng(seed: Any = None) -> np.random.Generator:
+        return make_generator(sequence.spawn(1)[0] if seed is None else seed)
+
+    np.random.default_rng = default_rng
