@@ -3,9 +3,9 @@
     python benchmarks/accuracy.py [--size default] [--sorters simple,lupin] [--output TABLE.md]
 
 Each row is one sorting of a simulated recording: by the bare sorter (`accuracy_bare.py`)
-alone, and by `run_script.py` with PREPROCESSING none and default, all with the same parameters.
-Where a job is too far below, it and the bare sorter sort twice more, and the means count: some
-sorters are random in spite of their seed.
+alone, and by `run_script.py` with PREPROCESSING none and default, all with the same parameters and
+random numbers. Where a job is too far below, it and the bare sorter sort twice more, with other
+random numbers, and the means count.
 
 Rows that are done are kept in `accuracy-results/`, and an interrupted run goes on with the next. A
 row of a job is done again after a change of the package.
@@ -52,13 +52,8 @@ CACHE = ROOT / "accuracy-results"
 CPU_SORTERS = ("spykingcircus2", "tridesclous2", "lupin", "simple")
 ALL_SORTERS = (*CPU_SORTERS, "kilosort4")
 
-#: on both sides; a sorter that draws a seed itself would differ from run to run
-PARAMETERS: dict[str, dict[str, Any]] = {
-    "lupin": {"seed": 0},
-    "simple": {"seed": 0},
-    "tridesclous2": {"seed": 0},
-    "kilosort4": {"torch_device": "cpu"},
-}
+#: that have a parameter `seed`
+SEEDED_SORTERS = ("lupin", "simple", "spykingcircus2", "tridesclous2")
 
 WAYS = (BARE, "none", "default")
 
@@ -170,6 +165,11 @@ def compare(scenario: Scenario, sorter: str) -> list[Row | str]:
     return [*found, *(row_or_failure(scenario, sorter, way, number) for number, way in again)]
 
 
+def parameters(sorter: str, number: int) -> dict[str, Any]:
+    """Return the parameters of both sides for one of several sortings, numbered from 0."""
+    return {"seed": number} if sorter in SEEDED_SORTERS else {"torch_device": "cpu"}
+
+
 def row_or_failure(scenario: Scenario, sorter: str, way: str, number: int) -> Row | str:
     """Return a row, or which one failed."""
     try:
@@ -180,16 +180,15 @@ def row_or_failure(scenario: Scenario, sorter: str, way: str, number: int) -> Ro
 
 
 def cached_row(scenario: Scenario, sorter: str, way: str, number: int) -> Row:
-    """Return a row from the cache, or sort for it; equal sortings are numbered from 0."""
-    depends = {"way": way, "parameters": PARAMETERS.get(sorter, {}), "versions": _versions()}
+    """Return a row from the cache, or sort for it."""
+    depends = {"way": way, "parameters": parameters(sorter, number), "versions": _versions()}
     if way != BARE:
         depends["package"] = _digest_of_package()
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:12]
-    suffix = f"-{number}" if number else ""
-    file = CACHE / "rows" / f"{scenario.key}-{sorter}-{way}-{digest}{suffix}.json"
+    file = CACHE / "rows" / f"{scenario.key}-{sorter}-{way}-{number}-{digest}.json"
     if not file.exists():
         print(f"{scenario.key}: {sorter}, {way}", file=sys.stderr, flush=True)
-        row = sort_and_score(scenario, sorter, way)
+        row = sort_and_score(scenario, sorter, way, number)
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
         new.write_text(json.dumps(asdict(row)))
@@ -197,7 +196,7 @@ def cached_row(scenario: Scenario, sorter: str, way: str, number: int) -> Row:
     return Row(**json.loads(file.read_text()))
 
 
-def sort_and_score(scenario: Scenario, sorter: str, way: str) -> Row:
+def sort_and_score(scenario: Scenario, sorter: str, way: str, number: int) -> Row:
     """Sort the recording of the scenario, and compare the units with the true ones."""
     simulated = _recording_folder(scenario)
     about = About(**json.loads((simulated / ABOUT).read_text()))
@@ -205,9 +204,9 @@ def sort_and_score(scenario: Scenario, sorter: str, way: str) -> Row:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         if way == BARE:
-            taken, units = run_bare(simulated / RECORDING, sorter, work)
+            taken, units = run_bare(simulated / RECORDING, sorter, number, work)
         else:
-            taken, units = run_job(simulated / RECORDING, sorter, way, work)
+            taken, units = run_job(simulated / RECORDING, sorter, way, number, work)
             if way == "default":
                 record = json.loads((work / "results/run.json").read_text())
                 removed = list(record["preprocessing"]["bad_channels"])
@@ -229,13 +228,13 @@ def sort_and_score(scenario: Scenario, sorter: str, way: str) -> Row:
     )
 
 
-def run_bare(recording: Path, sorter: str, work: Path) -> tuple[Taken, Path]:
+def run_bare(recording: Path, sorter: str, number: int, work: Path) -> tuple[Taken, Path]:
     """Run the sorter through SpikeInterface alone; return what it took, and its units."""
     request = {
         "sorter": sorter,
         "recording": str(recording),
         "folder": str(work / "units"),
-        "parameters": PARAMETERS.get(sorter, {}),
+        "parameters": parameters(sorter, number),
         "n_jobs": workers(None),
     }
     (work / "request.json").write_text(json.dumps(request))
@@ -243,14 +242,14 @@ def run_bare(recording: Path, sorter: str, work: Path) -> tuple[Taken, Path]:
     return measure([sys.executable, program, "request.json"], {}, work), work / "units"
 
 
-def run_job(recording: Path, sorter: str, way: str, work: Path) -> tuple[Taken, Path]:
+def run_job(recording: Path, sorter: str, way: str, number: int, work: Path) -> tuple[Taken, Path]:
     """Run the whole job on the same folder; return what it took, and its units."""
     settings = {
         "SOURCE_FOLDER": str(recording),
         "DATA_TYPE": "binary",
         "PREPROCESSING": way,
         "SORTERS": sorter,
-        "SORTERS_KWARGS": json.dumps({sorter: PARAMETERS.get(sorter, {})}),
+        "SORTERS_KWARGS": json.dumps({sorter: parameters(sorter, number)}),
         "RESULTS_FOLDER": str(work / "results"),
         "SCRATCH_FOLDER": str(work / "scratch"),
     }
