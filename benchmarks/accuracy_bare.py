@@ -15,7 +15,7 @@ from spikeinterface.sorters import run_sorter
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from spikeinterface_cloud.sorting.random_numbers import seed_random_numbers  # noqa: E402
+from spikeinterface_cloud.sorting.random_numbers import seed_random_numbers
 
 
 def main() -> None:
