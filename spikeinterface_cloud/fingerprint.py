@@ -15,7 +15,7 @@ from typing import Any
 from spikeinterface_cloud.config.catalog.validation import trigger_streams
 from spikeinterface_cloud.config.settings import JobSettings
 from spikeinterface_cloud.errors import SourceError
-from spikeinterface_cloud.preprocessing.pipeline import filters_itself
+from spikeinterface_cloud.preprocessing.sorter_needs import greatest_need
 from spikeinterface_cloud.recording.formats.hdf5_links import linked_files
 from spikeinterface_cloud.recording.formats.readers import Reader, find_reader
 from spikeinterface_cloud.recording.source import FoundSource
@@ -143,8 +143,7 @@ def _preprocessing(settings: JobSettings, tasks: Sequence[SortingTask]) -> Any:
     """Return the steps; those that are chosen by default depend on all sorters of the job."""
     if settings.preprocessing != "default":
         return settings.preprocessing
-    own_filters = all(filters_itself(task.sorter, task.parameters) for task in tasks)
-    return {"default": "without a filter" if own_filters else "with a filter"}
+    return {"default": greatest_need({task.sorter: task.parameters for task in tasks}).name}
 
 
 @cache

@@ -32,8 +32,10 @@ from spikeinterface_cloud.preprocessing.by_group import apply_by_group
 from spikeinterface_cloud.preprocessing.reference import (
     common_reference,
     have_one_gain,
+    lowers_noise,
     reference_notes,
 )
+from spikeinterface_cloud.preprocessing.sorter_needs import Need, greatest_need
 from spikeinterface_cloud.preprocessing.steps import (
     apply_steps,
     as_int16,
@@ -46,19 +48,6 @@ from spikeinterface_cloud.recording.samples.units import remove_gains
 logger = logging.getLogger(__name__)
 
 Step = dict[str, Any]
-
-#: sorters that high-pass filter and reference their input, with the parameter and value that
-#: disable this; `simple` is none, as it filters without a reference
-OWN_FILTER = {
-    "kilosort": None,
-    "kilosort2": None,
-    "kilosort2_5": None,
-    "kilosort3": None,
-    "kilosort4": ("skip_kilosort_preprocessing", True),
-    "lupin": ("apply_preprocessing", False),
-    "spykingcircus2": ("apply_preprocessing", False),
-    "tridesclous2": ("apply_preprocessing", False),
-}
 
 #: what steps pass parameters on to, by the name under which they collect them
 HANDED_ON = {
@@ -241,7 +230,8 @@ def default_steps(
     """Return the steps that this probe and these sorters need, and the checks of the channels.
 
     The steps are a phase shift if the probe samples its channels one after the other, the removal
-    of bad channels, and a high-pass filter and common reference for sorters without their own.
+    of bad channels, and for sorters that lack it a high-pass filter and common reference. A sorter
+    that lacks the reference alone gets both, if channels share much noise.
     """
     steps: list[Step] = []
     shifts = recording.get_property("inter_sample_shift")
@@ -253,8 +243,12 @@ def default_steps(
         steps.append(
             {"name": "detect_and_remove_bad_channels", "params": {"bad_channel_ids": names}}
         )
-    if not all(filters_itself(name, parameters) for name, parameters in sorters.items()):
-        steps += high_pass(_apply(recording, steps))
+    need = greatest_need(sorters)
+    if need > Need.NOTHING:
+        filtering, *referencing = high_pass(_apply(recording, steps))
+        filtered = _apply(recording, [*steps, filtering])
+        if need == Need.HIGH_PASS or any(lowers_noise(filtered, each) for each in referencing):
+            steps += [filtering, *referencing]
     return steps, checks
 
 
@@ -275,14 +269,6 @@ def high_pass(recording: si.BaseRecording, dtype: str | None = None) -> list[Ste
     if reference is not None:
         steps.append({"name": "common_reference", "params": reference})
     return steps
-
-
-def filters_itself(sorter: str, parameters: Mapping[str, Any]) -> bool:
-    """Return whether a sorter, with these parameters, high-pass filters and references itself."""
-    if sorter not in OWN_FILTER:
-        return False
-    switch = OWN_FILTER[sorter]
-    return switch is None or parameters.get(switch[0]) != switch[1]
 
 
 def _apply(recording: si.BaseRecording, steps: Sequence[Step]) -> si.BaseRecording:

@@ -31,6 +31,9 @@ SMALL_FRACTION_IN_REACH = 0.1
 #: largest factor by which a reference to other groups may raise the noise of any group
 LARGEST_RISE = 1.02
 
+#: factor to which a reference lowers the noise of channels that share much of it
+MUCH_LESS = 0.9
+
 N_EXCERPTS = 10
 EXCERPT_S = 0.2
 
@@ -65,6 +68,15 @@ def common_reference(recording: si.BaseRecording) -> dict[str, Any] | None:
         return None
     logger.info("no common reference: on this layout, most channels of it would see the same spike")
     return None
+
+
+def lowers_noise(recording: si.BaseRecording, step: Mapping[str, Any]) -> bool:
+    """Return whether a common reference lowers the noise of any group of channels by much."""
+    before = _noise(recording)
+    after = _noise(spre.common_reference(recording, **step["params"]))
+    groups = recording.get_channel_groups()
+    masks = [groups == name for name in np.unique(groups)]
+    return any(np.median(after[mask]) < MUCH_LESS * np.median(before[mask]) for mask in masks)
 
 
 def have_one_gain(recording: si.BaseRecording) -> bool:

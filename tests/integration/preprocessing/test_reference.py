@@ -7,7 +7,12 @@ import pytest
 import spikeinterface as si
 import spikeinterface.preprocessing as spre
 
-from spikeinterface_cloud.preprocessing.pipeline import HIGH_PASS_HZ, high_pass, preprocess
+from spikeinterface_cloud.preprocessing.pipeline import (
+    HIGH_PASS_HZ,
+    default_steps,
+    high_pass,
+    preprocess,
+)
 from spikeinterface_cloud.preprocessing.reference import common_reference
 from tests.support.layouts import Signals, linear, record, square, staggered, tetrodes
 
@@ -55,6 +60,20 @@ def test_groups_without_common_noise_are_not_referenced() -> None:
     signals = Signals(common_uv=30.0, areas=[0, 1, 2, 3], n_neurons=0, duration_s=1.0)
     recording, _ = record(tetrodes(4), signals)
     assert common_reference(recording) is None
+
+
+@pytest.mark.parametrize("layout", ["a sparse shank of 8", "a dense probe of 96", "two probes"])
+@pytest.mark.parametrize(
+    ("common_uv", "sorter", "expected"),
+    [(20.0, "simple", True), (0.0, "simple", False), (0.0, "herdingspikes", True)],
+)
+def test_sorter_that_filters_has_a_reference_where_much_noise_is_shared(
+    layout: str, common_uv: float, sorter: str, expected: bool
+) -> None:
+    recording, _ = record(LAYOUTS[layout][0], Signals(common_uv=common_uv, n_neurons=2))
+    steps, _ = default_steps(recording, {"kilosort4": {}, sorter: {}})
+    names = [step["name"] for step in steps]
+    assert names == (["highpass_filter", "common_reference"] if expected else [])
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

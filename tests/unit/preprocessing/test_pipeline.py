@@ -14,10 +14,10 @@ from spikeinterface_cloud.errors import RecordingError, SettingsError
 from spikeinterface_cloud.preprocessing.pipeline import (
     check_pipeline,
     default_steps,
-    filters_itself,
     high_pass,
     preprocess,
 )
+from spikeinterface_cloud.preprocessing.sorter_needs import Need, greatest_need
 
 # recordings in memory leave no provenance behind, which SpikeInterface remarks
 pytestmark = pytest.mark.filterwarnings("ignore:The extractor is not serializable:UserWarning")
@@ -44,19 +44,20 @@ def names(steps: Sequence[Mapping[str, object]]) -> list[object]:
 @pytest.mark.parametrize(
     ("sorter", "parameters", "expected"),
     [
-        ("kilosort4", {}, True),
-        ("kilosort4", {"skip_kilosort_preprocessing": True}, False),
-        ("spykingcircus2", {"apply_preprocessing": False}, False),
-        ("tridesclous2", {}, True),
-        ("kilosort2_5", {}, True),
-        ("herdingspikes", {}, False),
-        ("simple", {}, False),
+        ("kilosort4", {}, Need.NOTHING),
+        ("kilosort4", {"skip_kilosort_preprocessing": True}, Need.HIGH_PASS),
+        ("spykingcircus2", {"apply_preprocessing": False}, Need.HIGH_PASS),
+        ("tridesclous2", {}, Need.NOTHING),
+        ("kilosort2_5", {}, Need.NOTHING),
+        ("herdingspikes", {}, Need.HIGH_PASS),
+        ("simple", {}, Need.REFERENCE),
+        ("simple", {"apply_preprocessing": False}, Need.HIGH_PASS),
     ],
 )
-def test_sorters_with_their_own_filter_are_known(
-    sorter: str, parameters: dict[str, object], expected: bool
+def test_what_sorters_do_not_do_themselves_is_known(
+    sorter: str, parameters: dict[str, object], expected: Need
 ) -> None:
-    assert filters_itself(sorter, parameters) is expected
+    assert greatest_need({**SELF_FILTERING, sorter: parameters}) == expected
 
 
 def test_no_step_duplicates_what_sorters_do() -> None:
