@@ -4,8 +4,9 @@ SpikeInterface filters them once for its extension `noise_levels` (median absolu
 again for the metric `sd_ratio` (standard deviation). It keeps each as a property of the recording,
 where its metric finds what is computed here.
 
-Samples that were rounded after filtering get back what rounding took, evenly drawn: the median of
-integers is an integer, by which noise of two steps of the converter would be off by a third.
+Blank frames are left out. Samples that were rounded after filtering get back what rounding took,
+evenly drawn: the median of integers is an integer, by which noise of two steps of the converter
+would be off by a third.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 from spikeinterface.core.time_series_tools import get_random_sample_slices
 
 from spikeinterface_cloud.analysis.add_extension import add_extension
+from spikeinterface_cloud.recording.samples.blanks import without_blanks
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +51,7 @@ def compute_noise_levels(
 
 def _estimate(recording: si.BaseRecording, in_uv: bool, slices_kwargs: Mapping[str, Any]) -> Array:
     """Return the robust and the plain deviation of each channel, 2 x channels."""
-    found: list[Array] = []
+    found: list[Array | None] = []
     executor = TimeSeriesChunkExecutor(
         recording,
         _noise,
@@ -60,17 +62,20 @@ def _estimate(recording: si.BaseRecording, in_uv: bool, slices_kwargs: Mapping[s
         **si.get_global_job_kwargs(),
     )
     executor.run(slices=get_random_sample_slices(recording, **slices_kwargs))
-    return np.asarray(np.mean(found, axis=0))
+    levels = [level for level in found if level is not None]
+    return np.mean(levels, axis=0) if levels else np.zeros((2, recording.get_num_channels()))
 
 
 def _worker(recording: si.BaseRecording, in_uv: bool) -> dict[str, Any]:
     return {"recording": recording, "in_uv": in_uv}
 
 
-def _noise(segment: int, start: int, end: int, worker: dict[str, Any]) -> Array:
-    """Return the robust and the plain deviation of each channel, 2 x channels."""
+def _noise(segment: int, start: int, end: int, worker: dict[str, Any]) -> Array | None:
+    """Return the robust and the plain deviation of each channel, 2 x channels; None if blank."""
     recording = worker["recording"]
-    traces = recording.get_traces(segment, start, end, return_in_uV=worker["in_uv"])
+    traces = without_blanks(recording.get_traces(segment, start, end, return_in_uV=worker["in_uv"]))
+    if not len(traces):
+        return None
     plain = np.std(traces, axis=0)
     if recording.get_dtype().kind == "i":
         step = recording.get_channel_gains() if worker["in_uv"] else 1

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import spikeinterface as si
 from scipy.stats import norm, poisson
 
+from spikeinterface_cloud.recording.samples.blanks import without_blanks
+
 #: a peak is lower than this many noise levels below zero: one more than sorters take, as a median
 #: reference makes the tails of noise heavier
 THRESHOLD = 6.0
@@ -96,6 +98,9 @@ def _noise_levels(chunks: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]
 
     The usual median is a whole number of steps, and noise is often only three or four of them wide.
     """
-    deviations = [np.abs(chunk).mean(axis=0, dtype="float64") for chunk in chunks]
-    sizes = [len(chunk) for chunk in chunks]
+    signals = [signal for chunk in chunks if len(signal := without_blanks(chunk))]
+    if not signals:
+        return np.zeros(chunks[0].shape[1])
+    deviations = [np.abs(signal).mean(axis=0, dtype="float64") for signal in signals]
+    sizes = [len(signal) for signal in signals]
     return np.asarray(np.average(deviations, axis=0, weights=sizes) * np.sqrt(np.pi / 2))

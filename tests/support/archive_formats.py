@@ -21,6 +21,9 @@ DATA_TYPES = {
     "cbin": "cbin_ibl",
 }
 
+#: with which the job filters
+SORTERS_KWARGS = {"simple": {"apply_preprocessing": False}}
+
 NWB = NwbLayout(with_sample_shifts=True, with_lfp=True)
 
 
@@ -53,7 +56,7 @@ def simulate_briefly() -> tuple[BaseRecording, BaseSorting]:
 
 def preprocess_for_simple(written: WrittenFormats, folder: Path) -> bytes:
     """Return the samples that `simple` sorts: filtered; its 16 channels have no reference."""
-    result = preprocess(written.recording, "default", {"simple": {}}, folder)
+    result = preprocess(written.recording, "default", SORTERS_KWARGS, folder)
     steps = [step["name"] for step in result.steps]
     assert steps == ["phase_shift", "highpass_filter"]
     return bytes(result.for_sorting.get_traces().tobytes())

@@ -34,10 +34,11 @@ MOST = 0.9
 MANY_CHANNELS = 0.25
 
 #: most floats of one signal are fewer powers of two away from their median, and no unit needs more
-#: of them; in the wrong byte order, fewer than this part are so near
+#: of them; in the wrong byte order, fewer than this part are so near, and in the right width more
 OCTAVES = 10
 LARGEST_EXPONENT = 60
 FEW = 0.5
+NEARLY_ALL = 0.99
 
 MOST_FLOAT_CHUNKS = 10
 
@@ -59,7 +60,11 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
     """
     if recording.dtype.kind == "f":
         chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]  # they take much memory here
-        problem = _are_swapped_floats(chunks) or _hold_swapped_integers(chunks)
+        problem = (
+            _are_swapped_floats(chunks)
+            or _are_of_other_width(chunks)
+            or _hold_swapped_integers(chunks)
+        )
     else:
         problem = (
             _is_swapped(chunks) or _is_of_pairs(chunks) or _is_of_halves(chunks) or _is_full(chunks)
@@ -71,6 +76,18 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
 def _are_swapped_floats(chunks: Sequence[Traces]) -> str | None:
     if _ordinary_part(chunks) < FEW and _ordinary_part([c.byteswap() for c in chunks]) > MOST:
         return "they are of an ordinary size in the other byte order only"
+    return None
+
+
+def _are_of_other_width(chunks: Sequence[Traces]) -> str | None:
+    other = {4: 8, 8: 4}.get(chunks[0].itemsize)
+    if other is None or _ordinary_part(chunks) > MOST:
+        return None
+    numbers = chunks[0].ravel()
+    for first in (0, 1):  # a chunk may begin in the middle of a wide number
+        pairs = numbers[first : first + (len(numbers) - first) // 2 * 2]
+        if _ordinary_part([pairs.view(f"{numbers.dtype.byteorder}f{other}")]) > NEARLY_ALL:
+            return f"they are of an ordinary size as floats of {8 * other} bits only"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.end_to_end.containers.conftest import SOURCE_BUCKET
 from tests.end_to_end.containers.containers import Finished, run_container
 from tests.support.archive_formats import (
     DATA_TYPES,
+    SORTERS_KWARGS,
     WrittenFormats,
     preprocess_for_simple,
     simulate_briefly,
@@ -67,6 +69,7 @@ def finished(
             "SOURCE_AWS_S3_BUCKET_FOLDER": key,
             "DATA_TYPE": data_type,
             "SORTERS": "simple",
+            "SORTERS_KWARGS": json.dumps(SORTERS_KWARGS),
             "EXPORTS": "phy",
         }
         if name == ARCHIVED:

@@ -1,5 +1,6 @@
 """One recording in the formats of the public archives gives the same samples and units."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import spikeinterface as si
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.archive_formats import (
     DATA_TYPES,
+    SORTERS_KWARGS,
     WrittenFormats,
     preprocess_for_simple,
     simulate_briefly,
@@ -35,7 +37,11 @@ pytestmark = [
 ]
 
 #: phy's folder has the samples that were sorted
-VARIABLES = ONE_WORKER | {"SORTERS": "simple", "EXPORTS": "phy"}
+VARIABLES = ONE_WORKER | {
+    "SORTERS": "simple",
+    "SORTERS_KWARGS": json.dumps(SORTERS_KWARGS),
+    "EXPORTS": "phy",
+}
 
 BUCKET = "archives"
 

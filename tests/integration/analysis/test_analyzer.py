@@ -206,14 +206,20 @@ def test_without_a_gain_what_needs_microvolts_is_left_out(
 
 
 @pytest.mark.parametrize("n_steps", [1.5, 2.1, 3.4])
-def test_noise_of_few_steps_of_the_converter_has_its_true_height(n_steps: float) -> None:
-    """The median of integers would be off by up to 30 %."""
+@pytest.mark.parametrize("n_channels", [1, 4])
+@pytest.mark.parametrize("blank_s", [0.0, 0.3, 0.7, 1.0])
+def test_noise_of_few_steps_of_the_converter_has_its_true_height(
+    n_steps: float, n_channels: int, blank_s: float
+) -> None:
+    """The median of integers would be off by up to 30 %, and blank frames are no noise."""
     rng = np.random.default_rng(0)
-    samples = np.round(rng.normal(0.0, n_steps, (60_000, 4))).astype("int16")
+    samples = np.round(rng.normal(0.0, n_steps, (120_000, n_channels))).astype("int16")
+    for start in (0, 60_000):
+        samples[start : start + int(30_000 * blank_s)] = 0
     recording = si.NumpyRecording(samples, 30_000.0)
     recording.set_channel_gains(2.34)
     recording.set_channel_offsets(0.0)
-    recording.set_dummy_probe_from_locations(linear(4))
+    recording.set_dummy_probe_from_locations(linear(n_channels))
     units = si.NumpySorting.from_unit_dict([{"0": np.array([30_000])}], 30_000.0)
     analyzer = si.create_sorting_analyzer(units, recording, sparse=False)
     compute_noise_levels(analyzer, {"seed": 0})

@@ -26,6 +26,7 @@ def check(samples: np.ndarray) -> None:
 def test_samples_of_another_type_are_refused(scale: float) -> None:
     samples = noise(scale)
     floats = (samples * 0.195).astype("float32")
+    rng = np.random.default_rng(0)
     for read in (
         samples.byteswap(),
         (samples.byteswap().astype("int32") + 32768).astype("uint16"),
@@ -41,6 +42,10 @@ def test_samples_of_another_type_are_refused(scale: float) -> None:
         samples.byteswap().astype("float32"),
         samples.byteswap().astype("float32") * np.float32(0.195),
         samples.byteswap() * 2.34375e-6,
+        rng.normal(0, scale, (60_000, 8)).astype("float32").view("float64"),
+        rng.normal(0, scale, 540_000).astype("float32").view("float64").reshape(-1, 9),
+        rng.normal(0, scale * 1e-6, (60_000, 4)).view("float32"),
+        rng.normal(0, scale, 270_001).view("float32")[1:-1].reshape(-1, 8),
     ):
         with pytest.raises(RecordingError, match="correct dtype in READ_RECORDING_KWARGS"):
             check(read)

@@ -59,6 +59,13 @@ def test_a_peak_across_chunks_is_counted_once() -> None:
     assert not is_noise_only(recording, few_peaks=1)
 
 
+def test_blank_frames_are_no_noise() -> None:
+    samples = np.random.default_rng(0).normal(0.0, 10.0, (120_000, 2))
+    samples[20_000:90_000] = 0
+    levels = noise_levels(si.NumpyRecording(samples, 30_000.0))
+    np.testing.assert_allclose(levels, 10.0, rtol=0.03)
+
+
 def test_the_noise_level_is_a_standard_deviation() -> None:
     samples = np.random.default_rng(0).normal(0.0, [0.3, 4.0, 0.0], size=(60_000, 3))
     levels = noise_levels(si.NumpyRecording([samples.astype("float32")], 10_000.0))
