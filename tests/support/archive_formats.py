@@ -21,8 +21,8 @@ DATA_TYPES = {
     "cbin": "cbin_ibl",
 }
 
-#: with which the job filters
-SORTERS_KWARGS = {"simple": {"apply_preprocessing": False}}
+#: of which the first needs the sampling shifts that every format keeps
+STEPS = {"phase_shift": {}, "highpass_filter": {"freq_min": 150.0}}
 
 NWB = NwbLayout(with_sample_shifts=True, with_lfp=True)
 
@@ -54,11 +54,9 @@ def simulate_briefly() -> tuple[BaseRecording, BaseSorting]:
     return simulate(duration_s=5.0, n_channels=16, n_units=3, seed=1)
 
 
-def preprocess_for_simple(written: WrittenFormats, folder: Path) -> bytes:
-    """Return the samples that `simple` sorts: filtered; its 16 channels have no reference."""
-    result = preprocess(written.recording, "default", SORTERS_KWARGS, folder)
-    steps = [step["name"] for step in result.steps]
-    assert steps == ["phase_shift", "highpass_filter"]
+def take_steps(written: WrittenFormats, folder: Path) -> bytes:
+    """Return the samples that are sorted."""
+    result = preprocess(written.recording, STEPS, {"simple": {}}, folder)
     return bytes(result.for_sorting.get_traces().tobytes())
 
 

@@ -16,10 +16,10 @@ from tests.end_to_end.containers.conftest import SOURCE_BUCKET
 from tests.end_to_end.containers.containers import Finished, run_container
 from tests.support.archive_formats import (
     DATA_TYPES,
-    SORTERS_KWARGS,
+    STEPS,
     WrittenFormats,
-    preprocess_for_simple,
     simulate_briefly,
+    take_steps,
     write_formats,
 )
 from tests.support.job import ONE_WORKER
@@ -45,7 +45,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> WrittenFormats:
 
 @pytest.fixture(scope="module")
 def preprocessed(tmp_path_factory: pytest.TempPathFactory, written: WrittenFormats) -> bytes:
-    return preprocess_for_simple(written, tmp_path_factory.mktemp("preprocessed"))
+    return take_steps(written, tmp_path_factory.mktemp("preprocessed"))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def finished(
             "SOURCE_AWS_S3_BUCKET_FOLDER": key,
             "DATA_TYPE": data_type,
             "SORTERS": "simple",
-            "SORTERS_KWARGS": json.dumps(SORTERS_KWARGS),
+            "PREPROCESSING": json.dumps(STEPS),
             "EXPORTS": "phy",
         }
         if name == ARCHIVED:

@@ -11,10 +11,10 @@ import spikeinterface as si
 from tests.end_to_end.conftest import UNSAVED_PROVENANCE, Simulated
 from tests.support.archive_formats import (
     DATA_TYPES,
-    SORTERS_KWARGS,
+    STEPS,
     WrittenFormats,
-    preprocess_for_simple,
     simulate_briefly,
+    take_steps,
     write_formats,
 )
 from tests.support.dandi_stand_in import DandiStandIn
@@ -39,7 +39,7 @@ pytestmark = [
 #: phy's folder has the samples that were sorted
 VARIABLES = ONE_WORKER | {
     "SORTERS": "simple",
-    "SORTERS_KWARGS": json.dumps(SORTERS_KWARGS),
+    "PREPROCESSING": json.dumps(STEPS),
     "EXPORTS": "phy",
 }
 
@@ -61,7 +61,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, simulated: Simulated) -> W
 
 @pytest.fixture(scope="module")
 def preprocessed(tmp_path_factory: pytest.TempPathFactory, written: WrittenFormats) -> bytes:
-    return preprocess_for_simple(written, tmp_path_factory.mktemp("preprocessed"))
+    return take_steps(written, tmp_path_factory.mktemp("preprocessed"))
 
 
 @pytest.fixture(scope="module")
