@@ -15,6 +15,7 @@ import spikeinterface.preprocessing as spre
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.excerpts import spread_excerpts
+from spikeinterface_cloud.recording.samples.blanks import without_blanks
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def common_reference(recording: si.BaseRecording) -> dict[str, Any] | None:
     ):
         if fraction_in_reach(locations) > SMALL_FRACTION_IN_REACH:
             parameters |= {"groups": members, "ref_channel_ids": "out_of_group"}
-        if _keeps_noise_low(recording, masks, parameters):
+        if max(_noise_ratios(recording, masks, parameters)) <= LARGEST_RISE:
             return parameters
         logger.info("no common reference: the groups of channels share no common noise")
         return None
@@ -72,11 +73,9 @@ def common_reference(recording: si.BaseRecording) -> dict[str, Any] | None:
 
 def lowers_noise(recording: si.BaseRecording, step: Mapping[str, Any]) -> bool:
     """Return whether a common reference lowers the noise of any group of channels by much."""
-    before = _noise(recording)
-    after = _noise(spre.common_reference(recording, **step["params"]))
     groups = recording.get_channel_groups()
     masks = [groups == name for name in np.unique(groups)]
-    return any(np.median(after[mask]) < MUCH_LESS * np.median(before[mask]) for mask in masks)
+    return min(_noise_ratios(recording, masks, step["params"])) < MUCH_LESS
 
 
 def have_one_gain(recording: si.BaseRecording) -> bool:
@@ -151,15 +150,16 @@ def fraction_in_reach(locations: npt.NDArray[np.floating[Any]]) -> float:
     return float((distances <= SPIKE_REACH_UM).mean(axis=1).max())
 
 
-def _keeps_noise_low(
+def _noise_ratios(
     recording: si.BaseRecording,
     masks: Sequence[npt.NDArray[np.bool_]],
     parameters: Mapping[str, Any],
-) -> bool:
-    """Return whether the reference raises the noise of no group (masks over channels)."""
+) -> list[float]:
+    """Return the factor by which the reference changes the noise of each group of channels."""
     before = _noise(recording)
     after = _noise(spre.common_reference(recording, **parameters))
-    return all(np.median(after[mask]) <= LARGEST_RISE * np.median(before[mask]) for mask in masks)
+    medians = [(np.median(before[mask]), np.median(after[mask])) for mask in masks]
+    return [float(end / start) if start > 0 else 1.0 for start, end in medians]
 
 
 def _noise(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
@@ -167,5 +167,8 @@ def _noise(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
     levels = []
     for segment, start, end in spread_excerpts(recording, N_EXCERPTS, EXCERPT_S):
         traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=end)
-        levels.append(np.abs(traces - np.median(traces, axis=0)).mean(axis=0))
+        if len(signal := without_blanks(traces)):
+            levels.append(np.abs(signal - np.median(signal, axis=0)).mean(axis=0))
+    if not levels:
+        return np.zeros(recording.get_num_channels())
     return np.asarray(np.median(levels, axis=0), dtype="float64")

@@ -21,10 +21,10 @@ def seed_random_numbers(seed: int) -> None:
     Parameters
     ----------
     seed
-        0 or more
+        from 0 to 2**32 - 1
     """
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # scipy and scikit-learn draw from it
+    np.random.seed(seed)  # scipy and scikit-learn draw from it
     sequence = np.random.SeedSequence(seed)
     make_generator = np.random.default_rng
 

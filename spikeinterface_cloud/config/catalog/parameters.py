@@ -45,6 +45,9 @@ WITHOUT_EFFECT: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+#: that scikit-learn takes
+LARGEST_SEED = 2**32 - 1
+
 #: clusterers that `simple` calls without its clusterer_kwargs
 WITHOUT_KWARGS = ("mean_shift", "affinity_propagation")
 
@@ -63,6 +66,10 @@ def ineffective_parameters(
         yield f"{where} clusterer_kwargs has no effect on {clusterer}; leave it out"
 
 
+def _is_seed(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEED
+
+
 def _value_at(place: str, parameters: Mapping[str, Any]) -> Any:
     value: Any = parameters
     for name in place.split("."):
@@ -72,6 +79,12 @@ def _value_at(place: str, parameters: Mapping[str, Any]) -> Any:
 
 def value_problems(sorter: str, parameter: str, value: Any, default: Any) -> Iterator[str]:
     """Yield a line for each problem with a parameter's value."""
+    if parameter == "seed" and value is not None and not _is_seed(value):
+        yield (
+            f"SORTERS_KWARGS: {sorter}: seed is {as_json(value)}; it takes a whole number from 0 "
+            f"to {LARGEST_SEED}"
+        )
+        return
     for problem in _type_problems(parameter, value, default):
         yield f"SORTERS_KWARGS: {sorter}: {problem}"
     if isinstance(default, dict) and isinstance(value, dict):

@@ -33,13 +33,20 @@ FEW_SMALL = 0.5
 MOST = 0.9
 MANY_CHANNELS = 0.25
 
-#: most floats of one signal are fewer powers of two away from their median, and no unit needs more
-#: of them; in the wrong byte order, fewer than this part are so near, and in the right width more
+#: the floats of a channel are at most so many powers of two away from their median, of which no
+#: unit of voltage needs more than so many
 OCTAVES = 10
 LARGEST_EXPONENT = 60
-FEW = 0.5
-NEARLY_ALL = 0.99
 
+#: largest fraction of floats for which that is true in the wrong byte order, and in the wrong width
+MOST_IF_SWAPPED = 0.5
+MOST_IF_OTHER_WIDTH = 0.9
+
+#: and smallest one in the right order and in the right width
+FEWEST_IF_ORDERED = 0.9
+FEWEST_IF_RIGHT_WIDTH = 0.99
+
+#: chunks of floats that are looked at: they take much memory here
 MOST_FLOAT_CHUNKS = 10
 
 #: largest distance from a whole number of steps, in steps
@@ -59,7 +66,7 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
         excerpts as stored, each of shape (frames, channels)
     """
     if recording.dtype.kind == "f":
-        chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]  # they take much memory here
+        chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]
         problem = (
             _are_swapped_floats(chunks)
             or _are_of_other_width(chunks)
@@ -74,36 +81,43 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
 
 
 def _are_swapped_floats(chunks: Sequence[Traces]) -> str | None:
-    if _ordinary_part(chunks) < FEW and _ordinary_part([c.byteswap() for c in chunks]) > MOST:
-        return "they are of an ordinary size in the other byte order only"
-    return None
+    samples = np.concatenate(chunks)
+    if _ordinary_part(samples) > MOST_IF_SWAPPED:
+        return None
+    if _ordinary_part(samples.byteswap()) < FEWEST_IF_ORDERED:
+        return None
+    return "they are of an ordinary size in the other byte order only"
 
 
 def _are_of_other_width(chunks: Sequence[Traces]) -> str | None:
     other = {4: 8, 8: 4}.get(chunks[0].itemsize)
-    if other is None or _ordinary_part(chunks) > MOST:
+    if other is None or _ordinary_part(np.concatenate(chunks)) > MOST_IF_OTHER_WIDTH:
         return None
     numbers = chunks[0].ravel()
     for first in (0, 1):  # a chunk may begin in the middle of a wide number
         pairs = numbers[first : first + (len(numbers) - first) // 2 * 2]
-        if _ordinary_part([pairs.view(f"{numbers.dtype.byteorder}f{other}")]) > NEARLY_ALL:
+        others = pairs.view(f"{numbers.dtype.byteorder}f{other}").reshape(-1, 1)
+        if _ordinary_part(others) > FEWEST_IF_RIGHT_WIDTH:
             return f"they are of an ordinary size as floats of {8 * other} bits only"
     return None
 
 
-def _ordinary_part(chunks: Sequence[Traces]) -> float:
-    """Return the fraction of floats, other than 0, of a size that samples of one signal have."""
-    numbers = np.concatenate([chunk.ravel() for chunk in chunks])
-    _, exponents = np.frexp(numbers[np.isfinite(numbers) & (numbers != 0)])
-    usual = float(np.median(exponents)) if len(exponents) else 0.0
-    if abs(usual) > LARGEST_EXPONENT:
+def _ordinary_part(samples: Traces) -> float:
+    """Return the fraction of floats, other than 0, of a size that samples of one channel have."""
+    is_number = np.isfinite(samples) & (samples != 0)
+    exponents = np.where(is_number, np.frexp(samples)[1], np.nan)[:, is_number.any(axis=0)]
+    if exponents.size == 0:
         return 0.0
-    n_ordinary = int((np.abs(exponents - usual) <= OCTAVES).sum())
-    return n_ordinary / max(int(np.count_nonzero(numbers)), 1)
+    usual = np.nanmedian(exponents, axis=0)
+    near = (np.abs(exponents - usual) <= OCTAVES) & (np.abs(usual) <= LARGEST_EXPONENT)
+    return int(near.sum()) / int(np.count_nonzero(samples))
 
 
 def _hold_swapped_integers(chunks: Sequence[Traces]) -> str | None:
-    """Return what is wrong with the integers of 16 bits, times a gain, that the floats are."""
+    """Return what is wrong with the integers of 16 bits, times a gain, that the floats are.
+
+    With an offset they are not recognized.
+    """
     samples = np.concatenate(chunks).astype("float64")
     if not np.isfinite(samples).all():
         return None

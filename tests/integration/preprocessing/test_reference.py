@@ -76,6 +76,26 @@ def test_sorter_that_filters_has_a_reference_where_much_noise_is_shared(
     assert names == (["highpass_filter", "common_reference"] if expected else [])
 
 
+def test_blank_stretches_do_not_decide_on_the_reference() -> None:
+    for groups, signals, expected in (
+        (
+            [linear(32)],
+            Signals(common_uv=20.0, n_neurons=0),
+            ["highpass_filter", "common_reference"],
+        ),
+        (tetrodes(4), Signals(common_uv=30.0, areas=[0, 1, 2, 3], n_neurons=0), []),
+    ):
+        recording, _ = record(groups, signals)
+        samples = recording.get_traces().copy()
+        samples[: len(samples) * 7 // 10] = 0
+        blank = si.NumpyRecording([samples], recording.sampling_frequency)
+        blank.set_channel_gains(recording.get_channel_gains())
+        blank.set_channel_offsets(0.0)
+        blank.set_probegroup(recording.get_probegroup())
+        steps, _ = default_steps(blank, {"simple": {}})
+        assert [step["name"] for step in steps] == expected
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_amplitudes_are_those_of_the_neurons(layout: str) -> None:
     groups, _ = LAYOUTS[layout]

@@ -84,9 +84,11 @@ def test_sorter_on_the_cpu_sees_no_gpu(
     assert result.trace.splitlines()[0] == repr(seen)
 
 
-def sorted_spikes(folder: Path, recording: si.BaseRecording, seed: int | None) -> np.ndarray:
+def sorted_spikes(
+    folder: Path, recording: si.BaseRecording, seed: int | None, sorter: str = "simple"
+) -> np.ndarray:
     request = SorterRequest(
-        sorter="simple",
+        sorter=sorter,
         recording_file=str(folder / "scratch" / "recording.json"),
         folder=str(folder / "scratch" / "sorter"),
         parameters={"seed": seed},
@@ -111,6 +113,11 @@ def test_sorter_finds_the_same_spikes_again(tmp_path: Path) -> None:
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert not np.array_equal(any_seed, another)
+    circus, again = (
+        sorted_spikes(tmp_path / name, recording, 0, "spykingcircus2") for name in ("6", "7")
+    )
+    assert len(circus) > 0
+    assert np.array_equal(circus, again)
 
 
 def test_sorter_that_keeps_the_gil_ends_with_its_killed_job(tmp_path: Path) -> None:

@@ -129,6 +129,18 @@ def test_parameters_without_effect_are_refused(
     assert problem.endswith(message)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, 2**32, "1", True, [1]])
+@pytest.mark.parametrize("sorter", ["simple", "spykingcircus2"])
+def test_seed_that_no_generator_takes_is_refused(sorter: str, seed: object) -> None:
+    [problem] = known_problems(sorter, {"seed": seed})
+    assert problem.endswith("it takes a whole number from 0 to 4294967295")
+
+
+@pytest.mark.parametrize("seed", [None, 0, 2**32 - 1])
+def test_seed_is_accepted(seed: object) -> None:
+    assert known_problems("simple", {"seed": seed}) == []
+
+
 @pytest.mark.parametrize(
     "device", ["gpu", "CPU", "cuda0", "cuda:", "cuda:01", "cpu:0", "", "cuda\n"]
 )

@@ -17,6 +17,13 @@ def noise(scale: float, n_channels: int = 8) -> np.ndarray:
     return rng.normal(0, scale, (60_000, n_channels)).round().astype("int16")
 
 
+def with_channel(samples: np.ndarray, offset: float) -> np.ndarray:
+    """Return the samples, of which every other channel is far from 0."""
+    shifted = samples.copy()
+    shifted[:, 1::2] += offset
+    return shifted
+
+
 def check(samples: np.ndarray) -> None:
     recording = NumpyRecording([samples], RATE_HZ)
     check_number_type(recording, [chunk.traces for chunk in sample_chunks(recording)])
@@ -92,6 +99,10 @@ def test_bytes_of_wider_samples_are_refused() -> None:
         lambda samples: samples * 2.34375e-6,
         lambda samples: samples * 0.195 + 17.1,
         lambda samples: samples * np.linspace(0, 1, len(samples))[:, np.newaxis] ** 8,
+        lambda samples: with_channel(samples.astype("float64"), 32767.0),
+        lambda samples: with_channel(samples * 1e-6, 0.5),
+        lambda samples: with_channel((samples * 1e-6).astype("float32"), 0.5),
+        lambda samples: with_channel((samples[:, :2] * 0.25), 32767.0),
     ],
 )
 def test_samples_of_any_right_type_are_taken(scale: float, written: object) -> None:

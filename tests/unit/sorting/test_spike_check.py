@@ -6,6 +6,7 @@ import spikeinterface as si
 import spikeinterface.preprocessing as spre
 from spikeinterface.generation import NoiseGeneratorRecording
 
+from spikeinterface_cloud.recording.samples.blanks import without_blanks
 from spikeinterface_cloud.sorting.spike_check import is_noise_only, noise_levels
 
 
@@ -64,6 +65,22 @@ def test_blank_frames_are_no_noise() -> None:
     samples[20_000:90_000] = 0
     levels = noise_levels(si.NumpyRecording(samples, 30_000.0))
     np.testing.assert_allclose(levels, 10.0, rtol=0.03)
+
+
+@pytest.mark.parametrize("n_channels", [1, 4])
+def test_spikes_on_silence_are_no_noise(n_channels: int) -> None:
+    samples = np.zeros((300_000, n_channels), dtype="int16")
+    for frame in range(3_000, 297_000, 6_000):
+        samples[frame : frame + 30] = np.round(-12 * np.hanning(30))[:, np.newaxis]
+    recording = si.NumpyRecording(samples, 30_000.0)
+    assert noise_levels(recording).max() < 0.1
+    assert not is_noise_only(recording)
+
+
+def test_short_artifacts_do_not_make_noise_blank() -> None:
+    samples = np.random.default_rng(0).normal(0.0, 5.0, (300_000, 1))
+    samples[::15_000] = samples[1::15_000] = 1e5
+    assert without_blanks(samples).shape == samples.shape
 
 
 def test_the_noise_level_is_a_standard_deviation() -> None:
