@@ -96,7 +96,7 @@ def complete_parameters(sorter: str, parameters: Mapping[str, Any]) -> dict[str,
     An object within the parameters (like `filtering` of spykingcircus2) replaces only the entries
     that it names; Kilosort4's device is named, so that it cannot fall back to the CPU; a seed is
     given where the sorter has none by default (tridesclous2, simple, lupin), so that the same job
-    finds the same units again.
+    with one worker finds the same units again.
     """
     defaults = ss.get_default_sorter_params(sorter)
     completed = {

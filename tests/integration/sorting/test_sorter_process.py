@@ -92,7 +92,7 @@ def sorted_spikes(
         recording_file=str(folder / "scratch" / "recording.json"),
         folder=str(folder / "scratch" / "sorter"),
         parameters={"seed": seed},
-        n_jobs=2,
+        n_jobs=1,
         usage_file=str(folder / "scratch" / "usage.json"),
     )
     assert run_in_subprocess(recording, request, folder / "logs").exit_status == 0
