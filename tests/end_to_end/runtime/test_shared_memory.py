@@ -91,7 +91,7 @@ def test_recording_that_fits_nowhere_is_filtered_again_and_again(tmp_path: Path)
 def test_waveforms_larger_than_scratch_are_refused(tmp_path: Path) -> None:
     """They are written to mapped memory, and a full disk would kill the job with SIGBUS."""
     recording, _ = simulate(duration_s=6.0, n_channels=16, n_units=3, seed=1)
-    job = sort_on_small_scratch(tmp_path, recording, "simple", "6200k")
+    job = sort_on_small_scratch(tmp_path, recording, "simple", "500k")
     assert job.exit_code == 69, job.log
     (error,) = job.errors
     assert re.search("the sampled waveforms take .* are free; give the job more scratch", error)
