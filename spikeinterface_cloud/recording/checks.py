@@ -74,7 +74,7 @@ def check_samples(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     sampled = sample_chunks(recording)
     chunks = [chunk.traces for chunk in sampled]
     _check_values(recording, chunks, notes)
-    chunks = [chunk for chunk in chunks if np.ptp(chunk, axis=0).any()]  # blank ones are no noise
+    chunks = [chunk for chunk in chunks if not _flat(chunk).all()]  # blank ones are no noise
     check_number_type(recording, chunks)
     _check_finite(recording)
     note_odd_places(recording, sampled, notes)
@@ -192,7 +192,7 @@ def _find_broken(chunk: Chunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
 
 
 def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]) -> None:
-    flat = np.all([np.ptp(chunk, axis=0) == 0 for chunk in chunks], axis=0)
+    flat = np.all([_flat(chunk) for chunk in chunks], axis=0)
     if flat.all():
         raise RecordingError(
             "every channel is constant wherever it was sampled; check that the electrodes were "
@@ -201,6 +201,12 @@ def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: lis
     if flat.any():
         channels = list_channels(recording.channel_ids[flat])
         notes.append(f"{np.count_nonzero(flat)} of {flat.size} channels are constant: {channels}")
+
+
+def _flat(chunk: Traces) -> npt.NDArray[np.bool_]:
+    """Mask the channels that are constant."""
+    flat: npt.NDArray[np.bool_] = np.all(chunk == chunk[:1], axis=0)
+    return flat
 
 
 def _note_structure(recording: BaseRecording, notes: list[str]) -> None:
