@@ -101,6 +101,8 @@ def _noise_levels(chunks: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]
     signals = [signal for chunk in chunks if len(signal := without_blanks(chunk))]
     if not signals:
         return np.zeros(chunks[0].shape[1])
-    deviations = [np.abs(signal).mean(axis=0, dtype="float64") for signal in signals]
+    # as floats: the lowest integer has no absolute value
+    heights = [np.abs(signal, dtype="float32") for signal in signals]
+    deviations = [height.mean(axis=0, dtype="float64") for height in heights]
     sizes = [len(signal) for signal in signals]
     return np.asarray(np.average(deviations, axis=0, weights=sizes) * np.sqrt(np.pi / 2))

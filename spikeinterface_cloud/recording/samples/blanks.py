@@ -37,7 +37,8 @@ def without_blanks(traces: npt.NDArray[Any]) -> npt.NDArray[Any]:
     >>> without_blanks(noise).shape
     (800, 4)
     """
-    heights = np.abs(traces).max(axis=1, initial=0.0)
+    # as floats: the lowest integer has no absolute value
+    heights = np.abs(traces, dtype="float32").max(axis=1, initial=0.0)
     silent = heights <= LOWEST_SIGNAL * np.quantile(heights, USUAL)
     blank = binary_opening(silent, np.ones(FEWEST_FRAMES))
     if not blank.all() and not binary_opening(~blank, np.ones(SHORTEST_SIGNAL)).any():
