@@ -67,11 +67,7 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
     """
     if recording.dtype.kind == "f":
         chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]
-        problem = (
-            _are_swapped_floats(chunks)
-            or _are_of_other_width(chunks)
-            or _hold_swapped_integers(chunks)
-        )
+        problem = _are_misread_floats(chunks) or _hold_swapped_integers(chunks)
     else:
         problem = (
             _is_swapped(chunks) or _is_of_pairs(chunks) or _is_of_halves(chunks) or _is_full(chunks)
@@ -80,21 +76,21 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
         raise RecordingError(f"the samples are read as {recording.dtype}, but {problem}; {REMEDY}")
 
 
-def _are_swapped_floats(chunks: Sequence[Traces]) -> str | None:
+def _are_misread_floats(chunks: Sequence[Traces]) -> str | None:
     samples = np.concatenate(chunks)
-    if _ordinary_part(samples) > MOST_IF_SWAPPED:
-        return None
-    if _ordinary_part(samples.byteswap()) < FEWEST_IF_ORDERED:
-        return None
-    return "they are of an ordinary size in the other byte order only"
+    part = _ordinary_part(samples)
+    if part <= MOST_IF_SWAPPED and _ordinary_part(samples.byteswap()) >= FEWEST_IF_ORDERED:
+        return "they are of an ordinary size in the other byte order only"
+    if part <= MOST_IF_OTHER_WIDTH:
+        return _are_of_other_width(chunks[0].ravel())
+    return None
 
 
-def _are_of_other_width(chunks: Sequence[Traces]) -> str | None:
-    other = {4: 8, 8: 4}.get(chunks[0].itemsize)
-    if other is None or _ordinary_part(np.concatenate(chunks)) > MOST_IF_OTHER_WIDTH:
+def _are_of_other_width(numbers: Traces) -> str | None:
+    other = {4: 8, 8: 4}.get(numbers.itemsize)
+    if other is None:
         return None
-    numbers = chunks[0].ravel()
-    for first in (0, 1):  # a chunk may begin in the middle of a wide number
+    for first in (0, 1):  # an excerpt may begin in the middle of a wide number
         pairs = numbers[first : first + (len(numbers) - first) // 2 * 2]
         others = pairs.view(f"{numbers.dtype.byteorder}f{other}").reshape(-1, 1)
         if _ordinary_part(others) > FEWEST_IF_RIGHT_WIDTH:
