@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: until it is acknowledged, the exception is raised again: Python swallows one that is raised in a
 #: finalizer, or in a callback of a compiler
 REPEAT_INTERVAL_S = 5.0
+
+#: the exception waits so long for the end of an import: libraries of C++ that are being
+#: initialized abort the whole process at an exception (torch does)
+LONGEST_IMPORT_S = 10.0
+IMPORT_INTERVAL_S = 0.05
 
 #: why a thread of this process requested the stop
 _reasons: list[Interrupted] = []
@@ -61,7 +67,7 @@ def ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
+def _interrupt(owner: int, number: int, frame: FrameType | None) -> None:
     if os.getpid() != owner:  # a worker that was forked with this handler just ends
         os._exit(128 + number)
     ignore_signals()
@@ -73,19 +79,36 @@ def _interrupt(owner: int, number: int, _frame: FrameType | None) -> None:
             "run the job again for the rest"
         )
     )
-    signal.signal(signal.SIGALRM, partial(_insist, reason))
-    signal.setitimer(signal.ITIMER_REAL, REPEAT_INTERVAL_S, REPEAT_INTERVAL_S)
-    raise reason
+    insist = partial(_insist, reason, time.monotonic() + LONGEST_IMPORT_S)
+    signal.signal(signal.SIGALRM, insist)
+    insist(number, frame)
+
+
+def _insist(reason: Interrupted, latest_s: float, _number: int, frame: FrameType | None) -> None:
+    """Raise the exception, now and again; after the import that it would break, or at the latest.
+
+    `latest_s` is a time of the monotonic clock, in seconds.
+    """
+    waits = _imports(frame) and time.monotonic() < latest_s
+    interval_s = IMPORT_INTERVAL_S if waits else REPEAT_INTERVAL_S
+    signal.setitimer(signal.ITIMER_REAL, interval_s, interval_s)
+    if not waits:
+        raise reason
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Tell whether this frame, or one that called it, belongs to Python's import of a module."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _without_requests(unraisable: "sys.UnraisableHookArgs") -> None:
     """Print an exception that Python ignored, except `Interrupted`, which is raised again."""
     if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)
-
-
-def _insist(reason: Interrupted, _number: int, _frame: FrameType | None) -> None:
-    raise reason
 
 
 def _end_processes() -> None:
