@@ -3,9 +3,10 @@
     python benchmarks/accuracy.py [--size default] [--sorters simple,lupin] [--output TABLE.md]
 
 Each row is one sorting of a simulated recording: by the bare sorter (`accuracy_bare.py`)
-alone, and by `run_script.py` with PREPROCESSING none and default, all with the same parameters and
-random numbers. Where a job is too far below, it and the bare sorter sort twice more, with other
-seeds, and the means count; Kilosort4 has no seed, and sorts once.
+alone, and by `run_script.py` with PREPROCESSING none and default, all with the same parameters,
+random numbers and one worker (with several, most sorters depend on chance in spite of equal seeds);
+as many are sorted at once as there are cores. Where a job is too far below, it and the bare sorter
+sort twice more, with other seeds, and the means count; Kilosort4 has no seed, and sorts once.
 
 Rows that are done are kept in `accuracy-results/`, and an interrupted run goes on with the next. A
 row of a job is done again after a change of the package.
@@ -22,9 +23,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import product
+from functools import partial
+from itertools import chain, product
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import click
@@ -44,9 +48,12 @@ from accuracy_recordings import (  # noqa: E402
 from accuracy_table import BARE, Row, judge_channels, losses, markdown, score, verdict  # noqa: E402
 from table import Taken, measure  # noqa: E402
 
-from spikeinterface_cloud.runtime.host import workers  # noqa: E402
+from spikeinterface_cloud.runtime.host import usable_cpus  # noqa: E402
 
 CACHE = ROOT / "accuracy-results"
+
+#: held while a recording is simulated, which every sorter waits for
+_simulating = Lock()
 
 #: the sorters of the CPU image, and Kilosort4 on the CPU
 CPU_SORTERS = ("spykingcircus2", "tridesclous2", "lupin", "simple")
@@ -57,6 +64,9 @@ WAYS = (BARE, "none", "default")
 #: what a job runs, and what a bare sorter's process imports of it
 PROGRAM = ("run_script.py", "spikeinterface_cloud/**/*.py")
 SEEDING = ("spikeinterface_cloud/sorting/random_numbers.py",)
+
+#: workers of a sorter on both sides
+N_JOBS = 1
 
 #: sortings of each way whose means are compared where the first ones differ too much
 SORTINGS = 3
@@ -128,8 +138,10 @@ def main(size: str, sorters: str | None, output: Path | None) -> None:
     names = sorters.split(",") if sorters else chosen.sorters
     rows: list[Row] = []
     failures: list[str] = []
-    for scenario, sorter in product(chosen.recordings(), names):
-        for row in compare(scenario, sorter):
+    for scenario in chosen.recordings():
+        with ThreadPoolExecutor(usable_cpus()) as pool:
+            compared = list(pool.map(partial(compare, scenario), names))
+        for row in chain.from_iterable(compared):
             if isinstance(row, Row):
                 rows.append(row)
             else:  # the others count nevertheless
@@ -182,8 +194,13 @@ def row_or_failure(scenario: Scenario, sorter: str, way: str, number: int) -> Ro
 
 def cached_row(scenario: Scenario, sorter: str, way: str, number: int) -> Row:
     """Return a row from the cache, or sort for it."""
-    depends = {"way": way, "parameters": parameters(sorter, number), "versions": _versions()}
-    depends["package"] = _digest(SEEDING if way == BARE else PROGRAM)
+    depends = {
+        "way": way,
+        "parameters": parameters(sorter, number),
+        "n_jobs": N_JOBS,
+        "versions": _versions(),
+        "package": _digest(SEEDING if way == BARE else PROGRAM),
+    }
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:12]
     file = CACHE / "rows" / f"{scenario.key}-{sorter}-{way}-{number}-{digest}.json"
     if not file.exists():
@@ -235,7 +252,7 @@ def run_bare(recording: Path, sorter: str, number: int, work: Path) -> tuple[Tak
         "recording": str(recording),
         "folder": str(work / "units"),
         "parameters": parameters(sorter, number),
-        "n_jobs": workers(None),
+        "n_jobs": N_JOBS,
     }
     (work / "request.json").write_text(json.dumps(request))
     program = ROOT / "benchmarks/accuracy_bare.py"
@@ -248,6 +265,7 @@ def run_job(recording: Path, sorter: str, way: str, number: int, work: Path) -> 
         "SOURCE_FOLDER": str(recording),
         "DATA_TYPE": "binary",
         "PREPROCESSING": way,
+        "N_JOBS": str(N_JOBS),
         "SORTERS": sorter,
         "SORTERS_KWARGS": json.dumps({sorter: parameters(sorter, number)}),
         "RESULTS_FOLDER": str(work / "results"),
@@ -260,9 +278,10 @@ def run_job(recording: Path, sorter: str, way: str, number: int, work: Path) -> 
 def _recording_folder(scenario: Scenario) -> Path:
     """Return the folder of the recording, simulated if it is not there yet; only one is kept."""
     folder = CACHE / "recordings" / scenario.key
-    if not (folder / ABOUT).exists():  # which is written last
-        shutil.rmtree(folder.parent, ignore_errors=True)
-        write_recording(scenario, folder)
+    with _simulating:
+        if not (folder / ABOUT).exists():  # which is written last
+            shutil.rmtree(folder.parent, ignore_errors=True)
+            write_recording(scenario, folder)
     return folder
 
 
