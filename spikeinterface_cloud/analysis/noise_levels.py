@@ -19,7 +19,7 @@ from spikeinterface.core.job_tools import TimeSeriesChunkExecutor
 from spikeinterface.core.time_series_tools import get_random_sample_slices
 
 from spikeinterface_cloud.analysis.add_extension import add_extension
-from spikeinterface_cloud.recording.samples.blanks import without_blanks
+from spikeinterface_cloud.recording.samples.blanks import read_signal
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +51,7 @@ def compute_noise_levels(
 
 def _estimate(recording: si.BaseRecording, in_uv: bool, slices_kwargs: Mapping[str, Any]) -> Array:
     """Return the robust and the plain deviation of each channel, 2 x channels."""
-    found: list[Array | None] = []
+    found: list[tuple[Array, int]] = []
     executor = TimeSeriesChunkExecutor(
         recording,
         _noise,
@@ -62,25 +62,25 @@ def _estimate(recording: si.BaseRecording, in_uv: bool, slices_kwargs: Mapping[s
         **si.get_global_job_kwargs(),
     )
     executor.run(slices=get_random_sample_slices(recording, **slices_kwargs))
-    levels = [level for level in found if level is not None]
-    return np.mean(levels, axis=0) if levels else np.zeros((2, recording.get_num_channels()))
+    levels, sizes = zip(*found, strict=True)
+    return np.average(levels, axis=0, weights=sizes) if any(sizes) else levels[0]
 
 
 def _worker(recording: si.BaseRecording, in_uv: bool) -> dict[str, Any]:
     return {"recording": recording, "in_uv": in_uv}
 
 
-def _noise(segment: int, start: int, end: int, worker: dict[str, Any]) -> Array | None:
-    """Return the robust and the plain deviation of each channel, 2 x channels; None if blank."""
+def _noise(segment: int, start: int, end: int, worker: dict[str, Any]) -> tuple[Array, int]:
+    """Return the robust and the plain deviation of each channel, 2 x channels, and the frames."""
     recording = worker["recording"]
-    traces = without_blanks(recording.get_traces(segment, start, end, return_in_uV=worker["in_uv"]))
+    traces = read_signal(recording, segment, start, end, in_uv=worker["in_uv"])
     if not len(traces):
-        return None
-    plain = np.std(traces, axis=0)
+        return np.zeros((2, recording.get_num_channels())), 0
+    plain, changes = np.std(traces, axis=0), np.ptp(traces, axis=0) > 0
     if recording.get_dtype().kind == "i":
         step = recording.get_channel_gains() if worker["in_uv"] else 1
         rng = np.random.default_rng((segment, start))
         traces = traces + (rng.random(traces.shape, dtype="float32") - 0.5) * np.float32(step)
     median = np.median(traces, axis=0, keepdims=True)
     robust = np.median(np.abs(traces - median), axis=0) / MEDIAN_ABSOLUTE_DEVIATION
-    return np.stack([robust, plain])
+    return np.stack([np.where(changes, robust, 0.0), plain]), len(traces)

@@ -11,6 +11,7 @@ import spikeinterface.preprocessing as spre
 from spikeinterface.preprocessing.detect_bad_channels import detect_bad_channels_ibl
 
 from spikeinterface_cloud.recording.excerpts import spread_excerpts
+from spikeinterface_cloud.recording.samples.blanks import are_blank
 
 Floats = npt.NDArray[np.floating[Any]]
 Indices = npt.NDArray[np.int64]
@@ -21,6 +22,9 @@ Label = Literal["good", "dead", "noise", "out"]
 HIGH_PASS_HZ = 300.0
 N_EXCERPTS = 40
 EXCERPT_S = 0.3
+
+#: an excerpt does not count if so much of it is blank
+MOSTLY = 0.5
 
 #: a spike is a peak below 0 of this many times the noise of its channel ...
 SPIKE_FACTOR = 6.0
@@ -54,13 +58,18 @@ class Features:
 
 
 def measure_features(recording: si.BaseRecording, groups: Sequence[Indices]) -> list[Features]:
-    """Measure the features of each group of channels, given by their indices."""
+    """Measure the features of each group of channels, given by their indices.
+
+    Excerpts that are mostly blank do not count, unless all are.
+    """
     filtered = spre.highpass_filter(recording, freq_min=HIGH_PASS_HZ, add_reflect_padding=True)
     in_uv = bool(recording.has_scaleable_traces())
     places = [recording.get_channel_locations()[channels] for channels in groups]
     rates = [recording.sampling_frequency if in_uv and _is_linear(p) else None for p in places]
     excerpts: list[list[Features]] = [[] for _ in groups]
-    for segment, start, end in spread_excerpts(recording, N_EXCERPTS, EXCERPT_S):
+    spans = spread_excerpts(recording, N_EXCERPTS, EXCERPT_S)
+    signals = [span for span in spans if are_blank(recording, *span).mean() <= MOSTLY]
+    for segment, start, end in signals or spans:
         traces = filtered.get_traces(
             segment_index=segment, start_frame=start, end_frame=end, return_in_uV=in_uv
         ).astype("float32")

@@ -15,7 +15,7 @@ import spikeinterface.preprocessing as spre
 
 from spikeinterface_cloud.errors import RecordingError
 from spikeinterface_cloud.recording.excerpts import spread_excerpts
-from spikeinterface_cloud.recording.samples.blanks import without_blanks
+from spikeinterface_cloud.recording.samples.blanks import read_signal
 
 logger = logging.getLogger(__name__)
 
@@ -166,8 +166,8 @@ def _noise(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
     """Return the mean deviation of each channel, as a median is a whole number of steps."""
     levels = []
     for segment, start, end in spread_excerpts(recording, N_EXCERPTS, EXCERPT_S):
-        traces = recording.get_traces(segment_index=segment, start_frame=start, end_frame=end)
-        if len(signal := without_blanks(traces)):
+        signal = read_signal(recording, segment, start, end)
+        if len(signal):
             levels.append(np.abs(signal - np.median(signal, axis=0)).mean(axis=0))
     if not levels:
         return np.zeros(recording.get_num_channels())

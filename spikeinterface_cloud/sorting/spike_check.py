@@ -12,7 +12,7 @@ import numpy.typing as npt
 import spikeinterface as si
 from scipy.stats import norm, poisson
 
-from spikeinterface_cloud.recording.samples.blanks import without_blanks
+from spikeinterface_cloud.recording.samples.blanks import read_signal
 
 #: a peak is lower than this many noise levels below zero: one more than sorters take, as a median
 #: reference makes the tails of noise heavier
@@ -79,17 +79,14 @@ def noise_levels(recording: si.BaseRecording) -> npt.NDArray[np.float64]:
 
 
 def _sample(recording: si.BaseRecording) -> list[npt.NDArray[Any]]:
-    """Read chunks of each segment, or the whole segment if it is shorter than a chunk."""
+    """Read chunks of each segment, or all of it if it is shorter, without blank frames."""
     generator = np.random.default_rng(0)
     chunks = []
     for segment in range(recording.get_num_segments()):
         n_samples = recording.get_num_samples(segment)
         size = min(int(CHUNK_S * recording.sampling_frequency), n_samples)
         starts = np.unique(generator.integers(0, n_samples - size + 1, CHUNKS)).tolist()
-        chunks += [
-            recording.get_traces(segment_index=segment, start_frame=start, end_frame=start + size)
-            for start in starts
-        ]
+        chunks += [read_signal(recording, segment, start, start + size) for start in starts]
     return chunks
 
 
@@ -98,7 +95,7 @@ def _noise_levels(chunks: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float64]
 
     The usual median is a whole number of steps, and noise is often only three or four of them wide.
     """
-    signals = [signal for chunk in chunks if len(signal := without_blanks(chunk))]
+    signals = [chunk for chunk in chunks if len(chunk)]
     if not signals:
         return np.zeros(chunks[0].shape[1])
     # as floats: the lowest integer has no absolute value

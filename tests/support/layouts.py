@@ -92,6 +92,15 @@ def record(groups: Sequence[Group], signals: Signals) -> tuple[si.BaseRecording,
     return _as_recording(traces, groups), neurons
 
 
+def with_samples(recording: si.BaseRecording, samples: np.ndarray) -> si.BaseRecording:
+    """Return a recording as this one of other samples, of one segment."""
+    changed = si.NumpyRecording([samples], recording.sampling_frequency)
+    changed.set_channel_gains(recording.get_channel_gains())
+    changed.set_channel_offsets(recording.get_channel_offsets())
+    changed.set_probegroup(recording.get_probegroup())
+    return changed
+
+
 def _add_neuron(traces: np.ndarray, locations: np.ndarray, rng: np.random.Generator) -> Neuron:
     channel = int(rng.integers(len(locations)))
     amplitude_uv = float(rng.uniform(150, 300))

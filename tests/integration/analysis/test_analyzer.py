@@ -13,7 +13,6 @@ from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.analysis.analyzer import AnalysisFolders, analyze
 from spikeinterface_cloud.analysis.extensions import EXTENSIONS
-from spikeinterface_cloud.analysis.noise_levels import compute_noise_levels
 from spikeinterface_cloud.analysis.sparsity import main_channels, unit_channels
 from spikeinterface_cloud.config.parsing import UNIT_PROPERTIES
 from spikeinterface_cloud.results.outcomes import SorterRun
@@ -203,28 +202,6 @@ def test_without_a_gain_what_needs_microvolts_is_left_out(
     missing = set(EXTENSIONS) - set(done.analyzer.get_loaded_extension_names())
     assert missing == {"template_metrics"}
     assert not done.labels["bombcell_decided_by"].str.contains("amplitude_median").any()
-
-
-@pytest.mark.parametrize("n_steps", [1.5, 2.1, 3.4])
-@pytest.mark.parametrize("n_channels", [1, 4])
-@pytest.mark.parametrize("blank_s", [0.0, 0.3, 0.7, 1.0])
-def test_noise_of_few_steps_of_the_converter_has_its_true_height(
-    n_steps: float, n_channels: int, blank_s: float
-) -> None:
-    """The median of integers would be off by up to 30 %, and blank frames are no noise."""
-    rng = np.random.default_rng(0)
-    samples = np.round(rng.normal(0.0, n_steps, (120_000, n_channels))).astype("int16")
-    for start in (0, 60_000):
-        samples[start : start + int(30_000 * blank_s)] = 0
-    recording = si.NumpyRecording(samples, 30_000.0)
-    recording.set_channel_gains(2.34)
-    recording.set_channel_offsets(0.0)
-    recording.set_dummy_probe_from_locations(linear(n_channels))
-    units = si.NumpySorting.from_unit_dict([{"0": np.array([30_000])}], 30_000.0)
-    analyzer = si.create_sorting_analyzer(units, recording, sparse=False)
-    compute_noise_levels(analyzer, {"seed": 0})
-    levels = analyzer.get_extension("noise_levels").get_data()
-    np.testing.assert_allclose(levels, n_steps * 2.34, rtol=0.08)
 
 
 def test_a_unit_may_be_silent_in_one_of_the_segments(tmp_path: Path) -> None:

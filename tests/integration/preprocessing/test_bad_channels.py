@@ -18,6 +18,7 @@ from tests.support.layouts import (
     square,
     staggered,
     tetrodes,
+    with_samples,
 )
 
 # recordings in memory leave no provenance behind, which SpikeInterface remarks
@@ -47,6 +48,16 @@ UNEVEN_LAYOUTS = {
 }
 
 COMMON_UV = [0.0, 10.0, 50.0]
+
+
+@pytest.mark.parametrize("blank", [0.3, 0.9])
+def test_bad_channels_are_found_between_blank_stretches(blank: float) -> None:
+    signals = Signals(common_uv=10.0, n_neurons=4, duration_s=20.0, dead=[5], noisy=[20])
+    recording, _ = record([linear(64)], signals)
+    samples = recording.get_traces().copy()
+    samples[np.arange(len(samples)) % 60_000 < 60_000 * blank] = 0
+    found = check_channels(with_samples(recording, samples))
+    assert found.bad == {"5": "dead", "20": "noise"}
 
 
 @pytest.mark.parametrize("common_uv", COMMON_UV)

@@ -14,7 +14,15 @@ from spikeinterface_cloud.preprocessing.pipeline import (
     preprocess,
 )
 from spikeinterface_cloud.preprocessing.reference import common_reference
-from tests.support.layouts import Signals, linear, record, square, staggered, tetrodes
+from tests.support.layouts import (
+    Signals,
+    linear,
+    record,
+    square,
+    staggered,
+    tetrodes,
+    with_samples,
+)
 
 # recordings in memory leave no provenance behind, which SpikeInterface remarks
 pytestmark = [
@@ -88,11 +96,7 @@ def test_blank_stretches_do_not_decide_on_the_reference() -> None:
         recording, _ = record(groups, signals)
         samples = recording.get_traces().copy()
         samples[: len(samples) * 7 // 10] = 0
-        blank = si.NumpyRecording([samples], recording.sampling_frequency)
-        blank.set_channel_gains(recording.get_channel_gains())
-        blank.set_channel_offsets(0.0)
-        blank.set_probegroup(recording.get_probegroup())
-        steps, _ = default_steps(blank, {"simple": {}})
+        steps, _ = default_steps(with_samples(recording, samples), {"simple": {}})
         assert [step["name"] for step in steps] == expected
 
 
