@@ -18,7 +18,12 @@ from spikeinterface_cloud.recording.clock.notes import describe_clock
 from spikeinterface_cloud.recording.clock.overlaps import without_repeated_samples
 from spikeinterface_cloud.recording.formats.plexon import readable_part
 from spikeinterface_cloud.recording.formats.stream_choice import LOWEST_SAMPLING_FREQUENCY_HZ
-from spikeinterface_cloud.recording.messages import channel_ranges, list_channels, opening_notes
+from spikeinterface_cloud.recording.messages import (
+    channel_ranges,
+    list_channels,
+    list_first,
+    opening_notes,
+)
 from spikeinterface_cloud.recording.probe_layout import check_positions
 from spikeinterface_cloud.recording.samples.analog_inputs import (
     all_named_as_inputs,
@@ -28,6 +33,7 @@ from spikeinterface_cloud.recording.samples.analog_inputs import (
 from spikeinterface_cloud.recording.samples.chunks import (
     Chunk,
     Traces,
+    constant_channels,
     map_all_chunks,
     sample_chunks,
 )
@@ -41,6 +47,7 @@ from spikeinterface_cloud.recording.samples.units import (
     with_positive_gains,
 )
 from spikeinterface_cloud.recording.sampling_rate import at_rate_of_timestamps
+from spikeinterface_cloud.runtime.logging import counted
 
 SHORTEST_RECORDING_S = 1.0
 
@@ -58,13 +65,29 @@ def check_recording(recording: BaseRecording) -> tuple[BaseRecording, list[str]]
 
 
 def prepare_segments(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
-    """Return the segments without samples that cannot be read or are there twice, and notes."""
+    """Return the segments without samples that cannot be read or are there twice, and notes.
+
+    Segments without any samples are left out.
+    """
     recording = check_header(recording)
-    notes = opening_notes(recording)
+    recording, notes = _without_empty_segments(recording)
+    notes = [*opening_notes(recording), *notes]
     check_earlier_processing(recording, notes)
     recording, unreadable = readable_part(recording)
     recording, repeated = without_repeated_samples(recording)
     return recording, [*notes, *unreadable, *repeated]
+
+
+def _without_empty_segments(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
+    lengths = [recording.get_num_samples(n) for n in range(recording.get_num_segments())]
+    empty = [str(segment) for segment, length in enumerate(lengths) if not length]
+    if not empty:
+        return recording, []
+    note = (
+        f"{counted(len(empty), 'segment')} of {len(lengths)} without samples left out: "
+        f"{list_first(empty)}; the others are numbered from 0"
+    )
+    return recording.select_segments(np.flatnonzero(lengths).tolist()), [note]
 
 
 def check_samples(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
@@ -74,7 +97,7 @@ def check_samples(recording: BaseRecording) -> tuple[BaseRecording, list[str]]:
     sampled = sample_chunks(recording)
     chunks = [chunk.traces for chunk in sampled]
     _check_values(recording, chunks, notes)
-    chunks = [chunk for chunk in chunks if not _flat(chunk).all()]  # blank ones are no noise
+    chunks = [chunk for chunk in chunks if not constant_channels(chunk).all()]  # blank: no noise
     check_number_type(recording, chunks)
     _check_finite(recording)
     note_odd_places(recording, sampled, notes)
@@ -192,7 +215,7 @@ def _find_broken(chunk: Chunk) -> tuple[int, int, npt.NDArray[np.bool_]] | None:
 
 
 def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: list[str]) -> None:
-    flat = np.all([_flat(chunk) for chunk in chunks], axis=0)
+    flat = np.all([constant_channels(chunk) for chunk in chunks], axis=0)
     if flat.all():
         raise RecordingError(
             "every channel is constant wherever it was sampled; check that the electrodes were "
@@ -201,12 +224,6 @@ def _check_values(recording: BaseRecording, chunks: Sequence[Traces], notes: lis
     if flat.any():
         channels = list_channels(recording.channel_ids[flat])
         notes.append(f"{np.count_nonzero(flat)} of {flat.size} channels are constant: {channels}")
-
-
-def _flat(chunk: Traces) -> npt.NDArray[np.bool_]:
-    """Mask the channels that are constant."""
-    flat: npt.NDArray[np.bool_] = np.all(chunk == chunk[:1], axis=0)
-    return flat
 
 
 def _note_structure(recording: BaseRecording, notes: list[str]) -> None:

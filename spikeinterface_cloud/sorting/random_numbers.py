@@ -17,7 +17,10 @@ SEED = 0
 
 
 def seed_random_numbers(seed: int) -> None:
-    """Let every generator of this process that is given no seed begin with one that follows `seed`.
+    """Let NumPy's generators that are given no seed begin with seeds that follow `seed`.
+
+    Those are `default_rng` and the functions of `numpy.random`; `RandomState` and other libraries'
+    own generators are not among them. A worker process that is forked goes on with its parent's.
 
     Parameters
     ----------

@@ -53,6 +53,12 @@ def sample_chunks(recording: BaseRecording) -> list[Chunk]:
     return [chunk for chunk in chunks if len(chunk.traces)]
 
 
+def constant_channels(traces: Traces) -> npt.NDArray[np.bool_]:
+    """Mask the channels that are constant in traces of shape (frames, channels)."""
+    constant: npt.NDArray[np.bool_] = np.all(traces == traces[:1], axis=0)
+    return constant
+
+
 def map_all_chunks(
     recording: BaseRecording, function: Callable[[Chunk], Result], searched: str, n_jobs: int = 1
 ) -> list[Result]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from spikeinterface.core import BaseRecording
 
 from spikeinterface_cloud.errors import RecordingError
-from spikeinterface_cloud.recording.samples.chunks import Traces
+from spikeinterface_cloud.recording.samples.chunks import Traces, constant_channels
 from spikeinterface_cloud.recording.samples.units import noise_levels
 
 #: how much less noise there is in the right byte order
@@ -21,7 +21,7 @@ LESS_NOISE = 16
 EVEN_SPREAD = 2**16 / 12**0.5
 
 #: largest noise, as a part of the range of the type: numbers that fill it evenly have 0.29
-LARGEST_PART = 0.2
+LARGEST_PART = 0.19
 
 #: and where this fraction of the samples is at an end of the range
 CLIPPED_PART, CLIPPED = 0.1, 0.02
@@ -29,9 +29,18 @@ CLIPPED_PART, CLIPPED = 0.1, 0.02
 #: fraction of small numbers, in 32 bits, whose upper half is one of two values, at least
 FEW_SMALL = 0.5
 
-#: fraction of the samples of a channel, or of the channels, that shows a wrong type
+#: fraction of the samples of a channel that shows a wrong type
 MOST = 0.9
-MANY_CHANNELS = 0.25
+
+#: a wrong type shows in this fraction of the channels at least, and in about a half of them where
+#: bytes are halves of samples
+MANY_CHANNELS = 0.5
+HALF_OF_CHANNELS = (0.25, 0.75)
+
+#: floats that are the upper half of whole numbers in 64 bits are all of about one size ...
+ONE_SIZE = 3.0
+#: ... and at most this fraction of them is 0, as all of the lower halves are
+FEW_ZEROS = 0.2
 
 #: the floats of a channel are at most so many powers of two away from their median, of which no
 #: unit of voltage needs more than so many
@@ -46,8 +55,9 @@ MOST_IF_OTHER_WIDTH = 0.9
 FEWEST_IF_ORDERED = 0.9
 FEWEST_IF_RIGHT_WIDTH = 0.99
 
-#: chunks of floats that are looked at: they take much memory here
+#: chunks and channels of floats that are looked at: they take much memory here
 MOST_FLOAT_CHUNKS = 10
+MOST_FLOAT_CHANNELS = 64
 
 #: largest distance from a whole number of steps, in steps
 WHOLE = 0.01
@@ -67,7 +77,13 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
     """
     if recording.dtype.kind == "f":
         chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]
-        problem = _are_misread_floats(chunks) or _hold_swapped_integers(chunks)
+        some = [chunk[:, :: -(-chunk.shape[1] // MOST_FLOAT_CHANNELS)] for chunk in chunks]
+        problem = (
+            _are_in_other_order(some)
+            or _are_of_other_width(chunks[0].ravel(), some)
+            or _are_halves_of_doubles(chunks[0].ravel())
+            or _hold_swapped_integers(some)
+        )
     else:
         problem = (
             _is_swapped(chunks) or _is_of_pairs(chunks) or _is_of_halves(chunks) or _is_full(chunks)
@@ -76,19 +92,19 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
         raise RecordingError(f"the samples are read as {recording.dtype}, but {problem}; {REMEDY}")
 
 
-def _are_misread_floats(chunks: Sequence[Traces]) -> str | None:
+def _are_in_other_order(chunks: Sequence[Traces]) -> str | None:
     samples = np.concatenate(chunks)
-    part = _ordinary_part(samples)
-    if part <= MOST_IF_SWAPPED and _ordinary_part(samples.byteswap()) >= FEWEST_IF_ORDERED:
-        return "they are of an ordinary size in the other byte order only"
-    if part <= MOST_IF_OTHER_WIDTH:
-        return _are_of_other_width(chunks[0].ravel())
-    return None
+    if _ordinary_part(samples) > MOST_IF_SWAPPED:
+        return None
+    if _ordinary_part(samples.byteswap()) < FEWEST_IF_ORDERED:
+        return None
+    return "they are of an ordinary size in the other byte order only"
 
 
-def _are_of_other_width(numbers: Traces) -> str | None:
+def _are_of_other_width(numbers: Traces, chunks: Sequence[Traces]) -> str | None:
+    """Return what is wrong with the width of these consecutive numbers, of the first chunk."""
     other = {4: 8, 8: 4}.get(numbers.itemsize)
-    if other is None:
+    if other is None or _ordinary_part(np.concatenate(chunks)) > MOST_IF_OTHER_WIDTH:
         return None
     for first in (0, 1):  # an excerpt may begin in the middle of a wide number
         pairs = numbers[first : first + (len(numbers) - first) // 2 * 2]
@@ -96,6 +112,21 @@ def _are_of_other_width(numbers: Traces) -> str | None:
         if _ordinary_part(others) > FEWEST_IF_RIGHT_WIDTH:
             return f"they are of an ordinary size as floats of {8 * other} bits only"
     return None
+
+
+def _are_halves_of_doubles(numbers: Traces) -> str | None:
+    """Return whether consecutive numbers of 32 bits are halves of whole numbers in 64 bits."""
+    if numbers.itemsize != 4:
+        return None
+    pairs = numbers[: len(numbers) // 2 * 2].reshape(-1, 2)
+    zeros = (pairs == 0).mean(axis=0)
+    if zeros.max() < 1 or zeros.min() > FEW_ZEROS:
+        return None
+    sizes = np.abs(pairs[:, zeros.argmin()])
+    smallest, largest = np.quantile(
+        sizes[sizes > 0], [1 - FEWEST_IF_RIGHT_WIDTH, FEWEST_IF_RIGHT_WIDTH]
+    )
+    return "they look like halves of floats of 64 bits" if largest < ONE_SIZE * smallest else None
 
 
 def _ordinary_part(samples: Traces) -> float:
@@ -112,7 +143,7 @@ def _ordinary_part(samples: Traces) -> float:
 def _hold_swapped_integers(chunks: Sequence[Traces]) -> str | None:
     """Return what is wrong with the integers of 16 bits, times a gain, that the floats are.
 
-    With an offset they are not recognized.
+    With an offset, as unsigned ones have, they are not recognized.
     """
     samples = np.concatenate(chunks).astype("float64")
     if not np.isfinite(samples).all():
@@ -188,8 +219,8 @@ def _is_of_halves(chunks: Sequence[Traces]) -> str | None:
         return None
     samples = np.concatenate(chunks).view("u1")
     at_ends = ((samples == 0) | (samples == 0xFF)).mean(axis=0) > MOST
-    changing = np.ptp(samples, axis=0) > 0
-    if (at_ends & changing).mean() >= MANY_CHANNELS:
+    fewest, most = HALF_OF_CHANNELS
+    if fewest <= (at_ends & ~constant_channels(samples)).mean() <= most:
         return "they look like halves of samples of 16 bits"
     return None
 
@@ -201,6 +232,7 @@ def _is_full(chunks: Sequence[Traces]) -> str | None:
     samples = np.concatenate(chunks)
     at_ends = ((samples == info.min) | (samples == info.max)).mean(axis=0)
     is_full = (parts > LARGEST_PART) | ((parts > CLIPPED_PART) & (at_ends > CLIPPED))
-    if is_full.mean() >= MANY_CHANNELS:
+    changing = ~constant_channels(samples)
+    if changing.any() and is_full[changing].mean() >= MANY_CHANNELS:
         return "the noise of many channels fills its whole range, as no amplifier's does"
     return None

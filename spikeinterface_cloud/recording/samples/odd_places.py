@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from spikeinterface.core import BaseRecording
 
-from spikeinterface_cloud.recording.samples.chunks import Chunk
+from spikeinterface_cloud.recording.samples.chunks import Chunk, constant_channels
 from spikeinterface_cloud.recording.samples.units import noise_levels
 
 #: noise of most channels, in multiples of its median over the recording
@@ -17,7 +17,7 @@ MUCH_NOISE = 10
 
 def note_odd_places(recording: BaseRecording, chunks: Sequence[Chunk], notes: list[str]) -> None:
     """Note where all channels are constant, and where most are far noisier than elsewhere."""
-    constant = [chunk for chunk in chunks if not np.ptp(chunk.traces, axis=0).any()]
+    constant = [chunk for chunk in chunks if constant_channels(chunk.traces).all()]
     if constant:
         notes.append(
             f"all channels are constant in {_describe(recording, constant, chunks)}: samples may "

@@ -29,32 +29,45 @@ def check(samples: np.ndarray) -> None:
     check_number_type(recording, [chunk.traces for chunk in sample_chunks(recording)])
 
 
+ORDER = "their noise is far smaller in the other byte order"
+FLOAT_ORDER = "of an ordinary size in the other byte order only"
+PAIRS = "each looks like two samples of 16 bits"
+FULL = "the noise of many channels fills its whole range, as no amplifier's does"
+NARROW = "of an ordinary size as floats of 32 bits only"
+WIDE = "of an ordinary size as floats of 64 bits only"
+DOUBLES = "they look like halves of floats of 64 bits"
+
+
 @pytest.mark.parametrize("scale", [2.0, 30.0, 1000.0])
 def test_samples_of_another_type_are_refused(scale: float) -> None:
     samples = noise(scale)
     floats = (samples * 0.195).astype("float32")
     rng = np.random.default_rng(0)
-    for read in (
-        samples.byteswap(),
-        (samples.byteswap().astype("int32") + 32768).astype("uint16"),
-        (samples.byteswap().astype("int32") + 32768).astype(">u2"),
-        np.clip(samples.byteswap(), -32767, 32767).astype("int32"),
-        samples.view("int32"),
-        floats.view("int16"),
-        floats.view("uint8"),
-        floats.byteswap().view(">i2"),
-        floats.byteswap(),
-        floats.astype("float64").byteswap(),
-        samples.astype("float32").byteswap(),
-        samples.byteswap().astype("float32"),
-        samples.byteswap().astype("float32") * np.float32(0.195),
-        samples.byteswap() * 2.34375e-6,
-        rng.normal(0, scale, (60_000, 8)).astype("float32").view("float64"),
-        rng.normal(0, scale, 540_000).astype("float32").view("float64").reshape(-1, 9),
-        rng.normal(0, scale * 1e-6, (60_000, 4)).view("float32"),
-        rng.normal(0, scale, 270_001).view("float32")[1:-1].reshape(-1, 8),
+    for read, reason in (
+        (samples.byteswap(), ORDER),
+        ((samples.byteswap().astype("int32") + 32768).astype("uint16"), ORDER),
+        ((samples.byteswap().astype("int32") + 32768).astype(">u2"), ORDER),
+        (np.clip(samples.byteswap(), -32767, 32767).astype("int32"), ORDER),
+        (samples.view("int32"), PAIRS),
+        (floats.view("int16"), FULL),
+        (floats.view("uint8"), FULL),
+        (floats.byteswap().view(">i2"), FULL),
+        (floats.byteswap(), FLOAT_ORDER),
+        (floats.astype("float64").byteswap(), FLOAT_ORDER),
+        (samples.astype("float32").byteswap(), FLOAT_ORDER),
+        (samples.byteswap().astype("float32"), ORDER),
+        (samples.byteswap().astype("float32") * np.float32(0.195), ORDER),
+        (samples.byteswap() * 2.34375e-6, ORDER),
+        (rng.normal(0, scale, (60_000, 8)).astype("float32").view("float64"), NARROW),
+        (rng.normal(0, scale, 540_000).astype("float32").view("float64").reshape(-1, 9), NARROW),
+        (rng.normal(0, scale * 1e-6, (60_000, 4)).view("float32"), WIDE),
+        (rng.normal(0, scale, 270_001).view("float32")[1:-1].reshape(-1, 8), WIDE),
+        (samples.astype("float64").view("float32").reshape(-1, 8), DOUBLES),
+        (samples.astype("float64").view("float32").reshape(-1, 1), DOUBLES),
+        ((samples[:, :3] * 0.25).view("float32").reshape(-1, 3), DOUBLES),
+        (samples[:, :4].astype(">f8").view(">f4").reshape(-1, 4), DOUBLES),
     ):
-        with pytest.raises(RecordingError, match="correct dtype in READ_RECORDING_KWARGS"):
+        with pytest.raises(RecordingError, match=f"{reason}; correct dtype in READ_RECORDING"):
             check(read)
 
 
@@ -71,6 +84,23 @@ def test_spikes_and_artifacts_at_the_ends_of_the_range_are_taken() -> None:
     samples = noise(1000.0)
     samples[::20] = 32767
     samples[5::40] = -32768
+    check(samples)
+
+
+@pytest.mark.parametrize("n_channels", [4, 8])
+def test_a_few_channels_that_are_full_of_noise_are_taken(n_channels: int) -> None:
+    samples = noise(20.0, n_channels)
+    rng = np.random.default_rng(1)
+    for channel in range(n_channels // 4):
+        samples[:, channel] = rng.integers(-(2**15), 2**15, len(samples))
+    check(samples)
+    check(samples.astype("float32"))
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.3, 1.0])
+def test_bytes_of_little_noise_are_taken(scale: float) -> None:
+    samples = noise(scale).astype("int8")
+    samples[1000::3000] = -40
     check(samples)
 
 
@@ -103,6 +133,8 @@ def test_bytes_of_wider_samples_are_refused() -> None:
         lambda samples: with_channel(samples * 1e-6, 0.5),
         lambda samples: with_channel((samples * 1e-6).astype("float32"), 0.5),
         lambda samples: with_channel((samples[:, :2] * 0.25), 32767.0),
+        lambda samples: (samples * ([1, 0] * 4)).astype("float32"),  # every other one is dead
+        lambda samples: samples[:, :1] * np.array([[1.0, 0.0]], "float32"),
     ],
 )
 def test_samples_of_any_right_type_are_taken(scale: float, written: object) -> None:
