@@ -36,6 +36,11 @@ from spikeinterface_cloud.preprocessing.reference import (
     reference_notes,
 )
 from spikeinterface_cloud.preprocessing.sorter_needs import Need, greatest_need
+from spikeinterface_cloud.preprocessing.step_effects import (
+    around_zero,
+    check_signals,
+    check_steps_for,
+)
 from spikeinterface_cloud.preprocessing.steps import (
     apply_steps,
     as_int16,
@@ -66,7 +71,14 @@ SPIKE_BAND_HZ = 300.0
 LOWEST_HIGH_PASS_HZ = 100.0
 
 #: steps after which samples are no voltages, or gains are wrong
-UNITLESS_STEPS = {"normalize_by_quantile", "scale", "scale_to_physical_units", "whiten", "zscore"}
+UNITLESS_STEPS = {
+    "directional_derivative",
+    "normalize_by_quantile",
+    "scale",
+    "scale_to_physical_units",
+    "whiten",
+    "zscore",
+}
 
 #: the sample types that every sorter takes
 SORTER_DTYPES = (np.dtype("int16"), np.dtype("float32"))
@@ -181,12 +193,15 @@ def preprocess(
         steps, checks = default_steps(recording, sorters)
     else:
         steps, lowered = fitting_steps(as_steps(choice), float(recording.sampling_frequency))
+        steps = around_zero(recording, steps)
         for name, limit in lowered.items():
             logger.info("preprocessing: %s=%s, %s", name, limit.value, limit.reason)
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "steps", _describe(steps)
     )
     check_channel_names(recording, steps)
+    if not isinstance(choice, str):
+        notes += check_steps_for(recording, steps)
     with _applying(steps):
         notes += [*checks.notes, *reference_notes(recording, steps, split_by)]
     if split_by is None or not steps or choice == "default":
@@ -194,6 +209,9 @@ def preprocess(
     else:
         processed, of_groups = apply_by_group(recording, steps, split_by)
         notes += of_groups
+    if not isinstance(choice, str):
+        with _applying(steps):
+            check_signals(recording, processed)
     _remove_wrong_gains(processed, steps)
     n_samples = [processed.get_num_samples(n) for n in range(processed.get_num_segments())]
     join_probes(processed)

@@ -33,7 +33,8 @@ def apply_steps(recording: si.BaseRecording, steps: Steps) -> si.BaseRecording:
     Parameters
     ----------
     recording
-        of floats or signed integers; integers of 16 bits or fewer come out as int16
+        of floats or signed integers; integers of 16 bits or fewer come out as int16, unless a
+        step makes wider ones of them, which come out as floats
     steps
         in the form of SpikeInterface's `PreprocessingPipeline`
 
@@ -50,7 +51,7 @@ def apply_steps(recording: si.BaseRecording, steps: Steps) -> si.BaseRecording:
     if dtype.kind == "f" or takes_all_steps(applied, recording):
         return applied
     as_floats = _apply(spre.astype(recording, "float32"), steps)
-    if applied.get_dtype().kind == "f" or dtype.itemsize > 2:
+    if applied.get_dtype().kind == "f" or max(dtype.itemsize, applied.get_dtype().itemsize) > 2:
         return as_floats
     return spre.astype(spre.clip(as_floats, a_min=INT16.min, a_max=INT16.max), "int16")
 

@@ -89,6 +89,8 @@ def _sort_groups(
             sortings[group] = sorting
         if run.outcome == "failed":
             logger.error("%s failed for %s %s: %s", task.sorter, split_by, group, run.reason)
+        elif not run.n_units:
+            logger.warning("%s found no units in %s %s", task.sorter, split_by, group)
     return _combine(runs, groups, split_by), _aggregate(sortings, split_by)
 
 

@@ -91,16 +91,6 @@ def rate_change_problems(steps: Sequence[Step]) -> Iterator[str]:
             )
 
 
-def check_decimation(steps: Sequence[Step]) -> None:
-    """Refuse an offset of `decimate`, by which all spikes would be early."""
-    for step in steps:
-        if step["name"] == "decimate" and step["params"].get("decimation_offset"):
-            raise SettingsError(
-                "PREPROCESSING: decimation_offset of decimate leaves out the first samples, and "
-                "all spikes would be early by their time; leave it out"
-            )
-
-
 def check_phase_shifts(steps: Sequence[Step]) -> None:
     """Refuse a phase shift after a change of the rate, as shifts are in samples of the old one."""
     changed = None

@@ -24,7 +24,8 @@ from spikeinterface_cloud.config.catalog.parameters import (
     value_problems,
 )
 from spikeinterface_cloud.config.catalog.sorter_bands import sorter_band_problems
-from spikeinterface_cloud.config.catalog.step_bands import check_decimation, check_phase_shifts
+from spikeinterface_cloud.config.catalog.step_bands import check_phase_shifts
+from spikeinterface_cloud.config.catalog.step_values import check_step_values
 from spikeinterface_cloud.config.parsing import nearest
 from spikeinterface_cloud.errors import SettingsError
 
@@ -216,7 +217,7 @@ def check_steps(
                 f"{nearest(step['name'], known)} (it has {', '.join(sorted(known))})"
             )
         _check_step_parameters(step["name"], step["params"], known[step["name"]])
-    check_decimation(steps)
+    check_step_values(steps)
     check_phase_shifts(steps)
 
 

@@ -41,6 +41,7 @@ class ZeroedRecording(BasePreprocessor):  # type: ignore[misc]  # SpikeInterface
     def __init__(self, recording: BaseRecording, zero_levels: Sequence[int], dtype: str) -> None:
         """Wrap `recording`; `zero_levels` has a value for each channel."""
         super().__init__(recording, dtype=dtype)
+        self.zero_levels = list(zero_levels)
         levels = np.asarray(zero_levels, dtype="int64")
         for segment in recording.segments:
             self.add_recording_segment(ZeroedSegment(segment, levels, dtype))

@@ -293,10 +293,30 @@ def test_invalid_step_values_are_refused(
             {"decimate": {"decimation_factor": 3}, "phase_shift": {}},
             "phase_shift is after decimate, .*; put phase_shift before decimate",
         ),
+        (
+            {"resample": {"resample_rate": 15_000, "gap_tolerance_ms": 1.0}},
+            "gap_tolerance_ms of resample moves the spikes after each gap; leave it out",
+        ),
+        (
+            {"depth_order": {"channel_ids": [3, 1]}},
+            "channel_ids of depth_order keeps other channels than those that it names",
+        ),
+        (
+            {"remove_artifacts": {"list_triggers": [[100, 1.5]]}},
+            "list_triggers of remove_artifacts has 1.5, but takes frames, .*: multiply seconds by",
+        ),
+        (
+            {"remove_artifacts": {"list_triggers": [-3]}},
+            "list_triggers of remove_artifacts has -3, but takes frames",
+        ),
+        (
+            {"silence_periods": {"list_periods": [[[1.0, 1.002]]]}},
+            "list_periods of silence_periods has 1.002, but takes frames",
+        ),
     ],
     ids=str,
 )
-def test_steps_that_shift_spikes_are_refused(choice: dict[str, object], message: str) -> None:
+def test_steps_with_wrong_results_are_refused(choice: dict[str, object], message: str) -> None:
     with pytest.raises(SettingsError, match=f"^PREPROCESSING: {message}") as raised:
         check_pipeline(choice)
     assert "\n" not in str(raised.value)
@@ -315,6 +335,7 @@ def test_steps_that_shift_spikes_are_refused(choice: dict[str, object], message:
         {"detect_and_remove_bad_channels": {"bad_channel_ids": ["AP300"]}},
         {"scale": {"gain": [1.0, 2.0]}, "zero_channel_pad": {"num_channels": 1}},
         {"remove_artifacts": {"list_triggers": [[10**9]]}, "highpass_spatial_filter": {}},
+        {"silence_periods": {"list_periods": [[[0, 300.0]]]}, "depth_order": {"channel_ids": None}},
         {"decimate": {"decimation_factor": 3, "decimation_offset": 0}},
         {"phase_shift": {}, "resample": {"resample_rate": 15_000}},
     ],
