@@ -63,7 +63,9 @@ def _estimate(recording: si.BaseRecording, in_uv: bool, slices_kwargs: Mapping[s
     )
     executor.run(slices=get_random_sample_slices(recording, **slices_kwargs))
     levels, sizes = zip(*found, strict=True)
-    return np.average(levels, axis=0, weights=sizes) if any(sizes) else levels[0]
+    if not any(sizes):
+        return levels[0]
+    return np.average(levels, axis=0, weights=sizes).astype(levels[0].dtype)
 
 
 def _worker(recording: si.BaseRecording, in_uv: bool) -> dict[str, Any]:
