@@ -63,9 +63,8 @@ def _estimate(recording: si.BaseRecording, in_uv: bool, slices_kwargs: Mapping[s
     )
     executor.run(slices=get_random_sample_slices(recording, **slices_kwargs))
     levels, sizes = zip(*found, strict=True)
-    if not any(sizes):
-        return levels[0]
-    return np.average(levels, axis=0, weights=sizes).astype(levels[0].dtype)
+    weights = sizes if any(sizes) else None
+    return np.asarray(np.average(levels, axis=0, weights=weights), dtype=levels[0].dtype)
 
 
 def _worker(recording: si.BaseRecording, in_uv: bool) -> dict[str, Any]:
