@@ -193,16 +193,17 @@ def preprocess(
         steps, checks = default_steps(recording, sorters)
     else:
         steps, lowered = fitting_steps(as_steps(choice), float(recording.sampling_frequency))
-        steps = around_zero(recording, steps)
+        with _applying(steps):
+            steps = around_zero(recording, steps)
         for name, limit in lowered.items():
             logger.info("preprocessing: %s=%s, %s", name, limit.value, limit.reason)
     logger.info(
         "preprocessing %s: %s", choice if isinstance(choice, str) else "steps", _describe(steps)
     )
     check_channel_names(recording, steps)
-    if not isinstance(choice, str):
-        notes += check_steps_for(recording, steps)
     with _applying(steps):
+        if not isinstance(choice, str):
+            notes += check_steps_for(recording, steps)
         notes += [*checks.notes, *reference_notes(recording, steps, split_by)]
     if split_by is None or not steps or choice == "default":
         processed = _apply(recording, steps)

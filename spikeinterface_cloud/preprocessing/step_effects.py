@@ -44,30 +44,37 @@ def around_zero(recording: si.BaseRecording, steps: Steps) -> list[dict[str, Any
     Raises
     ------
     SettingsError
-        for thresholds that hold on both sides of 0
+        for thresholds that hold on both sides of 0, or for channels of several levels
     """
-    level = _zero_level(recording)
+    lowest, highest = _zero_levels(recording)
     changed = []
     for step in steps:
         params = dict(step.get("params", {}))
         names = [name for name in THRESHOLDS.get(step["name"], ()) if params.get(name) is not None]
-        if level and names and params.get("direction", "upper") != "upper":
+        if names and lowest != highest:
+            raise SettingsError(
+                f"PREPROCESSING: {step['name']} has one threshold for all channels, but their "
+                f"samples are around {lowest} to {highest}; filter before it, or leave it out"
+            )
+        if names and lowest and params.get("direction", "upper") != "upper":
             raise SettingsError(
                 f"PREPROCESSING: direction of {step['name']} takes -abs_threshold for its lower "
-                f"limit, but the samples are around {level}; use clip, or leave direction out"
+                f"limit, but the samples are around {lowest}; use clip, or leave direction out"
             )
-        params |= {name: params[name] - level for name in names}
+        params |= {name: params[name] - lowest for name in names if lowest}
         changed.append({**step, "params": params})
-        level = level if step["name"] in KEEPING_THE_LEVEL else 0
+        if step["name"] not in KEEPING_THE_LEVEL:
+            lowest = highest = 0
     return changed
 
 
-def _zero_level(recording: si.BaseRecording | None) -> int:
+def _zero_levels(recording: si.BaseRecording | None) -> tuple[int, int]:
+    """Return the lowest and highest of what was subtracted from the channels."""
     while recording is not None:
         if isinstance(recording, ZeroedRecording):
-            return recording.zero_levels[0]
+            return min(recording.zero_levels), max(recording.zero_levels)
         recording = recording.get_parent()
-    return 0
+    return 0, 0
 
 
 def check_steps_for(recording: si.BaseRecording, steps: Steps) -> list[str]:

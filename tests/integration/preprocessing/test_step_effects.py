@@ -86,6 +86,24 @@ def test_a_threshold_on_both_sides_of_unsigned_samples_is_refused(
         processed(tmp_path, unsigned, steps)
 
 
+def test_one_threshold_for_channels_at_several_levels_is_refused(
+    tmp_path: Path, probe: si.BaseRecording
+) -> None:
+    levels = 2**26 + 1000 * np.arange(16)
+    far, _ = check_recording(with_samples(probe, probe.get_traces().astype("int32") + levels))
+    steps: Steps = {"clip": {"a_min": 2**26 - 100}}
+    with pytest.raises(SettingsError, match=r"samples are around 6710886\d to 6712386\d"):
+        processed(tmp_path, far, steps)
+    processed(tmp_path, far, {"highpass_filter": {}, "clip": {"a_min": -100}})
+
+
+def test_a_threshold_in_quotes_is_refused(tmp_path: Path, probe: si.BaseRecording) -> None:
+    samples = (probe.get_traces().astype("int32") + 32768).astype("uint16")
+    unsigned, _ = check_recording(with_samples(probe, samples))
+    with pytest.raises(RecordingError, match="PREPROCESSING: clip cannot be applied"):
+        processed(tmp_path, unsigned, {"clip": {"a_min": "5"}})
+
+
 def test_samples_of_32_bits_are_not_limited_to_16(tmp_path: Path, probe: si.BaseRecording) -> None:
     steps = {"scale": {"gain": 2000.0, "dtype": "int32"}}
     found = processed(tmp_path, probe, steps).for_sorting
