@@ -56,7 +56,8 @@ def around_zero(recording: si.BaseRecording, steps: Steps) -> list[dict[str, Any
                 f"PREPROCESSING: {step['name']} has one threshold for all channels, but their "
                 f"samples are around {lowest} to {highest}; filter before it, or leave it out"
             )
-        if names and lowest and params.get("direction", "upper") != "upper":
+        is_upper = params.get("direction", "upper") == "upper"
+        if lowest and "abs_threshold" in names and not is_upper:
             raise SettingsError(
                 f"PREPROCESSING: direction of {step['name']} takes -abs_threshold for its lower "
                 f"limit, but the samples are around {lowest}; use clip, or leave direction out"

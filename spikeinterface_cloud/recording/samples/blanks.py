@@ -27,6 +27,8 @@ def read_signal(
 ) -> npt.NDArray[Any]:
     """Return the traces between two frames, of shape (frames, channels), without blank frames."""
     traces: npt.NDArray[Any] = recording.get_traces(segment, start, end, return_in_uV=in_uv)
+    if not in_uv and _before_processing(recording) is recording:
+        return traces[~blank_frames(traces)]
     return traces[~are_blank(recording, segment, start, end)]
 
 

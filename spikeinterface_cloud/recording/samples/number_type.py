@@ -77,12 +77,15 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
     """
     if recording.dtype.kind == "f":
         chunks = chunks[:: -(-len(chunks) // MOST_FLOAT_CHUNKS)]
-        some = [chunk[:, :: -(-chunk.shape[1] // MOST_FLOAT_CHANNELS)] for chunk in chunks]
+        consecutive = chunks[0].ravel()
+        samples = np.concatenate(chunks)
+        samples = samples[:, :: -(-samples.shape[1] // MOST_FLOAT_CHANNELS)]
+        part = _ordinary_part(samples)
         problem = (
-            _are_in_other_order(some)
-            or _are_of_other_width(chunks[0].ravel(), some)
-            or _are_halves_of_doubles(chunks[0].ravel())
-            or _hold_swapped_integers(some)
+            _are_in_other_order(samples, part)
+            or _are_of_other_width(consecutive, part)
+            or _are_halves_of_doubles(consecutive)
+            or _hold_swapped_integers(samples)
         )
     else:
         problem = (
@@ -92,19 +95,17 @@ def check_number_type(recording: BaseRecording, chunks: Sequence[Traces]) -> Non
         raise RecordingError(f"the samples are read as {recording.dtype}, but {problem}; {REMEDY}")
 
 
-def _are_in_other_order(chunks: Sequence[Traces]) -> str | None:
-    samples = np.concatenate(chunks)
-    if _ordinary_part(samples) > MOST_IF_SWAPPED:
-        return None
-    if _ordinary_part(samples.byteswap()) < FEWEST_IF_ORDERED:
+def _are_in_other_order(samples: Traces, part: float) -> str | None:
+    """Return what is wrong with the order of samples of which `part` has an ordinary size."""
+    if part > MOST_IF_SWAPPED or _ordinary_part(samples.byteswap()) < FEWEST_IF_ORDERED:
         return None
     return "they are of an ordinary size in the other byte order only"
 
 
-def _are_of_other_width(numbers: Traces, chunks: Sequence[Traces]) -> str | None:
-    """Return what is wrong with the width of these consecutive numbers, of the first chunk."""
+def _are_of_other_width(numbers: Traces, part: float) -> str | None:
+    """Return what is wrong with the width of consecutive numbers of such samples."""
     other = {4: 8, 8: 4}.get(numbers.itemsize)
-    if other is None or _ordinary_part(np.concatenate(chunks)) > MOST_IF_OTHER_WIDTH:
+    if other is None or part > MOST_IF_OTHER_WIDTH:
         return None
     for first in (0, 1):  # an excerpt may begin in the middle of a wide number
         pairs = numbers[first : first + (len(numbers) - first) // 2 * 2]
@@ -140,12 +141,12 @@ def _ordinary_part(samples: Traces) -> float:
     return int(near.sum()) / int(np.count_nonzero(samples))
 
 
-def _hold_swapped_integers(chunks: Sequence[Traces]) -> str | None:
+def _hold_swapped_integers(samples: Traces) -> str | None:
     """Return what is wrong with the integers of 16 bits, times a gain, that the floats are.
 
     With an offset, as unsigned ones have, they are not recognized.
     """
-    samples = np.concatenate(chunks).astype("float64")
+    samples = samples.astype("float64")
     if not np.isfinite(samples).all():
         return None
     in_steps = samples / np.array([_step(channel) for channel in samples.T])

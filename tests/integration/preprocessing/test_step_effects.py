@@ -30,6 +30,13 @@ def probe() -> si.BaseRecording:
     return record([linear(16)], Signals(n_neurons=2, duration_s=2.0))[0]
 
 
+@pytest.fixture(scope="module")
+def unsigned(probe: si.BaseRecording) -> si.BaseRecording:
+    """The same samples around the middle of an unsigned converter, as a job opens them."""
+    samples = (probe.get_traces().astype("int32") + 32768).astype("uint16")
+    return check_recording(with_samples(probe, samples))[0]
+
+
 @pytest.mark.parametrize(
     ("steps", "lost"),
     [
@@ -56,34 +63,33 @@ def test_thresholds_are_in_the_numbers_of_the_file(
 ) -> None:
     samples = probe.get_traces().astype("int32") + 32768
     samples[6000:6150] = 65535
-    unsigned, _ = check_recording(with_samples(probe, samples.astype(dtype)))
+    saturated, _ = check_recording(with_samples(probe, samples.astype(dtype)))
     steps = {"blank_saturation": {"abs_threshold": 60_000, "fill_value": 32_768}}
-    found = processed(tmp_path, unsigned, steps).for_sorting.get_traces()
+    found = processed(tmp_path, saturated, steps).for_sorting.get_traces()
     assert not found[6000:6150].any()
     np.testing.assert_array_equal(found[:6000], samples[:6000] - 32768)
-    clipped = processed(tmp_path / "2", unsigned, {"clip": {"a_min": 32_748, "a_max": 32_788}})
+    clipped = processed(tmp_path / "2", saturated, {"clip": {"a_min": 32_748, "a_max": 32_788}})
     traces = clipped.for_sorting.get_traces()
     assert (traces.min(), traces.max()) == (-20, 20)
 
 
 def test_thresholds_after_a_filter_are_in_its_numbers(
-    tmp_path: Path, probe: si.BaseRecording
+    tmp_path: Path, unsigned: si.BaseRecording
 ) -> None:
-    samples = (probe.get_traces().astype("int32") + 32768).astype("uint16")
-    unsigned, _ = check_recording(with_samples(probe, samples))
     steps: Steps = {"highpass_filter": {}, "clip": {"a_min": -20, "a_max": 20}}
     traces = processed(tmp_path, unsigned, steps).for_sorting.get_traces()
     assert (traces.min(), traces.max()) == (-20, 20)
 
 
 def test_a_threshold_on_both_sides_of_unsigned_samples_is_refused(
-    tmp_path: Path, probe: si.BaseRecording
+    tmp_path: Path, unsigned: si.BaseRecording
 ) -> None:
-    samples = (probe.get_traces().astype("int32") + 32768).astype("uint16")
-    unsigned, _ = check_recording(with_samples(probe, samples))
     steps = {"blank_saturation": {"abs_threshold": 60_000, "direction": "both"}}
     with pytest.raises(SettingsError, match="samples are around 32768; use clip"):
         processed(tmp_path, unsigned, steps)
+    quantile = {"quantile_threshold": 0.001, "direction": "both", "fill_value": 32_768}
+    found = processed(tmp_path, unsigned, {"blank_saturation": quantile}).for_sorting
+    assert np.abs(found.get_traces()).max() < np.abs(unsigned.get_traces()).max()
 
 
 def test_one_threshold_for_channels_at_several_levels_is_refused(
@@ -97,9 +103,7 @@ def test_one_threshold_for_channels_at_several_levels_is_refused(
     processed(tmp_path, far, {"highpass_filter": {}, "clip": {"a_min": -100}})
 
 
-def test_a_threshold_in_quotes_is_refused(tmp_path: Path, probe: si.BaseRecording) -> None:
-    samples = (probe.get_traces().astype("int32") + 32768).astype("uint16")
-    unsigned, _ = check_recording(with_samples(probe, samples))
+def test_a_threshold_in_quotes_is_refused(tmp_path: Path, unsigned: si.BaseRecording) -> None:
     with pytest.raises(RecordingError, match="PREPROCESSING: clip cannot be applied"):
         processed(tmp_path, unsigned, {"clip": {"a_min": "5"}})
 

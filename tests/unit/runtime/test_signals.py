@@ -70,10 +70,10 @@ SWALLOWING = """
 """
 
 
-def test_swallowed_interruption_is_repeated() -> None:
-    """As in a finalizer, which may run at any moment and lets no exception out."""
+def interrupt(program: str) -> tuple[int, str, str]:
+    """Stop a program that says `ready`; return its exit code, and what it wrote then."""
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SWALLOWING)],
+        [sys.executable, "-c", textwrap.dedent(program)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -86,7 +86,13 @@ def test_swallowed_interruption_is_repeated() -> None:
         output, log = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 75
+    return process.returncode, output, log
+
+
+def test_swallowed_interruption_is_repeated() -> None:
+    """As in a finalizer, which may run at any moment and lets no exception out."""
+    code, output, log = interrupt(SWALLOWING)
+    assert code == 75
     assert log == ""
     assert output.startswith("swallowed\nstopped by SIGTERM; ")
 
@@ -113,18 +119,6 @@ IMPORTING = """
 @pytest.mark.parametrize(("import_s", "printed"), [(1, "imported\n"), (300, "")])
 def test_an_import_is_interrupted_only_if_it_does_not_end(import_s: int, printed: str) -> None:
     """Torch, half imported, aborts the process at an exception (seen once in CI)."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(IMPORTING).replace("{}", str(import_s))],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 75
+    code, output, _ = interrupt(IMPORTING.replace("{}", str(import_s)))
+    assert code == 75
     assert output.startswith(f"{printed}stopped by SIGTERM; ")
